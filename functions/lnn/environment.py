@@ -1,0 +1,69 @@
+"""What Terraform tells a function: read once, from environment variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lnn.errors import LnnError
+
+
+@dataclass(frozen=True, slots=True)
+class CacheAddress:
+    """Where the parameter server listens, and how to log in.
+
+    ``user`` empty means no login (the local cloud); otherwise the name of an ElastiCache user
+    that authenticates with IAM to the replication group ``name``.
+    """
+
+    host: str
+    port: int
+    tls: bool
+    user: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Resource names of this deployment."""
+
+    region: str
+    bucket: str
+    runs_table: str
+    costs_table: str
+    invocations_table: str
+    topic_arn: str
+    trainer_function: str
+    neuron_function: str
+    neuron_window: int
+    """Most neurons of one step in flight at once; 0 is no limit."""
+    cache: CacheAddress
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str] = os.environ) -> Environment:
+        """Raises LnnError that names the variable which is missing."""
+        try:
+            return cls(
+                region=variables["AWS_REGION"],
+                bucket=variables["LNN_BUCKET"],
+                runs_table=variables["LNN_RUNS_TABLE"],
+                costs_table=variables["LNN_COSTS_TABLE"],
+                invocations_table=variables["LNN_INVOCATIONS_TABLE"],
+                topic_arn=variables["LNN_TOPIC_ARN"],
+                trainer_function=variables["LNN_TRAINER_FUNCTION"],
+                neuron_function=variables["LNN_NEURON_FUNCTION"],
+                neuron_window=int(variables.get("LNN_NEURON_WINDOW", "0")),
+                cache=CacheAddress(
+                    host=variables["LNN_CACHE_HOST"],
+                    port=int(variables["LNN_CACHE_PORT"]),
+                    tls=variables.get("LNN_CACHE_TLS", "true") == "true",
+                    user=variables.get("LNN_CACHE_USER", ""),
+                    name=variables.get("LNN_CACHE_NAME", ""),
+                ),
+            )
+        except KeyError as missing:
+            raise LnnError(
+                f"environment variable {missing} is not set: deploy the functions with the "
+                "project's Terraform, which sets it"
+            ) from missing

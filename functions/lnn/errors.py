@@ -1,0 +1,41 @@
+"""The library's exceptions: what a caller can act on, told apart by type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class LnnError(Exception):
+    """Base of every error the library raises on purpose."""
+
+
+class InputError(LnnError):
+    """What a user gave is wrong; ``problems`` lists every fault found, not only the first."""
+
+    def __init__(self, problems: Iterable[str] | str) -> None:
+        self.problems: list[str] = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("; ".join(self.problems))
+
+
+class SettingsError(InputError):
+    """``parameters.json`` cannot be used."""
+
+
+class DatasetError(InputError):
+    """``datasets.h5`` cannot be used."""
+
+
+class RunStateError(LnnError):
+    """The run is not in a state in which the requested change makes sense."""
+
+
+class StaleGeneration(LnnError):
+    """Another invocation owns the run now; whoever sees this must change nothing more."""
+
+
+class CacheLost(LnnError):
+    """The parameter server no longer holds what this step of the run needs."""
+
+
+class BudgetExceeded(LnnError):
+    """The run has used more invocations than its plan allows: a runaway loop, not training."""

@@ -1,0 +1,103 @@
+"""Every name that code and Terraform share: functions, tables, the bucket and the keys in it.
+
+Terraform composes the same names; ``tests/terraform`` holds the two together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TRAINING_INPUT = "training_input/"
+TRAINING_RESULTS = "training_results/"
+PREDICTION_INPUT = "prediction_input/"
+RUNS = "runs/"
+
+PARAMETERS = "parameters.json"
+LATEST_PARAMS = PREDICTION_INPUT + "params.h5"
+LATEST_RESULTS = TRAINING_RESULTS + "results.json"
+
+UPLOAD_STARTED_AT = "upload-started-at"
+"""S3 object metadata: when the client began the upload, in epoch seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names of one deployment, from its prefix, account and region."""
+
+    prefix: str
+    account: str
+    region: str
+
+    @property
+    def bucket(self) -> str:
+        return f"{self.prefix}-{self.account}-{self.region}"
+
+    @property
+    def runs_table(self) -> str:
+        return f"{self.prefix}-runs"
+
+    @property
+    def costs_table(self) -> str:
+        return f"{self.prefix}-costs"
+
+    @property
+    def invocations_table(self) -> str:
+        return f"{self.prefix}-invocations"
+
+    @property
+    def models_table(self) -> str:
+        return f"{self.prefix}-models"
+
+    @property
+    def topic(self) -> str:
+        return f"arn:aws:sns:{self.region}:{self.account}:{self.prefix}-events"
+
+    @property
+    def cache(self) -> str:
+        return f"{self.prefix}-cache"
+
+    def function(self, role: str) -> str:
+        """Name of a Lambda function; ``role`` is ``launch``, ``trainer`` or ``neuron``."""
+        return f"{self.prefix}-{role}"
+
+    def log_group(self, role: str) -> str:
+        return f"/aws/lambda/{self.function(role)}"
+
+    @property
+    def launch(self) -> str:
+        return self.function("launch")
+
+    @property
+    def trainer(self) -> str:
+        return self.function("trainer")
+
+    @property
+    def neuron(self) -> str:
+        return self.function("neuron")
+
+
+def parameters_key(dataset_key: str) -> str:
+    """Key of the parameters that belong to a dataset: in the same folder."""
+    folder, _, _ = dataset_key.rpartition("/")
+    return f"{folder}/{PARAMETERS}" if folder else PARAMETERS
+
+
+def tensor_key(run_id: str, name: str) -> str:
+    return f"{RUNS}{run_id}/tensors/{name}.npy"
+
+
+def checkpoint_key(run_id: str, generation: int, epoch: int) -> str:
+    """Generations never share a key, so a late writer cannot replace its successor's checkpoint."""
+    return f"{RUNS}{run_id}/checkpoints/{generation:04d}-{epoch:09d}.npz"
+
+
+def params_key(run_id: str) -> str:
+    return f"{PREDICTION_INPUT}{run_id}/params.h5"
+
+
+def results_key(run_id: str) -> str:
+    return f"{TRAINING_RESULTS}{run_id}/results.json"
+
+
+def s3_uri(bucket: str, key: str) -> str:
+    return f"s3://{bucket}/{key}"
