@@ -1,0 +1,1 @@
+"""LNN: a neural network that trains on AWS Lambda."""

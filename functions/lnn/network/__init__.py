@@ -1,0 +1,54 @@
+"""The neural network itself: numpy only, no I/O, small enough to read in one sitting.
+
+Read it in this order: ``activations``, ``losses``, ``layers`` (forward beside backward), ``model``
+(the layers in a row, and one training step); then ``initialisers``, ``optimisers``, ``batches``.
+
+Shapes, everywhere: ``m`` examples are columns, so the input ``X`` is (n, m), an activation ``A`` is
+(units, m), a weight matrix ``W`` is (units, units of the layer before) and a bias ``b`` is (units, 1).
+Every function works on any block of a layer's rows, so that one neuron and a whole network run the same code.
+"""
+
+from lnn.network.activations import ACTIVATIONS, Activation, softmax
+from lnn.network.batches import batch_slices, take_examples
+from lnn.network.initialisers import INITIALISERS, init_parameters
+from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta
+from lnn.network.losses import (
+    OUTPUT_ACTIVATIONS,
+    binary_cross_entropy,
+    categorical_cross_entropy,
+    cost_from_logits,
+    output_activation,
+    output_delta,
+)
+from lnn.network.metrics import accuracy, correct_count, predicted_classes
+from lnn.network.model import ForwardPass, Network, new_slots, train_step
+from lnn.network.optimisers import OPTIMISERS, Optimiser
+
+__all__ = [
+    "ACTIVATIONS",
+    "INITIALISERS",
+    "OPTIMISERS",
+    "OUTPUT_ACTIVATIONS",
+    "Activation",
+    "ForwardPass",
+    "Network",
+    "Optimiser",
+    "accuracy",
+    "batch_slices",
+    "binary_cross_entropy",
+    "categorical_cross_entropy",
+    "correct_count",
+    "cost_from_logits",
+    "init_parameters",
+    "linear_backward",
+    "linear_forward",
+    "new_slots",
+    "output_activation",
+    "output_delta",
+    "penalty",
+    "predicted_classes",
+    "propagate_delta",
+    "softmax",
+    "take_examples",
+    "train_step",
+]

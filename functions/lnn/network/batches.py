@@ -1,0 +1,28 @@
+"""Which examples go into which step."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn.network.types import Array
+
+STREAM = 1
+"""First spawn key of the shuffles' random streams (``initialisers`` has 0)."""
+
+
+def batch_slices(m: int, batch_size: int | None, seed: int, epoch: int) -> list[npt.NDArray[np.int64] | None]:
+    """The batches of one epoch, as arrays of example indices; every example is in exactly one, the last may be short.
+
+    ``[None]``, "all examples, in order", for the full batch (``batch_size`` None, or not below m). The shuffle
+    depends on (seed, epoch) only, so whoever works on an epoch, and however often, sees the same batches.
+    """
+    if batch_size is None or batch_size >= m:
+        return [None]
+    order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAM, epoch))).permutation(m)
+    return [order[start : start + batch_size] for start in range(0, m, batch_size)]
+
+
+def take_examples(X: Array, batch: npt.NDArray[np.int64] | None) -> Array:
+    """The batch's columns of X (n, m). Examples lie one after the other in memory, so whole rows of X^T are copied."""
+    return X if batch is None else X.T[batch].T

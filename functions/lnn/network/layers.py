@@ -1,0 +1,52 @@
+"""A fully connected layer: forward, and beside it backward.
+
+Every function takes the whole layer or any block of its rows (units): a neuron is the block of one row.
+Formulas as in A. Ng, "Neural Networks and Deep Learning", week 4; L2 as there and in scikit-learn, over the m
+examples of the batch: cost + l2/(2m) * sum ||W||^2, biases left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lnn.network.activations import ACTIVATIONS
+from lnn.network.types import Array
+
+
+def linear_forward(W: Array, b: Array, A_prev: Array) -> Array:
+    """Z = W A_prev + b. W (units, units_prev), b (units, 1), A_prev (units_prev, m) -> Z (units, m)."""
+    Z: Array = W @ A_prev
+    Z += b
+    return Z
+
+
+def linear_backward(dZ: Array, A_prev: Array, W: Array, l2: float) -> tuple[Array, Array]:
+    """The layer's gradients: dW = dZ A_prev^T / m + (l2/m) W and db = sum(dZ) / m.
+
+    dZ (units, m), A_prev (units_prev, m), W (units, units_prev) -> dW (units, units_prev), db (units, 1).
+    """
+    m = dZ.shape[1]
+    dZ = dZ / m  # before the product: m columns to divide, not units_prev
+    dW: Array = dZ @ A_prev.T
+    db: Array = dZ.sum(axis=1, keepdims=True)
+    if l2:
+        dW += (l2 / m) * W
+    return dW, db
+
+
+def propagate_delta(W_next: Array, dZ_next: Array, A: Array, activation: str) -> Array:
+    """From the next layer's dZ to this layer's: dZ = (W_next^T dZ_next) * g'(Z).
+
+    dZ_next (units_next, m), A (units, m), W_next (units_next, units) -> dZ (units, m). For a block of this layer's
+    rows pass those rows of A and the same columns of W_next.
+    """
+    dZ: Array = W_next.T @ dZ_next
+    dZ *= ACTIVATIONS[activation].derivative(A)
+    return dZ
+
+
+def penalty(Ws: Iterable[Array], l2: float, m: int) -> float:
+    """The L2 part of the cost: l2/(2m) * sum of the squares of all weights."""
+    if not l2:
+        return 0.0
+    return l2 / (2 * m) * sum(float((W * W).sum(dtype="float64")) for W in Ws)

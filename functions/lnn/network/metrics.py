@@ -1,0 +1,23 @@
+"""From probabilities to classes, and how many are right."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lnn.network.types import Array, Labels
+
+
+def predicted_classes(A: Array) -> Labels:
+    """Output A (1, m) or (K, m) to class indices (m,): above one half, or the most probable."""
+    classes: Labels = (A[0] > 0.5 if A.shape[0] == 1 else A.argmax(axis=0)).astype(np.int64, copy=False)
+    return classes
+
+
+def correct_count(A: Array, Y: Array) -> int:
+    """How many of the m examples the output A gets right; Y is the label matrix, of A's shape."""
+    return int(np.count_nonzero(predicted_classes(A) == predicted_classes(Y)))
+
+
+def accuracy(A: Array, y: Labels) -> float:
+    """Share of the examples that the output A (1 or K, m) gets right; y (m,) holds class indices."""
+    return float(np.mean(predicted_classes(A) == y))

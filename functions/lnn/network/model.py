@@ -1,0 +1,134 @@
+"""Layers in a row: the forward pass, the backward pass, and one training step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from lnn.network.activations import ACTIVATIONS
+from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta
+from lnn.network.losses import cost_from_logits, output_activation, output_delta
+from lnn.network.metrics import correct_count, predicted_classes
+from lnn.network.optimisers import Optimiser
+from lnn.network.types import Array, Labels, Parameters, Slots
+
+CHUNK_BYTES = 32 * 2**20
+"""How much of X one forward pass takes when only predictions are wanted: memory stays bounded however many examples."""
+
+
+class ForwardPass(NamedTuple):
+    """What a forward pass leaves behind."""
+
+    A: list[Array]
+    """A[0] = X (n, m), then every layer's output (units, m); the last holds the probabilities."""
+
+    logits: Array
+    """Z of the output layer, (units, m)."""
+
+
+def forward(params: Parameters, X: Array, activations: Sequence[str]) -> ForwardPass:
+    """X (n, m) through every layer."""
+    A = [X]
+    for (W, b), activation in zip(params[:-1], activations[:-1], strict=True):
+        A.append(ACTIVATIONS[activation].apply(linear_forward(W, b, A[-1])))
+    logits = linear_forward(*params[-1], A[-1])
+    A.append(output_activation(activations[-1], logits))
+    return ForwardPass(A, logits)
+
+
+def batch_cost(params: Parameters, logits: Array, Y: Array, activations: Sequence[str], l2: float) -> float:
+    """Mean cost of the batch, L2 penalty included. NaN only if a logit is: numbers in the network have overflowed."""
+    return cost_from_logits(activations[-1], logits, Y) + penalty((W for W, _ in params), l2, Y.shape[1])
+
+
+def train_step(
+    params: Parameters,
+    slots: Slots,
+    X: Array,
+    Y: Array,
+    optimiser: Optimiser,
+    t: int,
+    activations: Sequence[str],
+    l2: float = 0.0,
+) -> tuple[float, int]:
+    """Forward, backward and update on one batch: ``params`` and ``slots`` change in place.
+
+    X (n, m), Y (units of the output, m); ``t`` counts updates from 1. Returns the batch's cost and its
+    number of correct predictions, both from before the update.
+    """
+    A, logits = forward(params, X, activations)
+    cost, correct = batch_cost(params, logits, Y, activations, l2), correct_count(A[-1], Y)
+
+    dZ = output_delta(A[-1], Y)
+    for layer in reversed(range(len(params))):
+        W, b = params[layer]
+        dW, db = linear_backward(dZ, A[layer], W, l2)
+        if layer > 0:
+            dZ = propagate_delta(W, dZ, A[layer], activations[layer - 1])  # with W as it was in the forward pass
+        slots_W, slots_b = slots[layer]
+        optimiser.update(W, dW, slots_W, t)
+        optimiser.update(b, db, slots_b, t)
+    return cost, correct
+
+
+def new_slots(params: Parameters, optimiser: Optimiser) -> Slots:
+    """The optimiser's memory before the first update."""
+    return [(optimiser.new_slots(W), optimiser.new_slots(b)) for W, b in params]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network's shape; the parameters come with every call."""
+
+    sizes: Sequence[int]
+    """[n, units of layer 1, ..., units of layer L]."""
+
+    activations: Sequence[str]
+    """One for each layer, the output's last."""
+
+    l2: float = 0.0
+    dtype: str = "float64"
+
+    def forward(self, params: Parameters, X: Array) -> ForwardPass:
+        """X (n, m) -> the outputs of all layers, X itself first, and the logits of the last."""
+        return forward(params, X, self.activations)
+
+    def cost(self, params: Parameters, X: Array, Y: Array) -> float:
+        """Mean cost of X (n, m) against Y (units, m), L2 penalty included."""
+        return batch_cost(params, self.forward(params, X).logits, Y, self.activations, self.l2)
+
+    def gradients(self, params: Parameters, X: Array, Y: Array) -> Parameters:
+        """(dW, db) of every layer for the batch X (n, m), Y (units, m)."""
+        A = self.forward(params, X).A
+        dZ = output_delta(A[-1], Y)
+        gradients: Parameters = []
+        for layer in reversed(range(len(params))):
+            W, _ = params[layer]
+            gradients.insert(0, linear_backward(dZ, A[layer], W, self.l2))
+            if layer > 0:
+                dZ = propagate_delta(W, dZ, A[layer], self.activations[layer - 1])
+        return gradients
+
+    def train_step(
+        self, params: Parameters, slots: Slots, X: Array, Y: Array, optimiser: Optimiser, t: int
+    ) -> tuple[float, int]:
+        """See the function of this name."""
+        return train_step(params, slots, X, Y, optimiser, t, self.activations, self.l2)
+
+    def predict_proba(self, params: Parameters, X: Array) -> Array:
+        """Probabilities: (1, m) for one output unit, (K, m) otherwise."""
+        m = X.shape[1]
+        columns = max(1, CHUNK_BYTES // (X.shape[0] * X.itemsize))
+        parts = [self.forward(params, X[:, start : start + columns]).A[-1] for start in range(0, m, columns)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def predict_classes(self, params: Parameters, X: Array) -> Labels:
+        """The class index of each example, (m,)."""
+        return predicted_classes(self.predict_proba(params, X))
+
+    def accuracy(self, params: Parameters, X: Array, y: Labels) -> float:
+        """Share of the examples X (n, m) whose class in y (m,) is predicted."""
+        return float(np.mean(self.predict_classes(params, X) == y))

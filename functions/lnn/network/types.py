@@ -1,0 +1,20 @@
+"""Names for the arrays that the network passes around."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[np.floating[Any]]
+"""float32 or float64; whichever comes in goes out."""
+
+Labels: TypeAlias = npt.NDArray[np.int64]
+"""Class indices, shape (m,)."""
+
+Parameters: TypeAlias = list[tuple[Array, Array]]
+"""(W, b) of each layer, the first layer first: W (units, units_prev), b (units, 1)."""
+
+Slots: TypeAlias = list[tuple[list[Array], list[Array]]]
+"""What the optimiser remembers of each layer's W and b; every array has the shape of its parameter."""
