@@ -1,0 +1,16 @@
+# The local cloud: besides AWS_ENDPOINT_URL, all that differs from AWS.
+
+# The machine's own: give -var architecture=arm64 or another runtime where it differs.
+architecture = "x86_64"
+runtime      = "python3.11"
+
+# The Redis beside the emulator: plain text, on a port of its own (give -var for another).
+cache = {
+  transit_encryption = false
+}
+cache_port = 6399
+
+layer_zip = "../build/layers/numpy-h5py-local.zip"
+
+# A worker process for each neuron of a step would swamp a small machine.
+neuron_window = 4

@@ -1,0 +1,283 @@
+data "aws_caller_identity" "current" {
+  count = var.account_id == null ? 1 : 0
+}
+
+data "aws_partition" "current" {}
+
+locals {
+  account_id = var.account_id != null ? var.account_id : data.aws_caller_identity.current[0].account_id
+  layer_zip  = var.layer_zip != null ? var.layer_zip : "${var.build_directory}/layers/numpy-h5py-${var.runtime}-${var.architecture}.zip"
+
+  # Names and ARNs are composed here, once: functions that call each other, and a bucket that calls a function which reads the
+  # bucket, would be cycles otherwise.
+  bucket_name   = "${var.prefix}-${local.account_id}-${var.region}"
+  function_name = { for key in ["launch", "neuron", "trainer"] : key => "${var.prefix}-${key}" }
+  table_name    = { for key in keys(local.tables) : key => "${var.prefix}-${key}" }
+  topic_name    = "${var.prefix}-events"
+
+  arn_start    = { for service in ["dynamodb", "elasticache", "lambda", "sns"] : service => "arn:${data.aws_partition.current.partition}:${service}:${var.region}:${local.account_id}" }
+  bucket_arn   = "arn:${data.aws_partition.current.partition}:s3:::${local.bucket_name}"
+  function_arn = { for key, name in local.function_name : key => "${local.arn_start.lambda}:function:${name}" }
+  table_arn    = { for key, name in local.table_name : key => "${local.arn_start.dynamodb}:table/${name}" }
+  topic_arn    = "${local.arn_start.sns}:${local.topic_name}"
+
+  tables = {
+    costs = {
+      attributes = { epoch = "N", run_id = "S" }
+      hash_key   = "run_id"
+      range_key  = "epoch"
+    }
+    invocations = {
+      attributes = { invocation = "S" }
+      hash_key   = "invocation"
+      ttl        = "expires_at"
+    }
+    models = {
+      attributes = { model_id = "S" }
+      hash_key   = "model_id"
+    }
+    runs = {
+      attributes = { run_id = "S" }
+      hash_key   = "run_id"
+    }
+  }
+
+  environment = {
+    LNN_BUCKET                   = local.bucket_name
+    LNN_CACHE_HOST               = module.elasticache.host
+    LNN_CACHE_NAME               = module.elasticache.name
+    LNN_CACHE_PORT               = tostring(var.cache_port)
+    LNN_CACHE_TLS                = tostring(var.cache.transit_encryption)
+    LNN_CACHE_USER               = module.elasticache.user_name
+    LNN_COSTS_TABLE              = module.dynamodb.names.costs
+    LNN_INVOCATIONS_TABLE        = module.dynamodb.names.invocations
+    LNN_MODELS_TABLE             = module.dynamodb.names.models
+    LNN_NEURON_FUNCTION          = local.function_name.neuron
+    LNN_NEURON_WINDOW            = tostring(var.neuron_window)
+    LNN_PREFIX                   = var.prefix
+    LNN_RUNS_TABLE               = module.dynamodb.names.runs
+    LNN_TOPIC_ARN                = module.sns.arn
+    LNN_TRAINER_FUNCTION         = local.function_name.trainer
+    POWERTOOLS_LOG_LEVEL         = var.log_level
+    POWERTOOLS_METRICS_NAMESPACE = "LNN"
+  }
+
+  # One BLAS thread for each vCPU that the memory buys: more would only wait for each other.
+  own_environment = {
+    for key, name in local.function_name : key => merge(local.environment, {
+      OPENBLAS_NUM_THREADS    = tostring(ceil(var.functions[key].memory / 1769))
+      POWERTOOLS_SERVICE_NAME = name
+    })
+  }
+
+  vpc = {
+    security_group_ids = [module.vpc.functions_security_group_id]
+    subnet_ids         = module.vpc.subnet_ids
+  }
+
+  # Statements that more than one function needs.
+  connect_to_cache = var.cache.transit_encryption ? {
+    ConnectToCache = {
+      actions = ["elasticache:Connect"]
+      resources = [
+        "${local.arn_start.elasticache}:replicationgroup:${module.elasticache.name}",
+        "${local.arn_start.elasticache}:user:${module.elasticache.user_name}",
+      ]
+    }
+  } : {}
+
+  # S3 answers a missing key with 404 only to a caller who may list the bucket, and with 403 to any other; it asks without a
+  # prefix then, so a condition on s3:prefix would bring the 403 back.
+  tell_missing_keys = {
+    TellMissingKeys = {
+      actions   = ["s3:ListBucket"]
+      resources = [local.bucket_arn]
+    }
+  }
+}
+
+module "vpc" {
+  source = "./modules/vpc"
+
+  cidr   = var.vpc_cidr
+  prefix = var.prefix
+  region = var.region
+  zones  = var.zones
+}
+
+module "elasticache" {
+  source = "./modules/elasticache"
+
+  engine_version              = var.cache.engine_version
+  functions_security_group_id = module.vpc.functions_security_group_id
+  node_type                   = var.cache.node_type
+  port                        = var.cache_port
+  prefix                      = var.prefix
+  replicas                    = var.cache.replicas
+  subnet_ids                  = module.vpc.subnet_ids
+  transit_encryption          = var.cache.transit_encryption
+  vpc_id                      = module.vpc.vpc_id
+}
+
+module "dynamodb" {
+  source = "./modules/dynamodb"
+
+  prefix = var.prefix
+  tables = local.tables
+}
+
+module "sns" {
+  source = "./modules/sns"
+
+  emails = var.emails
+  name   = local.topic_name
+}
+
+module "layer" {
+  source = "./modules/lambda_layer"
+
+  architecture = var.architecture
+  name         = "${var.prefix}-numpy-h5py"
+  runtime      = var.runtime
+  zip          = local.layer_zip
+}
+
+# Not in the VPC: it needs no cache, and starts faster without a network interface.
+module "launch" {
+  source = "./modules/lambda_function"
+
+  account_id           = local.account_id
+  architecture         = var.architecture
+  description          = "Checks an uploaded data set, preprocesses it, and opens the run"
+  environment          = local.own_environment.launch
+  handler              = "launch.handler.handler"
+  layers               = [module.layer.arn]
+  log_retention_days   = var.log_retention_days
+  name                 = local.function_name.launch
+  permissions_boundary = var.permissions_boundary
+  region               = var.region
+  runtime              = var.runtime
+  size                 = var.functions.launch
+  tracing              = var.tracing
+  zip                  = "${var.build_directory}/functions/launch.zip"
+
+  statements = merge(local.tell_missing_keys, {
+    ReadInput = {
+      actions   = ["s3:GetObject", "s3:GetObjectVersion"]
+      resources = ["${local.bucket_arn}/training_input/*"]
+    }
+    WriteTensors = {
+      actions   = ["s3:PutObject"]
+      resources = ["${local.bucket_arn}/runs/*"]
+    }
+    OpenRun = {
+      actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+      resources = [local.table_arn.runs]
+    }
+    RememberEvents = {
+      actions   = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+      resources = [local.table_arn.invocations]
+    }
+    Notify = {
+      actions   = ["sns:Publish"]
+      resources = [local.topic_arn]
+    }
+    StartTrainer = {
+      actions   = ["lambda:InvokeFunction"]
+      resources = [local.function_arn.trainer]
+    }
+  })
+}
+
+module "trainer" {
+  source = "./modules/lambda_function"
+
+  account_id           = local.account_id
+  architecture         = var.architecture
+  description          = "Trains: steps through epochs and layers, keeps the history, writes the model"
+  environment          = local.own_environment.trainer
+  handler              = "trainer.handler.handler"
+  layers               = [module.layer.arn]
+  log_retention_days   = var.log_retention_days
+  name                 = local.function_name.trainer
+  permissions_boundary = var.permissions_boundary
+  recursive_loop       = "Allow"
+  region               = var.region
+  runtime              = var.runtime
+  size                 = var.functions.trainer
+  tracing              = var.tracing
+  vpc                  = local.vpc
+  zip                  = "${var.build_directory}/functions/trainer.zip"
+
+  schedule = {
+    expression = var.watch_rate
+    input      = jsonencode({ state = "watch" })
+    name       = "${var.prefix}-watch"
+  }
+
+  statements = merge(local.connect_to_cache, local.tell_missing_keys, {
+    KeepTensors = {
+      actions   = ["s3:GetObject", "s3:PutObject"]
+      resources = ["${local.bucket_arn}/runs/*"]
+    }
+    WriteModelAndResults = {
+      actions   = ["s3:PutObject"]
+      resources = ["${local.bucket_arn}/prediction_input/*", "${local.bucket_arn}/training_results/*"]
+    }
+    KeepRuns = {
+      actions   = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem"]
+      resources = [local.table_arn.runs]
+    }
+    KeepHistory = {
+      actions   = ["dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:Query"]
+      resources = [local.table_arn.costs]
+    }
+    Notify = {
+      actions   = ["sns:Publish"]
+      resources = [local.topic_arn]
+    }
+    StartSteps = {
+      actions   = ["lambda:InvokeFunction"]
+      resources = [local.function_arn.neuron, local.function_arn.trainer]
+    }
+  })
+}
+
+module "neuron" {
+  source = "./modules/lambda_function"
+
+  account_id           = local.account_id
+  architecture         = var.architecture
+  description          = "One neuron of one layer: its activation or its gradient"
+  environment          = local.own_environment.neuron
+  handler              = "neuron.handler.handler"
+  layers               = [module.layer.arn]
+  log_retention_days   = var.log_retention_days
+  name                 = local.function_name.neuron
+  permissions_boundary = var.permissions_boundary
+  recursive_loop       = "Allow"
+  region               = var.region
+  runtime              = var.runtime
+  size                 = var.functions.neuron
+  tracing              = var.tracing
+  vpc                  = local.vpc
+  zip                  = "${var.build_directory}/functions/neuron.zip"
+
+  statements = merge(local.connect_to_cache, {
+    StartSteps = {
+      actions   = ["lambda:InvokeFunction"]
+      resources = [local.function_arn.neuron, local.function_arn.trainer]
+    }
+  })
+}
+
+module "s3_trigger" {
+  source = "./modules/s3_trigger"
+
+  account_id              = local.account_id
+  bucket_name             = local.bucket_name
+  function                = { arn = module.launch.arn, name = module.launch.name }
+  noncurrent_version_days = var.noncurrent_version_days
+  parameters_file         = var.parameters_file
+  runs_expiry_days        = var.runs_expiry_days
+}

@@ -1,0 +1,102 @@
+locals {
+  name      = "${var.prefix}-cache"
+  user_name = "${var.prefix}-functions"
+
+  # What the functions' code sends, on their own keys only. `@connection` is AUTH, HELLO, PING and CLIENT SETINFO; `time` is
+  # listed because a Lua script's calls are checked too. `-@dangerous` must come last: `@write` alone would allow FLUSHALL.
+  access_string = "on ~${var.key_pattern} -@all +@connection +@read +@write +@scripting +@transaction +time -@dangerous"
+}
+
+resource "aws_elasticache_subnet_group" "this" {
+  description = "Private subnets of the LNN parameter server"
+  name        = local.name
+  subnet_ids  = var.subnet_ids
+}
+
+resource "aws_security_group" "this" {
+  description = "LNN parameter server: in from the functions, nothing out"
+  name        = local.name
+  vpc_id      = var.vpc_id
+
+  tags = { Name = local.name }
+}
+
+resource "aws_vpc_security_group_ingress_rule" "from_functions" {
+  description                  = "Parameter server from the functions"
+  from_port                    = var.port
+  ip_protocol                  = "tcp"
+  referenced_security_group_id = var.functions_security_group_id
+  security_group_id            = aws_security_group.this.id
+  to_port                      = var.port
+}
+
+resource "aws_vpc_security_group_egress_rule" "functions_to_cache" {
+  description                  = "Functions to the parameter server"
+  from_port                    = var.port
+  ip_protocol                  = "tcp"
+  referenced_security_group_id = aws_security_group.this.id
+  security_group_id            = var.functions_security_group_id
+  to_port                      = var.port
+}
+
+# A full cache must refuse a write, not silently drop a run's tensors.
+resource "aws_elasticache_parameter_group" "this" {
+  description = "LNN parameter server: never evict"
+  family      = "valkey${split(".", var.engine_version)[0]}"
+  name        = local.name
+
+  parameter {
+    name  = "maxmemory-policy"
+    value = "noeviction"
+  }
+
+  # A new major version needs a new group of another family, made before the old one goes.
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+# IAM login asks that the user's id and name are the same.
+resource "aws_elasticache_user" "functions" {
+  count = var.transit_encryption ? 1 : 0
+
+  access_string = local.access_string
+  engine        = "valkey"
+  user_id       = local.user_name
+  user_name     = local.user_name
+
+  authentication_mode {
+    type = "iam"
+  }
+}
+
+resource "aws_elasticache_user_group" "this" {
+  count = var.transit_encryption ? 1 : 0
+
+  engine        = "valkey"
+  user_group_id = local.name
+  user_ids      = [aws_elasticache_user.functions[0].user_id]
+}
+
+resource "aws_elasticache_replication_group" "this" {
+  apply_immediately          = true
+  at_rest_encryption_enabled = true
+  automatic_failover_enabled = var.replicas > 0
+  description                = "LNN parameter server"
+  engine                     = "valkey"
+  engine_version             = var.engine_version
+  multi_az_enabled           = var.replicas > 0 && length(var.subnet_ids) > 1
+  node_type                  = var.node_type
+  num_cache_clusters         = 1 + var.replicas
+  parameter_group_name       = aws_elasticache_parameter_group.this.name
+  port                       = var.port
+  replication_group_id       = local.name
+  security_group_ids         = [aws_security_group.this.id]
+  subnet_group_name          = aws_elasticache_subnet_group.this.name
+  transit_encryption_enabled = var.transit_encryption
+  transit_encryption_mode    = var.transit_encryption ? "required" : null
+  user_group_ids             = var.transit_encryption ? [aws_elasticache_user_group.this[0].user_group_id] : null
+
+  # No snapshots: whatever is here can be recomputed from the checkpoints in S3.
+  snapshot_retention_limit = 0
+}

@@ -1,0 +1,126 @@
+resource "aws_s3_bucket" "this" {
+  bucket = var.bucket_name
+  # A destroy takes the data sets and models with it: nothing is left to pay for.
+  force_destroy = true
+}
+
+resource "aws_s3_bucket_ownership_controls" "this" {
+  bucket = aws_s3_bucket.this.id
+
+  rule {
+    object_ownership = "BucketOwnerEnforced"
+  }
+}
+
+resource "aws_s3_bucket_public_access_block" "this" {
+  block_public_acls       = true
+  block_public_policy     = true
+  bucket                  = aws_s3_bucket.this.id
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
+  bucket = aws_s3_bucket.this.id
+
+  rule {
+    apply_server_side_encryption_by_default {
+      sse_algorithm = "AES256"
+    }
+  }
+}
+
+resource "aws_s3_bucket_versioning" "this" {
+  bucket = aws_s3_bucket.this.id
+
+  versioning_configuration {
+    status = "Enabled"
+  }
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "this" {
+  bucket = aws_s3_bucket.this.id
+
+  rule {
+    id     = "runs"
+    status = "Enabled"
+
+    filter {
+      prefix = "runs/"
+    }
+
+    expiration {
+      days = var.runs_expiry_days
+    }
+
+    # Checkpoints are replaced all the time, and an old one is of no use.
+    noncurrent_version_expiration {
+      noncurrent_days = 1
+    }
+  }
+
+  rule {
+    id     = "leftovers"
+    status = "Enabled"
+
+    filter {}
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 1
+    }
+
+    expiration {
+      expired_object_delete_marker = true
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = var.noncurrent_version_days
+    }
+  }
+
+  # Rules for noncurrent versions need versioning first.
+  depends_on = [aws_s3_bucket_versioning.this]
+}
+
+resource "aws_lambda_permission" "bucket" {
+  action         = "lambda:InvokeFunction"
+  function_name  = var.function.name
+  principal      = "s3.amazonaws.com"
+  source_account = var.account_id
+  source_arn     = aws_s3_bucket.this.arn
+  statement_id   = "uploads"
+}
+
+resource "aws_s3_bucket_notification" "this" {
+  bucket = aws_s3_bucket.this.id
+
+  lambda_function {
+    events              = ["s3:ObjectCreated:*"]
+    filter_prefix       = var.prefix_filter
+    filter_suffix       = var.suffix_filter
+    id                  = "uploads"
+    lambda_function_arn = var.function.arn
+  }
+
+  # S3 tries the function when the notification is made, and refuses one that it may not call.
+  depends_on = [aws_lambda_permission.bucket]
+}
+
+resource "aws_s3_object" "parameters" {
+  bucket       = aws_s3_bucket.this.id
+  content_type = "application/json"
+  key          = "${var.prefix_filter}parameters.json"
+  source       = var.parameters_file
+  # Guarded so that a destroy works without the file.
+  source_hash = fileexists(var.parameters_file) ? filemd5(var.parameters_file) : null
+
+  # In a bucket without versions an upload could not be told from the one before it.
+  depends_on = [aws_s3_bucket_server_side_encryption_configuration.this, aws_s3_bucket_versioning.this]
+
+  lifecycle {
+    precondition {
+      condition     = fileexists(var.parameters_file)
+      error_message = "The settings file ${var.parameters_file} does not exist. Point parameters_file at a parameters.json."
+    }
+  }
+}

@@ -1,0 +1,44 @@
+output "bucket" {
+  description = "Bucket of data sets, models and results. Upload a data set to training_input/ to train on it."
+  value       = module.s3_trigger.bucket_name
+}
+
+output "cache_host" {
+  description = "Address of the parameter server, reachable from the VPC only."
+  value       = module.elasticache.host
+}
+
+output "dead_letter_queues" {
+  description = "Queues of the events that failed every retry, by function."
+  value       = { launch = module.launch.queue_name, neuron = module.neuron.queue_name, trainer = module.trainer.queue_name }
+}
+
+output "functions" {
+  description = "Names of the functions."
+  value       = { launch = module.launch.name, neuron = module.neuron.name, trainer = module.trainer.name }
+}
+
+output "log_groups" {
+  description = "CloudWatch log groups, by function."
+  value       = { launch = module.launch.log_group_name, neuron = module.neuron.log_group_name, trainer = module.trainer.log_group_name }
+}
+
+output "prefix" {
+  description = "Start of every name."
+  value       = var.prefix
+}
+
+output "region" {
+  description = "Region of everything."
+  value       = var.region
+}
+
+output "tables" {
+  description = "Names of the DynamoDB tables."
+  value       = module.dynamodb.names
+}
+
+output "topic_arn" {
+  description = "SNS topic of the messages about runs."
+  value       = module.sns.arn
+}

@@ -1,0 +1,284 @@
+variable "account_id" {
+  description = "AWS account number, to name things after. Null looks it up with the credentials in use."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.account_id == null || can(regex("^[0-9]{12}$", var.account_id))
+    error_message = "Give account_id as the 12 digits of an AWS account, or null to look it up."
+  }
+}
+
+variable "architecture" {
+  description = "Instruction set of functions and layer. arm64 costs about 20% less for each second than x86_64."
+  type        = string
+  default     = "arm64"
+
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.architecture)
+    error_message = "Set architecture to \"arm64\" or \"x86_64\", and build the layer for the same one."
+  }
+}
+
+variable "build_directory" {
+  description = "Where `make package` and `make layer` leave functions/*.zip and layers/*.zip. A relative path starts at this folder."
+  type        = string
+  default     = "../build"
+}
+
+variable "cache" {
+  description = <<-EOT
+    The parameter server. A cache.t4g.micro holds about 0.4 GB of tensors and costs about $9 a month; each replica costs as much
+    again and adds automatic failover. `transit_encryption` is TLS with IAM login; turn it off for a local cloud only, whose Redis
+    speaks plain text.
+  EOT
+  type = object({
+    engine_version     = optional(string, "8.0")
+    node_type          = optional(string, "cache.t4g.micro")
+    replicas           = optional(number, 0)
+    transit_encryption = optional(bool, true)
+  })
+  default = {}
+
+  validation {
+    condition     = can(regex("^cache\\.[a-z0-9]+\\.[a-z0-9]+$", var.cache.node_type))
+    error_message = "Give cache.node_type as ElastiCache names it, for example \"cache.t4g.micro\"."
+  }
+
+  validation {
+    condition     = var.cache.replicas >= 0 && var.cache.replicas <= 5 && floor(var.cache.replicas) == var.cache.replicas
+    error_message = "Give cache.replicas as a whole number from 0 to 5: ElastiCache takes no more."
+  }
+}
+
+variable "cache_port" {
+  description = "Port of the parameter server. A local cloud's Redis may be on any."
+  type        = number
+  default     = 6379
+
+  validation {
+    condition     = var.cache_port > 0 && var.cache_port < 65536 && floor(var.cache_port) == var.cache_port
+    error_message = "Give cache_port as a whole number from 1 to 65535."
+  }
+}
+
+variable "emails" {
+  description = "Addresses that get a message when a run starts, ends or fails. AWS mails each a link to confirm first."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for email in var.emails : can(regex("^[^@[:space:]]+@[^@[:space:]]+\\.[^@[:space:]]+$", email))])
+    error_message = "Give each of emails as one plain address, for example \"ada@example.org\"."
+  }
+}
+
+variable "functions" {
+  description = <<-EOT
+    Memory (MB), timeout (s), /tmp (MB) and reserved concurrency of each function. Cost follows memory x time; CPU follows memory:
+    1,769 MB is one vCPU. launch holds one data set while it checks it, and has /tmp for the file. trainer runs whole trainings
+    (`fused`), for up to Lambda's longest time; 3,008 MB is the most that every new account allows. neuron does one neuron's work
+    in milliseconds, many at once, so it is small. A reserved concurrency both keeps and caps environments; null takes from the
+    account's pool.
+  EOT
+  type = object({
+    launch = optional(object({
+      memory               = optional(number, 1769)
+      timeout              = optional(number, 300)
+      storage              = optional(number, 2048)
+      reserved_concurrency = optional(number)
+    }), {})
+    neuron = optional(object({
+      memory               = optional(number, 512)
+      timeout              = optional(number, 60)
+      storage              = optional(number, 512)
+      reserved_concurrency = optional(number)
+    }), {})
+    trainer = optional(object({
+      memory               = optional(number, 3008)
+      timeout              = optional(number, 900)
+      storage              = optional(number, 512)
+      reserved_concurrency = optional(number)
+    }), {})
+  })
+  default = {}
+
+  validation {
+    condition     = alltrue([for size in values(var.functions) : size.memory >= 128 && size.memory <= 10240])
+    error_message = "Give the memory of each function from 128 to 10240 MB."
+  }
+
+  validation {
+    condition     = alltrue([for size in values(var.functions) : size.timeout >= 10 && size.timeout <= 900])
+    error_message = "Give the timeout of each function from 10 to 900 seconds: Lambda stops at 15 minutes."
+  }
+
+  validation {
+    condition     = alltrue([for size in values(var.functions) : size.storage >= 512 && size.storage <= 10240])
+    error_message = "Give the storage of each function from 512 to 10240 MB."
+  }
+
+  validation {
+    condition     = alltrue([for size in values(var.functions) : try(size.reserved_concurrency >= 1, size.reserved_concurrency == null)])
+    error_message = "Give each reserved_concurrency as 1 or more, or null: 0 would stop the function."
+  }
+}
+
+variable "layer_zip" {
+  description = "Zip of the numpy/h5py layer. Null takes the one that `make layer` builds for `runtime` and `architecture`."
+  type        = string
+  default     = null
+}
+
+variable "log_level" {
+  description = "Least severe log lines that the functions write. DEBUG costs log storage: about $0.50 for each GB."
+  type        = string
+  default     = "INFO"
+
+  validation {
+    condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.log_level)
+    error_message = "Set log_level to DEBUG, INFO, WARNING or ERROR."
+  }
+}
+
+variable "log_retention_days" {
+  description = "Days for which CloudWatch keeps the logs."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827, 3653], var.log_retention_days)
+    error_message = "CloudWatch keeps logs for 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827 or 3653 days: choose one of these."
+  }
+}
+
+variable "neuron_window" {
+  description = "Most neurons of a step in flight at once; 0 is no limit. Set it below your account's concurrent executions (10 in a new account)."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.neuron_window >= 0 && floor(var.neuron_window) == var.neuron_window
+    error_message = "Give neuron_window as a whole number, 0 for no limit."
+  }
+}
+
+variable "noncurrent_version_days" {
+  description = "Days for which a replaced or deleted data set or model can still be brought back, and is still paid for."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.noncurrent_version_days >= 1 && floor(var.noncurrent_version_days) == var.noncurrent_version_days
+    error_message = "Give noncurrent_version_days as a whole number of 1 or more."
+  }
+}
+
+variable "parameters_file" {
+  description = "The parameters.json that is uploaded to training_input/. A relative path starts at this folder."
+  type        = string
+  default     = "../parameters.json"
+}
+
+variable "permissions_boundary" {
+  description = "ARN of the policy that bounds every role, where the account asks for one."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary == null || can(regex("^arn:[a-z-]+:iam::[0-9]{12}:policy/", var.permissions_boundary))
+    error_message = "Give permissions_boundary as the ARN of an IAM policy, or null."
+  }
+}
+
+variable "prefix" {
+  description = "Start of every name, so that several deployments can share an account."
+  type        = string
+  default     = "lnn"
+
+  validation {
+    condition     = can(regex("^[a-z]([a-z0-9]|-[a-z0-9]){0,19}$", var.prefix)) && length(var.prefix) <= 20
+    error_message = "Give prefix as at most 20 lower-case letters, digits and single hyphens, starting with a letter and not ending with a hyphen: bucket, cache and roles are named after it."
+  }
+}
+
+variable "region" {
+  description = "AWS region of everything."
+  type        = string
+  default     = "us-east-1"
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "Give region as AWS names it, for example \"us-east-1\"."
+  }
+}
+
+variable "runs_expiry_days" {
+  description = "Days after which a run's tensors and checkpoints are deleted. Models, results and data sets stay."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.runs_expiry_days >= 1 && floor(var.runs_expiry_days) == var.runs_expiry_days
+    error_message = "Give runs_expiry_days as a whole number of 1 or more."
+  }
+}
+
+variable "runtime" {
+  description = "Python runtime of functions and layer."
+  type        = string
+  default     = "python3.13"
+
+  validation {
+    condition     = contains(["python3.11", "python3.12", "python3.13"], var.runtime)
+    error_message = "Set runtime to python3.11, python3.12 or python3.13, and build the layer for the same one."
+  }
+}
+
+variable "tags" {
+  description = "Tags of every resource, besides `application`."
+  type        = map(string)
+  default     = {}
+}
+
+variable "tracing" {
+  description = "X-Ray tracing of the functions: one request a second and 5% of the rest, about $5 for each million traces."
+  type        = bool
+  default     = true
+}
+
+variable "vpc_cidr" {
+  description = "Address range of the VPC, /16 to /24. Choose another where it must be joined to your networks."
+  type        = string
+  default     = "10.0.0.0/20"
+
+  validation {
+    condition     = can(cidrhost(var.vpc_cidr, 0)) && can(regex("/(1[6-9]|2[0-4])$", var.vpc_cidr))
+    error_message = "Give vpc_cidr as an IPv4 range from /16 to /24, for example \"10.0.0.0/20\"."
+  }
+}
+
+variable "watch_rate" {
+  description = "How often stalled runs are looked for, as an EventBridge rate. Once a minute costs about 44,000 short invocations a month."
+  type        = string
+  default     = "rate(1 minute)"
+
+  validation {
+    condition     = can(regex("^rate\\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\\)$", var.watch_rate))
+    error_message = "Give watch_rate as an EventBridge rate, for example \"rate(1 minute)\" or \"rate(5 minutes)\"."
+  }
+}
+
+variable "zones" {
+  description = <<-EOT
+    Letters of the availability zones for functions and cache. One is the fastest and cheapest: a round trip to the cache stays in
+    the zone. Several, with cache.replicas, survive the loss of a zone; each adds about $15 a month of interface endpoints.
+  EOT
+  type        = list(string)
+  default     = ["a"]
+
+  validation {
+    condition     = length(var.zones) > 0 && length(var.zones) <= 6 && alltrue([for zone in var.zones : can(regex("^[a-f]$", zone))]) && length(distinct(var.zones)) == length(var.zones)
+    error_message = "Give zones as one to six different letters of availability zones, for example [\"a\", \"b\"]."
+  }
+}
