@@ -1,0 +1,298 @@
+#!/usr/bin/env python3
+"""Builds the layer that the functions share: numpy, h5py, Redis, Powertools and pydantic, for a Lambda runtime.
+
+For AWS, from any machine:      build_layer.py --runtime python3.13 --architecture arm64
+For the local cloud:            build_layer.py --local [--python INTERPRETER]
+
+pip picks the target's wheels; tests, headers and caches are pruned; then every shared object must be of the target's
+architecture and Python, and the whole must fit Lambda's limit. What is already built is left alone.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from archives import sha256_of, write_zip
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+NAME = "numpy-h5py"
+REQUIREMENTS = REPOSITORY / "layers" / NAME / "requirements.txt"
+OUTPUT = REPOSITORY / "build" / "layers"
+
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: function and layers, unzipped.
+LIMIT_BYTES = 250 * 1024 * 1024
+# Linux's name for each of Lambda's architectures, and its number in an ELF header (e_machine, ELF specification).
+MACHINES = {"arm64": ("aarch64", 183), "x86_64": ("x86_64", 62)}
+# Amazon Linux 2023, with glibc 2.34. (python3.11 is Amazon Linux 2, whose glibc 2.26 is too old for numpy's wheels.)
+RUNTIMES = ("python3.12", "python3.13")
+GLIBC_MINORS = range(5, 35)
+
+PRUNED_FOLDERS = {"__pycache__", "tests", "include", "bin"}
+# Sources and interfaces that only a compiler or a type checker reads; RECORD lists files that are no longer there.
+PRUNED_SUFFIXES = {".pyc", ".pyi", ".pxd", ".pyx", ".pxi", ".c", ".h", ".hpp", ".a", ".f", ".f90", ".pyf", ".template"}
+PRUNED_METADATA = {"RECORD", "REQUESTED", "INSTALLER", "direct_url.json"}
+
+
+class LayerError(Exception):
+    """The layer cannot be built, or must not be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a layer is for: a runtime such as `python3.13`, and one of Lambda's architectures."""
+
+    runtime: str
+    architecture: str
+
+    @property
+    def version(self) -> str:
+        """The interpreter's version, such as `3.13`."""
+        return self.runtime.removeprefix("python")
+
+    @property
+    def site_packages(self) -> str:
+        """Where Lambda's interpreter looks inside a layer."""
+        return f"python/lib/{self.runtime}/site-packages"
+
+
+def check_binaries(root: Path, target: Target) -> int:
+    """Counts the shared objects under `root`, each of which must fit `target`.
+
+    Raises:
+        LayerError: there are none, or one is for another architecture or Python: every such file is named.
+    """
+    machine_name, machine_number = MACHINES[target.architecture]
+    problems = []
+    objects = [path for path in sorted(root.rglob("*")) if path.is_file() and ".so" in path.suffixes]
+    for path in objects:
+        relative = path.relative_to(root)
+        with path.open("rb") as file:
+            header = file.read(20)
+        if len(header) < 20 or header[:4] != b"\x7fELF":
+            problems.append(f"{relative} is not an ELF shared object")
+            continue
+        found = int.from_bytes(header[18:20], "little" if header[5] == 1 else "big")
+        if found != machine_number:
+            problems.append(f"{relative} is for machine {found}, not {machine_number} ({machine_name})")
+        # `name.cpython-313-aarch64-linux-gnu.so`; `name.abi3.so` and bundled libraries carry no version.
+        tag = re.search(r"\.cpython-(\d)(\d+)-", path.name)
+        if tag and f"{tag[1]}.{tag[2]}" != target.version:
+            problems.append(f"{relative} is for Python {tag[1]}.{tag[2]}, not {target.version}")
+    if not objects:
+        raise LayerError(f"no shared object in {root}: numpy and h5py cannot be there")
+    if problems:
+        raise LayerError(f"the layer does not fit {target.runtime} on {target.architecture}: {'; '.join(problems)}")
+    return len(objects)
+
+
+def prune(root: Path) -> None:
+    """Deletes what no function reads: tests, headers, caches, type stubs. Metadata and licences stay."""
+    for path in sorted(root.rglob("*"), reverse=True):
+        metadata = path.parent.name.endswith(".dist-info")
+        if path.is_dir():
+            if path.name in PRUNED_FOLDERS or not any(path.iterdir()):
+                shutil.rmtree(path)
+        elif path.suffix in PRUNED_SUFFIXES or (metadata and path.name in PRUNED_METADATA):
+            path.unlink()
+
+
+def unzipped_bytes(root: Path) -> int:
+    """Size of the tree's files in bytes.
+
+    Raises:
+        LayerError: it is over Lambda's limit.
+    """
+    size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+    if size >= LIMIT_BYTES:
+        raise LayerError(
+            f"the layer is {size / 2**20:.0f} MB unzipped, over Lambda's {LIMIT_BYTES // 2**20} MB: "
+            f"drop something from {REQUIREMENTS}"
+        )
+    return size
+
+
+def install(python: Path, destination: Path, options: list[str]) -> None:
+    """Installs the pinned requirements into `destination` with pip.
+
+    Raises:
+        LayerError: with pip's last lines.
+    """
+    command = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-compile",
+        "--no-deps",
+    ]
+    command += [*options, "--requirement", str(REQUIREMENTS), "--target", str(destination)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    if result.returncode:
+        lines = [
+            line for line in (result.stdout + result.stderr).splitlines() if line and not line.startswith("WARNING")
+        ]
+        raise LayerError("pip could not install the layer: " + " | ".join(lines[-4:]))
+
+
+def platforms(architecture: str) -> list[str]:
+    """Options of pip for wheels that run on Amazon Linux 2023 of that architecture, any glibc up to its own."""
+    machine = MACHINES[architecture][0]
+    return [option for minor in GLIBC_MINORS for option in ("--platform", f"manylinux_2_{minor}_{machine}")] + [
+        "--platform",
+        f"manylinux2014_{machine}",
+    ]
+
+
+def inputs_hash(*parts: str) -> str:
+    """Hash of everything that a build depends on: the pins, the code that builds, and `parts`."""
+    digest = hashlib.sha256()
+    for source in (REQUIREMENTS, Path(__file__), Path(__file__).with_name("archives.py")):
+        digest.update(source.read_bytes())
+    digest.update("\0".join(parts).encode())
+    return digest.hexdigest()
+
+
+def is_current(archive: Path, inputs: str) -> bool:
+    """Whether `archive` was built from `inputs` and has not been changed since."""
+    try:
+        stamp = json.loads(stamp_of(archive).read_text())
+        return bool(stamp["inputs"] == inputs and stamp["sha256"] == sha256_of(archive))
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def stamp_of(archive: Path) -> Path:
+    """Where what is known of a built layer is written."""
+    return archive.with_suffix(".json")
+
+
+def finish(archive: Path, inputs: str, digest: str, size: int) -> None:
+    """Records a build, and says what it made."""
+    stamp_of(archive).write_text(json.dumps({"inputs": inputs, "sha256": digest, "unzipped_bytes": size}) + "\n")
+    zipped = archive.stat().st_size
+    print(f"layer: {archive.name}: {size / 2**20:.0f} MB unzipped, {zipped / 2**20:.1f} MB zipped")
+
+
+def build_for_aws(target: Target, output: Path = OUTPUT) -> Path:
+    """Builds the layer for `target`, unless it is there already; returns the archive.
+
+    Raises:
+        LayerError: pip cannot resolve it, it does not fit the target, or it is too large.
+    """
+    archive = output / f"{NAME}-{target.runtime}-{target.architecture}.zip"
+    inputs = inputs_hash(target.runtime, target.architecture)
+    if is_current(archive, inputs):
+        return archive
+    stage = output / f".{archive.stem}.{os.getpid()}"
+    try:
+        packages = stage / target.site_packages
+        packages.mkdir(parents=True)
+        options = ["--only-binary=:all:", "--implementation=cp", f"--python-version={target.version}"]
+        install(Path(sys.executable), packages, options + platforms(target.architecture))
+        prune(packages)
+        check_binaries(packages, target)
+        size = unzipped_bytes(stage)
+        files = (path for path in stage.rglob("*") if path.is_file())
+        digest = write_zip(archive, {path.relative_to(stage).as_posix(): path for path in files})
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+    finish(archive, inputs, digest, size)
+    return archive
+
+
+def describe(python: Path) -> tuple[Target, str]:
+    """The target that an interpreter of this machine stands for, and the interpreter's full version."""
+    question = "import platform as p, sys; print(p.machine(), '%d.%d' % sys.version_info[:2], *sys.version.split())"
+    result = subprocess.run([str(python), "-c", question], capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise LayerError(f"{python} does not run: {result.stderr.strip()}")
+    machine, version, full = result.stdout.split(maxsplit=2)
+    return Target(f"python{version}", "arm64" if machine in {"arm64", "aarch64"} else "x86_64"), full.strip()
+
+
+def build_for_local(python: Path, output: Path = OUTPUT) -> Path:
+    """Builds the layer for `python`, unless it is there already; returns the archive.
+
+    The emulator unpacks a layer for every worker. So the packages lie unpacked in build/layers/local, compiled, and the
+    archive holds one `.pth` file that points there: a cold start costs no copy of 80 MB.
+
+    Raises:
+        LayerError: as `build_for_aws`.
+    """
+    target, interpreter = describe(python)
+    archive = output / f"{NAME}-local.zip"
+    unpacked = output / "local"
+    packages = unpacked / target.site_packages
+    inputs = inputs_hash(interpreter, str(packages))
+    if is_current(archive, inputs) and packages.is_dir():
+        return archive
+    stage = output / f".local.{os.getpid()}"
+    try:
+        staged = stage / target.site_packages
+        staged.mkdir(parents=True)
+        install(python, staged, [])
+        prune(staged)
+        if sys.platform == "linux":  # elsewhere shared objects are no ELF files
+            check_binaries(staged, target)
+        size = unzipped_bytes(stage)
+        # Compiled under the name it will have, so that tracebacks show files that exist.
+        compile_all = [
+            str(python),
+            "-m",
+            "compileall",
+            "-q",
+            "-j",
+            "0",
+            "-s",
+            str(staged),
+            "-p",
+            str(packages),
+            str(staged),
+        ]
+        subprocess.run(compile_all, check=True, stdout=subprocess.DEVNULL)
+        shutil.rmtree(unpacked, ignore_errors=True)
+        stage.replace(unpacked)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+    # The comment makes another build another archive, so that warm workers are replaced.
+    pointer = f"# build {inputs[:16]}\n{packages}\n".encode()
+    digest = write_zip(archive, {f"{target.site_packages}/lnn-layer.pth": pointer})
+    finish(archive, inputs, digest, size)
+    return archive
+
+
+def main() -> int:
+    """Builds what the command line asks for."""
+    parser = argparse.ArgumentParser(description="Build the functions' layer.")
+    parser.add_argument(
+        "--runtime", default="python3.13", choices=RUNTIMES, help="Lambda runtime (default: %(default)s)"
+    )
+    parser.add_argument("--architecture", default="arm64", choices=sorted(MACHINES), help="default: %(default)s")
+    parser.add_argument("--local", action="store_true", help="for this machine's own interpreter, for the local cloud")
+    parser.add_argument(
+        "--python", type=Path, default=Path(sys.executable), help="with --local: the interpreter to build for"
+    )
+    arguments = parser.parse_args()
+    try:
+        if arguments.local:
+            archive = build_for_local(arguments.python.absolute())
+        else:
+            archive = build_for_aws(Target(arguments.runtime, arguments.architecture))
+    except LayerError as error:
+        print(f"layer: {error}", file=sys.stderr)
+        return 1
+    print(archive.relative_to(REPOSITORY))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
