@@ -1,0 +1,1 @@
+"""The ``lnn`` command: train, watch and use networks that live on AWS Lambda."""

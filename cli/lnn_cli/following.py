@@ -1,0 +1,288 @@
+"""Following a run until it ends: the one place that polls, and how progress looks."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TextColumn
+
+from lnn_cli.errors import CliError
+from lnn_cli.rendering import STATUS_STYLES, duration, messages, number, share
+from lnn_cli.runs import ENDED, Run
+
+if TYPE_CHECKING:
+    from lnn.ledger import Ledger
+
+POLL_SECONDS = 0.5
+HISTORY_SECONDS = 2.0
+PLAIN_LINE_SECONDS = 10.0
+_PACE_WINDOW_SECONDS = 15.0
+_NARROW, _MEDIUM = 70, 110
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A run at one moment, with the newest row of its history."""
+
+    run: Run
+    row: dict[str, Any] | None
+
+
+class FollowTimeoutError(CliError):
+    """The run did not end in the time that the user gave; ``run`` is its last state."""
+
+    def __init__(self, run: Run, timeout: float) -> None:
+        self.run = run
+        run_id = run["run_id"]
+        super().__init__(
+            f"run {run_id} is still {run['status']} after {duration(timeout)}; it goes on: "
+            f"lnn watch {run_id}, or end it: lnn stop {run_id}"
+        )
+
+
+def has_ended(run: Run) -> bool:
+    """Whether nothing more will happen in the run."""
+    return run["status"] in ENDED
+
+
+def follow(
+    ledger: Ledger,
+    run_id: str,
+    *,
+    until: Callable[[Run], bool] = has_ended,
+    timeout: float | None = None,
+    interval: float = POLL_SECONDS,
+) -> Iterator[Look]:
+    """Looks at a run again and again; the last look is the one at which ``until`` holds.
+
+    Raises:
+        FollowTimeoutError: ``timeout`` seconds have passed.
+        CliError: the run does not exist (any more).
+    """
+    started = time.monotonic()
+    rows = _NewestRow(ledger, run_id)
+    while True:
+        run = ledger.get_run(run_id)
+        if run is None:
+            raise CliError(f"there is no run {run_id!r}; list them with: lnn runs")
+        yield Look(run, rows.at(run))
+        if until(run):
+            return
+        if timeout is not None and time.monotonic() - started >= timeout:
+            raise FollowTimeoutError(run, timeout)
+        time.sleep(interval)
+
+
+def watch_run(
+    ledger: Ledger, run_id: str, *, until: Callable[[Run], bool] = has_ended, timeout: float | None = None
+) -> Run:
+    """Shows a run's progress on standard error until it ends; returns its last state."""
+    run: Run = {}
+    with reporter(messages()) as shown:
+        for look in follow(ledger, run_id, until=until, timeout=timeout):
+            run = look.run
+            shown.show(look)
+    return run
+
+
+class Reporter(Protocol):
+    """Shows what a run is doing."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def show(self, look: Look) -> None:
+        """Shows the newest look."""
+
+
+def reporter(console: Console) -> Reporter:
+    """A live bar on a terminal; a plain line now and then in a pipe."""
+    return LiveReporter(console) if console.is_terminal else PlainReporter(console)
+
+
+@dataclass
+class Pace:
+    """Epochs a second, over the last seconds that were looked at."""
+
+    samples: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def see(self, epoch: int, now: float) -> None:
+        """Notes that ``epoch`` epochs were done at ``now`` (seconds on any steady clock)."""
+        if self.samples and epoch < self.samples[-1][1]:
+            self.samples.clear()
+        self.samples.append((now, epoch))
+        while len(self.samples) > 2 and now - self.samples[1][0] > _PACE_WINDOW_SECONDS:
+            self.samples.popleft()
+
+    @property
+    def rate(self) -> float | None:
+        """Epochs a second; None until an epoch has been seen to pass."""
+        if len(self.samples) < 2:
+            return None
+        (began, first), (now, last) = self.samples[0], self.samples[-1]
+        return (last - first) / (now - began) if last > first and now > began else None
+
+    def left(self, epoch: int, epochs: int) -> float | None:
+        """Seconds until ``epochs`` are done."""
+        rate = self.rate
+        return (epochs - epoch) / rate if rate else None
+
+
+class _Events:
+    """What happened to a run since the first look: hand-overs, repairs, faults."""
+
+    def __init__(self) -> None:
+        self._seen: int | None = None
+
+    def new(self, run: Run) -> list[str]:
+        events = run.get("events") or []
+        before, self._seen = self._seen, len(events)
+        return [] if before is None else [event["what"] for event in events[before:]]
+
+
+class LiveReporter:
+    """A progress bar with cost, accuracy, epochs a second and time left."""
+
+    def __init__(self, console: Console) -> None:
+        self._pace = Pace()
+        self._events = _Events()
+        self._progress = Progress(*_columns(console.width), console=console, expand=False)
+        self._task = self._progress.add_task("", total=None, status="PENDING", figures="", pace="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, look: Look) -> None:
+        """Moves the bar."""
+        run = look.run
+        for event in self._events.new(run):
+            self._progress.console.print(event, style="dim", markup=False)
+        epoch, epochs = run.get("epoch") or 0, run.get("epochs")
+        self._pace.see(epoch, time.monotonic())
+        style = STATUS_STYLES.get(run["status"], "")
+        self._progress.update(
+            self._task,
+            completed=epoch,
+            total=epochs,
+            status=f"[{style}]{run['status']}[/]" if style else run["status"],
+            figures=_figures(look, short=self._progress.console.width < _MEDIUM),
+            pace="" if has_ended(run) else _pace_text(self._pace, epoch, epochs),
+            refresh=True,
+        )
+
+
+class PlainReporter:
+    """A line when the status changes, and now and then between."""
+
+    def __init__(self, console: Console, every: float = PLAIN_LINE_SECONDS) -> None:
+        self._console = console
+        self._every = every
+        self._pace = Pace()
+        self._events = _Events()
+        self._last: tuple[float, str, int] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+    def show(self, look: Look) -> None:
+        """Prints a line if there is something new to say."""
+        run, now = look.run, time.monotonic()
+        for event in self._events.new(run):
+            self._print(event)
+        epoch, epochs = run.get("epoch") or 0, run.get("epochs")
+        self._pace.see(epoch, now)
+        if not self._is_due(run["status"], epoch, now):
+            return
+        self._last = (now, run["status"], epoch)
+        parts = [run["status"], f"epoch {epoch}/{epochs or '?'}", _figures(look, short=False)]
+        if not has_ended(run):
+            parts.append(_pace_text(self._pace, epoch, epochs))
+        self._print("  ".join(part for part in parts if part))
+
+    def _is_due(self, status: str, epoch: int, now: float) -> bool:
+        if self._last is None:
+            return True
+        at, last_status, last_epoch = self._last
+        return status != last_status or (epoch != last_epoch and now - at >= self._every)
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, soft_wrap=True)
+
+
+class _NewestRow:
+    """The newest row of a run's history, read now and then when epochs have passed, and at the end."""
+
+    def __init__(self, ledger: Ledger, run_id: str) -> None:
+        self._ledger = ledger
+        self._run_id = run_id
+        self._epoch = 0
+        self._read_at = -math.inf
+        self._row: dict[str, Any] | None = None
+
+    def at(self, run: Run) -> dict[str, Any] | None:
+        epoch, now = run.get("epoch") or 0, time.monotonic()
+        if epoch != self._epoch and (has_ended(run) or now - self._read_at >= HISTORY_SECONDS):
+            rows = self._ledger.history(self._run_id)
+            self._epoch, self._read_at = epoch, now
+            self._row = dict(rows[-1]) if rows else None
+        return self._row
+
+
+def _columns(width: int) -> list[ProgressColumn]:
+    """As much as the terminal has room for."""
+    status: ProgressColumn = TextColumn("{task.fields[status]}")
+    epochs: ProgressColumn = TextColumn("epoch {task.completed:.0f}/{task.total}")
+    figures: ProgressColumn = TextColumn("{task.fields[figures]}", markup=False)
+    pace: ProgressColumn = TextColumn("{task.fields[pace]}", markup=False)
+    if width < _NARROW:
+        return [TaskProgressColumn(), figures]
+    if width < _MEDIUM:
+        return [status, BarColumn(bar_width=14), epochs, figures]
+    return [status, BarColumn(bar_width=24), epochs, figures, pace]
+
+
+def _figures(look: Look, *, short: bool) -> str:
+    row = look.row or {}
+    # The run's own cost is newer than the row's: trainers report it with the epoch.
+    cost = next(
+        (value for value in (look.run.get("final_cost"), look.run.get("cost"), row.get("cost")) if value is not None),
+        None,
+    )
+    if cost is None:
+        return ""
+    parts = [f"cost {number(cost)}"]
+    train, test = row.get("train_accuracy"), row.get("test_accuracy")
+    if train is not None and not (short and test is not None):
+        parts.append(f"train {share(train)}")
+    if test is not None:
+        parts.append(f"test {share(test)}")
+    return "  ".join(parts)
+
+
+def _pace_text(pace: Pace, epoch: int, epochs: int | None) -> str:
+    rate = pace.rate
+    if rate is None or epochs is None:
+        return ""
+    speed = f"{number(rate, 3)} epochs/s" if rate >= 1 else f"{duration(1 / rate)} an epoch"
+    return f"{speed}  {duration(pace.left(epoch, epochs))} left"

@@ -1,0 +1,71 @@
+"""The ``lnn`` command: wires the commands together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from lnn_cli import datasets, doctor, inspecting, predicting, steering, training
+from lnn_cli.errors import OneLineErrors
+
+_HELP = """Train neural networks on AWS Lambda: upload a dataset, watch the run, use the model.
+
+Example: lnn dataset example digits -o digits.h5 && lnn train digits.h5 --wait
+"""
+
+app = typer.Typer(
+    name="lnn",
+    cls=OneLineErrors,
+    help=_HELP,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+dataset_app = typer.Typer(
+    help="Check, copy and make datasets.\n\nExample: lnn dataset check datasets.h5", invoke_without_command=True
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"lnn {version('lnn')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - its callback does the work
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Stands for `lnn` alone, which prints what there is."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@dataset_app.callback()
+def dataset(context: typer.Context) -> None:
+    """Stands for `lnn dataset` alone, which prints what there is."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def _add(to: typer.Typer, panel: str | None, *commands: Callable[..., Any]) -> None:
+    for command in commands:
+        name = command.__name__.replace("_", "-")
+        to.command(name, rich_help_panel=panel, no_args_is_help=False)(command)
+
+
+_add(app, "Train", training.train, training.upload)
+_add(
+    app, "Runs", inspecting.runs, inspecting.show, inspecting.history, inspecting.watch, steering.stop, steering.resume
+)
+_add(app, "Use", predicting.predict)
+_add(dataset_app, None, datasets.check, datasets.example, datasets.from_images)
+app.add_typer(dataset_app, name="dataset", rich_help_panel="Data and system")
+_add(app, "Data and system", doctor.doctor)

@@ -1,0 +1,33 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lnn_cli.targets import Target
+
+_PANEL = "Where"
+
+TargetOption = Annotated[
+    Target,
+    typer.Option("--target", envvar="LNN_TARGET", help="The local cloud, or your AWS account.", rich_help_panel=_PANEL),
+]
+PrefixOption = Annotated[
+    str | None,
+    typer.Option(
+        "--prefix",
+        envvar="LNN_PREFIX",
+        help="Prefix that the system was deployed with (default: lnn).",
+        rich_help_panel=_PANEL,
+    ),
+]
+RegionOption = Annotated[
+    str | None,
+    typer.Option("--region", help="AWS region (default: that of your profile).", rich_help_panel=_PANEL),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else.")]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="Run id, the start of one that fits no other, or `latest`.")
+]

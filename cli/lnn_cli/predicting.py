@@ -1,0 +1,152 @@
+"""``lnn predict``: which class a trained network sees in a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lnn_cli.checking import existing_file
+from lnn_cli.errors import CliError
+from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption
+from lnn_cli.rendering import note, print_json, print_table, share
+from lnn_cli.runs import LATEST, find_run
+from lnn_cli.targets import Target, connect
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lnn.artifacts import Model
+    from lnn_cli.targets import Cloud
+
+_MODEL_SUFFIX = ".h5"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model says about one picture; probabilities are in class order."""
+
+    image: str
+    classes: list[str]
+    probabilities: list[float]
+
+    @property
+    def index(self) -> int:
+        """Index of the most probable class."""
+        return max(range(len(self.probabilities)), key=self.probabilities.__getitem__)
+
+    def to_json(self) -> dict[str, Any]:
+        """The prediction as JSON types."""
+        return {
+            "image": self.image,
+            "class": self.classes[self.index],
+            "index": self.index,
+            "probability": self.probabilities[self.index],
+            "probabilities": dict(zip(self.classes, self.probabilities, strict=True)),
+        }
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures of any size and format.")],
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="RUN|FILE", help="A run, `latest`, or a local params.h5.")
+    ] = "latest",
+    invert: Annotated[
+        bool, typer.Option("--invert", help="Swap dark and light: the digits were learned white on black.")
+    ] = False,
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+    prefix: PrefixOption = None,
+    region: RegionOption = None,
+) -> None:
+    """Name the class of each picture, with its probability.
+
+    Example: lnn predict my-cat.jpg --model latest
+    """
+    network = _load(model, target, prefix, region)
+    predictions = predict_pictures(network, images, invert=invert)
+    if as_json:
+        print_json([prediction.to_json() for prediction in predictions])
+        return
+    rows = [
+        [prediction.image, prediction.classes[prediction.index], share(prediction.probabilities[prediction.index])]
+        for prediction in predictions
+    ]
+    print_table(("image", "class", "probability"), rows, right=("probability",))
+    note(f"model of run {network.run_id}")
+
+
+def predict_pictures(model: Model, images: list[Path], *, invert: bool = False) -> list[Prediction]:
+    """Predictions for pictures, in their order.
+
+    Raises:
+        CliError: the model was not trained on pictures, or some pictures cannot be read; names all of them.
+    """
+    import numpy as np
+
+    if model.image_shape is None:
+        raise CliError(
+            f"the model of run {model.run_id} was trained on {model.features} plain features, not on pictures; "
+            "use lnn.artifacts.load_model from Python for such data"
+        )
+    columns = []
+    problems = []
+    for image in images:
+        try:
+            columns.append(_features(model, image, invert=invert))
+        except CliError as error:
+            problems.append(str(error))
+    if problems:
+        raise CliError("; ".join(problems))
+    probabilities = model.predict_proba(np.stack(columns, axis=1))
+    return [
+        Prediction(str(image), model.list_classes, [float(p) for p in probabilities[:, position]])
+        for position, image in enumerate(images)
+    ]
+
+
+def _features(model: Model, image: Path, *, invert: bool) -> NDArray[np.float64]:
+    """The picture as one column of X (n,), on the scale that the model was trained on.
+
+    Models of float data carry scale 1, and float pictures run from 0 to 1 by convention: so theirs is 255 too.
+    """
+    from lnn_cli.pictures import read_picture
+
+    assert model.image_shape is not None  # noqa: S101 - predict_pictures has checked it
+    pixels = read_picture(image, model.image_shape)
+    if invert:
+        pixels = 255 - pixels
+    column: NDArray[np.float64] = pixels.reshape(-1) / (model.scale if model.scale != 1 else 255.0)
+    return column
+
+
+def _load(model: str, target: Target, prefix: str | None, region: str | None) -> Model:
+    """The model in a local file, or that of a run in the bucket."""
+    from lnn.artifacts import load_model
+
+    path = Path(model)
+    if path.suffix == _MODEL_SUFFIX or path.is_file():
+        return load_model(existing_file(path))
+    return load_model(_download(connect(target, prefix, region), model))
+
+
+def _download(cloud: Cloud, model: str) -> bytes:
+    from botocore.exceptions import ClientError
+
+    from lnn.names import LATEST_PARAMS, params_key
+
+    if model == LATEST:
+        key, remedy = LATEST_PARAMS, "train one with: lnn train DATASET.h5 --wait"
+    else:
+        run = find_run(cloud.ledger, model)
+        key, remedy = params_key(run["run_id"]), f"run {run['run_id']} is {run['status']}; pick another from: lnn runs"
+    try:
+        content: bytes = cloud.s3.get_object(Bucket=cloud.names.bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+            raise CliError(f"there is no model at s3://{cloud.names.bucket}/{key}; {remedy}") from error
+        raise
+    return content

@@ -1,0 +1,126 @@
+"""How figures, tables and JSON look on a terminal and in a pipe."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+STATUS_STYLES = {
+    "PENDING": "yellow",
+    "RUNNING": "cyan",
+    "COMPLETED": "green",
+    "STOPPED": "yellow",
+    "FAILED": "red",
+}
+
+_PIPE_WIDTH = 200
+
+
+def output() -> Console:
+    """What was asked for: standard output. A pipe gets plain, unwrapped lines."""
+    console = Console(highlight=False, soft_wrap=False)
+    return console if console.is_terminal else Console(highlight=False, width=max(console.width, _PIPE_WIDTH))
+
+
+def messages() -> Console:
+    """Progress and remarks: standard error, so that standard output stays clean."""
+    return Console(stderr=True, highlight=False)
+
+
+def note(text: str) -> None:
+    """One remark on standard error."""
+    typer.echo(text, err=True)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output; what JSON cannot hold becomes null or text."""
+    typer.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], right: Sequence[str] = ()) -> None:
+    """A table without frame, aligned; ``right`` names the columns of figures."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    output().print(table)
+
+
+def print_pairs(pairs: Iterable[tuple[str, str | Text]]) -> None:
+    """Names and values, one pair a line."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in pairs:
+        table.add_row(name, value)
+    output().print(table)
+
+
+def status(name: str) -> Text:
+    """A run's status in its colour."""
+    return Text(name, style=STATUS_STYLES.get(name, ""))
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A figure with ``digits`` significant digits, or a dash."""
+    if value is None:
+        return "-"
+    return f"{value:.{digits}g}"
+
+
+def share(value: float | None) -> str:
+    """A share of 1 as a percentage, or a dash."""
+    return "-" if value is None else f"{value:.1%}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for people: ``0.8 s``, ``42 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    if seconds is None or not math.isfinite(seconds):
+        return "-"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def moment(epoch_seconds: float | None) -> str:
+    """A point in time in the reader's own time zone, or a dash."""
+    if epoch_seconds is None:
+        return "-"
+    return f"{datetime.fromtimestamp(epoch_seconds, UTC).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return str(value)

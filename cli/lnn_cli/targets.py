@@ -1,0 +1,182 @@
+"""The cloud a command talks to: the local one, or the user's AWS account."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lnn.names import Names
+from lnn_cli.errors import CliError
+
+if TYPE_CHECKING:
+    import boto3
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
+
+    from lnn.invoker import Invoker
+    from lnn.ledger import Ledger
+
+DEFAULT_PREFIX = "lnn"
+HOME_VARIABLE = "LNN_HOME"
+
+
+class Target(StrEnum):
+    """Where the functions run."""
+
+    LOCAL = "local"
+    AWS = "aws"
+
+
+def repository() -> Path:
+    """Root of the project's checkout; the current folder if the package is installed elsewhere."""
+    root = Path(__file__).resolve().parents[2]
+    return root if (root / "pyproject.toml").is_file() else Path.cwd()
+
+
+def local_home() -> Path:
+    """Folder that describes the local cloud."""
+    named = os.environ.get(HOME_VARIABLE)
+    return Path(named) if named else repository() / ".lnn" / "local"
+
+
+def local_description() -> dict[str, Any]:
+    """What ``make up`` wrote about the local cloud: endpoint, region, prefix, credentials, Redis.
+
+    Raises:
+        CliError: it has not been started yet, or the file is damaged.
+    """
+    path = local_home() / "cloud.json"
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CliError("the local cloud is not running; start it with: make up") from None
+    except json.JSONDecodeError as error:
+        raise CliError(f"{path} is damaged ({error}); write it again with: make down up") from error
+    if not isinstance(description, dict) or not {"endpoint", "region", "credentials"} <= description.keys():
+        raise CliError(f"{path} is incomplete; write it again with: make down up")
+    return description
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """One deployment: where it is, its names, and clients that are made when first used."""
+
+    target: Target
+    session: boto3.Session
+    prefix: str
+    endpoint: str | None
+    known_account: str | None
+
+    @cached_property
+    def names(self) -> Names:
+        """Names of the deployment's resources; asks AWS for the account if it is not known."""
+        return Names(self.prefix, self.known_account or self.caller()["Account"], self.region)
+
+    @property
+    def region(self) -> str:
+        """Region of the session.
+
+        Raises:
+            CliError: none is configured.
+        """
+        region = self.session.region_name
+        if not region:
+            raise CliError("no AWS region is set; pass --region or set AWS_REGION")
+        return region
+
+    @cached_property
+    def s3(self) -> S3Client:
+        """Client for the bucket."""
+        return self.client("s3")  # type: ignore[no-any-return]
+
+    @cached_property
+    def dynamodb(self) -> DynamoDBClient:
+        """Client for the tables."""
+        return self.client("dynamodb")  # type: ignore[no-any-return]
+
+    @cached_property
+    def functions(self) -> LambdaClient:
+        """Client for the Lambda functions."""
+        return self.client("lambda")  # type: ignore[no-any-return]
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The runs of this deployment."""
+        from lnn.ledger import Ledger
+
+        return Ledger(self.dynamodb, self.names.runs_table, self.names.costs_table)
+
+    @cached_property
+    def invoker(self) -> Invoker:
+        """Sends messages to the functions."""
+        from lnn.invoker import Invoker
+
+        return Invoker(self.functions, self.names.trainer, self.names.neuron)
+
+    def caller(self) -> Mapping[str, str]:
+        """The identity that the credentials belong to: ``Account``, ``Arn``."""
+        answer: Mapping[str, str] = self.client("sts").get_caller_identity()
+        return answer
+
+    def client(self, service: str) -> Any:
+        """A client of the session, with short timeouts where the cloud is on this machine."""
+        from botocore.config import Config
+
+        if self.target is Target.AWS:
+            config = Config(retries={"mode": "standard", "total_max_attempts": 5})
+        else:
+            config = Config(
+                connect_timeout=5,
+                read_timeout=60,
+                retries={"mode": "standard", "total_max_attempts": 3},
+                s3={"addressing_style": "path"},
+            )
+        make: Any = self.session.client
+        return make(service, endpoint_url=self.endpoint, config=config)
+
+
+def connect(target: Target, prefix: str | None = None, region: str | None = None) -> Cloud:
+    """The cloud that ``--target``, ``--prefix`` and ``--region`` mean.
+
+    Raises:
+        CliError: the local cloud has never been started.
+    """
+    return _connect_local(prefix) if target is Target.LOCAL else _connect_aws(prefix, region)
+
+
+def _connect_local(prefix: str | None) -> Cloud:
+    description = local_description()
+    import boto3
+
+    credentials = description["credentials"]
+    session = boto3.Session(
+        aws_access_key_id=credentials["access_key_id"],
+        aws_secret_access_key=credentials["secret_access_key"],
+        region_name=description["region"],
+    )
+    return Cloud(
+        target=Target.LOCAL,
+        session=session,
+        prefix=prefix or description.get("prefix", DEFAULT_PREFIX),
+        endpoint=description["endpoint"],
+        known_account=description.get("account"),
+    )
+
+
+def _connect_aws(prefix: str | None, region: str | None) -> Cloud:
+    import boto3
+
+    return Cloud(
+        target=Target.AWS,
+        session=boto3.Session(region_name=region),
+        prefix=prefix or DEFAULT_PREFIX,
+        endpoint=None,
+        known_account=None,
+    )

@@ -1,0 +1,124 @@
+"""``lnn train`` and ``lnn upload``: an upload, and the run that it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lnn.names import TRAINING_INPUT
+from lnn_cli.checking import check_training, existing_file
+from lnn_cli.errors import CliError
+from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption
+from lnn_cli.parameters import parameters_path, read_parameters
+from lnn_cli.rendering import note, print_json
+from lnn_cli.runs import Run, failure, outcome, result
+from lnn_cli.targets import Cloud, Target, connect
+
+DatasetArgument = Annotated[Path, typer.Argument(metavar="DATASET.h5", help="HDF5 file with the examples.")]
+
+
+def train(
+    dataset: DatasetArgument,
+    parameters: Annotated[
+        Path | None,
+        typer.Option("--parameters", "-p", help="Parameters file (default: ./parameters.json, else the project's)."),
+    ] = None,
+    strategy: Annotated[
+        str | None, typer.Option("--strategy", "-s", help="How to train: auto, neuron, fused, ...")
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one parameter; repeat for more."),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Show progress until the run ends.")] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", help="Stop waiting after so many seconds; the run goes on."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Look for mistakes before the upload, or leave that to Launch.")
+    ] = True,
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+    prefix: PrefixOption = None,
+    region: RegionOption = None,
+) -> None:
+    """Upload a dataset with its parameters: a run starts.
+
+    With --wait the exit status is 0 only if the run completes.
+
+    Example: lnn train examples/digits/datasets.h5 --set epochs=50 --wait
+    """
+    from lnn_cli.uploading import DATASET, own_folder, say_how_to_watch, upload_training, wait_for_run
+
+    existing_file(dataset)
+    path = parameters_path(parameters)
+    content = read_parameters(path, changes or [], strategy)
+    if check:
+        check_training(dataset, content, str(path))
+    cloud = connect(target, prefix, region)
+    uploaded = upload_training(cloud, dataset, content, own_folder(), DATASET)
+    run = wait_for_run(cloud, uploaded)
+    run_id = run["run_id"]
+    note(f"run {run_id} is open")
+    if wait:
+        run = _wait(cloud, run_id, timeout, as_json=as_json)
+    elif run["status"] != "FAILED":
+        say_how_to_watch(run_id, target)
+    if as_json:
+        print_json(result(run))
+    if run["status"] == "FAILED" or (wait and run["status"] != "COMPLETED"):
+        raise CliError(failure(run))
+    if wait and not as_json:
+        typer.echo(outcome(run))
+        typer.echo(f"model: {result(run)['model']}")
+    elif not as_json:
+        typer.echo(run_id)
+
+
+def upload(
+    dataset: DatasetArgument,
+    parameters: Annotated[
+        Path | None, typer.Argument(metavar="[PARAMETERS.json]", help="Replaces the parameters in the bucket.")
+    ] = None,
+    target: TargetOption = Target.LOCAL,
+    prefix: PrefixOption = None,
+    region: RegionOption = None,
+) -> None:
+    """Upload a dataset to be trained with the bucket's parameters.
+
+    It goes straight to training_input/, where parameters.json of the last upload applies. New parameters, if
+    given, are uploaded first. Nothing is checked here: Launch does that.
+
+    Example: lnn upload datasets.h5 parameters.json
+    """
+    from lnn_cli.uploading import say_how_to_watch, upload_training, wait_for_run
+
+    existing_file(dataset)
+    if dataset.suffix != ".h5":
+        raise CliError(f"{dataset} does not end in .h5, and only such uploads start a run; rename it")
+    content = existing_file(parameters).read_bytes() if parameters else None
+    cloud = connect(target, prefix, region)
+    uploaded = upload_training(cloud, dataset, content, TRAINING_INPUT, dataset.name)
+    typer.echo(f"uploaded to {uploaded.uri}")
+    run = wait_for_run(cloud, uploaded)
+    typer.echo(f"run {run['run_id']}")
+    if run["status"] == "FAILED":
+        raise CliError(failure(run))
+    say_how_to_watch(run["run_id"], target)
+
+
+def _wait(cloud: Cloud, run_id: str, timeout: float | None, *, as_json: bool) -> Run:
+    from lnn_cli.following import FollowTimeoutError, watch_run
+
+    try:
+        return watch_run(cloud.ledger, run_id, timeout=timeout)
+    except FollowTimeoutError as error:
+        if as_json:
+            print_json(result(error.run))
+        raise
+    except KeyboardInterrupt:
+        note(f"no longer watching; run {run_id} goes on: lnn watch {run_id}, or end it: lnn stop {run_id}")
+        raise

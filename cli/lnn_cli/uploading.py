@@ -1,0 +1,111 @@
+"""Uploading a dataset, and finding the run that the upload starts."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from lnn.names import PARAMETERS, TRAINING_INPUT, UPLOAD_STARTED_AT
+from lnn_cli.errors import CliError
+from lnn_cli.rendering import duration, messages, note, size
+from lnn_cli.runs import Run
+from lnn_cli.targets import Cloud, Target
+
+DATASET = "datasets.h5"
+OPEN_TIMEOUT_SECONDS = 60.0
+_POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """One version of one object in the bucket."""
+
+    bucket: str
+    key: str
+    version_id: str | None
+    etag: str
+
+    @property
+    def uri(self) -> str:
+        """``s3://bucket/key``."""
+        return f"s3://{self.bucket}/{self.key}"
+
+
+def own_folder() -> str:
+    """A folder that no other training uses, so that two never mix up their parameters."""
+    return f"{TRAINING_INPUT}{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}/"
+
+
+def upload_training(cloud: Cloud, dataset: Path, parameters: bytes | None, folder: str, name: str) -> Uploaded:
+    """Uploads the parameters, then the dataset: the dataset's arrival starts the run."""
+    bucket = cloud.names.bucket
+    started = time.time()
+    if parameters is not None:
+        cloud.s3.put_object(Bucket=bucket, Key=folder + PARAMETERS, Body=parameters, ContentType="application/json")
+    key = folder + name
+    _upload_with_progress(cloud, dataset, bucket, key, {UPLOAD_STARTED_AT: f"{started:.6f}"})
+    stored = cloud.s3.head_object(Bucket=bucket, Key=key)
+    return Uploaded(bucket, key, stored.get("VersionId"), stored["ETag"].strip(chr(34)))
+
+
+def wait_for_run(cloud: Cloud, uploaded: Uploaded, timeout: float = OPEN_TIMEOUT_SECONDS) -> Run:
+    """The run that Launch opens for the upload.
+
+    Raises:
+        CliError: Launch opened none within ``timeout`` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    console = messages()
+    with console.status("waiting for Launch to open the run"):
+        while True:
+            run = cloud.ledger.find_run_of_upload(uploaded.bucket, uploaded.key, uploaded.version_id or uploaded.etag)
+            if run is not None:
+                return run
+            if time.monotonic() >= deadline:
+                raise CliError(_no_run(cloud, uploaded, timeout))
+            time.sleep(_POLL_SECONDS)
+
+
+def say_how_to_watch(run_id: str, target: Target) -> None:
+    """The commands that come next, on standard error."""
+    option = "" if target is Target.LOCAL else f" --target {target}"
+    note(f"watch it:   lnn watch {run_id}{option}")
+    note(f"its story:  lnn show {run_id}{option}")
+    note(f"end it:     lnn stop {run_id}{option}")
+
+
+def _upload_with_progress(cloud: Cloud, path: Path, bucket: str, key: str, metadata: dict[str, str]) -> None:
+    console = messages()
+    total = path.stat().st_size
+    if not console.is_terminal:
+        note(f"uploading {path} ({size(total)}) to s3://{bucket}/{key}")
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(path.name, total=total)
+        cloud.s3.upload_file(
+            str(path),
+            bucket,
+            key,
+            ExtraArgs={"Metadata": metadata},
+            Callback=lambda count: progress.advance(task, count),
+        )
+
+
+def _no_run(cloud: Cloud, uploaded: Uploaded, timeout: float) -> str:
+    names = cloud.names
+    doctor = "lnn doctor" if cloud.target is Target.LOCAL else "lnn doctor --target aws"
+    return (
+        f"{uploaded.uri} is uploaded, but no run was opened within {duration(timeout)}; look at the log group "
+        f"{names.log_group('launch')} and the queue {names.launch}-dlq, and check the system with: {doctor}"
+    )
