@@ -16,7 +16,7 @@ from lnn.network.optimisers import Optimiser
 from lnn.network.types import Array, Labels, Parameters, Slots
 
 CHUNK_BYTES = 32 * 2**20
-"""How much of X one forward pass takes when only predictions are wanted: memory stays bounded however many examples."""
+"""What the widest layer takes when only predictions are wanted: memory stays bounded however many examples there are."""
 
 
 class ForwardPass(NamedTuple):
@@ -121,7 +121,7 @@ class Network:
     def predict_proba(self, params: Parameters, X: Array) -> Array:
         """Probabilities: (1, m) for one output unit, (K, m) otherwise."""
         m = X.shape[1]
-        columns = max(1, CHUNK_BYTES // (X.shape[0] * X.itemsize))
+        columns = max(1, CHUNK_BYTES // (max(self.sizes) * X.itemsize))
         parts = [self.forward(params, X[:, start : start + columns]).A[-1] for start in range(0, m, columns)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
