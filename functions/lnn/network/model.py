@@ -16,7 +16,7 @@ from lnn.network.optimisers import Optimiser
 from lnn.network.types import Array, Labels, Parameters, Slots
 
 CHUNK_BYTES = 32 * 2**20
-"""What the widest layer takes when only predictions are wanted: memory stays bounded however many examples there are."""
+"""What the widest layer takes when only predictions are wanted: memory stays bounded for any number of examples."""
 
 
 class ForwardPass(NamedTuple):
