@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -38,6 +39,10 @@ class Environment:
     neuron_function: str
     neuron_window: int
     """Most neurons of one step in flight at once; 0 is no limit."""
+    trainer_memory_mb: int
+    neuron_memory_mb: int
+    architecture: str
+    """``arm64`` or ``x86_64``: what the functions' price depends on, with their memory."""
     cache: CacheAddress
 
     @classmethod
@@ -54,6 +59,9 @@ class Environment:
                 trainer_function=variables["LNN_TRAINER_FUNCTION"],
                 neuron_function=variables["LNN_NEURON_FUNCTION"],
                 neuron_window=int(variables.get("LNN_NEURON_WINDOW", "0")),
+                trainer_memory_mb=int(variables["LNN_TRAINER_MEMORY_MB"]),
+                neuron_memory_mb=int(variables["LNN_NEURON_MEMORY_MB"]),
+                architecture="arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64",
                 cache=CacheAddress(
                     host=variables["LNN_CACHE_HOST"],
                     port=int(variables["LNN_CACHE_PORT"]),

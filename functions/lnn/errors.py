@@ -39,3 +39,7 @@ class CacheLost(LnnError):
 
 class BudgetExceeded(LnnError):
     """The run has used more invocations than its plan allows: a runaway loop, not training."""
+
+
+class LedgerUnavailable(LnnError):
+    """DynamoDB did not answer as it should; the same call may succeed later."""

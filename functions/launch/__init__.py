@@ -1,0 +1,1 @@
+"""LaunchLambda: an upload becomes a run."""

@@ -1,0 +1,195 @@
+"""What a run leaves in S3: tensors, checkpoints, the model and the results.
+
+This is the one home of their formats. ``params.h5`` is enough to predict with, alone.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from botocore.exceptions import ClientError
+from numpy.typing import NDArray
+
+from lnn.errors import LnnError
+from lnn.names import (
+    LATEST_PARAMS,
+    LATEST_RESULTS,
+    checkpoint_key,
+    params_key,
+    results_key,
+    s3_uri,
+    tensor_key,
+)
+from lnn.network import Network
+from lnn.network.types import Parameters, Slots
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Everything that training goes on from: the state after ``epoch`` epochs."""
+
+    epoch: int
+    parameters: Parameters
+    slots: Slots
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A trained network, as ``params.h5`` holds it."""
+
+    parameters: Parameters
+    run_id: str
+    activations: list[str]
+    list_classes: list[str]
+    image_shape: tuple[int, ...] | None
+    scale: float
+
+    @property
+    def features(self) -> int:
+        return int(self.parameters[0][0].shape[1])
+
+    def predict_proba(self, X: Array) -> Array:
+        """Probability of each class, (K, m), for standardized examples X (n, m)."""
+        sizes = [self.features, *(len(W) for W, _ in self.parameters)]
+        probabilities = Network(sizes, self.activations).predict_proba(self.parameters, X)
+        if len(self.list_classes) == 2 and probabilities.shape[0] == 1:
+            return np.concatenate([1 - probabilities, probabilities])
+        return probabilities
+
+
+class Artifacts:
+    """The bucket of one deployment."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    def put_tensor(self, run_id: str, name: str, value: Array) -> None:
+        buffer = io.BytesIO()
+        np.save(buffer, value, allow_pickle=False)
+        self._put(tensor_key(run_id, name), buffer.getvalue())
+
+    def get_tensor(self, run_id: str, name: str) -> Array:
+        """Raises LnnError when the run's data is gone."""
+        raw = io.BytesIO(self._get(tensor_key(run_id, name)))
+        loaded: Array = np.load(raw, allow_pickle=False)
+        return loaded
+
+    def put_checkpoint(self, run_id: str, generation: int, checkpoint: Checkpoint) -> str:
+        """Store a checkpoint and return its key."""
+        arrays: dict[str, Array] = {}
+        layers = zip(checkpoint.parameters, checkpoint.slots, strict=True)
+        for layer, ((W, b), (slots_W, slots_b)) in enumerate(layers, start=1):
+            arrays[f"W{layer}"], arrays[f"b{layer}"] = W, b
+            for slot, (of_W, of_b) in enumerate(zip(slots_W, slots_b, strict=True)):
+                arrays[f"W{layer}.{slot}"], arrays[f"b{layer}.{slot}"] = of_W, of_b
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        key = checkpoint_key(run_id, generation, checkpoint.epoch)
+        self._put(key, buffer.getvalue())
+        return key
+
+    def get_checkpoint(self, key: str, epoch: int) -> Checkpoint:
+        """The checkpoint stored under ``key``; its arrays are writable. Raises LnnError when it is gone."""
+        with np.load(io.BytesIO(self._get(key)), allow_pickle=False) as stored:
+            layers = sum(1 for name in stored.files if name.startswith("W") and "." not in name)
+            slots = sum(1 for name in stored.files if name.startswith("W1."))
+            return Checkpoint(
+                epoch=epoch,
+                parameters=[(stored[f"W{i}"], stored[f"b{i}"]) for i in range(1, layers + 1)],
+                slots=[
+                    (
+                        [stored[f"W{i}.{slot}"] for slot in range(slots)],
+                        [stored[f"b{i}.{slot}"] for slot in range(slots)],
+                    )
+                    for i in range(1, layers + 1)
+                ],
+            )
+
+    def put_model(self, model: Model) -> str:
+        """Store ``params.h5`` of a run and return its ``s3://`` address."""
+        key = params_key(model.run_id)
+        self._put(key, encode_model(model))
+        return s3_uri(self.bucket, key)
+
+    def put_results(self, run_id: str, results: Mapping[str, Any]) -> str:
+        """Store ``results.json`` of a run and return its ``s3://`` address."""
+        key = results_key(run_id)
+        self._put(key, json.dumps(results, indent=2).encode(), "application/json")
+        return s3_uri(self.bucket, key)
+
+    def publish_latest(self, run_id: str) -> None:
+        """Make a finished run's model and results the latest."""
+        for source, target in (
+            (params_key(run_id), LATEST_PARAMS),
+            (results_key(run_id), LATEST_RESULTS),
+        ):
+            self._client.copy_object(
+                Bucket=self.bucket, Key=target, CopySource={"Bucket": self.bucket, "Key": source}
+            )
+
+    def _put(self, key: str, body: bytes, content_type: str = "application/octet-stream") -> None:
+        self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+
+    def _get(self, key: str) -> bytes:
+        try:
+            return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                raise LnnError(
+                    f"{s3_uri(self.bucket, key)} is gone: the run's data was deleted or has expired; "
+                    "upload the dataset again"
+                ) from error
+            raise
+
+
+def encode_model(model: Model) -> bytes:
+    """The bytes of ``params.h5``."""
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for layer, (W, b) in enumerate(model.parameters, start=1):
+            file.create_dataset(f"W{layer}", data=W)
+            file.create_dataset(f"b{layer}", data=b)
+        file.attrs["run_id"] = model.run_id
+        file.attrs["layers"] = len(model.parameters)
+        file.attrs["activations"] = json.dumps(model.activations)
+        file.attrs["list_classes"] = json.dumps(model.list_classes)
+        file.attrs["image_shape"] = json.dumps(model.image_shape)
+        file.attrs["scale"] = model.scale
+    return buffer.getvalue()
+
+
+def load_model(source: str | Path | bytes) -> Model:
+    """The model in a ``params.h5``, given its path or its bytes.
+
+    Raises LnnError that says what is missing when it is not one.
+    """
+    import h5py
+
+    try:
+        with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
+            layers = int(file.attrs["layers"])
+            shape: Sequence[int] | None = json.loads(file.attrs["image_shape"])
+            return Model(
+                parameters=[(file[f"W{i}"][()], file[f"b{i}"][()]) for i in range(1, layers + 1)],
+                run_id=str(file.attrs["run_id"]),
+                activations=list(json.loads(file.attrs["activations"])),
+                list_classes=list(json.loads(file.attrs["list_classes"])),
+                image_shape=tuple(shape) if shape else None,
+                scale=float(file.attrs["scale"]),
+            )
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise LnnError(f"not a params.h5 that LNN wrote: {error}") from error

@@ -1,0 +1,59 @@
+"""Builds a function's AWS clients and hands them to the library."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from lnn.artifacts import Artifacts
+from lnn.environment import Environment
+from lnn.invoker import Invoker
+from lnn.ledger import Ledger
+from lnn.notify import Notifier
+from lnn.services import Services
+
+if TYPE_CHECKING:
+    from lnn.cache import ParameterServer
+
+# Short time-outs and a few retries: an invocation has little time, and every call here may be repeated.
+CONFIG = Config(connect_timeout=3, read_timeout=20, retries={"mode": "standard", "max_attempts": 4})
+
+
+def services(environment: Environment) -> Services:
+    """Every service, each with its client."""
+    return Services(
+        environment=environment,
+        ledger=Ledger(client("dynamodb"), environment.runs_table, environment.costs_table),
+        artifacts=Artifacts(client("s3"), environment.bucket),
+        notifier=Notifier(client("sns"), environment.topic_arn),
+        invoker=invoker(environment),
+        server=parameter_server(environment),
+    )
+
+
+def invoker(environment: Environment) -> Invoker:
+    return Invoker(client("lambda"), environment.trainer_function, environment.neuron_function)
+
+
+def parameter_server(environment: Environment) -> Any:
+    """A function from run id to its parameter server; the connection is made at the first call and kept."""
+
+    @cache
+    def connection() -> Any:
+        from lnn.cache import connect
+
+        return connect(environment.cache, environment.region)
+
+    def server(run_id: str) -> ParameterServer:
+        from lnn.cache import ParameterServer
+
+        return ParameterServer(connection(), run_id)
+
+    return server
+
+
+def client(name: Any) -> Any:
+    return boto3.client(name, config=CONFIG)

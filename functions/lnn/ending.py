@@ -1,0 +1,171 @@
+"""When a run ends, and all that has to happen then.
+
+An end is decided from figures that every strategy has at the end of an epoch. It is carried out in
+an order in which a crash at any point loses nothing: first the files, then the one conditional
+write that ends the run, then what may be repeated (``close``).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lnn.artifacts import Checkpoint, Model
+from lnn.ledger import Status
+from lnn.plan import Plan
+from lnn.services import Services
+from lnn.training_data import training_data
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ends, and why where that is not obvious."""
+
+    status: Status
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a run has used so far."""
+
+    seconds: float
+    """Since the first epoch began."""
+    epoch_seconds: float
+    """The latest epoch alone: what one more is expected to take."""
+    usd: float = 0.0
+    epoch_usd: float = 0.0
+
+
+def diverged(epoch: int, cost: float, plan: Plan) -> Ending | None:
+    """The end of a run whose cost is no longer a number."""
+    if math.isfinite(cost):
+        return None
+    return Ending(
+        "FAILED",
+        f"training diverged: the cost of epoch {epoch} is {cost}; "
+        f"lower learning_rate (it is {plan.learning_rate:g}) and upload again",
+    )
+
+
+def ending_after(plan: Plan, epoch: int, cost: float, totals: Totals, stop_requested: bool) -> Ending | None:
+    """The end that is due after ``epoch``, if one is."""
+    if plan.threshold is not None and cost <= plan.threshold:
+        return Ending(
+            "COMPLETED", f"the cost {cost:.6g} of epoch {epoch} reached the threshold {plan.threshold:g}"
+        )
+    if epoch == plan.epochs:
+        return Ending("COMPLETED")
+    if stop_requested:
+        return Ending("STOPPED", f"stopped on request after epoch {epoch}")
+    if plan.max_seconds is not None and totals.seconds + totals.epoch_seconds > plan.max_seconds:
+        return Ending(
+            "STOPPED",
+            f"max_seconds: {totals.seconds:.1f} s used after epoch {epoch}; one more would pass {plan.max_seconds:g} s",
+        )
+    if plan.max_usd is not None and totals.usd + totals.epoch_usd > plan.max_usd:
+        return Ending(
+            "STOPPED",
+            f"max_usd: ${totals.usd:.6f} used after epoch {epoch}; one more would pass ${plan.max_usd:g}",
+        )
+    return None
+
+
+def end_with_model(
+    services: Services,
+    run: Mapping[str, Any],
+    plan: Plan,
+    state: Checkpoint,
+    ending: Ending,
+    *,
+    cost: float | None,
+    training_ended_at: float,
+    invocations: int,
+    usd: float,
+) -> None:
+    """End a run that has a model to show: ``state`` holds its parameters after ``state.epoch``.
+
+    ``invocations`` counts those that the ledger does not know of. The checkpoint is stored too, so
+    that a stopped run can be resumed.
+    """
+    run_id, generation = str(run["run_id"]), int(run["generation"])
+    data = training_data(services.artifacts, run_id, plan)
+    train_accuracy = plan.network.accuracy(state.parameters, data.X, data.y)
+    test_accuracy = plan.network.accuracy(state.parameters, data.X_test, data.y_test)
+    checkpoint = services.artifacts.put_checkpoint(run_id, generation, state)
+    params = services.artifacts.put_model(
+        Model(
+            parameters=state.parameters,
+            run_id=run_id,
+            activations=plan.activations,
+            list_classes=plan.list_classes,
+            image_shape=tuple(plan.image_shape) if plan.image_shape else None,
+            scale=plan.scale,
+        )
+    )
+    model_written_at = time.time()
+    started = run.get("training_started_at")
+    figures = {
+        "epoch": state.epoch,
+        "final_cost": cost,
+        "train_accuracy": train_accuracy,
+        "test_accuracy": test_accuracy,
+        "training_started_at": started,
+        "training_ended_at": training_ended_at,
+        "training_seconds": None if started is None else training_ended_at - started,
+        "model_written_at": model_written_at,
+        "usd": usd,
+    }
+    results = services.artifacts.put_results(
+        run_id,
+        {
+            "run_id": run_id,
+            "status": ending.status,
+            "reason": ending.reason,
+            "strategy": plan.strategy,
+            "workers": plan.workers,
+            "epochs": state.epoch,
+            **figures,
+            "invocations": int(run["invocations"]) + invocations,
+            "settings": run["settings"],
+            "dimensions": run["dimensions"],
+            "model": params,
+        },
+    )
+    ended = services.ledger.finish(
+        run_id,
+        generation,
+        ending.status,
+        ending.reason,
+        **figures,
+        invocations=int(run["invocations"]) + invocations,
+        checkpoint={"epoch": state.epoch, "key": checkpoint},
+        artefacts={"params": params, "results": results},
+    )
+    if ended is not None:
+        close(services, ended)
+
+
+def end_without_model(services: Services, run_id: str, generation: int, ending: Ending, **facts: Any) -> None:
+    """End a run that has failed."""
+    ended = services.ledger.finish(run_id, generation, ending.status, ending.reason, **facts)
+    if ended is not None:
+        close(services, ended)
+
+
+def close(services: Services, run: Mapping[str, Any]) -> None:
+    """What follows the end of a run: publish, clean up, tell people. Repeating it is harmless."""
+    run_id = str(run["run_id"])
+    if run["status"] == "COMPLETED":
+        services.artifacts.publish_latest(run_id)
+    if run.get("strategy") == "neuron":
+        services.server(run_id).delete_run()
+    services.notifier.ended(run)
+    services.ledger.close(run_id)
+    logger.info("run ended", extra={"run_id": run_id, "status": run["status"], "reason": run.get("reason")})

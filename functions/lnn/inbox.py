@@ -1,0 +1,78 @@
+"""Where datasets and parameters arrive: reading what a user uploaded, from S3."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from lnn.errors import DatasetError, SettingsError
+from lnn.events import Upload
+from lnn.names import UPLOAD_STARTED_AT, parameters_key, s3_uri
+from lnn.settings import MAX_FILE_BYTES
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+GONE = {"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed"}
+"""How S3 says that an object, or a version of it, is not there or is a delete marker."""
+
+
+class Inbox:
+    """The ``training_input/`` prefix, seen from Launch."""
+
+    def __init__(self, client: S3Client) -> None:
+        self._client = client
+
+    def describe(self, upload: Upload) -> float | None:
+        """When the client began the upload, in epoch seconds, if it said so.
+
+        Raises DatasetError when the object is no longer there: who deletes an upload does not want it trained.
+        """
+        try:
+            head = self._client.head_object(Bucket=upload.bucket, Key=upload.key)
+        except ClientError as error:
+            raise self._gone(upload, error) from error
+        try:
+            return float(head["Metadata"][UPLOAD_STARTED_AT])
+        except (KeyError, ValueError):
+            return None
+
+    def fetch_dataset(self, upload: Upload, path: Path, limit: int) -> None:
+        """Download the very version that the event tells of. Raises DatasetError: gone, or over ``limit`` bytes."""
+        version: dict[str, Any] = {"VersionId": upload.version_id} if upload.version_id else {}
+        try:
+            answer = self._client.get_object(Bucket=upload.bucket, Key=upload.key, **version)
+        except ClientError as error:
+            raise self._gone(upload, error) from error
+        if answer["ContentLength"] > limit:
+            raise DatasetError(
+                f"{s3_uri(upload.bucket, upload.key)}: found {answer['ContentLength'] / 2**20:,.0f} MB; the Launch "
+                f"function has room for {limit / 2**20:,.0f} MB: raise its ephemeral storage and memory in Terraform"
+            )
+        with path.open("wb") as file:
+            for chunk in answer["Body"].iter_chunks(2**20):
+                file.write(chunk)
+
+    def read_parameters(self, upload: Upload) -> bytes:
+        """The ``parameters.json`` beside the dataset. Raises SettingsError when there is none."""
+        key = parameters_key(upload.key)
+        try:
+            answer = self._client.get_object(Bucket=upload.bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in GONE:
+                raise
+            raise SettingsError(
+                f"parameters.json: missing; expected {s3_uri(upload.bucket, key)}, beside the dataset: "
+                "upload it first, then the dataset again"
+            ) from error
+        # One byte more than is allowed is enough to see that there is too much.
+        return answer["Body"].read(MAX_FILE_BYTES + 1)
+
+    def _gone(self, upload: Upload, error: ClientError) -> Exception:
+        if error.response["Error"]["Code"] not in GONE:
+            return error
+        return DatasetError(
+            f"{s3_uri(upload.bucket, upload.key)}: deleted before it could be read; upload it again to train on it"
+        )

@@ -1,0 +1,161 @@
+"""From an upload to a run that is ready to train.
+
+Everything here may be repeated: names and bits come from the upload alone, and the writes that matter
+are conditional. So a crash at any line is healed by the next delivery of the event.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lnn.artifacts import Checkpoint
+from lnn.dataset import Dataset, DatasetSummary, inspect_dataset, load_dataset, standardize
+from lnn.ending import Ending, end_without_model
+from lnn.errors import InputError
+from lnn.events import Message, Upload
+from lnn.inbox import Inbox
+from lnn.names import TRAINING_INPUT
+from lnn.network import Optimiser, init_parameters, new_slots
+from lnn.plan import Plan
+from lnn.services import Services
+from lnn.settings import Settings, check_settings_fit, parse_settings
+from lnn.strategies.planner import Decision, choose
+from lnn.training_data import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y
+
+logger = logging.getLogger(__name__)
+
+MEMORY_SHARE = 0.4
+"""Of Launch's memory for a dataset's arrays: reading one holds its compressed and its converted parts too."""
+
+
+def launch(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) -> str:
+    """Open a run for ``upload``, check what was uploaded, and start training; returns how it went.
+
+    ``memory_mb`` is this function's own memory. Bad input ends the run as FAILED, with every problem in its reason.
+    """
+    if not upload.key.startswith(TRAINING_INPUT) or not upload.key.endswith(".h5"):
+        return "ignored"
+    run_id = upload.run_id
+    services.ledger.open_run({"run_id": run_id, "dataset_key": upload.key, "dataset": _identity(upload)})
+    run = services.ledger.get_run(run_id)
+    if run is None or run["status"] != "PENDING" or run["generation"] > 0:
+        return "duplicate"
+    try:
+        prepare(services, inbox, upload, memory_mb)
+    except InputError as error:
+        end_without_model(services, run_id, 0, Ending("FAILED", str(error)))
+        return "refused"
+    except MemoryError:
+        reason = f"the dataset does not fit the Launch function's {memory_mb} MB; raise launch_memory_mb in Terraform"
+        end_without_model(services, run_id, 0, Ending("FAILED", reason))
+        return "refused"
+    services.invoker.invoke_trainer(Message(run_id, 1, "start"))
+    launched = services.ledger.get_run(run_id)
+    if launched is not None:
+        services.notifier.started(launched)
+    return "launched"
+
+
+def prepare(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) -> None:
+    """Validate, preprocess, initialise. Raises InputError with every problem of dataset and parameters."""
+    run_id = upload.run_id
+    upload_started_at = inbox.describe(upload)
+    services.ledger.describe(run_id, upload_started_at=upload_started_at)
+    problems: list[str] = []
+    settings = None
+    try:
+        settings = parse_settings(inbox.read_parameters(upload))
+    except InputError as error:
+        problems += error.problems
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "datasets.h5"
+        limit = int(memory_mb * MEMORY_SHARE) * 2**20
+        try:
+            inbox.fetch_dataset(upload, path, shutil.disk_usage(folder).free)
+            summary = inspect_dataset(path, max_bytes=limit)
+            dataset = load_dataset(path, summary)
+        except InputError as error:
+            raise InputError([*problems, *error.problems]) from error
+    if settings is None:
+        raise InputError(problems)
+    check_settings_fit(settings, summary)
+    environment = services.environment
+    decision = choose(settings, summary.features, summary.m, summary.m_test, environment.trainer_memory_mb)
+    plan = plan_of(settings, summary, decision)
+    # Standardizing is the Trainer's; here it only has to be possible.
+    for x in (dataset.train_x, dataset.test_x):
+        standardize(x[:0] if summary.scale != 1.0 else x, summary.scale, plan.dtype)
+    key = store(services, run_id, plan, settings, dataset)
+    services.ledger.describe(
+        run_id,
+        settings=json.dumps(settings.to_dict()),
+        plan=plan.as_json(),
+        dimensions={
+            "features": summary.features,
+            "examples": summary.m,
+            "test_examples": summary.m_test,
+            "classes": summary.classes,
+            "sizes": plan.sizes,
+        },
+        strategy=decision.strategy,
+        strategy_reason=decision.reason,
+        workers=decision.workers,
+        epochs=settings.epochs,
+        launched_at=time.time(),
+        checkpoint={"epoch": 0, "key": key},
+    )
+    logger.info("run prepared", extra={"run_id": run_id, "strategy": decision.strategy, "why": decision.reason})
+
+
+def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> Plan:
+    """Settings and dimensions together."""
+    return Plan(
+        sizes=[summary.features, *settings.sizes],
+        activations=settings.activation_list,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        optimizer=settings.optimizer,
+        l2=settings.l2,
+        dtype=settings.dtype,
+        seed=settings.seed,
+        threshold=settings.threshold,
+        record_every=settings.record_every,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        notify_every=settings.notify_every,
+        max_seconds=settings.max_seconds,
+        max_usd=settings.max_usd,
+        examples=summary.m,
+        test_examples=summary.m_test,
+        list_classes=summary.classes,
+        image_shape=list(summary.image_shape) if summary.image_shape else None,
+        scale=summary.scale,
+        strategy=decision.strategy,
+        workers=decision.workers,
+    )
+
+
+def store(services: Services, run_id: str, plan: Plan, settings: Settings, dataset: Dataset) -> str:
+    """Put the tensors and the first checkpoint into S3; returns the checkpoint's key."""
+    tensors = {
+        TRAIN_X: dataset.train_x,
+        TRAIN_Y: dataset.train_y,
+        TEST_X: dataset.test_x,
+        TEST_Y: dataset.test_y,
+    }
+    for name, value in tensors.items():
+        services.artifacts.put_tensor(run_id, name, value)
+    parameters = init_parameters(plan.sizes, plan.activations, settings.weight_init, plan.seed, plan.dtype)
+    slots = new_slots(parameters, Optimiser(plan.optimizer, plan.learning_rate))
+    return services.artifacts.put_checkpoint(run_id, 0, Checkpoint(0, parameters, slots))
+
+
+def _identity(upload: Upload) -> dict[str, Any]:
+    return asdict(upload)

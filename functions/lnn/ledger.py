@@ -1,0 +1,388 @@
+"""What a run is and how far it has come: the runs and costs tables in DynamoDB.
+
+Every change of a run names, in a condition, the state it may be made from. Whoever trains holds the
+run's lease under a generation number; a write under an older generation fails with
+StaleGeneration and changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lnn.errors import LedgerUnavailable, RunStateError, StaleGeneration
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+Status = Literal["PENDING", "RUNNING", "COMPLETED", "FAILED", "STOPPED"]
+
+LEASE_SECONDS = 15.0
+"""A trainer that has not renewed its lease for this long is taken for dead."""
+
+BATCH_WRITE_ITEMS = 25
+"""BatchWriteItem's limit (DynamoDB API reference)."""
+
+_SMALLEST = 1e-128
+"""DynamoDB numbers reach down to 1e-130 (developer guide, "Naming rules and data types")."""
+
+_CONTEXT = Context(prec=38)
+_serializer = TypeSerializer()
+_deserializer = TypeDeserializer()
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRow:
+    """One row of the history."""
+
+    epoch: int
+    cost: float
+    train_accuracy: float
+    test_accuracy: float
+    seconds: float
+
+
+class Ledger:
+    """The runs and costs tables of one deployment."""
+
+    def __init__(self, client: DynamoDBClient, runs_table: str, costs_table: str) -> None:
+        self._client = client
+        self._runs = runs_table
+        self._costs = costs_table
+
+    # Reading
+
+    def get_run(self, run_id: str) -> dict[str, Any] | None:
+        """The run as it is now, or None."""
+        answer = self._client.get_item(
+            TableName=self._runs, Key={"run_id": {"S": run_id}}, ConsistentRead=True
+        )
+        item = answer.get("Item")
+        return _plain(item) if item else None
+
+    def list_runs(self, **conditions: Any) -> list[dict[str, Any]]:
+        """Every run, newest first; ``conditions`` are attributes that must be equal."""
+        arguments: dict[str, Any] = {"TableName": self._runs, "ConsistentRead": True}
+        if conditions:
+            arguments["FilterExpression"] = " AND ".join(f"#{name} = :{name}" for name in conditions)
+            arguments["ExpressionAttributeNames"] = {f"#{name}": name for name in conditions}
+            arguments["ExpressionAttributeValues"] = {
+                f":{name}": _wire(value) for name, value in conditions.items()
+            }
+        pages = self._client.get_paginator("scan").paginate(**arguments)
+        runs = [_plain(item) for page in pages for item in page["Items"]]
+        return sorted(runs, key=lambda run: str(run["run_id"]), reverse=True)
+
+    def find_run_of_upload(self, bucket: str, key: str, version: str) -> dict[str, Any] | None:
+        """The run that the upload of this object started; ``version`` is its version id or its ETag."""
+        for run in self.list_runs(dataset_key=key):
+            upload = run["dataset"]
+            if upload["bucket"] == bucket and version.strip('"') in (upload["version_id"], upload["etag"]):
+                return run
+        return None
+
+    def history(self, run_id: str) -> list[dict[str, Any]]:
+        """The run's recorded epochs, in order."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._costs,
+            KeyConditionExpression="run_id = :run",
+            ExpressionAttributeValues={":run": {"S": run_id}},
+            ConsistentRead=True,
+        )
+        rows = [_plain(item) for page in pages for item in page["Items"]]
+        numbers = ("cost", "train_accuracy", "test_accuracy", "seconds")
+        return [{"epoch": row["epoch"], **{name: float(row[name]) for name in numbers}} for row in rows]
+
+    # A run's life
+
+    def open_run(self, run: Mapping[str, Any]) -> bool:
+        """Enter a new run as PENDING; False when it is there already."""
+        now = time.time()
+        item = {
+            **run,
+            "status": "PENDING",
+            "generation": 0,
+            "epoch": 0,
+            "invocations": 1,
+            "created_at": now,
+            "events": [{"at": now, "what": "opened"}],
+        }
+        try:
+            self._client.put_item(
+                TableName=self._runs,
+                Item=_item(item),
+                ConditionExpression="attribute_not_exists(run_id)",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def describe(self, run_id: str, **attributes: Any) -> bool:
+        """Add what Launch found out, while the run is PENDING; False when it no longer is."""
+        return self._change(run_id, attributes, "#status = :pending", {":pending": "PENDING"}) is not None
+
+    def claim(self, run_id: str, generation: int, owner: str) -> dict[str, Any] | None:
+        """Take the run's lease for ``generation``; None when this is not ours to take.
+
+        A generation is taken once: a second copy of the same start message finds it taken, unless
+        the first has given it back with ``release``. The run becomes RUNNING.
+        """
+        now = time.time()
+        return self._change(
+            run_id,
+            {
+                "status": "RUNNING",
+                "generation": generation,
+                "owner": owner,
+                "heartbeat": now,
+                "lease_expires": now + LEASE_SECONDS,
+            },
+            "#status IN (:pending, :running) AND (#generation = :previous"
+            " OR (#generation = :mine AND lease_expires = :released))",
+            {
+                ":pending": "PENDING",
+                ":running": "RUNNING",
+                ":previous": generation - 1,
+                ":mine": generation,
+                ":released": 0,
+            },
+            event=f"generation {generation} started",
+            count="invocations",
+        )
+
+    def renew(self, run_id: str, generation: int, **attributes: Any) -> dict[str, Any]:
+        """Renew the lease and note progress; returns the run.
+
+        Raises StaleGeneration when another generation has taken over or the run has ended.
+        """
+        now = time.time()
+        run = self._change(
+            run_id,
+            {**attributes, "heartbeat": now, "lease_expires": now + LEASE_SECONDS},
+            "#status = :running AND #generation = :mine",
+            {":running": "RUNNING", ":mine": generation},
+        )
+        if run is None:
+            raise StaleGeneration(f"generation {generation} no longer owns run {run_id}")
+        return run
+
+    def release(self, run_id: str, generation: int, event: str) -> None:
+        """Give the lease back, so that a repeat of the start message, or a successor, may take it."""
+        self._change(
+            run_id,
+            {"lease_expires": 0.0},
+            "#status = :running AND #generation = :mine",
+            {":running": "RUNNING", ":mine": generation},
+            event=event,
+        )
+
+    def finish(
+        self, run_id: str, generation: int, status: Status, reason: str | None, **attributes: Any
+    ) -> dict[str, Any] | None:
+        """End the run; the run, or None when it has ended already or is another generation's.
+
+        ``closing`` stays on it until ``close``: the mark of work that a crash may have left undone.
+        """
+        return self._change(
+            run_id,
+            {
+                **attributes,
+                "status": status,
+                "reason": reason,
+                "finished_at": time.time(),
+                "lease_expires": 0.0,
+                "closing": True,
+            },
+            "#status IN (:pending, :running) AND #generation = :mine",
+            {":pending": "PENDING", ":running": "RUNNING", ":mine": generation},
+            event=f"{status.lower()}: {reason}" if reason else status.lower(),
+        )
+
+    def close(self, run_id: str) -> None:
+        """Everything that follows the end of a run is done."""
+        self._change(run_id, {"closing": False}, "attribute_exists(run_id)", {})
+
+    def request_stop(self, run_id: str) -> dict[str, Any]:
+        """Ask the run's trainer to end it cleanly. Raises RunStateError when it is not going."""
+        run = self._change(
+            run_id,
+            {"stop_requested": True},
+            "#status IN (:pending, :running)",
+            {":pending": "PENDING", ":running": "RUNNING"},
+            event="stop requested",
+        )
+        if run is None:
+            raise RunStateError(self._why_not(run_id, "stopped", "only a PENDING or RUNNING run can be"))
+        return run
+
+    def reopen(self, run_id: str) -> int:
+        """Let a FAILED or STOPPED run go on; returns the generation that is to start.
+
+        Raises RunStateError when the run has not ended so, or never got as far as training.
+        """
+        run = self.get_run(run_id)
+        if run is None or run["status"] not in ("FAILED", "STOPPED"):
+            raise RunStateError(self._why_not(run_id, "resumed", "only a FAILED or STOPPED run can be"))
+        if run.get("checkpoint") is None:
+            raise RunStateError(
+                f"run {run_id} cannot be resumed: it ended before training could start "
+                f"({run.get('reason')}); correct the input and upload it again"
+            )
+        reopened = self._change(
+            run_id,
+            {
+                "status": "PENDING",
+                "reason": None,
+                "stop_requested": False,
+                "finished_at": None,
+                "heartbeat": time.time(),
+                "takeovers": 0,
+            },
+            "#status = :was AND #generation = :generation",
+            {":was": run["status"], ":generation": run["generation"]},
+            event="resumed",
+        )
+        if reopened is None:
+            raise RunStateError(self._why_not(run_id, "resumed", "somebody else was faster"))
+        return int(run["generation"]) + 1
+
+    def note(self, run_id: str, generation: int, event: str, **attributes: Any) -> bool:
+        """Add an event to the run's story; False when the generation is stale."""
+        return (
+            self._change(run_id, attributes, "#generation = :mine", {":mine": generation}, event=event)
+            is not None
+        )
+
+    # History
+
+    def record(self, run_id: str, rows: Iterable[EpochRow]) -> None:
+        """Write rows of the history; writing an epoch again replaces it with the same figures."""
+        requests: list[Any] = [
+            {
+                "PutRequest": {
+                    "Item": _item(
+                        {
+                            "run_id": run_id,
+                            "epoch": row.epoch,
+                            "cost": row.cost,
+                            "train_accuracy": row.train_accuracy,
+                            "test_accuracy": row.test_accuracy,
+                            "seconds": row.seconds,
+                        }
+                    )
+                }
+            }
+            for row in rows
+        ]
+        while requests:
+            batch, requests = requests[:BATCH_WRITE_ITEMS], requests[BATCH_WRITE_ITEMS:]
+            try:
+                answer = self._client.batch_write_item(RequestItems={self._costs: batch})
+            except (BotoCoreError, ClientError) as error:
+                raise LedgerUnavailable(f"the costs table does not take rows: {error}") from error
+            requests = answer.get("UnprocessedItems", {}).get(self._costs, []) + requests
+
+    # Mechanics
+
+    def _change(
+        self,
+        run_id: str,
+        attributes: Mapping[str, Any],
+        condition: str,
+        values: Mapping[str, Any],
+        *,
+        event: str | None = None,
+        count: str | None = None,
+    ) -> dict[str, Any] | None:
+        """Set attributes where ``condition`` holds; the new run, or None where it does not."""
+        names = {"#status": "status", "#generation": "generation"}
+        wire = {name: _wire(value) for name, value in values.items()}
+        settings = []
+        for index, (name, value) in enumerate(attributes.items()):
+            names[f"#a{index}"] = name
+            wire[f":a{index}"] = _wire(value)
+            settings.append(f"#a{index} = :a{index}")
+        if event is not None:
+            names["#events"] = "events"
+            wire[":event"] = _wire([{"at": time.time(), "what": event}])
+            settings.append("#events = list_append(#events, :event)")
+        expression = "SET " + ", ".join(settings)
+        if count is not None:
+            names["#count"] = count
+            wire[":one"] = {"N": "1"}
+            expression += " ADD #count :one"
+        used = expression + condition
+        arguments: dict[str, Any] = {
+            "TableName": self._runs,
+            "Key": {"run_id": {"S": run_id}},
+            "UpdateExpression": expression,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": {key: name for key, name in names.items() if key in used},
+            "ReturnValues": "ALL_NEW",
+        }
+        if wire:
+            arguments["ExpressionAttributeValues"] = wire
+        try:
+            answer = self._client.update_item(**arguments)
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return None
+        except (BotoCoreError, ClientError) as error:
+            raise LedgerUnavailable(f"the runs table does not take changes: {error}") from error
+        return _plain(answer["Attributes"])
+
+    def _why_not(self, run_id: str, done: str, rule: str) -> str:
+        run = self.get_run(run_id)
+        if run is None:
+            return f"there is no run {run_id}; 'lnn runs' lists those there are"
+        return f"run {run_id} cannot be {done}: it is {run['status']}, and {rule}"
+
+
+def _number(value: float) -> Decimal:
+    """Exact decimal text of a float, within DynamoDB's 38 digits and smallest magnitude."""
+    return Decimal(0) if abs(value) < _SMALLEST else _CONTEXT.create_decimal(repr(value))
+
+
+def _to_decimal(value: Any) -> Any:
+    match value:
+        case float():
+            return _number(value)
+        case dict():
+            return {key: _to_decimal(entry) for key, entry in value.items()}
+        case list() | tuple():
+            return [_to_decimal(entry) for entry in value]
+    return value
+
+
+def _from_decimal(value: Any) -> Any:
+    match value:
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case dict():
+            return {key: _from_decimal(entry) for key, entry in value.items()}
+        case list():
+            return [_from_decimal(entry) for entry in value]
+    return value
+
+
+def _wire(value: Any) -> AttributeValueTypeDef:
+    wired: AttributeValueTypeDef = _serializer.serialize(_to_decimal(value))
+    return wired
+
+
+def _item(record: Mapping[str, Any]) -> dict[str, AttributeValueTypeDef]:
+    return {name: _wire(value) for name, value in record.items() if value is not None}
+
+
+def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
+    run = {name: _from_decimal(_deserializer.deserialize(value)) for name, value in item.items()}
+    if isinstance(run.get("settings"), str):
+        run["settings"] = json.loads(run["settings"])
+    return run

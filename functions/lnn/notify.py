@@ -1,0 +1,91 @@
+"""Messages to people, over SNS. Trouble here is logged and never fails a run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
+
+logger = logging.getLogger(__name__)
+
+SUBJECT_LENGTH = 100
+"""SNS refuses longer subjects, and any that are not ASCII (SNS API reference, Publish)."""
+
+
+class Notifier:
+    """The topic of one deployment."""
+
+    def __init__(self, client: SNSClient, topic_arn: str) -> None:
+        self._client = client
+        self._topic = topic_arn
+
+    def started(self, run: Mapping[str, Any]) -> None:
+        dimensions = run["dimensions"]
+        sizes = "-".join(str(size) for size in dimensions["sizes"])
+        self._publish(
+            f"LNN: training {sizes} has started",
+            run,
+            f"{run['epochs']} epochs on {dimensions['examples']} examples, strategy {run['strategy']}: "
+            f"{run['strategy_reason']}.",
+            f"Follow it:  lnn watch {run['run_id']}",
+        )
+
+    def progress(self, run: Mapping[str, Any], epoch: int, cost: float) -> None:
+        self._publish(
+            f"LNN: epoch {epoch} of {run['epochs']}, cost {cost:.4g}",
+            run,
+            f"Epoch {epoch} of {run['epochs']} is done; its cost is {cost:.6g}.",
+            f"Follow it:  lnn watch {run['run_id']}\nEnd it now, keeping the model:  lnn stop {run['run_id']}",
+        )
+
+    def ended(self, run: Mapping[str, Any]) -> None:
+        """The message for a run that is COMPLETED, FAILED or STOPPED."""
+        run_id, reason = run["run_id"], run.get("reason")
+        match run["status"]:
+            case "COMPLETED":
+                self._publish(
+                    f"LNN: training completed, test accuracy {run['test_accuracy']:.1%}",
+                    run,
+                    _figures(run),
+                    f"The model:  {run['artefacts']['params']}\nTry it:  lnn predict IMAGE --model {run_id}",
+                )
+            case "STOPPED":
+                self._publish(
+                    f"LNN: training stopped after epoch {run['epoch']} of {run.get('epochs', '?')}",
+                    run,
+                    f"{reason}\n{_figures(run)}",
+                    f"Go on from here:  lnn resume {run_id}",
+                )
+            case _:
+                resumable = run.get("checkpoint") is not None
+                self._publish(
+                    "LNN: training failed",
+                    run,
+                    str(reason),
+                    f"Mend the cause, then:  lnn resume {run_id}"
+                    if resumable
+                    else "Correct the input and upload it again.",
+                )
+
+    def _publish(self, subject: str, run: Mapping[str, Any], body: str, next_step: str) -> None:
+        message = f"Run {run['run_id']}\n\n{body}\n\n{next_step}\n"
+        try:
+            self._client.publish(TopicArn=self._topic, Subject=subject[:SUBJECT_LENGTH], Message=message)
+        except (BotoCoreError, ClientError) as error:
+            logger.warning("notification lost", extra={"subject": subject, "error": str(error)})
+
+
+def _figures(run: Mapping[str, Any]) -> str:
+    lines = [f"Epochs: {run['epoch']}"]
+    if run.get("final_cost") is not None:
+        lines.append(f"Cost: {run['final_cost']:.6g}")
+    if run.get("train_accuracy") is not None:
+        lines.append(f"Accuracy: {run['train_accuracy']:.1%} training, {run['test_accuracy']:.1%} test")
+    if run.get("training_seconds") is not None:
+        lines.append(f"Training time: {run['training_seconds']:.1f} s")
+    return "\n".join(lines)

@@ -1,0 +1,17 @@
+"""What AWS charges for a run, in US dollars: the one home of prices.
+
+From the AWS Lambda pricing page, us-east-1, first tier; other regions differ by some percent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+PER_GB_SECOND: Mapping[str, float] = MappingProxyType({"arm64": 0.0000133334, "x86_64": 0.0000166667})
+PER_INVOCATION = 0.20 / 1e6
+
+
+def lambda_usd(seconds: float, memory_mb: int, invocations: int, architecture: str = "arm64") -> float:
+    """Price of ``seconds`` of a function with ``memory_mb`` of memory in ``invocations`` calls."""
+    return seconds * memory_mb / 1024 * PER_GB_SECOND[architecture] + invocations * PER_INVOCATION

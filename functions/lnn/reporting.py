@@ -1,0 +1,88 @@
+"""Keeps the ledger true while a long-lived trainer computes, without ever making it wait."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from lnn.errors import LedgerUnavailable, StaleGeneration
+from lnn.ledger import EpochRow, Ledger
+from lnn.notify import Notifier
+from lnn.plan import Plan
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_SECONDS = 1.0
+"""Between two reports: often enough for a progress bar, and a fraction of the lease."""
+
+
+class Reporter:
+    """Renews the run's lease and writes its history from a thread of its own.
+
+    Used as a context manager. Leaving it writes what is still waiting.
+    """
+
+    def __init__(self, ledger: Ledger, notifier: Notifier, run: Mapping[str, Any], plan: Plan) -> None:
+        self._ledger = ledger
+        self._notifier = notifier
+        self._run = run
+        self._plan = plan
+        self._generation = int(run["generation"])
+        self._lock = threading.Lock()
+        self._rows: list[EpochRow] = []
+        self._progress: dict[str, Any] = {}
+        self._messages: list[tuple[int, float]] = []
+        self._leaving = threading.Event()
+        self._thread = threading.Thread(target=self._report_until_left, name="reporter", daemon=True)
+        self.stop_requested = bool(run.get("stop_requested"))
+        """A person asked the run to end."""
+        self.stale = False
+        """Another generation owns the run: nothing more may be changed."""
+
+    def __enter__(self) -> Reporter:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leaving.set()
+        self._thread.join()
+        if not self.stale:
+            self._report()
+
+    def epoch_done(self, epoch: int, cost: float, row: EpochRow | None) -> None:
+        """Note that an epoch is over; ``row`` when it belongs in the history."""
+        with self._lock:
+            self._progress = {"epoch": epoch, "cost": cost}
+            if row is not None:
+                self._rows.append(row)
+            if self._plan.notify_every and epoch % self._plan.notify_every == 0 and epoch < self._plan.epochs:
+                self._messages.append((epoch, cost))
+
+    def _report_until_left(self) -> None:
+        while not self._leaving.wait(INTERVAL_SECONDS) and not self.stale:
+            try:
+                self._report()
+            except LedgerUnavailable as error:
+                # The rows are still here and the lease outlives several such failures.
+                logger.warning("report postponed", extra={"error": str(error)})
+
+    def _report(self) -> None:
+        with self._lock:
+            rows, progress, messages = list(self._rows), dict(self._progress), self._messages
+            self._messages = []
+        self._ledger.record(str(self._run["run_id"]), rows)
+        with self._lock:
+            del self._rows[: len(rows)]
+        try:
+            run = self._ledger.renew(str(self._run["run_id"]), self._generation, **progress)
+        except StaleGeneration:
+            self.stale = True
+            return
+        self.stop_requested = bool(run.get("stop_requested"))
+        for epoch, cost in messages:
+            self._notifier.progress(self._run, epoch, cost)

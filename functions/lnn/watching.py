@@ -1,0 +1,51 @@
+"""The watch: finds runs that have gone quiet, on a schedule, and moves them along."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from lnn.ending import Ending, close, end_without_model
+from lnn.events import Message
+from lnn.services import Services
+
+logger = logging.getLogger(__name__)
+
+LAUNCH_SECONDS = 900.0
+"""The longest that Launch can take with all of its retries; a run without a checkpoint after this was never launched."""
+
+START_SECONDS = 30.0
+"""How long a launched run may wait for its Trainer to take it."""
+
+CLOSING_SECONDS = 30.0
+"""How long the end of a run may take to be carried out."""
+
+
+def watch(services: Services) -> None:
+    """Look at every run that has not ended, or whose end was not carried out."""
+    now = time.time()
+    for status in ("PENDING", "RUNNING"):
+        for run in services.ledger.list_runs(status=status):
+            revive(services, run, now)
+    for run in services.ledger.list_runs(closing=True):
+        if now - float(run["finished_at"]) > CLOSING_SECONDS:
+            logger.warning("finishing what the end of the run left undone", extra={"run_id": run["run_id"]})
+            close(services, run)
+
+
+def revive(services: Services, run: Mapping[str, Any], now: float) -> None:
+    """Start the next generation of a run that nobody works on; a late or doubled start is refused by the claim."""
+    run_id, generation = str(run["run_id"]), int(run["generation"])
+    if run.get("checkpoint") is None:
+        if now - float(run["created_at"]) > LAUNCH_SECONDS:
+            reason = "the Launch function did not finish; its log says why. Upload the dataset again"
+            end_without_model(services, run_id, generation, Ending("FAILED", reason))
+        return
+    quiet_since = run.get("lease_expires") if run["status"] == "RUNNING" else None
+    if quiet_since is None:
+        quiet_since = float(run.get("heartbeat") or run.get("launched_at") or run["created_at"]) + START_SECONDS
+    if now > float(quiet_since):
+        logger.warning("run has gone quiet", extra={"run_id": run_id, "generation": generation})
+        services.invoker.invoke_trainer(Message(run_id, generation + 1, "start"))

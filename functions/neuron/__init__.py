@@ -1,0 +1,1 @@
+"""NeuronLambda: one neuron of one layer, forward or backward."""

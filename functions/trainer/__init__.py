@@ -1,0 +1,1 @@
+"""TrainerLambda: the state machine of a run."""
