@@ -97,7 +97,7 @@ def _from_aws(error: BaseException) -> str:
     kind = type(error).__name__
     if kind == "S3UploadFailedError" and error.__context__ is not None:
         return _message(error.__context__)
-    if kind == "ClientError":
+    if isinstance(getattr(error, "response", None), dict):
         return _from_answer(error)
     if kind in _UNREACHABLE:
         return _unreachable(error)

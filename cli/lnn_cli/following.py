@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from time import monotonic, sleep
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColum
 from lnn_cli.errors import CliError
 from lnn_cli.rendering import STATUS_STYLES, duration, messages, number, share
 from lnn_cli.runs import ENDED, Run
+from lnn_cli.targets import command
 
 if TYPE_CHECKING:
     from lnn.ledger import Ledger
@@ -43,7 +44,7 @@ class FollowTimeoutError(CliError):
         run_id = run["run_id"]
         super().__init__(
             f"run {run_id} is still {run['status']} after {duration(timeout)}; it goes on: "
-            f"lnn watch {run_id}, or end it: lnn stop {run_id}"
+            f"{command(f'lnn watch {run_id}')}, or end it: {command(f'lnn stop {run_id}')}"
         )
 
 
@@ -66,18 +67,18 @@ def follow(
         FollowTimeoutError: ``timeout`` seconds have passed.
         CliError: the run does not exist (any more).
     """
-    started = time.monotonic()
+    started = monotonic()
     rows = _NewestRow(ledger, run_id)
     while True:
         run = ledger.get_run(run_id)
         if run is None:
-            raise CliError(f"there is no run {run_id!r}; list them with: lnn runs")
+            raise CliError(f"there is no run {run_id!r}; list them with: {command('lnn runs')}")
         yield Look(run, rows.at(run))
         if until(run):
             return
-        if timeout is not None and time.monotonic() - started >= timeout:
+        if timeout is not None and monotonic() - started >= timeout:
             raise FollowTimeoutError(run, timeout)
-        time.sleep(interval)
+        sleep(interval)
 
 
 def watch_run(
@@ -174,7 +175,7 @@ class LiveReporter:
         for event in self._events.new(run):
             self._progress.console.print(event, style="dim", markup=False)
         epoch, epochs = run.get("epoch") or 0, run.get("epochs")
-        self._pace.see(epoch, time.monotonic())
+        self._pace.see(epoch, monotonic())
         style = STATUS_STYLES.get(run["status"], "")
         self._progress.update(
             self._task,
@@ -207,7 +208,7 @@ class PlainReporter:
 
     def show(self, look: Look) -> None:
         """Prints a line if there is something new to say."""
-        run, now = look.run, time.monotonic()
+        run, now = look.run, monotonic()
         for event in self._events.new(run):
             self._print(event)
         epoch, epochs = run.get("epoch") or 0, run.get("epochs")
@@ -241,7 +242,7 @@ class _NewestRow:
         self._row: dict[str, Any] | None = None
 
     def at(self, run: Run) -> dict[str, Any] | None:
-        epoch, now = run.get("epoch") or 0, time.monotonic()
+        epoch, now = run.get("epoch") or 0, monotonic()
         if epoch != self._epoch and (has_ended(run) or now - self._read_at >= HISTORY_SECONDS):
             rows = self._ledger.history(self._run_id)
             self._epoch, self._read_at = epoch, now

@@ -22,7 +22,7 @@ from lnn_cli.rendering import (
     status,
 )
 from lnn_cli.runs import Run, failure, find_run, ms_per_epoch, outcome, seconds_total, seconds_training
-from lnn_cli.targets import Target, connect
+from lnn_cli.targets import Target, command, connect
 
 _INTERNAL = frozenset({"owner", "heartbeat", "lease_expires", "closing", "upload"})
 
@@ -43,7 +43,7 @@ def runs(
         print_json([_public(run) for run in found[:limit]])
         return
     if not found:
-        note("there is no run yet; start one with: lnn train DATASET.h5")
+        note(f"there is no run yet; start one with: {command('lnn train DATASET.h5')}")
         return
     headings = ("run", "status", "strategy", "epochs", "cost", "train", "test", "seconds")
     print_table(headings, (_row(run) for run in found[:limit]), right=headings[3:])
@@ -120,7 +120,7 @@ def watch(
     try:
         ended = watch_run(ledger, run_id, timeout=timeout)
     except KeyboardInterrupt:
-        note(f"no longer watching; run {run_id} goes on")
+        note(f"no longer watching; run {run_id} goes on, until: {command(f'lnn stop {run_id}')}")
         raise
     if ended["status"] != "COMPLETED":
         raise CliError(failure(ended))

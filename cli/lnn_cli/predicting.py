@@ -13,7 +13,7 @@ from lnn_cli.errors import CliError
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption
 from lnn_cli.rendering import note, print_json, print_table, share
 from lnn_cli.runs import LATEST, find_run
-from lnn_cli.targets import Target, connect
+from lnn_cli.targets import Target, command, connect
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,10 +139,13 @@ def _download(cloud: Cloud, model: str) -> bytes:
     from lnn.names import LATEST_PARAMS, params_key
 
     if model == LATEST:
-        key, remedy = LATEST_PARAMS, "train one with: lnn train DATASET.h5 --wait"
+        key, remedy = LATEST_PARAMS, f"train one with: {command('lnn train DATASET.h5 --wait')}"
     else:
         run = find_run(cloud.ledger, model)
-        key, remedy = params_key(run["run_id"]), f"run {run['run_id']} is {run['status']}; pick another from: lnn runs"
+        key, remedy = (
+            params_key(run["run_id"]),
+            f"run {run['run_id']} is {run['status']}; pick another from: {command('lnn runs')}",
+        )
     try:
         content: bytes = cloud.s3.get_object(Bucket=cloud.names.bucket, Key=key)["Body"].read()
     except ClientError as error:

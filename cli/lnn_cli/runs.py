@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lnn_cli.errors import CliError
 from lnn_cli.rendering import duration, number, share
+from lnn_cli.targets import command
 
 if TYPE_CHECKING:
     from lnn.ledger import Ledger
@@ -30,11 +31,11 @@ def find_run(ledger: Ledger, wanted: str) -> Run:
     runs = ledger.list_runs()
     if wanted == LATEST:
         if not runs:
-            raise CliError("there is no run yet; start one with: lnn train DATASET.h5")
+            raise CliError(f"there is no run yet; start one with: {command('lnn train DATASET.h5')}")
         return runs[0]
     found = [run for run in runs if wanted and run["run_id"].startswith(wanted)]
     if not found:
-        raise CliError(f"there is no run {wanted!r}; list them with: lnn runs")
+        raise CliError(f"there is no run {wanted!r}; list them with: {command('lnn runs')}")
     if len(found) > 1:
         names = ", ".join(run["run_id"] for run in found[:_SHOWN_CANDIDATES])
         more = ", ..." if len(found) > _SHOWN_CANDIDATES else ""
@@ -82,8 +83,9 @@ def failure(run: Run) -> str:
     run_id = run["run_id"]
     reason = str(run.get("reason") or "no reason is recorded").rstrip(".")
     if run["status"] == "STOPPED":
-        return f"run {run_id} was stopped after epoch {run.get('epoch')}: {reason}; go on with: lnn resume {run_id}"
-    return f"run {run_id} failed: {reason}; see: lnn show {run_id}"
+        resume = command(f"lnn resume {run_id}")
+        return f"run {run_id} was stopped after epoch {run.get('epoch')}: {reason}; go on with: {resume}"
+    return f"run {run_id} failed: {reason}; see: {command(f'lnn show {run_id}')}"
 
 
 def outcome(run: Run) -> str:

@@ -11,7 +11,7 @@ from lnn_cli.errors import CliError
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption
 from lnn_cli.rendering import note, print_json
 from lnn_cli.runs import failure, find_run, outcome, result
-from lnn_cli.targets import Target, connect
+from lnn_cli.targets import Target, command, connect
 
 TimeoutOption = Annotated[
     float | None, typer.Option(min=0, metavar="SECONDS", help="With --wait: give up waiting after so many seconds.")
@@ -48,11 +48,13 @@ def stop(
     if as_json:
         print_json(result(ended))
     if ended["status"] == "COMPLETED":
-        raise CliError(f"run {run_id} had completed before it could stop; see: lnn show {run_id}")
+        raise CliError(f"run {run_id} had completed before it could stop; see: {command(f'lnn show {run_id}')}")
     if ended["status"] != "STOPPED":
         raise CliError(failure(ended))
     if not as_json:
-        typer.echo(f"run {run_id} stopped after epoch {ended.get('epoch')}; go on with: lnn resume {run_id}")
+        typer.echo(
+            f"run {run_id} stopped after epoch {ended.get('epoch')}; go on with: {command(f'lnn resume {run_id}')}"
+        )
 
 
 def resume(
@@ -88,4 +90,4 @@ def resume(
     elif as_json:
         print_json(result(find_run(cloud.ledger, run_id)))
     else:
-        typer.echo(f"watch it: lnn watch {run_id}")
+        typer.echo(f"watch it: {command(f'lnn watch {run_id}')}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -32,6 +33,14 @@ class Target(StrEnum):
 
     LOCAL = "local"
     AWS = "aws"
+
+
+_chosen: ContextVar[Target] = ContextVar("target", default=Target.LOCAL)
+
+
+def command(line: str) -> str:
+    """A command to recommend, for the target that this one was given."""
+    return line if _chosen.get() is Target.LOCAL else f"{line} --target {_chosen.get()}"
 
 
 def repository() -> Path:
@@ -148,6 +157,7 @@ def connect(target: Target, prefix: str | None = None, region: str | None = None
     Raises:
         CliError: the local cloud has never been started.
     """
+    _chosen.set(target)
     return _connect_local(prefix) if target is Target.LOCAL else _connect_aws(prefix, region)
 
 

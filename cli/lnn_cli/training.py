@@ -14,7 +14,7 @@ from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption
 from lnn_cli.parameters import parameters_path, read_parameters
 from lnn_cli.rendering import note, print_json
 from lnn_cli.runs import Run, failure, outcome, result
-from lnn_cli.targets import Cloud, Target, connect
+from lnn_cli.targets import Cloud, Target, command, connect
 
 DatasetArgument = Annotated[Path, typer.Argument(metavar="DATASET.h5", help="HDF5 file with the examples.")]
 
@@ -66,7 +66,7 @@ def train(
     if wait:
         run = _wait(cloud, run_id, timeout, as_json=as_json)
     elif run["status"] != "FAILED":
-        say_how_to_watch(run_id, target)
+        say_how_to_watch(run_id)
     if as_json:
         print_json(result(run))
     if run["status"] == "FAILED" or (wait and run["status"] != "COMPLETED"):
@@ -107,7 +107,7 @@ def upload(
     typer.echo(f"run {run['run_id']}")
     if run["status"] == "FAILED":
         raise CliError(failure(run))
-    say_how_to_watch(run["run_id"], target)
+    say_how_to_watch(run["run_id"])
 
 
 def _wait(cloud: Cloud, run_id: str, timeout: float | None, *, as_json: bool) -> Run:
@@ -120,5 +120,6 @@ def _wait(cloud: Cloud, run_id: str, timeout: float | None, *, as_json: bool) ->
             print_json(result(error.run))
         raise
     except KeyboardInterrupt:
-        note(f"no longer watching; run {run_id} goes on: lnn watch {run_id}, or end it: lnn stop {run_id}")
+        watch, stop = command(f"lnn watch {run_id}"), command(f"lnn stop {run_id}")
+        note(f"no longer watching; run {run_id} goes on: {watch}, or end it: {stop}")
         raise

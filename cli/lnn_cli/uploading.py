@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic, sleep, time
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
@@ -14,7 +14,7 @@ from lnn.names import PARAMETERS, TRAINING_INPUT, UPLOAD_STARTED_AT
 from lnn_cli.errors import CliError
 from lnn_cli.rendering import duration, messages, note, size
 from lnn_cli.runs import Run
-from lnn_cli.targets import Cloud, Target
+from lnn_cli.targets import Cloud, command
 
 DATASET = "datasets.h5"
 OPEN_TIMEOUT_SECONDS = 60.0
@@ -44,13 +44,13 @@ def own_folder() -> str:
 def upload_training(cloud: Cloud, dataset: Path, parameters: bytes | None, folder: str, name: str) -> Uploaded:
     """Uploads the parameters, then the dataset: the dataset's arrival starts the run."""
     bucket = cloud.names.bucket
-    started = time.time()
+    started = time()
     if parameters is not None:
         cloud.s3.put_object(Bucket=bucket, Key=folder + PARAMETERS, Body=parameters, ContentType="application/json")
     key = folder + name
     _upload_with_progress(cloud, dataset, bucket, key, {UPLOAD_STARTED_AT: f"{started:.6f}"})
     stored = cloud.s3.head_object(Bucket=bucket, Key=key)
-    return Uploaded(bucket, key, stored.get("VersionId"), stored["ETag"].strip(chr(34)))
+    return Uploaded(bucket, key, stored.get("VersionId"), stored["ETag"])
 
 
 def wait_for_run(cloud: Cloud, uploaded: Uploaded, timeout: float = OPEN_TIMEOUT_SECONDS) -> Run:
@@ -59,24 +59,22 @@ def wait_for_run(cloud: Cloud, uploaded: Uploaded, timeout: float = OPEN_TIMEOUT
     Raises:
         CliError: Launch opened none within ``timeout`` seconds.
     """
-    deadline = time.monotonic() + timeout
+    deadline = monotonic() + timeout
     console = messages()
     with console.status("waiting for Launch to open the run"):
         while True:
             run = cloud.ledger.find_run_of_upload(uploaded.bucket, uploaded.key, uploaded.version_id or uploaded.etag)
             if run is not None:
                 return run
-            if time.monotonic() >= deadline:
+            if monotonic() >= deadline:
                 raise CliError(_no_run(cloud, uploaded, timeout))
-            time.sleep(_POLL_SECONDS)
+            sleep(_POLL_SECONDS)
 
 
-def say_how_to_watch(run_id: str, target: Target) -> None:
+def say_how_to_watch(run_id: str) -> None:
     """The commands that come next, on standard error."""
-    option = "" if target is Target.LOCAL else f" --target {target}"
-    note(f"watch it:   lnn watch {run_id}{option}")
-    note(f"its story:  lnn show {run_id}{option}")
-    note(f"end it:     lnn stop {run_id}{option}")
+    for purpose, line in (("watch it", "watch"), ("look at it", "show"), ("stop it", "stop")):
+        note(f"{purpose + ':':<12}{command(f'lnn {line} {run_id}')}")
 
 
 def _upload_with_progress(cloud: Cloud, path: Path, bucket: str, key: str, metadata: dict[str, str]) -> None:
@@ -104,8 +102,8 @@ def _upload_with_progress(cloud: Cloud, path: Path, bucket: str, key: str, metad
 
 def _no_run(cloud: Cloud, uploaded: Uploaded, timeout: float) -> str:
     names = cloud.names
-    doctor = "lnn doctor" if cloud.target is Target.LOCAL else "lnn doctor --target aws"
     return (
         f"{uploaded.uri} is uploaded, but no run was opened within {duration(timeout)}; look at the log group "
-        f"{names.log_group('launch')} and the queue {names.launch}-dlq, and check the system with: {doctor}"
+        f"{names.log_group('launch')} and the queue {names.launch}-dlq, and check the system with: "
+        f"{command('lnn doctor')}"
     )

@@ -1,0 +1,181 @@
+"""An AWS account (moto) with the system's bucket and tables, and a clock that moves when the command waits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import h5py
+import numpy as np
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner, Result
+
+from lnn.ledger import EpochRow, Ledger
+from lnn.names import Names
+from lnn_cli.main import app
+
+NAMES = Names("lnn", "123456789012", "us-east-1")
+TABLES = {
+    NAMES.runs_table: {"run_id": "S"},
+    NAMES.costs_table: {"run_id": "S", "epoch": "N"},
+    NAMES.invocations_table: {"invocation": "S"},
+    NAMES.models_table: {"model_id": "S"},
+}
+PARAMETERS = {
+    "epochs": 4,
+    "layers": 2,
+    "neurons": {"layer1": 3, "layer2": 1},
+    "activations": {"layer1": "relu", "layer2": "sigmoid"},
+    "learning_rate": 0.1,
+}
+
+RunCli = Callable[..., Result]
+
+
+def run_cli(*arguments: str | Path) -> Result:
+    """Runs the command line; a traceback on any stream is a failure of every test."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert "Traceback" not in result.output
+    return result
+
+
+@dataclass
+class World:
+    """The cloud around the command: ``script`` is what happens there, a step for each time the command sleeps."""
+
+    ledger: Ledger
+    s3: Any
+    now: float = 1000.0
+    script: list[Callable[[], None]] = field(default_factory=list)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self.script:
+            self.script.pop(0)()
+
+    def stored(self, prefix: str = "") -> list[str]:
+        listed = self.s3.list_objects_v2(Bucket=NAMES.bucket, Prefix=prefix)
+        return [entry["Key"] for entry in listed.get("Contents", [])]
+
+    def launch(self) -> None:
+        """What LaunchLambda does: opens a run for the newest dataset."""
+        listed = self.s3.list_objects_v2(Bucket=NAMES.bucket, Prefix="training_input/")["Contents"]
+        key = max((e for e in listed if e["Key"].endswith(".h5")), key=lambda e: e["LastModified"])["Key"]
+        head = self.s3.head_object(Bucket=NAMES.bucket, Key=key)
+        self.open_run(
+            "20261121T101500Z-0a1b2c3d",
+            dataset_key=key,
+            dataset={
+                "bucket": NAMES.bucket,
+                "key": key,
+                "version_id": head["VersionId"],
+                "etag": head["ETag"].strip('"'),
+            },
+            upload_started_at=float(head["Metadata"]["upload-started-at"]),
+        )
+
+    def open_run(self, run_id: str, **attributes: Any) -> None:
+        run = {"run_id": run_id, "epochs": 4, "strategy": "fused", "workers": 1, "settings": PARAMETERS, **attributes}
+        assert self.ledger.open_run(run)
+
+    def train(self, run_id: str, epochs: int) -> None:
+        """A trainer takes the run over and gets as far as ``epochs``."""
+        generation = int(self.run(run_id)["generation"]) + 1
+        assert self.ledger.claim(run_id, generation, "trainer")
+        rows = [EpochRow(e, 1 / e, 0.5 + e / 10, 0.4 + e / 10, 0.25) for e in range(1, epochs + 1)]
+        self.ledger.record(run_id, rows)
+        self.ledger.renew(run_id, generation, epoch=epochs, cost=1 / epochs, checkpoint="runs/c.npz")
+
+    def end(self, run_id: str, status: Any = "COMPLETED", reason: str | None = None) -> None:
+        run = self.run(run_id)
+        started = run.get("upload_started_at") or 100.0
+        figures = {
+            "final_cost": 0.25,
+            "train_accuracy": 0.9,
+            "test_accuracy": 0.8,
+            "training_started_at": started + 1,
+            "training_ended_at": started + 3,
+            "model_written_at": started + 4.5,
+            "artefacts": {"params": f"s3://{NAMES.bucket}/prediction_input/{run_id}/params.h5"},
+        }
+        ended = self.ledger.finish(
+            run_id, int(run["generation"]), status, reason, **(figures if status == "COMPLETED" else {})
+        )
+        assert ended is not None
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        run = self.ledger.get_run(run_id)
+        assert run is not None
+        return run
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No configuration of this machine's, a folder of its own, and a terminal of known width."""
+    for name in ("LNN_HOME", "LNN_PREFIX", "AWS_PROFILE", "AWS_ENDPOINT_URL", "LNN_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LNN_HOME", str(tmp_path / "no-cloud"))
+    monkeypatch.setenv("LNN_TARGET", "aws")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def cli() -> RunCli:
+    return run_cli
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with mock_aws():
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket=NAMES.bucket)
+        s3.put_bucket_versioning(Bucket=NAMES.bucket, VersioningConfiguration={"Status": "Enabled"})
+        dynamodb = boto3.client("dynamodb")
+        for table, keys in TABLES.items():
+            dynamodb.create_table(
+                TableName=table,
+                BillingMode="PAY_PER_REQUEST",
+                KeySchema=[
+                    {"AttributeName": name, "KeyType": kind}
+                    for name, kind in zip(keys, ("HASH", "RANGE"), strict=False)
+                ],
+                AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, kind in keys.items()],
+            )
+        made = World(Ledger(dynamodb, NAMES.runs_table, NAMES.costs_table), s3)
+        for module in ("uploading", "following"):
+            monkeypatch.setattr(f"lnn_cli.{module}.sleep", made.sleep)
+            monkeypatch.setattr(f"lnn_cli.{module}.monotonic", lambda: made.now)
+        yield made
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """A valid dataset of two classes of 4x4 grey pictures."""
+    path = tmp_path / "shapes data.h5"
+    rng = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        for name, count in (("train", 8), ("test", 4)):
+            file[f"{name}_set_x"] = rng.integers(0, 256, (count, 4, 4), dtype=np.uint8)
+            file[f"{name}_set_y"] = np.arange(count) % 2
+        file["list_classes"] = [b"dark", b"light"]
+    return path
+
+
+@pytest.fixture
+def parameters(tmp_path: Path) -> Path:
+    path = tmp_path / "parameters.json"
+    path.write_text(json.dumps(PARAMETERS))
+    return path

@@ -1,0 +1,258 @@
+"""``lnn train`` and ``lnn upload``: what reaches the bucket, and what is said about the run."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import partial
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .conftest import RunCli, World
+
+RUN = "20261121T101500Z-0a1b2c3d"
+BUCKET = "lnn-123456789012-us-east-1"
+
+
+@pytest.fixture
+def trained(world: World) -> World:
+    """Launch opens the run, a trainer takes two looks' time, and the run completes."""
+    world.script = [world.launch, partial(world.train, RUN, 2), partial(world.end, RUN)]
+    return world
+
+
+def body(world: World, key: str) -> Any:
+    return json.loads(world.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+
+
+def test_train_uploads_parameters_and_dataset_to_a_folder_of_their_own(
+    cli: RunCli, trained: World, dataset: Path, parameters: Path
+) -> None:
+    before = time()
+    result = cli("train", dataset)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{RUN}\n"
+    assert f"lnn watch {RUN} --target aws" in result.stderr
+    keys = sorted(trained.stored())
+    assert re.fullmatch(r"training_input/\d{8}T\d{6}Z-[0-9a-f]{6}/datasets\.h5", keys[0])
+    assert keys[1] == keys[0].replace("datasets.h5", "parameters.json")
+    head = trained.s3.head_object(Bucket=BUCKET, Key=keys[0])
+    assert re.fullmatch(r"\d+\.\d{6}", head["Metadata"]["upload-started-at"])
+    assert before - 0.001 <= float(head["Metadata"]["upload-started-at"]) <= time()
+    assert body(trained, keys[1]) == json.loads(parameters.read_text())
+    assert head["ContentLength"] == dataset.stat().st_size
+
+
+def test_parameters_are_in_the_bucket_before_the_dataset(
+    cli: RunCli, trained: World, dataset: Path, parameters: Path
+) -> None:
+    cli("train", dataset)
+    written = {
+        Path(entry["Key"]).name: entry["LastModified"]
+        for entry in trained.s3.list_objects_v2(Bucket=BUCKET)["Contents"]
+    }
+    assert written["parameters.json"] <= written["datasets.h5"]
+
+
+def test_set_and_strategy_change_what_is_uploaded(cli: RunCli, trained: World, dataset: Path, parameters: Path) -> None:
+    result = cli(
+        "train", dataset, "--strategy", "neuron", "--set", "epochs=20", "--set", "neurons.layer1=5",
+        "--set", "batch_size=null", "--set", "optimizer=adam",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    uploaded = body(trained, next(key for key in trained.stored() if key.endswith(".json")))
+    assert uploaded["strategy"] == "neuron"
+    assert uploaded["epochs"] == 20
+    assert uploaded["neurons"] == {"layer1": 5, "layer2": 1}
+    assert uploaded["batch_size"] is None
+    assert uploaded["optimizer"] == "adam"
+
+
+def test_wait_json_prints_one_object_with_the_outcome(
+    cli: RunCli, trained: World, dataset: Path, parameters: Path
+) -> None:
+    result = cli("train", dataset, "--wait", "--json")
+    assert result.exit_code == 0, result.output
+    printed = json.loads(result.stdout)
+    seconds = printed.pop("seconds")
+    assert seconds["total"] == pytest.approx(4.5)
+    assert seconds["training"] == pytest.approx(2.0)
+    assert printed.pop("ms_per_epoch") == pytest.approx(1000.0)
+    assert printed == {
+        "run_id": RUN,
+        "status": "COMPLETED",
+        "reason": None,
+        "strategy": "fused",
+        "workers": 1,
+        "epochs": 2,
+        "final_cost": 0.25,
+        "train_accuracy": 0.9,
+        "test_accuracy": 0.8,
+        "invocations": 2,
+        "model": f"s3://{BUCKET}/prediction_input/{RUN}/params.h5",
+    }
+
+
+def test_wait_tells_progress_on_stderr_and_the_outcome_on_stdout(
+    cli: RunCli, trained: World, dataset: Path, parameters: Path
+) -> None:
+    result = cli("train", dataset, "--wait")
+    assert result.exit_code == 0, result.output
+    assert "RUNNING  epoch 2/4  cost 0.5" in result.stderr
+    assert "test 60.0%" in result.stderr
+    assert "test accuracy 80.0%" in result.stdout
+    assert f"model: s3://{BUCKET}/prediction_input/{RUN}/params.h5" in result.stdout
+
+
+def test_json_without_wait_tells_the_run_and_its_status(
+    cli: RunCli, trained: World, dataset: Path, parameters: Path
+) -> None:
+    result = cli("train", dataset, "--json")
+    printed = json.loads(result.stdout)
+    assert (printed["run_id"], printed["status"], printed["final_cost"]) == (RUN, "PENDING", None)
+
+
+def test_a_failed_run_is_exit_status_1_with_its_reason_in_both_forms(
+    cli: RunCli, world: World, dataset: Path, parameters: Path
+) -> None:
+    world.script = [world.launch, partial(world.end, RUN, "FAILED", "epochs: found -1")]
+    result = cli("train", dataset, "--wait", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["reason"] == "epochs: found -1"
+    assert result.stderr.splitlines()[-1].startswith(f"error: run {RUN} failed: epochs: found -1; see: lnn show")
+
+
+def test_a_stopped_run_is_exit_status_1(cli: RunCli, world: World, dataset: Path, parameters: Path) -> None:
+    world.script = [world.launch, partial(world.train, RUN, 2), partial(world.end, RUN, "STOPPED", "asked to")]
+    result = cli("train", dataset, "--wait")
+    assert result.exit_code == 1
+    assert f"lnn resume {RUN}" in result.stderr
+
+
+def test_no_run_within_a_minute_says_where_to_look(cli: RunCli, world: World, dataset: Path, parameters: Path) -> None:
+    began = world.now
+    result = cli("train", dataset)
+    assert result.exit_code == 1
+    assert 60 <= world.now - began < 62
+    assert "/aws/lambda/lnn-launch" in result.stderr
+    assert "lnn-launch-dlq" in result.stderr
+    assert "lnn doctor --target aws" in result.stderr
+
+
+def test_timeout_leaves_the_run_and_says_so(cli: RunCli, world: World, dataset: Path, parameters: Path) -> None:
+    world.script = [world.launch, partial(world.train, RUN, 2)]
+    result = cli("train", dataset, "--wait", "--json", "--timeout", "30")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["status"] == "RUNNING"
+    assert "still RUNNING after 30 s" in result.stderr
+    assert world.run(RUN)["status"] == "RUNNING"
+
+
+def test_mistakes_in_both_files_are_told_at_once_before_any_upload(cli: RunCli, world: World, tmp_path: Path) -> None:
+    (tmp_path / "bad.h5").write_bytes(b"not HDF5")
+    (tmp_path / "bad.json").write_text('{"epochs": 0, "speed": 1}')
+    result = cli("train", tmp_path / "bad.h5", "--parameters", tmp_path / "bad.json")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    for part in ("bad.h5", "HDF5", "bad.json", "epochs", "speed", "learning_rate"):
+        assert part in line
+    assert world.stored() == []
+
+
+def test_parameters_that_do_not_fit_the_dataset_are_told_before_any_upload(
+    cli: RunCli, world: World, dataset: Path, parameters: Path
+) -> None:
+    result = cli("train", dataset, "--set", "neurons.layer2=7")
+    assert result.exit_code == 1
+    assert "neurons.layer2" in result.stderr
+    assert world.stored() == []
+
+
+def test_no_check_leaves_the_judgement_to_launch(cli: RunCli, world: World, tmp_path: Path, parameters: Path) -> None:
+    (tmp_path / "bad.h5").write_bytes(b"not HDF5")
+    parameters.write_text("{broken")
+    world.script = [world.launch]
+    result = cli("train", tmp_path / "bad.h5", "--no-check", "--json")
+    assert result.exit_code == 0, result.output
+    stored = next(key for key in world.stored() if key.endswith(".json"))
+    assert world.s3.get_object(Bucket=BUCKET, Key=stored)["Body"].read() == b"{broken"
+
+
+@pytest.mark.parametrize("change", ["epochs", "=3", "epochs.deep=3"])
+def test_a_change_that_cannot_be_applied_is_named(
+    cli: RunCli, world: World, dataset: Path, parameters: Path, change: str
+) -> None:
+    result = cli("train", dataset, "--set", change)
+    assert result.exit_code == 1
+    assert "--set" in result.stderr
+    assert world.stored() == []
+
+
+def test_a_missing_dataset_is_one_line(cli: RunCli, tmp_path: Path) -> None:
+    result = cli("train", tmp_path / "none.h5")
+    assert result.exit_code == 1
+    assert result.stderr == f"error: {tmp_path / 'none.h5'} does not exist; name a file\n"
+
+
+def test_ctrl_c_while_waiting_leaves_the_run_and_says_so(
+    cli: RunCli, world: World, dataset: Path, parameters: Path
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    world.script = [world.launch, interrupt]
+    result = cli("train", dataset, "--wait")
+    assert result.exit_code == 130
+    assert f"run {RUN} goes on: lnn watch {RUN} --target aws" in result.stderr
+
+
+def test_a_bucket_that_is_not_there_points_to_doctor(
+    cli: RunCli, world: World, dataset: Path, parameters: Path
+) -> None:
+    result = cli("train", dataset, "--prefix", "other")
+    assert result.exit_code == 1
+    assert "not deployed" in result.stderr
+    assert len(result.stderr.splitlines()[-1]) < 300
+
+
+def test_upload_goes_straight_to_training_input_and_names_the_run(
+    cli: RunCli, trained: World, dataset: Path, parameters: Path
+) -> None:
+    result = cli("upload", dataset, parameters)
+    assert result.exit_code == 0, result.output
+    assert sorted(trained.stored()) == ["training_input/parameters.json", "training_input/shapes data.h5"]
+    assert result.stdout.splitlines() == [
+        f"uploaded to s3://{BUCKET}/training_input/shapes data.h5",
+        f"run {RUN}",
+    ]
+    assert f"lnn watch {RUN}" in result.stderr
+
+
+def test_upload_without_parameters_leaves_those_in_the_bucket(cli: RunCli, trained: World, dataset: Path) -> None:
+    trained.s3.put_object(Bucket=BUCKET, Key="training_input/parameters.json", Body=b'{"mine": 1}')
+    assert cli("upload", dataset).exit_code == 0
+    assert body(trained, "training_input/parameters.json") == {"mine": 1}
+
+
+def test_upload_refuses_a_name_that_starts_no_run(cli: RunCli, world: World, dataset: Path) -> None:
+    other = dataset.rename(dataset.with_suffix(".hdf5"))
+    result = cli("upload", other)
+    assert result.exit_code == 1
+    assert ".h5" in result.stderr
+    assert world.stored() == []
+
+
+def test_a_second_upload_of_the_same_key_finds_its_own_run(cli: RunCli, world: World, dataset: Path) -> None:
+    """The version tells the two apart; the first upload's run must not be taken for the second's."""
+    world.s3.upload_file(str(dataset), BUCKET, "training_input/shapes data.h5")
+    first = world.s3.head_object(Bucket=BUCKET, Key="training_input/shapes data.h5")["VersionId"]
+    place = {"bucket": BUCKET, "key": "training_input/shapes data.h5", "version_id": first, "etag": "0"}
+    world.open_run("20260101T000000Z-ffffffff", dataset_key=place["key"], dataset=place)
+    world.script = [world.launch]
+    assert f"run {RUN}" in cli("upload", dataset).stdout
