@@ -1,0 +1,202 @@
+"""``lnn runs``, ``show``, ``history``, ``watch``, ``stop`` and ``resume``."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lnn.events import Message
+from lnn.invoker import Invoker
+
+if TYPE_CHECKING:
+    from .conftest import RunCli, World
+
+OLD, NEW = "20261101T080000Z-aaaaaaaa", "20261102T090000Z-bbbbbbbb"
+
+
+@pytest.fixture
+def two_runs(world: World) -> World:
+    """An old run that completed, and a new one that is training."""
+    world.open_run(
+        OLD,
+        dimensions={"features": 16, "examples": 8, "test_examples": 4, "classes": ["dark", "light"], "sizes": [3, 1]},
+        strategy_reason="it fits one function",
+    )
+    world.train(OLD, 4)
+    world.end(OLD)
+    world.open_run(NEW)
+    world.train(NEW, 1)
+    return world
+
+
+def test_runs_lists_the_newest_first(cli: RunCli, two_runs: World) -> None:
+    result = cli("runs")
+    assert result.exit_code == 0
+    heading, first, second = result.stdout.splitlines()
+    assert heading.split()[:3] == ["run", "status", "strategy"]
+    assert first.split()[:4] == [NEW, "RUNNING", "fused", "1/4"]
+    assert second.split() == [OLD, "COMPLETED", "fused", "4/4", "0.25", "90.0%", "80.0%", "-"]
+
+
+def test_runs_json_is_a_list_of_runs(cli: RunCli, two_runs: World) -> None:
+    printed = json.loads(cli("runs", "--json", "--limit", "1").stdout)
+    assert [run["run_id"] for run in printed] == [NEW]
+    assert printed[0]["settings"]["neurons"] == {"layer1": 3, "layer2": 1}
+    assert "owner" not in printed[0]
+
+
+def test_no_run_yet_is_no_error_and_tells_how_to_start_one(cli: RunCli, world: World) -> None:
+    result = cli("runs")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "lnn train DATASET.h5" in result.stderr
+    assert json.loads(cli("runs", "--json").stdout) == []
+
+
+def test_show_tells_strategy_figures_settings_events_and_model(cli: RunCli, two_runs: World) -> None:
+    result = cli("show", OLD)
+    assert result.exit_code == 0
+    for part in (
+        "COMPLETED",
+        "fused (it fits one function)",
+        "16-3-1",
+        "8 for training, 4 for testing; 16 features, 2 classes",
+        "80.0%",
+        "500 ms an epoch",
+        f"prediction_input/{OLD}/params.h5",
+        "learning_rate  0.1",
+        "layer1 relu, layer2 sigmoid",
+        "generation 1 started",
+    ):
+        assert part in result.stdout
+
+
+def test_show_json_has_the_whole_record(cli: RunCli, two_runs: World) -> None:
+    printed = json.loads(cli("show", "latest", "--json").stdout)
+    assert printed["run_id"] == NEW
+    assert printed["events"][0]["what"] == "opened"
+
+
+@pytest.mark.parametrize(("wanted", "found"), [("latest", NEW), ("20261101", OLD), (OLD, OLD)])
+def test_a_run_is_found_by_id_unique_start_or_latest(cli: RunCli, two_runs: World, wanted: str, found: str) -> None:
+    assert json.loads(cli("show", wanted, "--json").stdout)["run_id"] == found
+
+
+def test_an_ambiguous_start_names_the_candidates(cli: RunCli, two_runs: World) -> None:
+    result = cli("show", "2026")
+    assert result.exit_code == 1
+    assert OLD in result.stderr
+    assert NEW in result.stderr
+
+
+@pytest.mark.parametrize("command", ["show", "history", "watch", "stop", "resume"])
+def test_an_unknown_run_is_one_line_that_names_it(cli: RunCli, two_runs: World, command: str) -> None:
+    result = cli(command, "nope")
+    assert result.exit_code == 1
+    assert result.stderr == "error: there is no run 'nope'; list them with: lnn runs --target aws\n"
+
+
+def test_history_json_is_epochs_with_four_figures(cli: RunCli, two_runs: World) -> None:
+    printed = json.loads(cli("history", OLD, "--json").stdout)
+    assert [row["epoch"] for row in printed] == [1, 2, 3, 4]
+    assert printed[1] == {"epoch": 2, "cost": 0.5, "train_accuracy": 0.7, "test_accuracy": pytest.approx(0.6)}
+
+
+def test_history_table_is_in_order(cli: RunCli, two_runs: World) -> None:
+    lines = cli("history", OLD).stdout.splitlines()
+    assert lines[0].split() == ["epoch", "cost", "train", "test", "ms"]
+    assert lines[2].split() == ["2", "0.5", "70.0%", "60.0%", "250"]
+    assert len(lines) == 5
+
+
+def test_watch_follows_to_the_end_and_succeeds_if_the_run_completes(cli: RunCli, two_runs: World) -> None:
+    two_runs.script = [
+        partial(two_runs.ledger.renew, NEW, 1, epoch=3, cost=0.3),
+        partial(two_runs.ledger.note, NEW, 1, "a neuron was started again"),
+        partial(two_runs.end, NEW),
+    ]
+    result = cli("watch", "latest")
+    assert result.exit_code == 0
+    assert "RUNNING  epoch 1/4" in result.stderr
+    assert "a neuron was started again" in result.stderr
+    assert "COMPLETED  epoch 3/4" in result.stderr
+    assert f"{NEW} completed 3 epochs" in result.stdout
+
+
+def test_watch_of_a_run_that_fails_is_exit_status_1(cli: RunCli, two_runs: World) -> None:
+    two_runs.script = [partial(two_runs.end, NEW, "FAILED", "the cache was lost")]
+    result = cli("watch", NEW)
+    assert result.exit_code == 1
+    assert "the cache was lost" in result.stderr
+
+
+def test_watch_in_a_pipe_prints_a_line_only_now_and_then(cli: RunCli, two_runs: World) -> None:
+    looks = 200
+    two_runs.script = [
+        *(partial(two_runs.ledger.renew, NEW, 1, epoch=2 + i % 2, cost=0.3) for i in range(looks)),
+        partial(two_runs.end, NEW),
+    ]
+    lines = cli("watch", NEW).stderr.splitlines()
+    assert 5 <= len(lines) <= looks * 0.5 / 10 + 4
+
+
+def test_stop_asks_and_returns(cli: RunCli, two_runs: World) -> None:
+    result = cli("stop", NEW)
+    assert result.exit_code == 0
+    assert two_runs.run(NEW)["stop_requested"] is True
+    assert two_runs.run(NEW)["status"] == "RUNNING"
+
+
+def test_stop_wait_succeeds_once_the_run_has_stopped(cli: RunCli, two_runs: World) -> None:
+    two_runs.script = [partial(two_runs.end, NEW, "STOPPED", "asked to")]
+    result = cli("stop", NEW, "--wait", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["status"] == "STOPPED"
+
+
+def test_stop_wait_of_a_run_that_completes_first_did_not_do_what_was_asked(cli: RunCli, two_runs: World) -> None:
+    two_runs.script = [partial(two_runs.end, NEW)]
+    result = cli("stop", NEW, "--wait")
+    assert result.exit_code == 1
+    assert "completed before it could stop" in result.stderr
+
+
+def test_stop_of_a_run_that_has_ended_is_refused(cli: RunCli, two_runs: World) -> None:
+    result = cli("stop", OLD)
+    assert result.exit_code == 1
+    assert "COMPLETED" in result.stderr
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
+    """Messages to the Trainer."""
+    messages: list[Message] = []
+    monkeypatch.setattr(Invoker, "invoke_trainer", lambda self, message: messages.append(message))
+    return messages
+
+
+def test_resume_starts_the_next_generation(cli: RunCli, two_runs: World, sent: list[Message]) -> None:
+    two_runs.end(NEW, "STOPPED", "asked to")
+    result = cli("resume", NEW)
+    assert result.exit_code == 0, result.output
+    assert sent == [Message(NEW, 2, "start")]
+    assert two_runs.run(NEW)["status"] == "PENDING"
+
+
+def test_resume_wait_follows_to_the_end(cli: RunCli, two_runs: World, sent: list[Message]) -> None:
+    two_runs.end(NEW, "FAILED", "crash")
+    two_runs.script = [partial(two_runs.train, NEW, 4), partial(two_runs.end, NEW)]
+    result = cli("resume", NEW, "--wait", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["epochs"] == 4
+
+
+def test_resume_of_a_completed_run_is_refused_and_starts_nothing(
+    cli: RunCli, two_runs: World, sent: list[Message]
+) -> None:
+    result = cli("resume", OLD)
+    assert result.exit_code == 1
+    assert "COMPLETED" in result.stderr
+    assert sent == []
