@@ -11,8 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from lnn.dataset import inspect_dataset, write_dataset
 from sklearn.datasets import load_digits
+
+from lnn.dataset import inspect_dataset, write_dataset
 
 OUTPUT = Path(__file__).with_name("datasets.h5")
 SEED = 0

@@ -76,7 +76,8 @@ def softmax(Z: Array) -> Array:
 
     The column's largest logit is taken off first: the result is the same and no exponential overflows.
     """
-    e = np.exp(Z - Z.max(axis=0, keepdims=True))
+    with np.errstate(over="ignore"):  # two logits may lie further apart than their type can say: e^-inf is 0
+        e = np.exp(Z - Z.max(axis=0, keepdims=True))
     A: Array = e / e.sum(axis=0, keepdims=True)
     return A
 

@@ -9,15 +9,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from lnn.network.activations import ACTIVATIONS
 from lnn.network.types import Array
 
+LARGEST_PENALTY = 1e300
+
 
 def linear_forward(W: Array, b: Array, A_prev: Array) -> Array:
-    """Z = W A_prev + b. W (units, units_prev), b (units, 1), A_prev (units_prev, m) -> Z (units, m)."""
-    Z: Array = W @ A_prev
-    Z += b
+    """Z = W A_prev + b. W (units, units_prev), b (units, 1), A_prev (units_prev, m) -> Z (units, m).
+
+    Z is finite if W, b and A_prev are: where it would be too large for its type it is the type's largest value.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        Z: Array = W @ A_prev
+        Z += b
+    if not np.isfinite(Z).all() and np.isfinite(W).all() and np.isfinite(A_prev).all():
+        Z = _saturated_forward(W, b, A_prev)
     return Z
+
+
+def _saturated_forward(W: Array, b: Array, A_prev: Array) -> Array:
+    """``linear_forward`` where its sums overflow (inf - inf would be NaN): scaled down first, then cut off."""
+    scale_W, scale_A = np.abs(W).max(), np.abs(A_prev).max()
+    largest = np.finfo(W.dtype).max
+    with np.errstate(over="ignore"):
+        Z: Array = (W / scale_W) @ (A_prev / scale_A) * scale_W * scale_A
+        np.clip(Z, -largest, largest, out=Z)
+        Z += b
+    return np.clip(Z, -largest, largest, out=Z)
 
 
 def linear_backward(dZ: Array, A_prev: Array, W: Array, l2: float) -> tuple[Array, Array]:
@@ -46,7 +67,9 @@ def propagate_delta(W_next: Array, dZ_next: Array, A: Array, activation: str) ->
 
 
 def penalty(Ws: Iterable[Array], l2: float, m: int) -> float:
-    """The L2 part of the cost: l2/(2m) * sum of the squares of all weights."""
+    """The L2 part of the cost: l2/(2m) * sum of the squares of all weights; in float64, and finite if they are."""
     if not l2:
         return 0.0
-    return l2 / (2 * m) * sum(float((W * W).sum(dtype="float64")) for W in Ws)
+    with np.errstate(over="ignore"):
+        squares = sum(float(np.square(W, dtype=np.float64).sum()) for W in Ws)
+        return min(l2 / (2 * m) * squares, LARGEST_PENALTY)

@@ -40,7 +40,7 @@ def forward(params: Parameters, X: Array, activations: Sequence[str]) -> Forward
 
 
 def batch_cost(params: Parameters, logits: Array, Y: Array, activations: Sequence[str], l2: float) -> float:
-    """Mean cost of the batch, L2 penalty included. NaN only if a logit is: numbers in the network have overflowed."""
+    """Mean cost of the batch, L2 penalty included. It is NaN only if weights are not finite: training has diverged."""
     return cost_from_logits(activations[-1], logits, Y) + penalty((W for W, _ in params), l2, Y.shape[1])
 
 

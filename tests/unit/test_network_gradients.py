@@ -1,0 +1,67 @@
+"""The backward pass against central finite differences of the cost, in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lnn.dataset import label_matrix
+from lnn.network import ACTIVATIONS, Network, init_parameters
+from lnn.network.types import Array, Parameters
+
+STEP = 1e-6
+OUTPUTS = [("sigmoid", 1), ("sigmoid", 4), ("softmax", 2), ("softmax", 4)]
+
+
+def numerical_gradient(network: Network, params: Parameters, array: Array, X: Array, Y: Array) -> Array:
+    gradient = np.zeros_like(array)
+    for index in np.ndindex(array.shape):
+        value = array[index]
+        array[index] = value + STEP
+        above = network.cost(params, X, Y)
+        array[index] = value - STEP
+        below = network.cost(params, X, Y)
+        array[index] = value
+        gradient[index] = (above - below) / (2 * STEP)
+    return gradient
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.7])
+@pytest.mark.parametrize(("output", "units"), OUTPUTS)
+@pytest.mark.parametrize("hidden", sorted(ACTIVATIONS))
+def test_every_gradient_equals_the_slope_of_the_cost(hidden: str, output: str, units: int, l2: float) -> None:
+    random = np.random.default_rng(7)
+    network = Network([5, 4, 3, units], [hidden, hidden, output], l2)
+    params = init_parameters(network.sizes, network.activations, "auto", 3, "float64")
+    for _, b in params:
+        b[:] = 0.1 * random.standard_normal(b.shape)
+    X = random.standard_normal((5, 6))
+    Y = label_matrix(random.integers(0, max(units, 2), 6), units, "float64")
+
+    gradients = network.gradients(params, X, Y)
+
+    for (W, b), (dW, db) in zip(params, gradients, strict=True):
+        np.testing.assert_allclose(dW, numerical_gradient(network, params, W, X, Y), rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(db, numerical_gradient(network, params, b, X, Y), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(("output", "units"), OUTPUTS)
+def test_the_gradients_of_a_single_layer_equal_the_slope_of_the_cost(output: str, units: int) -> None:
+    random = np.random.default_rng(8)
+    network = Network([6, units], [output], 0.3)
+    params = init_parameters(network.sizes, network.activations, "xavier", 1, "float64")
+    X = random.standard_normal((6, 5))
+    Y = label_matrix(random.integers(0, max(units, 2), 5), units, "float64")
+
+    [(dW, db)] = network.gradients(params, X, Y)
+
+    np.testing.assert_allclose(dW, numerical_gradient(network, params, params[0][0], X, Y), rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(db, numerical_gradient(network, params, params[0][1], X, Y), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+def test_a_derivative_taken_from_the_output_is_the_slope_at_the_input(name: str) -> None:
+    activation = ACTIVATIONS[name]
+    Z = np.array([[-20.0, -3.0, -0.5, -1e-3, 1e-3, 0.5, 3.0, 20.0]])
+    slope = (activation.apply(Z + STEP) - activation.apply(Z - STEP)) / (2 * STEP)
+    np.testing.assert_allclose(activation.derivative(activation.apply(Z)), slope, rtol=1e-6, atol=1e-9)

@@ -1,0 +1,100 @@
+"""Costs from logits, and the output activations."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from lnn.dataset import label_matrix
+from lnn.network import ACTIVATIONS, cost_from_logits, output_activation, output_delta, softmax
+
+OUTPUTS = [("sigmoid", 1), ("sigmoid", 3), ("softmax", 3)]
+
+
+def textbook_cost(name: str, Z: list[list[float]], Y: list[list[float]]) -> float:
+    """Straight from the definition, in scalars; only good for moderate logits."""
+    total = 0.0
+    for z, y in zip(zip(*Z, strict=True), zip(*Y, strict=True), strict=True):
+        if name == "softmax":
+            total -= math.log(sum(math.exp(value) * label for value, label in zip(z, y, strict=True)))
+            total += math.log(sum(map(math.exp, z)))
+        else:
+            for value, label in zip(z, y, strict=True):
+                a = 1 / (1 + math.exp(-value))
+                total -= label * math.log(a) + (1 - label) * math.log(1 - a)
+    return total / len(Z[0])
+
+
+@pytest.mark.parametrize(("name", "units"), OUTPUTS)
+def test_the_cost_is_the_textbook_s_for_moderate_logits(name: str, units: int) -> None:
+    random = np.random.default_rng(0)
+    Z = random.uniform(-8, 8, (units, 20))
+    Y = label_matrix(random.integers(0, max(units, 2), 20), units, "float64")
+    assert cost_from_logits(name, Z, Y) == pytest.approx(textbook_cost(name, Z.tolist(), Y.tolist()), rel=1e-12)
+
+
+@pytest.mark.parametrize(("name", "units"), OUTPUTS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@given(data=st.data())
+def test_the_cost_and_the_probabilities_are_finite_for_every_finite_logit(
+    data: st.DataObject, dtype: str, name: str, units: int
+) -> None:
+    largest = float(np.finfo(dtype).max)
+    values = st.floats(-largest, largest, width=32 if dtype == "float32" else 64)
+    Z = data.draw(arrays(dtype, (units, 4), elements=values))
+    Y = label_matrix(np.array([0, 1, 1, max(units, 2) - 1]), units, dtype)
+
+    A = output_activation(name, Z)
+
+    assert math.isfinite(cost_from_logits(name, Z, Y))
+    assert cost_from_logits(name, Z, Y) >= 0
+    assert np.isfinite(A).all()
+    assert np.isfinite(output_delta(A, Y)).all()
+    assert ((A >= 0) & (A <= 1)).all()
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "softmax"])
+def test_a_confident_mistake_costs_as_much_as_its_logit(name: str) -> None:
+    Z = np.array([[1000.0], [0.0]])
+    Y = np.array([[0.0], [1.0]])
+    assert cost_from_logits(name, Z, Y) == pytest.approx(1000 + (math.log(2) if name == "sigmoid" else 0))
+
+
+def test_an_infinite_logit_costs_much_but_not_infinitely_much() -> None:
+    assert math.isfinite(cost_from_logits("sigmoid", np.array([[np.inf, -np.inf]]), np.array([[1.0, 1.0]])))
+
+
+def test_softmax_columns_add_up_to_one_and_do_not_change_with_a_shift() -> None:
+    Z = np.random.default_rng(1).standard_normal((5, 7))
+    np.testing.assert_allclose(softmax(Z).sum(axis=0), 1, rtol=1e-14)
+    np.testing.assert_allclose(softmax(Z + 500), softmax(Z), rtol=1e-12)
+
+
+def test_softmax_over_two_units_is_the_sigmoid_of_their_difference() -> None:
+    Z = np.random.default_rng(2).standard_normal((2, 9)) * 4
+    difference = Z[1:] - Z[:1]
+    np.testing.assert_allclose(softmax(Z)[1:], ACTIVATIONS["sigmoid"].apply(difference), rtol=1e-12)
+    y = np.array([0, 1, 1, 0, 1, 0, 0, 1, 1])
+    assert cost_from_logits("softmax", Z, label_matrix(y, 2, "float64")) == pytest.approx(
+        cost_from_logits("sigmoid", difference, label_matrix(y, 1, "float64")), rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+def test_activations_keep_the_type_and_stay_finite(name: str, dtype: str) -> None:
+    Z = np.array([[-1e30, -100, -1, 0, 1, 100, 1e30]], dtype)
+    A = ACTIVATIONS[name].apply(Z)
+    g = ACTIVATIONS[name].derivative(A)
+    assert A.dtype == g.dtype == np.dtype(dtype)
+    assert np.isfinite(A).all()
+    assert np.isfinite(g).all()
+
+
+def test_the_sigmoid_keeps_its_precision_far_below_zero() -> None:
+    assert ACTIVATIONS["sigmoid"].apply(np.array([-50.0]))[0] == pytest.approx(math.exp(-50), rel=1e-12)
