@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnn.network import batch_slices, take_examples
@@ -15,6 +15,7 @@ def indices(m: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
     return [list(range(m)) if batch is None else batch.tolist() for batch in batch_slices(m, batch_size, seed, epoch)]
 
 
+@settings(deadline=None)
 @given(
     m=st.integers(1, 200), batch_size=st.integers(1, 250), seed=st.integers(0, 2**63 - 1), epoch=st.integers(1, 10**7)
 )

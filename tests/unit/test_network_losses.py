@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -40,6 +40,7 @@ def test_the_cost_is_the_textbook_s_for_moderate_logits(name: str, units: int) -
 
 @pytest.mark.parametrize(("name", "units"), OUTPUTS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@settings(deadline=None)
 @given(data=st.data())
 def test_the_cost_and_the_probabilities_are_finite_for_every_finite_logit(
     data: st.DataObject, dtype: str, name: str, units: int
