@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TextColumn
+from rich.text import Text
 
 from lnn_cli.errors import CliError
 from lnn_cli.rendering import STATUS_STYLES, duration, messages, number, share
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.5
 HISTORY_SECONDS = 2.0
+SETTLE_SECONDS = 20.0
+"""A run that has ended is soon closed, too; if its trainer died just then, the watch does it later."""
 PLAIN_LINE_SECONDS = 10.0
 _PACE_WINDOW_SECONDS = 15.0
-_NARROW, _MEDIUM = 70, 110
+_NARROW, _WIDE = 72, 110
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,15 @@ def watch_run(
         for look in follow(ledger, run_id, until=until, timeout=timeout):
             run = look.run
             shown.show(look)
+    return _settled(ledger, run)
+
+
+def _settled(ledger: Ledger, run: Run) -> Run:
+    """The run once all that follows its end is done: its model is the latest, its messages are sent."""
+    deadline = monotonic() + SETTLE_SECONDS
+    while run.get("closing") and monotonic() < deadline:
+        sleep(POLL_SECONDS)
+        run = ledger.get_run(run["run_id"]) or run
     return run
 
 
@@ -176,14 +188,16 @@ class LiveReporter:
             self._progress.console.print(event, style="dim", markup=False)
         epoch, epochs = run.get("epoch") or 0, run.get("epochs")
         self._pace.see(epoch, monotonic())
-        style = STATUS_STYLES.get(run["status"], "")
+        width = self._progress.console.width
+        # A bar that moves says RUNNING well enough where room is short.
+        status = "" if run["status"] == "RUNNING" and width < _WIDE else run["status"]
         self._progress.update(
             self._task,
             completed=epoch,
             total=epochs,
-            status=f"[{style}]{run['status']}[/]" if style else run["status"],
-            figures=_figures(look, short=self._progress.console.width < _MEDIUM),
-            pace="" if has_ended(run) else _pace_text(self._pace, epoch, epochs),
+            status=Text(status, style=STATUS_STYLES.get(status, "")).markup,
+            figures=_figures(look, train=width >= _WIDE, test=width >= _NARROW),
+            pace="" if has_ended(run) else _pace_text(self._pace, epoch, epochs, rate=width >= _NARROW),
             refresh=True,
         )
 
@@ -216,7 +230,7 @@ class PlainReporter:
         if not self._is_due(run["status"], epoch, now):
             return
         self._last = (now, run["status"], epoch)
-        parts = [run["status"], f"epoch {epoch}/{epochs or '?'}", _figures(look, short=False)]
+        parts = [run["status"], f"epoch {epoch}/{epochs or '?'}", _figures(look)]
         if not has_ended(run):
             parts.append(_pace_text(self._pace, epoch, epochs))
         self._print("  ".join(part for part in parts if part))
@@ -253,17 +267,17 @@ class _NewestRow:
 def _columns(width: int) -> list[ProgressColumn]:
     """As much as the terminal has room for."""
     status: ProgressColumn = TextColumn("{task.fields[status]}")
-    epochs: ProgressColumn = TextColumn("epoch {task.completed:.0f}/{task.total}")
+    epochs: ProgressColumn = TextColumn("{task.completed:.0f}/{task.total}")
     figures: ProgressColumn = TextColumn("{task.fields[figures]}", markup=False)
     pace: ProgressColumn = TextColumn("{task.fields[pace]}", markup=False)
     if width < _NARROW:
-        return [TaskProgressColumn(), figures]
-    if width < _MEDIUM:
-        return [status, BarColumn(bar_width=14), epochs, figures]
-    return [status, BarColumn(bar_width=24), epochs, figures, pace]
+        return [status, TaskProgressColumn(), figures, pace]
+    if width < _WIDE:
+        return [status, BarColumn(bar_width=8), epochs, figures, pace]
+    return [status, BarColumn(bar_width=20), TextColumn("epoch"), epochs, figures, pace]
 
 
-def _figures(look: Look, *, short: bool) -> str:
+def _figures(look: Look, *, train: bool = True, test: bool = True) -> str:
     row = look.row or {}
     # The run's own cost is newer than the row's: trainers report it with the epoch.
     cost = next(
@@ -273,17 +287,18 @@ def _figures(look: Look, *, short: bool) -> str:
     if cost is None:
         return ""
     parts = [f"cost {number(cost)}"]
-    train, test = row.get("train_accuracy"), row.get("test_accuracy")
-    if train is not None and not (short and test is not None):
-        parts.append(f"train {share(train)}")
-    if test is not None:
-        parts.append(f"test {share(test)}")
+    parts += [
+        f"{name} {share(row[f'{name}_accuracy'])}"
+        for name, wanted in (("train", train), ("test", test))
+        if wanted and row.get(f"{name}_accuracy") is not None
+    ]
     return "  ".join(parts)
 
 
-def _pace_text(pace: Pace, epoch: int, epochs: int | None) -> str:
-    rate = pace.rate
-    if rate is None or epochs is None:
+def _pace_text(pace: Pace, epoch: int, epochs: int | None, *, rate: bool = True) -> str:
+    current = pace.rate
+    if current is None or epochs is None:
         return ""
-    speed = f"{number(rate, 3)} epochs/s" if rate >= 1 else f"{duration(1 / rate)} an epoch"
-    return f"{speed}  {duration(pace.left(epoch, epochs))} left"
+    left = f"{duration(pace.left(epoch, epochs))} left"
+    speed = f"{number(current, 3)} epochs/s" if current >= 1 else f"{duration(1 / current)} an epoch"
+    return f"{speed}  {left}" if rate else left

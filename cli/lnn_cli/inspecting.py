@@ -24,7 +24,9 @@ from lnn_cli.rendering import (
 from lnn_cli.runs import Run, failure, find_run, ms_per_epoch, outcome, seconds_total, seconds_training
 from lnn_cli.targets import Target, command, connect
 
-_INTERNAL = frozenset({"owner", "heartbeat", "lease_expires", "closing", "upload"})
+_INTERNAL = frozenset(
+    {"owner", "heartbeat", "lease_expires", "closing", "dataset_key", "plan", "attempts", "stop_requested", "takeovers"}
+)
 
 
 def runs(
@@ -180,8 +182,7 @@ def _how(run: Run) -> Iterator[tuple[str, str]]:
         counts = f"{dimensions.get('examples')} for training, {dimensions.get('test_examples')} for testing"
         yield "examples", f"{counts}; {dimensions.get('features')} features, {len(classes)} classes"
         if dimensions.get("sizes"):
-            units = [dimensions.get("features"), *dimensions["sizes"]]
-            yield "network", "-".join(str(count) for count in units)
+            yield "network", "-".join(str(units) for units in dimensions["sizes"])
     if run.get("strategy"):
         why = run.get("strategy_reason")
         yield "strategy", f"{run['strategy']} ({why})" if why else str(run["strategy"])
@@ -193,7 +194,7 @@ def _figures(run: Run) -> Iterator[tuple[str, str]]:
     if run.get("epochs"):
         yield "epochs", f"{run.get('epoch', 0)} of {run['epochs']}"
     if run.get("final_cost") is not None:
-        yield "cost", number(run["final_cost"], 6)
+        yield "final cost", number(run["final_cost"], 6)
     for name, label in (("train_accuracy", "training accuracy"), ("test_accuracy", "test accuracy")):
         if run.get(name) is not None:
             yield label, share(run[name])
@@ -212,6 +213,8 @@ def _times(run: Run) -> Iterator[tuple[str, str]]:
         generations = run.get("generation") or 0
         more = f", {generations} generations" if generations > 1 else ""
         yield "invocations", f"{run['invocations']}{more}"
+    if run.get("usd"):
+        yield "cost of it", f"${run['usd']:.6f}, estimated"
 
 
 def _print_settings(run: Run) -> None:

@@ -43,6 +43,11 @@ def find_run(ledger: Ledger, wanted: str) -> Run:
     return found[0]
 
 
+def has_been_launched(run: Run) -> bool:
+    """Whether Launch has finished with the run: accepted it, with a strategy, or refused it."""
+    return run["status"] != "PENDING" or bool(run.get("strategy"))
+
+
 def seconds_total(run: Run) -> float | None:
     """From the start of the upload to the moment the model exists."""
     return _between(run, "upload_started_at", "model_written_at")
@@ -95,7 +100,8 @@ def outcome(run: Run) -> str:
         figures.append(f"test accuracy {share(run['test_accuracy'])}")
     spent = seconds_total(run) or seconds_training(run)
     time = f" in {duration(spent)}" if spent is not None else ""
-    return f"{run['run_id']} completed {run.get('epoch')} epochs{time}: {', '.join(figures)}"
+    reason = f"; {run['reason']}" if run.get("reason") else ""
+    return f"{run['run_id']} completed {run.get('epoch')} epochs{time}: {', '.join(figures)}{reason}"
 
 
 def _between(run: Run, start: str, end: str) -> float | None:

@@ -143,6 +143,7 @@ class Cloud:
         else:
             config = Config(
                 connect_timeout=5,
+                proxies={},
                 read_timeout=60,
                 retries={"mode": "standard", "total_max_attempts": 3},
                 s3={"addressing_style": "path"},
@@ -164,9 +165,13 @@ def connect(target: Target, prefix: str | None = None, region: str | None = None
 def _connect_local(prefix: str | None) -> Cloud:
     description = local_description()
     import boto3
+    import botocore.session
 
     credentials = description["credentials"]
+    # The user's AWS profile and configuration have no say in what happens on this machine.
+    nobodys = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
     session = boto3.Session(
+        botocore_session=botocore.session.Session(session_vars=nobodys),
         aws_access_key_id=credentials["access_key_id"],
         aws_secret_access_key=credentials["secret_access_key"],
         region_name=description["region"],

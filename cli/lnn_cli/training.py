@@ -13,8 +13,10 @@ from lnn_cli.errors import CliError
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption
 from lnn_cli.parameters import parameters_path, read_parameters
 from lnn_cli.rendering import note, print_json
-from lnn_cli.runs import Run, failure, outcome, result
+from lnn_cli.runs import Run, failure, has_been_launched, outcome, result
 from lnn_cli.targets import Cloud, Target, command, connect
+
+LAUNCH_SECONDS = 60.0
 
 DatasetArgument = Annotated[Path, typer.Argument(metavar="DATASET.h5", help="HDF5 file with the examples.")]
 
@@ -65,8 +67,10 @@ def train(
     note(f"run {run_id} is open")
     if wait:
         run = _wait(cloud, run_id, timeout, as_json=as_json)
-    elif run["status"] != "FAILED":
-        say_how_to_watch(run_id)
+    else:
+        run = _until_launched(cloud, run)
+        if run["status"] != "FAILED":
+            say_how_to_watch(run_id)
     if as_json:
         print_json(result(run))
     if run["status"] == "FAILED" or (wait and run["status"] != "COMPLETED"):
@@ -105,9 +109,22 @@ def upload(
     typer.echo(f"uploaded to {uploaded.uri}")
     run = wait_for_run(cloud, uploaded)
     typer.echo(f"run {run['run_id']}")
+    run = _until_launched(cloud, run)
     if run["status"] == "FAILED":
         raise CliError(failure(run))
     say_how_to_watch(run["run_id"])
+
+
+def _until_launched(cloud: Cloud, run: Run) -> Run:
+    """The run once Launch has accepted or refused it; as it is if that takes long."""
+    from lnn_cli.following import FollowTimeoutError, follow
+
+    try:
+        for look in follow(cloud.ledger, run["run_id"], until=has_been_launched, timeout=LAUNCH_SECONDS):
+            run = look.run
+    except FollowTimeoutError:
+        note("Launch has not said yet whether it accepts the run")
+    return run
 
 
 def _wait(cloud: Cloud, run_id: str, timeout: float | None, *, as_json: bool) -> Run:

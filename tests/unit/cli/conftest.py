@@ -35,6 +35,23 @@ PARAMETERS = {
     "learning_rate": 0.1,
 }
 
+LAUNCHED = {
+    "epochs": PARAMETERS["epochs"],
+    "strategy": "fused",
+    "strategy_reason": "it fits one function",
+    "workers": 1,
+    "settings": json.dumps(PARAMETERS),
+    "dimensions": {
+        "features": 16,
+        "examples": 8,
+        "test_examples": 4,
+        "classes": ["dark", "light"],
+        "sizes": [16, 3, 1],
+    },
+}
+
+UPLOADED_RUN = "20261121T101500Z-0a1b2c3d"
+
 RunCli = Callable[..., Result]
 
 
@@ -69,7 +86,7 @@ class World:
         key = max((e for e in listed if e["Key"].endswith(".h5")), key=lambda e: e["LastModified"])["Key"]
         head = self.s3.head_object(Bucket=NAMES.bucket, Key=key)
         self.open_run(
-            "20261121T101500Z-0a1b2c3d",
+            UPLOADED_RUN,
             dataset_key=key,
             dataset={
                 "bucket": NAMES.bucket,
@@ -80,9 +97,12 @@ class World:
             upload_started_at=float(head["Metadata"]["upload-started-at"]),
         )
 
+    def accept(self, run_id: str = UPLOADED_RUN) -> None:
+        """Launch has found nothing wrong."""
+        assert self.ledger.describe(run_id, **LAUNCHED)
+
     def open_run(self, run_id: str, **attributes: Any) -> None:
-        run = {"run_id": run_id, "epochs": 4, "strategy": "fused", "workers": 1, "settings": PARAMETERS, **attributes}
-        assert self.ledger.open_run(run)
+        assert self.ledger.open_run({"run_id": run_id, **attributes})
 
     def train(self, run_id: str, epochs: int) -> None:
         """A trainer takes the run over and gets as far as ``epochs``."""
@@ -108,6 +128,7 @@ class World:
             run_id, int(run["generation"]), status, reason, **(figures if status == "COMPLETED" else {})
         )
         assert ended is not None
+        self.ledger.close(run_id)
 
     def run(self, run_id: str) -> dict[str, Any]:
         run = self.ledger.get_run(run_id)

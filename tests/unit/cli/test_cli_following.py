@@ -60,11 +60,12 @@ def test_the_live_bar_fits_terminals_of_any_width(width: int, monkeypatch: pytes
     last = [line for line in written.getvalue().replace("\r", "\n").split("\n") if "cost 0.5" in line][-1]
     plain = last.split("\x1b[2K")[-1].split("\x1b[")[0].rstrip()
     assert len(plain) <= width
-    assert "test 60.0%" in plain
-    if width == 120:
-        assert "epoch 1300/2500" in plain
-        assert "650 epochs/s" in plain
-        assert "1.8 s left" in plain
+    assert "1.8 s left" in plain
+    if width >= 80:
+        for part in ("1300/2500", "test 60.0%", "650 epochs/s"):
+            assert part in plain
+    if width >= 120:
+        assert plain.startswith("RUNNING")
 
 
 def test_plain_lines_come_at_changes_and_then_now_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +88,7 @@ def test_plain_lines_come_at_changes_and_then_now_and_again(monkeypatch: pytest.
         "300/2500",
     ]
     assert lines[-1] == "COMPLETED  epoch 2500/2500  cost 0.5  train 70.0%  test 60.0%"
-    assert "10 epochs/s  4 min 00 s left" in lines[1] or "10 epochs/s" in lines[2]
+    assert "10 epochs/s  4 min 00 s left" in lines[1]
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,11 @@ OLD, NEW = "20261101T080000Z-aaaaaaaa", "20261102T090000Z-bbbbbbbb"
 @pytest.fixture
 def two_runs(world: World) -> World:
     """An old run that completed, and a new one that is training."""
-    world.open_run(
-        OLD,
-        dimensions={"features": 16, "examples": 8, "test_examples": 4, "classes": ["dark", "light"], "sizes": [3, 1]},
-        strategy_reason="it fits one function",
-    )
+    for run_id in (OLD, NEW):
+        world.open_run(run_id)
+        world.accept(run_id)
     world.train(OLD, 4)
     world.end(OLD)
-    world.open_run(NEW)
     world.train(NEW, 1)
     return world
 
@@ -140,6 +137,24 @@ def test_watch_in_a_pipe_prints_a_line_only_now_and_then(cli: RunCli, two_runs: 
     ]
     lines = cli("watch", NEW).stderr.splitlines()
     assert 5 <= len(lines) <= looks * 0.5 / 10 + 4
+
+
+def test_watch_waits_until_the_model_is_published(cli: RunCli, two_runs: World) -> None:
+    """The status comes first, the latest model and the messages after it."""
+
+    def end_without_closing() -> None:
+        assert two_runs.ledger.finish(NEW, 1, "COMPLETED", None)
+
+    two_runs.script = [end_without_closing, lambda: None, lambda: None, partial(two_runs.ledger.close, NEW)]
+    assert cli("watch", NEW).exit_code == 0
+    assert two_runs.script == []
+
+
+def test_watch_does_not_wait_for_ever_for_a_trainer_that_died_at_the_end(cli: RunCli, two_runs: World) -> None:
+    assert two_runs.ledger.finish(NEW, 1, "COMPLETED", None)
+    began = two_runs.now
+    assert cli("watch", NEW).exit_code == 0
+    assert 15 < two_runs.now - began < 30
 
 
 def test_stop_asks_and_returns(cli: RunCli, two_runs: World) -> None:

@@ -20,8 +20,8 @@ BUCKET = "lnn-123456789012-us-east-1"
 
 @pytest.fixture
 def trained(world: World) -> World:
-    """Launch opens the run, a trainer takes two looks' time, and the run completes."""
-    world.script = [world.launch, partial(world.train, RUN, 2), partial(world.end, RUN)]
+    """Launch opens and accepts the run, a trainer takes two looks' time, and the run completes."""
+    world.script = [world.launch, world.accept, partial(world.train, RUN, 2), partial(world.end, RUN)]
     return world
 
 
@@ -126,8 +126,23 @@ def test_a_failed_run_is_exit_status_1_with_its_reason_in_both_forms(
     assert result.stderr.splitlines()[-1].startswith(f"error: run {RUN} failed: epochs: found -1; see: lnn show")
 
 
+def test_a_run_that_launch_refuses_is_exit_status_1_without_waiting(
+    cli: RunCli, world: World, dataset: Path, parameters: Path
+) -> None:
+    world.script = [world.launch, partial(world.end, RUN, "FAILED", "train_set_x: found NaN")]
+    result = cli("train", dataset)
+    assert result.exit_code == 1
+    assert "train_set_x: found NaN" in result.stderr
+    assert "lnn watch" not in result.stderr
+
+
 def test_a_stopped_run_is_exit_status_1(cli: RunCli, world: World, dataset: Path, parameters: Path) -> None:
-    world.script = [world.launch, partial(world.train, RUN, 2), partial(world.end, RUN, "STOPPED", "asked to")]
+    world.script = [
+        world.launch,
+        world.accept,
+        partial(world.train, RUN, 2),
+        partial(world.end, RUN, "STOPPED", "asked to"),
+    ]
     result = cli("train", dataset, "--wait")
     assert result.exit_code == 1
     assert f"lnn resume {RUN}" in result.stderr
@@ -144,7 +159,7 @@ def test_no_run_within_a_minute_says_where_to_look(cli: RunCli, world: World, da
 
 
 def test_timeout_leaves_the_run_and_says_so(cli: RunCli, world: World, dataset: Path, parameters: Path) -> None:
-    world.script = [world.launch, partial(world.train, RUN, 2)]
+    world.script = [world.launch, world.accept, partial(world.train, RUN, 2)]
     result = cli("train", dataset, "--wait", "--json", "--timeout", "30")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["status"] == "RUNNING"
@@ -177,7 +192,7 @@ def test_parameters_that_do_not_fit_the_dataset_are_told_before_any_upload(
 def test_no_check_leaves_the_judgement_to_launch(cli: RunCli, world: World, tmp_path: Path, parameters: Path) -> None:
     (tmp_path / "bad.h5").write_bytes(b"not HDF5")
     parameters.write_text("{broken")
-    world.script = [world.launch]
+    world.script = [world.launch, world.accept]
     result = cli("train", tmp_path / "bad.h5", "--no-check", "--json")
     assert result.exit_code == 0, result.output
     stored = next(key for key in world.stored() if key.endswith(".json"))
@@ -206,7 +221,7 @@ def test_ctrl_c_while_waiting_leaves_the_run_and_says_so(
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    world.script = [world.launch, interrupt]
+    world.script = [world.launch, world.accept, interrupt]
     result = cli("train", dataset, "--wait")
     assert result.exit_code == 130
     assert f"run {RUN} goes on: lnn watch {RUN} --target aws" in result.stderr
@@ -254,5 +269,5 @@ def test_a_second_upload_of_the_same_key_finds_its_own_run(cli: RunCli, world: W
     first = world.s3.head_object(Bucket=BUCKET, Key="training_input/shapes data.h5")["VersionId"]
     place = {"bucket": BUCKET, "key": "training_input/shapes data.h5", "version_id": first, "etag": "0"}
     world.open_run("20260101T000000Z-ffffffff", dataset_key=place["key"], dataset=place)
-    world.script = [world.launch]
+    world.script = [world.launch, world.accept]
     assert f"run {RUN}" in cli("upload", dataset).stdout
