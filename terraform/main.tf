@@ -101,24 +101,24 @@ locals {
 module "vpc" {
   source = "./modules/vpc"
 
-  cidr   = var.vpc_cidr
-  prefix = var.prefix
-  region = var.region
-  zones  = var.zones
+  cache_port = var.cache_port
+  cidr       = var.vpc_cidr
+  prefix     = var.prefix
+  region     = var.region
+  zones      = var.zones
 }
 
 module "elasticache" {
   source = "./modules/elasticache"
 
-  engine_version              = var.cache.engine_version
-  functions_security_group_id = module.vpc.functions_security_group_id
-  node_type                   = var.cache.node_type
-  port                        = var.cache_port
-  prefix                      = var.prefix
-  replicas                    = var.cache.replicas
-  subnet_ids                  = module.vpc.subnet_ids
-  transit_encryption          = var.cache.transit_encryption
-  vpc_id                      = module.vpc.vpc_id
+  engine_version     = var.cache.engine_version
+  node_type          = var.cache.node_type
+  port               = var.cache_port
+  prefix             = var.prefix
+  replicas           = var.cache.replicas
+  security_group_id  = module.vpc.cache_security_group_id
+  subnet_ids         = module.vpc.subnet_ids
+  transit_encryption = var.cache.transit_encryption
 }
 
 module "dynamodb" {

@@ -13,32 +13,6 @@ resource "aws_elasticache_subnet_group" "this" {
   subnet_ids  = var.subnet_ids
 }
 
-resource "aws_security_group" "this" {
-  description = "LNN parameter server: in from the functions, nothing out"
-  name        = local.name
-  vpc_id      = var.vpc_id
-
-  tags = { Name = local.name }
-}
-
-resource "aws_vpc_security_group_ingress_rule" "from_functions" {
-  description                  = "Parameter server from the functions"
-  from_port                    = var.port
-  ip_protocol                  = "tcp"
-  referenced_security_group_id = var.functions_security_group_id
-  security_group_id            = aws_security_group.this.id
-  to_port                      = var.port
-}
-
-resource "aws_vpc_security_group_egress_rule" "functions_to_cache" {
-  description                  = "Functions to the parameter server"
-  from_port                    = var.port
-  ip_protocol                  = "tcp"
-  referenced_security_group_id = aws_security_group.this.id
-  security_group_id            = var.functions_security_group_id
-  to_port                      = var.port
-}
-
 # A full cache must refuse a write, not silently drop a run's tensors.
 resource "aws_elasticache_parameter_group" "this" {
   description = "LNN parameter server: never evict"
@@ -91,7 +65,7 @@ resource "aws_elasticache_replication_group" "this" {
   parameter_group_name       = aws_elasticache_parameter_group.this.name
   port                       = var.port
   replication_group_id       = local.name
-  security_group_ids         = [aws_security_group.this.id]
+  security_group_ids         = [var.security_group_id]
   subnet_group_name          = aws_elasticache_subnet_group.this.name
   transit_encryption_enabled = var.transit_encryption
   transit_encryption_mode    = var.transit_encryption ? "required" : null

@@ -37,12 +37,45 @@ resource "aws_route_table_association" "private" {
   subnet_id      = each.value.id
 }
 
+# Its rules are part of it, not resources of their own: a rule resource for a prefix list fails on emulators that do not list it.
 resource "aws_security_group" "functions" {
   description = "LNN functions: out to the cache and the endpoints, nothing in"
   name        = "${var.prefix}-functions"
   vpc_id      = aws_vpc.this.id
 
+  egress {
+    description     = "HTTPS to the interface endpoints"
+    from_port       = 443
+    protocol        = "tcp"
+    security_groups = [aws_security_group.endpoints.id]
+    to_port         = 443
+  }
+
+  egress {
+    description     = "HTTPS to S3 and DynamoDB through the gateway endpoints"
+    from_port       = 443
+    prefix_list_ids = [for endpoint in aws_vpc_endpoint.gateway : endpoint.prefix_list_id]
+    protocol        = "tcp"
+    to_port         = 443
+  }
+
+  egress {
+    description     = "The parameter server"
+    from_port       = var.cache_port
+    protocol        = "tcp"
+    security_groups = [aws_security_group.cache.id]
+    to_port         = var.cache_port
+  }
+
   tags = { Name = "${var.prefix}-functions" }
+}
+
+resource "aws_security_group" "cache" {
+  description = "LNN parameter server: in from the functions, nothing out"
+  name        = "${var.prefix}-cache"
+  vpc_id      = aws_vpc.this.id
+
+  tags = { Name = "${var.prefix}-cache" }
 }
 
 resource "aws_security_group" "endpoints" {
@@ -53,13 +86,13 @@ resource "aws_security_group" "endpoints" {
   tags = { Name = "${var.prefix}-endpoints" }
 }
 
-resource "aws_vpc_security_group_egress_rule" "functions_to_endpoints" {
-  description                  = "HTTPS to the interface endpoints"
-  from_port                    = 443
+resource "aws_vpc_security_group_ingress_rule" "cache_from_functions" {
+  description                  = "The parameter server, from the functions"
+  from_port                    = var.cache_port
   ip_protocol                  = "tcp"
-  referenced_security_group_id = aws_security_group.endpoints.id
-  security_group_id            = aws_security_group.functions.id
-  to_port                      = 443
+  referenced_security_group_id = aws_security_group.functions.id
+  security_group_id            = aws_security_group.cache.id
+  to_port                      = var.cache_port
 }
 
 resource "aws_vpc_security_group_ingress_rule" "endpoints_from_functions" {
@@ -69,17 +102,6 @@ resource "aws_vpc_security_group_ingress_rule" "endpoints_from_functions" {
   referenced_security_group_id = aws_security_group.functions.id
   security_group_id            = aws_security_group.endpoints.id
   to_port                      = 443
-}
-
-resource "aws_vpc_security_group_egress_rule" "functions_to_gateways" {
-  for_each = aws_vpc_endpoint.gateway
-
-  description       = "HTTPS to ${each.key} through its gateway endpoint"
-  from_port         = 443
-  ip_protocol       = "tcp"
-  prefix_list_id    = each.value.prefix_list_id
-  security_group_id = aws_security_group.functions.id
-  to_port           = 443
 }
 
 resource "aws_vpc_endpoint" "gateway" {

@@ -1,3 +1,8 @@
+output "cache_security_group_id" {
+  description = "Security group of the cache."
+  value       = aws_security_group.cache.id
+}
+
 output "functions_security_group_id" {
   description = "Security group of the functions."
   value       = aws_security_group.functions.id

@@ -1,3 +1,8 @@
+variable "cache_port" {
+  description = "Port that the cache listens on."
+  type        = number
+}
+
 variable "cidr" {
   description = "Address range of the VPC, /16 to /24. Each zone takes one sixteenth of it."
   type        = string
