@@ -1,0 +1,578 @@
+"""``datasets.h5``: what is accepted, what a refusal says, and the matrices made of it."""
+
+from __future__ import annotations
+
+import hashlib
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lnn.dataset import (
+    DatasetSummary,
+    inspect_dataset,
+    label_matrix,
+    load_dataset,
+    standardize,
+    write_dataset,
+)
+from lnn.errors import DatasetError
+
+REPOSITORY = Path(__file__).parents[2]
+NAMES = ("train_set_x", "train_set_y", "test_set_x", "test_set_y", "list_classes")
+
+Change = Callable[[h5py.File], object]
+
+
+def arrays() -> dict[str, Any]:
+    random = np.random.default_rng(0)
+    return {
+        "train_set_x": random.integers(0, 256, (8, 4, 3, 2), np.uint8),
+        "train_set_y": np.array([0, 1, 2, 0, 1, 2, 0, 1]),
+        "test_set_x": random.integers(0, 256, (5, 4, 3, 2), np.uint8),
+        "test_set_y": np.array([[2, 1, 0, 1, 2]]),
+        "list_classes": np.array([b"ant", b"bee", b"cat"]),
+    }
+
+
+def write(path: Path, changes: dict[str, Any] | None = None, change: Change | None = None) -> Path:
+    """A good file, with other arrays in place of some (None leaves one out), and then changed by hand."""
+    with h5py.File(path, "w") as file:
+        for name, values in {**arrays(), **(changes or {})}.items():
+            if values is not None:
+                file[name] = values
+        if change:
+            change(file)
+    return path
+
+
+def problems(path: Path, **options: int) -> list[str]:
+    with pytest.raises(DatasetError) as refusal:
+        inspect_dataset(path, **options)
+    assert all(problem.isprintable() for problem in refusal.value.problems)
+    return refusal.value.problems
+
+
+# What is accepted
+
+
+def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
+    assert inspect_dataset(write(tmp_path / "d.h5")) == DatasetSummary(
+        m=8,
+        m_test=5,
+        features=24,
+        classes=["ant", "bee", "cat"],
+        image_shape=(4, 3, 2),
+        dtype="uint8",
+        scale=255.0,
+    )
+
+
+def test_loading_gives_rows_of_features_in_c_order_and_flat_labels(tmp_path: Path) -> None:
+    path = write(tmp_path / "d.h5")
+    data = load_dataset(path, inspect_dataset(path))
+    np.testing.assert_array_equal(data.train_x, arrays()["train_set_x"].reshape(8, 24))
+    np.testing.assert_array_equal(data.test_x, arrays()["test_set_x"].reshape(5, 24))
+    assert data.train_x.dtype == np.uint8
+    assert data.train_y.tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert data.test_y.tolist() == [2, 1, 0, 1, 2]
+    assert data.train_y.dtype == data.test_y.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("shape", "features", "image_shape"), [((6,), 6, None), ((3, 2), 6, (3, 2)), ((3, 2, 1), 6, (3, 2, 1))]
+)
+def test_rows_and_images_with_and_without_channels_are_accepted(
+    tmp_path: Path, shape: tuple[int, ...], features: int, image_shape: tuple[int, ...] | None
+) -> None:
+    x = {"train_set_x": np.zeros((8, *shape), np.uint8), "test_set_x": np.ones((5, *shape), np.uint8)}
+    found = inspect_dataset(write(tmp_path / "d.h5", x))
+    assert (found.features, found.image_shape) == (features, image_shape)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f4", ">f8"])
+def test_float_features_are_used_as_they_are(tmp_path: Path, dtype: str) -> None:
+    x = {"train_set_x": np.linspace(-2, 2, 16).reshape(8, 2), "test_set_x": np.zeros((5, 2))}
+    path = write(tmp_path / "d.h5", {name: values.astype(dtype) for name, values in x.items()})
+    found = inspect_dataset(path)
+    loaded = load_dataset(path, found).train_x
+    assert (found.scale, found.dtype) == (1.0, np.dtype(dtype).newbyteorder("=").name)
+    assert loaded.dtype == np.dtype(dtype).newbyteorder("=")
+    np.testing.assert_array_equal(standardize(loaded, found.scale, "float64"), x["train_set_x"].astype(dtype).T)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint64", ">i8"])
+def test_labels_of_every_integer_type_are_accepted(tmp_path: Path, dtype: str) -> None:
+    path = write(tmp_path / "d.h5", {"train_set_y": arrays()["train_set_y"].astype(dtype)})
+    assert load_dataset(path, inspect_dataset(path)).train_y.tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        np.array([b"a", b"b", "\u00e9".encode()]),
+        np.array(["a", "b", "\u00e9"], dtype=h5py.string_dtype()),
+        np.array([b"a", b"b", "\u00e9".encode()], dtype=h5py.string_dtype("utf-8", 8)),
+    ],
+)
+def test_class_names_may_be_bytes_or_text(tmp_path: Path, names: Any) -> None:
+    assert inspect_dataset(write(tmp_path / "d.h5", {"list_classes": names})).classes == ["a", "b", "\u00e9"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"compression": "gzip", "compression_opts": 9, "shuffle": True, "fletcher32": True},
+        {"compression": "lzf"},
+        {"chunks": (3, 4, 3, 2)},
+        {"chunks": (1, 1, 1, 1), "compression": "gzip"},
+        {"maxshape": (None, 4, 3, 2)},
+    ],
+)
+def test_the_filters_that_h5py_always_has_are_accepted(tmp_path: Path, options: dict[str, Any]) -> None:
+    values = arrays()["train_set_x"]
+    path = write(
+        tmp_path / "d.h5",
+        {"train_set_x": None},
+        lambda file: file.create_dataset("train_set_x", data=values, **options),
+    )
+    np.testing.assert_array_equal(load_dataset(path, inspect_dataset(path)).train_x, values.reshape(8, 24))
+
+
+def test_datasets_beside_the_five_do_not_matter(tmp_path: Path) -> None:
+    def add(file: h5py.File) -> None:
+        file["notes"] = "hello"
+        file["loop"] = h5py.SoftLink("/loop")
+        file.create_group("group")["again"] = file["/"]
+
+    assert inspect_dataset(write(tmp_path / "d.h5", change=add)).m == 8
+
+
+def test_the_digits_are_as_their_readme_says() -> None:
+    path = REPOSITORY / "examples" / "digits" / "datasets.h5"
+    found = inspect_dataset(path)
+    assert (found.m, found.m_test, found.features, found.image_shape) == (1438, 359, 64, (8, 8))
+    assert found.classes == list("0123456789")
+    data = load_dataset(path, found)
+    assert data.train_x.max() == data.test_x.max() == 255
+    share = np.bincount(data.test_y) / (np.bincount(data.train_y) + np.bincount(data.test_y))
+    np.testing.assert_allclose(share, 0.2, atol=0.003)
+
+
+# What is refused: the file
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "d.h5: the file is empty; expected an HDF5 file"),
+        (b"PK\x03\x04 a zip archive", "d.h5: found a file that starts with b'PK\\x03\\x04 a z'; expected an HDF5 file"),
+        (b"\x89HDF\r\n\x1a\n", "d.h5: cannot be read: the file is truncated or damaged"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(4096), "d.h5: cannot be read: the file is truncated or damaged"),
+    ],
+)
+def test_what_is_no_hdf5_file_is_refused(tmp_path: Path, content: bytes, expected: str) -> None:
+    (tmp_path / "d.h5").write_bytes(content)
+    [problem] = problems(tmp_path / "d.h5")
+    assert problem.startswith(expected)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    assert problems(tmp_path / "none.h5") == ["none.h5: no such file"]
+    assert problems(tmp_path) == [f"{tmp_path.name}: no such file"]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.9, 0.999])
+def test_a_truncated_file_is_refused(tmp_path: Path, share: float) -> None:
+    content = write(tmp_path / "d.h5").read_bytes()
+    (tmp_path / "d.h5").write_bytes(content[: int(len(content) * share)])
+    [problem] = problems(tmp_path / "d.h5")
+    assert "truncated" in problem
+
+
+def test_damage_inside_a_compressed_chunk_is_found_by_reading(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (8, 1000), np.uint8)
+
+    def compress(file: h5py.File) -> None:
+        file.create_dataset("train_set_x", data=values, compression="gzip", fletcher32=True)
+
+    path = write(tmp_path / "d.h5", {"train_set_x": None, "test_set_x": values[:5]}, compress)
+    with h5py.File(path) as file:
+        offset = file["train_set_x"].id.get_chunk_info(0).byte_offset
+    content = bytearray(path.read_bytes())
+    content[offset + 500] ^= 0xFF
+    path.write_bytes(content)
+    [problem] = problems(path)
+    assert problem.startswith("train_set_x: cannot be read: the file is truncated or damaged")
+
+
+@hypothesis.settings(
+    deadline=None, max_examples=150, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_any_damaged_file_is_refused_or_read_but_never_anything_else(tmp_path: Path, data: st.DataObject) -> None:
+    content = bytearray(write(tmp_path / "good.h5").read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path / "bad.h5"
+    path.write_bytes(content)
+    try:
+        load_dataset(path, inspect_dataset(path, max_bytes=10**6))
+    except DatasetError as refusal:
+        assert refusal.problems  # noqa: PT017 - either outcome is right
+
+
+# What is refused: the datasets
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_dataset_is_named(tmp_path: Path, name: str) -> None:
+    [problem] = problems(write(tmp_path / "d.h5", {name: None}))
+    others = ", ".join(sorted(set(NAMES) - {name}))
+    assert problem == f"{name}: missing; expected a dataset of this name; the file holds {others}"
+
+
+def test_an_empty_hdf5_file_lacks_all_five(tmp_path: Path) -> None:
+    found = problems(write(tmp_path / "d.h5", dict.fromkeys(NAMES)))
+    assert [problem.partition(":")[0] for problem in found] == [
+        "train_set_x",
+        "test_set_x",
+        "train_set_y",
+        "test_set_y",
+        "list_classes",
+    ]
+    assert all(problem.endswith("the file holds nothing") for problem in found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_group_in_place_of_a_dataset_is_refused(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / "d.h5", {name: None}, lambda file: file.create_group(name))
+    assert problems(path) == [f"{name}: found a group; expected a dataset"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("link", ["external", "soft", "cyclic"])
+def test_a_link_is_not_followed(tmp_path: Path, name: str, link: str) -> None:
+    write(tmp_path / "other.h5")
+
+    def add(file: h5py.File) -> None:
+        file["elsewhere"] = arrays()[name]
+        file[name] = {
+            "external": h5py.ExternalLink(str(tmp_path / "other.h5"), name),
+            "soft": h5py.SoftLink("/elsewhere"),
+            "cyclic": h5py.SoftLink(f"/{name}"),
+        }[link]
+
+    [problem] = problems(write(tmp_path / "d.h5", {name: None}, add))
+    assert problem == f"{name}: found a link to somewhere else; expected the dataset itself, in this file"
+
+
+def test_values_kept_in_other_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "raw").write_bytes(bytes(8 * 24))
+    write(tmp_path / "other.h5")
+
+    def external(file: h5py.File) -> None:
+        file.create_dataset("train_set_x", (8, 24), np.uint8, external=[(str(tmp_path / "raw"), 0, 8 * 24)])
+
+    def virtual(file: h5py.File) -> None:
+        layout = h5py.VirtualLayout((5, 24), np.uint8)
+        layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "test_set_x", (5, 24))
+        file.create_virtual_dataset("test_set_x", layout)
+
+    def both(file: h5py.File) -> None:
+        external(file)
+        virtual(file)
+
+    assert problems(write(tmp_path / "d.h5", {"train_set_x": None, "test_set_x": None}, both)) == [
+        "train_set_x: found values kept in other files; expected them in this file",
+        "test_set_x: found values kept in other files; expected them in this file",
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("value", "found"), [(h5py.Empty("f4"), "nothing"), (np.float32(3), "a single value")])
+def test_a_dataset_without_an_array_is_refused(tmp_path: Path, name: str, value: object, found: str) -> None:
+    assert problems(write(tmp_path / "d.h5", {name: value})) == [f"{name}: found {found}; expected an array"]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("train_set_x", np.zeros(8, np.uint8), "found shape (8,); expected (m, n), (m, h, w) or (m, h, w, c)"),
+        ("train_set_x", np.zeros((8, 1, 1, 1, 1), np.uint8), "found shape (8, 1, 1, 1, 1); expected (m, n)"),
+        ("train_set_x", np.zeros((0, 24), np.uint8), "found zero examples; expected at least one"),
+        ("test_set_x", np.zeros((0, 4, 3, 2), np.uint8), "found zero examples; expected at least one"),
+        ("train_set_x", np.zeros((8, 0, 3), np.uint8), "found shape (8, 0, 3); expected at least one feature"),
+        ("test_set_x", np.zeros((5, 4, 3), np.uint8), "found examples of shape (4, 3); expected (4, 3, 2), as in"),
+        (
+            "test_set_x",
+            np.zeros((5, 4, 3, 2), "f4"),
+            "found float32; expected uint8, as in train_set_x: uint8 is divided",
+        ),
+        ("train_set_y", np.zeros(7, int), "found 7 labels; expected 8, one for each example in train_set_x"),
+        ("test_set_y", np.zeros((1, 6), int), "found 6 labels; expected 5, one for each example in test_set_x"),
+        ("train_set_y", np.zeros((8, 1), int), "found shape (8, 1); expected (m,) or (1, m)"),
+        ("train_set_y", np.zeros((8, 3), int), "found shape (8, 3); expected (m,) or (1, m)"),
+        ("list_classes", np.array([[b"a", b"b", b"c"]]), "found shape (1, 3); expected (K,), the names of 2 to"),
+        ("list_classes", np.array([b"a"]), "found shape (1,); expected (K,), the names of 2 to"),
+        ("list_classes", np.array([b"cat"] * 70_000), "found shape (70000,); expected (K,), the names of 2 to 65,536"),
+    ],
+)
+def test_shapes_that_cannot_be_or_disagree_are_refused(tmp_path: Path, name: str, values: Any, expected: str) -> None:
+    found = problems(write(tmp_path / "d.h5", {name: values}))
+    assert any(problem.startswith(f"{name}: {expected}") for problem in found), found
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        (
+            "train_set_x",
+            np.zeros((8, 24), "i8"),
+            'found int64; expected uint8, float32 or float64: save it with .astype("ui',
+        ),
+        ("train_set_x", np.zeros((8, 24), "i1"), "found int8; expected uint8, float32 or float64"),
+        ("train_set_x", np.zeros((8, 24), bool), "found bool; expected uint8, float32 or float64"),
+        ("train_set_x", np.zeros((8, 24), complex), "found complex128; expected uint8, float32 or float64"),
+        ("train_set_x", np.zeros((8, 24), "S3"), "found bytes; expected uint8, float32 or float64"),
+        ("train_set_x", np.full((8, 24), "x", h5py.string_dtype()), "found Python objects or strings; expected uint8"),
+        (
+            "train_set_x",
+            np.zeros((8, 24), [("r", "u1"), ("g", "u1")]),
+            "found compound or opaque values; expected uint8",
+        ),
+        ("train_set_y", np.zeros(8), "found float64; expected integers, the classes' indices from 0: save them with"),
+        ("test_set_y", np.zeros(5, bool), "found bool; expected integers"),
+        ("train_set_y", np.array([b"cat"] * 8), "found bytes; expected integers"),
+        ("list_classes", np.arange(3), "found int64; expected bytes or str, the classes' names"),
+        ("list_classes", np.array([b"x" * 2000] * 3), "found names of 2,000 bytes; expected at most 1,024"),
+    ],
+)
+def test_types_that_cannot_be_trained_on_are_refused(tmp_path: Path, name: str, values: Any, expected: str) -> None:
+    found = problems(write(tmp_path / "d.h5", {name: values}))
+    assert any(problem.startswith(f"{name}: {expected}") for problem in found), found
+
+
+@pytest.mark.parametrize("dtype", [h5py.vlen_dtype(np.uint8), h5py.ref_dtype, h5py.opaque_dtype("M8[s]")])
+def test_types_that_hold_no_numbers_are_refused(tmp_path: Path, dtype: Any) -> None:
+    def declare(file: h5py.File) -> None:
+        file.create_dataset("train_set_x", (8, 4, 3, 2), dtype)
+
+    [problem] = problems(write(tmp_path / "d.h5", {"train_set_x": None, "test_set_x": np.zeros((5, 4, 3, 2))}, declare))
+    assert problem.startswith("train_set_x: found ")
+    assert problem.endswith("; expected uint8, float32 or float64")
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (np.array([b"a", b"", b"c"]), "found b'' at index 1; expected a name"),
+        (np.array([b"a", b"\xff", b"c"]), "found b'\\xff' at index 1; expected a name in UTF-8"),
+        (np.array([b"a", b"b\n", b"c"]), "found b'b\\n' at index 1; expected a name in UTF-8, printable"),
+        (
+            np.array(["a", "b", "c" * 2000], h5py.string_dtype()),
+            "found b'" + "c" * 40 + "' at index 2; expected a name",
+        ),
+        (np.array([b"a", b"b", b"a"]), "found 'a' more than once; expected different names"),
+    ],
+)
+def test_class_names_that_nobody_could_read_are_refused(tmp_path: Path, names: Any, expected: str) -> None:
+    [problem] = problems(write(tmp_path / "d.h5", {"list_classes": names}))
+    assert problem.startswith(f"list_classes: {expected}")
+
+
+# What is refused: the values
+
+
+@pytest.mark.parametrize(
+    ("y", "expected"),
+    [
+        (
+            [0, 1, 2, 3, 1, 2, 3, 1],
+            "found label 3 at index 3 (2 labels out of range); expected 0 to 2, for the 3 names",
+        ),
+        ([0, 1, 2, 0, -1, 2, 0, 1], "found label -1 at index 4 (1 labels out of range); expected 0 to 2"),
+        ([1] * 8, "found only label 1; expected examples of at least two classes"),
+    ],
+)
+def test_labels_without_meaning_are_refused(tmp_path: Path, y: list[int], expected: str) -> None:
+    [problem] = problems(write(tmp_path / "d.h5", {"train_set_y": np.array(y)}))
+    assert problem.startswith(f"train_set_y: {expected}")
+
+
+def test_a_label_too_large_for_int64_is_out_of_range(tmp_path: Path) -> None:
+    [problem] = problems(write(tmp_path / "d.h5", {"test_set_y": np.array([2**64 - 1, 0, 1, 2, 0], np.uint64)}))
+    assert problem.startswith("test_set_y: found label 18446744073709551615 at index 0")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["train_set_x", "test_set_x"])
+def test_a_feature_that_is_not_finite_is_found_wherever_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: float
+) -> None:
+    monkeypatch.setattr("lnn.dataset.BLOCK_BYTES", 50)
+    x = {"train_set_x": np.zeros((8, 4, 3), "f4"), "test_set_x": np.zeros((5, 4, 3), "f4")}
+    x[name][3, 2, 1] = value
+    [problem] = problems(write(tmp_path / "d.h5", x))
+    assert problem == (f"{name}: found {value} at (3, 2, 1); expected finite numbers: remove or replace NaN and inf")
+
+
+def test_everything_wrong_with_the_structure_is_reported_at_once(tmp_path: Path) -> None:
+    changes = {
+        "train_set_x": np.zeros((8, 24), "i4"),
+        "train_set_y": np.zeros(9),
+        "test_set_x": None,
+        "test_set_y": np.zeros((2, 2), int),
+        "list_classes": np.arange(3),
+    }
+    found = problems(write(tmp_path / "d.h5", changes))
+    assert sorted({problem.partition(":")[0] for problem in found}) == sorted(NAMES)
+    assert len(found) == 6  # both the type and the number of train_set_y
+
+
+def test_everything_wrong_with_the_values_is_reported_at_once(tmp_path: Path) -> None:
+    changes = {
+        "train_set_x": np.full((8, 2), np.nan),
+        "test_set_x": np.full((5, 2), np.inf),
+        "train_set_y": np.full(8, 7),
+        "test_set_y": np.full(5, -1),
+        "list_classes": np.array([b"a", b"a", b"b"]),
+    }
+    assert sorted(problem.partition(":")[0] for problem in problems(write(tmp_path / "d.h5", changes))) == sorted(NAMES)
+
+
+# What is refused: hostile files
+
+
+def test_a_huge_declared_shape_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    def declare(file: h5py.File) -> None:
+        file.create_dataset("train_set_x", (2**40, 2**20), np.uint8, chunks=(1, 2**20))
+
+    path = write(tmp_path / "d.h5", {"train_set_x": None}, declare)
+    tracemalloc.start()
+    found = problems(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**24
+    assert any(
+        problem.startswith("datasets.h5: found 1,099,511,627,776 MiB of values (train_set_x (10995")
+        for problem in found
+    )
+
+
+def test_the_memory_limit_counts_all_arrays(tmp_path: Path) -> None:
+    path = write(tmp_path / "d.h5")
+    size = sum(values.nbytes for values in arrays().values())
+    assert inspect_dataset(path, max_bytes=size).m == 8
+    assert problems(path, max_bytes=size - 1)[0].startswith("datasets.h5: found 0 MiB of values")
+
+
+def test_a_chunk_larger_than_the_limit_is_refused(tmp_path: Path) -> None:
+    def declare(file: h5py.File) -> None:
+        file.create_dataset("train_set_x", (8, 4, 3, 2), np.uint8, chunks=(2**20, 4, 3, 2), maxshape=(None, 4, 3, 2))
+
+    path = write(tmp_path / "d.h5", {"train_set_x": None}, declare)
+    found = problems(path, max_bytes=10**6)
+    assert found == [
+        "train_set_x: found HDF5 chunks of shape (1048576, 4, 3, 2); expected smaller ones, as by chunks=True"
+    ]
+
+
+def bomb(stored: bytes) -> Change:
+    """train_set_x as one gzip chunk of which the compressed bytes are given."""
+
+    def declare(file: h5py.File) -> None:
+        dataset = file.create_dataset("train_set_x", (8, 4, 3, 2), np.uint8, chunks=(8, 4, 3, 2), compression="gzip")
+        dataset.id.write_direct_chunk((0, 0, 0, 0), stored)
+
+    return declare
+
+
+def test_a_compression_bomb_is_refused_without_unpacking_it(tmp_path: Path) -> None:
+    packed = zlib.compress(bytes(2**28), 9)  # 256 MiB in a chunk of 192 bytes
+    [problem] = problems(write(tmp_path / "d.h5", {"train_set_x": None}, bomb(packed)))
+    assert problem.startswith("train_set_x: cannot be read: a chunk of 192 bytes claims to be 260,")
+
+
+def test_a_chunk_that_unpacks_to_more_than_it_declares_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lnn.dataset.BLOCK_BYTES", 10_000)
+    packed = zlib.compress(bytes(10**5), 9)
+    [problem] = problems(write(tmp_path / "d.h5", {"train_set_x": None}, bomb(packed)))
+    assert problem == "train_set_x: cannot be read: a chunk unpacks to more than its declared 192 bytes"
+
+
+def test_filters_that_are_not_h5py_s_own_or_are_stacked_are_refused(tmp_path: Path) -> None:
+    def declare(file: h5py.File) -> None:
+        twice = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        twice.set_chunk((8, 24))
+        twice.set_deflate(9)
+        twice.set_deflate(9)
+        space = h5py.h5s.create_simple((8, 24))
+        h5py.h5d.create(file.id, b"train_set_x", h5py.h5t.NATIVE_UINT8, space, twice)
+        file.create_dataset("test_set_x", (5, 24), np.uint8, chunks=True, scaleoffset=0)
+
+    found = problems(write(tmp_path / "d.h5", {"train_set_x": None, "test_set_x": None}, declare))
+    assert found == [
+        'train_set_x: found HDF5 filters [1, 1]; expected compression="gzip" or none',
+        'test_set_x: found HDF5 filters [6]; expected compression="gzip" or none',
+    ]
+
+
+# Writing, and the network's matrices
+
+
+def test_what_is_written_can_be_read_and_is_the_same_each_time(tmp_path: Path) -> None:
+    x, y = np.arange(48, dtype=np.uint8).reshape(8, 3, 2), np.array([0, 1] * 4)
+    digests = set()
+    for name in ("a.h5", "b.h5"):
+        write_dataset(tmp_path / name, x, y, x[:3], y[:3], ["dog", "na\u00efve cat"])
+        digests.add(hashlib.sha256((tmp_path / name).read_bytes()).hexdigest())
+    found = inspect_dataset(tmp_path / "a.h5")
+    assert len(digests) == 1
+    assert found.classes == ["dog", "na\u00efve cat"]
+    np.testing.assert_array_equal(load_dataset(tmp_path / "a.h5", found).train_x, x.reshape(8, 6))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_standardizing_divides_bytes_by_255_and_puts_examples_in_columns(dtype: str) -> None:
+    x = np.array([[0, 51, 255], [255, 102, 0]], np.uint8)
+    X = standardize(x, 255.0, dtype)
+    assert X.dtype == np.dtype(dtype)
+    assert X.T.flags.c_contiguous
+    np.testing.assert_array_equal(X, (x.astype(dtype) / np.dtype(dtype).type(255)).T)
+
+
+def test_standardizing_floats_of_the_right_type_copies_nothing() -> None:
+    x = np.ones((3, 2))
+    assert np.shares_memory(standardize(x, 1.0, "float64"), x)
+    assert standardize(x, 1.0, "float32").dtype == np.float32
+
+
+def test_standardizing_never_changes_what_it_is_given() -> None:
+    x = np.full((3, 2), 255.0)
+    standardize(x, 255.0, "float64")
+    np.testing.assert_array_equal(x, 255.0)
+
+
+def test_values_too_large_for_float32_are_refused() -> None:
+    with pytest.raises(DatasetError, match='too large for float32; use "dtype": "float64"'):
+        standardize(np.array([[1e39]]), 1.0, "float32")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_labels_become_a_row_or_one_hot_columns(dtype: str) -> None:
+    y = np.array([0, 1, 1])
+    row, columns = label_matrix(y, 1, dtype), label_matrix(y, 3, dtype)
+    assert row.tolist() == [[0, 1, 1]]
+    assert columns.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
+    assert row.dtype == columns.dtype == np.dtype(dtype)
