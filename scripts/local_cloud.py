@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""Starts, stops and shows the local cloud: `make up`, `make down`, `make status`.
+
+LNN_HOME chooses its folder (default .lnn/local), LNN_EMULATOR_PORT and LNN_REDIS_PORT its ports (0: any free one).
+"""
+
+import argparse
+import shutil
+import sys
+import time
+
+from localcloud import deployment
+from localcloud.errors import LocalCloudError
+from localcloud.home import Home, locked
+from localcloud.ports import is_listening
+from localcloud.processes import Service, stop, stop_strays
+from localcloud.servers import emulator_answers, ensure_emulator, ensure_redis, redis_answers
+
+
+def up(home: Home) -> int:
+    """Starts what does not run and deploys what has changed."""
+    began = time.monotonic()
+    home.create()
+    with locked(home.path / "lock"):
+        redis = ensure_redis(home)
+        emulator, is_new = ensure_emulator(home, redis)
+        if is_new:
+            forget_deployment(home)
+        print(f"emulator: {deployment.endpoint(emulator)}  Redis: 127.0.0.1:{redis.port}", flush=True)
+        print("deploying with Terraform, where anything changed", flush=True)
+        changed = deployment.deploy(home, emulator, redis)
+        deployment.describe(home, emulator, redis)
+    print(f"local cloud ready in {time.monotonic() - began:.0f} s ({'deployed' if changed else 'nothing to deploy'})")
+    return 0
+
+
+def down(home: Home) -> int:
+    """Stops what `up` started, and nothing else."""
+    if not home.path.exists():
+        print("local cloud: not running")
+        return 0
+    with locked(home.path / "lock"):
+        services = {name: Service.load(home.record(name)) for name in ("emulator", "redis")}
+        for running in filter(None, services.values()):
+            stop(running)
+        stop_strays(home.scratch)
+        for name, service in services.items():
+            if service and not freed(service.port):
+                raise LocalCloudError(f"{name} has ended, but port {service.port} is still in use")
+            home.record(name).unlink(missing_ok=True)
+        forget_deployment(home)
+        shutil.rmtree(home.scratch, ignore_errors=True)
+    print("local cloud: stopped" if any(services.values()) else "local cloud: not running")
+    return 0
+
+
+def status(home: Home) -> int:
+    """Shows what runs; exit status 0 if all of it does."""
+    checks = {"emulator": emulator_answers, "redis": redis_answers}
+    healthy = True
+    for name, answers in checks.items():
+        found = Service.load(home.record(name))
+        well = found is not None and answers(found.port)
+        healthy &= well
+        if found is None:
+            print(f"{name}: not running")
+        else:
+            print(f"{name}: {'running' if well else 'not answering'}, 127.0.0.1:{found.port}, process {found.pid}")
+    deployed = home.description.exists()
+    print(f"terraform: {'applied' if deployed else 'not applied'}")
+    return 0 if healthy and deployed else 1
+
+
+def forget_deployment(home: Home) -> None:
+    """Drops what is known of a cloud that has ended: its Terraform state describes nothing any more."""
+    home.description.unlink(missing_ok=True)
+    (home.path / "applied").unlink(missing_ok=True)
+    for state in home.path.glob("terraform.tfstate*"):
+        state.unlink()
+
+
+def freed(port: int, seconds: float = 5.0) -> bool:
+    """Whether nothing listens on a port, now or soon."""
+    deadline = time.monotonic() + seconds
+    while is_listening(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def main() -> int:
+    """Runs the command; an error is one message on standard error."""
+    parser = argparse.ArgumentParser(description="Start, stop or show the local cloud.")
+    parser.add_argument("command", choices=("up", "down", "status"))
+    command = {"up": up, "down": down, "status": status}[parser.parse_args().command]
+    try:
+        return command(Home.from_environment())
+    except LocalCloudError as error:
+        print(f"local cloud: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("local cloud: interrupted", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""Terraform, applied to the local cloud: the same configuration as on AWS, with terraform/local.tfvars."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from localcloud.errors import LocalCloudError
+from localcloud.home import BUILD, REPOSITORY, Home, locked
+from localcloud.ports import LOOPBACK
+from localcloud.processes import Service, tail
+from localcloud.servers import ACCOUNT, REGION, ROOT_KEY
+from localcloud.tools import emulator_python
+
+CONFIGURATION = REPOSITORY / "terraform"
+CONFIGURATION_SUFFIXES = {".tf", ".tfvars", ".tftpl", ".json"}
+
+
+def build_artifacts() -> list[Path]:
+    """Builds the local layer and the functions' archives, where they are not up to date.
+
+    Raises:
+        LocalCloudError: a build failed; with its own error.
+    """
+    scripts = REPOSITORY / "scripts"
+    commands = [
+        [str(scripts / "build_layer.py"), "--local", "--python", str(emulator_python())],
+        [str(scripts / "package_functions.py"), "--quiet"],
+    ]
+    with locked(BUILD / ".artifacts.lock"):
+        for command in commands:
+            result = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
+            if result.returncode:
+                raise LocalCloudError((result.stderr or result.stdout).strip())
+    return [BUILD / "layers" / "numpy-h5py-local.zip", *sorted((BUILD / "functions").glob("*.zip"))]
+
+
+def variables(redis: Service) -> dict[str, str]:
+    """What of local.tfvars depends on this machine."""
+    return {
+        "architecture": "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64",
+        "cache_port": str(redis.port),
+        "runtime": f"python{sys.version_info.major}.{sys.version_info.minor}",
+    }
+
+
+def deploy(home: Home, emulator: Service, redis: Service) -> bool:
+    """Applies Terraform unless this very cloud has what it would apply; returns whether it did.
+
+    Raises:
+        LocalCloudError: Terraform is missing, or fails.
+    """
+    artifacts = build_artifacts()
+    given = variables(redis)
+    environment = terraform_environment(home, emulator)
+    applied = home.path / "applied"
+    wanted = json.dumps(
+        {
+            "cloud": [emulator.pid, emulator.started],
+            "configuration": hash_of(configuration_files()),
+            "artifacts": hash_of([*artifacts, REPOSITORY / "parameters.json"]),
+            "variables": given | {name: value for name, value in environment.items() if name.startswith("TF_VAR_")},
+        },
+        sort_keys=True,
+    )
+    if applied.exists() and applied.read_text() == wanted and home.terraform_state.exists():
+        return False
+    applied.unlink(missing_ok=True)
+    if not shutil.which("terraform"):
+        raise LocalCloudError(
+            "terraform is not on PATH; install 1.9 or newer: https://developer.hashicorp.com/terraform/install"
+        )
+    with home.log("terraform").open("w") as log:
+        initialise(home, environment, log)
+        terraform(
+            ["apply", "-auto-approve", f"-state={home.terraform_state}", "-backup=-", "-var-file=local.tfvars"]
+            + [f"-var={name}={value}" for name, value in given.items()],
+            environment,
+            log,
+        )
+    applied.write_text(wanted)
+    return True
+
+
+def initialise(home: Home, environment: Mapping[str, str], log: Any) -> None:
+    """Fetches providers and modules into the home, unless that was done for this configuration."""
+    mirror = subprocess.run(
+        [str(REPOSITORY / "scripts" / "provider_mirror.sh")], capture_output=True, text=True, check=False
+    )
+    if mirror.returncode:
+        raise LocalCloudError(mirror.stderr.strip())
+    stamp = home.terraform_data / "initialised"
+    wanted = hash_of([path for path in configuration_files() if path.suffix == ".tf"]) + mirror.stdout
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    # -upgrade: the lock file may be from another place (mirror or registry) with another fitting version.
+    options = ["-upgrade"] + ([f"-plugin-dir={mirror.stdout}"] if mirror.stdout else [])
+    with locked(BUILD / ".terraform-init.lock"):  # the lock file of providers is one for all homes
+        terraform(["init", *options], environment, log)
+    stamp.write_text(wanted)
+
+
+def terraform(arguments: list[str], environment: Mapping[str, str], log: Any) -> None:
+    """Runs Terraform, quietly.
+
+    Raises:
+        LocalCloudError: with the last lines of its log.
+    """
+    command = ["terraform", f"-chdir={CONFIGURATION}", arguments[0], "-input=false", "-no-color", *arguments[1:]]
+    result = subprocess.run(
+        command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False
+    )
+    if result.returncode:
+        raise LocalCloudError(f"terraform {arguments[0]} failed; {tail(Path(log.name), 16)}")
+
+
+def terraform_environment(home: Home, emulator: Service) -> dict[str, str]:
+    """The user's environment, but nothing in it that could lead Terraform to a real account."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "TF_CLI_ARGS", "TF_WORKSPACE"))
+    }
+    return kept | {
+        "AWS_ACCESS_KEY_ID": ROOT_KEY,
+        "AWS_SECRET_ACCESS_KEY": emulator.secret,
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL": endpoint(emulator),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "NO_PROXY": f"{LOOPBACK},localhost",
+        "CHECKPOINT_DISABLE": "1",
+        "TF_DATA_DIR": str(home.terraform_data),
+        "TF_IN_AUTOMATION": "1",
+    }
+
+
+def describe(home: Home, emulator: Service, redis: Service) -> None:
+    """Writes cloud.json, which tells the command line and the tests all they need."""
+    outputs = json.loads(home.terraform_state.read_text())["outputs"]
+    description = {
+        "endpoint": endpoint(emulator),
+        "region": outputs["region"]["value"],
+        "prefix": outputs["prefix"]["value"],
+        "redis": {"host": LOOPBACK, "port": redis.port},
+        "credentials": {"access_key_id": ROOT_KEY, "secret_access_key": emulator.secret},
+        "account": ACCOUNT,
+    }
+    part = home.path / "cloud.json.part"
+    part.write_text(json.dumps(description, indent=2) + "\n")
+    part.chmod(0o600)
+    part.replace(home.description)
+
+
+def endpoint(emulator: Service) -> str:
+    """Where every AWS client finds the emulator."""
+    return f"http://{LOOPBACK}:{emulator.port}"
+
+
+def configuration_files() -> list[Path]:
+    """The Terraform configuration, modules and all."""
+    return sorted(
+        path
+        for path in CONFIGURATION.rglob("*")
+        if path.is_file() and path.suffix in CONFIGURATION_SUFFIXES and ".terraform" not in path.parts
+    )
+
+
+def hash_of(files: list[Path]) -> str:
+    """Hash of files, names and contents."""
+    digest = hashlib.sha256()
+    for path in files:
+        contents = path.read_bytes()
+        digest.update(f"{path.name}\0{len(contents)}\0".encode())
+        digest.update(contents)
+    return digest.hexdigest()

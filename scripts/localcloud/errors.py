@@ -1,0 +1,5 @@
+"""What goes wrong with the local cloud."""
+
+
+class LocalCloudError(Exception):
+    """One sentence that says what is wrong and how to mend it."""

