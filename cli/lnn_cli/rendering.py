@@ -52,7 +52,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], r
         table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    output().print(table)
+    _print(table)
 
 
 def print_pairs(pairs: Iterable[tuple[str, str | Text]]) -> None:
@@ -62,7 +62,16 @@ def print_pairs(pairs: Iterable[tuple[str, str | Text]]) -> None:
     table.add_column(overflow="fold")
     for name, value in pairs:
         table.add_row(name, value)
-    output().print(table)
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    """Prints without the blanks that fill each line."""
+    console = output()
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        typer.echo(line.rstrip(), color=console.is_terminal)
 
 
 def status(name: str) -> Text:
