@@ -24,6 +24,7 @@ from lnn.dataset import (
     standardize,
     write_dataset,
 )
+from lnn.dataset_checks import examine_dataset
 from lnn.errors import DatasetError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -56,7 +57,7 @@ def write(path: Path, changes: dict[str, Any] | None = None, change: Change | No
 
 def problems(path: Path, **options: int) -> list[str]:
     with pytest.raises(DatasetError) as refusal:
-        inspect_dataset(path, **options)
+        examine_dataset(path, **options)
     assert all(problem.isprintable() for problem in refusal.value.problems)
     return refusal.value.problems
 
@@ -65,7 +66,7 @@ def problems(path: Path, **options: int) -> list[str]:
 
 
 def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
-    assert inspect_dataset(write(tmp_path / "d.h5")) == DatasetSummary(
+    assert examine_dataset(write(tmp_path / "d.h5")) == DatasetSummary(
         m=8,
         m_test=5,
         features=24,
@@ -78,7 +79,7 @@ def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
 
 def test_loading_gives_rows_of_features_in_c_order_and_flat_labels(tmp_path: Path) -> None:
     path = write(tmp_path / "d.h5")
-    data = load_dataset(path, inspect_dataset(path))
+    data = load_dataset(path, examine_dataset(path))
     np.testing.assert_array_equal(data.train_x, arrays()["train_set_x"].reshape(8, 24))
     np.testing.assert_array_equal(data.test_x, arrays()["test_set_x"].reshape(5, 24))
     assert data.train_x.dtype == np.uint8
@@ -94,7 +95,7 @@ def test_rows_and_images_with_and_without_channels_are_accepted(
     tmp_path: Path, shape: tuple[int, ...], features: int, image_shape: tuple[int, ...] | None
 ) -> None:
     x = {"train_set_x": np.zeros((8, *shape), np.uint8), "test_set_x": np.ones((5, *shape), np.uint8)}
-    found = inspect_dataset(write(tmp_path / "d.h5", x))
+    found = examine_dataset(write(tmp_path / "d.h5", x))
     assert (found.features, found.image_shape) == (features, image_shape)
 
 
@@ -102,7 +103,7 @@ def test_rows_and_images_with_and_without_channels_are_accepted(
 def test_float_features_are_used_as_they_are(tmp_path: Path, dtype: str) -> None:
     x = {"train_set_x": np.linspace(-2, 2, 16).reshape(8, 2), "test_set_x": np.zeros((5, 2))}
     path = write(tmp_path / "d.h5", {name: values.astype(dtype) for name, values in x.items()})
-    found = inspect_dataset(path)
+    found = examine_dataset(path)
     loaded = load_dataset(path, found).train_x
     assert (found.scale, found.dtype) == (1.0, np.dtype(dtype).newbyteorder("=").name)
     assert loaded.dtype == np.dtype(dtype).newbyteorder("=")
@@ -112,7 +113,7 @@ def test_float_features_are_used_as_they_are(tmp_path: Path, dtype: str) -> None
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint64", ">i8"])
 def test_labels_of_every_integer_type_are_accepted(tmp_path: Path, dtype: str) -> None:
     path = write(tmp_path / "d.h5", {"train_set_y": arrays()["train_set_y"].astype(dtype)})
-    assert load_dataset(path, inspect_dataset(path)).train_y.tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert load_dataset(path, examine_dataset(path)).train_y.tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_labels_of_every_integer_type_are_accepted(tmp_path: Path, dtype: str) -
     ],
 )
 def test_class_names_may_be_bytes_or_text(tmp_path: Path, names: Any) -> None:
-    assert inspect_dataset(write(tmp_path / "d.h5", {"list_classes": names})).classes == ["a", "b", "\u00e9"]
+    assert examine_dataset(write(tmp_path / "d.h5", {"list_classes": names})).classes == ["a", "b", "\u00e9"]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_the_filters_that_h5py_always_has_are_accepted(tmp_path: Path, options: 
         {"train_set_x": None},
         lambda file: file.create_dataset("train_set_x", data=values, **options),
     )
-    np.testing.assert_array_equal(load_dataset(path, inspect_dataset(path)).train_x, values.reshape(8, 24))
+    np.testing.assert_array_equal(load_dataset(path, examine_dataset(path)).train_x, values.reshape(8, 24))
 
 
 def test_datasets_beside_the_five_do_not_matter(tmp_path: Path) -> None:
@@ -153,12 +154,12 @@ def test_datasets_beside_the_five_do_not_matter(tmp_path: Path) -> None:
         file["loop"] = h5py.SoftLink("/loop")
         file.create_group("group")["again"] = file["/"]
 
-    assert inspect_dataset(write(tmp_path / "d.h5", change=add)).m == 8
+    assert examine_dataset(write(tmp_path / "d.h5", change=add)).m == 8
 
 
 def test_the_digits_are_as_their_readme_says() -> None:
     path = REPOSITORY / "examples" / "digits" / "datasets.h5"
-    found = inspect_dataset(path)
+    found = examine_dataset(path)
     assert (found.m, found.m_test, found.features, found.image_shape) == (1438, 359, 64, (8, 8))
     assert found.classes == list("0123456789")
     data = load_dataset(path, found)
@@ -215,7 +216,10 @@ def test_damage_inside_a_compressed_chunk_is_found_by_reading(tmp_path: Path) ->
 
 
 @hypothesis.settings(
-    deadline=None, max_examples=150, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+    deadline=None,
+    derandomize=True,
+    max_examples=150,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
 def test_any_damaged_file_is_refused_or_read_but_never_anything_else(tmp_path: Path, data: st.DataObject) -> None:
@@ -225,9 +229,53 @@ def test_any_damaged_file_is_refused_or_read_but_never_anything_else(tmp_path: P
     path = tmp_path / "bad.h5"
     path.write_bytes(content)
     try:
-        load_dataset(path, inspect_dataset(path, max_bytes=10**6))
+        load_dataset(path, examine_dataset(path, max_bytes=10**6))
     except DatasetError as refusal:
         assert refusal.problems  # noqa: PT017 - either outcome is right
+
+
+# What happens in a process of its own
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_inspecting_sees_what_examining_sees(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    x = {"train_set_x": np.zeros((8, 2, *shape), "f4"), "test_set_x": np.ones((5, 2, *shape), "f4")}
+    path = write(tmp_path / "d \u00e9.h5", x)
+    assert inspect_dataset(path) == examine_dataset(path)
+
+
+def test_inspecting_refuses_what_examining_refuses(tmp_path: Path) -> None:
+    path = write(tmp_path / "d.h5", {"test_set_x": None, "train_set_y": np.zeros(8)})
+    with pytest.raises(DatasetError) as refusal:
+        inspect_dataset(path)
+    assert refusal.value.problems == problems(path)
+    with pytest.raises(DatasetError, match=r"datasets\.h5: found 0 MiB of values"):
+        inspect_dataset(write(tmp_path / "d.h5"), max_bytes=10)
+
+
+def test_a_file_on_which_reading_never_ends_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"d\.h5: cannot be read: .* too much to check in 0\.001 s"):
+        inspect_dataset(write(tmp_path / "d.h5"), seconds=0.001)
+
+
+def test_a_file_that_crashes_the_reader_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", script(tmp_path / "python", "kill -SEGV $$"))
+    with pytest.raises(DatasetError, match=r"d\.h5: cannot be read: .* ended with signal 11"):
+        inspect_dataset(write(tmp_path / "d.h5"))
+
+
+def test_a_fault_of_the_checker_itself_is_not_blamed_on_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", script(tmp_path / "python", "echo no module named numpy >&2; exit 1"))
+    with pytest.raises(RuntimeError, match="could not be checked: no module named numpy"):
+        inspect_dataset(write(tmp_path / "d.h5"))
+
+
+def script(path: Path, line: str) -> str:
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
+    return str(path)
 
 
 # What is refused: the datasets
@@ -418,7 +466,7 @@ def test_a_label_too_large_for_int64_is_out_of_range(tmp_path: Path) -> None:
 def test_a_feature_that_is_not_finite_is_found_wherever_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: float
 ) -> None:
-    monkeypatch.setattr("lnn.dataset.BLOCK_BYTES", 50)
+    monkeypatch.setattr("lnn.dataset_checks.BLOCK_BYTES", 50)
     x = {"train_set_x": np.zeros((8, 4, 3), "f4"), "test_set_x": np.zeros((5, 4, 3), "f4")}
     x[name][3, 2, 1] = value
     [problem] = problems(write(tmp_path / "d.h5", x))
@@ -471,7 +519,7 @@ def test_a_huge_declared_shape_is_refused_before_anything_is_read(tmp_path: Path
 def test_the_memory_limit_counts_all_arrays(tmp_path: Path) -> None:
     path = write(tmp_path / "d.h5")
     size = sum(values.nbytes for values in arrays().values())
-    assert inspect_dataset(path, max_bytes=size).m == 8
+    assert examine_dataset(path, max_bytes=size).m == 8
     assert problems(path, max_bytes=size - 1)[0].startswith("datasets.h5: found 0 MiB of values")
 
 
@@ -505,7 +553,7 @@ def test_a_compression_bomb_is_refused_without_unpacking_it(tmp_path: Path) -> N
 def test_a_chunk_that_unpacks_to_more_than_it_declares_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lnn.dataset.BLOCK_BYTES", 10_000)
+    monkeypatch.setattr("lnn.dataset_checks.BLOCK_BYTES", 10_000)
     packed = zlib.compress(bytes(10**5), 9)
     [problem] = problems(write(tmp_path / "d.h5", {"train_set_x": None}, bomb(packed)))
     assert problem == "train_set_x: cannot be read: a chunk unpacks to more than its declared 192 bytes"
@@ -537,7 +585,7 @@ def test_what_is_written_can_be_read_and_is_the_same_each_time(tmp_path: Path) -
     for name in ("a.h5", "b.h5"):
         write_dataset(tmp_path / name, x, y, x[:3], y[:3], ["dog", "na\u00efve cat"])
         digests.add(hashlib.sha256((tmp_path / name).read_bytes()).hexdigest())
-    found = inspect_dataset(tmp_path / "a.h5")
+    found = examine_dataset(tmp_path / "a.h5")
     assert len(digests) == 1
     assert found.classes == ["dog", "na\u00efve cat"]
     np.testing.assert_array_equal(load_dataset(tmp_path / "a.h5", found).train_x, x.reshape(8, 6))
