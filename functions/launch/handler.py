@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -27,10 +28,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
     outcomes = {}
     for upload in uploads(event):
         logger.append_keys(run_id=upload.run_id)
-        outcomes[upload.run_id] = once.run(
-            upload.run_id,
-            lambda upload=upload: launch(services, inbox, upload, int(context.memory_limit_in_mb)),
-            context,
-        )
+        work = partial(launch, services, inbox, upload, int(context.memory_limit_in_mb))
+        outcomes[upload.run_id] = once.run(upload.run_id, work, context)
         logger.info("upload handled", extra={"key": upload.key, "outcome": outcomes[upload.run_id]})
     return outcomes

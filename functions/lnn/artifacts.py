@@ -95,7 +95,7 @@ class Artifacts:
             for slot, (of_W, of_b) in enumerate(zip(slots_W, slots_b, strict=True)):
                 arrays[f"W{layer}.{slot}"], arrays[f"b{layer}.{slot}"] = of_W, of_b
         buffer = io.BytesIO()
-        np.savez(buffer, **arrays)
+        np.savez(buffer, allow_pickle=False, **arrays)
         key = checkpoint_key(run_id, generation, checkpoint.epoch)
         self._put(key, buffer.getvalue())
         return key
@@ -135,9 +135,7 @@ class Artifacts:
             (params_key(run_id), LATEST_PARAMS),
             (results_key(run_id), LATEST_RESULTS),
         ):
-            self._client.copy_object(
-                Bucket=self.bucket, Key=target, CopySource={"Bucket": self.bucket, "Key": source}
-            )
+            self._client.copy_object(Bucket=self.bucket, Key=target, CopySource={"Bucket": self.bucket, "Key": source})
 
     def _put(self, key: str, body: bytes, content_type: str = "application/octet-stream") -> None:
         self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)

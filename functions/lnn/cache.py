@@ -19,7 +19,7 @@ from redis.retry import Retry
 
 from lnn.codec import TensorKey, Value, decode, encode, key_of
 from lnn.environment import CacheAddress
-from lnn.errors import CacheLost
+from lnn.errors import CacheLost, LnnError
 
 KEY_LIFETIME_SECONDS = 24 * 3600
 """Keys of a run that nobody closes go away by themselves; a live run renews them each epoch."""
@@ -63,7 +63,7 @@ class ParameterServer:
     def get_many(self, keys: Iterable[str | TensorKey]) -> list[Any]:
         """Several values in one round trip. Raises CacheLost when any is missing."""
         wanted = [str(key) for key in keys]
-        values = self.client.mget([self.path(key) for key in wanted])
+        values: list[Any] = self.client.mget([self.path(key) for key in wanted])
         return [decode(key, self._present(key, raw)) for key, raw in zip(wanted, values, strict=True)]
 
     def get_row(self, key: TensorKey, row: int) -> NDArray[Any]:
@@ -86,9 +86,7 @@ class ParameterServer:
         """Column ``column`` of a matrix, shape (rows, 1); only its bytes travel."""
         rows = key.shape[0]
         item = key.dtype.itemsize
-        raw = self._column(
-            keys=[self.path(key)], args=[column * item, rows, key.row_size, item], client=self.client
-        )
+        raw = self._column(keys=[self.path(key)], args=[column * item, rows, key.row_size, item], client=self.client)
         return np.frombuffer(self._filled(key, raw, rows * item), key.dtype).reshape((rows, 1))
 
     def renew(self) -> None:
@@ -166,12 +164,15 @@ class IamLogin(redis.CredentialProvider):
         from botocore.signers import RequestSigner
 
         session = botocore.session.get_session()
+        credentials = session.get_credentials()
+        if credentials is None:
+            raise LnnError("no AWS credentials to sign the cache's IAM token with")
         signer = RequestSigner(
             ServiceId("elasticache"),
             self._region,
             "elasticache",
             "v4",
-            session.get_credentials(),
+            credentials,
             session.get_component("event_emitter"),
         )
         query = urlencode({"Action": "connect", "User": self._address.user})

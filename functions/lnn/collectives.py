@@ -221,7 +221,9 @@ class Barrier:
     def position(self) -> Position | None:
         """Where the run stands, or None when Redis knows nothing of it."""
         pipeline = self._client.pipeline(transaction=True)
-        pipeline.hgetall(self._step).hlen(self._arrivals).time()
+        pipeline.hgetall(self._step)
+        pipeline.hlen(self._arrivals)
+        pipeline.time()
         raw, arrived, (seconds, microseconds) = pipeline.execute()
         fields = {key.decode(): value.decode() for key, value in raw.items()}
         if not fields:
@@ -238,8 +240,8 @@ class Barrier:
 
     def is_current(self, step: Step) -> bool:
         """Whether there is still something to do for ``step``."""
-        current: bytes | None = self._client.hget(self._step, "id")
-        return current is not None and current.decode() == step.id
+        current: Any = self._client.hget(self._step, "id")
+        return current is not None and bool(current.decode() == step.id)
 
     def missing(self, width: int) -> list[int]:
         """The neurons that have not arrived yet."""

@@ -57,9 +57,7 @@ def diverged(epoch: int, cost: float, plan: Plan) -> Ending | None:
 def ending_after(plan: Plan, epoch: int, cost: float, totals: Totals, stop_requested: bool) -> Ending | None:
     """The end that is due after ``epoch``, if one is."""
     if plan.threshold is not None and cost <= plan.threshold:
-        return Ending(
-            "COMPLETED", f"the cost {cost:.6g} of epoch {epoch} reached the threshold {plan.threshold:g}"
-        )
+        return Ending("COMPLETED", f"the cost {cost:.6g} of epoch {epoch} reached the threshold {plan.threshold:g}")
     if epoch == plan.epochs:
         return Ending("COMPLETED")
     if stop_requested:

@@ -62,9 +62,7 @@ class Ledger:
 
     def get_run(self, run_id: str) -> dict[str, Any] | None:
         """The run as it is now, or None."""
-        answer = self._client.get_item(
-            TableName=self._runs, Key={"run_id": {"S": run_id}}, ConsistentRead=True
-        )
+        answer = self._client.get_item(TableName=self._runs, Key={"run_id": {"S": run_id}}, ConsistentRead=True)
         item = answer.get("Item")
         return _plain(item) if item else None
 
@@ -74,9 +72,7 @@ class Ledger:
         if conditions:
             arguments["FilterExpression"] = " AND ".join(f"#{name} = :{name}" for name in conditions)
             arguments["ExpressionAttributeNames"] = {f"#{name}": name for name in conditions}
-            arguments["ExpressionAttributeValues"] = {
-                f":{name}": _wire(value) for name, value in conditions.items()
-            }
+            arguments["ExpressionAttributeValues"] = {f":{name}": _wire(value) for name, value in conditions.items()}
         pages = self._client.get_paginator("scan").paginate(**arguments)
         runs = [_plain(item) for page in pages for item in page["Items"]]
         return sorted(runs, key=lambda run: str(run["run_id"]), reverse=True)
@@ -244,7 +240,7 @@ class Ledger:
                 "stop_requested": False,
                 "finished_at": None,
                 "heartbeat": time.time(),
-                "takeovers": 0,
+                "attempts": None,
             },
             "#status = :was AND #generation = :generation",
             {":was": run["status"], ":generation": run["generation"]},
@@ -256,10 +252,7 @@ class Ledger:
 
     def note(self, run_id: str, generation: int, event: str, **attributes: Any) -> bool:
         """Add an event to the run's story; False when the generation is stale."""
-        return (
-            self._change(run_id, attributes, "#generation = :mine", {":mine": generation}, event=event)
-            is not None
-        )
+        return self._change(run_id, attributes, "#generation = :mine", {":mine": generation}, event=event) is not None
 
     # History
 

@@ -44,10 +44,12 @@ class Once:
         """
         config = IdempotencyConfig(expires_after_seconds=RECORD_SECONDS, lambda_context=_Lock())
 
-        @idempotent_function(data_keyword_argument="invocation", persistence_store=self._store, config=config)
-        def claimed(*, invocation: str) -> str:  # noqa: ARG001 - Powertools reads it as the record's key
+        def claim(*, invocation: str) -> str:  # noqa: ARG001 - Powertools reads it as the record's key
             return work()
 
+        claimed = idempotent_function(
+            claim, data_keyword_argument="invocation", persistence_store=self._store, config=config
+        )
         while True:
             try:
                 answer: str = claimed(invocation=invocation)

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from lnn.errors import LedgerUnavailable, StaleGeneration
 from lnn.ledger import EpochRow, Ledger
@@ -42,7 +42,7 @@ class Reporter:
         self.stale = False
         """Another generation owns the run: nothing more may be changed."""
 
-    def __enter__(self) -> Reporter:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -14,7 +14,7 @@ from lnn.services import Services
 logger = logging.getLogger(__name__)
 
 LAUNCH_SECONDS = 900.0
-"""The longest that Launch can take with all of its retries; a run without a checkpoint after this was never launched."""
+"""The longest that Launch takes with all of its retries: a run that has no checkpoint by then will never get one."""
 
 START_SECONDS = 30.0
 """How long a launched run may wait for its Trainer to take it."""

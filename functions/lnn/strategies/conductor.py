@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -154,9 +153,8 @@ class Conductor:
         position = self._barrier.position()
         if position is None:
             raise CacheLost(f"Redis knows nothing of run {self._run_id}")
-        if position.step == step:
-            self._go_on(position)
-        elif position.step == self._plan.following(step) and position.abandoned:
+        crashed = position.abandoned and position.step == self._plan.following(step)
+        if position.step == step or crashed:
             self._go_on(position)
         else:
             logger.info("duplicate refused", extra={"step": step.id, "current": position.step.id})
@@ -215,7 +213,8 @@ class Conductor:
         Y = take_examples(data.Y, plan.batches(step.epoch)[step.batch])
         cost = cost_from_logits(plan.activations[-1], Z, Y)
         if plan.l2:
-            cost += penalty((W for W, _ in self._state(step.epoch, plan.updates_before(step)).parameters), plan.l2, Y.shape[1])
+            parameters = self._state(step.epoch, plan.updates_before(step)).parameters
+            cost += penalty((W for W, _ in parameters), plan.l2, Y.shape[1])
         ending = diverged(step.epoch, cost, plan)
         if ending is not None:
             return ending
@@ -280,7 +279,7 @@ class Conductor:
             "usd_epoch": repr(usd - float(fields["usd_before"])),
         }
         if checkpoint_due and state is not None:
-            save(self._services, self._run_id, step.generation, state)
+            save(self._services, run, state)
             self._server.renew()
             changed["checkpointed_at"] = repr(time.time())
         return changed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from lnn.artifacts import Checkpoint
@@ -13,7 +14,6 @@ from lnn.events import Message
 from lnn.ledger import EpochRow
 from lnn.network import take_examples
 from lnn.plan import Plan
-from lnn.prices import lambda_usd
 from lnn.reporting import Reporter
 from lnn.services import Services
 from lnn.training_data import TrainingData, training_data
@@ -21,7 +21,7 @@ from lnn.training_data import TrainingData, training_data
 logger = logging.getLogger(__name__)
 
 HANDOVER_SECONDS = 1.0
-"""Time kept for storing a checkpoint and invoking the successor, beside what the last ones took."""
+"""Time kept for invoking the successor, beside what epochs and checkpoints have taken so far."""
 
 
 def train(services: Services, run: Mapping[str, Any], plan: Plan, remaining: Callable[[], float]) -> None:
@@ -33,90 +33,146 @@ def train(services: Services, run: Mapping[str, Any], plan: Plan, remaining: Cal
     data = training_data(services.artifacts, run_id, plan)
     saved = run["checkpoint"]
     state = services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
-    begun = time.time()
     if run.get("training_started_at") is None:
-        run = services.ledger.renew(run_id, generation, training_started_at=begun)
-    started, usd_before = float(run["training_started_at"]), float(run.get("usd", 0.0))
-    checkpointed, longest, cost = begun, 0.0, None
-    ending = Ending("STOPPED", f"stopped on request after epoch {state.epoch}") if run.get("stop_requested") else None
-
+        run = services.ledger.renew(run_id, generation, training_started_at=time.time())
     with Reporter(services.ledger, services.notifier, run, plan) as reporter:
-        for epoch in range(state.epoch + 1, plan.epochs + 1):
-            if ending is not None or reporter.stale:
-                break
-            at = time.time()
-            cost, correct = train_epoch(plan, state, data, epoch)
-            now = time.time()
-            ending = diverged(epoch, cost, plan)
-            if ending is not None:
-                break
-            state = Checkpoint(epoch, state.parameters, state.slots)
-            longest = max(longest, now - at)
-            totals = Totals(
-                seconds=now - started,
-                epoch_seconds=now - at,
-                usd=usd_before + services.usd(now - begun, 0),
-                epoch_usd=services.usd(now - at, 0),
+        training = Training(services, run, plan, Plain(plan, data, state), reporter, remaining)
+        ending = training.run_epochs()
+    training.finish(ending)
+
+
+class Plain:
+    """The textbook formulation: every layer forward, every layer backward."""
+
+    def __init__(self, plan: Plan, data: TrainingData, state: Checkpoint) -> None:
+        self._plan = plan
+        self._network = plan.network
+        self._optimiser = plan.optimiser
+        self._data = data
+        self.parameters = state.parameters
+        self._slots = state.slots
+
+    def train_epoch(self, epoch: int) -> tuple[float, int]:
+        """One pass over the training set.
+
+        Returns the mean cost and the number of correct predictions, each from before its batch's update.
+        """
+        updates = (epoch - 1) * self._plan.batches_per_epoch
+        total, correct = 0.0, 0
+        for number, batch in enumerate(self._plan.batches(epoch), start=1):
+            X, Y = take_examples(self._data.X, batch), take_examples(self._data.Y, batch)
+            cost, right = self._network.train_step(
+                self.parameters, self._slots, X, Y, self._optimiser, updates + number
             )
-            ending = ending_after(plan, epoch, cost, totals, reporter.stop_requested)
-            row = None
-            if plan.recorded(epoch) or ending is not None:
-                test_accuracy = plan.network.accuracy(state.parameters, data.X_test, data.y_test)
-                row = EpochRow(epoch, cost, correct / plan.examples, test_accuracy, now - at)
-            reporter.epoch_done(epoch, cost, row)
-            if ending is None and remaining() < HANDOVER_SECONDS + 3 * longest:
-                break
-            if ending is None and now - checkpointed >= plan.checkpoint_seconds:
-                save(services, run_id, generation, state)
-                checkpointed = time.time()
-        ended_at = time.time()
+            total += cost * X.shape[1]
+            correct += right
+        return total / self._plan.examples, correct
 
-    if reporter.stale:
-        logger.warning("superseded", extra={"run_id": run_id, "generation": generation})
-        return
-    usd = usd_before + services.usd(ended_at - begun, 1)
-    if ending is None:
-        hand_over(services, run_id, generation, state, usd)
-    elif ending.status == "FAILED":
-        end_without_model(services, run_id, generation, ending, usd=usd, training_ended_at=ended_at)
-    else:
-        end_with_model(
-            services,
-            run,
-            plan,
-            state,
-            ending,
-            cost=run.get("cost") if cost is None else cost,
-            training_ended_at=ended_at,
-            invocations=0,
-            usd=usd,
+    def test_accuracy(self) -> float:
+        """Accuracy on the test set with the parameters as they are."""
+        return self._network.accuracy(self.parameters, self._data.X_test, self._data.y_test)
+
+    def checkpoint(self, epoch: int) -> Checkpoint:
+        """The state after ``epoch``, which was the last to be trained."""
+        return Checkpoint(epoch, self.parameters, self._slots)
+
+
+@dataclass
+class Training:
+    """One invocation's part of a run."""
+
+    services: Services
+    run: Mapping[str, Any]
+    plan: Plan
+    engine: Plain
+    reporter: Reporter
+    remaining: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        self._begun = self._checkpointed = self._ended = time.time()
+        self._started = float(self.run["training_started_at"])
+        self._usd_before = float(self.run.get("usd", 0.0))
+        self._epoch = int(self.run["checkpoint"]["epoch"])
+        self._cost: float | None = self.run.get("cost")
+        self._longest_epoch = self._longest_save = 0.0
+
+    def run_epochs(self) -> Ending | None:
+        """Train until an end is due, or until it is time to hand over (None) or to give way (None, too)."""
+        if self.reporter.stop_requested:
+            return Ending("STOPPED", f"stopped on request after epoch {self._epoch}")
+        for epoch in range(self._epoch + 1, self.plan.epochs + 1):
+            ending = self._train_epoch(epoch)
+            if ending is not None or self.reporter.stale:
+                return ending
+            if self.remaining() < HANDOVER_SECONDS + 3 * (self._longest_epoch + self._longest_save):
+                return None
+            if time.time() - self._checkpointed >= self.plan.checkpoint_seconds:
+                self._save()
+        raise AssertionError("the last epoch ends the run")
+
+    def _train_epoch(self, epoch: int) -> Ending | None:
+        at = time.time()
+        cost, correct = self.engine.train_epoch(epoch)
+        now = time.time()
+        self._ended = now
+        ending = diverged(epoch, cost, self.plan)
+        if ending is not None:
+            return ending
+        self._epoch, self._cost = epoch, cost
+        self._longest_epoch = max(self._longest_epoch, now - at)
+        totals = Totals(
+            seconds=now - self._started,
+            epoch_seconds=now - at,
+            usd=self._usd(now),
+            epoch_usd=self.services.usd(now - at, 0),
         )
+        ending = ending_after(self.plan, epoch, cost, totals, self.reporter.stop_requested)
+        row = None
+        if self.plan.recorded(epoch) or ending is not None:
+            row = EpochRow(epoch, cost, correct / self.plan.examples, self.engine.test_accuracy(), now - at)
+        self.reporter.epoch_done(epoch, cost, row)
+        return ending
+
+    def finish(self, ending: Ending | None) -> None:
+        """Carry out the end, or let a successor go on from here before Lambda ends this invocation."""
+        run_id, generation = str(self.run["run_id"]), int(self.run["generation"])
+        usd = self._usd(time.time())
+        if self.reporter.stale:
+            logger.warning("superseded")
+        elif ending is None:
+            self._save(usd=usd)
+            what = f"generation {generation} hands over after epoch {self._epoch}"
+            self.services.ledger.release(run_id, generation, what)
+            self.services.invoker.invoke_trainer(Message(run_id, generation + 1, "start"))
+        elif ending.status == "FAILED":
+            end_without_model(
+                self.services, run_id, generation, ending, epoch=self._epoch, usd=usd, training_ended_at=self._ended
+            )
+        else:
+            end_with_model(
+                self.services,
+                self.run,
+                self.plan,
+                self.engine.checkpoint(self._epoch),
+                ending,
+                cost=self._cost,
+                training_ended_at=self._ended,
+                invocations=0,
+                usd=usd,
+            )
+
+    def _save(self, **facts: Any) -> None:
+        at = time.time()
+        save(self.services, self.run, self.engine.checkpoint(self._epoch), **facts)
+        self._checkpointed = time.time()
+        self._longest_save = max(self._longest_save, self._checkpointed - at)
+
+    def _usd(self, now: float) -> float:
+        return self._usd_before + self.services.usd(now - self._begun, 1)
 
 
-def train_epoch(plan: Plan, state: Checkpoint, data: TrainingData, epoch: int) -> tuple[float, int]:
-    """One pass over the training set; changes ``state``'s arrays in place.
-
-    Returns the mean cost and the number of correct predictions, each from before its batch's update.
-    """
-    network, optimiser = plan.network, plan.optimiser
-    updates = (epoch - 1) * plan.batches_per_epoch
-    total, correct = 0.0, 0
-    for number, batch in enumerate(plan.batches(epoch)):
-        X, Y = take_examples(data.X, batch), take_examples(data.Y, batch)
-        cost, right = network.train_step(state.parameters, state.slots, X, Y, optimiser, updates + number + 1)
-        total += cost * X.shape[1]
-        correct += right
-    return total / plan.examples, correct
-
-
-def save(services: Services, run_id: str, generation: int, state: Checkpoint, **facts: Any) -> None:
+def save(services: Services, run: Mapping[str, Any], state: Checkpoint, **facts: Any) -> None:
     """Store a checkpoint, then point the run at it. Raises StaleGeneration."""
+    run_id, generation = str(run["run_id"]), int(run["generation"])
     key = services.artifacts.put_checkpoint(run_id, generation, state)
     services.ledger.renew(run_id, generation, checkpoint={"epoch": state.epoch, "key": key}, **facts)
-
-
-def hand_over(services: Services, run_id: str, generation: int, state: Checkpoint, usd: float) -> None:
-    """Let a successor go on from here, before Lambda ends this invocation."""
-    save(services, run_id, generation, state, usd=usd)
-    services.ledger.release(run_id, generation, f"generation {generation} hands over after epoch {state.epoch}")
-    services.invoker.invoke_trainer(Message(run_id, generation + 1, "start"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lnn.errors import SettingsError
 from lnn.network import OPTIMISERS
@@ -64,7 +65,7 @@ def choose(settings: Settings, features: int, examples: int, test_examples: int,
 
 def multiplications(sizes: list[int], examples: int) -> int:
     """Multiply-adds of one epoch: forward, and twice that backward (dW and the delta)."""
-    weights = sum(inputs * units for inputs, units in zip(sizes, sizes[1:], strict=False))
+    weights = sum(inputs * units for inputs, units in pairwise(sizes))
     # The first layer has no delta to hand back.
     return examples * (3 * weights - sizes[0] * sizes[1])
 
@@ -87,7 +88,7 @@ def trainer_megabytes(settings: Settings, sizes: list[int], examples: int, test_
     """Peak memory of the Trainer: both data sets, parameters with gradients and slots, one batch's activations."""
     item = 4 if settings.dtype == "float32" else 8
     batch = min(settings.batch_size or examples, examples)
-    weights = sum(inputs * units for inputs, units in zip(sizes, sizes[1:], strict=False))
+    weights = sum(inputs * units for inputs, units in pairwise(sizes))
     # A mini-batch is copied out of the training set; the full batch is not.
     copied = batch * sizes[0] if batch < examples else 0
     # Each unit has its output and its delta, with one temporary of the same size.
