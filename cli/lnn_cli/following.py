@@ -27,6 +27,7 @@ HISTORY_SECONDS = 2.0
 SETTLE_SECONDS = 20.0
 """A run that has ended is soon closed, too; if its trainer died just then, the watch does it later."""
 PLAIN_LINE_SECONDS = 10.0
+_FIRST_GENERATION = "generation 1 "
 _PACE_WINDOW_SECONDS = 15.0
 _NARROW, _WIDE = 72, 110
 
@@ -152,7 +153,7 @@ class Pace:
 
 
 class _Events:
-    """What happened to a run since the first look: hand-overs, repairs, faults."""
+    """What happened to a run since the first look: hand-overs, repairs, faults. The status tells the rest."""
 
     def __init__(self) -> None:
         self._seen: int | None = None
@@ -160,7 +161,10 @@ class _Events:
     def new(self, run: Run) -> list[str]:
         events = run.get("events") or []
         before, self._seen = self._seen, len(events)
-        return [] if before is None else [event["what"] for event in events[before:]]
+        if before is None:
+            return []
+        told = (_FIRST_GENERATION, run["status"].lower())
+        return [event["what"] for event in events[before:] if not event["what"].startswith(told)]
 
 
 class LiveReporter:
@@ -230,7 +234,7 @@ class PlainReporter:
         if not self._is_due(run["status"], epoch, now):
             return
         self._last = (now, run["status"], epoch)
-        parts = [run["status"], f"epoch {epoch}/{epochs or '?'}", _figures(look)]
+        parts = [run["status"], f"epoch {epoch}/{epochs}" if epochs else "", _figures(look)]
         if not has_ended(run):
             parts.append(_pace_text(self._pace, epoch, epochs))
         self._print("  ".join(part for part in parts if part))
@@ -278,19 +282,19 @@ def _columns(width: int) -> list[ProgressColumn]:
 
 
 def _figures(look: Look, *, train: bool = True, test: bool = True) -> str:
-    row = look.row or {}
-    # The run's own cost is newer than the row's: trainers report it with the epoch.
-    cost = next(
-        (value for value in (look.run.get("final_cost"), look.run.get("cost"), row.get("cost")) if value is not None),
-        None,
-    )
-    if cost is None:
+    run, row = look.run, look.row or {}
+    # At the end the figures are the final model's; before it the newest row's, and the cost is fresher still.
+    newest = {**row, "cost": run.get("cost", row.get("cost"))}
+    if has_ended(run):
+        newest |= {"cost": run.get("final_cost")}
+        newest |= {name: run[name] for name in ("train_accuracy", "test_accuracy") if run.get(name) is not None}
+    if newest["cost"] is None:
         return ""
-    parts = [f"cost {number(cost)}"]
+    parts = [f"cost {number(newest['cost'])}"]
     parts += [
-        f"{name} {share(row[f'{name}_accuracy'])}"
+        f"{name} {share(newest[f'{name}_accuracy'])}"
         for name, wanted in (("train", train), ("test", test))
-        if wanted and row.get(f"{name}_accuracy") is not None
+        if wanted and newest.get(f"{name}_accuracy") is not None
     ]
     return "  ".join(parts)
 

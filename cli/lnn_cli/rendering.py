@@ -80,9 +80,11 @@ def status(name: str) -> Text:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A figure with ``digits`` significant digits, or a dash."""
+    """A figure with ``digits`` significant digits and no power of ten where it is large, or a dash."""
     if value is None:
         return "-"
+    if 10**digits <= abs(value) < math.inf:
+        return f"{value:,.0f}"
     return f"{value:.{digits}g}"
 
 

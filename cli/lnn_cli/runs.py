@@ -89,7 +89,7 @@ def failure(run: Run) -> str:
     reason = str(run.get("reason") or "no reason is recorded").rstrip(".")
     if run["status"] == "STOPPED":
         resume = command(f"lnn resume {run_id}")
-        return f"run {run_id} was stopped after epoch {run.get('epoch')}: {reason}; go on with: {resume}"
+        return f"run {run_id} was stopped ({reason}); go on with: {resume}"
     return f"run {run_id} failed: {reason}; see: {command(f'lnn show {run_id}')}"
 
 

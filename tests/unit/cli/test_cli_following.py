@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from lnn_cli.following import LiveReporter, Look, Pace, PlainReporter, reporter
-from lnn_cli.rendering import duration
+from lnn_cli.rendering import duration, number
 
 
 def look(epoch: int, status: str = "RUNNING", events: int = 0) -> Look:
@@ -19,6 +19,7 @@ def look(epoch: int, status: str = "RUNNING", events: int = 0) -> Look:
         "epoch": epoch,
         "epochs": 2500,
         "cost": 0.5,
+        **({"final_cost": 0.4, "train_accuracy": 0.9, "test_accuracy": 0.8} if status == "COMPLETED" else {}),
         "events": [{"what": f"event {number}"} for number in range(events)],
     }
     return Look(run, {"epoch": epoch, "cost": 0.6, "train_accuracy": 0.7, "test_accuracy": 0.6})
@@ -87,7 +88,7 @@ def test_plain_lines_come_at_changes_and_then_now_and_again(monkeypatch: pytest.
         "200/2500",
         "300/2500",
     ]
-    assert lines[-1] == "COMPLETED  epoch 2500/2500  cost 0.5  train 70.0%  test 60.0%"
+    assert lines[-1] == "COMPLETED  epoch 2500/2500  cost 0.4  train 90.0%  test 80.0%"
     assert "10 epochs/s  4 min 00 s left" in lines[1]
 
 
@@ -97,3 +98,11 @@ def test_plain_lines_come_at_changes_and_then_now_and_again(monkeypatch: pytest.
 )
 def test_durations_read_like_a_person_would_say_them(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.693147, "0.6931"), (1234.5, "1234"), (12345.6, "12,346"), (2e-7, "2e-07"), (None, "-"), (float("nan"), "nan")],
+)
+def test_figures_have_four_digits_and_no_powers_where_they_are_large(value: float | None, text: str) -> None:
+    assert number(value) == text
