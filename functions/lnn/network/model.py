@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,6 +39,22 @@ def forward(params: Parameters, X: Array, activations: Sequence[str]) -> Forward
     return ForwardPass(A, logits)
 
 
+def backward(
+    params: Parameters, A: list[Array], Y: Array, activations: Sequence[str], l2: float
+) -> Iterator[tuple[int, Array, Array]]:
+    """(layer, dW, db) of every layer, the last first, from the forward pass's A and Y (units of the output, m).
+
+    Once a layer's gradients are out its parameters may change: the blame has been passed on with W as it was.
+    """
+    dZ = output_delta(A[-1], Y)
+    for layer in reversed(range(len(params))):
+        W, _ = params[layer]
+        dW, db = linear_backward(dZ, A[layer], W, l2)
+        if layer > 0:
+            dZ = propagate_delta(W, dZ, A[layer], activations[layer - 1])
+        yield layer, dW, db
+
+
 def batch_cost(params: Parameters, logits: Array, Y: Array, activations: Sequence[str], l2: float) -> float:
     """Mean cost of the batch, L2 penalty included. It is NaN only if weights are not finite: training has diverged."""
     return cost_from_logits(activations[-1], logits, Y) + penalty((W for W, _ in params), l2, Y.shape[1])
@@ -61,14 +77,8 @@ def train_step(
     """
     A, logits = forward(params, X, activations)
     cost, correct = batch_cost(params, logits, Y, activations, l2), correct_count(A[-1], Y)
-
-    dZ = output_delta(A[-1], Y)
-    for layer in reversed(range(len(params))):
-        W, b = params[layer]
-        dW, db = linear_backward(dZ, A[layer], W, l2)
-        if layer > 0:
-            dZ = propagate_delta(W, dZ, A[layer], activations[layer - 1])  # with W as it was in the forward pass
-        slots_W, slots_b = slots[layer]
+    for layer, dW, db in backward(params, A, Y, activations, l2):
+        (W, b), (slots_W, slots_b) = params[layer], slots[layer]
         optimiser.update(W, dW, slots_W, t)
         optimiser.update(b, db, slots_b, t)
     return cost, correct
@@ -103,14 +113,7 @@ class Network:
     def gradients(self, params: Parameters, X: Array, Y: Array) -> Parameters:
         """(dW, db) of every layer for the batch X (n, m), Y (units, m)."""
         A = self.forward(params, X).A
-        dZ = output_delta(A[-1], Y)
-        gradients: Parameters = []
-        for layer in reversed(range(len(params))):
-            W, _ = params[layer]
-            gradients.insert(0, linear_backward(dZ, A[layer], W, self.l2))
-            if layer > 0:
-                dZ = propagate_delta(W, dZ, A[layer], self.activations[layer - 1])
-        return gradients
+        return [(dW, db) for _, dW, db in backward(params, A, Y, self.activations, self.l2)][::-1]
 
     def train_step(
         self, params: Parameters, slots: Slots, X: Array, Y: Array, optimiser: Optimiser, t: int
