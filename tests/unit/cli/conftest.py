@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import boto3
 import h5py
 import numpy as np
 import pytest
+from botocore.loaders import JSONFileLoader
 from moto import mock_aws
 from typer.testing import CliRunner, Result
 
@@ -134,6 +136,14 @@ class World:
         run = self.ledger.get_run(run_id)
         assert run is not None
         return run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def service_models_are_read_once() -> Iterator[None]:
+    """Every command makes a session of its own, and botocore would read its large files for each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", staticmethod(functools.cache(JSONFileLoader().load_file)))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -29,6 +29,12 @@ def test_every_command_shows_an_example_in_its_help(cli: RunCli, command: tuple[
     assert f"Example: lnn {' '.join(command)}" in result.output
 
 
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_is_in_the_readme(command: tuple[str, ...]) -> None:
+    readme = Path(__file__).parents[3] / "cli" / "README.md"
+    assert f"`lnn {' '.join(command)}" in readme.read_text()
+
+
 def test_the_command_alone_prints_its_help(cli: RunCli) -> None:
     result = cli()
     assert result.exit_code == 0
