@@ -1,0 +1,60 @@
+"""The local cloud that the end-to-end tests run on: started for them under .lnn/test, and stopped afterwards.
+
+LNN_E2E_HOME names a cloud that runs already: it is used instead, and left alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e_cloud import REPOSITORY, CloudUnderTest, Outcome, local_cloud
+from e2e_jobs import FUSED_DATASET, FUSED_PARAMETERS, NEURON_DATASET, NEURON_PARAMETERS
+
+HERE = Path(__file__).parent
+TEST_SECONDS = 600
+"""The waits inside a test end earlier and say more; this one ends a test that hangs."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[CloudUnderTest]:
+    running = os.environ.get("LNN_E2E_HOME")
+    home = Path(running).absolute() if running else REPOSITORY / ".lnn" / "test"
+    if not running:
+        # What an interrupted session has left behind goes first: every session starts from nothing.
+        for command in ("down", "up"):
+            done = local_cloud(command, home)
+            assert done.returncode == 0, done.stderr
+    try:
+        cloud = CloudUnderTest(home)
+        cloud.subscribe()
+        yield cloud
+    finally:
+        if not running:
+            done = local_cloud("down", home)
+            assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def undisturbed_neuron(cloud: CloudUnderTest) -> Outcome:
+    """What the ``neuron`` job leads to when nothing happens to it."""
+    run_id = cloud.start("neuron-undisturbed", NEURON_DATASET, NEURON_PARAMETERS)
+    cloud.completed(run_id)
+    return cloud.outcome(run_id)
+
+
+@pytest.fixture(scope="session")
+def undisturbed_fused(cloud: CloudUnderTest) -> Outcome:
+    """What the ``fused`` job leads to when nothing happens to it."""
+    run_id = cloud.start("fused-undisturbed", FUSED_DATASET, FUSED_PARAMETERS)
+    cloud.completed(run_id)
+    return cloud.outcome(run_id)
