@@ -82,8 +82,11 @@ class Message:
 
     @classmethod
     def parse(cls, event: Mapping[str, Any]) -> Message:
-        """Raises TypeError for a field that no message has, or that is missing."""
-        return cls(**event)
+        """Raises TypeError for a field that no message has, or that is missing.
+
+        The schedule's ``watch`` speaks of no run.
+        """
+        return cls(**{"run_id": "", "generation": 0, **event} if event.get("state") == "watch" else event)
 
     def as_json(self) -> dict[str, Any]:
         return {field: value for field, value in asdict(self).items() if value is not None}
