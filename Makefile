@@ -4,13 +4,52 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup lock
+.PHONY: help setup demo up down status test lint layer package plan deploy destroy bench chaos lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  \033[1m%-9s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install the lnn command and what tests need into .venv
 	@PYTHON="$(PYTHON)" scripts/setup.sh
+
+demo: setup ## train handwritten digits on a local cloud, and see what to do next
+	@scripts/demo.sh
+
+up: setup ## start the local cloud (emulator and Redis) and deploy to it
+	@$(BIN)/python scripts/local_cloud.py up
+
+down: setup ## stop the local cloud and forget what was in it
+	@$(BIN)/python scripts/local_cloud.py down
+
+status: setup ## show what of the local cloud runs
+	@$(BIN)/python scripts/local_cloud.py status
+
+test: setup ## run every test: unit, functional, terraform, end to end
+	@$(BIN)/pytest -ra tests
+
+lint: setup ## check style, types, Terraform and shell scripts
+	@scripts/lint.sh
+
+layer: setup ## build the numpy/h5py layer for AWS (RUNTIME=python3.13 ARCH=arm64)
+	@$(BIN)/python scripts/build_layer.py $(if $(RUNTIME),--runtime $(RUNTIME)) $(if $(ARCH),--architecture $(ARCH))
+
+package: setup ## build the functions' archives
+	@$(BIN)/python scripts/package_functions.py
+
+plan: layer package ## show what a deployment to your AWS account would change
+	@scripts/aws.sh plan
+
+deploy: layer package ## deploy to your AWS account, after asking
+	@scripts/aws.sh deploy
+
+destroy: layer package ## remove everything from your AWS account, after asking
+	@scripts/aws.sh destroy
+
+bench: setup ## measure the strategies side by side, on a local cloud of its own
+	@$(BIN)/python benchmarks/run.py
+
+chaos: ## not there yet: killing functions and Redis at random during trainings
+	@echo "chaos: there is no chaos suite yet; 'make test' has single faults (tests/e2e, tests/functional)" >&2; exit 1
 
 lock: ## pin the requirements again (needs uv)
 	@scripts/lock.sh

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Everything that reads the code without running it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=.venv/bin
+
+"$bin/ruff" check
+"$bin/ruff" format --check
+"$bin/mypy" functions cli
+"$bin/shellcheck" scripts/*.sh .ci/run
+
+terraform fmt -check -recursive terraform
+# A folder of its own, so that validating never touches the state of a deployment.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mirror=$(scripts/provider_mirror.sh)
+export TF_DATA_DIR=$work/data CHECKPOINT_DISABLE=1
+cp -r terraform "$work/terraform"
+rm -rf "$work/terraform/.terraform.lock.hcl"
+if ! terraform -chdir="$work/terraform" init -backend=false -input=false ${mirror:+-plugin-dir="$mirror"} >"$work/init.log" 2>&1; then
+  cat "$work/init.log" >&2
+  exit 1
+fi
+terraform -chdir="$work/terraform" validate -no-color
