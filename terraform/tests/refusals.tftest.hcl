@@ -1,0 +1,83 @@
+# What the root refuses, before anything is made.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+run "refuses_wrong_values" {
+  command = plan
+
+  variables {
+    account_id              = "12345"
+    architecture            = "arm"
+    cache                   = { node_type = "t4g.micro", replicas = 6 }
+    cache_port              = 0
+    emails                  = ["nobody"]
+    log_level               = "LOUD"
+    log_retention_days      = 31
+    neuron_window           = -1
+    noncurrent_version_days = 0
+    permissions_boundary    = "boundary"
+    prefix                  = "Not_A_Prefix"
+    region                  = "Ohio"
+    runs_expiry_days        = 0.5
+    runtime                 = "python3.8"
+    vpc_cidr                = "10.0.0.0/8"
+    watch_rate              = "rate(1 minutes)"
+    zones                   = ["a", "a"]
+  }
+
+  expect_failures = [
+    var.account_id,
+    var.architecture,
+    var.cache,
+    var.cache_port,
+    var.emails,
+    var.log_level,
+    var.log_retention_days,
+    var.neuron_window,
+    var.noncurrent_version_days,
+    var.permissions_boundary,
+    var.prefix,
+    var.region,
+    var.runs_expiry_days,
+    var.runtime,
+    var.vpc_cidr,
+    var.watch_rate,
+    var.zones,
+  ]
+}
+
+run "refuses_wrong_function_sizes" {
+  command = plan
+
+  variables {
+    functions = {
+      launch  = { memory = 64 }
+      neuron  = { timeout = 901, reserved_concurrency = 0 }
+      trainer = { storage = 100 }
+    }
+  }
+
+  expect_failures = [var.functions]
+}
+
+run "refuses_prefixes_that_would_end_in_a_hyphen" {
+  command = plan
+
+  variables {
+    prefix = "lnn-"
+  }
+
+  expect_failures = [var.prefix]
+}
+
+run "refuses_prefixes_too_long_for_a_bucket" {
+  command = plan
+
+  variables {
+    prefix = "a-prefix-of-21-letter"
+  }
+
+  expect_failures = [var.prefix]
+}

@@ -1,0 +1,91 @@
+"""Plans of the Terraform configuration, made offline from a copy of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tftest
+from terraform_plans import ACCOUNT, CONFIGURATION, HERE, REPOSITORY, Resources, inventory, walk
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.terraform)
+            # One worker for all: they share a configuration that takes seconds to initialise.
+            item.add_marker(pytest.mark.xdist_group("terraform"))
+
+
+@pytest.fixture(scope="session")
+def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tftest.TerraformTest]:
+    """The configuration, copied, with empty builds beside it, and initialised."""
+    folder = tmp_path_factory.mktemp("repository")
+    configuration = folder / "terraform"
+    shutil.copytree(CONFIGURATION, configuration, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
+    shutil.copy(HERE / "offline_override.tf", configuration)
+    shutil.copy(REPOSITORY / "parameters.json", folder)
+    for name in (
+        "functions/launch",
+        "functions/neuron",
+        "functions/trainer",
+        "layers/numpy-h5py-local",
+        "layers/numpy-h5py-python3.13-arm64",
+    ):
+        archive = folder / "build" / f"{name}.zip"
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        zipfile.ZipFile(archive, "w").close()
+
+    mirror = subprocess.run(
+        [REPOSITORY / "scripts" / "provider_mirror.sh"], capture_output=True, text=True, check=True
+    ).stdout
+    run = tftest.TerraformTest(str(configuration))
+    run.env = {name: value for name, value in run.env.items() if not name.startswith(("AWS_", "TF_"))}
+    run.env["CHECKPOINT_DISABLE"] = "1"
+    run.setup(**({"plugin_dir": mirror} if mirror else {}))
+    yield run
+    shutil.rmtree(configuration / ".terraform", ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def planned(terraform: tftest.TerraformTest) -> Callable[[str], Resources]:
+    """Planned values of every resource by address, for the shape that an inventory names."""
+
+    @cache
+    def resources(shape: str) -> Resources:
+        given = inventory(shape)
+        variables = Path(terraform.tfdir) / f"{shape}.tfvars.json"
+        variables.write_text(json.dumps({"account_id": ACCOUNT} | given.get("variables", {})))
+        files = [*given.get("variable_files", []), variables.name]
+        plan = terraform.plan(output=True, lock=False, tf_var_file=files)
+        return {resource["address"]: resource for resource in walk(plan["planned_values"]["root_module"])}
+
+    return resources
+
+
+@pytest.fixture(scope="session")
+def native(terraform: tftest.TerraformTest) -> Callable[..., list[dict[str, Any]]]:
+    """Runs files of native tests and returns what Terraform reports, event by event."""
+
+    def events(*files: str, verbose: bool = False) -> list[dict[str, Any]]:
+        filters = [f"-filter=tests/{file}.tftest.hcl" for file in files]
+        # Only where it is asked for: each state that is printed takes seconds.
+        printing = ["-verbose"] if verbose else []
+        report = subprocess.run(
+            ["terraform", "test", "-json", *printing, *filters],
+            cwd=terraform.tfdir,
+            env=terraform.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return [json.loads(line) for line in report.stdout.splitlines() if line.startswith("{")]
+
+    return events

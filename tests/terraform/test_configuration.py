@@ -1,0 +1,69 @@
+"""The configuration is valid, formatted, and easy to find one's way in."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tftest
+from terraform_plans import CONFIGURATION, failures
+
+FOLDERS = [CONFIGURATION, *sorted(path for path in (CONFIGURATION / "modules").iterdir() if path.is_dir())]
+BLOCK = re.compile(r'^(?P<kind>variable|output) "(?P<name>\w+)" \{\n(?P<body>.*?)^\}', re.MULTILINE | re.DOTALL)
+
+by_folder = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+
+
+def blocks(folder: Path, kind: str) -> dict[str, str]:
+    return {match["name"]: match["body"] for match in BLOCK.finditer((folder / f"{kind}s.tf").read_text())}
+
+
+def test_the_configuration_is_valid(terraform: tftest.TerraformTest) -> None:
+    terraform.execute_command("validate", "-no-color", "-no-tests")
+
+
+def test_every_file_is_formatted() -> None:
+    unformatted = subprocess.run(
+        ["terraform", "fmt", "-check", "-recursive", CONFIGURATION], capture_output=True, text=True, check=False
+    )
+    assert unformatted.returncode == 0, f"run `terraform fmt -recursive`: {unformatted.stdout}{unformatted.stderr}"
+
+
+def test_every_native_test_passes(native: Callable[..., list[dict[str, Any]]]) -> None:
+    files = {path.name.removesuffix(".tftest.hcl") for path in (CONFIGURATION / "tests").glob("*.tftest.hcl")}
+    assert failures(native(*files - {"deployment"})) == {}  # test_names runs that one
+
+
+@by_folder
+def test_every_module_has_its_five_files(folder: Path) -> None:
+    expected = {"main.tf", "outputs.tf", "variables.tf", "versions.tf"} | (
+        {"README.md"} if folder != CONFIGURATION else set()
+    )
+    assert expected <= {path.name for path in folder.iterdir()}
+
+
+@by_folder
+@pytest.mark.parametrize("kind", ["variable", "output"])
+def test_variables_and_outputs_are_in_alphabetical_order_and_described(folder: Path, kind: str) -> None:
+    found = blocks(folder, kind)
+    assert found
+    assert list(found) == sorted(found)
+    assert [name for name, body in found.items() if "  description " not in body] == []
+
+
+@by_folder
+def test_every_variable_has_a_type(folder: Path) -> None:
+    assert [
+        name for name, body in blocks(folder, "variable").items() if not re.search(r"^  type +=", body, re.MULTILINE)
+    ] == []
+
+
+@by_folder
+def test_aws_is_the_only_provider(folder: Path) -> None:
+    text = (folder / "versions.tf").read_text()
+    assert re.findall(r'source += "(.+)"', text) == ["hashicorp/aws"]
+    assert re.findall(r'version += "(.+)"', text)[-1] == "~> 5.100"

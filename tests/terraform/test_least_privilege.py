@@ -1,0 +1,123 @@
+"""No role may do more than its function does: no wildcard but where AWS has no narrower form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from terraform_plans import CONFIGURATION, SHAPES, Resources
+
+# The only statements that may say "*", each with all its actions. EC2 and X-Ray know no resource for these; the
+# last is a denial.
+WILDCARDS = {
+    ("Allow", "DescribeNetwork"): {"ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"},
+    ("Allow", "WriteTraces"): {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
+    ("Deny", "KeepNetworkFromCode"): {
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:UnassignPrivateIpAddresses",
+    },
+}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def documents(value: Any) -> Iterator[dict[str, Any]]:
+    """Every policy document in a planned value, however deep."""
+    if isinstance(value, dict):
+        if "Statement" in value:
+            yield value
+        else:
+            for part in value.values():
+                yield from documents(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from documents(part)
+    elif isinstance(value, str) and '"Statement"' in value:
+        yield json.loads(value)
+
+
+def excesses(document: dict[str, Any]) -> Iterator[str]:
+    """What in a policy document reaches further than it may."""
+    for statement in as_list(document["Statement"]):
+        actions = as_list(statement.get("Action", []))
+        resources = as_list(statement.get("Resource", []))
+        if {"NotAction", "NotResource"} & set(statement):
+            yield f"{statement}: everything but what is named"
+        for action in actions:
+            if "*" in action:
+                yield f"{action}: wildcard action"
+        if any(set(resource) <= {"*", ":", "/"} or resource.startswith("arn:*") for resource in resources):
+            allowed = WILDCARDS.get((statement["Effect"], statement.get("Sid", "")), set())
+            for action in actions:
+                if action not in allowed:
+                    yield f"{action}: on every resource"
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_policy_has_a_wildcard_beyond_the_named_ones(shape: str, planned: Callable[[str], Resources]) -> None:
+    found = [
+        f"{address}: {excess}"
+        for address, resource in planned(shape).items()
+        for document in documents(resource["values"])
+        for excess in excesses(document)
+    ]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_roles_policy_is_known_before_it_is_applied(shape: str, planned: Callable[[str], Resources]) -> None:
+    policies = [
+        resource["values"].get("policy")
+        for resource in planned(shape).values()
+        if resource["type"] == "aws_iam_role_policy"
+    ]
+    assert len(policies) == 3
+    assert all(policies)
+
+
+@pytest.mark.parametrize(
+    ("statement", "excess"),
+    [
+        ({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}, "s3:GetObject: on every resource"),
+        ({"Effect": "Allow", "Action": ["s3:*"], "Resource": ["arn:aws:s3:::b"]}, "s3:*: wildcard action"),
+        ({"Effect": "Allow", "Action": "s3:Get*", "Resource": "arn:aws:s3:::b"}, "s3:Get*: wildcard action"),
+        (
+            {"Sid": "WriteTraces", "Effect": "Allow", "Action": ["xray:GetTraceSummaries"], "Resource": ["*"]},
+            "xray:GetTraceSummaries: on every resource",
+        ),
+    ],
+)
+def test_a_wildcard_is_found(statement: dict[str, Any], excess: str) -> None:
+    policy = {"policy": json.dumps({"Version": "2012-10-17", "Statement": [statement]})}
+    assert [found for document in documents(policy) for found in excesses(document)] == [excess]
+
+
+def test_only_the_trainer_and_the_neuron_reach_the_cache_and_only_on_aws(
+    planned: Callable[[str], Resources],
+) -> None:
+    def connecting(shape: str) -> set[str]:
+        return {
+            address.split(".")[1]
+            for address, resource in planned(shape).items()
+            if "elasticache:Connect" in str(resource["values"].get("policy"))
+        }
+
+    assert connecting("aws-default") == {"neuron", "trainer"}
+    assert connecting("local") == set()
+
+
+def test_each_wildcard_in_the_source_has_its_reason_in_a_comment() -> None:
+    for path in CONFIGURATION.rglob("*.tf"):
+        lines = path.read_text().splitlines()
+        for number, line in enumerate(lines):
+            if '= ["*"]' in line or '= "*"' in line:
+                statement = lines[max(0, number - 5) : number]
+                assert any(before.strip().startswith('# "*": ') for before in statement), f"{path.name}:{number + 1}"

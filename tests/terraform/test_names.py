@@ -1,0 +1,98 @@
+"""The names that Terraform gives are the ones that the code uses."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from terraform_plans import ACCOUNT, REPOSITORY, Resources, failures, walk
+
+from lnn import names
+from lnn.environment import Environment
+
+ROLES = ("launch", "neuron", "trainer")
+
+
+@pytest.fixture(scope="session")
+def deployed(native: Callable[..., list[dict[str, Any]]]) -> Resources:
+    """Every resource by address, of the deployment that a native test makes of mocks: all its values are known."""
+    report = native("deployment", verbose=True)
+    assert failures(report) == {}
+    states = [event["test_state"]["values"] for event in report if event["type"] == "test_state"]
+    assert len(states) == 1, "the run `defaults` printed no state"
+    return {resource["address"]: resource for resource in walk(states[0]["root_module"])}
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ("aws-default", names.Names("lnn", ACCOUNT, "us-east-1")),
+        ("aws-zones", names.Names("team-lnn", ACCOUNT, "eu-west-1")),
+    ],
+)
+def test_resources_have_the_names_that_the_code_composes(
+    shape: str, expected: names.Names, planned: Callable[[str], Resources]
+) -> None:
+    resources = planned(shape)
+
+    def value(address: str, attribute: str) -> Any:
+        return resources[address]["values"][attribute]
+
+    assert value("module.s3_trigger.aws_s3_bucket.this", "bucket") == expected.bucket
+    assert value("module.elasticache.aws_elasticache_replication_group.this", "replication_group_id") == expected.cache
+    assert value("module.sns.aws_sns_topic.this", "name") == expected.topic.rsplit(":", 1)[-1]
+    for table in ("costs", "invocations", "models", "runs"):
+        address = f'module.dynamodb.aws_dynamodb_table.this["{table}"]'
+        assert value(address, "name") == getattr(expected, f"{table}_table")
+    for role in ROLES:
+        assert value(f"module.{role}.aws_lambda_function.this", "function_name") == expected.function(role)
+        assert value(f"module.{role}.aws_cloudwatch_log_group.this", "name") == expected.log_group(role)
+
+
+def test_the_bucket_treats_the_folders_as_the_code_does(planned: Callable[[str], Resources]) -> None:
+    resources = planned("aws-default")
+    trigger = resources["module.s3_trigger.aws_s3_bucket_notification.this"]["values"]["lambda_function"][0]
+    expiring = resources["module.s3_trigger.aws_s3_bucket_lifecycle_configuration.this"]["values"]["rule"][0]
+    parameters = resources["module.s3_trigger.aws_s3_object.parameters"]["values"]
+    assert trigger["filter_prefix"] == names.TRAINING_INPUT
+    assert expiring["filter"][0]["prefix"] == names.RUNS
+    assert parameters["key"] == names.TRAINING_INPUT + names.PARAMETERS
+
+
+def test_handlers_are_where_lambda_looks_for_them(planned: Callable[[str], Resources]) -> None:
+    for role in ROLES:
+        handler = planned("aws-default")[f"module.{role}.aws_lambda_function.this"]["values"]["handler"]
+        *module, function = handler.split(".")
+        source = (REPOSITORY / "functions").joinpath(*module).with_suffix(".py").read_text()
+        assert function in {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_functions_read_their_environment_from_what_terraform_sets(role: str, deployed: Resources) -> None:
+    function = deployed[f"module.{role}.aws_lambda_function.this"]["values"]
+    variables = function["environment"][0]["variables"]
+    environment = Environment.read({"AWS_REGION": "us-east-1"} | variables)
+    expected = names.Names("lnn", ACCOUNT, "us-east-1")
+    assert environment.bucket == expected.bucket
+    assert environment.runs_table == expected.runs_table
+    assert environment.costs_table == expected.costs_table
+    assert environment.invocations_table == expected.invocations_table
+    assert environment.topic_arn == deployed["module.sns.aws_sns_topic.this"]["values"]["arn"]
+    assert environment.trainer_function == expected.trainer
+    assert environment.neuron_function == expected.neuron
+    assert environment.cache.host == "cache.example.internal"
+    assert (environment.cache.tls, environment.cache.user, environment.cache.name) == (
+        True,
+        "lnn-functions",
+        expected.cache,
+    )
+    assert variables["POWERTOOLS_SERVICE_NAME"] == expected.function(role)
+    assert variables["OPENBLAS_NUM_THREADS"] == {"launch": "1", "neuron": "1", "trainer": "2"}[role]
+
+
+def test_each_environment_fits_into_lambdas_4_kilobytes(deployed: Resources) -> None:
+    for role in ROLES:
+        variables = deployed[f"module.{role}.aws_lambda_function.this"]["values"]["environment"][0]["variables"]
+        assert sum(len(name) + len(value) for name, value in variables.items()) < 4096 * 3 / 4
