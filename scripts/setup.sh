@@ -22,7 +22,8 @@ fi
 
 echo "setup: installing into .venv ($("$python" --version))"
 "$python" -m venv --clear .venv
-pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet)
+# Twice quiet: errors only. Warnings here are about the place packages come from, not about LNN.
+pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet --quiet)
 # Editable, with the build backend that dev.txt pins: nothing is resolved or fetched twice.
 "${pip[@]}" install --requirement requirements/dev.txt
 "${pip[@]}" install --no-deps --no-build-isolation --editable .
