@@ -20,7 +20,7 @@ def deployed(native: Callable[..., list[dict[str, Any]]]) -> Resources:
     """Every resource by address, of the deployment that a native test makes of mocks: all its values are known."""
     report = native("deployment", verbose=True)
     assert failures(report) == {}
-    states = [event["test_state"]["values"] for event in report if event["type"] == "test_state"]
+    states = [event["test_state"] for event in report if event["type"] == "test_state"]
     assert len(states) == 1, "the run `defaults` printed no state"
     return {resource["address"]: resource for resource in walk(states[0]["root_module"])}
 
