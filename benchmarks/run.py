@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Measures LNN beside what one would otherwise use, all in one run, and writes benchmarks/results/. `make bench`.
+
+Samples go round and round through the contenders, so that a busy moment of the machine hits them alike; the figures
+are medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lnnbench.cloud import BenchmarkError, Cloud, local_cloud
+from lnnbench.contenders import Contender, Program, Strategy
+from lnnbench.jobs import Job, cat_job
+from lnnbench.machine import load_average, machine, revision
+from lnnbench.report import PROTOTYPE, markdown, summary, write
+
+CAT_VARIABLE = "LNN_CAT_DATASET"
+AGREEMENT = 1e-6
+
+
+def main() -> int:
+    arguments = parse()
+    given = arguments.cat or os.environ.get(CAT_VARIABLE)
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        job = cat_job(Path(given) if given else None, scratch)
+        print(f"job: {'-'.join(map(str, job.sizes))} on {job.data}", flush=True)
+        try:
+            with local_cloud(arguments.home) as cloud:
+                report = compare(job, cloud, arguments, scratch)
+        except BenchmarkError as error:
+            print(f"bench: {error}", file=sys.stderr)
+            return 1
+    path = write(report, arguments.name)
+    print(f"\n{markdown(report)}\nwritten: {path.name} and its table, in benchmarks/results/")
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Measure LNN beside a plain numpy loop.")
+    parser.add_argument("--cat", type=Path, metavar="DATASET.h5", help=f"the cat pictures (or {CAT_VARIABLE})")
+    parser.add_argument("--home", type=Path, help="LNN_HOME of a local cloud that runs already (no cold figures then)")
+    parser.add_argument("--name", default="cat", help="last part of the files' names (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="samples of each contender (default: %(default)s)")
+    parser.add_argument("--neuron-epochs", type=int, default=20, metavar="N", help="default: %(default)s")
+    parser.add_argument("--fused-epochs", type=int, default=2500, metavar="N", help="default: %(default)s")
+    parser.add_argument("--numpy-epochs", type=int, default=500, metavar="N", help="default: %(default)s")
+    return parser.parse_args()
+
+
+def compare(job: Job, cloud: Cloud, arguments: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    """Every contender's samples, cold ones first."""
+    before = load_average()
+    numpy_loop = Program("numpy", "a plain numpy loop in one process", "numpy_loop", arguments.numpy_epochs)
+    warm: list[Contender] = [
+        Strategy(cloud, "neuron", arguments.neuron_epochs),
+        Strategy(cloud, "fused", arguments.fused_epochs),
+        numpy_loop,
+    ]
+    samples: dict[str, list[dict[str, Any]]] = {}
+    cold: list[Contender] = [Strategy(cloud, "neuron", 1, cold=True)] if cloud.owned else []
+    for contender in cold:
+        samples[contender.name] = [sample(contender, job, scratch) for _ in range(arguments.repeats)]
+    for strategy in ("neuron", "fused"):  # whatever is cold is warm after this
+        sample(Strategy(cloud, strategy, 2), job, scratch, quiet=True)
+    for _ in range(arguments.repeats):
+        for contender in warm:
+            samples.setdefault(contender.name, []).append(sample(contender, job, scratch))
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "revision": revision(),
+        "machine": machine(),
+        "load_average": {"before": before, "after": load_average()},
+        "job": job.facts(),
+        "contenders": [
+            {"name": contender.name, "what": contender.what, "epochs": contender.epochs}
+            | summary(samples[contender.name])
+            for contender in [*cold, *warm]
+        ],
+        "notes": [
+            "LNN computes the test accuracy and writes a row of history after every epoch; the plain loop does not.",
+            agreement(cloud, samples, numpy_loop),
+        ],
+        "prototype": PROTOTYPE,
+    }
+
+
+def sample(contender: Contender, job: Job, scratch: Path, *, quiet: bool = False) -> dict[str, Any]:
+    """One measurement, told as it is made."""
+    began = time.monotonic()
+    measured = contender.measure(job, scratch)
+    if not quiet:
+        took = time.monotonic() - began
+        print(f"{contender.name:<14}{measured['ms_per_epoch']:10.2f} ms an epoch   ({took:.0f} s)", flush=True)
+    return measured
+
+
+def agreement(cloud: Cloud, samples: dict[str, list[dict[str, Any]]], loop: Program) -> str:
+    """Whether LNN and the plain loop, from the same weights, have come to the same cost. Raises BenchmarkError."""
+    expected = samples[loop.name][0]["final_cost"]
+    found = cloud.cost_at(samples["fused"][0]["run_id"], loop.epochs)
+    difference = abs(found - expected) / expected
+    if difference > AGREEMENT:
+        raise BenchmarkError(f"epoch {loop.epochs}: fused has cost {found!r}, the plain loop {expected!r}")
+    return f"From the same weights, `fused` and the loop differ by {difference:.0e} in the cost of epoch {loop.epochs}."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
