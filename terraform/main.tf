@@ -54,13 +54,11 @@ locals {
     LNN_MODELS_TABLE             = module.dynamodb.names.models
     LNN_NEURON_FUNCTION          = local.function_name.neuron
     LNN_NEURON_MEMORY_MB         = tostring(var.functions.neuron.memory)
-    LNN_NEURON_MEMORY_MB         = tostring(var.functions.neuron.memory)
     LNN_NEURON_WINDOW            = tostring(var.neuron_window)
     LNN_PREFIX                   = var.prefix
     LNN_RUNS_TABLE               = module.dynamodb.names.runs
     LNN_TOPIC_ARN                = module.sns.arn
     LNN_TRAINER_FUNCTION         = local.function_name.trainer
-    LNN_TRAINER_MEMORY_MB        = tostring(var.functions.trainer.memory)
     LNN_TRAINER_MEMORY_MB        = tostring(var.functions.trainer.memory)
     POWERTOOLS_LOG_LEVEL         = var.log_level
     POWERTOOLS_METRICS_NAMESPACE = "LNN"
