@@ -2,9 +2,15 @@ locals {
   name      = "${var.prefix}-cache"
   user_name = "${var.prefix}-functions"
 
-  # What the functions' code sends, on their own keys only. `@connection` is AUTH, HELLO, PING and CLIENT SETINFO; `time` is
-  # listed because a Lua script's calls are checked too. `-@dangerous` must come last: `@write` alone would allow FLUSHALL.
-  access_string = "on ~${var.key_pattern} -@all +@connection +@read +@write +@scripting +@transaction +time -@dangerous"
+  # What the functions' code sends, on their own keys only. `@connection` is AUTH, HELLO, PING and the like; scripts may be run but
+  # not flushed, nor functions (a part of @write) touched; `time` is named because a script's own calls are checked too.
+  # `-@dangerous` must come last: `@write` alone would allow FLUSHALL.
+  access_string = join(" ", [
+    "on ~${var.key_pattern} -@all",
+    "+@connection +@read +@write +@transaction",
+    "-@scripting +eval +evalsha +script|exists +script|load +time",
+    "-@dangerous",
+  ])
 }
 
 resource "aws_elasticache_subnet_group" "this" {
