@@ -96,7 +96,7 @@ def prepare(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) ->
     services.ledger.describe(
         run_id,
         settings=json.dumps(settings.to_dict()),
-        plan=plan.as_json(),
+        plan=json.dumps(plan.as_json()),
         dimensions={
             "features": summary.features,
             "examples": summary.m,

@@ -31,8 +31,8 @@ LEASE_SECONDS = 15.0
 BATCH_WRITE_ITEMS = 25
 """BatchWriteItem's limit (DynamoDB API reference)."""
 
-_SMALLEST = 1e-128
-"""DynamoDB numbers reach down to 1e-130 (developer guide, "Naming rules and data types")."""
+_SMALLEST, _LARGEST = 1e-128, 1e125
+"""DynamoDB numbers reach from 1e-130 to 9.9e125 (developer guide, "Naming rules and data types")."""
 
 _CONTEXT = Context(prec=38)
 _serializer = TypeSerializer()
@@ -339,8 +339,10 @@ class Ledger:
 
 
 def _number(value: float) -> Decimal:
-    """Exact decimal text of a float, within DynamoDB's 38 digits and smallest magnitude."""
-    return Decimal(0) if abs(value) < _SMALLEST else _CONTEXT.create_decimal(repr(value))
+    """The float's exact decimal text; cut off where DynamoDB's numbers end."""
+    if abs(value) < _SMALLEST:
+        return Decimal(0)
+    return _CONTEXT.create_decimal(repr(max(-_LARGEST, min(value, _LARGEST))))
 
 
 def _to_decimal(value: Any) -> Any:
@@ -376,6 +378,5 @@ def _item(record: Mapping[str, Any]) -> dict[str, AttributeValueTypeDef]:
 
 def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
     run = {name: _from_decimal(_deserializer.deserialize(value)) for name, value in item.items()}
-    if isinstance(run.get("settings"), str):
-        run["settings"] = json.loads(run["settings"])
-    return run
+    # Stored as text: a setting may be a number that DynamoDB's do not reach.
+    return run | {name: json.loads(run[name]) for name in ("settings", "plan") if isinstance(run.get(name), str)}

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from lnn.artifacts import Checkpoint
 from lnn.ending import Ending, Totals, diverged, end_with_model, end_without_model, ending_after
 from lnn.events import Message
@@ -112,7 +114,9 @@ class Training:
 
     def _train_epoch(self, epoch: int) -> Ending | None:
         at = time.time()
-        cost, correct = self.engine.train_epoch(epoch)
+        # A training that diverges overflows on its way; its cost will say so.
+        with np.errstate(over="ignore", invalid="ignore"):
+            cost, correct = self.engine.train_epoch(epoch)
         now = time.time()
         self._ended = now
         ending = diverged(epoch, cost, self.plan)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from lnn.cache import ParameterServer
@@ -43,7 +44,9 @@ def work(server: ParameterServer, invoker: Invoker, message: Message, window: in
         return Standing.STALE
     plan = plan_of(server, message.run_id)
     compute = forward if step.direction == "forward" else backward
-    rows = compute(server, message.run_id, plan, step, neuron)
+    # A training that diverges overflows on its way; its cost will say so.
+    with np.errstate(over="ignore", invalid="ignore"):
+        rows = compute(server, message.run_id, plan, step, neuron)
 
     arrival = barrier.arrive(step, neuron, rows, round((time.perf_counter() - begun) * 1000))
     if arrival.standing is Standing.STALE:

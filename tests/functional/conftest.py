@@ -1,0 +1,55 @@
+"""A real Redis of the tests' own, and an AWS made of mocks in this process."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+
+import boto3
+import pytest
+import redis
+from inprocess_cloud import REGION, InProcessCloud
+from moto import mock_aws
+
+from localcloud.ports import claim_port
+from localcloud.tools import redis_server
+
+
+@pytest.fixture(scope="session")
+def redis_port() -> Iterator[int]:
+    """Port of a Redis on loopback, stopped afterwards."""
+    port = claim_port("LNN_REDIS_PORT", None, "Redis")
+    server = subprocess.Popen(
+        [redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        with closing(
+            redis.Redis(port=port, retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 200))
+        ) as client:
+            client.ping()
+        yield port
+    finally:
+        server.terminate()
+        server.wait(timeout=10)
+
+
+@pytest.fixture
+def client(redis_port: int) -> Iterator[redis.Redis]:
+    """A client of an empty Redis."""
+    with closing(redis.Redis(port=redis_port)) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def cloud(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcessCloud]:
+    """Tables, bucket and topic in mocks, Redis for real, and Lambda as a queue that the test delivers from."""
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"):
+        monkeypatch.setenv(f"AWS_{name}", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    with mock_aws():
+        yield InProcessCloud(client, boto3.Session(region_name=REGION))

@@ -1,0 +1,244 @@
+"""The system in one process: mocks for AWS, a real Redis, and Lambda as a queue of messages.
+
+Whoever delivers from the queue decides the order, what is delivered twice or late, and what is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import redis
+
+from lnn import launching, training, training_data
+from lnn.artifacts import Artifacts, load_model
+from lnn.cache import ParameterServer
+from lnn.dataset import write_dataset
+from lnn.environment import CacheAddress, Environment
+from lnn.errors import CacheLost
+from lnn.events import Message, Upload
+from lnn.inbox import Inbox
+from lnn.invoker import Invoker
+from lnn.ledger import Ledger
+from lnn.names import Names
+from lnn.notify import Notifier
+from lnn.services import Services
+from lnn.strategies import neuron
+
+REGION = "us-east-1"
+NAMES = Names("lnn", "123456789012", REGION)
+SECONDS_LEFT = 900.0
+
+
+class Queue(Invoker):
+    """Takes invocations and keeps them; ``fault`` may raise instead, as Lambda's API might."""
+
+    def __init__(self) -> None:
+        super().__init__(None, "trainer", "neuron")  # type: ignore[arg-type]
+        self.messages: list[tuple[str, Message]] = []
+        self.fault: Callable[[str, Message], None] | None = None
+
+    def _invoke(self, function: str, message: Message) -> None:
+        if self.fault is not None:
+            self.fault(function, message)
+        # Through JSON, as the real message goes.
+        self.messages.append((function, Message.parse(json.loads(json.dumps(message.as_json())))))
+
+
+class InProcessCloud:
+    """One deployment."""
+
+    def __init__(self, client: redis.Redis, session: boto3.Session) -> None:
+        self.redis = client
+        self.dynamodb: Any = session.client("dynamodb")
+        self.s3: Any = session.client("s3")
+        self.sns: Any = session.client("sns")
+        self.sqs: Any = session.client("sqs")
+        for table, keys in (
+            (NAMES.runs_table, [("run_id", "S")]),
+            (NAMES.costs_table, [("run_id", "S"), ("epoch", "N")]),
+        ):
+            self.dynamodb.create_table(
+                TableName=table,
+                KeySchema=[
+                    {"AttributeName": name, "KeyType": kind}
+                    for (name, _), kind in zip(keys, ("HASH", "RANGE"), strict=False)
+                ],
+                AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, kind in keys],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        self.s3.create_bucket(Bucket=NAMES.bucket)
+        self.s3.put_bucket_versioning(Bucket=NAMES.bucket, VersioningConfiguration={"Status": "Enabled"})
+        topic = self.sns.create_topic(Name="lnn-events")["TopicArn"]
+        self.mailbox = self.sqs.create_queue(QueueName="mailbox")["QueueUrl"]
+        arn = self.sqs.get_queue_attributes(QueueUrl=self.mailbox, AttributeNames=["QueueArn"])["Attributes"][
+            "QueueArn"
+        ]
+        self.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+        self.queue = Queue()
+        self.services = self.services_with(window=0, topic=topic)
+        self._uploads = 0
+
+    def services_with(self, window: int, topic: str | None = None) -> Services:
+        """The services of this deployment, with a window of so many neurons."""
+        arn = topic or self.services.environment.topic_arn
+        environment = Environment(
+            region=REGION,
+            bucket=NAMES.bucket,
+            runs_table=NAMES.runs_table,
+            costs_table=NAMES.costs_table,
+            invocations_table=NAMES.invocations_table,
+            topic_arn=arn,
+            trainer_function=NAMES.trainer,
+            neuron_function=NAMES.neuron,
+            neuron_window=window,
+            trainer_memory_mb=3008,
+            neuron_memory_mb=512,
+            architecture="arm64",
+            cache=CacheAddress("127.0.0.1", 0, tls=False, user="", name=""),
+        )
+        return Services(
+            environment=environment,
+            ledger=Ledger(self.dynamodb, NAMES.runs_table, NAMES.costs_table),
+            artifacts=Artifacts(self.s3, NAMES.bucket),
+            notifier=Notifier(self.sns, arn),
+            invoker=self.queue,
+            server=lambda run_id: ParameterServer(self.redis, run_id),
+        )
+
+    # Uploading
+
+    def put(self, key: str, body: bytes) -> Upload:
+        """An object in the bucket, and what S3 would tell of it."""
+        self._uploads += 1
+        stored = self.s3.put_object(Bucket=NAMES.bucket, Key=key, Body=body)
+        return Upload(
+            bucket=NAMES.bucket,
+            key=key,
+            version_id=stored["VersionId"],
+            etag=stored["ETag"].strip('"'),
+            sequencer=f"{self._uploads:016X}",
+            event_time="2026-01-02T03:04:05.678Z",
+        )
+
+    def upload(self, dataset: bytes, parameters: dict[str, Any] | bytes | None) -> Upload:
+        """A dataset with its parameters, in a folder of their own."""
+        folder = f"training_input/job-{self._uploads}"
+        if parameters is not None:
+            body = parameters if isinstance(parameters, bytes) else json.dumps(parameters).encode()
+            self.put(f"{folder}/parameters.json", body)
+        return self.put(f"{folder}/datasets.h5", dataset)
+
+    def launch(self, upload: Upload) -> str:
+        return launching.launch(self.services, Inbox(self.s3), upload, memory_mb=1769)
+
+    # Delivering
+
+    def deliver(self, function: str, message: Message) -> None:
+        """Run one invocation to its end; what it raises, the caller sees."""
+        if function == "trainer":
+            # Environments differ from call to call: nothing may depend on what an earlier one has cached.
+            training_data._loaded.clear()
+            training.handle(self.services, message, lambda: SECONDS_LEFT)
+            return
+        server = self.services.server(message.run_id)
+        try:
+            neuron.work(server, self.queue, message, self.services.environment.neuron_window)
+        except CacheLost:
+            self.queue.invoke_trainer(Message(message.run_id, message.generation + 1, "start"))
+
+    def run_to_end(self, run_id: str, chaos: Chaos | None = None) -> dict[str, Any]:
+        """Deliver messages until none is left and the run has ended; returns the run."""
+        chaos = chaos or Chaos(seed=0)
+        quiet = 0
+        for _ in range(20_000):
+            if self.queue.messages:
+                chaos.deliver_one(self)
+                continue
+            run = self.run(run_id)
+            if run["status"] not in ("PENDING", "RUNNING") and not run.get("closing"):
+                return run
+            # Nothing is under way, yet the run goes on: time passes until the watch finds it.
+            quiet += 1
+            assert quiet < 50, f"the run is stuck: {run}"
+            self.let_leases_expire(run_id)
+            training.handle(self.services, Message("", 0, "watch"), lambda: SECONDS_LEFT)
+        raise AssertionError("the messages never end")
+
+    def let_leases_expire(self, run_id: str) -> None:
+        self.dynamodb.update_item(
+            TableName=NAMES.runs_table,
+            Key={"run_id": {"S": run_id}},
+            UpdateExpression="SET lease_expires = :past, heartbeat = :past, launched_at = :past, finished_at = :past",
+            ExpressionAttributeValues={":past": {"N": "1"}},
+        )
+
+    # Looking
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        run = self.services.ledger.get_run(run_id)
+        assert run is not None
+        return run
+
+    def outcome(self, run_id: str) -> tuple[list[bytes], list[tuple[Any, ...]]]:
+        """The bits of the model and of the history, seconds left out."""
+        body = self.s3.get_object(Bucket=NAMES.bucket, Key=f"prediction_input/{run_id}/params.h5")["Body"].read()
+        arrays = [array.tobytes() for layer in load_model(body).parameters for array in layer]
+        rows = self.services.ledger.history(run_id)
+        return arrays, [(r["epoch"], r["cost"], r["train_accuracy"], r["test_accuracy"]) for r in rows]
+
+    def messages_sent(self) -> list[str]:
+        """Subjects of the SNS messages since the last look."""
+        subjects = []
+        while received := self.sqs.receive_message(QueueUrl=self.mailbox, MaxNumberOfMessages=10).get("Messages"):
+            for message in received:
+                subjects.append(json.loads(message["Body"])["Subject"])
+                self.sqs.delete_message(QueueUrl=self.mailbox, ReceiptHandle=message["ReceiptHandle"])
+        return subjects
+
+    def keys(self) -> list[bytes]:
+        return list(self.redis.keys("*"))
+
+
+class Chaos:
+    """Delivers in a random order; twice, late, and not at all, with the given chances."""
+
+    def __init__(self, seed: int, duplicate: float = 0.0, late: float = 0.0, lost: float = 0.0) -> None:
+        self._random = random.Random(seed)  # noqa: S311 - a test's dice
+        self._duplicate, self._late, self._lost = duplicate, late, lost
+        self._kept: list[tuple[str, Message]] = []
+
+    def deliver_one(self, cloud: InProcessCloud) -> None:
+        messages = cloud.queue.messages
+        function, message = messages.pop(self._random.randrange(len(messages)))
+        if self._random.random() < self._lost:
+            return
+        if self._random.random() < self._late:
+            self._kept.append((function, message))
+        cloud.deliver(function, message)
+        if self._random.random() < self._duplicate:
+            cloud.deliver(function, message)
+        if self._kept and self._random.random() < self._late:
+            cloud.deliver(*self._kept.pop(self._random.randrange(len(self._kept))))
+
+
+def tiny_dataset(path: Path, classes: int = 2, examples: int = 13, features: int = 5) -> bytes:
+    """A small dataset with a little structure in it."""
+    rng = np.random.default_rng(7)
+    y = np.arange(examples) % classes
+    y_test = np.arange(6) % classes
+    centres = rng.normal(size=(classes, features)) * 2
+    write_dataset(
+        path,
+        centres[y] + rng.normal(size=(examples, features)),
+        y,
+        centres[y_test] + rng.normal(size=(6, features)),
+        y_test,
+        [f"class {index}" for index in range(classes)],
+    )
+    return path.read_bytes()

@@ -1,0 +1,196 @@
+"""Whole trainings, disturbed: whatever happens to their messages, the same bits come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inprocess_cloud import Chaos, InProcessCloud, tiny_dataset
+
+from lnn import collectives
+from lnn.events import Message
+
+BINARY: dict[str, Any] = {
+    "epochs": 3,
+    "layers": 2,
+    "neurons": {"layer1": 4, "layer2": 1},
+    "activations": {"layer1": "relu", "layer2": "sigmoid"},
+    "learning_rate": 0.1,
+}
+SOFTMAX: dict[str, Any] = {
+    **BINARY,
+    "layers": 3,
+    "neurons": {"layer1": 4, "layer2": 3, "layer3": 3},
+    "activations": {"layer1": "tanh", "layer2": "leaky_relu", "layer3": "softmax"},
+}
+LOGISTIC: dict[str, Any] = {
+    **BINARY,
+    "layers": 1,
+    "neurons": {"layer1": 1},
+    "activations": {"layer1": "sigmoid"},
+    "weight_init": "zeros",
+}
+CASES = {
+    "full batch": (2, BINARY),
+    "mini-batches, the last one short": (2, {**BINARY, "batch_size": 5}),
+    "momentum and l2": (2, {**BINARY, "optimizer": "momentum", "l2": 0.3}),
+    "adam in mini-batches": (2, {**BINARY, "optimizer": "adam", "batch_size": 4}),
+    "softmax": (3, SOFTMAX),
+    "float32": (3, {**SOFTMAX, "dtype": "float32", "l2": 0.1}),
+    "logistic regression": (2, LOGISTIC),
+}
+
+
+@pytest.fixture
+def train(cloud: InProcessCloud, tmp_path: Path) -> Callable[..., str]:
+    """Uploads a case and launches it; returns the run's id."""
+
+    def start(case: str, strategy: str, **changes: Any) -> str:
+        classes, parameters = CASES[case]
+        dataset = tiny_dataset(tmp_path / "datasets.h5", classes)
+        upload = cloud.upload(dataset, {**parameters, "strategy": strategy, **changes})
+        assert cloud.launch(upload) == "launched", cloud.run(upload.run_id)
+        return upload.run_id
+
+    return start
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_abandoned_dispatches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collectives, "DISPATCH_SECONDS", 0.0)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_neuron_and_fused_have_the_same_history(case: str, cloud: InProcessCloud, train: Callable[..., str]) -> None:
+    histories = []
+    for strategy in ("fused", "neuron"):
+        run = cloud.run_to_end(train(case, strategy))
+        assert run["status"] == "COMPLETED", run
+        histories.append(cloud.outcome(run["run_id"])[1])
+    tolerance = 1e-4 if CASES[case][1].get("dtype") == "float32" else 1e-9
+    fused, neuron = histories
+    assert [row[0] for row in neuron] == [1, 2, 3]
+    for one, other in zip(fused, neuron, strict=True):
+        assert other == pytest.approx(one, rel=tolerance)
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(("case", "window"), [("mini-batches, the last one short", 0), ("softmax", 1), ("softmax", 3)])
+def test_neuron_ends_with_the_same_bits_whatever_happens_to_its_messages(
+    case: str, window: int, seed: int, cloud: InProcessCloud, train: Callable[..., str]
+) -> None:
+    undisturbed = cloud.run_to_end(train(case, "neuron"))
+    cloud.services = cloud.services_with(window)
+    disturbed = cloud.run_to_end(train(case, "neuron"), Chaos(seed, duplicate=0.3, late=0.2, lost=0.02))
+    assert (undisturbed["status"], disturbed["status"]) == ("COMPLETED", "COMPLETED")
+    assert cloud.outcome(disturbed["run_id"]) == cloud.outcome(undisturbed["run_id"])
+    assert cloud.keys() == []
+
+
+@pytest.mark.parametrize("strategy", ["neuron", "fused"])
+def test_a_call_that_fails_once_is_healed(
+    strategy: str, cloud: InProcessCloud, train: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = cloud.outcome(cloud.run_to_end(train("full batch", strategy))["run_id"])
+    artifacts = type(cloud.services.artifacts)
+    for method in ("get_checkpoint", "put_model", "put_results", "publish_latest"):
+        failures = [method]
+        original = getattr(artifacts, method)
+
+        def once(*arguments: Any, original: Any = original, failures: list[str] = failures, **named: Any) -> Any:
+            if failures:
+                raise ConnectionError(f"{failures.pop()} did not answer")
+            return original(*arguments, **named)
+
+        monkeypatch.setattr(artifacts, method, once)
+        run_id = train("full batch", strategy)
+        with pytest.raises(ConnectionError, match=method):
+            cloud.run_to_end(run_id)
+        run = cloud.run_to_end(run_id)
+        assert run["status"] == "COMPLETED"
+        assert cloud.outcome(run_id) == expected
+        assert cloud.keys() == []
+
+
+def test_redis_losing_everything_sends_the_run_back_to_its_checkpoint(
+    cloud: InProcessCloud, train: Callable[..., str]
+) -> None:
+    expected = cloud.outcome(cloud.run_to_end(train("momentum and l2", "neuron"))["run_id"])
+    run_id = train("momentum and l2", "neuron", checkpoint_seconds=0.000001)
+    for _ in range(30):
+        Chaos(1).deliver_one(cloud)
+    cloud.redis.flushall()
+    run = cloud.run_to_end(run_id)
+    assert run["generation"] > 1
+    assert cloud.outcome(run_id) == expected
+
+
+def test_fused_hands_over_before_its_time_is_up(
+    cloud: InProcessCloud, train: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = cloud.outcome(cloud.run_to_end(train("adam in mini-batches", "fused"))["run_id"])
+    run_id = train("adam in mini-batches", "fused")
+    monkeypatch.setattr("inprocess_cloud.SECONDS_LEFT", 0.5)
+    run = cloud.run_to_end(run_id)
+    assert run["generation"] == 3, "an epoch for each generation"
+    assert cloud.outcome(run_id) == expected
+
+
+@pytest.mark.parametrize("strategy", ["neuron", "fused"])
+def test_a_stopped_run_keeps_its_model_and_resumes_to_the_same_bits(
+    strategy: str, cloud: InProcessCloud, train: Callable[..., str]
+) -> None:
+    expected = cloud.outcome(cloud.run_to_end(train("momentum and l2", strategy))["run_id"])
+    run_id = train("momentum and l2", strategy)
+    cloud.services.ledger.request_stop(run_id)
+    stopped = cloud.run_to_end(run_id)
+    assert stopped["status"] == "STOPPED"
+    assert "on request" in stopped["reason"]
+    assert stopped["artefacts"]["params"]
+
+    generation = cloud.services.ledger.reopen(run_id)
+    cloud.queue.invoke_trainer(Message(run_id, generation, "start"))
+    assert cloud.run_to_end(run_id)["status"] == "COMPLETED"
+    assert cloud.outcome(run_id) == expected
+
+
+def test_a_diverging_training_fails_with_the_way_to_mend_it(cloud: InProcessCloud, train: Callable[..., str]) -> None:
+    for strategy in ("neuron", "fused"):
+        run = cloud.run_to_end(train("full batch", strategy, learning_rate=1e200, epochs=20))
+        assert run["status"] == "FAILED"
+        assert "learning_rate" in run["reason"]
+        assert cloud.keys() == []
+
+
+def test_a_threshold_ends_the_run_at_the_epoch_that_reaches_it(
+    cloud: InProcessCloud, train: Callable[..., str]
+) -> None:
+    for strategy in ("neuron", "fused"):
+        run = cloud.run_to_end(train("full batch", strategy, threshold=100.0))
+        assert (run["status"], run["epoch"]) == ("COMPLETED", 1)
+        assert "threshold" in run["reason"]
+
+
+def test_people_are_told_once_of_the_start_and_once_of_the_end(
+    cloud: InProcessCloud, train: Callable[..., str]
+) -> None:
+    run_id = train("full batch", "neuron", notify_every=2)
+    cloud.run_to_end(run_id, Chaos(3, duplicate=0.5))
+    subjects = cloud.messages_sent()
+    assert [subject.split(",")[0] for subject in sorted(subjects)] == [
+        "LNN: epoch 2 of 3",
+        "LNN: training 5-4-1 has started",
+        "LNN: training completed",
+    ]
+
+
+def test_the_fuse_ends_a_run_that_feeds_itself(
+    cloud: InProcessCloud, train: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lnn.plan.BUDGET_FACTOR", 0.1)
+    monkeypatch.setattr("lnn.plan.BUDGET_ALLOWANCE", 0)
+    run = cloud.run_to_end(train("full batch", "neuron"))
+    assert run["status"] == "FAILED"
+    assert "invocations" in run["reason"]
