@@ -42,7 +42,7 @@ plan: layer package ## show what a deployment to your AWS account would change
 deploy: layer package ## deploy to your AWS account, after asking
 	@scripts/aws.sh deploy
 
-destroy: layer package ## remove everything from your AWS account, after asking
+destroy: setup ## remove everything from your AWS account, after asking
 	@scripts/aws.sh destroy
 
 bench: setup ## measure the strategies side by side, on a local cloud of its own
