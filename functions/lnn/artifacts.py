@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+EXAMPLE_SPACE = "example_space."
+"""Prefix of that formulation's arrays in a checkpoint."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -42,6 +45,8 @@ class Checkpoint:
     epoch: int
     parameters: Parameters
     slots: Slots
+    example_space: Mapping[str, Array] | None = None
+    """The first layer as the example-space formulation holds it; None in the plain one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,8 @@ class Artifacts:
             arrays[f"W{layer}"], arrays[f"b{layer}"] = W, b
             for slot, (of_W, of_b) in enumerate(zip(slots_W, slots_b, strict=True)):
                 arrays[f"W{layer}.{slot}"], arrays[f"b{layer}.{slot}"] = of_W, of_b
+        for name, value in (checkpoint.example_space or {}).items():
+            arrays[f"{EXAMPLE_SPACE}{name}"] = value
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **arrays)
         key = checkpoint_key(run_id, generation, checkpoint.epoch)
@@ -105,6 +112,7 @@ class Artifacts:
         with np.load(io.BytesIO(self._get(key)), allow_pickle=False) as stored:
             layers = sum(1 for name in stored.files if name.startswith("W") and "." not in name)
             slots = sum(1 for name in stored.files if name.startswith("W1."))
+            own = [name for name in stored.files if name.startswith(EXAMPLE_SPACE)]
             return Checkpoint(
                 epoch=epoch,
                 parameters=[(stored[f"W{i}"], stored[f"b{i}"]) for i in range(1, layers + 1)],
@@ -115,6 +123,7 @@ class Artifacts:
                     )
                     for i in range(1, layers + 1)
                 ],
+                example_space={name.removeprefix(EXAMPLE_SPACE): stored[name] for name in own} or None,
             )
 
     def put_model(self, model: Model) -> str:

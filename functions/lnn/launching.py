@@ -53,7 +53,9 @@ def launch(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) -> 
         end_without_model(services, run_id, 0, Ending("FAILED", str(error)))
         return "refused"
     except MemoryError:
-        reason = f"the dataset does not fit the Launch function's {memory_mb} MB; raise launch_memory_mb in Terraform"
+        reason = (
+            f"the dataset does not fit the Launch function's {memory_mb} MB; raise functions.launch.memory in Terraform"
+        )
         end_without_model(services, run_id, 0, Ending("FAILED", reason))
         return "refused"
     services.invoker.invoke_trainer(Message(run_id, 1, "start"))
@@ -139,6 +141,7 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> 
         scale=summary.scale,
         strategy=decision.strategy,
         workers=decision.workers,
+        formulation=decision.formulation,
     )
 
 

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lnn.codec import TensorKey
 from lnn.events import Step
 from lnn.network import Network, Optimiser, batch_slices
+from lnn.network.batches import Batch
 
-Batch: TypeAlias = npt.NDArray[np.int64] | None
-"""Example indices; None is the full batch."""
+PLAIN, EXAMPLE_SPACE = "plain", "example_space"
+"""Formulations of the mathematics of a run."""
 
 BUDGET_FACTOR = 1.5
 BUDGET_ALLOWANCE = 100
@@ -51,6 +51,8 @@ class Plan:
     scale: float
     strategy: str
     workers: int
+    formulation: str = PLAIN
+    """Of strategy ``fused``: ``plain`` or ``example_space``, which gives the same history faster where it fits."""
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Plan:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
 from lnn.network.types import Array
 
+Batch: TypeAlias = npt.NDArray[np.int64] | None
+"""Example indices; None is the full batch, all of them in order."""
+
 STREAM = 1
 """First spawn key of the shuffles' random streams (``initialisers`` has 0)."""
 
 
-def batch_slices(m: int, batch_size: int | None, seed: int, epoch: int) -> list[npt.NDArray[np.int64] | None]:
+def batch_slices(m: int, batch_size: int | None, seed: int, epoch: int) -> list[Batch]:
     """The batches of one epoch, as arrays of example indices; every example is in exactly one, the last may be short.
 
     ``[None]``, "all examples, in order", for the full batch (``batch_size`` None, or not below m). The shuffle
@@ -23,6 +28,6 @@ def batch_slices(m: int, batch_size: int | None, seed: int, epoch: int) -> list[
     return [order[start : start + batch_size] for start in range(0, m, batch_size)]
 
 
-def take_examples(X: Array, batch: npt.NDArray[np.int64] | None) -> Array:
+def take_examples(X: Array, batch: Batch) -> Array:
     """The batch's columns of X (n, m). Examples lie one after the other in memory, so whole rows of X^T are copied."""
     return X if batch is None else X.T[batch].T

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,7 +15,10 @@ from lnn.ending import Ending, Totals, diverged, end_with_model, end_without_mod
 from lnn.events import Message
 from lnn.ledger import EpochRow
 from lnn.network import take_examples
-from lnn.plan import Plan
+from lnn.network.batches import Batch
+from lnn.network.example_space import ExampleSpace
+from lnn.network.types import Array
+from lnn.plan import EXAMPLE_SPACE, Plan
 from lnn.reporting import Reporter
 from lnn.services import Services
 from lnn.training_data import TrainingData, training_data
@@ -38,45 +41,90 @@ def train(services: Services, run: Mapping[str, Any], plan: Plan, remaining: Cal
     if run.get("training_started_at") is None:
         run = services.ledger.renew(run_id, generation, training_started_at=time.time())
     with Reporter(services.ledger, services.notifier, run, plan) as reporter:
-        training = Training(services, run, plan, Plain(plan, data, state), reporter, remaining)
+        engine = InExampleSpace(plan, data, state) if plan.formulation == EXAMPLE_SPACE else Plain(plan, data, state)
+        training = Training(services, run, plan, data, engine, reporter, remaining)
         ending = training.run_epochs()
     training.finish(ending)
+
+
+class Engine(Protocol):
+    """One formulation of the mathematics, with the parameters in it."""
+
+    def step(self, batch: Batch, Y: Array, t: int) -> tuple[float, int]:
+        """One update, number ``t`` from 1, with the examples of ``batch`` and their labels Y.
+
+        Returns the batch's cost and its number of correct predictions, both from before the update.
+        """
+
+    def test_accuracy(self) -> float:
+        """Accuracy on the test set with the parameters as they are."""
+
+    def checkpoint(self, epoch: int) -> Checkpoint:
+        """The state after ``epoch``, which was the last to be trained."""
 
 
 class Plain:
     """The textbook formulation: every layer forward, every layer backward."""
 
     def __init__(self, plan: Plan, data: TrainingData, state: Checkpoint) -> None:
-        self._plan = plan
         self._network = plan.network
         self._optimiser = plan.optimiser
         self._data = data
-        self.parameters = state.parameters
+        self._parameters = state.parameters
         self._slots = state.slots
 
-    def train_epoch(self, epoch: int) -> tuple[float, int]:
-        """One pass over the training set.
-
-        Returns the mean cost and the number of correct predictions, each from before its batch's update.
-        """
-        updates = (epoch - 1) * self._plan.batches_per_epoch
-        total, correct = 0.0, 0
-        for number, batch in enumerate(self._plan.batches(epoch), start=1):
-            X, Y = take_examples(self._data.X, batch), take_examples(self._data.Y, batch)
-            cost, right = self._network.train_step(
-                self.parameters, self._slots, X, Y, self._optimiser, updates + number
-            )
-            total += cost * X.shape[1]
-            correct += right
-        return total / self._plan.examples, correct
+    def step(self, batch: Batch, Y: Array, t: int) -> tuple[float, int]:
+        X = take_examples(self._data.X, batch)
+        return self._network.train_step(self._parameters, self._slots, X, Y, self._optimiser, t)
 
     def test_accuracy(self) -> float:
-        """Accuracy on the test set with the parameters as they are."""
-        return self._network.accuracy(self.parameters, self._data.X_test, self._data.y_test)
+        return self._network.accuracy(self._parameters, self._data.X_test, self._data.y_test)
 
     def checkpoint(self, epoch: int) -> Checkpoint:
-        """The state after ``epoch``, which was the last to be trained."""
-        return Checkpoint(epoch, self.parameters, self._slots)
+        return Checkpoint(epoch, self._parameters, self._slots)
+
+
+class InExampleSpace:
+    """The first layer as a combination of the examples: see ``lnn.network.example_space``."""
+
+    def __init__(self, plan: Plan, data: TrainingData, state: Checkpoint) -> None:
+        self._data = data
+        self._parameters = state.parameters
+        self._slots = state.slots
+        self._space = ExampleSpace(
+            state.parameters,
+            state.slots,
+            data.X,
+            data.X_test,
+            plan.optimiser,
+            plan.activations,
+            plan.l2,
+            state.example_space,
+        )
+
+    def step(self, batch: Batch, Y: Array, t: int) -> tuple[float, int]:
+        return self._space.train_step(batch, Y, t)
+
+    def test_accuracy(self) -> float:
+        return self._space.accuracy(self._data.y_test)
+
+    def checkpoint(self, epoch: int) -> Checkpoint:
+        W1, slots_W1 = self._space.first_layer()
+        (_, b1), *parameters = self._parameters
+        (_, slots_b1), *slots = self._slots
+        return Checkpoint(epoch, [(W1, b1), *parameters], [(slots_W1, slots_b1), *slots], self._space.state())
+
+
+def train_epoch(engine: Engine, plan: Plan, data: TrainingData, epoch: int) -> tuple[float, int]:
+    """One pass over the training set: its mean cost and number of correct predictions."""
+    updates = (epoch - 1) * plan.batches_per_epoch
+    total, correct = 0.0, 0
+    for t, batch in enumerate(plan.batches(epoch), start=updates + 1):
+        Y = take_examples(data.Y, batch)
+        cost, right = engine.step(batch, Y, t)
+        total += cost * Y.shape[1]
+        correct += right
+    return total / plan.examples, correct
 
 
 @dataclass
@@ -86,7 +134,8 @@ class Training:
     services: Services
     run: Mapping[str, Any]
     plan: Plan
-    engine: Plain
+    data: TrainingData
+    engine: Engine
     reporter: Reporter
     remaining: Callable[[], float]
 
@@ -116,7 +165,7 @@ class Training:
         at = time.time()
         # A training that diverges overflows on its way; its cost will say so.
         with np.errstate(over="ignore", invalid="ignore"):
-            cost, correct = self.engine.train_epoch(epoch)
+            cost, correct = train_epoch(self.engine, self.plan, self.data, epoch)
         now = time.time()
         self._ended = now
         ending = diverged(epoch, cost, self.plan)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from lnn.errors import SettingsError
-from lnn.network import OPTIMISERS
+from lnn.network import OPTIMISERS, example_space
+from lnn.network.example_space import plain_multiplications
+from lnn.plan import EXAMPLE_SPACE, PLAIN
 from lnn.settings import Settings
 
 FLOPS_PER_SECOND = 1e10
@@ -37,6 +39,7 @@ class Decision:
     strategy: str
     workers: int
     reason: str
+    formulation: str = PLAIN
 
 
 def choose(settings: Settings, features: int, examples: int, test_examples: int, trainer_memory_mb: int) -> Decision:
@@ -50,17 +53,37 @@ def choose(settings: Settings, features: int, examples: int, test_examples: int,
     if needed > trainer_memory_mb:
         raise SettingsError(
             f"dtype: training needs about {needed} MB in the Trainer, which has {trainer_memory_mb} MB; "
-            "raise the Terraform variable trainer_memory_mb (up to 10240), use float32 or smaller layers or batches"
+            "raise functions.trainer.memory in Terraform (up to 10240), use float32 or smaller layers or batches"
         )
+    formulation = fused_formulation(settings, sizes, examples, test_examples, trainer_memory_mb - needed)
+    fused = fused_epoch_seconds(sizes, examples) * settings.epochs
+    if formulation == EXAMPLE_SPACE:
+        spared = plain_multiplications(sizes, examples, test_examples, settings.epochs)
+        spared -= example_space.multiplications(sizes, examples, test_examples, settings.epochs)
+        fused = max(0.0, fused - 2 * spared / FLOPS_PER_SECOND)
     seconds = {
-        "fused": fused_epoch_seconds(sizes, examples) * settings.epochs,
+        "fused": fused,
         "neuron": neuron_epoch_seconds(sizes, examples, settings.batch_size) * settings.epochs,
     }
     if settings.strategy != "auto":
-        return Decision(settings.strategy, 1, "as asked for in parameters.json")
+        used = formulation if settings.strategy == "fused" else PLAIN
+        return Decision(settings.strategy, 1, "as asked for in parameters.json", used)
     fastest = min(seconds, key=lambda strategy: seconds[strategy])
     slower = ", ".join(f"{name} {_about(value)}" for name, value in seconds.items() if name != fastest)
-    return Decision(fastest, 1, f"{fastest} is estimated at {_about(seconds[fastest])}, {slower}")
+    return Decision(fastest, 1, f"{fastest} is estimated at {_about(seconds[fastest])}, {slower}", formulation)
+
+
+def fused_formulation(settings: Settings, sizes: list[int], examples: int, test_examples: int, spare_mb: int) -> str:
+    """Example space where it is exact, takes fewer multiplications, and its matrices fit ``spare_mb``."""
+    if not example_space.is_exact(settings.optimizer) or examples >= sizes[0]:
+        return PLAIN
+    here = example_space.multiplications(sizes, examples, test_examples, settings.epochs)
+    plain = plain_multiplications(sizes, examples, test_examples, settings.epochs)
+    item = 4 if settings.dtype == "float32" else 8
+    # K and K_test, a batch's rows of K, U and its kin, and W1 at the start and when it is put together.
+    batch = min(settings.batch_size or examples, examples)
+    values = examples * (examples + test_examples + batch) + 6 * sizes[1] * examples + 3 * sizes[0] * sizes[1]
+    return EXAMPLE_SPACE if here < plain and values * item / 2**20 < spare_mb else PLAIN
 
 
 def multiplications(sizes: list[int], examples: int) -> int:

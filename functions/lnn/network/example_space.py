@@ -1,0 +1,186 @@
+"""Training in example space: the first layer without ever touching its weights, exactly.
+
+With n features and m < n examples, every gradient of W1 is dZ1 X^T / m: a combination of the m examples. So W1
+never leaves the span of its start and the examples,
+
+    W1 = c W1_start + P X^T                      c a number, P (units, m)
+
+and all that the rest of the network sees of it is U = W1 X, (units, m), which moves by itself:
+
+    plain:          W1 -= rate (dZ1 X^T / m + l2/m W1)      2 n m multiplications for each unit: this, and W1 X
+    example space:  U  -= rate (dZ1 K   / m + l2/m U)       m m for each unit, with K = X^T X computed once
+
+W1 is put together once, at the end. Momentum is linear in the gradient too, and the velocity moves the same way; Adam
+divides by the square of every entry of the gradient, which is not. docs/example-space.md has the derivation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from lnn.network.activations import ACTIVATIONS
+from lnn.network.batches import Batch
+from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta
+from lnn.network.losses import cost_from_logits, output_activation, output_delta
+from lnn.network.metrics import correct_count, predicted_classes
+from lnn.network.optimisers import MOMENTUM, Optimiser
+from lnn.network.types import Array, Labels, Parameters, Slots
+
+
+def is_exact(optimizer: str) -> bool:
+    """Whether the update is linear in the gradient, so that the formulation is exact."""
+    return optimizer in {"sgd", "momentum"}
+
+
+def multiplications(sizes: Sequence[int], examples: int, test_examples: int, epochs: int) -> int:
+    """What the first layer takes in example space: K and its kin, U, W1 at the end, and the epochs between."""
+    n, units = sizes[0], sizes[1]
+    once = n * examples * (examples + test_examples) + 2 * units * n * examples + units * n * test_examples
+    return once + epochs * units * examples * (examples + test_examples)
+
+
+def plain_multiplications(sizes: Sequence[int], examples: int, test_examples: int, epochs: int) -> int:
+    """What the first layer takes in the plain formulation: W1 X, dZ1 X^T, and W1 X_test."""
+    return epochs * sizes[1] * sizes[0] * (2 * examples + test_examples)
+
+
+class ExampleSpace:
+    """A network in training whose first layer lives in example space.
+
+    ``params`` and ``slots`` change in place, except W1 and its slot, which ``first_layer`` puts together.
+    """
+
+    def __init__(
+        self,
+        params: Parameters,
+        slots: Slots,
+        X: Array,
+        X_test: Array,
+        optimiser: Optimiser,
+        activations: Sequence[str],
+        l2: float,
+        state: Mapping[str, Array] | None = None,
+    ) -> None:
+        """X (n, m) and X_test (n, m_test). ``state`` is what ``state`` of an earlier one returned, None at the start.
+
+        At the start the optimiser has not seen a gradient yet: its slots are zero.
+        """
+        self._params, self._slots = params, slots
+        self._X = X
+        self._optimiser, self._activations, self._l2 = optimiser, activations, l2
+        self._momentum = optimiser.name == "momentum"
+        self._W_start: Array = params[0][0].copy() if state is None else state["W_start"]
+        self._K: Array = X.T @ X
+        self._K_test: Array = X.T @ X_test
+        self._U_start: Array = self._W_start @ X
+        self._U_test_start: Array = self._W_start @ X_test
+        self._square_start = float((self._W_start * self._W_start).sum(dtype=np.float64))
+        zeros = np.zeros_like(self._U_start)
+        # W1 = c W_start + P X^T and U = W1 X; the velocity is d W_start + Q X^T, and V = velocity X.
+        self._U: Array = self._U_start.copy() if state is None else state["U"]
+        self._P: Array = zeros.copy() if state is None else state["P"]
+        self._V: Array = zeros.copy() if state is None else state["V"]
+        self._Q: Array = zeros.copy() if state is None else state["Q"]
+        self._c, self._d = (1.0, 0.0) if state is None else (float(state["c"]), float(state["d"]))
+        self._move = np.empty_like(self._U)
+
+    def train_step(self, batch: Batch, Y: Array, t: int) -> tuple[float, int]:
+        """As ``model.train_step``, on the examples of ``batch`` and their Y (units of the output, m of the batch)."""
+        (_, b1), *upper = self._params
+        Z: Array = (self._U if batch is None else self._U[:, batch]) + b1
+        A: list[Array] = [Z]  # the blame for layer l is computed from A[l]; layer 1's own input is never needed
+        for (W, b), activation in zip(upper, self._activations, strict=False):
+            A.append(ACTIVATIONS[activation].apply(Z))
+            Z = linear_forward(W, b, A[-1])
+        output = output_activation(self._activations[-1], Z)
+        m = Y.shape[1]
+        cost = cost_from_logits(self._activations[-1], Z, Y) + self._penalty(m)
+        correct = correct_count(output, Y)
+
+        dZ = output_delta(output, Y)
+        for layer in range(len(self._params) - 1, 0, -1):
+            W, b = self._params[layer]
+            dW, db = linear_backward(dZ, A[layer], W, self._l2)
+            dZ = propagate_delta(W, dZ, A[layer], self._activations[layer - 1])
+            slots_W, slots_b = self._slots[layer]
+            self._optimiser.update(W, dW, slots_W, t)
+            self._optimiser.update(b, db, slots_b, t)
+        dZ /= m
+        self._optimiser.update(b1, dZ.sum(axis=1, keepdims=True), self._slots[0][1], t)
+        self._update_first_layer(dZ, batch, self._l2 / m)
+        return cost, correct
+
+    def _update_first_layer(self, dZ: Array, batch: Batch, decay: float) -> None:
+        """``dZ`` is (units, m of the batch) and divided by m; ``decay`` is l2/m."""
+        rate = self._optimiser.learning_rate
+        np.matmul(dZ, self._K if batch is None else self._K[batch], out=self._move)
+        if self._momentum:
+            self._V *= MOMENTUM
+            self._Q *= MOMENTUM
+            self._d *= MOMENTUM
+            if decay:
+                self._V += decay * self._U
+                self._Q += decay * self._P
+                self._d += decay * self._c
+            self._V += self._move
+            _add_columns(self._Q, dZ, batch)
+            np.multiply(self._V, rate, out=self._move)
+            self._U -= self._move
+            np.multiply(self._Q, rate, out=self._move)
+            self._P -= self._move
+            self._c -= rate * self._d
+            return
+        if decay:
+            shrink = 1 - rate * decay
+            self._U *= shrink
+            self._P *= shrink
+            self._c *= shrink
+        self._move *= rate
+        self._U -= self._move
+        dZ *= -rate
+        _add_columns(self._P, dZ, batch)
+
+    def first_layer(self) -> tuple[Array, list[Array]]:
+        """W1 (units, n) as it stands, and its slots."""
+        W = self._put_together(self._c, self._P)
+        return W, [self._put_together(self._d, self._Q)] if self._momentum else []
+
+    def accuracy(self, X_test_labels: Labels) -> float:
+        """Share of the test examples whose class in (m_test,) is predicted; W1 is not needed for it."""
+        (_, b1), *upper = self._params
+        Z: Array = self._P @ self._K_test
+        Z += self._c * self._U_test_start
+        Z += b1
+        for (W, b), activation in zip(upper, self._activations, strict=False):
+            Z = linear_forward(W, b, ACTIVATIONS[activation].apply(Z))
+        classes = predicted_classes(output_activation(self._activations[-1], Z))
+        return float(np.mean(classes == X_test_labels))
+
+    def state(self) -> dict[str, Array]:
+        """What another one goes on from with the same bits; beside ``params`` and ``slots``."""
+        tensors = {"W_start": self._W_start, "U": self._U, "P": self._P, "V": self._V, "Q": self._Q}
+        return tensors | {"c": np.array(self._c), "d": np.array(self._d)}
+
+    def _put_together(self, share: float, coefficients: Array) -> Array:
+        W: Array = coefficients @ self._X.T
+        W += share * self._W_start
+        return W
+
+    def _penalty(self, m: int) -> float:
+        """||W1||^2 = c^2 ||W_start||^2 + c <P, U_start> + <P, U>, since <W_start, P X^T> = <P, U_start>."""
+        if not self._l2:
+            return 0.0
+        inner = self._c * float(np.vdot(self._P, self._U_start)) + float(np.vdot(self._P, self._U))
+        square = self._c**2 * self._square_start + inner
+        first = self._l2 / (2 * m) * square if math.isfinite(square) else math.nan
+        return first + penalty((W for W, _ in self._params[1:]), self._l2, m)
+
+
+def _add_columns(target: Array, values: Array, batch: Batch) -> None:
+    if batch is None:
+        target += values
+    else:
+        target[:, batch] += values  # an example is in a batch once, so no column is added to twice
