@@ -91,6 +91,10 @@ class Message:
     def as_json(self) -> dict[str, Any]:
         return {field: value for field, value in asdict(self).items() if value is not None}
 
+    def restart(self) -> Message:
+        """Asks the Trainer to begin the run's next generation."""
+        return Message(self.run_id, self.generation + 1, "start")
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

@@ -40,7 +40,7 @@ def handle(services: Services, message: Message, remaining: Callable[[], float])
         logger.info("superseded", extra={"reason": str(stale)})
     except CacheLost as lost:
         logger.warning("parameter server lost the run; going back to its checkpoint", extra={"reason": str(lost)})
-        services.invoker.invoke_trainer(Message(run_id, generation + 1, "start"))
+        services.invoker.invoke_trainer(message.restart())
     except LedgerUnavailable:
         raise
     except (LnnError, MemoryError) as error:
@@ -52,6 +52,11 @@ def handle(services: Services, message: Message, remaining: Callable[[], float])
             # A repeat of this message, or the watch, shall find the lease free.
             services.ledger.release(run_id, generation, f"generation {generation} failed and will be repeated")
         raise
+
+
+def seconds_left(milliseconds_left: Callable[[], int]) -> Callable[[], float]:
+    """What ``handle`` wants to know, from what Lambda's context can tell."""
+    return lambda: milliseconds_left() / 1000
 
 
 def start(services: Services, message: Message, remaining: Callable[[], float]) -> None:

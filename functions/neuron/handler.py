@@ -28,6 +28,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         standing = neuron.work(server(message.run_id), invoker, message, environment.neuron_window)
     except CacheLost as lost:
         logger.warning("parameter server lost the run", extra={"reason": str(lost)})
-        invoker.invoke_trainer(Message(message.run_id, message.generation + 1, "start"))
+        invoker.invoke_trainer(message.restart())
         return
     logger.info("neuron done", extra={"standing": standing.value})

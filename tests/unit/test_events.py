@@ -118,6 +118,10 @@ def test_a_message_to_the_trainer_names_no_neuron() -> None:
     assert "neuron" not in Message("run", 1, "start").as_json()
 
 
+def test_a_restart_is_the_start_of_the_next_generation() -> None:
+    assert Message("run", 3, "forward", 2, 1, 1, 5).restart() == Message("run", 4, "start")
+
+
 def test_the_schedule_s_message_names_no_run() -> None:
     message = Message.parse(raw("schedule_watch"))
     assert (message.state, message.run_id) == ("watch", "")

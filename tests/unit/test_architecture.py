@@ -1,0 +1,116 @@
+"""The rules that keep each concern in its one home (``lnn.network``'s own rule is in test_network_imports)."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import lnn
+
+FUNCTIONS = Path(lnn.__file__).parents[1]
+MODULES = {path.relative_to(FUNCTIONS).as_posix(): ast.parse(path.read_text()) for path in FUNCTIONS.glob("**/*.py")}
+HANDLERS = [path for path in MODULES if path.endswith("/handler.py")]
+
+HOMES = {
+    # Redis is where the parameters are, and where neurons meet.
+    "redis": {"lnn/cache.py", "lnn/collectives.py"},
+    # Clients are built in one place; the ledger takes DynamoDB's own reading and writing of numbers.
+    "boto3": {"lnn/clients.py", "lnn/ledger.py"},
+    # Who talks to a service turns its errors into the library's; the cache signs its login with botocore.
+    "botocore": {
+        "lnn/artifacts.py",
+        "lnn/cache.py",
+        "lnn/clients.py",
+        "lnn/inbox.py",
+        "lnn/ledger.py",
+        "lnn/notify.py",
+    },
+    # Handlers log with it, and Launch is idempotent with it; the library itself can do without.
+    "aws_lambda_powertools": {*HANDLERS, "lnn/once.py"},
+    # Only Launch reads settings and datasets: Trainer and Neuron start without either library.
+    "pydantic": {"lnn/settings.py"},
+    "h5py": {"lnn/artifacts.py", "lnn/dataset.py", "lnn/dataset_checks.py"},
+}
+S3_PREFIX = re.compile(r"\b(training_input|training_results|prediction_input|runs)/")
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """Top-level packages that a module imports when it runs, wherever in it; type checking does not count."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+def texts(tree: ast.Module) -> Iterator[ast.Constant]:
+    """String constants, parts of f-strings included, docstrings not."""
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node
+
+
+def test_the_modules_are_found() -> None:
+    assert {"lnn/names.py", "lnn/cache.py", "lnn/network/layers.py"} < set(MODULES)
+    assert len(HANDLERS) >= 3
+
+
+@pytest.mark.parametrize("package", HOMES)
+def test_a_package_is_imported_in_its_homes_only(package: str) -> None:
+    users = {path for path, tree in MODULES.items() if package in imports(tree)}
+    assert users, f"nobody imports {package}: take it out of this test"
+    assert users <= HOMES[package]
+
+
+def test_no_module_but_settings_and_launch_s_own_loads_pydantic_or_the_dataset_reader() -> None:
+    launch_only = {"lnn.settings", "lnn.launching", "lnn.inbox", "lnn.once"}
+    for path in ("trainer/handler.py", "neuron/handler.py", "lnn/training.py", "lnn/strategies/conductor.py"):
+        imported = {node.module for node in ast.walk(MODULES[path]) if isinstance(node, ast.ImportFrom) and node.module}
+        assert not imported & launch_only, path
+
+
+@pytest.mark.parametrize("path", HANDLERS)
+def test_a_handler_has_no_arithmetic(path: str) -> None:
+    found = [
+        f"line {node.lineno}: {ast.unparse(node)}"
+        for node in ast.walk(MODULES[path])
+        if isinstance(node, ast.BinOp | ast.AugAssign)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("path", HANDLERS)
+def test_a_handler_is_short(path: str) -> None:
+    for node in ast.walk(MODULES[path]):
+        if isinstance(node, ast.FunctionDef):
+            assert len(node.body) <= 8, f"{path}: {node.name}"
+
+
+def test_s3_keys_are_composed_in_names_only() -> None:
+    found = [
+        f"{path}:{text.lineno}: {text.value}"
+        for path, tree in MODULES.items()
+        if path != "lnn/names.py"
+        for text in texts(tree)
+        if S3_PREFIX.search(str(text.value))
+    ]
+    assert found == []
+
+
+def test_redis_keys_are_composed_in_the_cache_only() -> None:
+    found = [
+        f"{path}:{text.lineno}: {text.value}"
+        for path, tree in MODULES.items()
+        if path != "lnn/cache.py"
+        for text in texts(tree)
+        if str(text.value).startswith("lnn:")
+    ]
+    assert found == []
