@@ -1,0 +1,126 @@
+"""What people read: a subject that SNS takes and a phone shows, a body with figures and the next command."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from lnn.notify import Notifier
+from lnn.prices import lambda_usd
+
+RUN: dict[str, Any] = {
+    "run_id": "20260304T050607Z-0123abcd",
+    "status": "COMPLETED",
+    "reason": None,
+    "epochs": 10,
+    "epoch": 10,
+    "strategy": "neuron",
+    "strategy_reason": "as asked for in parameters.json",
+    "dimensions": {"sizes": [12288, 20, 7, 5, 1], "examples": 209},
+    "final_cost": 0.123456789,
+    "train_accuracy": 1,
+    "test_accuracy": 0.72,
+    "training_seconds": 12.34,
+    "artefacts": {"params": "s3://bucket/prediction_input/run/params.h5"},
+    "checkpoint": {"epoch": 10, "key": "k"},
+}
+
+
+class Topic:
+    """Takes what SNS would take, and keeps it."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.published: list[dict[str, str]] = []
+        self._fault = fault
+
+    def publish(self, **message: str) -> None:
+        if self._fault is not None:
+            raise self._fault
+        self.published.append(message)
+
+
+def published(method: str, *arguments: Any) -> dict[str, str]:
+    topic = Topic()
+    getattr(Notifier(topic, "arn:topic"), method)(*arguments)  # type: ignore[arg-type]
+    (message,) = topic.published
+    assert message["TopicArn"] == "arn:topic"
+    return message
+
+
+MESSAGES = {
+    "started": ("started", RUN),
+    "progress": ("progress", RUN, 4, 0.512345678),
+    "completed": ("ended", RUN),
+    "stopped": ("ended", {**RUN, "status": "STOPPED", "epoch": 4, "reason": "stopped on request after epoch 4"}),
+    "failed": ("ended", {**RUN, "status": "FAILED", "reason": "training diverged"}),
+    "refused": (
+        "ended",
+        {"run_id": RUN["run_id"], "status": "FAILED", "reason": "train_set_x: ключ 猫 fehlt\nund mehr"},
+    ),
+    "a hundred layers": ("started", {**RUN, "dimensions": {"sizes": [65536] * 101, "examples": 209}}),
+    "absurd figures": ("progress", RUN, 10**7, -1.2345678e-300),
+}
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_a_subject_is_one_short_line_of_ascii(message: str) -> None:
+    subject = published(*MESSAGES[message])["Subject"]
+    assert subject.startswith("LNN: ")
+    assert len(subject) <= 100
+    assert subject.isascii()
+    assert subject.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("message", "parts"),
+    [
+        ("started", ["12288-20-7-5-1", "10 epochs on 209 examples", "strategy neuron", "lnn watch 2026"]),
+        ("progress", ["Epoch 4 of 10", "0.512346", "lnn watch 2026", "lnn stop 2026"]),
+        (
+            "completed",
+            ["72.0%", "100.0% training", "0.123457", "12.3 s", "s3://bucket/prediction_input/", "lnn predict"],
+        ),
+        ("stopped", ["epoch 4 of 10", "on request", "lnn resume 2026"]),
+        ("failed", ["training diverged", "lnn resume 2026"]),
+        ("refused", ["ключ 猫 fehlt", "upload it again"]),
+    ],
+)
+def test_a_message_has_the_run_the_figures_and_what_to_do_next(message: str, parts: list[str]) -> None:
+    sent = published(*MESSAGES[message])
+    text = sent["Subject"] + "\n" + sent["Message"]
+    assert str(RUN["run_id"]) in text
+    for part in parts:
+        assert part in text
+
+
+def test_a_run_that_never_trained_cannot_be_resumed_and_is_not_said_to_be() -> None:
+    assert "resume" not in published(*MESSAGES["refused"])["Message"]
+
+
+def test_the_longest_reason_fits_a_message() -> None:
+    # 40 problems is the most that settings list; SNS takes 256 KiB.
+    reason = "; ".join(f"key{index}: " + "x" * 400 for index in range(60))
+    sent = published("ended", {"run_id": "r", "status": "FAILED", "reason": reason})
+    assert len(json.dumps(sent).encode()) < 256 * 1024
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ClientError({"Error": {"Code": "AuthorizationError", "Message": "no"}}, "Publish"),
+        EndpointConnectionError(endpoint_url="https://sns"),
+    ],
+    ids=["refused", "unreachable"],
+)
+def test_trouble_with_the_topic_is_logged_and_fails_nothing(fault: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    Notifier(Topic(fault), "arn:topic").ended(RUN)  # type: ignore[arg-type]
+    assert "notification lost" in caplog.text
+
+
+def test_a_function_s_price_is_its_memory_for_its_time_and_its_calls() -> None:
+    assert lambda_usd(1000, 1024, 0, "arm64") == pytest.approx(0.0133334)
+    assert lambda_usd(1000, 2048, 0, "x86_64") == pytest.approx(2 * 0.0166667)
+    assert lambda_usd(0, 1024, 1_000_000) == pytest.approx(0.20)
