@@ -40,6 +40,7 @@ CASES = {
     "softmax": (3, SOFTMAX),
     "float32": (3, {**SOFTMAX, "dtype": "float32", "l2": 0.1}),
     "logistic regression": (2, LOGISTIC),
+    "fewer examples than features": (2, {**BINARY, "epochs": 6, "batch_size": 5, "optimizer": "momentum", "l2": 0.2}),
 }
 
 
@@ -49,7 +50,8 @@ def train(cloud: InProcessCloud, tmp_path: Path) -> Callable[..., str]:
 
     def start(case: str, strategy: str, **changes: Any) -> str:
         classes, parameters = CASES[case]
-        dataset = tiny_dataset(tmp_path / "datasets.h5", classes)
+        features = 200 if case == "fewer examples than features" else 5
+        dataset = tiny_dataset(tmp_path / "datasets.h5", classes, features=features)
         upload = cloud.upload(dataset, {**parameters, "strategy": strategy, **changes})
         assert cloud.launch(upload) == "launched", cloud.run(upload.run_id)
         return upload.run_id
@@ -71,7 +73,7 @@ def test_neuron_and_fused_have_the_same_history(case: str, cloud: InProcessCloud
         histories.append(cloud.outcome(run["run_id"])[1])
     tolerance = 1e-4 if CASES[case][1].get("dtype") == "float32" else 1e-9
     fused, neuron = histories
-    assert [row[0] for row in neuron] == [1, 2, 3]
+    assert [row[0] for row in neuron] == list(range(1, CASES[case][1]["epochs"] + 1))
     for one, other in zip(fused, neuron, strict=True):
         assert other == pytest.approx(one, rel=tolerance)
 
@@ -127,15 +129,17 @@ def test_redis_losing_everything_sends_the_run_back_to_its_checkpoint(
     assert cloud.outcome(run_id) == expected
 
 
+@pytest.mark.parametrize("case", ["adam in mini-batches", "fewer examples than features"])
 def test_fused_hands_over_before_its_time_is_up(
-    cloud: InProcessCloud, train: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    case: str, cloud: InProcessCloud, train: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = cloud.outcome(cloud.run_to_end(train("adam in mini-batches", "fused"))["run_id"])
-    run_id = train("adam in mini-batches", "fused")
+    undisturbed = cloud.run_to_end(train(case, "fused"))
+    assert undisturbed["plan"]["formulation"] == ("plain" if "adam" in case else "example_space")
+    run_id = train(case, "fused")
     monkeypatch.setattr("inprocess_cloud.SECONDS_LEFT", 0.5)
     run = cloud.run_to_end(run_id)
-    assert run["generation"] == 3, "an epoch for each generation"
-    assert cloud.outcome(run_id) == expected
+    assert run["generation"] == undisturbed["epoch"], "an epoch for each generation"
+    assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])
 
 
 @pytest.mark.parametrize("strategy", ["neuron", "fused"])
