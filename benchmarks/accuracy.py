@@ -43,6 +43,9 @@ def main() -> int:
         except BenchmarkError as error:
             print(f"accuracy: {error}", file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            print("accuracy: interrupted", file=sys.stderr)
+            return 130
     report = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "revision": revision(),

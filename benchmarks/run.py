@@ -39,6 +39,9 @@ def main() -> int:
         except BenchmarkError as error:
             print(f"bench: {error}", file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            print("bench: interrupted", file=sys.stderr)
+            return 130
     path = write(report, arguments.name)
     print(f"\n{markdown(report)}\nwritten: {path.name} and its table, in benchmarks/results/")
     return 0
