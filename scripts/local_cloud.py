@@ -10,7 +10,7 @@ import sys
 import time
 
 from localcloud import deployment
-from localcloud.errors import LocalCloudError
+from localcloud.errors import LocalCloudError, LostAnswerError
 from localcloud.home import Home, locked
 from localcloud.ports import is_listening
 from localcloud.processes import Service, stop, stop_strays
@@ -23,15 +23,36 @@ def up(home: Home) -> int:
     home.create()
     with locked(home.path / "lock"):
         redis = ensure_redis(home)
-        emulator, is_new = ensure_emulator(home, redis)
-        if is_new:
-            forget_deployment(home)
-        print(f"emulator: {deployment.endpoint(emulator)}  Redis: 127.0.0.1:{redis.port}", flush=True)
-        print("deploying with Terraform, where anything changed", flush=True)
-        changed = deployment.deploy(home, emulator, redis)
+        try:
+            emulator, changed = start_and_deploy(home, redis)
+        except LostAnswerError as error:
+            # What is in a cloud that was ready before is the user's; a new one holds nothing that would be missed.
+            if home.description.exists():
+                raise LocalCloudError(f"{error}\nTo start afresh, without runs and models: make down up") from error
+            print("Terraform lost an answer; once more, with a fresh emulator", flush=True)
+            stop_emulator(home)
+            emulator, changed = start_and_deploy(home, redis)
         deployment.describe(home, emulator, redis)
     print(f"local cloud ready in {time.monotonic() - began:.0f} s ({'deployed' if changed else 'nothing to deploy'})")
     return 0
+
+
+def start_and_deploy(home: Home, redis: Service) -> tuple[Service, bool]:
+    """The emulator with the project deployed, and whether anything had to be deployed."""
+    emulator, is_new = ensure_emulator(home, redis)
+    if is_new:
+        forget_deployment(home)
+    print(f"emulator: {deployment.endpoint(emulator)}  Redis: 127.0.0.1:{redis.port}", flush=True)
+    print("deploying with Terraform, where anything changed", flush=True)
+    return emulator, deployment.deploy(home, emulator, redis)
+
+
+def stop_emulator(home: Home) -> None:
+    """Ends the emulator and its workers."""
+    running = Service.load(home.record("emulator"))
+    if running:
+        stop(running)
+    stop_strays(home.scratch)
 
 
 def down(home: Home) -> int:

@@ -4,14 +4,16 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from localcloud.errors import LocalCloudError
+from localcloud.errors import LocalCloudError, LostAnswerError
 from localcloud.home import BUILD, REPOSITORY, Home, locked
 from localcloud.ports import LOOPBACK
 from localcloud.processes import Service, tail
@@ -20,6 +22,12 @@ from localcloud.tools import emulator_python
 
 CONFIGURATION = REPOSITORY / "terraform"
 CONFIGURATION_SUFFIXES = {".tf", ".tfvars", ".tftpl", ".json"}
+
+# On a busy machine a connection to the emulator sometimes breaks before the answer comes. Terraform then asks again,
+# and hears that what it asks for exists. For some resources it repeats that for 5 minutes; none takes 100 s otherwise.
+STALLED = re.compile(r"Still creating\.\.\. \[0?(1m[45]\d|[2-9]m\d+)s elapsed\]")
+EXISTS = re.compile(r"^.*Error: .*(Conflict|Duplicate|Exists|already exists)", re.MULTILINE)
+POLL_SECONDS = 0.5
 
 
 def build_artifacts() -> list[Path]:
@@ -55,6 +63,7 @@ def deploy(home: Home, emulator: Service, redis: Service) -> bool:
 
     Raises:
         LocalCloudError: Terraform is missing, or fails.
+        LostAnswerError: it fails in a way that a fresh emulator mends.
     """
     artifacts = build_artifacts()
     given = variables(redis)
@@ -76,6 +85,8 @@ def deploy(home: Home, emulator: Service, redis: Service) -> bool:
         raise LocalCloudError(
             "terraform is not on PATH; install 1.9 or newer: https://developer.hashicorp.com/terraform/install"
         )
+    if home.log("terraform").exists():
+        home.log("terraform").replace(home.log("terraform").with_suffix(".previous.log"))
     with home.log("terraform").open("w") as log:
         initialise(home, environment, log)
         terraform(
@@ -111,13 +122,36 @@ def terraform(arguments: list[str], environment: Mapping[str, str], log: Any) ->
 
     Raises:
         LocalCloudError: with the last lines of its log.
+        LostAnswerError: the same, where the log shows that an answer was lost.
     """
     command = ["terraform", f"-chdir={CONFIGURATION}", arguments[0], "-input=false", "-no-color", *arguments[1:]]
-    result = subprocess.run(
-        command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False
-    )
-    if result.returncode:
-        raise LocalCloudError(f"terraform {arguments[0]} failed; {tail(Path(log.name), 16)}")
+    path = Path(log.name)
+    with subprocess.Popen(
+        command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+    ) as process:
+        while not ended(process, POLL_SECONDS):
+            if STALLED.search(path.read_text()):
+                interrupt(process)
+                raise LostAnswerError(f"terraform {arguments[0]} makes no progress; {tail(path, 16)}")
+    if process.returncode:
+        kind = LostAnswerError if EXISTS.search(path.read_text()) else LocalCloudError
+        raise kind(f"terraform {arguments[0]} failed; {tail(path, 16)}")
+
+
+def ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Whether a process ends within so many seconds."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def interrupt(process: subprocess.Popen[bytes]) -> None:
+    """Lets Terraform stop its providers, too; insists after a while."""
+    process.send_signal(signal.SIGINT)
+    if not ended(process, 20):
+        process.kill()
 
 
 def terraform_environment(home: Home, emulator: Service) -> dict[str, str]:
