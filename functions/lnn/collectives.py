@@ -43,6 +43,7 @@ if not ordinal then
   end
   ordinal = redis.call('HLEN', KEYS[2]) + 1
   redis.call('HSET', KEYS[2], ARGV[2], ordinal)
+  if ordinal == 1 then redis.call('EXPIRE', KEYS[2], redis.call('TTL', KEYS[1])) end
 end
 return {tonumber(ordinal), redis.call('HLEN', KEYS[2]), tonumber(redis.call('HGET', KEYS[1], 'width'))}
 """
