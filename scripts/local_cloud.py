@@ -16,6 +16,9 @@ from localcloud.ports import is_listening
 from localcloud.processes import Service, stop, stop_strays
 from localcloud.servers import emulator_answers, ensure_emulator, ensure_redis, redis_answers
 
+# Deployments onto a fresh emulator before `up` gives up.
+TRIES = 3
+
 
 def up(home: Home) -> int:
     """Starts what does not run and deploys what has changed."""
@@ -23,15 +26,18 @@ def up(home: Home) -> int:
     home.create()
     with locked(home.path / "lock"):
         redis = ensure_redis(home)
-        try:
-            emulator, changed = start_and_deploy(home, redis)
-        except LostAnswerError as error:
-            # What is in a cloud that was ready before is the user's; a new one holds nothing that would be missed.
-            if home.description.exists():
-                raise LocalCloudError(f"{error}\nTo start afresh, without runs and models: make down up") from error
-            print("Terraform lost an answer; once more, with a fresh emulator", flush=True)
-            stop_emulator(home)
-            emulator, changed = start_and_deploy(home, redis)
+        for left in reversed(range(TRIES)):
+            try:
+                emulator, changed = start_and_deploy(home, redis)
+                break
+            except LostAnswerError as error:
+                # What is in a cloud that was ready before is the user's; a new one holds nothing that would be missed.
+                if home.description.exists():
+                    raise LocalCloudError(f"{error}\nTo start afresh, without runs and models: make down up") from error
+                if not left:
+                    raise
+                print("Terraform lost an answer; once more, with a fresh emulator", flush=True)
+                stop_emulator(home)
         deployment.describe(home, emulator, redis)
     print(f"local cloud ready in {time.monotonic() - began:.0f} s ({'deployed' if changed else 'nothing to deploy'})")
     return 0
@@ -87,9 +93,9 @@ def status(home: Home) -> int:
             print(f"{name}: not running")
         else:
             print(f"{name}: {'running' if well else 'not answering'}, 127.0.0.1:{found.port}, process {found.pid}")
-    deployed = home.description.exists()
+    deployed = healthy and home.description.exists()
     print(f"terraform: {'applied' if deployed else 'not applied'}")
-    return 0 if healthy and deployed else 1
+    return 0 if deployed else 1
 
 
 def forget_deployment(home: Home) -> None:

@@ -23,8 +23,9 @@ from localcloud.tools import emulator_python
 CONFIGURATION = REPOSITORY / "terraform"
 CONFIGURATION_SUFFIXES = {".tf", ".tfvars", ".tftpl", ".json"}
 
-# On a busy machine a connection to the emulator sometimes breaks before the answer comes. Terraform then asks again,
-# and hears that what it asks for exists. For some resources it repeats that for 5 minutes; none takes 100 s otherwise.
+# On a busy machine the AWS provider now and then (about once in a thousand requests) closes a connection before it has
+# read the answer. It asks again, and hears that what it asks for exists. For some resources it repeats that for five
+# minutes; none takes 100 s otherwise.
 STALLED = re.compile(r"Still creating\.\.\. \[0?(1m[45]\d|[2-9]m\d+)s elapsed\]")
 EXISTS = re.compile(r"^.*Error: .*(Conflict|Duplicate|Exists|already exists)", re.MULTILINE)
 POLL_SECONDS = 0.5
