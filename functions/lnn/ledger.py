@@ -36,7 +36,16 @@ _SMALLEST, _LARGEST = 1e-128, 1e125
 
 _CONTEXT = Context(prec=38)
 _serializer = TypeSerializer()
-_deserializer = TypeDeserializer()
+
+
+class _Deserializer(TypeDeserializer):
+    """Reads large numbers, too: DynamoDB writes out their zeros, and boto3 refuses more than 38 digits."""
+
+    def _deserialize_n(self, value: str) -> Decimal:
+        return Decimal(value)
+
+
+_deserializer = _Deserializer()
 
 
 @dataclass(frozen=True, slots=True)
