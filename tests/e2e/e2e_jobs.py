@@ -68,7 +68,7 @@ NEURON_PARAMETERS = network(
 )
 """Some seconds of ``neuron``: mini-batches, the last one short, an optimiser with a memory."""
 
-FUSED_DATASET = encode(blobs(examples=200, features=2500, tests=20, seed=2))
+FUSED_DATASET = encode(blobs(examples=1200, features=300, tests=20, seed=2))
 FUSED_PARAMETERS = network(
     32,
     8,
