@@ -11,7 +11,6 @@ import argparse
 import os
 import sys
 import tempfile
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 from lnnbench.cloud import BenchmarkError, Cloud, local_cloud
 from lnnbench.contenders import Contender, Program, Strategy
 from lnnbench.jobs import Job, cat_job
-from lnnbench.machine import load_average, machine, revision
+from lnnbench.machine import await_quiet, load_average, machine, revision
 from lnnbench.report import PROTOTYPE, markdown, summary, write
 
 CAT_VARIABLE = "LNN_CAT_DATASET"
@@ -54,6 +53,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--home", type=Path, help="LNN_HOME of a local cloud that runs already (no cold figures then)")
     parser.add_argument("--name", default="cat", help="last part of the files' names (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="samples of each contender (default: %(default)s)")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=60,
+        help="seconds to wait before each sample for others to be quiet (default: 60)",
+    )
     parser.add_argument("--neuron-epochs", type=int, default=20, metavar="N", help="default: %(default)s")
     parser.add_argument("--fused-epochs", type=int, default=2500, metavar="N", help="default: %(default)s")
     parser.add_argument("--numpy-epochs", type=int, default=500, metavar="N", help="default: %(default)s")
@@ -65,7 +70,7 @@ def parse() -> argparse.Namespace:
 
 def compare(job: Job, cloud: Cloud, arguments: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """Every contender's samples, cold ones first."""
-    before = load_average()
+    before, patience = load_average(), arguments.patience
     numpy_loop = Program("numpy", "a plain numpy loop in one process", "numpy_loop", arguments.numpy_epochs)
     warm: list[Contender] = [
         Strategy(cloud, "neuron", arguments.neuron_epochs),
@@ -75,12 +80,12 @@ def compare(job: Job, cloud: Cloud, arguments: argparse.Namespace, scratch: Path
     samples: dict[str, list[dict[str, Any]]] = {}
     cold: list[Contender] = [Strategy(cloud, "neuron", 1, cold=True)] if cloud.owned else []
     for contender in cold:
-        samples[contender.name] = [sample(contender, job, scratch) for _ in range(arguments.repeats)]
+        samples[contender.name] = [sample(contender, job, scratch, patience) for _ in range(arguments.repeats)]
     for strategy in ("neuron", "fused"):  # whatever is cold is warm after this
-        sample(Strategy(cloud, strategy, 2), job, scratch, quiet=True)
+        Strategy(cloud, strategy, 2).measure(job, scratch)
     for _ in range(arguments.repeats):
         for contender in warm:
-            samples.setdefault(contender.name, []).append(sample(contender, job, scratch))
+            samples.setdefault(contender.name, []).append(sample(contender, job, scratch, patience))
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "revision": revision(),
@@ -100,14 +105,13 @@ def compare(job: Job, cloud: Cloud, arguments: argparse.Namespace, scratch: Path
     }
 
 
-def sample(contender: Contender, job: Job, scratch: Path, *, quiet: bool = False) -> dict[str, Any]:
-    """One measurement, told as it is made."""
-    began = time.monotonic()
+def sample(contender: Contender, job: Job, scratch: Path, patience: float) -> dict[str, Any]:
+    """One measurement, told as it is made, with what others used of the processor just before."""
+    contender.prepare()
+    others = await_quiet(patience)
     measured = contender.measure(job, scratch)
-    if not quiet:
-        took = time.monotonic() - began
-        print(f"{contender.name:<14}{measured['ms_per_epoch']:10.2f} ms an epoch   ({took:.0f} s)", flush=True)
-    return measured
+    print(f"{contender.name:<14}{measured['ms_per_epoch']:10.2f} ms an epoch   (others: {others:.0%})", flush=True)
+    return measured | {"others_before": others}
 
 
 def agreement(cloud: Cloud, samples: dict[str, list[dict[str, Any]]], loop: Program, neuron_epochs: int) -> list[str]:

@@ -35,6 +35,10 @@ class Contender(Protocol):
     @property
     def epochs(self) -> int: ...
 
+    def prepare(self) -> None:
+        """What comes before a sample and is no part of it."""
+        ...
+
     def measure(self, job: Job, scratch: Path) -> dict[str, Any]:
         """Trains once. ``ms_per_epoch`` is always there; raises BenchmarkError."""
         ...
@@ -59,9 +63,11 @@ class Strategy:
         state = "first run after the functions were deployed" if self.cold else "warm functions"
         return f"LNN on the local cloud, {state}"
 
-    def measure(self, job: Job, scratch: Path) -> dict[str, Any]:
+    def prepare(self) -> None:
         if self.cold:
             self.cloud.restart()
+
+    def measure(self, job: Job, scratch: Path) -> dict[str, Any]:
         parameters = job.write_parameters(scratch / "parameters.json", self.epochs, seed=SEED)
         outcome = self.cloud.train(job.dataset, parameters, self.strategy)
         if outcome["status"] != "COMPLETED":
@@ -86,6 +92,9 @@ class Program:
     what: str
     module: str
     epochs: int
+
+    def prepare(self) -> None:
+        """Nothing: each sample is a process of its own."""
 
     def measure(self, job: Job, scratch: Path) -> dict[str, Any]:
         weights = scratch / "weights.npz"

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+QUIET = 0.15
+"""Share of the processor's time that others may use before a sample; an idle local cloud takes about 0.05."""
 
 
 def machine() -> dict[str, Any]:
@@ -40,6 +44,15 @@ def cpu_model() -> str:
 def load_average() -> float:
     """Processes that wanted to run during the last minute: well above the cores, figures say little."""
     return round(os.getloadavg()[0], 2)
+
+
+def await_quiet(patience: float) -> float:
+    """Waits until others leave the processor alone, at most ``patience`` seconds; returns the share they still use."""
+    deadline = time.monotonic() + patience
+    while True:
+        busy = psutil.cpu_percent(interval=2.0) / 100
+        if busy <= QUIET or time.monotonic() >= deadline:
+            return busy
 
 
 def revision() -> str:
