@@ -12,6 +12,7 @@ import redis
 from inprocess_cloud import REGION, InProcessCloud
 from moto import mock_aws
 
+from lnn.dataset_checks import examine_dataset
 from localcloud.ports import claim_port
 from localcloud.tools import redis_server
 
@@ -43,13 +44,28 @@ def client(redis_port: int) -> Iterator[redis.Redis]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def aws() -> Iterator[boto3.Session]:
+    """A session that knows nothing of the user's AWS; one for all, since reading the services' models takes time."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"):
+            environment.setenv(f"AWS_{name}", "testing")
+        for name in ("CONFIG_FILE", "SHARED_CREDENTIALS_FILE"):
+            environment.setenv(f"AWS_{name}", "/dev/null")
+        environment.setenv("AWS_DEFAULT_REGION", REGION)
+        for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ENDPOINT_URL"):
+            environment.delenv(name, raising=False)
+        yield boto3.Session(region_name=REGION)
+
+
 @pytest.fixture
-def cloud(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcessCloud]:
+def cloud(client: redis.Redis, aws: boto3.Session) -> Iterator[InProcessCloud]:
     """Tables, bucket and topic in mocks, Redis for real, and Lambda as a queue that the test delivers from."""
-    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"):
-        monkeypatch.setenv(f"AWS_{name}", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     with mock_aws():
-        yield InProcessCloud(client, boto3.Session(region_name=REGION))
+        yield InProcessCloud(client, aws)
+
+
+@pytest.fixture
+def _datasets_are_checked_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same checks without a process for each launch: for tests that are about what comes after."""
+    monkeypatch.setattr("lnn.launching.inspect_dataset", examine_dataset)

@@ -12,6 +12,8 @@ from inprocess_cloud import Chaos, InProcessCloud, tiny_dataset
 from lnn import collectives
 from lnn.events import Message
 
+pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
+
 BINARY: dict[str, Any] = {
     "epochs": 3,
     "layers": 2,
