@@ -1,0 +1,155 @@
+"""The watch: what has gone quiet goes on, what is at work is left alone, what was left undone is done."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inprocess_cloud import NAMES, InProcessCloud, tiny_dataset
+
+from lnn import training
+from lnn.events import Message
+from lnn.ledger import LEASE_SECONDS
+from lnn.watching import CLOSING_SECONDS, LAUNCH_SECONDS, START_SECONDS
+
+pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
+
+PARAMETERS: dict[str, Any] = {
+    "epochs": 2,
+    "layers": 1,
+    "neurons": {"layer1": 1},
+    "activations": {"layer1": "sigmoid"},
+    "learning_rate": 0.1,
+    "strategy": "fused",
+}
+
+
+@pytest.fixture
+def launched(cloud: InProcessCloud, tmp_path: Path) -> str:
+    """A run whose Trainer has been invoked but has not begun."""
+    upload = cloud.upload(tiny_dataset(tmp_path / "made.h5"), PARAMETERS)
+    assert cloud.launch(upload) == "launched"
+    cloud.queue.messages.clear()
+    cloud.messages_sent()
+    return upload.run_id
+
+
+def watch_after(cloud: InProcessCloud, seconds: float, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Message]]:
+    """What the watch sends when it runs so many seconds from now."""
+    now = time.time()
+    with monkeypatch.context() as later:
+        later.setattr(time, "time", lambda: now + seconds)
+        training.handle(cloud.services, Message("", 0, "watch"), lambda: 60.0)
+    sent, cloud.queue.messages = cloud.queue.messages, []
+    return sent
+
+
+def test_nothing_to_watch_is_no_trouble(cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert watch_after(cloud, 0, monkeypatch) == []
+
+
+def test_a_launched_run_whose_trainer_never_came_is_started(
+    cloud: InProcessCloud, launched: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert watch_after(cloud, START_SECONDS - 5, monkeypatch) == []
+    assert watch_after(cloud, START_SECONDS + 1, monkeypatch) == [("trainer", Message(launched, 1, "start"))]
+
+
+def test_a_run_at_work_is_left_alone_until_its_lease_is_over(
+    cloud: InProcessCloud, launched: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.services.ledger.claim(launched, 1, "owner")
+    assert watch_after(cloud, LEASE_SECONDS - 5, monkeypatch) == []
+    assert watch_after(cloud, LEASE_SECONDS + 1, monkeypatch) == [("trainer", Message(launched, 2, "start"))]
+
+
+def test_a_renewed_lease_keeps_the_watch_away(
+    cloud: InProcessCloud, launched: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, now = cloud.services.ledger, time.time()
+    ledger.claim(launched, 1, "owner")
+    with monkeypatch.context() as later:
+        later.setattr(time, "time", lambda: now + 100)
+        ledger.renew(launched, 1)
+    assert watch_after(cloud, 100 + LEASE_SECONDS - 5, monkeypatch) == []
+
+
+def test_a_released_lease_is_taken_up_at_once(
+    cloud: InProcessCloud, launched: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.services.ledger.claim(launched, 1, "owner")
+    cloud.services.ledger.release(launched, 1, "failed")
+    assert watch_after(cloud, 0, monkeypatch) == [("trainer", Message(launched, 2, "start"))]
+
+
+def test_a_resumed_run_whose_trainer_never_came_is_started(
+    cloud: InProcessCloud, launched: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = cloud.services.ledger
+    ledger.claim(launched, 1, "owner")
+    ledger.finish(launched, 1, "STOPPED", "on request")
+    ledger.close(launched)
+    assert ledger.reopen(launched) == 2
+    assert watch_after(cloud, 1, monkeypatch) == []
+    assert watch_after(cloud, START_SECONDS + 1, monkeypatch) == [("trainer", Message(launched, 2, "start"))]
+
+
+def test_what_the_watch_sends_twice_is_done_once(
+    cloud: InProcessCloud, launched: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = watch_after(cloud, START_SECONDS + 1, monkeypatch) + watch_after(cloud, START_SECONDS + 1, monkeypatch)
+    for function, message in sent:
+        cloud.deliver(function, message)
+    run = cloud.run(launched)
+    assert (run["status"], run["generation"]) == ("COMPLETED", 1)
+    assert cloud.messages_sent() == [
+        "LNN: training completed"[:23] + ", test accuracy " + f"{run['test_accuracy']:.1%}"
+    ]
+
+
+def test_a_run_that_launch_never_finished_fails_once_launch_can_no_longer_come(
+    cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.services.ledger.open_run({"run_id": "run-1"})
+    assert watch_after(cloud, LAUNCH_SECONDS - 5, monkeypatch) == []
+    assert cloud.run("run-1")["status"] == "PENDING"
+    assert watch_after(cloud, LAUNCH_SECONDS + 1, monkeypatch) == []
+    run = cloud.run("run-1")
+    assert (run["status"], run["closing"]) == ("FAILED", False)
+    assert "Launch" in run["reason"]
+    assert cloud.messages_sent() == ["LNN: training failed"]
+
+
+def test_an_end_that_was_not_carried_out_is_carried_out(
+    cloud: InProcessCloud, launched: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: Any) -> None:
+        raise ConnectionError("cut off")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("lnn.ending.close", crash)
+        with pytest.raises(ConnectionError):
+            cloud.deliver("trainer", Message(launched, 1, "start"))
+    run = cloud.run(launched)
+    assert (run["status"], run["closing"]) == ("COMPLETED", True)
+    assert cloud.messages_sent() == []
+
+    watch_after(cloud, CLOSING_SECONDS - 5, monkeypatch)
+    assert cloud.messages_sent() == [], "whoever ended it may still be at work"
+    watch_after(cloud, CLOSING_SECONDS + 1, monkeypatch)
+    assert cloud.run(launched)["closing"] is False
+    assert len(cloud.messages_sent()) == 1
+    assert cloud.s3.head_object(Bucket=NAMES.bucket, Key="prediction_input/params.h5")
+    watch_after(cloud, CLOSING_SECONDS + 100, monkeypatch)
+    assert cloud.messages_sent() == [], "once is enough"
+
+
+def test_runs_that_have_ended_are_left_alone(
+    cloud: InProcessCloud, launched: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.deliver("trainer", Message(launched, 1, "start"))
+    before = cloud.run(launched)
+    assert watch_after(cloud, 10**6, monkeypatch) == []
+    assert cloud.run(launched) == before
