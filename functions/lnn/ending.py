@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from lnn.artifacts import Checkpoint, Model
 from lnn.ledger import Status
 from lnn.plan import Plan
@@ -45,13 +47,12 @@ class Totals:
 
 def diverged(epoch: int, cost: float, plan: Plan) -> Ending | None:
     """The end of a run whose cost is no longer a number."""
-    if math.isfinite(cost):
-        return None
-    return Ending(
-        "FAILED",
-        f"training diverged: the cost of epoch {epoch} is {cost}; "
-        f"lower learning_rate (it is {plan.learning_rate:g}) and upload again",
-    )
+    return None if math.isfinite(cost) else _divergence(f"the cost of epoch {epoch} is {cost}", plan)
+
+
+def _divergence(sign: str, plan: Plan) -> Ending:
+    reason = f"training diverged: {sign}; lower learning_rate (it is {plan.learning_rate:g}) and upload again"
+    return Ending("FAILED", reason)
 
 
 def ending_after(plan: Plan, epoch: int, cost: float, totals: Totals, stop_requested: bool) -> Ending | None:
@@ -90,9 +91,14 @@ def end_with_model(
     """End a run that has a model to show: ``state`` holds its parameters after ``state.epoch``.
 
     ``invocations`` counts those that the ledger does not know of. The checkpoint is stored too, so
-    that a stopped run can be resumed.
+    that a stopped run can be resumed. Parameters that are no numbers are no model: the last update may
+    make them so without a cost that shows it, and then the run fails.
     """
     run_id, generation = str(run["run_id"]), int(run["generation"])
+    if not all(np.isfinite(array).all() for layer in state.parameters for array in layer):
+        broken = _divergence(f"the weights after epoch {state.epoch} are not finite", plan)
+        end_without_model(services, run_id, generation, broken, epoch=state.epoch, usd=usd)
+        return
     data = training_data(services.artifacts, run_id, plan)
     train_accuracy = plan.network.accuracy(state.parameters, data.X, data.y)
     test_accuracy = plan.network.accuracy(state.parameters, data.X_test, data.y_test)
@@ -143,6 +149,7 @@ def end_with_model(
         ending.reason,
         **figures,
         invocations=int(run["invocations"]) + invocations,
+        step_invocations=0,  # now a part of ``invocations``
         checkpoint={"epoch": state.epoch, "key": checkpoint},
         artefacts={"params": params, "results": results},
     )
@@ -155,6 +162,15 @@ def end_without_model(services: Services, run_id: str, generation: int, ending: 
     ended = services.ledger.finish(run_id, generation, ending.status, ending.reason, **facts)
     if ended is not None:
         close(services, ended)
+
+
+def cost_of_checkpoint(services: Services, run: Mapping[str, Any]) -> float | None:
+    """The cost of the epoch that the run's checkpoint is after; a run may have got further before it crashed."""
+    epoch, cost = run["checkpoint"]["epoch"], run.get("cost")
+    if cost is not None and run["epoch"] == epoch:
+        return float(cost)
+    rows = services.ledger.history(str(run["run_id"]))
+    return next((float(row["cost"]) for row in rows if row["epoch"] == epoch), None)
 
 
 def close(services: Services, run: Mapping[str, Any]) -> None:

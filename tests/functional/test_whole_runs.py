@@ -11,6 +11,7 @@ from inprocess_cloud import Chaos, InProcessCloud, tiny_dataset
 
 from lnn import collectives
 from lnn.events import Message
+from lnn.ledger import EpochRow
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 
@@ -200,3 +201,50 @@ def test_the_fuse_ends_a_run_that_feeds_itself(
     run = cloud.run_to_end(train("full batch", "neuron"))
     assert run["status"] == "FAILED"
     assert "invocations" in run["reason"]
+
+
+def test_a_run_that_was_stopped_and_resumed_counts_every_invocation_once(
+    cloud: InProcessCloud, train: Callable[..., str]
+) -> None:
+    undisturbed = cloud.run_to_end(train("full batch", "neuron", epochs=6))
+    assert undisturbed["invocations"] == 2 + 6 * (2 * (5 + 2)), "Launch, the first start, and each epoch's steps"
+
+    run_id = train("full batch", "neuron", epochs=6)
+    while cloud.run(run_id)["epoch"] < 3:
+        Chaos(0).deliver_one(cloud)
+    cloud.services.ledger.request_stop(run_id)
+    stopped = cloud.run_to_end(run_id)
+    cloud.queue.invoke_trainer(Message(run_id, cloud.services.ledger.reopen(run_id), "start"))
+    resumed = cloud.run_to_end(run_id)
+    assert stopped["epoch"] == 4
+    assert (stopped["invocations"], resumed["invocations"]) == (58, undisturbed["invocations"] + 1)
+
+
+@pytest.mark.parametrize("strategy", ["neuron", "fused"])
+def test_a_stop_after_a_crash_tells_the_figures_of_the_model_it_leaves(
+    strategy: str, cloud: InProcessCloud, train: Callable[..., str]
+) -> None:
+    ledger = cloud.services.ledger
+    history = ledger.history(cloud.run_to_end(train("full batch", strategy, epochs=6))["run_id"])
+    run_id = train("full batch", strategy, epochs=6)
+    ledger.claim(run_id, 1, "a trainer that got as far as epoch 4 and then crashed")
+    ledger.record(run_id, [EpochRow(**row) for row in history[:4]])
+    ledger.renew(run_id, 1, epoch=4, cost=history[3]["cost"], training_started_at=1.0)
+    ledger.request_stop(run_id)
+    cloud.queue.messages.clear()
+    stopped = cloud.run_to_end(run_id)
+    assert (stopped["status"], stopped["epoch"]) == ("STOPPED", 0)
+    assert stopped.get("final_cost") is None, "a model that was never trained has no cost"
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("strategy", ["neuron", "fused"])
+def test_weights_that_the_last_update_made_infinite_are_no_model(
+    strategy: str, cloud: InProcessCloud, train: Callable[..., str]
+) -> None:
+    run = cloud.run_to_end(train("full batch", strategy, learning_rate=1e308, l2=1e3, epochs=1))
+    assert run["status"] == "FAILED"
+    assert "weights after epoch 1 are not finite" in run["reason"]
+    assert "learning_rate" in run["reason"]
+    assert run.get("artefacts") is None
+    assert cloud.keys() == []

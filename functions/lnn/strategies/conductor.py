@@ -19,7 +19,15 @@ from lnn.artifacts import Checkpoint
 from lnn.cache import ParameterServer
 from lnn.codec import TensorKey
 from lnn.collectives import Barrier, Position
-from lnn.ending import Ending, Totals, diverged, end_with_model, end_without_model, ending_after
+from lnn.ending import (
+    Ending,
+    Totals,
+    cost_of_checkpoint,
+    diverged,
+    end_with_model,
+    end_without_model,
+    ending_after,
+)
 from lnn.errors import CacheLost, StaleGeneration
 from lnn.events import Message, Step
 from lnn.ledger import EpochRow
@@ -122,6 +130,7 @@ class Conductor:
             "cost_sum": "0.0",
             "correct": "0",
             "invocations": str(run.get("step_invocations", 0)),
+            "invocations_before": str(run.get("step_invocations", 0)),
             "neuron_ms": "0",
             "trainer_ms": "0",
             "usd_before": repr(float(run.get("usd", 0.0))),
@@ -140,7 +149,7 @@ class Conductor:
             self._plan,
             state,
             Ending("STOPPED", f"stopped on request after epoch {state.epoch}"),
-            cost=run.get("cost"),
+            cost=cost_of_checkpoint(self._services, run),
             training_ended_at=time.time(),
             invocations=int(run.get("step_invocations", 0)),
             usd=float(run.get("usd", 0.0)),
@@ -176,7 +185,7 @@ class Conductor:
                 f"the run has used {position.fields['invocations']} invocations and its plan allows {plan.budget}; "
                 "look for the cause in the functions' logs before resuming it"
             )
-            self._fail(step.generation, Ending("FAILED", reason))
+            self._fail(position, Ending("FAILED", reason))
             return
 
         fields: dict[str, str] = {}
@@ -184,7 +193,7 @@ class Conductor:
         if step.direction == "forward" and step.layer == plan.layers:
             outcome = self._evaluate(position)
             if isinstance(outcome, Ending):
-                self._fail(step.generation, outcome)
+                self._fail(position, outcome)
                 return
             fields, tensors = outcome
         elif plan.ends_epoch(step):
@@ -292,8 +301,18 @@ class Conductor:
         self._services.invoker.invoke_neurons(step.message(self._run_id, neuron) for neuron in first)
         self._barrier.confirm_dispatch(step)
 
-    def _fail(self, generation: int, ending: Ending) -> None:
-        end_without_model(self._services, self._run_id, generation, ending)
+    def _fail(self, position: Position, ending: Ending) -> None:
+        generation, invocations = position.step.generation, int(position.fields["invocations"]) + 1
+        run = self._services.ledger.renew(self._run_id, generation)
+        end_without_model(
+            self._services,
+            self._run_id,
+            generation,
+            ending,
+            invocations=int(run["invocations"]) + invocations,
+            step_invocations=0,
+            usd=self._usd(position.fields),
+        )
 
     def _put(self, key: TensorKey, value: Array) -> None:
         self._server.put(key.name, np.ascontiguousarray(value, key.dtype))
@@ -341,6 +360,8 @@ class Conductor:
         trainer_ms = int(fields["trainer_ms"]) + (time.time() - self._begun) * 1000
         return (
             float(fields["usd_before"])
-            + services.neuron_usd(int(fields["neuron_ms"]) / 1000, int(fields["invocations"]))
+            + services.neuron_usd(
+                int(fields["neuron_ms"]) / 1000, int(fields["invocations"]) - int(fields["invocations_before"])
+            )
             + services.usd(trainer_ms / 1000, 0)
         )

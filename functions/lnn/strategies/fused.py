@@ -11,7 +11,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from lnn.artifacts import Checkpoint
-from lnn.ending import Ending, Totals, diverged, end_with_model, end_without_model, ending_after
+from lnn.ending import (
+    Ending,
+    Totals,
+    cost_of_checkpoint,
+    diverged,
+    end_with_model,
+    end_without_model,
+    ending_after,
+)
 from lnn.events import Message
 from lnn.ledger import EpochRow
 from lnn.network import take_examples
@@ -144,7 +152,7 @@ class Training:
         self._started = float(self.run["training_started_at"])
         self._usd_before = float(self.run.get("usd", 0.0))
         self._epoch = int(self.run["checkpoint"]["epoch"])
-        self._cost: float | None = self.run.get("cost")
+        self._cost = cost_of_checkpoint(self.services, self.run)
         self._longest_epoch = self._longest_save = 0.0
 
     def run_epochs(self) -> Ending | None:
