@@ -23,6 +23,8 @@ import psutil
 import redis
 from botocore.config import Config
 
+from lnn.cache import ParameterServer
+from lnn.collectives import Barrier, Position
 from lnn.events import uploads
 from lnn.ledger import Ledger
 from lnn.names import TRAINING_INPUT, Names, params_key
@@ -32,6 +34,7 @@ ENDED = {"COMPLETED", "FAILED", "STOPPED"}
 FIGURES = ("epoch", "cost", "train_accuracy", "test_accuracy")
 DEADLINE_SECONDS = 180.0
 POLL_SECONDS = 0.1
+WATCH_SECONDS = 3.0
 
 Run = dict[str, Any]
 Found = TypeVar("Found")
@@ -44,7 +47,7 @@ def eventually(
     deadline = time.monotonic() + seconds
     while not (found := probe()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds:.0f} s for {what}; now: {_readable(state())}")
+            raise TimeoutError(f"waited {seconds:.0f} s for {what}; now: {_readable(state())}")
         time.sleep(POLL_SECONDS)
     return found
 
@@ -83,6 +86,7 @@ class CloudUnderTest:
     """The local cloud in the folder ``home``."""
 
     home: Path
+    began: float = field(default_factory=time.time)
     _messages: dict[str, list[Message]] = field(default_factory=dict)
     _folders: count[int] = field(default_factory=count)
 
@@ -235,9 +239,11 @@ class CloudUnderTest:
         return list(self.redis.scan_iter(match=f"*{run_id}*", count=1000))
 
     def log_lines(self, role: str, *phrases: str) -> list[str]:
-        """What a function has logged with all of the phrases in it."""
+        """What a function has logged since the tests began with all of the phrases in it."""
         pages = self.logs.get_paginator("filter_log_events").paginate(
-            logGroupName=self.names.log_group(role), filterPattern=" ".join(f'"{phrase}"' for phrase in phrases)
+            logGroupName=self.names.log_group(role),
+            startTime=int(self.began * 1000),
+            filterPattern=" ".join(f'"{phrase}"' for phrase in phrases),
         )
         return [event["message"] for page in pages for event in page["events"]]
 
@@ -283,6 +289,17 @@ class CloudUnderTest:
 
     # Interfering
 
+    def healed(self, run_id: str, seconds: float = DEADLINE_SECONDS) -> Run:
+        """The run once it has completed, with the watch called as its schedule calls it, but more often."""
+        deadline = time.monotonic() + seconds
+        while True:
+            self.invoke("trainer", {"state": "watch"})
+            try:
+                return self.completed(run_id, WATCH_SECONDS)
+            except TimeoutError:
+                if time.monotonic() > deadline:
+                    raise
+
     def invoke(self, role: str, payload: Mapping[str, Any]) -> Any:
         """Call a function and return its answer; fails if it raises."""
         answer = self.functions.invoke(
@@ -297,6 +314,10 @@ class CloudUnderTest:
         self.functions.invoke(
             FunctionName=self.names.function(role), InvocationType="Event", Payload=json.dumps(payload)
         )
+
+    def position(self, run_id: str) -> Position | None:
+        """The step at which a ``neuron`` run is, as Redis has it."""
+        return Barrier(ParameterServer(self.redis, run_id)).position()
 
     def workers(self, role: str) -> list[psutil.Process]:
         """The processes in which a function runs at the moment."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from e2e_cloud import CloudUnderTest, Run, run_id_of, s3_event, subjects
+from e2e_cloud import CloudUnderTest, Run, run_id_of, s3_event
 from e2e_jobs import Arrays, blobs, encode, network
 
 GOOD = encode(blobs())
@@ -163,7 +163,13 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def refusals(cloud: CloudUnderTest) -> dict[str, Future[Run]]:
+def given_up_before(cloud: CloudUnderTest) -> int:
+    """Events that Launch had given up before these tests."""
+    return cloud.dead_letters("launch")
+
+
+@pytest.fixture(scope="module")
+def refusals(cloud: CloudUnderTest, given_up_before: int) -> dict[str, Future[Run]]:
     """The run of every wrong upload, a few at a time."""
 
     def refuse(case: Case) -> Run:
@@ -184,9 +190,11 @@ def test_a_wrong_upload_fails_with_a_reason_and_goes_no_further(
     assert_told_once_and_not_trained(cloud, run)
 
 
-def test_no_wrong_upload_is_an_error_of_the_function(cloud: CloudUnderTest, refusals: dict[str, Future[Run]]) -> None:
+def test_no_wrong_upload_is_an_error_of_the_function(
+    cloud: CloudUnderTest, refusals: dict[str, Future[Run]], given_up_before: int
+) -> None:
     assert all(future.result()["status"] == "FAILED" for future in refusals.values())
-    assert cloud.dead_letters("launch") == 0
+    assert cloud.dead_letters("launch") == given_up_before
     assert not cloud.log_lines("launch", "Traceback")
 
 
@@ -267,25 +275,6 @@ def test_other_objects_open_no_run(cloud: CloudUnderTest, key: str) -> None:
     assert cloud.invoke("launch", s3_event(record)) == {run_id_of(record): "ignored"}
     cloud.ended(cloud.start("afterwards", b"", PARAMETERS))
     assert cloud.runs_of(key) == []
-
-
-def test_an_event_delivered_again_and_again_is_one_training(cloud: CloudUnderTest) -> None:
-    run = cloud.run_of(cloud.upload("repeated", GOOD, PARAMETERS))
-    event = s3_event(run["dataset"])
-    with ThreadPoolExecutor(3) as pool:
-        at_once = list(pool.map(lambda _: cloud.invoke("launch", event), range(3)))
-    done = cloud.completed(run["run_id"])
-    before = cloud.outcome(run["run_id"])
-    later = [cloud.invoke("launch", event) for _ in range(2)]
-
-    assert [list(answer) for answer in at_once + later] == [[run["run_id"]]] * 5
-    assert len(cloud.runs_of(run["dataset"]["key"])) == 1
-    assert cloud.run(run["run_id"]) == done
-    assert (done["generation"], done["invocations"]) == (1, 2)
-    assert cloud.outcome(run["run_id"]) == before
-    assert [row["epoch"] for row in before.history] == [1, 2]
-    assert len(cloud.log_lines("trainer", run["run_id"], "handled")) == 1
-    assert subjects(cloud, run["run_id"], 2) == ["LNN: training 4-3-1 has started", "LNN: training completed"]
 
 
 def test_the_command_tells_of_a_refusal_in_one_line(cloud: CloudUnderTest, tmp_path: Any) -> None:
