@@ -64,7 +64,7 @@ def network(*units: int, hidden: str = "tanh", output: str = "sigmoid", **settin
 
 NEURON_DATASET = encode(blobs(examples=20, features=5, classes=3))
 NEURON_PARAMETERS = network(
-    4, 3, output="softmax", strategy="neuron", epochs=12, batch_size=12, optimizer="adam", learning_rate=0.02, l2=0.01
+    4, 3, output="softmax", strategy="neuron", epochs=18, batch_size=12, optimizer="adam", learning_rate=0.02, l2=0.01
 )
 """Some seconds of ``neuron``: mini-batches, the last one short, an optimiser with a memory."""
 
