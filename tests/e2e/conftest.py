@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 from e2e_cloud import REPOSITORY, CloudUnderTest, Outcome, local_cloud
-from e2e_jobs import FUSED_DATASET, FUSED_PARAMETERS, NEURON_DATASET, NEURON_PARAMETERS
+from e2e_jobs import (
+    EXAMPLE_SPACE_DATASET,
+    EXAMPLE_SPACE_PARAMETERS,
+    FUSED_DATASET,
+    FUSED_PARAMETERS,
+    NEURON_DATASET,
+    NEURON_PARAMETERS,
+)
+
+from lnn.plan import EXAMPLE_SPACE
 
 HERE = Path(__file__).parent
 TEST_SECONDS = 600
@@ -57,4 +66,12 @@ def undisturbed_fused(cloud: CloudUnderTest) -> Outcome:
     """What the ``fused`` job leads to when nothing happens to it."""
     run_id = cloud.start("fused-undisturbed", FUSED_DATASET, FUSED_PARAMETERS)
     cloud.completed(run_id)
+    return cloud.outcome(run_id)
+
+
+@pytest.fixture(scope="session")
+def undisturbed_example_space(cloud: CloudUnderTest) -> Outcome:
+    """What the job in example space leads to when nothing happens to it."""
+    run_id = cloud.start("example-space-undisturbed", EXAMPLE_SPACE_DATASET, EXAMPLE_SPACE_PARAMETERS)
+    assert cloud.completed(run_id)["plan"]["formulation"] == EXAMPLE_SPACE
     return cloud.outcome(run_id)

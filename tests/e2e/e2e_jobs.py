@@ -68,16 +68,19 @@ NEURON_PARAMETERS = network(
 )
 """Some seconds of ``neuron``: mini-batches, the last one short, an optimiser with a memory."""
 
-FUSED_DATASET = encode(blobs(examples=1200, features=300, tests=20, seed=2))
+FUSED_DATASET = encode(blobs(examples=200, features=60, tests=20, seed=2))
 FUSED_PARAMETERS = network(
-    32,
-    8,
-    1,
+    *(8, 4, 1),
     hidden="relu",
     strategy="fused",
-    epochs=700,
+    epochs=800,
+    batch_size=4,
     optimizer="momentum",
-    learning_rate=1e-4,
-    checkpoint_seconds=2,
+    learning_rate=1e-5,
+    checkpoint_seconds=1,
 )
-"""Some seconds of ``fused``: long enough to be interrupted."""
+"""Some seconds of ``fused``, to be interrupted; small steps, so that two BLAS threads on a busy machine do not wait."""
+
+EXAMPLE_SPACE_DATASET = encode(blobs(examples=100, features=400, tests=20, seed=4))
+EXAMPLE_SPACE_PARAMETERS = FUSED_PARAMETERS | {"optimizer": "sgd", "l2": 0.1}
+"""The same, with fewer examples than features and a linear optimiser: trained in example space."""

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import pytest
 from e2e_cloud import CloudUnderTest, Outcome, subjects
-from e2e_jobs import FUSED_DATASET, FUSED_PARAMETERS, NEURON_DATASET, NEURON_PARAMETERS
+from e2e_jobs import (
+    EXAMPLE_SPACE_DATASET,
+    EXAMPLE_SPACE_PARAMETERS,
+    FUSED_DATASET,
+    FUSED_PARAMETERS,
+    NEURON_DATASET,
+    NEURON_PARAMETERS,
+)
 
-JOBS = {"neuron": (NEURON_DATASET, NEURON_PARAMETERS), "fused": (FUSED_DATASET, FUSED_PARAMETERS)}
+JOBS = {
+    "neuron": (NEURON_DATASET, NEURON_PARAMETERS),
+    "fused": (FUSED_DATASET, FUSED_PARAMETERS),
+    "example_space": (EXAMPLE_SPACE_DATASET, EXAMPLE_SPACE_PARAMETERS),
+}
 
 
-@pytest.mark.parametrize("strategy", JOBS)
-def test_a_stopped_run_goes_on_to_the_same_end(
-    cloud: CloudUnderTest, strategy: str, request: pytest.FixtureRequest
-) -> None:
-    undisturbed: Outcome = request.getfixturevalue(f"undisturbed_{strategy}")
-    dataset, parameters = JOBS[strategy]
-    run_id = cloud.start(f"stopped-{strategy}", dataset, parameters)
+@pytest.mark.parametrize("job", JOBS)
+def test_a_stopped_run_goes_on_to_the_same_end(cloud: CloudUnderTest, job: str, request: pytest.FixtureRequest) -> None:
+    undisturbed: Outcome = request.getfixturevalue(f"undisturbed_{job}")
+    dataset, parameters = JOBS[job]
+    run_id = cloud.start(f"stopped-{job}", dataset, parameters)
     cloud.reached(run_id, 1)
 
     stopped = cloud.lnn_json("stop", run_id, "--wait")
