@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 SHELL := bash
-PYTHON ?= python3
+PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
