@@ -32,6 +32,7 @@ class Reporter:
         self._plan = plan
         self._generation = int(run["generation"])
         self._lock = threading.Lock()
+        self._reporting = threading.Lock()
         self._rows: list[EpochRow] = []
         self._progress: dict[str, Any] = {}
         self._messages: list[tuple[int, float]] = []
@@ -51,8 +52,7 @@ class Reporter:
     ) -> None:
         self._leaving.set()
         self._thread.join()
-        if not self.stale:
-            self._report()
+        self.flush()
 
     def epoch_done(self, epoch: int, cost: float, row: EpochRow | None) -> None:
         """Note that an epoch is over; ``row`` when it belongs in the history."""
@@ -63,6 +63,11 @@ class Reporter:
             if self._plan.notify_every and epoch % self._plan.notify_every == 0 and epoch < self._plan.epochs:
                 self._messages.append((epoch, cost))
 
+    def flush(self) -> None:
+        """Write what is waiting, now. Raises LedgerUnavailable."""
+        if not self.stale:
+            self._report()
+
     def _report_until_left(self) -> None:
         while not self._leaving.wait(INTERVAL_SECONDS) and not self.stale:
             try:
@@ -72,6 +77,10 @@ class Reporter:
                 logger.warning("report postponed", extra={"error": str(error)})
 
     def _report(self) -> None:
+        with self._reporting:
+            self._report_alone()
+
+    def _report_alone(self) -> None:
         with self._lock:
             rows, progress, messages = list(self._rows), dict(self._progress), self._messages
             self._messages = []

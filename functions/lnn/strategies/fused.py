@@ -224,6 +224,7 @@ class Training:
 
     def _save(self, **facts: Any) -> None:
         at = time.time()
+        self.reporter.flush()  # the successor does not come by these epochs again
         save(self.services, self.run, self.engine.checkpoint(self._epoch), **facts)
         self._checkpointed = time.time()
         self._longest_save = max(self._longest_save, self._checkpointed - at)
