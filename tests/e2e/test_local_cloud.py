@@ -37,6 +37,14 @@ def is_open(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it still runs: an ended process that nobody has waited for does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_up_again_down_and_a_killed_emulator(home: Path) -> None:
     up(home)
     first = {name: record(home, name) for name in ("emulator", "redis")}
@@ -58,7 +66,7 @@ def test_up_again_down_and_a_killed_emulator(home: Path) -> None:
     second = {name: record(home, name) for name in first}
     assert second["redis"] == first["redis"]
     assert second["emulator"]["pid"] != first["emulator"]["pid"]
-    assert not any(worker.is_running() for worker in workers)
+    assert not any(is_alive(worker) for worker in workers)
     again = CloudUnderTest(home)
     again.invoke("trainer", {"state": "watch"})
 
@@ -67,7 +75,7 @@ def test_up_again_down_and_a_killed_emulator(home: Path) -> None:
     done = local_cloud("down", home)
     assert done.returncode == 0, done.stderr
     assert len(processes) >= 3
-    assert not any(process.is_running() for process in processes)
+    assert not any(is_alive(process) for process in processes)
     assert not any(is_open(server["port"]) for server in second.values())
     assert not [*home.glob("*.pid"), *home.glob("cloud.json"), *home.glob("terraform.tfstate*")]
     assert local_cloud("status", home).returncode == 1
