@@ -37,6 +37,10 @@ class CacheLost(LnnError):
     """The parameter server no longer holds what this step of the run needs."""
 
 
+class GangBroken(LnnError):
+    """A worker of this generation is missing: the run has to go on from its checkpoint."""
+
+
 class BudgetExceeded(LnnError):
     """The run has used more invocations than its plan allows: a runaway loop, not training."""
 

@@ -141,7 +141,9 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> 
         scale=summary.scale,
         strategy=decision.strategy,
         workers=decision.workers,
+        shard_rows=summary.m,
         formulation=decision.formulation,
+        average_every=settings.average_every,
     )
 
 

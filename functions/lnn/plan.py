@@ -51,8 +51,12 @@ class Plan:
     scale: float
     strategy: str
     workers: int
+    shard_rows: int
+    """Examples in each shard of the features that Launch stores; the last may have fewer."""
     formulation: str = PLAIN
     """Of strategy ``fused``: ``plain`` or ``example_space``, which gives the same history faster where it fits."""
+    average_every: int | None = None
+    """Of strategy ``data``: updates that a worker makes by itself before all average their parameters; None is none."""
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Plan:

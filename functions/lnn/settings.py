@@ -24,9 +24,6 @@ HiddenActivation: TypeAlias = Literal["sigmoid", "relu", "tanh", "leaky_relu"]
 OutputActivation: TypeAlias = Literal["sigmoid", "softmax"]
 Strategy: TypeAlias = Literal["neuron", "resident", "data", "fused", "auto"]
 
-AVAILABLE_STRATEGIES: tuple[Strategy, ...] = ("neuron", "fused", "auto")
-"""Those that this version can run."""
-
 MAX_FILE_BYTES = 1_000_000
 MAX_LAYERS = 100
 MAX_UNITS = 65_536
@@ -62,6 +59,9 @@ class Settings(BaseModel):
     threshold: float | None = Field(None, gt=0, description="a number above 0, or null to never stop early")
     strategy: Strategy = Field("auto", description='"neuron", "resident", "data", "fused" or "auto"')
     workers: int | None = Field(None, ge=1, le=256, description="an integer from 1 to 256, or null")
+    average_every: int | None = Field(
+        None, ge=1, description="an integer, 1 or more, or null to add up the gradients of every step"
+    )
     optimizer: Literal["sgd", "momentum", "adam"] = Field("sgd", description='"sgd", "momentum" or "adam"')
     weight_init: Literal["zeros", "xavier", "he", "auto"] = Field(
         "auto", description='"zeros", "xavier", "he" or "auto"'
@@ -142,15 +142,15 @@ def apply_overrides(raw: Mapping[str, Any], assignments: Iterable[str]) -> dict[
 
 
 def check_settings_fit(settings: Settings, summary: DatasetSummary) -> None:
-    """Refuse settings that are right by themselves but do not fit this dataset, or this version.
+    """Refuse settings that are right by themselves but do not fit this dataset, or each other.
 
     Raises SettingsError with every problem.
     """
     problems = []
-    if settings.strategy not in AVAILABLE_STRATEGIES:
-        available = " or ".join(f'"{name}"' for name in AVAILABLE_STRATEGIES)
+    if settings.average_every is not None and settings.strategy != "data":
         problems.append(
-            f'strategy: found "{settings.strategy}", which this version cannot run yet; expected {available}'
+            f'average_every: found {settings.average_every} with "strategy": "{settings.strategy}"; expected null, or '
+            '"strategy": "data": only workers with examples of their own have parameters to average'
         )
     if problem := _output_problem(settings, len(summary.classes)):
         problems.append(problem)

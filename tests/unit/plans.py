@@ -32,5 +32,6 @@ def plan(**changes: Any) -> Plan:
         "scale": 1.0,
         "strategy": "neuron",
         "workers": 1,
+        "shard_rows": 8,
     }
     return Plan.parse(values | changes)

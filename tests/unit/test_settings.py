@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from lnn.dataset import DatasetSummary
 from lnn.errors import SettingsError
 from lnn.settings import (
-    AVAILABLE_STRATEGIES,
     MAX_PROBLEMS,
     Settings,
     apply_overrides,
@@ -421,14 +420,11 @@ def test_a_batch_larger_than_the_training_set_is_refused() -> None:
     assert problem.startswith("batch_size: found 210; expected at most 209, the examples in train_set_x, or null")
 
 
-@pytest.mark.parametrize("strategy", ["neuron", "resident", "data", "fused", "auto"])
-def test_a_strategy_that_cannot_run_yet_is_refused_with_those_that_can(strategy: str) -> None:
-    if strategy in AVAILABLE_STRATEGIES:
-        check_settings_fit(parse_settings(json.dumps(changed(("strategy", strategy)))), summary(2))
-    else:
-        [problem] = misfit(changed(("strategy", strategy)), summary(2))
-        assert problem.startswith(f'strategy: found "{strategy}", which this version cannot run yet; expected ')
-        assert all(f'"{name}"' in problem for name in AVAILABLE_STRATEGIES)
+@pytest.mark.parametrize("strategy", ["neuron", "resident", "fused", "auto"])
+def test_averaging_is_for_the_strategy_that_has_something_to_average(strategy: str) -> None:
+    [problem] = misfit(changed(("strategy", strategy), ("average_every", 4)), summary(2))
+    assert problem.startswith(f'average_every: found 4 with "strategy": "{strategy}"; expected null')
+    check_settings_fit(parse_settings(json.dumps(changed(("strategy", "data"), ("average_every", 4)))), summary(2))
 
 
 def test_a_network_that_no_function_can_hold_is_refused() -> None:
@@ -440,5 +436,5 @@ def test_a_network_that_no_function_can_hold_is_refused() -> None:
 
 
 def test_every_misfit_is_reported_at_once() -> None:
-    found = misfit(changed(("batch_size", 500), ("strategy", "resident")), summary(7))
-    assert [problem.partition(":")[0] for problem in found] == ["strategy", "neurons.layer4", "batch_size"]
+    found = misfit(changed(("batch_size", 500), ("average_every", 2)), summary(7))
+    assert [problem.partition(":")[0] for problem in found] == ["average_every", "neurons.layer4", "batch_size"]

@@ -1,0 +1,159 @@
+"""Workers that stay alive and meet in Redis: one round trip in which each tells every other its part.
+
+Worker ``rank`` of ``size`` pushes a part into the inbox that each peer keeps for it, and blocks until every peer's
+part is in its own inboxes: pushed, not polled. The commands of one exchange travel as one pipeline.
+
+A generation has inboxes of its own, so nothing late reaches its successor; every part carries the number of its
+exchange, so a part that a broken connection sent twice is told from the next one. A worker that waits in vain raises
+GangBroken: the run then goes on from its last checkpoint, under the next generation.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Sequence
+from enum import IntFlag
+from typing import Any, TypeAlias
+
+from lnn.cache import KEY_LIFETIME_SECONDS, ParameterServer
+from lnn.errors import GangBroken
+
+Part: TypeAlias = bytes | bytearray | memoryview
+
+HEADER = struct.Struct("<QI")
+"""Number of the exchange, flags."""
+
+BLOCK_SECONDS = 5
+"""One BLPOP; shorter than the client's socket time-out, so that waiting is never taken for a broken connection."""
+
+JOIN_SECONDS = 60.0
+"""How long the first exchange waits: for cold starts, and for workers that load their data more slowly."""
+
+PATIENCE_SECONDS = 20.0
+"""How long a later exchange waits for a peer, besides what the worker's own part may have taken."""
+
+
+class Flag(IntFlag):
+    """What a worker wants of all, sent with every part; what any worker wants, all of them do."""
+
+    STOP = 1
+    """End the run after this epoch."""
+    HAND_OVER = 2
+    """Let the next generation go on after this epoch."""
+    CHECKPOINT = 4
+    """Store a checkpoint after this epoch."""
+    ABANDON = 8
+    """The sender has left: there is nothing to wait for."""
+
+
+class Gang:
+    """One worker's view of its generation's workers. With ``size`` 1 no exchange needs Redis."""
+
+    def __init__(self, server: ParameterServer, generation: int, rank: int, size: int) -> None:
+        self._server = server
+        self._client = server.client
+        self._generation = generation
+        self.rank = rank
+        self.size = size
+        self.peers = [peer for peer in range(size) if peer != rank]
+        self.wish = Flag(0)
+        """What this worker wants; goes out with its next exchange."""
+        self.agreed = Flag(0)
+        """What any worker wanted in the last exchange: the same in all of them."""
+        self._number = 0
+        self._met_at = time.monotonic()
+
+    def join(self, owner: str) -> bool:
+        """Take this rank; False when somebody else has it, so that a message delivered twice makes one worker."""
+        key = self._server.path(f"gang:{self._generation}:{self.rank}")
+        return bool(self._client.set(key, owner, nx=True, ex=KEY_LIFETIME_SECONDS))
+
+    def all_gather(self, part: Part) -> list[Part]:
+        """Give every worker the same part; returns all parts in rank order."""
+        return self.exchange([part] * self.size)
+
+    def exchange(self, parts: Sequence[Part]) -> list[Part]:
+        """Give ``parts[k]`` to worker k; returns what each worker gave to this one, in rank order.
+
+        Raises GangBroken when a peer does not answer or has left.
+        """
+        self._number += 1
+        self.agreed = self.wish
+        received: list[Part] = [b""] * self.size
+        received[self.rank] = parts[self.rank]
+        if self.peers:
+            self._push_and_wait(parts, received)
+        self._met_at = time.monotonic()
+        return received
+
+    def gather(self, part: Part) -> list[Part]:
+        """Give ``part`` to worker 0, which gets all parts in rank order; the others get empty ones and do not wait."""
+        self._number += 1
+        received: list[Part] = [b""] * self.size
+        received[self.rank] = part
+        if self.rank:
+            pipeline = self._client.pipeline(transaction=False)
+            self._push(pipeline, 0, part, self.wish)
+            pipeline.execute()
+        elif self.peers:
+            self._receive(self._client.pipeline(transaction=False), received)
+        self._met_at = time.monotonic()
+        return received
+
+    def abandon(self) -> None:
+        """Tell the peers that this worker has left, so that they need not wait for it to be missed."""
+        self._number += 1
+        pipeline = self._client.pipeline(transaction=False)
+        for peer in self.peers:
+            self._push(pipeline, peer, b"", Flag.ABANDON)
+        pipeline.execute()
+
+    # Mechanics
+
+    def _push_and_wait(self, parts: Sequence[Part], received: list[Part]) -> None:
+        pipeline = self._client.pipeline(transaction=False)
+        for peer in self.peers:
+            self._push(pipeline, peer, parts[peer], self.wish)
+        self._receive(pipeline, received, pushed=2 * len(self.peers))
+
+    def _push(self, pipeline: Any, peer: int, part: Part, flags: Flag) -> None:
+        inbox = self._inbox(peer, self.rank)
+        pipeline.rpush(inbox, b"".join((HEADER.pack(self._number, flags), part)))
+        pipeline.expire(inbox, KEY_LIFETIME_SECONDS)
+
+    def _receive(self, pipeline: Any, received: list[Part], pushed: int = 0) -> None:
+        """Fill in what the peers gave; ``pipeline`` holds ``pushed`` commands that go out first."""
+        now = time.monotonic()
+        own = now - self._met_at
+        deadline = now + (JOIN_SECONDS if self._number == 1 else PATIENCE_SECONDS) + 5 * own
+        missing = list(self.peers)
+        while missing:
+            for peer in missing:
+                pipeline.blpop(self._inbox(self.rank, peer), BLOCK_SECONDS)
+            answers = pipeline.execute()[pushed:]
+            pushed = 0
+            waiting = []
+            for peer, answer in zip(missing, answers, strict=True):
+                if answer is None or not self._accept(peer, answer[1], received):
+                    waiting.append(peer)
+            missing = waiting
+            if missing and time.monotonic() > deadline:
+                raise GangBroken(f"worker {missing[0]} did not answer worker {self.rank} in exchange {self._number}")
+            pipeline = self._client.pipeline(transaction=False)
+
+    def _accept(self, peer: int, message: bytes, received: list[Part]) -> bool:
+        """Take a part that belongs to this exchange; False for one that belongs to an earlier one."""
+        number, flags = HEADER.unpack_from(message)
+        if flags & Flag.ABANDON:
+            raise GangBroken(f"worker {peer} has left")
+        if number > self._number:
+            raise GangBroken(f"a part of worker {peer} for exchange {self._number} was lost")
+        if number < self._number:
+            return False
+        self.agreed |= Flag(flags)
+        received[peer] = memoryview(message)[HEADER.size :]
+        return True
+
+    def _inbox(self, reader: int, writer: int) -> str:
+        return self._server.path(f"gang:{self._generation}:{reader}:{writer}")
