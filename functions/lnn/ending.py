@@ -18,11 +18,15 @@ import numpy as np
 
 from lnn.artifacts import Checkpoint, Model
 from lnn.ledger import Status
+from lnn.network.types import Parameters
 from lnn.plan import Plan
 from lnn.services import Services
-from lnn.training_data import training_data
+from lnn.training_data import TrainingData
 
 logger = logging.getLogger(__name__)
+
+MEET_IN_REDIS = {"neuron", "resident", "data"}
+"""Strategies that leave keys in the parameter server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,22 @@ class Totals:
     epoch_usd: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Accuracies:
+    """Shares of the examples that the parameters at the end get right."""
+
+    train: float
+    test: float
+
+    @classmethod
+    def of(cls, plan: Plan, parameters: Parameters, data: TrainingData) -> Accuracies:
+        network = plan.network
+        with np.errstate(over="ignore", invalid="ignore"):  # of parameters that may have diverged
+            return cls(
+                network.accuracy(parameters, data.X, data.y), network.accuracy(parameters, data.X_test, data.y_test)
+            )
+
+
 def diverged(epoch: int, cost: float, plan: Plan) -> Ending | None:
     """The end of a run whose cost is no longer a number."""
     return None if math.isfinite(cost) else _divergence(f"the cost of epoch {epoch} is {cost}", plan)
@@ -57,10 +77,18 @@ def _divergence(sign: str, plan: Plan) -> Ending:
 
 def ending_after(plan: Plan, epoch: int, cost: float, totals: Totals, stop_requested: bool) -> Ending | None:
     """The end that is due after ``epoch``, if one is."""
+    return completed_by(plan, epoch, cost) or stopped_by(plan, epoch, totals, stop_requested)
+
+
+def completed_by(plan: Plan, epoch: int, cost: float) -> Ending | None:
+    """The end that training itself has come to: known to everybody who knows the cost."""
     if plan.threshold is not None and cost <= plan.threshold:
         return Ending("COMPLETED", f"the cost {cost:.6g} of epoch {epoch} reached the threshold {plan.threshold:g}")
-    if epoch == plan.epochs:
-        return Ending("COMPLETED")
+    return Ending("COMPLETED") if epoch == plan.epochs else None
+
+
+def stopped_by(plan: Plan, epoch: int, totals: Totals, stop_requested: bool) -> Ending | None:
+    """The end that a person or a limit has set to a run after ``epoch``."""
     if stop_requested:
         return Ending("STOPPED", f"stopped on request after epoch {epoch}")
     if plan.max_seconds is not None and totals.seconds + totals.epoch_seconds > plan.max_seconds:
@@ -84,13 +112,15 @@ def end_with_model(
     ending: Ending,
     *,
     cost: float | None,
+    accuracies: Accuracies,
     training_ended_at: float,
     invocations: int,
     usd: float,
+    **facts: Any,
 ) -> None:
     """End a run that has a model to show: ``state`` holds its parameters after ``state.epoch``.
 
-    ``invocations`` counts those that the ledger does not know of. The checkpoint is stored too, so
+    ``invocations`` counts those that the ledger does not know of; ``facts`` are noted with the run. The checkpoint is stored too, so
     that a stopped run can be resumed. Parameters that are no numbers are no model: the last update may
     make them so without a cost that shows it, and then the run fails.
     """
@@ -99,9 +129,6 @@ def end_with_model(
         broken = _divergence(f"the weights after epoch {state.epoch} are not finite", plan)
         end_without_model(services, run_id, generation, broken, epoch=state.epoch, usd=usd)
         return
-    data = training_data(services.artifacts, run_id, plan)
-    train_accuracy = plan.network.accuracy(state.parameters, data.X, data.y)
-    test_accuracy = plan.network.accuracy(state.parameters, data.X_test, data.y_test)
     checkpoint = services.artifacts.put_checkpoint(run_id, generation, state)
     params = services.artifacts.put_model(
         Model(
@@ -118,13 +145,14 @@ def end_with_model(
     figures = {
         "epoch": state.epoch,
         "final_cost": cost,
-        "train_accuracy": train_accuracy,
-        "test_accuracy": test_accuracy,
+        "train_accuracy": accuracies.train,
+        "test_accuracy": accuracies.test,
         "training_started_at": started,
         "training_ended_at": training_ended_at,
         "training_seconds": None if started is None else training_ended_at - started,
         "model_written_at": model_written_at,
         "usd": usd,
+        **facts,
     }
     results = services.artifacts.put_results(
         run_id,
@@ -178,7 +206,7 @@ def close(services: Services, run: Mapping[str, Any]) -> None:
     run_id = str(run["run_id"])
     if run["status"] == "COMPLETED":
         services.artifacts.publish_latest(run_id)
-    if run.get("strategy") == "neuron":
+    if run.get("strategy") in MEET_IN_REDIS:
         services.server(run_id).delete_run()
     services.notifier.ended(run)
     services.ledger.close(run_id)

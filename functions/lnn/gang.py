@@ -61,6 +61,8 @@ class Gang:
         """What this worker wants; goes out with its next exchange."""
         self.agreed = Flag(0)
         """What any worker wanted in the last exchange: the same in all of them."""
+        self.waited = 0.0
+        """Seconds in exchanges."""
         self._number = 0
         self._met_at = time.monotonic()
 
@@ -83,8 +85,10 @@ class Gang:
         received: list[Part] = [b""] * self.size
         received[self.rank] = parts[self.rank]
         if self.peers:
+            began = time.monotonic()
             self._push_and_wait(parts, received)
-        self._met_at = time.monotonic()
+            self._met_at = time.monotonic()
+            self.waited += self._met_at - began
         return received
 
     def gather(self, part: Part) -> list[Part]:

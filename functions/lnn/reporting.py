@@ -63,6 +63,11 @@ class Reporter:
             if self._plan.notify_every and epoch % self._plan.notify_every == 0 and epoch < self._plan.epochs:
                 self._messages.append((epoch, cost))
 
+    def add_row(self, row: EpochRow) -> None:
+        """Put in the history an epoch that was reported as done before all of its figures were known."""
+        with self._lock:
+            self._rows.append(row)
+
     def flush(self) -> None:
         """Write what is waiting, now. Raises LedgerUnavailable."""
         if not self.stale:

@@ -6,7 +6,6 @@ import os
 import platform
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -150,7 +149,7 @@ def ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
 
 def interrupt(process: subprocess.Popen[bytes]) -> None:
     """Lets Terraform stop its providers, too; insists after a while."""
-    process.send_signal(signal.SIGINT)
+    process.terminate()  # a job in the background may have SIGINT ignored, and hand that down
     if not ended(process, 20):
         process.kill()
 

@@ -82,5 +82,5 @@ FUSED_PARAMETERS = network(
 """Some seconds of ``fused``, to be interrupted; small steps, so that two BLAS threads on a busy machine do not wait."""
 
 EXAMPLE_SPACE_DATASET = encode(blobs(examples=100, features=400, tests=20, seed=4))
-EXAMPLE_SPACE_PARAMETERS = FUSED_PARAMETERS | {"optimizer": "sgd", "l2": 0.1}
-"""The same, with fewer examples than features and a linear optimiser: trained in example space."""
+EXAMPLE_SPACE_PARAMETERS = FUSED_PARAMETERS | {"optimizer": "sgd", "l2": 0.1, "epochs": 4000}
+"""The same, with fewer examples than features and a linear optimiser: trained in example space, and so much faster."""

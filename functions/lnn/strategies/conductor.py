@@ -20,6 +20,7 @@ from lnn.cache import ParameterServer
 from lnn.codec import TensorKey
 from lnn.collectives import Barrier, Position
 from lnn.ending import (
+    Accuracies,
     Ending,
     Totals,
     cost_of_checkpoint,
@@ -150,6 +151,7 @@ class Conductor:
             state,
             Ending("STOPPED", f"stopped on request after epoch {state.epoch}"),
             cost=cost_of_checkpoint(self._services, run),
+            accuracies=self._accuracies(state),
             training_ended_at=time.time(),
             invocations=int(run.get("step_invocations", 0)),
             usd=float(run.get("usd", 0.0)),
@@ -273,6 +275,7 @@ class Conductor:
                 state,
                 ending,
                 cost=cost,
+                accuracies=self._accuracies(state),
                 training_ended_at=now,
                 invocations=int(fields["invocations"]) + 1,
                 usd=usd,
@@ -313,6 +316,10 @@ class Conductor:
             step_invocations=0,
             usd=self._usd(position.fields),
         )
+
+    def _accuracies(self, state: Checkpoint) -> Accuracies:
+        data = training_data(self._services.artifacts, self._run_id, self._plan)
+        return Accuracies.of(self._plan, state.parameters, data)
 
     def _put(self, key: TensorKey, value: Array) -> None:
         self._server.put(key.name, np.ascontiguousarray(value, key.dtype))

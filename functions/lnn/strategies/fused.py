@@ -12,6 +12,7 @@ import numpy as np
 
 from lnn.artifacts import Checkpoint
 from lnn.ending import (
+    Accuracies,
     Ending,
     Totals,
     cost_of_checkpoint,
@@ -210,13 +211,15 @@ class Training:
                 self.services, run_id, generation, ending, epoch=self._epoch, usd=usd, training_ended_at=self._ended
             )
         else:
+            state = self.engine.checkpoint(self._epoch)
             end_with_model(
                 self.services,
                 self.run,
                 self.plan,
-                self.engine.checkpoint(self._epoch),
+                state,
                 ending,
                 cost=self._cost,
+                accuracies=Accuracies.of(self.plan, state.parameters, self.data),
                 training_ended_at=self._ended,
                 invocations=0,
                 usd=usd,

@@ -1,0 +1,328 @@
+"""Workers that stay alive for many epochs: what ``resident`` and ``data`` have in common.
+
+The Trainer invokes one NeuronLambda for each rank and goes. The workers meet in Redis (``gang``) at every step, and
+each of them trains every epoch; worker 0 also keeps the run: lease, history, checkpoints, hand-over and end. A
+decision is taken at the end of an epoch from what every worker has by then, the cost and the flags of the epoch's last
+exchange, so all of them take the same one.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import uuid4
+
+import numpy as np
+
+from lnn.artifacts import Checkpoint
+from lnn.ending import (
+    Accuracies,
+    Ending,
+    Totals,
+    completed_by,
+    cost_of_checkpoint,
+    diverged,
+    end_with_model,
+    end_without_model,
+    stopped_by,
+)
+from lnn.errors import CacheLost, GangBroken, LedgerUnavailable, LnnError, StaleGeneration
+from lnn.events import Message
+from lnn.gang import Flag, Gang
+from lnn.ledger import EpochRow
+from lnn.network.batches import Batch
+from lnn.plan import Plan
+from lnn.reporting import Reporter
+from lnn.services import Services
+from lnn.strategies.fused import HANDOVER_SECONDS, save
+
+logger = logging.getLogger(__name__)
+
+FIGURES = struct.Struct("<dd")
+"""What a worker tells at the end: seconds of computing, seconds of waiting for others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """What every worker knows after a step."""
+
+    cost: float
+    """Of the whole batch, before the update."""
+    correct: int
+    """Examples of the whole batch that were predicted right, before the update."""
+    test_correct: int | None = None
+    """Test examples that were predicted right before the update, where it was asked for."""
+
+
+class Engine(Protocol):
+    """One worker's part of the mathematics. Every method is called by all workers, in the same order."""
+
+    def step(self, batch: Batch, t: int, tally: bool) -> Stepped:
+        """One update, number ``t`` from 1, with the examples of ``batch``; ``tally`` asks for ``test_correct``."""
+
+    def train_correct(self) -> int:
+        """How many training examples are predicted right with the parameters as they are."""
+
+    def test_correct(self) -> int:
+        """How many test examples are predicted right with the parameters as they are."""
+
+    def checkpoint(self, epoch: int) -> Checkpoint | None:
+        """The whole state after ``epoch``, put together by worker 0; None for the others."""
+
+
+def start(services: Services, run: Mapping[str, Any], plan: Plan) -> None:
+    """Invoke the workers of the run's generation (the Trainer's part)."""
+    run_id, generation = str(run["run_id"]), int(run["generation"])
+    services.ledger.renew(run_id, generation, invocations=int(run["invocations"]) + plan.workers)
+    services.invoker.invoke_neurons(
+        Message(run_id, generation, "start", neuron=rank) for rank in range(plan.workers)
+    )
+
+
+def work(services: Services, message: Message, remaining: Callable[[], float]) -> str:
+    """Be one worker until the run ends or is handed over; returns how it went.
+
+    ``remaining()`` is the seconds this invocation has left. What goes wrong becomes the run's status or another
+    generation; it is never raised, since Lambda's retry of a worker would find its place taken.
+    """
+    run_id, generation, rank = message.run_id, message.generation, message.neuron
+    if rank is None:
+        raise ValueError("a message to a worker says which one it is")
+    run = services.ledger.get_run(run_id)
+    if run is None or run["status"] != "RUNNING" or run["generation"] != generation:
+        return "stale"
+    plan = Plan.parse(run["plan"])
+    gang = Gang(services.server(run_id), generation, rank, plan.workers)
+    if not gang.join(uuid4().hex):
+        return "duplicate"
+    try:
+        Worker(services, run, plan, gang, remaining).train()
+    except StaleGeneration as stale:
+        logger.info("superseded", extra={"reason": str(stale)})
+        return "superseded"
+    except (GangBroken, CacheLost, LedgerUnavailable) as broken:
+        logger.warning("gang broken; going back to the checkpoint", extra={"reason": str(broken)})
+        leave(services, gang, message)
+    except (LnnError, MemoryError) as error:
+        memory = services.environment.neuron_memory_mb
+        reason = str(error) or f"worker {rank} ran out of memory ({memory} MB); raise functions.neuron.memory"
+        end_without_model(services, run_id, generation, Ending("FAILED", reason))
+        gang.abandon()
+    except Exception:
+        logger.exception("worker failed")
+        leave(services, gang, message)
+    else:
+        return "done"
+    return "left"
+
+
+def leave(services: Services, gang: Gang, message: Message) -> None:
+    """Ask for the next generation and let the others go, in this order: they would ask for it, too."""
+    services.invoker.invoke_trainer(message.restart())
+    gang.abandon()
+
+
+def engine_for(services: Services, run: Mapping[str, Any], plan: Plan, gang: Gang) -> Engine:
+    """The strategy's engine, set up from the run's checkpoint."""
+    saved = run["checkpoint"]
+    state = services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
+    if plan.strategy == "data":
+        from lnn.strategies.data import Data
+
+        return Data(services.artifacts, str(run["run_id"]), plan, gang, state)
+    from lnn.strategies.resident import Resident
+
+    return Resident(services.artifacts, str(run["run_id"]), plan, gang, state)
+
+
+class Worker:
+    """One worker's invocation."""
+
+    def __init__(
+        self, services: Services, run: Mapping[str, Any], plan: Plan, gang: Gang, remaining: Callable[[], float]
+    ) -> None:
+        self._services, self._run, self._plan, self._gang, self._remaining = services, run, plan, gang, remaining
+        self._begun = time.time()
+        self._epoch = int(run["checkpoint"]["epoch"])
+        self._usd_before = float(run.get("usd", 0.0))
+        self._longest_epoch = self._last_epoch = self._longest_save = 0.0
+        self._open_row: EpochRow | None = None
+        self._stopped: Ending | None = None
+
+    def train(self) -> None:
+        """Train until the run ends or is handed over."""
+        self._engine = engine_for(self._services, self._run, self._plan, self._gang)
+        if self._gang.rank == 0 and self._run.get("stop_requested"):
+            self._gang.wish = Flag.STOP
+        self._gang.all_gather(b"")  # all have their data: the first epoch begins
+        if self._gang.rank == 0:
+            self._cost = cost_of_checkpoint(self._services, self._run)
+            self._keep_started_at()
+        self._computing_since = self._ended = self._checkpointed = time.time()
+        self._started = float(self._run.get("training_started_at") or self._begun)
+        self._gang.waited = 0.0
+        with self._reporter() as self._report:
+            if Flag.STOP in self._gang.agreed:
+                self._finish(Ending("STOPPED", f"stopped on request after epoch {self._epoch}"))
+            else:
+                self._finish(self._run_epochs())
+
+    def _keep_started_at(self) -> None:
+        if self._run.get("training_started_at") is None:
+            run_id, generation = str(self._run["run_id"]), int(self._run["generation"])
+            self._run = self._services.ledger.renew(run_id, generation, training_started_at=time.time())
+
+    def _reporter(self) -> Any:
+        if self._gang.rank:
+            return nullcontext()
+        return Reporter(self._services.ledger, self._services.notifier, self._run, self._plan)
+
+    # Epochs
+
+    def _run_epochs(self) -> Ending | None:
+        """Train until an end is due, or until it is time to hand over (None)."""
+        for epoch in range(self._epoch + 1, self._plan.epochs + 1):
+            at = time.time()
+            # A training that diverges overflows on its way; its cost will say so.
+            with np.errstate(over="ignore", invalid="ignore"):
+                cost, correct = self._train_epoch(epoch)
+            self._ended = time.time()
+            ending = diverged(epoch, cost, self._plan)
+            if ending is not None:
+                return ending
+            self._epoch, self._cost = epoch, cost
+            self._last_epoch = self._ended - at
+            self._longest_epoch = max(self._longest_epoch, self._last_epoch)
+            agreed = self._gang.agreed
+            ending = completed_by(self._plan, epoch, cost)
+            if ending is None and Flag.STOP in agreed:
+                ending = self._stopped or Ending("STOPPED")
+            if self._plan.recorded(epoch) or ending is not None:
+                self._open_row = EpochRow(epoch, cost, correct / self._plan.examples, 0.0, self._last_epoch)
+            if self._report is not None:
+                self._report.epoch_done(epoch, cost, None)
+            if ending is not None or Flag.HAND_OVER in agreed:
+                return ending
+            if Flag.CHECKPOINT in agreed:
+                self._save()
+        raise AssertionError("the last epoch ends the run")
+
+    def _train_epoch(self, epoch: int) -> tuple[float, int]:
+        """One pass over the training set: its mean cost and number of correct predictions."""
+        plan = self._plan
+        updates = (epoch - 1) * plan.batches_per_epoch
+        total, right = 0.0, 0
+        at = time.time()
+        for number, batch in enumerate(plan.batches(epoch)):
+            last = number + 1 == plan.batches_per_epoch
+            self._gang.wish = self._wish(epoch, at) if last else Flag(0)
+            stepped = self._engine.step(batch, updates + number + 1, tally=self._open_row is not None)
+            if stepped.test_correct is not None:
+                self._close_row(stepped.test_correct)
+            total += stepped.cost * plan.batch_examples(number)
+            right += stepped.correct
+        return total / plan.examples, right
+
+    def _wish(self, epoch: int, epoch_began: float) -> Flag:
+        """What is to happen after ``epoch``, as far as this worker can tell before its last step."""
+        wish = Flag(0)
+        if self._remaining() < HANDOVER_SECONDS + 3 * (self._longest_epoch + self._longest_save):
+            wish |= Flag.HAND_OVER
+        if self._report is None:
+            return wish
+        if self._report.stale:
+            raise StaleGeneration("another generation has taken over")
+        ends = max(time.time(), epoch_began + self._last_epoch)
+        totals = Totals(
+            seconds=ends - self._started,
+            epoch_seconds=self._last_epoch,
+            usd=self._usd(ends),
+            epoch_usd=self._services.neuron_usd(self._last_epoch * self._plan.workers, 0),
+        )
+        self._stopped = stopped_by(self._plan, epoch, totals, self._report.stop_requested)
+        if self._stopped is not None:
+            wish |= Flag.STOP
+        if ends - self._checkpointed >= self._plan.checkpoint_seconds:
+            wish |= Flag.CHECKPOINT
+        return wish
+
+    # History, checkpoints, end
+
+    def _close_row(self, test_correct: int) -> None:
+        """The test accuracy of an epoch comes with the first exchange after it."""
+        row, self._open_row = self._open_row, None
+        if row is None:
+            return
+        self._test_accuracy = test_correct / self._plan.test_examples
+        if self._report is not None:
+            self._report.add_row(
+                EpochRow(row.epoch, row.cost, row.train_accuracy, self._test_accuracy, row.seconds)
+            )
+
+    def _whole_state(self) -> Checkpoint | None:
+        """Complete the history so far and put the state together."""
+        if self._open_row is not None:
+            self._close_row(self._engine.test_correct())
+        if self._report is not None:
+            self._report.flush()  # a successor does not come by these epochs again
+        return self._engine.checkpoint(self._epoch)
+
+    def _save(self, **facts: Any) -> None:
+        at = time.time()
+        state = self._whole_state()
+        if state is not None:
+            save(self._services, self._run, state, **facts)
+        self._checkpointed = time.time()
+        self._longest_save = max(self._longest_save, self._checkpointed - at)
+
+    def _finish(self, ending: Ending | None) -> None:
+        """Carry out the end, or let the next generation go on from here."""
+        run_id, generation = str(self._run["run_id"]), int(self._run["generation"])
+        if ending is None:
+            self._save(usd=self._usd(time.time()))
+            if self._gang.rank == 0:
+                what = f"generation {generation} hands over after epoch {self._epoch}"
+                self._services.ledger.release(run_id, generation, what)
+                self._services.invoker.invoke_trainer(Message(run_id, generation + 1, "start"))
+        elif ending.status == "FAILED":
+            if self._gang.rank == 0:
+                usd = self._usd(time.time())
+                facts = {"epoch": self._epoch, "usd": usd, "training_ended_at": self._ended}
+                end_without_model(self._services, run_id, generation, ending, **facts)
+        else:
+            self._finish_with_model(ending)
+
+    def _finish_with_model(self, ending: Ending) -> None:
+        computing = self._ended - self._computing_since - self._gang.waited
+        figures = self._gang.gather(FIGURES.pack(computing, self._gang.waited))
+        with np.errstate(over="ignore", invalid="ignore"):
+            state = self._whole_state()
+            accuracies = Accuracies(
+                self._engine.train_correct() / self._plan.examples,
+                self._engine.test_correct() / self._plan.test_examples,
+            )
+        if state is None:
+            return
+        seconds = [FIGURES.unpack(part) for part in figures]
+        end_with_model(
+            self._services,
+            self._run,
+            self._plan,
+            state,
+            ending,
+            cost=self._cost,
+            accuracies=accuracies,
+            training_ended_at=self._ended,
+            invocations=0,
+            usd=self._usd(time.time()),
+            worker_seconds=[{"computing": computing, "waiting": waiting} for computing, waiting in seconds],
+        )
+
+    def _usd(self, now: float) -> float:
+        workers = self._plan.workers
+        return self._usd_before + self._services.neuron_usd((now - self._begun) * workers, workers)
