@@ -1,0 +1,56 @@
+"""What is trained: a job of some seconds for each way of running it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from e2e_jobs import (
+    EXAMPLE_SPACE_DATASET,
+    EXAMPLE_SPACE_PARAMETERS,
+    FUSED_DATASET,
+    FUSED_PARAMETERS,
+    NEURON_DATASET,
+    NEURON_PARAMETERS,
+)
+
+MEETS_IN_REDIS = "neuron", "resident", "data"
+WORKERS = "resident", "data"
+"""Strategies whose Neurons stay for many epochs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A dataset and its parameters."""
+
+    dataset: bytes
+    parameters: Mapping[str, Any]
+
+    @property
+    def epochs(self) -> int:
+        return int(self.parameters["epochs"])
+
+    def with_epochs(self, epochs: int) -> Job:
+        return Job(self.dataset, {**self.parameters, "epochs": epochs, "record_every": max(1, epochs // 20)})
+
+
+def _workers(strategy: str, epochs: int) -> Job:
+    changes = {"strategy": strategy, "workers": 2, "epochs": epochs, "batch_size": 20, "record_every": 10}
+    return Job(FUSED_DATASET, FUSED_PARAMETERS | changes)
+
+
+STRATEGIES = {
+    "neuron": Job(NEURON_DATASET, NEURON_PARAMETERS | {"checkpoint_seconds": 1, "epochs": 12}),
+    "fused": Job(FUSED_DATASET, FUSED_PARAMETERS | {"record_every": 10}),
+    "example space": Job(EXAMPLE_SPACE_DATASET, EXAMPLE_SPACE_PARAMETERS | {"record_every": 50}),
+    "resident": _workers("resident", 300),
+}
+"""A row for each way of running a training. All store a checkpoint after each second of work."""
+
+LONG = {
+    "fused": STRATEGIES["fused"].with_epochs(4000),
+    "example space": STRATEGIES["example space"].with_epochs(20000),
+    "resident": STRATEGIES["resident"].with_epochs(2000),
+}
+"""Jobs that a time limit of seconds cuts into ten generations."""
