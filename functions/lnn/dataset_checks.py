@@ -165,7 +165,8 @@ def blocks(dataset: h5py.Dataset) -> Iterator[tuple[int, npt.NDArray[Any]]]:
 def _block_rows(dataset: h5py.Dataset) -> int:
     """Examples of a block: what ``BLOCK_BYTES`` holds, in whole chunks, and at least one chunk's."""
     least = _least_rows(dataset)
-    return max(1, BLOCK_BYTES * len(dataset) // (dataset.nbytes * least)) * least
+    rows: int = max(1, BLOCK_BYTES * len(dataset) // (dataset.nbytes * least)) * least
+    return rows
 
 
 def _least_rows(dataset: h5py.Dataset) -> int:

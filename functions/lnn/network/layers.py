@@ -41,12 +41,13 @@ def _saturated_forward(W: Array, b: Array, A_prev: Array) -> Array:
     return np.clip(Z, -largest, largest, out=Z)
 
 
-def linear_backward(dZ: Array, A_prev: Array, W: Array, l2: float) -> tuple[Array, Array]:
+def linear_backward(dZ: Array, A_prev: Array, W: Array, l2: float, m: int | None = None) -> tuple[Array, Array]:
     """The layer's gradients: dW = dZ A_prev^T / m + (l2/m) W and db = sum(dZ) / m.
 
-    dZ (units, m), A_prev (units_prev, m), W (units, units_prev) -> dW (units, units_prev), db (units, 1).
+    dZ (units, m), A_prev (units_prev, m), W (units, units_prev) -> dW (units, units_prev), db (units, 1). Where dZ has
+    only some of a batch's examples, ``m`` says how many the batch has: the parts' gradients then add up to its own.
     """
-    m = dZ.shape[1]
+    m = m or dZ.shape[1]
     dZ = dZ / m  # before the product: m columns to divide, not units_prev
     dW: Array = dZ @ A_prev.T
     db: Array = dZ.sum(axis=1, keepdims=True)
