@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -24,6 +25,9 @@ from lnn.plan import Plan
 
 BLOCK_BYTES = 32 * 2**20
 """About what a block takes: its examples as stored and as the network takes them, and what the layers make of them."""
+
+
+TOO_SHORT = "the file of this worker's examples is shorter than it was written"
 
 
 class OwnExamples:
@@ -47,6 +51,7 @@ class OwnExamples:
         self._rows: Array = np.empty((self._block_rows, n), plan.dtype)
         as_stored = self._stored == self._rows.dtype and plan.scale == 1.0
         self._raw: npt.NDArray[Any] = self._rows if as_stored else np.empty(self._rows.shape, self._stored)
+        self._places: list[tuple[memoryview]] = []
 
     def __len__(self) -> int:
         return self.last - self.first
@@ -67,7 +72,7 @@ class OwnExamples:
         for start in range(0, count, self._block_rows):
             stop = min(start + self._block_rows, count)
             if chosen is None:
-                self._read(0, stop - start, start)
+                self._read(stop - start, start)
                 labels = self._y[start:stop]
             else:
                 some = chosen[start:stop]
@@ -78,18 +83,21 @@ class OwnExamples:
                 standardize(self._raw[: stop - start], self._scale, rows)
             yield rows.T, labels
 
-    def _read_rows(self, chosen: npt.NDArray[np.int64]) -> None:
-        """Into the first rows of the buffer; neighbours in the file are read together."""
-        ends = np.flatnonzero(np.diff(chosen, append=-1) != 1) + 1
-        starts = np.concatenate(([0], ends[:-1]))
-        for start, stop, example in zip(starts.tolist(), ends.tolist(), chosen[starts].tolist(), strict=True):
-            self._read(start, stop, example)
+    def _read(self, examples: int, start: int) -> None:
+        """So many examples, from ``start`` on, into the first rows of the buffer."""
+        place = self._raw[:examples].data.cast("B")
+        if os.preadv(self._file.fileno(), (place,), start * self._row_bytes) != len(place):
+            raise EOFError(TOO_SHORT)
 
-    def _read(self, start: int, stop: int, example: int) -> None:
-        """Examples from ``example`` on into rows ``start`` to ``stop`` of the buffer."""
-        place = self._raw.data.cast("B")[start * self._row_bytes : stop * self._row_bytes]
-        if os.preadv(self._file.fileno(), (place,), example * self._row_bytes) != len(place):
-            raise OSError(errno.EIO, "the file of this worker's examples ends too early")
+    def _read_rows(self, chosen: npt.NDArray[np.int64]) -> None:
+        """The chosen examples into the first rows of the buffer, one by one: few are neighbours in the file."""
+        while len(self._places) < len(chosen):
+            self._places.append((self._raw[len(self._places)].data.cast("B"),))
+        descriptor = self._file.fileno()
+        offsets = (chosen * self._row_bytes).tolist()
+        read = sum(map(os.preadv, repeat(descriptor), self._places, offsets))
+        if read != len(chosen) * self._row_bytes:
+            raise EOFError(TOO_SHORT)
 
 
 def _fetch(

@@ -3,8 +3,9 @@
 A step adds up the workers' gradients: each gives every other the piece of its gradient that the other one looks after,
 adds up what it was given in rank order, so that a rerun gives the same bits, updates its piece of the parameters with
 its piece of the optimiser's slots, and gives the piece to all. Two exchanges, whatever the number of workers, in which
-each sends and receives the parameters once (reduce-scatter and all-gather: Thakur, Rabenseifner, Gropp 2005,
-"Optimization of collective communication operations in MPICH").
+each sends and receives the parameters about twice (reduce-scatter and all-gather: Thakur, Rabenseifner, Gropp 2005,
+"Optimization of collective communication operations in MPICH"). Two workers exchange as much by giving each other
+the whole gradient, at once, and each makes the whole update.
 
 With ``average_every`` each makes so many updates by itself, with its own examples of each batch, and then the
 parameters and slots of all are averaged (local SGD: Stich 2019, "Local SGD converges fast and communicates little").
@@ -31,6 +32,9 @@ from lnn.own_examples import OwnExamples
 from lnn.plan import Plan
 from lnn.strategies.workers import Stepped
 from lnn.training_data import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y
+
+WHOLE_UP_TO = 2
+"""Workers among whom arrays are exchanged whole: with more it would be more bytes than in pieces."""
 
 COUNT = struct.Struct("<q")
 
@@ -65,9 +69,10 @@ class Data:
         self._parameters = layers_of(self._flat, plan.sizes)
         self._gradient = np.empty_like(self._flat)
         self._gradients = layers_of(self._gradient, plan.sizes)
-        # Who updates alone needs the whole of the optimiser's memory, who shares the updates a piece.
         self._alone = plan.average_every is not None
-        start, stop = (0, len(self._flat)) if self._alone else share(len(self._flat), gang)
+        # Who updates everything needs the whole of the optimiser's memory, who shares the updates a piece.
+        self._whole = self._alone or gang.size <= WHOLE_UP_TO
+        start, stop = (0, len(self._flat)) if self._whole else share(len(self._flat), gang)
         self._own = self._flat[start:stop]
         self._own_weights = weight_ranges(plan.sizes, start, stop)
         self._slots = [flat[start:stop].copy() for flat in flat_slots(state, plan)]
@@ -102,11 +107,11 @@ class Data:
 
     def checkpoint(self, epoch: int) -> Checkpoint | None:
         slots = self._slots
-        if slots and not self._alone:
+        if slots and not self._whole:
             gathered = self._gang.gather(np.concatenate(slots).data)
         if self._gang.rank:
             return None
-        if slots and not self._alone:
+        if slots and not self._whole:
             # Each worker's pieces of all slots, one after the other: put together the pieces of each slot.
             parts = [piece_in(part, self._flat.dtype).reshape(len(slots), -1) for part in gathered]
             slots = [np.concatenate([part[slot] for part in parts]) for slot in range(len(slots))]
@@ -162,7 +167,8 @@ class Data:
         cost = summed.cost + m * self._penalty(m)
         self._decay(gradient, m)
         self._optimiser.update(self._own, gradient, self._slots, t)
-        self._gather_pieces(self._flat)
+        if not self._whole:
+            self._gather_pieces(self._flat)
         return summed._replace(cost=cost)
 
     def _update_alone(self, own: npt.NDArray[np.int64] | None, m: int, t: int) -> None:
@@ -182,10 +188,13 @@ class Data:
     def _average(self) -> Figures:
         """Every worker's parameters and slots become their mean over all workers."""
         state = np.concatenate([self._flat, *self._slots])
-        mean, summed = self._sum_own_piece(state)
-        start, stop = share(len(state), self._gang)
-        state[start:stop] = mean / self._gang.size
-        self._gather_pieces(state)
+        own, summed = self._sum_own_piece(state)
+        own /= self._gang.size
+        if len(own) == len(state):
+            state = own
+        else:
+            cut(state, self._gang.size)[self._gang.rank][...] = own
+            self._gather_pieces(state)
         for target, values in zip([self._flat, *self._slots], np.split(state, 1 + len(self._slots)), strict=True):
             target[...] = values
         return summed
@@ -202,17 +211,20 @@ class Data:
     # Exchanges
 
     def _sum_own_piece(self, values: Array) -> tuple[Array, Figures]:
-        """This worker's piece of the sum over all workers of ``values``, and the sum of the figures not yet told."""
+        """This worker's piece of the sum over all workers of ``values``, and the sum of the figures not yet told.
+
+        The piece of one or two workers is everything.
+        """
         figures = self._untold.pack()
-        if not self._gang.peers:
-            self._gang.exchange([figures])
-            return values, self._untold
-        pieces = cut(values, self._gang.size)
-        received = self._gang.exchange([b"".join((figures, piece.data)) for piece in pieces])
+        if self._gang.size <= WHOLE_UP_TO:
+            received = self._gang.all_gather(b"".join((figures, values.data)))
+        else:
+            pieces = cut(values, self._gang.size)
+            received = self._gang.exchange([b"".join((figures, piece.data)) for piece in pieces])
         told = [Figures.unpack(part) for part in received]
         first, *others = (piece_in(part, values.dtype, FIGURES.size) for part in received)
-        own = first.copy()
-        for other in others:
+        own = first + others[0] if others else first.copy()
+        for other in others[1:]:
             own += other
         return own, Figures(
             sum(figures.cost for figures in told),
@@ -222,8 +234,6 @@ class Data:
 
     def _gather_pieces(self, values: Array) -> None:
         """Give all workers the own piece of ``values``, and take theirs."""
-        if not self._gang.peers:
-            return
         pieces = cut(values, self._gang.size)
         received = self._gang.all_gather(pieces[self._gang.rank].data)
         for peer in self._gang.peers:
