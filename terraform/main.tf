@@ -88,6 +88,31 @@ locals {
     }
   } : {}
 
+  # What a function does that trains a run from its start to its end.
+  keep_run = {
+    KeepTensors = {
+      actions   = ["s3:GetObject", "s3:PutObject"]
+      resources = ["${local.bucket_arn}/runs/*"]
+    }
+    WriteModelAndResults = {
+      # Reading: the latest copies are copied from the run's own.
+      actions   = ["s3:GetObject", "s3:PutObject"]
+      resources = ["${local.bucket_arn}/prediction_input/*", "${local.bucket_arn}/training_results/*"]
+    }
+    KeepRuns = {
+      actions   = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
+      resources = [local.table_arn.runs]
+    }
+    KeepHistory = {
+      actions   = ["dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:Query"]
+      resources = [local.table_arn.costs]
+    }
+    Notify = {
+      actions   = ["sns:Publish"]
+      resources = [local.topic_arn]
+    }
+  }
+
   # S3 answers a missing key with 404 only to a caller who may list the bucket, and with 403 to any other; it asks without a
   # prefix then, so a condition on s3:prefix would bring the 403 back.
   tell_missing_keys = {
@@ -217,27 +242,10 @@ module "trainer" {
     name       = "${var.prefix}-watch"
   }
 
-  statements = merge(local.connect_to_cache, local.tell_missing_keys, {
-    KeepTensors = {
-      actions   = ["s3:GetObject", "s3:PutObject"]
-      resources = ["${local.bucket_arn}/runs/*"]
-    }
-    WriteModelAndResults = {
-      # Reading: the latest copies are copied from the run's own.
-      actions   = ["s3:GetObject", "s3:PutObject"]
-      resources = ["${local.bucket_arn}/prediction_input/*", "${local.bucket_arn}/training_results/*"]
-    }
-    KeepRuns = {
-      actions   = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem"]
+  statements = merge(local.connect_to_cache, local.tell_missing_keys, local.keep_run, {
+    FindRuns = {
+      actions   = ["dynamodb:Scan"]
       resources = [local.table_arn.runs]
-    }
-    KeepHistory = {
-      actions   = ["dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:Query"]
-      resources = [local.table_arn.costs]
-    }
-    Notify = {
-      actions   = ["sns:Publish"]
-      resources = [local.topic_arn]
     }
     StartSteps = {
       actions   = ["lambda:InvokeFunction"]
@@ -251,7 +259,7 @@ module "neuron" {
 
   account_id           = local.account_id
   architecture         = var.architecture
-  description          = "One neuron of one layer: its activation or its gradient"
+  description          = "One neuron of one layer; or a worker that owns many neurons, or examples, and stays for a training"
   environment          = local.own_environment.neuron
   handler              = "neuron.handler.handler"
   layers               = [module.layer.arn]
@@ -266,7 +274,7 @@ module "neuron" {
   vpc                  = local.vpc
   zip                  = "${var.build_directory}/functions/neuron.zip"
 
-  statements = merge(local.connect_to_cache, {
+  statements = merge(local.connect_to_cache, local.tell_missing_keys, local.keep_run, {
     StartSteps = {
       actions   = ["lambda:InvokeFunction"]
       resources = [local.function_arn.neuron, local.function_arn.trainer]

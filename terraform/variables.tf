@@ -78,8 +78,8 @@ variable "functions" {
     Memory (MB), timeout (s), /tmp (MB) and reserved concurrency of each function. Cost follows memory x time; CPU follows memory:
     1,769 MB is one vCPU. launch holds one data set while it checks it, and has /tmp for the file. trainer runs whole trainings
     (`fused`), for up to Lambda's longest time; 3,008 MB is the most that every new account allows. neuron does one neuron's work
-    in milliseconds, many at once, so it is small. A reserved concurrency both keeps and caps environments; null takes from the
-    account's pool.
+    in milliseconds, or stays as a worker (`resident`, `data`), with one vCPU and /tmp for its share of the examples. A reserved
+    concurrency both keeps and caps environments; null takes from the account's pool.
   EOT
   type = object({
     launch = optional(object({
@@ -89,9 +89,9 @@ variable "functions" {
       reserved_concurrency = optional(number)
     }), {})
     neuron = optional(object({
-      memory               = optional(number, 512)
-      timeout              = optional(number, 60)
-      storage              = optional(number, 512)
+      memory               = optional(number, 1769)
+      timeout              = optional(number, 900)
+      storage              = optional(number, 2048)
       reserved_concurrency = optional(number)
     }), {})
     trainer = optional(object({

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -57,3 +58,8 @@ def parameter_server(environment: Environment) -> Any:
 
 def client(name: Any) -> Any:
     return boto3.client(name, config=CONFIG)
+
+
+def seconds_left(milliseconds_left: Callable[[], int]) -> Callable[[], float]:
+    """A clock of the time that an invocation has left, from Lambda's context."""
+    return lambda: milliseconds_left() / 1000

@@ -120,9 +120,9 @@ def end_with_model(
 ) -> None:
     """End a run that has a model to show: ``state`` holds its parameters after ``state.epoch``.
 
-    ``invocations`` counts those that the ledger does not know of; ``facts`` are noted with the run. The checkpoint is stored too, so
-    that a stopped run can be resumed. Parameters that are no numbers are no model: the last update may
-    make them so without a cost that shows it, and then the run fails.
+    ``invocations`` counts those that the ledger does not know of; ``facts`` are noted with the run. The
+    checkpoint is stored too, so that a stopped run can be resumed. Parameters that are no numbers are no model: the
+    last update may make them so without a cost that shows it, and then the run fails.
     """
     run_id, generation = str(run["run_id"]), int(run["generation"])
     if not all(np.isfinite(array).all() for layer in state.parameters for array in layer):

@@ -21,8 +21,8 @@ from lnn.errors import GangBroken
 
 Part: TypeAlias = bytes | bytearray | memoryview
 
-HEADER = struct.Struct("<QI")
-"""Number of the exchange, flags."""
+HEADER = struct.Struct("<QQ")
+"""Number of the exchange, flags; as long as keeps an array behind it aligned."""
 
 BLOCK_SECONDS = 5
 """One BLPOP; shorter than the client's socket time-out, so that waiting is never taken for a broken connection."""

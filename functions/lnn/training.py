@@ -54,11 +54,6 @@ def handle(services: Services, message: Message, remaining: Callable[[], float])
         raise
 
 
-def seconds_left(milliseconds_left: Callable[[], int]) -> Callable[[], float]:
-    """What ``handle`` wants to know, from what Lambda's context can tell."""
-    return lambda: milliseconds_left() / 1000
-
-
 def start(services: Services, message: Message, remaining: Callable[[], float]) -> None:
     """Take the run's lease and train from its last checkpoint."""
     run = services.ledger.claim(message.run_id, message.generation, uuid4().hex)
@@ -77,6 +72,10 @@ def start(services: Services, message: Message, remaining: Callable[[], float]) 
         from lnn.strategies import conductor
 
         conductor.start(services, run, plan)
+    elif plan.strategy in ("resident", "data"):
+        from lnn.strategies import workers
+
+        workers.start(services, run, plan)
     else:
         from lnn.strategies import fused
 

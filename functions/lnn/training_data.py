@@ -36,17 +36,18 @@ _loaded: dict[str, TrainingData] = {}
 
 def training_data(artifacts: Artifacts, run_id: str, plan: Plan) -> TrainingData:
     """The data of a run. Only the last run's is kept, so that memory holds one data set."""
-    if run_id not in _loaded:
+    data = _loaded.get(run_id)
+    if data is None:
         _loaded.clear()
         y = artifacts.get_tensor(run_id, TRAIN_Y)
-        _loaded[run_id] = TrainingData(
+        data = _loaded[run_id] = TrainingData(
             X=_features(artifacts, run_id, TRAIN_X, plan, plan.examples),
             Y=label_matrix(y, plan.sizes[-1], plan.dtype),
             y=y,
             X_test=_features(artifacts, run_id, TEST_X, plan, plan.test_examples),
             y_test=artifacts.get_tensor(run_id, TEST_Y),
         )
-    return _loaded[run_id]
+    return data
 
 
 def _features(artifacts: Artifacts, run_id: str, name: str, plan: Plan, examples: int) -> Array:

@@ -1,7 +1,8 @@
-"""NeuronLambda: one neuron's activation or gradient."""
+"""NeuronLambda: one neuron's activation or gradient; or a worker that owns many neurons or examples and stays."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -11,6 +12,7 @@ from lnn import clients
 from lnn.environment import Environment
 from lnn.errors import CacheLost
 from lnn.events import Message
+from lnn.services import Services
 from lnn.strategies import neuron
 
 logger = Logger()
@@ -19,11 +21,23 @@ invoker = clients.invoker(environment)
 server = clients.parameter_server(environment)
 
 
+@cache
+def services() -> Services:
+    """What a worker needs and a single neuron does not, made at the first need."""
+    return clients.services(environment)
+
+
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    """Do one neuron's part of one step."""
+    """Do one neuron's part of one step; on ``start``, be a worker."""
     message = Message.parse(event)
     logger.append_keys(**message.as_json())
+    if message.state == "start":
+        from lnn.strategies import workers
+
+        outcome = workers.work(services(), message, clients.seconds_left(context.get_remaining_time_in_millis))
+        logger.info("worker done", extra={"outcome": outcome})
+        return
     try:
         standing = neuron.work(server(message.run_id), invoker, message, environment.neuron_window)
     except CacheLost as lost:

@@ -20,5 +20,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Act on one message: ``start``, ``forward``, ``backward`` or ``watch``."""
     message = Message.parse(event)
     logger.append_keys(**message.as_json())
-    training.handle(services, message, training.seconds_left(context.get_remaining_time_in_millis))
+    training.handle(services, message, clients.seconds_left(context.get_remaining_time_in_millis))
     logger.info("handled")

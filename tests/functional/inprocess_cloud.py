@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import random
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,11 +30,11 @@ from lnn.ledger import Ledger
 from lnn.names import Names
 from lnn.notify import Notifier
 from lnn.services import Services
-from lnn.strategies import neuron
+from lnn.strategies import neuron, workers
 
 REGION = "us-east-1"
 NAMES = Names("lnn", "123456789012", REGION)
-SECONDS_LEFT = 900.0
+INVOCATION_SECONDS = 900.0
 
 
 class Queue(Invoker):
@@ -82,6 +84,8 @@ class InProcessCloud:
         self.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
         self.queue = Queue()
         self.services = self.services_with(window=0, topic=topic)
+        self.invocation_seconds = INVOCATION_SECONDS
+        self.workers: list[threading.Thread] = []
         self._uploads = 0
 
     def services_with(self, window: int, topic: str | None = None) -> Services:
@@ -144,7 +148,13 @@ class InProcessCloud:
         if function == "trainer":
             # Environments differ from call to call: nothing may depend on what an earlier one has cached.
             training_data._loaded.clear()
-            training.handle(self.services, message, lambda: SECONDS_LEFT)
+            training.handle(self.services, message, self._clock())
+            return
+        if message.state == "start":
+            # Workers wait for each other, so each has a thread; what a broken one does next, it asks for by message.
+            worker = threading.Thread(target=workers.work, args=(self.services, message, self._clock()))
+            self.workers.append(worker)
+            worker.start()
             return
         server = self.services.server(message.run_id)
         try:
@@ -160,6 +170,10 @@ class InProcessCloud:
             if self.queue.messages:
                 chaos.deliver_one(self)
                 continue
+            if any(worker.is_alive() for worker in self.workers):
+                self.workers[0].join(0.01)
+                self.workers = [worker for worker in self.workers if worker.is_alive()]
+                continue
             run = self.run(run_id)
             if run["status"] not in ("PENDING", "RUNNING") and not run.get("closing"):
                 return run
@@ -167,8 +181,13 @@ class InProcessCloud:
             quiet += 1
             assert quiet < 50, f"the run is stuck: {run}"
             self.let_leases_expire(run_id)
-            training.handle(self.services, Message("", 0, "watch"), lambda: SECONDS_LEFT)
+            training.handle(self.services, Message("", 0, "watch"), self._clock())
         raise AssertionError("the messages never end")
+
+    def _clock(self) -> Callable[[], float]:
+        """What is left of an invocation that begins now."""
+        ends = time.monotonic() + self.invocation_seconds
+        return lambda: ends - time.monotonic()
 
     def let_leases_expire(self, run_id: str) -> None:
         self.dynamodb.update_item(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -288,7 +289,7 @@ def test_only_the_shards_with_own_examples_are_fetched() -> None:
 
 def test_examples_that_do_not_fit_on_disk_say_what_to_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_with(**CHANGES)
-    monkeypatch.setattr("tempfile.TemporaryFile", lambda: open("/dev/full", "wb"))
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda: Path("/dev/full").open("wb"))  # noqa: SIM115
     with pytest.raises(LnnError, match=r"23 examples take .* of /tmp, .* raise functions\.neuron\.storage"):
         OwnExamples(stored(plan), RUN, TRAIN_X, TRAIN_Y, plan, 0, 23)
 

@@ -46,6 +46,10 @@ CASES = {
     "fewer examples than features": (2, {**BINARY, "epochs": 6, "batch_size": 5, "optimizer": "momentum", "l2": 0.2}),
 }
 
+PARALLEL = ["resident"]
+WAYS = [("neuron", None), *((strategy, workers) for strategy in PARALLEL for workers in (1, 2, 3, 4))]
+"""Strategies, each with numbers of workers that it can have."""
+
 
 @pytest.fixture
 def train(cloud: InProcessCloud, tmp_path: Path) -> Callable[..., str]:
@@ -68,17 +72,22 @@ def _no_waiting_for_abandoned_dispatches(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_neuron_and_fused_have_the_same_history(case: str, cloud: InProcessCloud, train: Callable[..., str]) -> None:
-    histories = []
-    for strategy in ("fused", "neuron"):
-        run = cloud.run_to_end(train(case, strategy))
-        assert run["status"] == "COMPLETED", run
-        histories.append(cloud.outcome(run["run_id"])[1])
+def test_every_strategy_has_the_same_history(case: str, cloud: InProcessCloud, train: Callable[..., str]) -> None:
     tolerance = 1e-4 if CASES[case][1].get("dtype") == "float32" else 1e-9
-    fused, neuron = histories
-    assert [row[0] for row in neuron] == list(range(1, CASES[case][1]["epochs"] + 1))
-    for one, other in zip(fused, neuron, strict=True):
-        assert other == pytest.approx(one, rel=tolerance)
+    epochs = CASES[case][1]["epochs"]
+    fused = cloud.run_to_end(train(case, "fused"))
+    expected = cloud.outcome(fused["run_id"])[1]
+    assert [row[0] for row in expected] == list(range(1, epochs + 1))
+    for strategy, workers in WAYS:
+        run = cloud.run_to_end(train(case, strategy, workers=workers))
+        assert run["status"] == "COMPLETED", run
+        found = cloud.outcome(run["run_id"])[1]
+        assert len(found) == len(expected), (strategy, workers)
+        for one, other in zip(expected, found, strict=True):
+            assert other == pytest.approx(one, rel=tolerance), (strategy, workers)
+        for figure in ("final_cost", "train_accuracy", "test_accuracy"):
+            assert run[figure] == pytest.approx(fused[figure], rel=tolerance), (strategy, workers)
+        assert cloud.keys() == []
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -133,19 +142,17 @@ def test_redis_losing_everything_sends_the_run_back_to_its_checkpoint(
 
 
 @pytest.mark.parametrize("case", ["adam in mini-batches", "fewer examples than features"])
-def test_fused_hands_over_before_its_time_is_up(
-    case: str, cloud: InProcessCloud, train: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fused_hands_over_before_its_time_is_up(case: str, cloud: InProcessCloud, train: Callable[..., str]) -> None:
     undisturbed = cloud.run_to_end(train(case, "fused"))
     assert undisturbed["plan"]["formulation"] == ("plain" if "adam" in case else "example_space")
     run_id = train(case, "fused")
-    monkeypatch.setattr("inprocess_cloud.SECONDS_LEFT", 0.5)
+    cloud.invocation_seconds = 0.5  # less than is kept for handing over
     run = cloud.run_to_end(run_id)
     assert run["generation"] == undisturbed["epoch"], "an epoch for each generation"
     assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])
 
 
-@pytest.mark.parametrize("strategy", ["neuron", "fused"])
+@pytest.mark.parametrize("strategy", ["neuron", "fused", *PARALLEL])
 def test_a_stopped_run_keeps_its_model_and_resumes_to_the_same_bits(
     strategy: str, cloud: InProcessCloud, train: Callable[..., str]
 ) -> None:
@@ -164,7 +171,7 @@ def test_a_stopped_run_keeps_its_model_and_resumes_to_the_same_bits(
 
 
 def test_a_diverging_training_fails_with_the_way_to_mend_it(cloud: InProcessCloud, train: Callable[..., str]) -> None:
-    for strategy in ("neuron", "fused"):
+    for strategy in ("neuron", "fused", *PARALLEL):
         run = cloud.run_to_end(train("full batch", strategy, learning_rate=1e200, epochs=20))
         assert run["status"] == "FAILED"
         assert "learning_rate" in run["reason"]
@@ -174,7 +181,7 @@ def test_a_diverging_training_fails_with_the_way_to_mend_it(cloud: InProcessClou
 def test_a_threshold_ends_the_run_at_the_epoch_that_reaches_it(
     cloud: InProcessCloud, train: Callable[..., str]
 ) -> None:
-    for strategy in ("neuron", "fused"):
+    for strategy in ("neuron", "fused", *PARALLEL):
         run = cloud.run_to_end(train("full batch", strategy, threshold=100.0))
         assert (run["status"], run["epoch"]) == ("COMPLETED", 1)
         assert "threshold" in run["reason"]
@@ -220,7 +227,7 @@ def test_a_run_that_was_stopped_and_resumed_counts_every_invocation_once(
     assert (stopped["invocations"], resumed["invocations"]) == (58, undisturbed["invocations"] + 1)
 
 
-@pytest.mark.parametrize("strategy", ["neuron", "fused"])
+@pytest.mark.parametrize("strategy", ["neuron", "fused", *PARALLEL])
 def test_a_stop_after_a_crash_tells_the_figures_of_the_model_it_leaves(
     strategy: str, cloud: InProcessCloud, train: Callable[..., str]
 ) -> None:
@@ -238,7 +245,7 @@ def test_a_stop_after_a_crash_tells_the_figures_of_the_model_it_leaves(
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("strategy", ["neuron", "fused"])
+@pytest.mark.parametrize("strategy", ["neuron", "fused", *PARALLEL])
 def test_weights_that_the_last_update_made_infinite_are_no_model(
     strategy: str, cloud: InProcessCloud, train: Callable[..., str]
 ) -> None:

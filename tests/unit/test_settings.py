@@ -82,6 +82,7 @@ def test_the_prototype_s_keys_are_enough_and_the_others_have_their_defaults() ->
         "threshold": None,
         "strategy": "auto",
         "workers": None,
+        "average_every": None,
         "optimizer": "sgd",
         "weight_init": "auto",
         "l2": 0.0,

@@ -21,7 +21,7 @@ from lnn.network.losses import (
     output_delta,
 )
 from lnn.network.metrics import accuracy, correct_count, predicted_classes
-from lnn.network.model import ForwardPass, Network, new_slots, train_step
+from lnn.network.model import ForwardPass, Network, classes_above, new_slots, train_above, train_step
 from lnn.network.optimisers import OPTIMISERS, Optimiser
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "batch_slices",
     "binary_cross_entropy",
     "categorical_cross_entropy",
+    "classes_above",
     "correct_count",
     "cost_from_logits",
     "init_parameters",
@@ -50,5 +51,6 @@ __all__ = [
     "propagate_delta",
     "softmax",
     "take_examples",
+    "train_above",
     "train_step",
 ]

@@ -21,11 +21,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lnn.network.activations import ACTIVATIONS
 from lnn.network.batches import Batch
-from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta
-from lnn.network.losses import cost_from_logits, output_activation, output_delta
-from lnn.network.metrics import correct_count, predicted_classes
+from lnn.network.model import classes_above, train_above
 from lnn.network.optimisers import MOMENTUM, Optimiser
 from lnn.network.types import Array, Labels, Parameters, Slots
 
@@ -86,37 +83,40 @@ class ExampleSpace:
         self._Q: Array = zeros.copy() if state is None else state["Q"]
         self._c, self._d = (1.0, 0.0) if state is None else (float(state["c"]), float(state["d"]))
         self._move = np.empty_like(self._U)
+        self._room: dict[int, tuple[Array, Array]] = {}
 
     def train_step(self, batch: Batch, Y: Array, t: int) -> tuple[float, int]:
         """As ``model.train_step``, on the examples of ``batch`` and their Y (units of the output, m of the batch)."""
-        (_, b1), *upper = self._params
-        Z: Array = (self._U if batch is None else self._U[:, batch]) + b1
-        A: list[Array] = [Z]  # the blame for layer l is computed from A[l]; layer 1's own input is never needed
-        for (W, b), activation in zip(upper, self._activations, strict=False):
-            A.append(ACTIVATIONS[activation].apply(Z))
-            Z = linear_forward(W, b, A[-1])
-        output = output_activation(self._activations[-1], Z)
+        _, b1 = self._params[0]
+        Z, K = self._of_batch(batch)
+        Z += b1
+        cost, correct, dZ = train_above(
+            self._params, self._slots, Z, Y, self._optimiser, t, self._activations, self._l2
+        )
         m = Y.shape[1]
-        cost = cost_from_logits(self._activations[-1], Z, Y) + self._penalty(m)
-        correct = correct_count(output, Y)
-
-        dZ = output_delta(output, Y)
-        for layer in range(len(self._params) - 1, 0, -1):
-            W, b = self._params[layer]
-            dW, db = linear_backward(dZ, A[layer], W, self._l2)
-            dZ = propagate_delta(W, dZ, A[layer], self._activations[layer - 1])
-            slots_W, slots_b = self._slots[layer]
-            self._optimiser.update(W, dW, slots_W, t)
-            self._optimiser.update(b, db, slots_b, t)
+        cost += self._penalty(m)
         dZ /= m
         self._optimiser.update(b1, dZ.sum(axis=1, keepdims=True), self._slots[0][1], t)
-        self._update_first_layer(dZ, batch, self._l2 / m)
+        self._update_first_layer(dZ, K, batch, self._l2 / m)
         return cost, correct
 
-    def _update_first_layer(self, dZ: Array, batch: Batch, decay: float) -> None:
-        """``dZ`` is (units, m of the batch) and divided by m; ``decay`` is l2/m."""
+    def _of_batch(self, batch: Batch) -> tuple[Array, Array]:
+        """The batch's columns of U, to be worked in, and its rows of K; in memory that every such batch shares."""
+        m = self._K.shape[0] if batch is None else len(batch)
+        if m not in self._room:  # of two sizes at most: the last batch may be short
+            rows = 0 if batch is None else m
+            self._room[m] = np.empty((len(self._U), m), self._U.dtype), np.empty((rows, len(self._K)), self._K.dtype)
+        Z, K = self._room[m]
+        if batch is None:
+            np.copyto(Z, self._U)
+            return Z, self._K
+        # mode: with "raise", numpy would collect into an array of its own first.
+        return self._U.take(batch, axis=1, out=Z, mode="clip"), self._K.take(batch, axis=0, out=K, mode="clip")
+
+    def _update_first_layer(self, dZ: Array, K: Array, batch: Batch, decay: float) -> None:
+        """``dZ`` is (units, m of the batch) and divided by m, ``K`` the batch's rows of it; ``decay`` is l2/m."""
         rate = self._optimiser.learning_rate
-        np.matmul(dZ, self._K if batch is None else self._K[batch], out=self._move)
+        np.matmul(dZ, K, out=self._move)
         if self._momentum:
             self._V *= MOMENTUM
             self._Q *= MOMENTUM
@@ -150,14 +150,10 @@ class ExampleSpace:
 
     def accuracy(self, X_test_labels: Labels) -> float:
         """Share of the test examples whose class in (m_test,) is predicted; W1 is not needed for it."""
-        (_, b1), *upper = self._params
         Z: Array = self._P @ self._K_test
         Z += self._c * self._U_test_start
-        Z += b1
-        for (W, b), activation in zip(upper, self._activations, strict=False):
-            Z = linear_forward(W, b, ACTIVATIONS[activation].apply(Z))
-        classes = predicted_classes(output_activation(self._activations[-1], Z))
-        return float(np.mean(classes == X_test_labels))
+        Z += self._params[0][1]
+        return float(np.mean(classes_above(self._params, Z, self._activations) == X_test_labels))
 
     def state(self) -> dict[str, Array]:
         """What another one goes on from with the same bits; beside ``params`` and ``slots``."""
@@ -170,13 +166,12 @@ class ExampleSpace:
         return W
 
     def _penalty(self, m: int) -> float:
-        """||W1||^2 = c^2 ||W_start||^2 + c <P, U_start> + <P, U>, since <W_start, P X^T> = <P, U_start>."""
+        """Of layer 1: ||W1||^2 = c^2 ||W_start||^2 + c <P, U_start> + <P, U>, since <W_start, P X^T> = <P, U_start>."""
         if not self._l2:
             return 0.0
         inner = self._c * float(np.vdot(self._P, self._U_start)) + float(np.vdot(self._P, self._U))
         square = self._c**2 * self._square_start + inner
-        first = self._l2 / (2 * m) * square if math.isfinite(square) else math.nan
-        return first + penalty((W for W, _ in self._params[1:]), self._l2, m)
+        return self._l2 / (2 * m) * square if math.isfinite(square) else math.nan
 
 
 def _add_columns(target: Array, values: Array, batch: Batch) -> None:

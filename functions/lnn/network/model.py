@@ -15,6 +15,8 @@ from lnn.network.metrics import correct_count, predicted_classes
 from lnn.network.optimisers import Optimiser
 from lnn.network.types import Array, Labels, Parameters, Slots
 
+ALL = slice(None)
+
 CHUNK_BYTES = 32 * 2**20
 """What the widest layer takes when only predictions are wanted: memory stays bounded for any number of examples."""
 
@@ -50,7 +52,7 @@ def backward(
     dZ = output_delta(A[-1], Y)
     for layer in reversed(range(len(params))):
         W, _ = params[layer]
-        dW, db = linear_backward(dZ, A[layer], W, l2, m)
+        dW, db = linear_backward(dZ, A[layer], W, l2, m=m)
         if layer > 0:
             dZ = propagate_delta(W, dZ, A[layer], activations[layer - 1])
         yield layer, dW, db
@@ -83,6 +85,51 @@ def train_step(
         optimiser.update(W, dW, slots_W, t)
         optimiser.update(b, db, slots_b, t)
     return cost, correct
+
+
+def train_above(
+    params: Parameters,
+    slots: Slots,
+    Z: Array,
+    Y: Array,
+    optimiser: Optimiser,
+    t: int,
+    activations: Sequence[str],
+    l2: float,
+    rows: slice = ALL,
+) -> tuple[float, int, Array]:
+    """``train_step`` for layers 2 to L alone, given Z (units, m) of layer 1: for whoever keeps layer 1 in another way.
+
+    Of layer 1's ``params`` and ``slots`` nothing is read or changed. Returns the cost without layer 1's penalty, the
+    number of correct predictions, and layer 1's dZ: of the units in ``rows``, each example's own gradient.
+    """
+    A, logits = [Z], Z  # A[layer] is the input of that layer; layer 1's own is not needed
+    for (W, b), activation in zip(params[1:], activations[:-1], strict=True):
+        A.append(ACTIVATIONS[activation].apply(logits))
+        logits = linear_forward(W, b, A[-1])
+    output = output_activation(activations[-1], logits)
+    m = Y.shape[1]
+    cost = cost_from_logits(activations[-1], logits, Y) + penalty((W for W, _ in params[1:]), l2, m)
+    correct = correct_count(output, Y)
+
+    dZ = output_delta(output, Y)
+    if len(params) == 1:
+        return cost, correct, dZ[rows]
+    for layer in range(len(params) - 1, 0, -1):
+        (W, b), (slots_W, slots_b) = params[layer], slots[layer]
+        dW, db = linear_backward(dZ, A[layer], W, l2)
+        own = rows if layer == 1 else ALL
+        dZ = propagate_delta(W[:, own], dZ, A[layer][own], activations[layer - 1])
+        optimiser.update(W, dW, slots_W, t)
+        optimiser.update(b, db, slots_b, t)
+    return cost, correct, dZ
+
+
+def classes_above(params: Parameters, Z: Array, activations: Sequence[str]) -> Labels:
+    """The predicted class of each example, (m,), given Z (units, m) of layer 1."""
+    for (W, b), activation in zip(params[1:], activations[:-1], strict=True):
+        Z = linear_forward(W, b, ACTIVATIONS[activation].apply(Z))
+    return predicted_classes(output_activation(activations[-1], Z))
 
 
 def new_slots(params: Parameters, optimiser: Optimiser) -> Slots:

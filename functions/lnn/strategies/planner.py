@@ -67,10 +67,15 @@ def choose(settings: Settings, features: int, examples: int, test_examples: int,
     }
     if settings.strategy != "auto":
         used = formulation if settings.strategy == "fused" else PLAIN
-        return Decision(settings.strategy, 1, "as asked for in parameters.json", used)
+        return Decision(settings.strategy, _workers(settings, examples), "as asked for in parameters.json", used)
     fastest = min(seconds, key=lambda strategy: seconds[strategy])
     slower = ", ".join(f"{name} {_about(value)}" for name, value in seconds.items() if name != fastest)
     return Decision(fastest, 1, f"{fastest} is estimated at {_about(seconds[fastest])}, {slower}", formulation)
+
+
+def _workers(settings: Settings, examples: int) -> int:
+    most = {"resident": settings.sizes[0], "data": examples}.get(settings.strategy, 1)
+    return min(settings.workers or 2, most)
 
 
 def fused_formulation(settings: Settings, sizes: list[int], examples: int, test_examples: int, spare_mb: int) -> str:

@@ -79,9 +79,7 @@ def start(services: Services, run: Mapping[str, Any], plan: Plan) -> None:
     """Invoke the workers of the run's generation (the Trainer's part)."""
     run_id, generation = str(run["run_id"]), int(run["generation"])
     services.ledger.renew(run_id, generation, invocations=int(run["invocations"]) + plan.workers)
-    services.invoker.invoke_neurons(
-        Message(run_id, generation, "start", neuron=rank) for rank in range(plan.workers)
-    )
+    services.invoker.invoke_neurons(Message(run_id, generation, "start", neuron=rank) for rank in range(plan.workers))
 
 
 def work(services: Services, message: Message, remaining: Callable[[], float]) -> str:
@@ -104,6 +102,7 @@ def work(services: Services, message: Message, remaining: Callable[[], float]) -
         Worker(services, run, plan, gang, remaining).train()
     except StaleGeneration as stale:
         logger.info("superseded", extra={"reason": str(stale)})
+        gang.abandon()
         return "superseded"
     except (GangBroken, CacheLost, LedgerUnavailable) as broken:
         logger.warning("gang broken; going back to the checkpoint", extra={"reason": str(broken)})
@@ -260,9 +259,7 @@ class Worker:
             return
         self._test_accuracy = test_correct / self._plan.test_examples
         if self._report is not None:
-            self._report.add_row(
-                EpochRow(row.epoch, row.cost, row.train_accuracy, self._test_accuracy, row.seconds)
-            )
+            self._report.add_row(EpochRow(row.epoch, row.cost, row.train_accuracy, self._test_accuracy, row.seconds))
 
     def _whole_state(self) -> Checkpoint | None:
         """Complete the history so far and put the state together."""

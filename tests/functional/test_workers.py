@@ -1,0 +1,229 @@
+"""Workers that stay: hand-over, faults of one of them, and decisions that all take alike."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inprocess_cloud import Chaos, InProcessCloud, tiny_dataset
+
+from lnn import gang
+from lnn.errors import GangBroken
+from lnn.events import Message
+from lnn.strategies import workers
+
+pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
+
+PARAMETERS: dict[str, Any] = {
+    "epochs": 8,
+    "layers": 2,
+    "neurons": {"layer1": 4, "layer2": 1},
+    "activations": {"layer1": "relu", "layer2": "sigmoid"},
+    "learning_rate": 0.1,
+    "optimizer": "momentum",
+    "batch_size": 5,
+    "l2": 0.1,
+    "workers": 3,
+}
+STRATEGIES = ["resident"]
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing worker is missed within a second."""
+    monkeypatch.setattr(gang, "BLOCK_SECONDS", 0.1)
+    monkeypatch.setattr(gang, "JOIN_SECONDS", 1.0)
+    monkeypatch.setattr(gang, "PATIENCE_SECONDS", 1.0)
+
+
+@pytest.fixture
+def launch(cloud: InProcessCloud, tmp_path: Path) -> Callable[..., str]:
+    """Uploads a small job and launches it; returns the run's id."""
+
+    def start(strategy: str, **changes: Any) -> str:
+        upload = cloud.upload(tiny_dataset(tmp_path / "d.h5"), {**PARAMETERS, "strategy": strategy, **changes})
+        assert cloud.launch(upload) == "launched", cloud.run(upload.run_id)
+        return upload.run_id
+
+    return start
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_hand_over_before_the_time_is_up_changes_nothing(
+    strategy: str, cloud: InProcessCloud, launch: Callable[..., str]
+) -> None:
+    undisturbed = cloud.run_to_end(launch(strategy))
+    run_id = launch(strategy)
+    cloud.invocation_seconds = 0.5  # less than is kept for handing over: an epoch for each generation
+    run = cloud.run_to_end(run_id)
+    assert (run["status"], run["generation"]) == ("COMPLETED", 8)
+    assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])
+    assert undisturbed["invocations"] == 1 + 1 + 3, "Launch, Trainer, and a Neuron for each worker"
+    assert run["invocations"] == 1 + 8 * (1 + 3)
+    assert cloud.keys() == []
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("seed", range(3))
+def test_messages_that_are_doubled_late_or_lost_change_nothing(
+    strategy: str, seed: int, cloud: InProcessCloud, launch: Callable[..., str]
+) -> None:
+    undisturbed = cloud.run_to_end(launch(strategy))
+    run_id = launch(strategy)
+    run = cloud.run_to_end(run_id, Chaos(seed, duplicate=0.5, late=0.3, lost=0.1))
+    assert run["status"] == "COMPLETED", run
+    assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("rank", [0, 2])
+def test_the_run_survives_a_worker_that_dies(
+    strategy: str, rank: int, cloud: InProcessCloud, launch: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = cloud.run_to_end(launch(strategy))
+    run_id = launch(strategy, checkpoint_seconds=1e-6)
+    alive = gang.Gang.exchange
+
+    def die(self: gang.Gang, parts: Any) -> Any:
+        if self.rank == rank and self._number == 9 and self._generation == 1:
+            raise SystemExit  # as if killed: it says good-bye to nobody
+        return alive(self, parts)
+
+    monkeypatch.setattr(gang.Gang, "exchange", die)
+    run = cloud.run_to_end(run_id)
+    assert (run["status"], run["generation"]) == ("COMPLETED", 2)
+    assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])
+    assert cloud.keys() == []
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_run_whose_workers_always_fail_ends_with_where_to_look(
+    strategy: str, cloud: InProcessCloud, launch: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ValueError("no such thing")
+
+    monkeypatch.setattr(workers, "engine_for", fail)
+    run = cloud.run_to_end(launch(strategy))
+    assert run["status"] == "FAILED"
+    assert "logs say why" in run["reason"]
+    assert cloud.keys() == []
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_worker_stops_at_the_same_epoch(strategy: str, cloud: InProcessCloud, launch: Callable[..., str]) -> None:
+    run_id = launch(strategy, epochs=1_000_000, record_every=1000, max_seconds=0.5)
+    run = cloud.run_to_end(run_id)
+    assert (run["status"], run["generation"]) == ("STOPPED", 1)
+    assert run["reason"].startswith("max_seconds: ")
+    assert f"after epoch {run['epoch']};" in run["reason"]
+    assert cloud.services.ledger.history(run_id)[-1]["epoch"] == run["epoch"]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_each_worker_tells_what_it_spent_computing_and_waiting(
+    strategy: str, cloud: InProcessCloud, launch: Callable[..., str]
+) -> None:
+    run = cloud.run_to_end(launch(strategy))
+    assert len(run["worker_seconds"]) == 3
+    for seconds in run["worker_seconds"]:
+        assert 0 < seconds["computing"] < run["training_seconds"]
+        assert 0 < seconds["waiting"] < run["training_seconds"]
+
+
+def test_a_place_is_taken_once(cloud: InProcessCloud, launch: Callable[..., str]) -> None:
+    run_id = launch("resident", workers=1)
+    cloud.queue.messages.clear()
+    cloud.services.ledger.claim(run_id, 1, "the test")
+    message = Message(run_id, 1, "start", neuron=0)
+    assert workers.work(cloud.services, message, lambda: 900.0) == "done"
+    assert workers.work(cloud.services, message, lambda: 900.0) == "stale", "the run has ended"
+
+
+class TestGang:
+    """The exchange itself, three workers in threads."""
+
+    def members(self, cloud: InProcessCloud) -> list[gang.Gang]:
+        return [gang.Gang(cloud.services.server("run"), 1, rank, 3) for rank in range(3)]
+
+    def all_do(self, members: list[gang.Gang], what: Callable[[gang.Gang], Any]) -> list[Any]:
+        results: list[Any] = [None] * len(members)
+
+        def one(rank: int) -> None:
+            try:
+                results[rank] = what(members[rank])
+            except GangBroken as broken:
+                results[rank] = broken
+
+        threads = [threading.Thread(target=one, args=(rank,)) for rank in range(len(members))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return results
+
+    def test_each_gets_what_every_other_gave_it(self, cloud: InProcessCloud) -> None:
+        members = self.members(cloud)
+        for turn in range(5):
+            received = self.all_do(
+                members, lambda m, turn=turn: m.exchange([f"{m.rank}>{to}@{turn}".encode() for to in range(3)])
+            )
+            for rank in range(3):
+                assert [bytes(part).decode() for part in received[rank]] == [f"{of}>{rank}@{turn}" for of in range(3)]
+        assert cloud.keys() == [], "inboxes that have been emptied are gone"
+
+    def test_what_one_wants_all_agree_on(self, cloud: InProcessCloud) -> None:
+        members = self.members(cloud)
+        members[1].wish = gang.Flag.HAND_OVER
+        members[2].wish = gang.Flag.CHECKPOINT
+        self.all_do(members, lambda m: m.all_gather(b""))
+        assert {m.agreed for m in members} == {gang.Flag.HAND_OVER | gang.Flag.CHECKPOINT}
+
+    def test_a_part_sent_twice_counts_once(self, cloud: InProcessCloud) -> None:
+        members = self.members(cloud)
+        self.all_do(members, lambda m: m.all_gather(b"first"))
+        inbox = members[0]._inbox(0, 1)
+        cloud.redis.rpush(inbox, gang.HEADER.pack(1, 0) + b"first")
+        received = self.all_do(members, lambda m: m.all_gather(f"second {m.rank}".encode()))
+        assert [bytes(part) for part in received[0]] == [b"second 0", b"second 1", b"second 2"]
+
+    def test_who_waits_in_vain_says_for_whom(self, cloud: InProcessCloud) -> None:
+        members = self.members(cloud)
+        results = self.all_do(members[:2], lambda m: m.all_gather(b""))
+        assert [str(result) for result in results] == [
+            f"worker 2 did not answer worker {rank} in exchange 1" for rank in range(2)
+        ]
+
+    def test_who_leaves_is_not_waited_for(self, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(gang, "JOIN_SECONDS", 600.0)
+        members = self.members(cloud)
+        members[2].abandon()
+        results = self.all_do(members[:2], lambda m: m.all_gather(b""))
+        assert {str(result) for result in results} == {"worker 2 has left"}
+
+    def test_a_generation_has_inboxes_of_its_own(self, cloud: InProcessCloud) -> None:
+        old, new = (gang.Gang(cloud.services.server("run"), generation, 0, 2) for generation in (1, 2))
+        peer = gang.Gang(cloud.services.server("run"), 1, 1, 2)
+        self.all_do([old, peer], lambda m: m.all_gather(b"old"))
+        cloud.redis.rpush(old._inbox(0, 1), gang.HEADER.pack(1, 0) + b"late")
+        with pytest.raises(GangBroken, match="did not answer"):
+            new.all_gather(b"new")
+
+    def test_only_worker_0_waits_to_gather(self, cloud: InProcessCloud) -> None:
+        members = self.members(cloud)
+        assert members[2].gather(b"two")[2] == b"two"
+        assert members[1].gather(b"one")[0] == b""
+        assert [bytes(part) for part in members[0].gather(b"zero")] == [b"zero", b"one", b"two"]
+
+    def test_one_worker_alone_needs_no_redis(self) -> None:
+        class Server:
+            client = None
+
+        alone = gang.Gang(Server(), 1, 0, 1)  # type: ignore[arg-type]
+        alone.wish = gang.Flag.STOP
+        assert alone.all_gather(b"mine") == [b"mine"]
+        assert alone.agreed == gang.Flag.STOP
