@@ -35,22 +35,26 @@ class Job:
         return Job(self.dataset, {**self.parameters, "epochs": epochs, "record_every": max(1, epochs // 20)})
 
 
-def _workers(strategy: str, epochs: int) -> Job:
-    changes = {"strategy": strategy, "workers": 2, "epochs": epochs, "batch_size": 20, "record_every": 10}
-    return Job(FUSED_DATASET, FUSED_PARAMETERS | changes)
+def _gang(strategy: str, workers: int) -> Job:
+    changes = {"strategy": strategy, "workers": workers, "epochs": 150, "batch_size": 20, "record_every": 10}
+    return Job(FUSED_DATASET, FUSED_PARAMETERS | changes | {"notify_every": 50})
 
 
 STRATEGIES = {
-    "neuron": Job(NEURON_DATASET, NEURON_PARAMETERS | {"checkpoint_seconds": 1, "epochs": 12}),
-    "fused": Job(FUSED_DATASET, FUSED_PARAMETERS | {"record_every": 10}),
-    "example space": Job(EXAMPLE_SPACE_DATASET, EXAMPLE_SPACE_PARAMETERS | {"record_every": 50}),
-    "resident": _workers("resident", 300),
+    "neuron": Job(NEURON_DATASET, NEURON_PARAMETERS | {"checkpoint_seconds": 1, "epochs": 12, "notify_every": 4}),
+    "fused": Job(FUSED_DATASET, FUSED_PARAMETERS | {"epochs": 400, "record_every": 10, "notify_every": 100}),
+    "example space": Job(
+        EXAMPLE_SPACE_DATASET, EXAMPLE_SPACE_PARAMETERS | {"epochs": 1000, "record_every": 50, "notify_every": 200}
+    ),
+    "resident": _gang("resident", workers=2),
+    "data": _gang("data", workers=3),
 }
 """A row for each way of running a training. All store a checkpoint after each second of work."""
 
 LONG = {
-    "fused": STRATEGIES["fused"].with_epochs(4000),
-    "example space": STRATEGIES["example space"].with_epochs(20000),
-    "resident": STRATEGIES["resident"].with_epochs(2000),
+    "fused": STRATEGIES["fused"].with_epochs(2400),
+    "example space": STRATEGIES["example space"].with_epochs(10000),
+    "resident": STRATEGIES["resident"].with_epochs(1500),
+    "data": STRATEGIES["data"].with_epochs(1000),
 }
 """Jobs that a time limit of seconds cuts into ten generations."""
