@@ -35,7 +35,7 @@ PATCHES = {
     ],
     "lnn.collectives": [("Barrier.arrive", None, "arrived"), ("Barrier.advance", "advancing", "advanced")],
     "lnn.gang": [("Gang.join", None, "joined"), ("Gang.exchange", "arriving", "arrived")],
-    "lnn.launching": [("prepare", "computing", "computed"), ("store", None, "stored")],
+    "lnn.launching": [("prepare", "computing", "computed"), ("store_dataset", None, "stored")],
     "lnn.strategies.neuron": [("forward", "computing", "computed"), ("backward", "computing", "computed")],
     "lnn.strategies.conductor": [("Conductor._evaluate", "computing", "computed")],
     "lnn.strategies.fused": [("train_epoch", "computing", "computed")],
