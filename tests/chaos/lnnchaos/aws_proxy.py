@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import random
 import threading
@@ -94,8 +95,19 @@ class _Forwarding(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = -1
 
+    def handle(self) -> None:
+        # A client that is killed, or no longer waits, leaves in the middle.
+        with contextlib.suppress(ConnectionError):
+            super().handle()
+
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 (the base class's name)
         """A failed call is in the functions' logs."""
+
+    def handle_expect_100(self) -> bool:
+        """The client waits for this before it sends the body."""
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
 
     def forward(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -38,9 +38,9 @@ FAULTS = [
         partial(trouble, service=service, gap=gap, burst=burst, modes=modes),
     )
     for name, kind, service, gap, burst, modes in (
-        ("S3 fails now and then", "S3", "s3", (0, 4), (1, 4), ERRORS),
+        ("S3 fails now and then", "S3", "s3", (2, 12), (1, 4), ERRORS),
         ("S3 does not answer now and then", "S3", "s3", (1, 8), (1, 1), HANGS),
-        ("DynamoDB fails now and then", "DynamoDB", "dynamodb", (0, 8), (1, 4), ERRORS),
+        ("DynamoDB fails now and then", "DynamoDB", "dynamodb", (2, 12), (1, 4), ERRORS),
         ("DynamoDB does not answer now and then", "DynamoDB", "dynamodb", (1, 12), (1, 1), HANGS),
         ("SNS fails", "SNS", "sns", (0, 0), (1, 1), ERRORS),
         ("SNS does not answer", "SNS", "sns", (0, 0), (1, 1), HANGS),
