@@ -48,8 +48,8 @@ destroy: setup ## remove everything from your AWS account, after asking
 bench: setup ## measure the strategies side by side, on a local cloud of its own
 	@$(BIN)/python benchmarks/run.py
 
-chaos: ## not there yet: killing functions and Redis at random during trainings
-	@echo "chaos: there is no chaos suite yet; 'make test' has single faults (tests/e2e, tests/functional)" >&2; exit 1
+chaos: setup ## disturb trainings in every way and compare the bits (RUNS=200 SEED=1)
+	@$(BIN)/python tests/chaos --runs $(or $(RUNS),200) --seed $(or $(SEED),1) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 lock: ## pin the requirements again (needs uv)
 	@scripts/lock.sh

@@ -56,7 +56,7 @@ def point(name):
     """Die here if that is armed."""
     arm = f"{subject}--{role}--{name}"
     try:
-        os.rename(FOLDER / "armed" / arm, FOLDER / "struck" / arm)
+        (FOLDER / "armed" / arm).rename(FOLDER / "struck" / arm)
     except FileNotFoundError:
         return
     os.kill(os.getpid(), signal.SIGKILL)

@@ -150,19 +150,20 @@ class Runner:
             time.sleep(LOOK_SECONDS)
         for victim in going:
             # Its thread waits for the run's end.
-            victim.run = victim.run | {"hung": True, "status": "FAILED", "reason": f"still {victim.run['status']}"}
+            reason = f"still {victim.run['status']} after {RUN_SECONDS:.0f} s"
+            victim.run = victim.run | {"status": "FAILED", "reason": reason}
 
     def _problem(self, victim: Victim, error: BaseException | None) -> str | None:
         """What is wrong with a run that has ended, or None."""
-        if isinstance(error, TooLate):
-            return f"the fault did not strike: {error}"
         if error is not None:
-            return f"{type(error).__name__}: {error}"
-        run = victim.run
-        if run.get("hung"):
-            return f"no end within {RUN_SECONDS:.0f} s: {run['reason']}"
-        if run["status"] != "COMPLETED":
-            return f"{run['status']}: {run.get('reason')}"
+            what = "the fault did not strike" if isinstance(error, TooLate) else type(error).__name__
+            return f"{what}: {error}"
+        if victim.run["status"] != "COMPLETED":
+            return f"{victim.run['status']}: {victim.run.get('reason')}"
+        return self._difference(victim)
+
+    def _difference(self, victim: Victim) -> str | None:
+        """What distinguishes a completed run from the undisturbed one, or None."""
         outcome = self._cloud.outcome(victim.run_id)
         if outcome.history != victim.undisturbed.history:
             return "another history"

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from e2e_cloud import ENDED, Outcome, Run, Upload, eventually
@@ -56,7 +57,7 @@ class Victim:
         """Seconds from the fault until the run was further than before, or had ended; the longest of several."""
         if self.throughout:
             times = [at for at, _ in self.progress]
-            return max((later - at for at, later in zip(times, times[1:], strict=False)), default=0.0)
+            return max((later - at for at, later in pairwise(times)), default=0.0)
         return max((self._recovery_from(at) for at in self.struck), default=None)
 
     def _recovery_from(self, at: float) -> float:

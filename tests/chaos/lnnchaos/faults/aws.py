@@ -9,7 +9,6 @@ from lnnchaos.aws_proxy import Trouble
 from lnnchaos.jobs import STRATEGIES
 from lnnchaos.scene import Fault, Scene
 
-
 ERRORS = "refused", "answer lost"
 HANGS = ("hangs",)
 
