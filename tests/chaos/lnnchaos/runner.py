@@ -23,7 +23,7 @@ from lnnchaos.jobs import LONG, STRATEGIES, Job
 from lnnchaos.scene import Fault, Scene, TooLate, Victim
 from lnnchaos.schedule import Round
 
-SIDE_BY_SIDE = 3
+SIDE_BY_SIDE = 4
 """Private rounds under way at once, on two cores."""
 WATCH_SECONDS = 5.0
 LOOK_SECONDS = 0.2

@@ -16,6 +16,9 @@ from lnnchaos.aws_proxy import Trouble
 from lnnchaos.cloud import ChaosCloud
 from lnnchaos.jobs import Job
 
+LAG_SECONDS = 0.5
+"""What the ledger says by then may still be from before the fault."""
+
 STRIKE_SECONDS = 60.0
 """How long a fault waits for its moment."""
 
@@ -61,9 +64,10 @@ class Victim:
         return max((self._recovery_from(at) for at in self.struck), default=None)
 
     def _recovery_from(self, at: float) -> float:
-        reached = max((epoch for when, epoch in self.progress if when <= at), default=0)
+        known = at + LAG_SECONDS
+        reached = max((epoch for when, epoch in self.progress if when <= known), default=0)
         end = self.progress[-1][0]
-        return max(0.0, next((when for when, epoch in self.progress if when > at and epoch > reached), end) - at)
+        return max(0.0, next((when for when, epoch in self.progress if when > known and epoch > reached), end) - at)
 
 
 @dataclass
