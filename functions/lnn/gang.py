@@ -66,22 +66,20 @@ class Gang:
         self.waited = 0.0
         """Seconds in exchanges."""
         self._number = 0
-        self._seen: set[int] = set()
         self._suspects: set[int] = set()
         self._call: Callable[[int], None] | None = None
         self._met_at = time.monotonic()
 
     def join(self, owner: str) -> bool:
         """Take this rank; False when somebody else has it, so that a message delivered twice makes one worker."""
-        key = self._server.path(f"gang:{self._generation}:{self.rank}")
-        return bool(self._client.set(key, owner, nx=True, ex=KEY_LIFETIME_SECONDS))
+        return bool(self._client.set(self._place(self.rank), owner, nx=True, ex=KEY_LIFETIME_SECONDS))
 
     def present(self) -> AbstractContextManager[object]:
         """Shows the peers that this worker is alive, as long as it is in this context."""
         return Presence(self._client, self._sign_of_life(self.rank)) if self.peers else nullcontext()
 
     def meet(self, call: Callable[[int], None]) -> None:
-        """The first exchange, when all are ready; ``call`` is told of a peer that has not shown itself."""
+        """The first exchange, when all are ready; ``call`` is told of a peer that has not taken its place."""
         self._call = call
         self.all_gather(b"")
 
@@ -163,22 +161,30 @@ class Gang:
             pipeline = self._client.pipeline(transaction=False)
 
     def _look_for(self, missing: Sequence[int]) -> None:
-        """Raises GangBroken when a peer has died: when it had shown itself and twice in a row does not.
+        """Raises GangBroken when a peer has died: it has taken its place but, twice in a row, gives no sign of life.
 
         Twice, since a Redis that was started afresh knows of nobody for a moment.
         """
         pipeline = self._client.pipeline(transaction=False)
         for peer in missing:
+            pipeline.exists(self._place(peer))
             pipeline.exists(self._sign_of_life(peer))
-        absent = {peer for peer, alive in zip(missing, pipeline.execute(), strict=True) if not alive}
-        self._seen |= set(missing) - absent
-        for peer in sorted(absent):
-            if peer not in self._seen and self._number == 1:
+        found = pipeline.execute()
+        silent = set()
+        for peer, joined, alive in zip(missing, found[::2], found[1::2], strict=True):
+            if alive:
+                continue
+            if not joined and self._number == 1:
                 if self._call is not None:
                     self._call(peer)
             elif peer in self._suspects:
                 raise GangBroken(f"worker {peer} has died before exchange {self._number}")
-        self._suspects = absent
+            else:
+                silent.add(peer)
+        self._suspects = silent
+
+    def _place(self, rank: int) -> str:
+        return self._server.path(f"gang:{self._generation}:{rank}")
 
     def _sign_of_life(self, rank: int) -> str:
         return self._server.path(f"gang:{self._generation}:{rank}:alive")

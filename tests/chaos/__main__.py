@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -29,6 +30,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=lambda text: [int(part) for part in text.split(",")], help="only these: 3,17")
     parser.add_argument("--faults", action="append", help="only those with this in their name or kind")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what has been attached is taken away again
     console = Console(width=120 if not sys.stdout.isatty() else None, highlight=False)
     began = time.monotonic()
     running = os.environ.get("LNN_CHAOS_HOME")

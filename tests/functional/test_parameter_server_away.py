@@ -42,7 +42,8 @@ def test_a_start_waits_for_a_redis_that_takes_no_writes(
     answers = iter([False] * 10)
     takes_writes = ParameterServer.takes_writes
     monkeypatch.setattr(training, "PROBE_SECONDS", 0.01)
-    monkeypatch.setattr(ParameterServer, "takes_writes", lambda self: next(answers, None) is None and takes_writes(self))
+    takes = lambda self: next(answers, None) is None and takes_writes(self)  # noqa: E731
+    monkeypatch.setattr(ParameterServer, "takes_writes", takes)
     run = cloud.run_to_end(launch(strategy))
     assert next(answers, None) is None
     assert (run["status"], run["generation"], run["attempts"]["count"]) == ("COMPLETED", 1, 1)

@@ -241,6 +241,18 @@ class TestGang:
             with pytest.raises(GangBroken, match="worker 1 has died before exchange 2"):
                 members[0].all_gather(b"")
 
+    def test_a_peer_that_dies_as_soon_as_it_has_taken_its_place_is_missed(
+        self, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(gang, "JOIN_SECONDS", 600.0)
+        members = self.members(cloud)[:2]
+        members[0].size, members[0].peers = 2, [1]
+        assert all(member.join("somebody") for member in members)
+        called: list[int] = []
+        with pytest.raises(GangBroken, match="worker 1 has died before exchange 1"):
+            members[0].meet(called.append)
+        assert called == []
+
     def test_a_peer_that_is_slow_but_alive_is_waited_for(
         self, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -174,7 +174,7 @@ class Worker:
                 self._finish(self._run_epochs())
 
     def _call(self, rank: int) -> None:
-        """Invoke a worker again that has not shown itself: its message may have been lost."""
+        """Invoke a worker again that has not taken its place: its message may have been lost."""
         self._services.invoker.invoke_neuron(
             Message(str(self._run["run_id"]), int(self._run["generation"]), "start", neuron=rank)
         )
