@@ -65,7 +65,7 @@ class Presence:
 
     def __exit__(self, *_: object) -> None:
         self._leaving.set()
-        self._thread.join()
+        self._thread.join(PRESENCE_SECONDS)
         with suppress(redis.RedisError):  # then it goes by itself
             self._client.delete(self._path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -24,7 +25,8 @@ def show(results: Iterable[Result], seconds: float, console: Console) -> bool:
     console.print(table)
     everything = [result for same in cells.values() for result in same]
     wrong = [result for result in everything if result.problem is not None]
-    console.print(f"{len(everything) - len(wrong)} of {len(everything)} runs the same to the bit, in {seconds:.0f} s")
+    same_bits = f"{len(everything) - len(wrong)} of {len(everything)} runs the same to the bit"
+    console.print(f"{same_bits}, in {seconds:.0f} s; load of the machine at the end: {os.getloadavg()[2]:.1f}")
     slowest = max(everything, key=lambda result: result.recovery or 0.0, default=None)
     if slowest is not None and slowest.recovery is not None:
         where = f"{slowest.round.fault.name} x {slowest.strategy}, run {slowest.run_id}"

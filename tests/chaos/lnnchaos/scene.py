@@ -19,7 +19,7 @@ from lnnchaos.jobs import Job
 LAG_SECONDS = 0.5
 """What the ledger says by then may still be from before the fault."""
 
-STRIKE_SECONDS = 60.0
+STRIKE_SECONDS = 120.0
 """How long a fault waits for its moment."""
 
 
