@@ -29,7 +29,9 @@ WATCH_SECONDS = 5.0
 LOOK_SECONDS = 0.2
 RUN_SECONDS = 180.0
 """Of any run, ten times what it takes alone: the machine may be busy with other things."""
-KEYS_SECONDS = 3.0
+KEYS_SECONDS = 6.0
+"""Within which a sign of life of a worker that was killed is gone, too."""
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,15 @@ class Runner:
             self._say(f"undisturbed {name}{', long' if long else ''}: {time.monotonic() - began:.1f} s")
 
     def _play(self, turn: Round) -> list[Result]:
+        """Play a round; once more, with other dice, where the runs were faster than the fault."""
+        for attempt in range(ATTEMPTS):
+            victims, error, seconds = self._play_once(turn, random.Random(f"{self._seed} {turn.number} {attempt}"))
+            if not isinstance(error, TooLate):
+                break
+        return [self._judge(turn, victim, error, seconds) for victim in victims]
+
+    def _play_once(self, turn: Round, rng: random.Random) -> tuple[list[Victim], BaseException | None, float]:
         fault, cloud = turn.fault, self._cloud
-        rng = random.Random(f"{self._seed} {turn.number}")
         victims = [
             Victim(name, _job(name, fault.long), self._undisturbed[name, fault.long]) for name in turn.strategies
         ]
@@ -120,24 +129,24 @@ class Runner:
                     error = struck.exception()
             except TimeoutError as late:
                 error = late
-        results = []
-        for victim in victims:
-            victim.problem = self._problem(victim, error)
-            result = Result(
-                turn,
-                victim.strategy,
-                victim.run_id,
-                victim.problem,
-                victim.recovery,
-                time.monotonic() - began,
-                int(victim.run.get("generation", 0)),
-                _story(victim.run),
-            )
-            results.append(result)
-            self._tell(result)
-            if result.problem is not None:
-                self._keep(result, error)
-        return results
+        return victims, error, time.monotonic() - began
+
+    def _judge(self, turn: Round, victim: Victim, error: BaseException | None, seconds: float) -> Result:
+        """Compare, tell, and keep what there is to know of a run that is not as it should be."""
+        result = Result(
+            turn,
+            victim.strategy,
+            victim.run_id,
+            self._problem(victim, error),
+            victim.recovery,
+            seconds,
+            int(victim.run.get("generation", 0)),
+            _story(victim.run),
+        )
+        self._tell(result)
+        if result.problem is not None:
+            self._keep(result, error)
+        return result
 
     def _follow(self, victims: list[Victim]) -> None:
         deadline = time.monotonic() + RUN_SECONDS
@@ -171,7 +180,7 @@ class Runner:
         if outcome.parameters != victim.undisturbed.parameters:
             return "other parameters"
         deadline = time.monotonic() + KEYS_SECONDS
-        while keys := self._cloud.redis_keys(victim.run_id):
+        while not victim.keys_may_stay and (keys := self._cloud.redis_keys(victim.run_id)):
             if time.monotonic() > deadline:
                 return f"left in Redis: {', '.join(key.decode() for key in keys)}"
             time.sleep(LOOK_SECONDS)

@@ -44,11 +44,11 @@ class Victim:
     """When the fault struck; for an outage, when it was over."""
     trouble: Trouble | None = None
     """With the AWS calls that are about it."""
+    keys_may_stay: bool = False
+    """A Redis that comes back with an old snapshot brings a run's keys back after its end; they expire in a day."""
     throughout: bool = False
     """It was disturbed all the time: its longest standstill counts."""
     run: Run = field(default_factory=dict)
-    problem: str | None = None
-    """What is wrong with it; None while nothing is."""
 
     def watched(self, run: Run) -> None:
         """Take down how far the run is."""

@@ -23,7 +23,9 @@ def restart_old(scene: Scene) -> None:
     """The snapshot is a second or two old when it comes back."""
     scene.wait_for_progress()
     snapshot = scene.cloud.server.snapshot()
-    scene.pause(0.5, 2)
+    for victim in scene.victims:
+        victim.keys_may_stay = True
+    scene.pause(0.3, 1)
     scene.cloud.server.kill()
     scene.cloud.server.start(snapshot)
     scene.strike()
