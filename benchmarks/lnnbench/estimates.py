@@ -22,7 +22,8 @@ def compare(
     tables: dict[int, Table] = {}
     for way, found in measured:
         if way.epochs not in tables:
-            tables[way.epochs] = estimate(cloud, job, way.epochs, scratch)
+            # Calibrated by the first one; the others use that.
+            tables[way.epochs] = estimate(cloud, job, way.epochs, scratch, calibrate=not tables)
         row = row_for(tables[way.epochs], found["strategy"], way.workers or 1)
         if row is not None:
             estimated, seconds = float(row["seconds"]["training"]), float(found["seconds_training"])
@@ -39,12 +40,11 @@ def compare(
     return rows
 
 
-def estimate(cloud: Cloud, job: Job, epochs: int, scratch: Path) -> Table:
-    """What ``lnn estimate`` says of so many epochs, calibrated on the cloud as it is now. Raises BenchmarkError."""
+def estimate(cloud: Cloud, job: Job, epochs: int, scratch: Path, *, calibrate: bool) -> Table:
+    """What ``lnn estimate`` says of so many epochs, calibrated on the cloud as it is. Raises BenchmarkError."""
     parameters = job.write_parameters(scratch / "parameters.json", epochs)
-    options = ["--parameters", str(parameters), "--json", "--calibrate", "--target", "local"]
-    answer = cloud.lnn("estimate", str(job.dataset), *options)
-    return answer if isinstance(answer, list) else next(value for value in answer.values() if isinstance(value, list))
+    options = ["--parameters", str(parameters), "--json", "--target", "local", *(["--calibrate"] if calibrate else [])]
+    return cloud.lnn("estimate", str(job.dataset), *options)["rows"]  # type: ignore[no-any-return]
 
 
 def row_for(table: Table, strategy: str, workers: int) -> Mapping[str, Any] | None:

@@ -102,7 +102,7 @@ def measured(points: Sequence[Point], scratch: Path, *, quick: bool) -> list[dic
 def expectations(cloud: Cloud, job: Job, epochs: int, scratch: Path) -> Table:
     """What the cost model says, calibrated at this distance from Redis; nothing where it cannot say."""
     try:
-        return estimate(cloud, job, epochs, scratch)
+        return estimate(cloud, job, epochs, scratch, calibrate=True)
     except BenchmarkError as error:
         print(f"  no estimate: {error}", flush=True)
         return []
