@@ -18,7 +18,7 @@ from lnnbench.cloud import BenchmarkError, Cloud, local_cloud
 from lnnbench.comparisons import Comparison, batches, cat
 from lnnbench.floor import Floor
 from lnnbench.jobs import BATCH_EXAMPLES, CAT_FILE, batch_job, cat_job
-from lnnbench.machine import load_average, machine, revision
+from lnnbench.machine import await_quiet, load_average, machine, revision
 from lnnbench.marks import marks
 from lnnbench.rates import gemm_rates, round_trip
 from lnnbench.report import PROTOTYPE, RESULTS, markdown, write
@@ -90,6 +90,7 @@ class Benchmark:
         self.repeats: int = arguments.repeats
         self.patience: float = arguments.patience
         self.quick: bool = arguments.quick
+        await_quiet(self.patience)
         self.floor = Floor(gemm_rates(), round_trip(cloud.redis_port))
         self.cat_job = cat_job(arguments.cat, scratch)
         self.batch_job = batch_job(scratch, QUICK_BATCH_EXAMPLES if self.quick else BATCH_EXAMPLES)
