@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lnnbench.report import NAME, RESULTS, figure
+from lnnbench.report import EMULATED, NAME, PROTOTYPE, RESULTS, figure
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 PLACE = re.compile(r"(<!-- benchmark -->\n).*?(<!-- /benchmark -->)", re.DOTALL)
@@ -36,6 +36,8 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     )
     yield ""
     yield from table(cat, "The 2018 prototype's own job, {examples} pictures of 64x64x3, {network}, full batch")
+    low, high = (f"{seconds * 1000:,.0f}" for seconds in PROTOTYPE[EMULATED]["seconds_per_epoch"])
+    yield f"| for reference, not measured in this run: the prototype on the same emulator | {low} to {high} | |"
     yield ""
     yield "![Milliseconds an epoch, by way](benchmarks/results/cat.png)"
     yield ""

@@ -77,13 +77,14 @@ class Comparison:
             if base is None:
                 continue
             worst = 0.0
-            for (of, name), found in costs.items():
-                epoch = min(len(found), len(base))
-                difference = abs(found[epoch - 1] / base[epoch - 1] - 1)
-                if of == dtype and difference > AGREEMENT[dtype]:
-                    self.problems.append(f"{name}: cost {found[epoch - 1]!r} at epoch {epoch}, not {base[epoch - 1]!r}")
-                if of == dtype:
-                    worst = max(worst, difference)
+            for (of, name), own in costs.items():
+                if of != dtype:
+                    continue
+                epoch = min(len(own), len(base))
+                difference = abs(own[epoch - 1] / base[epoch - 1] - 1)
+                if difference > AGREEMENT[dtype]:
+                    self.problems.append(f"{name}: cost {own[epoch - 1]!r} at epoch {epoch}, not {base[epoch - 1]!r}")
+                worst = max(worst, difference)
             yield (
                 f"From equal weights all {dtype} ways have the same costs up to epoch {EARLY_EPOCHS}, or as far as "
                 f"they go: the largest relative difference there is {worst:.0e}."

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lnnbench.sampling import by_name, ratio
+from lnnbench.sampling import median_of, ratio
 
 Report = Mapping[str, Any]
 
@@ -50,23 +50,20 @@ def marks(report: Report) -> list[dict[str, Any]]:
 
 def cat(section: Report) -> Iterator[Mark]:
     ways = section["ways"]
-    auto = by_name(ways, "auto, float64")
-    yield Mark("cat job, `auto`: upload to model", 6, auto and auto["median"]["seconds_total"], " s")
-    yield Mark("cat job, `auto`: training", 1.5, auto and auto["median"]["seconds_training"], " s")
+    total, training = (median_of(ways, "auto, float64", figure) for figure in ("seconds_total", "seconds_training"))
+    yield Mark("cat job, `auto`: upload to model", 6, total, " s")
+    yield Mark("cat job, `auto`: training", 1.5, training, " s")
     torch = ratio(ways, "auto, float64", "torch, float64", "seconds_training")
     yield Mark("cat job, `auto`: training over PyTorch's", 0.15, torch)
     for dtype in ("float64", "float32"):
         name = f"resident, 2 workers, {dtype}"
         over = ratio(ways, name, f"numpy, {dtype}", "ms_per_epoch")
         yield Mark(f"cat job, `resident`, 2 workers, {dtype}: an epoch over the numpy loop's", 1.2, over)
-        resident = by_name(ways, name)
-        waiting = resident["median"].get("synchronisation_ms_per_step") if resident else None
+        waiting = median_of(ways, name, "synchronisation_ms_per_step")
         yield Mark(f"cat job, `resident`, 2 workers, {dtype}: synchronisation a step", 1.0, waiting, " ms")
-    neuron = by_name(ways, "neuron, float64")
-    idle = section.get("idle_neuron_epoch_ms")
-    epoch = neuron["median"]["ms_per_epoch"] / 1000 if neuron else None
-    share = f"of it {idle / 1000:.2f} s the emulator's own invocations" if idle else ""
-    yield Mark("cat job, `neuron`: an epoch", 1.2, epoch, " s", remark=share)
+    epoch, idle = median_of(ways, "neuron, float64", "ms_per_epoch"), section.get("idle_neuron_epoch_ms")
+    share = f"of it {idle:,.0f} ms the emulator's own invocations" if idle else ""
+    yield Mark("cat job, `neuron`: an epoch", 1200, epoch, " ms", remark=share)
 
 
 def batches(section: Report) -> Iterator[Mark]:

@@ -12,10 +12,11 @@ from lnnbench.growth import MIDDLE
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 NAME = "bench"
 
-PROTOTYPE = {
+EMULATED = "on this emulator and a 2-core machine, warm"
+PROTOTYPE: Mapping[str, Any] = {
     "what": "the 2018 prototype (darkreapyre/LNN 1.0): quoted, not measured in this run",
     "on AWS, by its own README": {"seconds_per_epoch": 31.7, "hours_for_2500_epochs": 22},
-    "on this emulator and a 2-core machine, warm": {"seconds_per_epoch": [2.9, 3.8]},
+    EMULATED: {"seconds_per_epoch": [2.9, 3.8]},
 }
 
 Report = Mapping[str, Any]
@@ -108,7 +109,7 @@ def cat_section(section: Report) -> Iterable[str]:
             f"- `neuron`: as many calls that do nothing, in the same order, take {figure(idle)} ms. So much of "
             "its epoch is the emulator's."
         )
-    low, high = PROTOTYPE["on this emulator and a 2-core machine, warm"]["seconds_per_epoch"]  # type: ignore[index]
+    low, high = PROTOTYPE[EMULATED]["seconds_per_epoch"]
     yield (
         "- For reference, not measured here: the 2018 prototype took 31.7 s an epoch on AWS by its own README, and "
         f"{low} to {high} s on this emulator where it survived."

@@ -52,6 +52,12 @@ def by_name(ways: Sequence[Mapping[str, Any]], name: str) -> Mapping[str, Any] |
     return next((way for way in ways if way["name"] == name and "median" in way), None)
 
 
+def median_of(ways: Sequence[Mapping[str, Any]], name: str, figure: str) -> float | None:
+    """The median of a way's figure; None if there is none."""
+    found = by_name(ways, name)
+    return None if found is None else found["median"].get(figure)
+
+
 def ratio(ways: Sequence[Mapping[str, Any]], name: str, base: str, figure: str) -> float | None:
     """Median over the rounds of one way's figure to another's in the same round."""
     one, other = by_name(ways, name), by_name(ways, base)
