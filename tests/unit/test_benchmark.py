@@ -5,9 +5,10 @@ import threading
 import time
 from itertools import pairwise
 
+import h5py
 import pytest
 
-from lnn.dataset import inspect_dataset, label_matrix, load_dataset, standardize
+from lnn.dataset import label_matrix
 from lnn.network import Network, Optimiser, init_parameters, new_slots, take_examples
 from lnn.network.batches import batch_slices
 from lnnbench.floor import Floor, flops
@@ -28,12 +29,9 @@ def job(folder, **changes) -> Job:
 
 def cost_in_lnn(job: Job) -> float:
     """The last epoch's cost, by LNN's own network."""
-    summary = inspect_dataset(job.dataset)
-    dataset = load_dataset(job.dataset, summary)
-    X, Y = (
-        standardize(dataset.train_x, summary.scale, job.dtype),
-        label_matrix(dataset.train_y, job.units[-1], job.dtype),
-    )
+    with h5py.File(job.dataset) as file:
+        x, y = file["train_set_x"][:], file["train_set_y"][:]
+    X, Y = (x.astype(job.dtype) / 255).T, label_matrix(y, job.units[-1], job.dtype)
     network, optimiser = Network(job.sizes, job.activations, 0.0, job.dtype), Optimiser("sgd", job.learning_rate)
     parameters = init_parameters(job.sizes, job.activations, "auto", 0, job.dtype)
     slots, updates, total = new_slots(parameters, optimiser), 0, 0.0
