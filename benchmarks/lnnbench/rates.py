@@ -17,6 +17,8 @@ from lnnbench.cloud import BenchmarkError
 from lnnbench.redis_proxy import proxy
 
 ROUND_TRIPS = 300
+GEMM_TRIES = 3
+"""The best of so many processes: a busy moment shall not make the floor higher than what is measured."""
 CLOSE_ENOUGH = 0.1
 """Of the wanted round trip, how far the measured one may be off."""
 
@@ -41,14 +43,15 @@ print(json.dumps(rates))
 def gemm_rates() -> dict[str, dict[str, float]]:
     """The best rate of a large matrix product, flops a second, by threads (``one``, ``all``) and dtype."""
     unlimited = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
-    rates = {}
-    for threads, environment in (("one", unlimited | {"OPENBLAS_NUM_THREADS": "1"}), ("all", unlimited)):
+    rates: dict[str, dict[str, float]] = {"one": {}, "all": {}}
+    for threads, environment in GEMM_TRIES * (("one", unlimited | {"OPENBLAS_NUM_THREADS": "1"}), ("all", unlimited)):
         done = subprocess.run(
             [sys.executable, "-c", GEMM], env=environment, capture_output=True, text=True, timeout=120, check=False
         )
         if done.returncode:
             raise BenchmarkError(f"matrix products: {done.stderr.strip()[-500:]}")
-        rates[threads] = json.loads(done.stdout)
+        for dtype, rate in json.loads(done.stdout).items():
+            rates[threads][dtype] = max(rate, rates[threads].get(dtype, 0.0))
     return rates
 
 
