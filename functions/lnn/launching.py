@@ -26,6 +26,7 @@ from lnn.network import Optimiser, init_parameters, new_slots
 from lnn.plan import Plan
 from lnn.services import Services
 from lnn.settings import Settings, check_settings_fit, parse_settings
+from lnn.strategies.job import Functions
 from lnn.strategies.planner import Decision, choose
 from lnn.training_data import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y
 
@@ -88,8 +89,7 @@ def prepare(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) ->
     if settings is None:
         raise InputError(problems)
     check_settings_fit(settings, summary)
-    environment = services.environment
-    decision = choose(settings, summary.features, summary.m, summary.m_test, environment.trainer_memory_mb)
+    decision = choose(settings, summary, Functions.of(services.environment))
     plan = plan_of(settings, summary, decision)
     # Standardizing is the Trainer's; here it only has to be possible.
     for x in (dataset.train_x, dataset.test_x):
@@ -109,6 +109,7 @@ def prepare(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) ->
         strategy=decision.strategy,
         strategy_reason=decision.reason,
         workers=decision.workers,
+        estimate=dict(decision.expected),
         epochs=settings.epochs,
         launched_at=time.time(),
         checkpoint={"epoch": 0, "key": key},

@@ -102,7 +102,9 @@ class InProcessCloud:
             neuron_function=NAMES.neuron,
             neuron_window=window,
             trainer_memory_mb=3008,
-            neuron_memory_mb=512,
+            neuron_memory_mb=1769,
+            neuron_storage_mb=2048,
+            max_workers=4,
             architecture="arm64",
             cache=CacheAddress("127.0.0.1", 0, tls=False, user="", name=""),
         )

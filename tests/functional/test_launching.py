@@ -101,7 +101,7 @@ def test_a_refusal_delivered_twice_is_told_once(cloud: InProcessCloud) -> None:
 def test_what_does_not_fit_the_trainer_is_refused(
     cloud: InProcessCloud, dataset: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lnn.strategies.planner.RUNTIME_MB", 4000)
+    monkeypatch.setattr("lnn.strategies.memory.RUNTIME_MB", 4000)
     upload = cloud.upload(dataset, PARAMETERS)
     assert cloud.launch(upload) == "refused"
     assert "3008 MB" in cloud.run(upload.run_id)["reason"]
