@@ -218,5 +218,5 @@ def test_a_correction_scales_the_model_s_own_figures() -> None:
     assert one.seconds_training == pytest.approx(3 * before.seconds_training)
     assert one.seconds_total == pytest.approx(7 + one.seconds_training)
     many = corrected.estimate("data", 64)
-    course = model._data(64)
+    course = model.course("data", 64)
     assert many.ms_per_epoch == pytest.approx(1000 * (3 * course.epoch + 0.5 * course.exchange))

@@ -124,6 +124,8 @@ class Correction:
 
     fixed_seconds: float | None = None
     """From the upload to the model, less the training."""
+    once_seconds: float | None = None
+    """In the training, but not in every epoch."""
     factor: float = 1.0
     """Of the time of an epoch, but for exchanges between workers."""
     exchange_factor: float = 1.0
@@ -180,10 +182,11 @@ class Model:
     def estimate(self, strategy: str, workers: int = 1) -> Estimate:
         """The estimate for ``strategy`` with so many workers (1 for ``fused`` and ``neuron``)."""
         formulation = self.formulation() if strategy == "fused" else PLAIN
-        course = self._course(strategy, workers, formulation)
+        course = self.course(strategy, workers, formulation)
         correction = self.corrections.get(strategy, Correction())
         epoch = course.epoch * correction.factor + course.exchange * correction.exchange_factor
-        training = self.job.epochs * epoch + course.once * correction.factor
+        once = course.once * correction.factor if correction.once_seconds is None else correction.once_seconds
+        training = self.job.epochs * epoch + once
         end = self.rates.end_seconds + self._end_pass_seconds()
         fixed = correction.fixed_seconds
         if fixed is None:
@@ -225,7 +228,8 @@ class Model:
 
     # Time
 
-    def _course(self, strategy: str, workers: int, formulation: str) -> Course:
+    def course(self, strategy: str, workers: int, formulation: str = PLAIN) -> Course:
+        """The parts of the time of a strategy; ``formulation`` is of ``fused``."""
         if strategy == "neuron":
             return self._neuron()
         if strategy == "resident":
