@@ -1,4 +1,4 @@
-"""``neuron`` and ``fused`` are the same mathematics: the same history, whatever is asked for."""
+"""All strategies are the same mathematics: the same history, whatever is asked for."""
 
 from __future__ import annotations
 
@@ -32,26 +32,34 @@ CASES: dict[str, tuple[bytes, dict[str, Any]]] = {
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
 
 
+WAYS: dict[str, dict[str, Any]] = {
+    "neuron": {"strategy": "neuron"},
+    "resident, 1 worker": {"strategy": "resident", "workers": 1},
+    "resident, 3 workers": {"strategy": "resident", "workers": 3},
+}
+REFERENCE = {"strategy": "fused"}
+
+
 @pytest.fixture(scope="module")
 def runs(cloud: CloudUnderTest) -> dict[tuple[str, str], str]:
-    """Id of the run of each case with each strategy; some are trained at the same time."""
-    wanted = [(case, strategy) for case in CASES for strategy in ("neuron", "fused")]
-    jobs = [
-        (f"parity-{strategy}", CASES[case][0], CASES[case][1] | {"strategy": strategy}) for case, strategy in wanted
-    ]
+    """Id of the run of each case in each way; some are trained at the same time."""
+    ways = WAYS | {"reference": REFERENCE}
+    wanted = [(case, way) for case in CASES for way in ways]
+    jobs = [(f"parity-{ways[way]['strategy']}", CASES[case][0], CASES[case][1] | ways[way]) for case, way in wanted]
     return {key: run["run_id"] for key, run in zip(wanted, cloud.train_all(jobs), strict=True)}
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("case", CASES)
-def test_neuron_and_fused_give_the_same_history_and_model(
-    cloud: CloudUnderTest, runs: dict[tuple[str, str], str], case: str
+def test_every_strategy_gives_the_same_history_and_model(
+    cloud: CloudUnderTest, runs: dict[tuple[str, str], str], case: str, way: str
 ) -> None:
     parameters = CASES[case][1]
     tolerance = TOLERANCE[parameters.get("dtype", "float64")]
-    neuron, fused = (runs[case, strategy] for strategy in ("neuron", "fused"))
+    run_id, reference = runs[case, way], runs[case, "reference"]
 
-    assert [cloud.run(run_id)["strategy"] for run_id in (neuron, fused)] == ["neuron", "fused"]
-    histories = cloud.history(neuron), cloud.history(fused)
+    assert [cloud.run(each)["strategy"] for each in (run_id, reference)] == [WAYS[way]["strategy"], "fused"]
+    histories = cloud.history(run_id), cloud.history(reference)
     assert [row["epoch"] for row in histories[0]] == [
         epoch
         for epoch in range(1, parameters["epochs"] + 1)
@@ -59,7 +67,7 @@ def test_neuron_and_fused_give_the_same_history_and_model(
     ]
     assert histories[0] == [pytest.approx(row, rel=tolerance, abs=0) for row in histories[1]]
 
-    with h5py.File(io.BytesIO(cloud.model(neuron))) as one, h5py.File(io.BytesIO(cloud.model(fused))) as other:
+    with h5py.File(io.BytesIO(cloud.model(run_id))) as one, h5py.File(io.BytesIO(cloud.model(reference))) as other:
         assert set(one) == set(other)
         for name in one:
             assert one[name].dtype == parameters.get("dtype", "float64")

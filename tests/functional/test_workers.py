@@ -169,7 +169,9 @@ class TestGang:
     def test_each_gets_what_every_other_gave_it(self, cloud: InProcessCloud) -> None:
         members = self.members(cloud)
         for turn in range(5):
-            received = self.all_do(members, lambda m: m.exchange([f"{m.rank}>{to}@{turn}".encode() for to in range(3)]))
+            received = self.all_do(
+                members, lambda m, turn=turn: m.exchange([f"{m.rank}>{to}@{turn}".encode() for to in range(3)])
+            )
             for rank in range(3):
                 assert [bytes(part).decode() for part in received[rank]] == [f"{of}>{rank}@{turn}" for of in range(3)]
         assert cloud.keys() == [], "inboxes that have been emptied are gone"

@@ -83,11 +83,13 @@ class ExampleSpace:
         self._Q: Array = zeros.copy() if state is None else state["Q"]
         self._c, self._d = (1.0, 0.0) if state is None else (float(state["c"]), float(state["d"]))
         self._move = np.empty_like(self._U)
+        self._room: dict[int, tuple[Array, Array]] = {}
 
     def train_step(self, batch: Batch, Y: Array, t: int) -> tuple[float, int]:
         """As ``model.train_step``, on the examples of ``batch`` and their Y (units of the output, m of the batch)."""
         _, b1 = self._params[0]
-        Z: Array = (self._U if batch is None else self._U[:, batch]) + b1
+        Z, K = self._of_batch(batch)
+        Z += b1
         cost, correct, dZ = train_above(
             self._params, self._slots, Z, Y, self._optimiser, t, self._activations, self._l2
         )
@@ -95,13 +97,26 @@ class ExampleSpace:
         cost += self._penalty(m)
         dZ /= m
         self._optimiser.update(b1, dZ.sum(axis=1, keepdims=True), self._slots[0][1], t)
-        self._update_first_layer(dZ, batch, self._l2 / m)
+        self._update_first_layer(dZ, K, batch, self._l2 / m)
         return cost, correct
 
-    def _update_first_layer(self, dZ: Array, batch: Batch, decay: float) -> None:
-        """``dZ`` is (units, m of the batch) and divided by m; ``decay`` is l2/m."""
+    def _of_batch(self, batch: Batch) -> tuple[Array, Array]:
+        """The batch's columns of U, to be worked in, and its rows of K; in memory that every such batch shares."""
+        m = self._K.shape[0] if batch is None else len(batch)
+        if m not in self._room:  # of two sizes at most: the last batch may be short
+            rows = 0 if batch is None else m
+            self._room[m] = np.empty((len(self._U), m), self._U.dtype), np.empty((rows, len(self._K)), self._K.dtype)
+        Z, K = self._room[m]
+        if batch is None:
+            np.copyto(Z, self._U)
+            return Z, self._K
+        # mode: with "raise", numpy would collect into an array of its own first.
+        return self._U.take(batch, axis=1, out=Z, mode="clip"), self._K.take(batch, axis=0, out=K, mode="clip")
+
+    def _update_first_layer(self, dZ: Array, K: Array, batch: Batch, decay: float) -> None:
+        """``dZ`` is (units, m of the batch) and divided by m, ``K`` the batch's rows of it; ``decay`` is l2/m."""
         rate = self._optimiser.learning_rate
-        np.matmul(dZ, self._K if batch is None else self._K[batch], out=self._move)
+        np.matmul(dZ, K, out=self._move)
         if self._momentum:
             self._V *= MOMENTUM
             self._Q *= MOMENTUM

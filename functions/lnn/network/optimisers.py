@@ -38,7 +38,7 @@ class Optimiser:
         return [np.zeros_like(param) for _ in range(self.slots)]
 
     def update(self, param: Array, grad: Array, slots: Sequence[Array], t: int) -> None:
-        """Change ``param`` and ``slots`` in place. ``t`` counts updates from 1.
+        """Change ``param`` and ``slots`` in place; ``grad`` is worked in, and spent. ``t`` counts updates from 1.
 
         sgd:       param -= rate * grad
         momentum:  v = 0.9 v + grad;  param -= rate * v      (Polyak 1964; Sutskever et al. 2013)
@@ -46,18 +46,23 @@ class Optimiser:
         """
         rate = self.learning_rate
         if self.name == "sgd":
-            param -= rate * grad
+            grad *= rate
         elif self.name == "momentum":
             (velocity,) = slots
             velocity *= MOMENTUM
             velocity += grad
-            param -= rate * velocity
+            np.multiply(velocity, rate, out=grad)
         else:
             mean, square = slots
             mean *= BETA_1
             mean += (1 - BETA_1) * grad
             square *= BETA_2
-            square += (1 - BETA_2) * grad * grad
-            unbiased_mean = mean / (1 - BETA_1**t)
-            unbiased_square = square / (1 - BETA_2**t)
-            param -= rate * unbiased_mean / (np.sqrt(unbiased_square) + EPSILON)
+            grad *= grad
+            grad *= 1 - BETA_2
+            square += grad
+            root = square / (1 - BETA_2**t)
+            np.sqrt(root, out=root)
+            root += EPSILON
+            np.multiply(mean, rate / (1 - BETA_1**t), out=grad)
+            grad /= root
+        param -= grad

@@ -1,109 +1,175 @@
-"""``resident``: each worker owns a block of the first layer's neurons and keeps it from step to step.
+"""``resident``: each worker owns a block of the first layer's weights and keeps it from step to step.
 
-The first layer has most of a network's weights, since it faces the features; it is sharded by neuron. The layers above
-are small, and every worker computes them, alike to the bit. So one all-gather of the first layer's Z is all that
-travels in a step, and nothing needs to travel back: a worker's dZ comes from W2's columns, which it has.
+The first layer has most of a network's weights, since it faces the features; it is cut along its longer side, by
+neuron or by feature. The layers above are small, and every worker computes them, alike to the bit. So one all-gather
+of the workers' parts of W1 X is all that travels in a step, and nothing needs to travel back: every
+worker finds dZ by itself. docs/adr/20261121-where-resident-cuts.md has the measurements.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from lnn.artifacts import Artifacts, Checkpoint
-from lnn.gang import Gang
-from lnn.network import classes_above, linear_backward, linear_forward, take_examples, train_above
+from lnn.gang import Gang, Part
+from lnn.network import classes_above, linear_backward, take_examples, train_above
 from lnn.network.batches import Batch
+from lnn.network.model import ALL
 from lnn.network.types import Array, Labels
 from lnn.plan import Plan
 from lnn.strategies.workers import Stepped
 from lnn.training_data import training_data
 
+Block: TypeAlias = tuple[slice, slice]
+"""Rows and columns of W1."""
+
+
+SQUARE_BYTES = 8
+"""The sum of the squares of a worker's weights, float64, comes before its parts of (W1 X)^T."""
+
+
+class Cut(Protocol):
+    """How the first layer is divided."""
+
+    blocks: list[Block]
+    """What each worker has of W1."""
+    neurons: slice
+    """The neurons whose dZ this worker needs."""
+
+    def features(self, X: Array) -> Array:
+        """What this worker computes with of the examples X (n, m)."""
+
+    def put_together(self, parts: Sequence[Array]) -> Array:
+        """(W1 X)^T, (m, units), from the parts of all workers, in rank order."""
+
+
+class ByNeuron:
+    """Each worker has whole neurons, and its part are their columns of (W1 X)^T."""
+
+    def __init__(self, units: int, rank: int, size: int) -> None:
+        slices = _divided(units, size)
+        self.blocks = [(rows, ALL) for rows in slices]
+        self.neurons = slices[rank]
+
+    def features(self, X: Array) -> Array:
+        return X
+
+    def put_together(self, parts: Sequence[Array]) -> Array:
+        return np.concatenate(parts, axis=1)
+
+
+class ByFeature:
+    """Each worker has some features of every example, and its part is what they add to every neuron of (W1 X)^T."""
+
+    neurons = ALL
+
+    def __init__(self, features: int, rank: int, size: int) -> None:
+        slices = _divided(features, size)
+        self.blocks = [(ALL, columns) for columns in slices]
+        self._features = slices[rank]
+
+    def features(self, X: Array) -> Array:
+        return np.ascontiguousarray(X[self._features].T).T  # an example's features stay side by side
+
+    def put_together(self, parts: Sequence[Array]) -> Array:
+        WX = parts[0].copy()
+        for part in parts[1:]:
+            WX += part
+        return WX
+
+
+def _divided(length: int, size: int) -> list[slice]:
+    """Consecutive slices of nearly equal length."""
+    return [slice(*ends) for ends in pairwise(length * rank // size for rank in range(size + 1))]
+
+
+def cut_of(plan: Plan, gang: Gang) -> Cut:
+    features, units = plan.sizes[:2]
+    return ByNeuron(units, gang.rank, gang.size) if units >= features else ByFeature(features, gang.rank, gang.size)
+
 
 class Resident:
-    """One worker's neurons; the engine of strategy ``resident`` (see ``workers.Engine``)."""
+    """One worker's block; the engine of strategy ``resident`` (see ``workers.Engine``).
+
+    Every worker has all of b1: it is small, and its gradient costs nothing where dZ is known.
+    """
 
     def __init__(self, artifacts: Artifacts, run_id: str, plan: Plan, gang: Gang, state: Checkpoint) -> None:
         self._plan, self._gang = plan, gang
-        self._data = training_data(artifacts, run_id, plan)
-        units = plan.sizes[1]
-        bounds = [units * rank // gang.size for rank in range(gang.size + 1)]
-        self._blocks = [slice(first, end) for first, end in pairwise(bounds)]
-        own = self._blocks[gang.rank]
+        self._cut = cut_of(plan, gang)
+        data = training_data(artifacts, run_id, plan)
+        self._X, self._X_test = self._cut.features(data.X), self._cut.features(data.X_test)
+        self._Y, self._y, self._y_test = data.Y, data.y, data.y_test
         (W, b), *above = state.parameters
         (slots_W, slots_b), *slots_above = state.slots
-        self._parameters = [(W[own].copy(), b[own].copy()), *above]
-        self._slots = [([slot[own].copy() for slot in slots_W], [slot[own].copy() for slot in slots_b]), *slots_above]
+        own = self._cut.blocks[gang.rank]
+        self._parameters = [(W[own].copy(), b), *above]
+        self._dW = np.empty_like(self._parameters[0][0])
+        self._slots = [([slot[own].copy() for slot in slots_W], slots_b), *slots_above]
 
     def step(self, batch: Batch, t: int, tally: bool) -> Stepped:
-        plan, data = self._plan, self._data
-        X, Y = take_examples(data.X, batch), take_examples(data.Y, batch)
-        (W, b), (slots_W, slots_b) = self._parameters[0], self._slots[0]
-        own = [linear_forward(W, b, X)]
-        if tally:
-            own.append(linear_forward(W, b, data.X_test))
-        Z, *of_test = self._all_gather(own)
-        test_correct = self._correct(of_test[0], data.y_test) if tally else None
+        plan = self._plan
+        X, Y = take_examples(self._X, batch), take_examples(self._Y, batch)
+        Z, *of_test = self._all_gather([X, self._X_test] if tally else [X])
+        test_correct = self._correct(of_test[0], self._y_test) if tally else None
         cost, correct, dZ = train_above(
-            self._parameters,
-            self._slots,
-            Z,
-            Y,
-            plan.optimiser,
-            t,
-            plan.activations,
-            plan.l2,
-            self._blocks[self._gang.rank],
+            self._parameters, self._slots, Z, Y, plan.optimiser, t, plan.activations, plan.l2
         )
-        cost += self._first_penalty * plan.l2 / (2 * Y.shape[1])
-        dW, db = linear_backward(dZ, X, W, plan.l2)
+        cost += self._penalty * plan.l2 / (2 * Y.shape[1])
+        (W, b), (slots_W, slots_b) = self._parameters[0], self._slots[0]
+        dW, _ = linear_backward(dZ[self._cut.neurons], X, W, plan.l2, out=self._dW)
+        db = dZ.sum(axis=1, keepdims=True) / Y.shape[1]
         plan.optimiser.update(W, dW, slots_W, t)
         plan.optimiser.update(b, db, slots_b, t)
         return Stepped(cost, correct, test_correct)
 
     def train_correct(self) -> int:
-        return self._count(self._data.X, self._data.y)
+        (Z,) = self._all_gather([self._X])
+        return self._correct(Z, self._y)
 
     def test_correct(self) -> int:
-        return self._count(self._data.X_test, self._data.y_test)
+        (Z,) = self._all_gather([self._X_test])
+        return self._correct(Z, self._y_test)
 
     def checkpoint(self, epoch: int) -> Checkpoint | None:
         (W, b), (slots_W, slots_b) = self._parameters[0], self._slots[0]
-        block = np.concatenate([W, *slots_W, b, *slots_b], axis=1)
-        parts = self._gang.gather(np.ascontiguousarray(block).data.cast("B"))
+        whole_W, *whole_slots = [self._gathered(array) for array in (W, *slots_W)]
         if self._gang.rank:
             return None
-        whole = np.concatenate([np.frombuffer(part, block.dtype).reshape(-1, block.shape[1]) for part in parts])
-        n, slots = W.shape[1], len(slots_W)
-        of_W = [whole[:, n * i : n * (i + 1)].copy() for i in range(slots + 1)]
-        of_b = [whole[:, n * (slots + 1) + i, np.newaxis].copy() for i in range(slots + 1)]
-        return Checkpoint(
-            epoch,
-            [(of_W[0], of_b[0]), *self._parameters[1:]],
-            [(of_W[1:], of_b[1:]), *self._slots[1:]],
-        )
+        return Checkpoint(epoch, [(whole_W, b), *self._parameters[1:]], [(whole_slots, slots_b), *self._slots[1:]])
 
-    def _count(self, X: Array, y: Labels) -> int:
-        (Z,) = self._all_gather([linear_forward(*self._parameters[0], X)])
-        return self._correct(Z, y)
+    def _gathered(self, own: Array) -> Array:
+        """The whole of what ``own`` is this worker's block of; of use to worker 0 only."""
+        parts = self._gang.gather(own.tobytes())
+        if self._gang.rank:
+            return own
+        whole = np.empty((self._plan.sizes[1], self._plan.sizes[0]), own.dtype)
+        for block, part in zip(self._cut.blocks, parts, strict=True):
+            whole[block] = np.frombuffer(part, own.dtype).reshape(whole[block].shape)
+        return whole
 
     def _correct(self, Z: Array, y: Labels) -> int:
         return int(np.count_nonzero(classes_above(self._parameters, Z, self._plan.activations) == y))
 
-    def _all_gather(self, own: list[Array]) -> list[Array]:
-        """Every worker's rows of some matrices, given this one's; the squares of W1 go along where L2 needs them."""
-        square = np.zeros(1)
-        if self._plan.l2:
-            square[0] = np.square(self._parameters[0][0], dtype=np.float64).sum()
-        part = b"".join(array.tobytes() for array in (square, *own))
-        whole = [np.empty((self._plan.sizes[1], array.shape[1]), array.dtype) for array in own]
-        self._first_penalty = 0.0
-        for rows, received in zip(self._blocks, self._gang.all_gather(part), strict=True):
-            self._first_penalty += float(np.frombuffer(received, np.float64, 1)[0])
-            offset = square.nbytes
-            for matrix in whole:
-                block = matrix[rows]
-                block[...] = np.frombuffer(received, matrix.dtype, block.size, offset).reshape(block.shape)
-                offset += block.nbytes
-        return whole
+    def _all_gather(self, inputs: Sequence[Array]) -> list[Array]:
+        """Z of some examples; the squares of W1 go along where L2 needs them."""
+        W, b = self._parameters[0]
+        own = [X.T @ W.T for X in inputs]  # examples first: faster than W X where W is wide and low
+        square = np.array([np.square(W, dtype=np.float64).sum() if self._plan.l2 else 0.0])
+        received = self._gang.all_gather(b"".join(array.tobytes() for array in (square, *own)))
+        self._penalty = sum(float(np.frombuffer(part, np.float64, 1)[0]) for part in received)
+        parts = [
+            self._matrices(part, block, inputs, W.dtype) for part, block in zip(received, self._cut.blocks, strict=True)
+        ]
+        return [self._cut.put_together(of_all).T + b for of_all in zip(*parts, strict=True)]
+
+    def _matrices(self, part: Part, block: Block, inputs: Sequence[Array], dtype: np.dtype[Any]) -> list[Array]:
+        """A worker's part of (W1 X)^T for each of the inputs."""
+        rows = len(range(*block[0].indices(self._plan.sizes[1])))
+        counts = [rows * X.shape[1] for X in inputs]
+        values = np.frombuffer(part, dtype, sum(counts), SQUARE_BYTES)
+        return [flat.reshape(-1, rows) for flat in np.split(values, np.cumsum(counts)[:-1])]
