@@ -210,10 +210,8 @@ def _workers(bench: Bench, strategy: str, model: Model) -> Correction:
     if model.most_workers(strategy) < 2:
         return Correction(fixed_seconds=one.around, factor=factor)
     two = bench.train(strategy, _epochs(pair.epoch + pair.exchange), 2)
-    exchange = max(two.epoch - factor * pair.epoch, 0.0)
-    return Correction(
-        fixed_seconds=min(one.around, two.around), factor=factor, exchange_factor=_ratio(exchange, pair.exchange)
-    )
+    wait = two.epoch - factor * pair.epoch - pair.exchange
+    return Correction(fixed_seconds=min(one.around, two.around), factor=factor, wait_seconds=wait)
 
 
 def _neuron(bench: Bench, strategy: str, model: Model) -> Correction:

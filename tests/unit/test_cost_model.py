@@ -212,11 +212,16 @@ def test_the_price_is_the_functions_time_at_lambda_s_price() -> None:
 
 def test_a_correction_scales_the_model_s_own_figures() -> None:
     model = Model(JOB)
-    corrected = replace(model, corrections={"data": Correction(fixed_seconds=7.0, factor=3.0, exchange_factor=0.5)})
+    corrected = replace(model, corrections={"data": Correction(fixed_seconds=7.0, factor=3.0, wait_seconds=0.5)})
     assert corrected.estimate("fused") == model.estimate("fused")
     one, before = corrected.estimate("data", 1), model.estimate("data", 1)
     assert one.seconds_training == pytest.approx(3 * before.seconds_training)
     assert one.seconds_total == pytest.approx(7 + one.seconds_training)
     many = corrected.estimate("data", 64)
     course = model.course("data", 64)
-    assert many.ms_per_epoch == pytest.approx(1000 * (3 * course.epoch + 0.5 * course.exchange))
+    assert many.ms_per_epoch == pytest.approx(1000 * (3 * course.epoch + course.exchange + 0.5))
+
+
+def test_a_wait_shorter_than_the_model_s_never_makes_an_exchange_free() -> None:
+    model = Model(JOB, corrections={"data": Correction(wait_seconds=-1e9)})
+    assert model.estimate("data", 2).ms_per_epoch > 1000 * model.course("data", 2).epoch

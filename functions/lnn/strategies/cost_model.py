@@ -48,7 +48,7 @@ class Rates:
     """For one stored value to become one of the network's. Measured."""
     layer_seconds: float = 3.5e-5
     """Python and numpy's calls for one layer in one update, whatever its size. Measured."""
-    row_seconds: float = 5e-4
+    row_seconds: float = 1.5e-4
     """A row of the history, written beside the training by another thread of the same interpreter. Measured."""
 
     # Talking
@@ -128,8 +128,8 @@ class Correction:
     """In the training, but not in every epoch."""
     factor: float = 1.0
     """Of the time of an epoch, but for exchanges between workers."""
-    exchange_factor: float = 1.0
-    """Of the exchanges."""
+    wait_seconds: float = 0.0
+    """Added to an epoch with several workers: waking up and waiting for the slowest, beyond what the model knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,9 @@ class Model:
         formulation = self.formulation() if strategy == "fused" else PLAIN
         course = self.course(strategy, workers, formulation)
         correction = self.corrections.get(strategy, Correction())
-        epoch = course.epoch * correction.factor + course.exchange * correction.exchange_factor
+        epoch = course.epoch * correction.factor + course.exchange
+        if workers > 1:
+            epoch += max(correction.wait_seconds, -0.9 * course.exchange)
         once = course.once * correction.factor if correction.once_seconds is None else correction.once_seconds
         training = self.job.epochs * epoch + once
         end = self.rates.end_seconds + self._end_pass_seconds()
