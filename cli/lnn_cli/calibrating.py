@@ -34,6 +34,10 @@ NEURON_EPOCHS = 3
 UNCALIBRATED = "by the model alone"
 
 
+class NotMeasuredError(CliError):
+    """A training did not come to an end that could be measured."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What one training took."""
@@ -82,7 +86,7 @@ def calibrate(cloud: Cloud, dataset: Path, settings: Settings, model: Model) -> 
     """Measure every strategy that this deployment can run with this job.
 
     Raises:
-        CliError: none of them completed.
+        CliError: none of them completed, or the cloud opens no runs.
     """
     bench = Bench(cloud, dataset, settings)
     corrections, skipped = {}, {}
@@ -96,7 +100,7 @@ def calibrate(cloud: Cloud, dataset: Path, settings: Settings, model: Model) -> 
         else:
             try:
                 corrections[strategy] = measure(bench, strategy, model)
-            except CliError as error:
+            except NotMeasuredError as error:
                 skipped[strategy] = str(error)
         if strategy in skipped:
             note(f"{strategy} is not measured: {skipped[strategy]}")
@@ -147,7 +151,8 @@ class Bench:
         """One training, waited for.
 
         Raises:
-            CliError: it failed, or took too long; then it was asked to stop.
+            NotMeasuredError: it failed, or took too long; then it was asked to stop.
+            CliError: the cloud did not open a run for it.
         """
         from lnn_cli.following import FollowTimeoutError, follow, has_ended
         from lnn_cli.uploading import DATASET, own_folder, upload_training, wait_for_run
@@ -177,12 +182,15 @@ class Bench:
                 timeout=TIMEOUT_SECONDS,
             ):
                 run = look.run
-        except (FollowTimeoutError, KeyboardInterrupt):
+        except FollowTimeoutError as error:
+            self.cloud.ledger.request_stop(run_id)
+            raise NotMeasuredError(f"run {run_id} took too long and was asked to stop") from error
+        except KeyboardInterrupt:
             self.cloud.ledger.request_stop(run_id)
             raise
         total, training = seconds_total(run), seconds_training(run)
         if run["status"] == "FAILED" or total is None or not training or not run["epoch"]:
-            raise CliError(failure(run))
+            raise NotMeasuredError(failure(run))
         return Measured(run_id, int(run["epoch"]), training, total - training)
 
 

@@ -132,6 +132,11 @@ class InProcessCloud:
             event_time="2026-01-02T03:04:05.678Z",
         )
 
+    def read(self, key: str) -> bytes:
+        """An object in the bucket."""
+        body: bytes = self.s3.get_object(Bucket=NAMES.bucket, Key=key)["Body"].read()
+        return body
+
     def upload(self, dataset: bytes, parameters: dict[str, Any] | bytes | None) -> Upload:
         """A dataset with its parameters, in a folder of their own."""
         folder = f"training_input/job-{self._uploads}"

@@ -136,6 +136,7 @@ def test_a_good_upload_becomes_a_run_that_is_ready_to_train(cloud: InProcessClou
     run = cloud.run(upload.run_id)
     assert (run["status"], run["strategy"], run["workers"], run["epochs"]) == ("PENDING", "fused", 1, 3)
     assert "fused is estimated at" in run["strategy_reason"]
+    assert 0 < run["estimate"]["usd"] < 0.01 < run["estimate"]["seconds"] < 60
     assert run["settings"] == run["settings"] | PARAMETERS
     assert run["settings"]["optimizer"] == "sgd", "defaults are filled in"
     assert run["dimensions"] == {

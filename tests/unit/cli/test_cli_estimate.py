@@ -186,8 +186,10 @@ def test_a_strategy_that_fails_is_left_out_with_a_note(
 
 
 def test_a_training_that_does_not_end_is_asked_to_stop(
-    cli: RunCli, world: World, dataset: Path, parameters: Path
+    cli: RunCli, world: World, dataset: Path, parameters: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("lnn_cli.calibrating.TIMEOUT_SECONDS", 3.0)
+
     def open_only() -> None:
         world.script.append(open_only)
         if not world.ledger.list_runs():
@@ -197,7 +199,8 @@ def test_a_training_that_does_not_end_is_asked_to_stop(
     world.script = [open_only]
     result = cli("estimate", dataset, "--calibrate")
     assert result.exit_code == 1
-    assert "fused is not measured" in result.stderr
+    assert "fused is not measured: run 20261121T101500Z-0a1b2c3d took too long" in result.stderr
+    assert "no run was opened" in result.stderr, "of the next one"
     assert world.run("20261121T101500Z-0a1b2c3d")["stop_requested"] is True
 
 
