@@ -93,8 +93,9 @@ def test_recording_fewer_epochs_saves_forward_passes_over_the_test_set() -> None
 
 
 def test_workers_share_what_there_is_to_compute_where_it_is_much() -> None:
-    large = {"sizes": (3000, 512, 10), "examples": 60_000, "dtype": "float32"}
-    for strategy in ("resident", "data"):
+    wide = {"sizes": (50_000, 64, 10), "examples": 1000}
+    many = {"sizes": (3000, 512, 10), "examples": 60_000, "dtype": "float32"}
+    for strategy, large in (("resident", wide), ("data", many)):
         one, four = (estimate(strategy, workers, **large) for workers in (1, 4))
         assert one.seconds_training / 4 < four.seconds_training < one.seconds_training * 0.6
 
@@ -110,6 +111,11 @@ def test_redis_serves_all_parts_of_an_exchange_one_after_the_other() -> None:
     commands = 3 * 256 * 255 * AWS.command_seconds
     assert exchanges[3] > commands > 10 * exchanges[1]
     assert exchanges == sorted(exchanges)
+
+
+def test_the_first_layer_is_cut_along_its_longer_side() -> None:
+    assert replace(JOB, sizes=(300, 40, 10)).block(8) == (40, 38)
+    assert replace(JOB, sizes=(40, 300, 10)).block(8) == (38, 40)
 
 
 def test_averaging_now_and_then_exchanges_less() -> None:
@@ -168,7 +174,7 @@ def test_memory_of_data_does_not_grow_with_examples_or_workers_as_the_others_doe
         strategy: estimate(strategy, 16, **large).peak_memory_mb - estimate(strategy, 16, **small).peak_memory_mb
         for strategy in ("fused", "resident", "data")
     }
-    assert growth["fused"] == pytest.approx(growth["resident"], rel=0.01)
+    assert growth["resident"] >= growth["fused"]
     assert growth["data"] < growth["fused"] / 100
 
 
@@ -188,7 +194,8 @@ def test_an_epoch_must_end_inside_one_invocation() -> None:
 
 
 def test_more_workers_than_work_do_not_fit() -> None:
-    assert "only 40 units in layer 1" in estimate("resident", 64).reason
+    assert "only 40 units in layer 1" in estimate("resident", 64, sizes=(30, 40, 10)).reason
+    assert "only 60 features" in estimate("resident", 64, sizes=(60, 40, 10)).reason
     assert "only 20 examples" in estimate("data", 32, examples=20).reason
 
 

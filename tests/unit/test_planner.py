@@ -79,9 +79,11 @@ def test_a_given_number_of_workers_is_kept_whatever_the_deployment_would_choose(
     assert "asked for" in chosen.reason
 
 
-@pytest.mark.parametrize(("strategy", "most"), [("resident", "20 units in layer 1"), ("data", "209 examples")])
+@pytest.mark.parametrize(("strategy", "most"), [("resident", "80 units in layer 1"), ("data", "100 examples")])
 def test_workers_that_would_have_nothing_to_do_are_left_out_and_the_reason_says_so(strategy: str, most: str) -> None:
-    chosen = decision(strategy=strategy, workers=256)
+    few = replace(CATS, m=100, features=50, image_shape=None)
+    neurons = {"layer1": 80, "layer2": 7, "layer3": 5, "layer4": 1}
+    chosen = decision(few, strategy=strategy, workers=256, neurons=neurons)
     assert chosen.workers == int(most.split(maxsplit=1)[0])
     assert f"instead of 256: there are {most}" in chosen.reason
 

@@ -215,8 +215,13 @@ class Model:
         )
 
     def most_workers(self, strategy: str) -> int:
-        """Workers that have something to do: a neuron of layer 1, or an example."""
-        return {"resident": self.job.units[0], "data": self.job.examples}.get(strategy, 1)
+        """Workers that have something to do: a feature or a neuron of layer 1, or an example."""
+        return {"resident": max(self.job.sizes[:2]), "data": self.job.examples}.get(strategy, 1)
+
+    def most_work(self, strategy: str) -> str:
+        """``most_workers`` with the name of what there is for them."""
+        longer = "features" if self.job.features > self.job.units[0] else "units in layer 1"
+        return f"{self.most_workers(strategy)} {longer if strategy == 'resident' else 'examples'}"
 
     def formulation(self) -> str:
         """Of ``fused``: example space where it is exact, takes fewer multiplications, and its matrices fit."""
@@ -242,7 +247,7 @@ class Model:
 
     def _fused(self) -> Course:
         job, cores = self.job, self._cores(self.functions.trainer_memory_mb)
-        epoch = self._passes(cores, job.units[0], job.examples, job.test_examples) + self._rows()
+        epoch = self._passes(cores, job.examples, job.test_examples) + self._rows()
         return Course(epoch, load=self._loading(self._set_bytes()))
 
     def _in_example_space(self) -> Course:
@@ -264,13 +269,15 @@ class Model:
         return Course(epoch, once=once, load=self._loading(self._set_bytes()))
 
     def _resident(self, workers: int) -> Course:
-        """Own rows of layer 1 and everything above; an all-gather of Z1 in each step."""
+        """A block of W1, cut along its longer side, and everything above; an all-gather of the parts of W1 X."""
         job = self.job
         cores = self._cores(self.functions.neuron_memory_mb, workers)
-        rows = math.ceil(job.units[0] / workers)
-        epoch = self._passes(cores, rows, job.examples, job.test_examples) + self._rows()
-        values = rows * (job.examples + job.test_examples * job.recorded) / job.batches
-        exchange = job.batches * self._exchange(workers, values * job.item)
+        units, features = job.block(workers)
+        together = job.examples + job.test_examples * job.recorded
+        part = units * together * job.item
+        added = 3 * (workers - 1) * part / self.rates.elementwise_bytes / min(1.0, cores)
+        epoch = self._passes(cores, job.examples, job.test_examples, units, features) + added + self._rows()
+        exchange = job.batches * self._exchange(workers, part / job.batches)
         return Course(epoch, exchange, load=self._worker_start() + self._loading(self._set_bytes(), workers))
 
     def _data(self, workers: int) -> Course:
@@ -280,7 +287,7 @@ class Model:
         own, own_tests = job.examples / workers, job.test_examples / workers
         values = (own + own_tests * job.recorded) * job.features
         read = values * rates.standardize_seconds / min(1.0, cores)
-        epoch = self._passes(cores, job.units[0], own, own_tests) + read + self._rows()
+        epoch = self._passes(cores, own, own_tests) + read + self._rows()
         averaged = 1 + job.slots if job.average_every else 1
         meetings = math.ceil(job.batches / (job.average_every or 1))
         piece = averaged * job.parameters * job.item / workers
@@ -319,18 +326,21 @@ class Model:
         backward = (before + above + 2 * (1 + job.slots) * inputs + 2 * m) * job.item / rates.function_bytes
         return rates.handler_seconds + pass_seconds + forward, rates.handler_seconds + pass_seconds + backward
 
-    def _passes(self, cores: float, rows: float, examples: float, tests: float) -> float:
-        """Seconds of one epoch of the plain formulation: ``rows`` neurons of layer 1, all of the layers above.
+    def _passes(
+        self, cores: float, examples: float, tests: float, units: int | None = None, features: int | None = None
+    ) -> float:
+        """Seconds of one epoch of the plain formulation: a block of W1 (all of it if None), all of the layers above.
 
         Forward, dW, and the delta of every layer but the first; a forward pass over ``tests`` examples in each
         recorded epoch.
         """
         job, rates = self.job, self.rates
-        first, upper = rows * job.features, job.upper_weights
+        units, features = units or job.units[0], features or job.features
+        first, upper = units * features, job.upper_weights
         tests *= job.recorded
         flops = 2 * (examples * (2 * first + 3 * upper) + tests * (first + upper))
-        streamed = job.item * job.features * (2 * examples + tests)
-        copied = 2 * job.item * job.features * examples if job.batches > 1 else 0
+        streamed = job.item * features * (2 * examples + tests)
+        copied = 2 * job.item * features * examples if job.batches > 1 else 0
         updated = job.item * job.batches * (4 + 4 * job.slots) * (first + upper)
         return (
             self._product_seconds(flops, streamed, cores)
@@ -447,8 +457,7 @@ class Model:
         """What keeps a strategy from running this job, and what to change; ``epoch`` with the loading before it."""
         job, functions = self.job, self.functions
         if workers > self.most_workers(strategy):
-            what = "units in layer 1" if strategy == "resident" else "examples"
-            return f"{workers} workers, but only {self.most_workers(strategy)} {what}"
+            return f"{workers} workers, but only {self.most_work(strategy)}"
         role, has = ("trainer", functions.trainer_memory_mb)
         needed = memory.fused_mb(job)
         if strategy in ("resident", "data"):

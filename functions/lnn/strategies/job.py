@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -91,6 +92,13 @@ class Job:
     @property
     def parameters(self) -> int:
         return self.weights + sum(self.units)
+
+    def block(self, workers: int) -> tuple[int, int]:
+        """Units and features of the largest block of W1 when so many workers cut it along its longer side."""
+        features, units = self.sizes[:2]
+        if units >= features:
+            return math.ceil(units / workers), features
+        return units, math.ceil(features / workers)
 
     @property
     def recorded(self) -> float:

@@ -49,9 +49,14 @@ def example_space_mb(job: Job) -> int:
 
 
 def resident_mb(job: Job, workers: int) -> int:
-    """Both data sets in every worker, its rows of W1, the upper layers; in worker 0 a checkpoint with all rows."""
-    rows = math.ceil(job.units[0] / workers)
-    own = (3 + job.slots) * (rows * job.features + job.upper_weights)
+    """Both data sets in every worker, its block of W1, the upper layers; in worker 0 a checkpoint with all of W1.
+
+    A worker that has some features of every example keeps them beside all of them.
+    """
+    units, features = job.block(workers)
+    own = (3 + job.slots) * (units * features + job.upper_weights)
+    if features < job.features:
+        own += (job.examples + job.test_examples) * features
     # Every worker reads the first checkpoint whole; worker 0 puts the later ones together and serialises them.
     whole = 3 * (1 + job.slots) * job.weights
     return RUNTIME_MB + SHARD_MB + math.ceil(megabytes(both_sets(job) + own + whole + batch_values(job), job))

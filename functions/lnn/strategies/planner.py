@@ -117,8 +117,8 @@ def _as_asked(settings: Settings, model: Model) -> Decision:
         raise SettingsError(_nothing_fits(settings, model, [estimate]))
     reason = "as asked for in parameters.json"
     if settings.strategy in PARALLEL and (settings.workers or 1) > most:
-        what = "units in layer 1" if settings.strategy == "resident" else "examples"
-        reason += f", with {workers} workers instead of {settings.workers}: there are {most} {what}"
+        there_are = model.most_work(settings.strategy)
+        reason += f", with {workers} workers instead of {settings.workers}: there are {there_are}"
     return Decision(estimate, f"{reason}; estimated at {_figures(estimate)}")
 
 

@@ -90,7 +90,7 @@ def test_json_has_a_row_for_every_strategy_and_number_of_workers(cli: RunCli, da
     for row in answer["rows"]:
         assert 0 < row["seconds"]["training"] < row["seconds"]["total"]
         assert row["seconds"]["training"] * 1000 == pytest.approx(row["ms_per_epoch"] * 4)
-        assert row["fits"] == (row["workers"] <= {"resident": 3, "data": 8}.get(row["strategy"], 1))
+        assert row["fits"] == (row["workers"] <= {"resident": 16, "data": 8}.get(row["strategy"], 1))
         assert bool(row["reason"]) or row["fits"]
     assert (answer["target"], answer["calibration"]) == ("aws", None)
     assert (answer["auto"]["strategy"], answer["auto"]["workers"]) == ("fused", 1)
