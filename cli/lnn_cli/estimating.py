@@ -115,7 +115,12 @@ def estimate(
             }
         )
         return
-    _print(where, calibration, rows, auto, settings)
+    shown = [found for found in rows if matters(found, rows, sizes.max_workers)]
+    _print(where, calibration, shown, auto, settings)
+    if len(shown) < len(rows):
+        note(
+            f"{len(rows) - len(shown)} rows with more workers that are slower than fewer are not shown; --json has all"
+        )
 
 
 def estimates(model: Model) -> Iterator[Estimate]:
@@ -125,6 +130,12 @@ def estimates(model: Model) -> Iterator[Estimate]:
     for strategy in ("neuron", "fused", *PARALLEL):
         for workers in WORKER_COUNTS if strategy in PARALLEL else (1,):
             yield model.estimate(strategy, workers)
+
+
+def matters(found: Estimate, rows: list[Estimate], max_workers: int) -> bool:
+    """Whether a person wants to see it: not what takes more workers than are chosen, only to be slower."""
+    fewer = [other.seconds_total for other in rows if other.strategy == found.strategy and other.fits]
+    return found.workers <= max_workers or (found.fits and found.seconds_total <= min(fewer))
 
 
 def row(found: Estimate) -> dict[str, Any]:

@@ -104,7 +104,9 @@ def test_the_table_marks_what_auto_picks_and_says_what_is_not_in_the_dollars(
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert [line.split()[1] for line in lines if line.startswith("*")] == ["fused"]
-    assert any("data" in line and "16 to 256" in line and "only 8 examples" in line for line in lines)
+    assert any("data" in line and " 16 " in line and "only 8 examples" in line for line in lines)
+    assert not any(" 32 " in line for line in lines)
+    assert "--json has all" in result.stderr
     assert "not in the dollars" in result.stderr
     assert "cache and endpoints" in result.stderr
 
