@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from lnn.names import CALIBRATION
@@ -19,7 +20,7 @@ from lnn_cli.targets import Cloud, Target, local_home
 if TYPE_CHECKING:
     from lnn.settings import Settings
 
-RUN_SECONDS = 1.5
+RUN_SECONDS = 2.5
 """About how long the epochs of a measured training take together."""
 
 LONGEST_EPOCH_SECONDS = 20.0
@@ -90,7 +91,8 @@ def calibrate(cloud: Cloud, dataset: Path, settings: Settings, model: Model) -> 
     """
     bench = Bench(cloud, dataset, settings)
     corrections, skipped = {}, {}
-    for strategy, measure in (("fused", _fused), ("resident", _workers), ("data", _workers), ("neuron", _neuron)):
+    # Neurons first: they leave warm environments for the workers.
+    for strategy, measure in (("neuron", _neuron), ("fused", _fused), ("resident", _workers), ("data", _workers)):
         expected = model.estimate(strategy)
         epoch = expected.seconds_training / model.job.epochs
         if not expected.fits:
@@ -205,9 +207,7 @@ def _fused(bench: Bench, strategy: str, model: Model) -> Correction:
     long = bench.train(strategy, max(2, epochs))
     epoch = max(0.0, long.training - short.training) / max(1, long.epochs - short.epochs) or long.epoch
     once = max(0.0, long.training - epoch * long.epochs)
-    return Correction(
-        fixed_seconds=min(short.around, long.around), once_seconds=once, factor=_ratio(epoch, course.epoch)
-    )
+    return Correction(fixed_seconds=long.around, once_seconds=once, factor=_ratio(epoch, course.epoch))
 
 
 def _workers(bench: Bench, strategy: str, model: Model) -> Correction:
@@ -219,7 +219,7 @@ def _workers(bench: Bench, strategy: str, model: Model) -> Correction:
         return Correction(fixed_seconds=one.around, factor=factor)
     two = bench.train(strategy, _epochs(pair.epoch + pair.exchange), 2)
     wait = two.epoch - factor * pair.epoch - pair.exchange
-    return Correction(fixed_seconds=min(one.around, two.around), factor=factor, wait_seconds=wait)
+    return Correction(fixed_seconds=fmean((one.around, two.around)), factor=factor, wait_seconds=wait)
 
 
 def _neuron(bench: Bench, strategy: str, model: Model) -> Correction:

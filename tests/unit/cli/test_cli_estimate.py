@@ -201,7 +201,7 @@ def test_a_training_that_does_not_end_is_asked_to_stop(
     world.script = [open_only]
     result = cli("estimate", dataset, "--calibrate")
     assert result.exit_code == 1
-    assert "fused is not measured: run 20261121T101500Z-0a1b2c3d took too long" in result.stderr
+    assert "neuron is not measured: run 20261121T101500Z-0a1b2c3d took too long" in result.stderr
     assert "no run was opened" in result.stderr, "of the next one"
     assert world.run("20261121T101500Z-0a1b2c3d")["stop_requested"] is True
 
