@@ -66,9 +66,12 @@ locals {
     POWERTOOLS_METRICS_NAMESPACE = "LNN"
   }
 
-  # One BLAS thread for each vCPU that the memory buys: more would only wait for each other.
+  # One BLAS thread for each vCPU that the memory buys: more would only wait for each other. glibc is to keep what a step frees
+  # for the next step: by default it gives it back, and the kernel clears the pages anew at every step.
   own_environment = {
     for key, name in local.function_name : key => merge(local.environment, {
+      MALLOC_MMAP_THRESHOLD_  = tostring(8 * 1024 * 1024)
+      MALLOC_TRIM_THRESHOLD_  = tostring(128 * 1024 * 1024)
       OPENBLAS_NUM_THREADS    = tostring(ceil(var.functions[key].memory / 1769))
       POWERTOOLS_SERVICE_NAME = name
     })

@@ -76,7 +76,7 @@ variable "emails" {
 variable "functions" {
   description = <<-EOT
     Memory (MB), timeout (s), /tmp (MB) and reserved concurrency of each function. Cost follows memory x time; CPU follows memory:
-    1,769 MB is one vCPU. launch holds one data set while it checks it, and has /tmp for the file. trainer runs whole trainings
+    1,769 MB is one vCPU. launch has /tmp for the data set's file, of which it holds a block at a time. trainer runs whole trainings
     (`fused`), for up to Lambda's longest time; 3,008 MB is the most that every new account allows. neuron does one neuron's work
     in milliseconds, or stays as a worker (`resident`, `data`), with one vCPU and /tmp for its share of the examples. A reserved
     concurrency both keeps and caps environments; null takes from the account's pool.
@@ -84,7 +84,7 @@ variable "functions" {
   type = object({
     launch = optional(object({
       memory               = optional(number, 1769)
-      timeout              = optional(number, 300)
+      timeout              = optional(number, 900)
       storage              = optional(number, 2048)
       reserved_concurrency = optional(number)
     }), {})

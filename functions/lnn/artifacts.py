@@ -24,6 +24,7 @@ from lnn.names import (
     params_key,
     results_key,
     s3_uri,
+    shard_key,
     tensor_key,
 )
 from lnn.network import Network
@@ -81,15 +82,19 @@ class Artifacts:
         self.bucket = bucket
 
     def put_tensor(self, run_id: str, name: str, value: Array) -> None:
-        buffer = io.BytesIO()
-        np.save(buffer, value, allow_pickle=False)
-        self._put(tensor_key(run_id, name), buffer.getvalue())
+        self._put_array(tensor_key(run_id, name), value)
 
     def get_tensor(self, run_id: str, name: str) -> Array:
         """Raises LnnError when the run's data is gone."""
-        raw = io.BytesIO(self._get(tensor_key(run_id, name)))
-        loaded: Array = np.load(raw, allow_pickle=False)
-        return loaded
+        return self._get_array(tensor_key(run_id, name))
+
+    def put_shard(self, run_id: str, name: str, index: int, rows: Array) -> None:
+        """Store one of the consecutive parts of a tensor that is too large to be one object."""
+        self._put_array(shard_key(run_id, name, index), rows)
+
+    def get_shard(self, run_id: str, name: str, index: int) -> Array:
+        """Raises LnnError when the run's data is gone."""
+        return self._get_array(shard_key(run_id, name, index))
 
     def put_checkpoint(self, run_id: str, generation: int, checkpoint: Checkpoint) -> str:
         """Store a checkpoint and return its key."""
@@ -145,6 +150,15 @@ class Artifacts:
             (results_key(run_id), LATEST_RESULTS),
         ):
             self._client.copy_object(Bucket=self.bucket, Key=target, CopySource={"Bucket": self.bucket, "Key": source})
+
+    def _put_array(self, key: str, value: Array) -> None:
+        buffer = io.BytesIO()
+        np.save(buffer, value, allow_pickle=False)
+        self._put(key, buffer.getvalue())
+
+    def _get_array(self, key: str) -> Array:
+        loaded: Array = np.load(io.BytesIO(self._get(key)), allow_pickle=False)
+        return loaded
 
     def _put(self, key: str, body: bytes, content_type: str = "application/octet-stream") -> None:
         self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)

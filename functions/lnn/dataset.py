@@ -9,51 +9,61 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lnn.dataset_checks import CLASSES, FEATURES, LABELS, MAX_BYTES, DatasetSummary, open_file, reading
+from lnn.dataset_checks import (
+    BLOCK_LIMIT,
+    CLASSES,
+    LABELS,
+    MAX_BYTES,
+    DatasetSummary,
+    blocks,
+    open_file,
+    reading,
+)
 from lnn.errors import DatasetError
 
 __all__ = [
+    "BLOCK_LIMIT",
     "MAX_BYTES",
-    "Dataset",
     "DatasetSummary",
+    "examples_per_shard",
+    "feature_shards",
     "inspect_dataset",
     "label_matrix",
-    "load_dataset",
+    "load_labels",
     "standardize",
     "write_dataset",
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """The arrays, examples first, x still in the type it is stored in."""
+SHARD_BYTES = 16 * 2**20
+"""About what a shard of the features takes: large enough for S3 to be fast, small enough to be held beside a model."""
 
-    train_x: npt.NDArray[Any]
-    """(m, n), C order."""
-    train_y: npt.NDArray[np.int64]
-    """(m,)"""
-    test_x: npt.NDArray[Any]
-    """(m_test, n), C order."""
-    test_y: npt.NDArray[np.int64]
-    """(m_test,)"""
+CHECK_SECONDS = 60.0
+CHECK_BYTES_PER_SECOND = 10 * 2**20
+"""How long checking may take: so long, and as long as the file's bytes take at this rate, slow for unpacking gzip."""
 
 
-def inspect_dataset(path: str | Path, max_bytes: int = MAX_BYTES, seconds: float = 60) -> DatasetSummary:
+def inspect_dataset(
+    path: str | Path, max_bytes: int = MAX_BYTES, block_limit: int = BLOCK_LIMIT, seconds: float | None = None
+) -> DatasetSummary:
     """Check the whole file: structure first, then every value. Raises DatasetError with all problems.
 
-    ``max_bytes`` bounds what the arrays may take once read. The work is done in a process of its own, which may take
-    ``seconds``: on some damaged files the HDF5 library loops for ever or crashes.
+    ``max_bytes`` bounds what the arrays would take together, ``block_limit`` what is read of them at once. The work is
+    done in a process of its own, which may take ``seconds`` (None: by the file's size): on some damaged files the HDF5
+    library loops for ever or crashes.
     """
     name = Path(path).name
-    command = [sys.executable, "-m", "lnn.dataset_checks", str(path), str(max_bytes)]
+    if seconds is None:
+        size = Path(path).stat().st_size if Path(path).is_file() else 0
+        seconds = CHECK_SECONDS + size / CHECK_BYTES_PER_SECOND
+    command = [sys.executable, "-m", "lnn.dataset_checks", str(path), str(max_bytes), str(block_limit)]
     search_path = os.pathsep.join(entry for entry in sys.path if entry)
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter and this module
@@ -61,7 +71,7 @@ def inspect_dataset(path: str | Path, max_bytes: int = MAX_BYTES, seconds: float
         )
     except subprocess.TimeoutExpired:
         raise DatasetError(
-            f"{name}: cannot be read: the file is damaged, or too much to check in {seconds:g} s; "
+            f"{name}: cannot be read: the file is damaged, or too much to check in {seconds:.0f} s; "
             "write or upload it again"
         ) from None
     if done.returncode < 0:
@@ -78,34 +88,61 @@ def inspect_dataset(path: str | Path, max_bytes: int = MAX_BYTES, seconds: float
     return DatasetSummary(**answer["summary"], image_shape=None if shape is None else tuple(shape))
 
 
-def load_dataset(path: str | Path, summary: DatasetSummary) -> Dataset:
-    """Read a file that ``inspect_dataset`` has passed. Raises DatasetError if it cannot be read after all."""
+def load_labels(path: str | Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Class indices (m,) and (m_test,) of a file that ``inspect_dataset`` has passed.
+
+    Raises DatasetError if they cannot be read after all.
+    """
     with open_file(path) as file:
-        arrays = {}
-        for name in (*FEATURES, *LABELS):
+        labels = []
+        for name in LABELS:
             with reading(name):
-                arrays[name] = file[name][...]
-    x = {name: arrays[name].reshape(len(arrays[name]), summary.features) for name in FEATURES}
-    x = {name: values.astype(values.dtype.newbyteorder("="), copy=False) for name, values in x.items()}
-    y = {name: arrays[name].ravel().astype(np.int64, copy=False) for name in LABELS}
-    return Dataset(x["train_set_x"], y["train_set_y"], x["test_set_x"], y["test_set_y"])
+                labels.append(file[name][...].ravel().astype(np.int64, copy=False))
+    return labels[0], labels[1]
 
 
-def standardize(x: npt.NDArray[Any], scale: float, dtype: npt.DTypeLike) -> npt.NDArray[np.floating[Any]]:
-    """Examples first (m, n), as stored, to the network's X (n, m) of ``dtype``, divided by ``scale``.
+def examples_per_shard(summary: DatasetSummary) -> int:
+    """How many examples make a shard of about ``SHARD_BYTES``; at least one."""
+    return max(1, SHARD_BYTES // (summary.features * np.dtype(summary.dtype).itemsize))
 
-    X is a transposed view of C-ordered memory, so an example's features stay side by side. Raises DatasetError
-    if a float64 value is too large for float32.
+
+def feature_shards(path: str | Path, name: str, features: int, rows: int) -> Iterator[npt.NDArray[Any]]:
+    """The examples of dataset ``name``, in order: arrays (rows, features) in C order, the last may have fewer rows.
+
+    Only one block of the file and one shard are held. A shard is overwritten by the next one. Raises DatasetError if
+    the file, which ``inspect_dataset`` has passed, cannot be read after all.
+    """
+    with open_file(path) as file, reading(name):
+        dataset = file[name]
+        shard = np.empty((min(rows, len(dataset)), features), dataset.dtype.newbyteorder("="))
+        filled = 0
+        for _, values in blocks(dataset):
+            block = values.reshape(len(values), features)
+            while len(block):
+                taken = min(len(block), len(shard) - filled)
+                shard[filled : filled + taken] = block[:taken]
+                block = block[taken:]
+                filled += taken
+                if filled == len(shard):
+                    yield shard
+                    filled = 0
+        if filled:
+            yield shard[:filled]
+
+
+def standardize(x: npt.NDArray[Any], scale: float, out: npt.NDArray[np.floating[Any]]) -> None:
+    """Examples as stored, x (m, n), into ``out`` (m, n) as the network takes them: in its type, divided by ``scale``.
+
+    Raises DatasetError if a float64 value is too large for float32.
     """
     with np.errstate(over="ignore"):
-        X: npt.NDArray[np.floating[Any]] = x.astype(dtype, copy=scale != 1.0)
+        out[...] = x
     if scale != 1.0:
-        X /= scale
-    elif X.dtype.itemsize < x.dtype.itemsize and not np.isfinite(X).all():
+        out /= scale
+    elif out.dtype.itemsize < x.dtype.itemsize and not np.isfinite(out).all():
         raise DatasetError(
-            f'features: found values too large for {X.dtype.name}; use "dtype": "float64", or scale them down'
+            f'features: found values too large for {out.dtype.name}; use "dtype": "float64", or scale them down'
         )
-    return X.T
 
 
 def label_matrix(y: npt.NDArray[np.int64], units: int, dtype: npt.DTypeLike) -> npt.NDArray[np.floating[Any]]:

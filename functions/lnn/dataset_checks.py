@@ -35,14 +35,18 @@ FEATURES = ("train_set_x", "test_set_x")
 LABELS = ("train_set_y", "test_set_y")
 CLASSES = "list_classes"
 
-MAX_BYTES = 2**30
-"""Default for the most that all arrays of a file may take in memory."""
+MAX_BYTES = 16 * 2**30
+"""Default for the most that all arrays of a file may take together: more is not read in Launch's 15 minutes."""
+BLOCK_LIMIT = 2**28
+"""Default for the most that may have to be read at once."""
 MAX_CLASSES = 65_536
 MAX_NAME_BYTES = 1_024
 SPARE_BYTES = 2**29
-"""What the checking itself may take besides the arrays."""
+"""What the checking itself may take besides a block."""
+BLOCK_COPIES = 4
+"""A block that is one chunk is there packed, unpacked into a buffer that grows by doubling, and as an array."""
 BLOCK_BYTES = 32 * 2**20
-"""Values are checked in blocks of about this size."""
+"""Values are read in blocks of about this size, where the chunks allow it."""
 
 DEFLATE, SHUFFLE, FLETCHER32, LZF = 1, 2, 3, 32000
 FILTERS = {DEFLATE, SHUFFLE, FLETCHER32, LZF}
@@ -71,15 +75,16 @@ class DatasetSummary:
     """What ``standardize`` divides by: 255 for uint8, 1 for float."""
 
 
-def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES) -> DatasetSummary:
+def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: int = BLOCK_LIMIT) -> DatasetSummary:
     """Check the whole file in this process, structure first, then every value. Raises DatasetError with all problems.
 
-    ``max_bytes`` bounds what the arrays may take once read, and so the memory that checking them can take.
+    ``max_bytes`` bounds what the arrays would take together, and so how long it takes to read them; ``block_limit``
+    what must be read at once, and so the memory that checking can take.
     """
     problems: list[str] = []
     with open_file(path) as file:
         found = {name: _find(file, name, problems) for name in (*FEATURES, *LABELS, CLASSES)}
-        _check_structure(found, max_bytes, problems)
+        _check_structure(found, max_bytes, block_limit, problems)
         if problems:
             raise DatasetError(problems)
 
@@ -150,13 +155,23 @@ def _short(name: str) -> str:
     return ascii(name)[1:-1][:40]
 
 
-def _blocks(dataset: h5py.Dataset) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    """Consecutive blocks of examples, each with the index of its first; a chunk is unpacked once where possible."""
-    rows = max(1, BLOCK_BYTES * len(dataset) // dataset.nbytes)
-    if dataset.chunks:
-        rows = math.ceil(rows / dataset.chunks[0]) * dataset.chunks[0]
+def blocks(dataset: h5py.Dataset) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    """Consecutive blocks of examples, each with the index of its first: whole chunks, so that each is unpacked once."""
+    rows = _block_rows(dataset)
     for start in range(0, len(dataset), rows):
         yield start, dataset[start : start + rows]
+
+
+def _block_rows(dataset: h5py.Dataset) -> int:
+    """Examples of a block: what ``BLOCK_BYTES`` holds, in whole chunks, and at least one chunk's."""
+    least = _least_rows(dataset)
+    rows: int = max(1, BLOCK_BYTES * len(dataset) // (dataset.nbytes * least)) * least
+    return rows
+
+
+def _least_rows(dataset: h5py.Dataset) -> int:
+    """The fewest examples that can be read with no chunk unpacked twice."""
+    return min(dataset.chunks[0], len(dataset)) if dataset.chunks else 1
 
 
 # Structure: what the file declares -----------------------------------------------------------------------------------
@@ -194,12 +209,14 @@ def _look_up(file: h5py.File, name: str) -> tuple[str, h5py.Dataset | None]:
     return problem, dataset
 
 
-def _check_structure(found: dict[str, h5py.Dataset | None], max_bytes: int, problems: list[str]) -> None:
+def _check_structure(
+    found: dict[str, h5py.Dataset | None], max_bytes: int, block_limit: int, problems: list[str]
+) -> None:
     """Types, shapes, sizes and filters of the datasets that were found."""
     for name, dataset in found.items():
         if dataset is not None:
             _check_type(name, dataset, problems)
-            _check_storage(name, dataset, max_bytes, problems)
+            _check_storage(name, dataset, block_limit, problems)
     train, test = found["train_set_x"], found["test_set_x"]
     _check_shapes("train", train, found["train_set_y"], problems)
     _check_shapes("test", test, found["test_set_y"], problems)
@@ -274,15 +291,25 @@ def _type_name(dtype: np.dtype[Any]) -> str:
     return kinds.get(dtype.kind, dtype.name)
 
 
-def _check_storage(name: str, dataset: h5py.Dataset, max_bytes: int, problems: list[str]) -> None:
-    """Chunks and filters: nothing that takes more memory to unpack than the array it makes."""
-    if not dataset.chunks:
-        return
-    chunk_bytes = math.prod(dataset.chunks) * dataset.dtype.itemsize
-    if chunk_bytes > max_bytes:
+def _check_storage(name: str, dataset: h5py.Dataset, block_limit: int, problems: list[str]) -> None:
+    """Chunks and filters: nothing that takes more memory to read than a block may."""
+    if name in FEATURES:
+        block_bytes = _least_rows(dataset) * math.prod(dataset.shape[1:]) * dataset.dtype.itemsize
+    else:  # small enough to be read at once
+        block_bytes = dataset.nbytes
+    chunk_bytes = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
+    if max(block_bytes, chunk_bytes) > block_limit:
+        if dataset.chunks:
+            what = f"HDF5 chunks of shape {dataset.chunks} in an array of shape {dataset.shape}"
+            mend = "write it with chunks that hold fewer examples, such as chunks=(64, ...)"
+        else:
+            what, mend = f"an array of shape {dataset.shape}", "use fewer or smaller examples"
         problems.append(
-            f"{name}: found HDF5 chunks of shape {dataset.chunks}; expected smaller ones, as by chunks=True"
+            f"{name}: found {what}, of which {max(block_bytes, chunk_bytes) / 2**20:,.0f} MiB have to be read at once; "
+            f"expected at most {block_limit / 2**20:,.0f} MiB: {mend}"
         )
+        return
+    if not dataset.chunks:
         return
     creation = dataset.id.get_create_plist()
     filters = [creation.get_filter(index)[0] for index in range(creation.get_nfilters())]
@@ -366,7 +393,7 @@ def _check_labels(dataset: h5py.Dataset, name: str, classes: int, problems: list
 def _check_features(dataset: h5py.Dataset, name: str, problems: list[str]) -> None:
     """Reads every value: float ones must be finite, and uint8 ones can only be unreadable."""
     with reading(name):
-        for start, block in _blocks(dataset):
+        for start, block in blocks(dataset):
             if block.dtype.kind != "f":
                 continue
             finite = np.isfinite(block)
@@ -382,20 +409,20 @@ def _check_features(dataset: h5py.Dataset, name: str, problems: list[str]) -> No
 # As a program --------------------------------------------------------------------------------------------------------
 
 
-def main(path: str, max_bytes: int) -> None:
+def main(path: str, max_bytes: int, block_limit: int) -> None:
     """Examine one file within bounded memory; print {"summary": {...}} or {"problems": [...]}."""
     import h5py  # noqa: F401 - before the limit, which counts from what the process takes now
 
     pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 0
     if pages:
-        limit = pages * resource.getpagesize() + max_bytes + SPARE_BYTES
+        limit = pages * resource.getpagesize() + BLOCK_COPIES * block_limit + SPARE_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     try:
-        answer: dict[str, Any] = {"summary": asdict(examine_dataset(path, max_bytes))}
+        answer: dict[str, Any] = {"summary": asdict(examine_dataset(path, max_bytes, block_limit))}
     except DatasetError as error:
         answer = {"problems": error.problems}
     json.dump(answer, sys.stdout)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

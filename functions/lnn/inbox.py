@@ -49,7 +49,7 @@ class Inbox:
         if answer["ContentLength"] > limit:
             raise DatasetError(
                 f"{s3_uri(upload.bucket, upload.key)}: found {answer['ContentLength'] / 2**20:,.0f} MB; the Launch "
-                f"function has room for {limit / 2**20:,.0f} MB: raise its ephemeral storage and memory in Terraform"
+                f"function has {limit / 2**20:,.0f} MB of /tmp: raise functions.launch.storage in Terraform"
             )
         with path.open("wb") as file:
             for chunk in answer["Body"].iter_chunks(2**20):

@@ -15,8 +15,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lnn.artifacts import Checkpoint
-from lnn.dataset import Dataset, DatasetSummary, inspect_dataset, load_dataset, standardize
+from lnn.dataset import (
+    DatasetSummary,
+    examples_per_shard,
+    feature_shards,
+    inspect_dataset,
+    load_labels,
+    standardize,
+)
+from lnn.dataset_checks import FEATURES
 from lnn.ending import Ending, end_without_model
 from lnn.errors import InputError
 from lnn.events import Message, Upload
@@ -32,8 +42,8 @@ from lnn.training_data import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y
 
 logger = logging.getLogger(__name__)
 
-MEMORY_SHARE = 0.4
-"""Of Launch's memory for a dataset's arrays: reading one holds its compressed and its converted parts too."""
+BLOCK_SHARE = 1 / 8
+"""Of Launch's memory for what must be read of a dataset at once: unpacking it holds it several times over."""
 
 
 def launch(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) -> str:
@@ -79,22 +89,18 @@ def prepare(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) ->
         problems += error.problems
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "datasets.h5"
-        limit = int(memory_mb * MEMORY_SHARE) * 2**20
         try:
             inbox.fetch_dataset(upload, path, shutil.disk_usage(folder).free)
-            summary = inspect_dataset(path, max_bytes=limit)
-            dataset = load_dataset(path, summary)
+            summary = inspect_dataset(path, block_limit=int(memory_mb * BLOCK_SHARE * 2**20))
         except InputError as error:
             raise InputError([*problems, *error.problems]) from error
-    if settings is None:
-        raise InputError(problems)
-    check_settings_fit(settings, summary)
-    decision = choose(settings, summary, Functions.of(services.environment))
-    plan = plan_of(settings, summary, decision)
-    # Standardizing is the Trainer's; here it only has to be possible.
-    for x in (dataset.train_x, dataset.test_x):
-        standardize(x[:0] if summary.scale != 1.0 else x, summary.scale, plan.dtype)
-    key = store(services, run_id, plan, settings, dataset)
+        if settings is None:
+            raise InputError(problems)
+        check_settings_fit(settings, summary)
+        decision = choose(settings, summary, Functions.of(services.environment))
+        plan = plan_of(settings, summary, decision)
+        store_dataset(services, run_id, plan, path)
+    key = store_first_checkpoint(services, run_id, plan, settings)
     services.ledger.describe(
         run_id,
         settings=json.dumps(settings.to_dict()),
@@ -142,22 +148,26 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> 
         scale=summary.scale,
         strategy=decision.strategy,
         workers=decision.workers,
-        shard_rows=summary.m,
+        shard_rows=examples_per_shard(summary),
         formulation=decision.formulation,
         average_every=settings.average_every,
     )
 
 
-def store(services: Services, run_id: str, plan: Plan, settings: Settings, dataset: Dataset) -> str:
-    """Put the tensors and the first checkpoint into S3; returns the checkpoint's key."""
-    tensors = {
-        TRAIN_X: dataset.train_x,
-        TRAIN_Y: dataset.train_y,
-        TEST_X: dataset.test_x,
-        TEST_Y: dataset.test_y,
-    }
-    for name, value in tensors.items():
-        services.artifacts.put_tensor(run_id, name, value)
+def store_dataset(services: Services, run_id: str, plan: Plan, path: Path) -> None:
+    """Put labels and features into S3, the features shard by shard. Raises DatasetError if a value does not fit."""
+    for name, labels in zip((TRAIN_Y, TEST_Y), load_labels(path), strict=True):
+        services.artifacts.put_tensor(run_id, name, labels)
+    for name, dataset in zip((TRAIN_X, TEST_X), FEATURES, strict=True):
+        for index, shard in enumerate(feature_shards(path, dataset, plan.sizes[0], plan.shard_rows)):
+            if shard.dtype.itemsize > np.dtype(plan.dtype).itemsize:
+                # Standardizing is the workers'; here it only has to be possible.
+                standardize(shard, plan.scale, np.empty(shard.shape, plan.dtype))
+            services.artifacts.put_shard(run_id, name, index, shard)
+
+
+def store_first_checkpoint(services: Services, run_id: str, plan: Plan, settings: Settings) -> str:
+    """Draw the initial weights and put them into S3; returns the checkpoint's key."""
     parameters = init_parameters(plan.sizes, plan.activations, settings.weight_init, plan.seed, plan.dtype)
     slots = new_slots(parameters, Optimiser(plan.optimizer, plan.learning_rate))
     return services.artifacts.put_checkpoint(run_id, 0, Checkpoint(0, parameters, slots))

@@ -94,6 +94,11 @@ def tensor_key(run_id: str, name: str) -> str:
     return f"{RUNS}{run_id}/tensors/{name}.npy"
 
 
+def shard_key(run_id: str, name: str, index: int) -> str:
+    """Key of one of the consecutive parts in which a large tensor is stored."""
+    return f"{RUNS}{run_id}/tensors/{name}/{index:05d}.npy"
+
+
 def checkpoint_key(run_id: str, generation: int, epoch: int) -> str:
     """Generations never share a key, so a late writer cannot replace its successor's checkpoint."""
     return f"{RUNS}{run_id}/checkpoints/{generation:04d}-{epoch:09d}.npz"

@@ -31,7 +31,7 @@ MAX_WORKERS = 256
 MAX_WEIGHTS = 50_000_000
 """400 MB in float64, of which training holds two (sgd) to four (adam) copies."""
 MAX_ACTIVATIONS = 250_000_000
-"""Values that the units of all layers put out for one batch: 2 GB in float64."""
+"""Values that the units of all layers put out for one batch: 2 GB in float64. ``data`` makes them block by block."""
 MAX_PROBLEMS = 40
 """More would not be read; a DynamoDB item and a message have limits, too."""
 
@@ -168,7 +168,7 @@ def check_settings_fit(settings: Settings, summary: DatasetSummary) -> None:
             f"expected at most {MAX_WEIGHTS:,}: use smaller layers"
         )
     values = sum(settings.sizes) * min(settings.batch_size or summary.m, summary.m)
-    if values > MAX_ACTIVATIONS:
+    if values > MAX_ACTIVATIONS and settings.strategy != "data":
         problems.append(
             f"batch_size: found {_show(settings.batch_size)}, so that a batch makes {values:,} values in all layers; "
             f"expected at most {MAX_ACTIVATIONS:,}: use smaller batches or layers"

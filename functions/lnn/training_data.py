@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from lnn.artifacts import Artifacts
 from lnn.dataset import label_matrix, standardize
 from lnn.network.types import Array, Labels
 from lnn.plan import Plan
 
 TRAIN_X, TRAIN_Y, TEST_X, TEST_Y = "train_x", "train_y", "test_x", "test_y"
-"""Names of the tensors that Launch stores, examples first, in the dataset's own dtype."""
+"""Names of the tensors that Launch stores, examples first, in the dataset's own dtype; the features in shards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,18 @@ def training_data(artifacts: Artifacts, run_id: str, plan: Plan) -> TrainingData
         _loaded.clear()
         y = artifacts.get_tensor(run_id, TRAIN_Y)
         data = _loaded[run_id] = TrainingData(
-            X=standardize(artifacts.get_tensor(run_id, TRAIN_X), plan.scale, plan.dtype),
+            X=_features(artifacts, run_id, TRAIN_X, plan, plan.examples),
             Y=label_matrix(y, plan.sizes[-1], plan.dtype),
             y=y,
-            X_test=standardize(artifacts.get_tensor(run_id, TEST_X), plan.scale, plan.dtype),
+            X_test=_features(artifacts, run_id, TEST_X, plan, plan.test_examples),
             y_test=artifacts.get_tensor(run_id, TEST_Y),
         )
     return data
+
+
+def _features(artifacts: Artifacts, run_id: str, name: str, plan: Plan, examples: int) -> Array:
+    """All shards, standardized, as X (n, examples): a transposed view, so an example's features lie side by side."""
+    rows = np.empty((examples, plan.sizes[0]), plan.dtype)
+    for index, start in enumerate(range(0, examples, plan.shard_rows)):
+        standardize(artifacts.get_shard(run_id, name, index), plan.scale, rows[start : start + plan.shard_rows])
+    return rows.T

@@ -23,6 +23,10 @@ EMULATOR_PORT = ("LNN_EMULATOR_PORT", 4566)
 REDIS_PORT = ("LNN_REDIS_PORT", 6399)
 HEALTH_PATH = "/_ministack/health"
 
+# The packaged Redis uses glibc's malloc, which gives the memory of every large message back to the kernel and gets it
+# cleared anew with the next; jemalloc, which ElastiCache has, keeps it. Exchanges of 0.4 MB take half the time so.
+KEEP_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(8 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(128 * 2**20)}
+
 
 def ensure_redis(home: Home) -> Service:
     """Redis, started if it does not run.
@@ -40,7 +44,7 @@ def ensure_redis(home: Home) -> Service:
     options = {"port": port, "bind": LOOPBACK, "save": "", "appendonly": "no", "daemonize": "no", "dir": home.scratch}
     command = [str(binary)] + [part for name, value in options.items() for part in (f"--{name}", str(value))]
     home.scratch.mkdir(exist_ok=True)
-    process = start(command, home.log("redis"), clean_environment(home), home.scratch)
+    process = start(command, home.log("redis"), clean_environment(home) | KEEP_FREED_MEMORY, home.scratch)
     service = Service(process.pid, start_time(process.pid) or "", port, str(binary))
     service.save(home.record("redis"))
     await_ready("Redis", process, lambda: redis_answers(port), home.log("redis"), 10)

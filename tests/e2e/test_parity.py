@@ -36,6 +36,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "neuron": {"strategy": "neuron"},
     "resident, 1 worker": {"strategy": "resident", "workers": 1},
     "resident, 3 workers": {"strategy": "resident", "workers": 3},
+    "data, 2 workers": {"strategy": "data", "workers": 2},
+    "data, 4 workers": {"strategy": "data", "workers": 4},
 }
 REFERENCE = {"strategy": "fused"}
 

@@ -197,6 +197,7 @@ def test_an_upload_whose_run_has_begun_is_a_duplicate(cloud: InProcessCloud, dat
     ("place", "method"),
     [
         ("artifacts", "put_tensor"),
+        ("artifacts", "put_shard"),
         ("artifacts", "put_checkpoint"),
         ("ledger", "describe"),
         ("queue", "invoke_trainer"),

@@ -47,7 +47,7 @@ CASES = {
     "fewer examples than features": (2, {**BINARY, "epochs": 6, "batch_size": 5, "optimizer": "momentum", "l2": 0.2}),
 }
 
-PARALLEL = ["resident"]
+PARALLEL = ["resident", "data"]
 WAYS = [("neuron", None), *((strategy, workers) for strategy in PARALLEL for workers in (1, 2, 3, 4))]
 """Strategies, each with numbers of workers that it can have."""
 

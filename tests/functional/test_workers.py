@@ -28,7 +28,7 @@ PARAMETERS: dict[str, Any] = {
     "l2": 0.1,
     "workers": 3,
 }
-STRATEGIES = ["resident"]
+STRATEGIES = ["resident", "data"]
 
 
 @pytest.fixture(autouse=True)

@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 
 from lnn.dataset import (
     DatasetSummary,
+    examples_per_shard,
+    feature_shards,
     inspect_dataset,
     label_matrix,
-    load_dataset,
+    load_labels,
     standardize,
     write_dataset,
 )
@@ -55,6 +57,11 @@ def write(path: Path, changes: dict[str, Any] | None = None, change: Change | No
     return path
 
 
+def loaded(path: Path, name: str, features: int) -> Any:
+    """All examples of a dataset, (m, features)."""
+    return np.concatenate([shard.copy() for shard in feature_shards(path, name, features, 3)])
+
+
 def problems(path: Path, **options: int) -> list[str]:
     with pytest.raises(DatasetError) as refusal:
         examine_dataset(path, **options)
@@ -79,13 +86,54 @@ def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
 
 def test_loading_gives_rows_of_features_in_c_order_and_flat_labels(tmp_path: Path) -> None:
     path = write(tmp_path / "d.h5")
-    data = load_dataset(path, examine_dataset(path))
-    np.testing.assert_array_equal(data.train_x, arrays()["train_set_x"].reshape(8, 24))
-    np.testing.assert_array_equal(data.test_x, arrays()["test_set_x"].reshape(5, 24))
-    assert data.train_x.dtype == np.uint8
-    assert data.train_y.tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
-    assert data.test_y.tolist() == [2, 1, 0, 1, 2]
-    assert data.train_y.dtype == data.test_y.dtype == np.int64
+    for name, rows in (("train_set_x", 8), ("test_set_x", 5)):
+        features = loaded(path, name, 24)
+        np.testing.assert_array_equal(features, arrays()[name].reshape(rows, 24), strict=True)
+    train_y, test_y = load_labels(path)
+    assert train_y.tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert test_y.tolist() == [2, 1, 0, 1, 2]
+    assert train_y.dtype == test_y.dtype == np.int64
+
+
+@pytest.mark.parametrize("chunks", [None, (1, 12), (3, 24), (8, 5)])
+@pytest.mark.parametrize("rows", [1, 3, 5, 8, 100])
+def test_shards_are_the_examples_in_order_however_the_file_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunks: tuple[int, ...] | None, rows: int
+) -> None:
+    monkeypatch.setattr("lnn.dataset_checks.BLOCK_BYTES", 50)
+    x = arrays()["train_set_x"].reshape(8, 24)
+    path = write(
+        tmp_path / "d.h5", {"train_set_x": None}, lambda file: file.create_dataset("train_set_x", data=x, chunks=chunks)
+    )
+    shards = [shard.copy() for shard in feature_shards(path, "train_set_x", 24, rows)]
+    assert [len(shard) for shard in shards] == [min(rows, 8 - start) for start in range(0, 8, rows)]
+    np.testing.assert_array_equal(np.concatenate(shards), x)
+
+
+def test_reading_shards_holds_a_block_and_a_shard_however_many_examples_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lnn.dataset_checks.BLOCK_BYTES", 100_000)
+    peaks = []
+    for examples in (2_000, 8_000):
+        x = np.zeros((examples, 500), np.uint8)
+        with h5py.File(tmp_path / "d.h5", "w") as file:
+            file.create_dataset("train_set_x", data=x, chunks=(64, 500), compression="gzip")
+        del x
+        tracemalloc.start()
+        count = sum(len(shard) for shard in feature_shards(tmp_path / "d.h5", "train_set_x", 500, 300))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert count == examples
+    assert peaks[0] < 500_000
+    assert peaks[1] < 1.1 * peaks[0]
+
+
+@pytest.mark.parametrize(
+    ("features", "dtype", "rows"), [(784, "uint8", 21_399), (12_288, "float64", 170), (2**25, "float32", 1)]
+)
+def test_a_shard_has_about_sixteen_megabytes_and_at_least_one_example(features: int, dtype: str, rows: int) -> None:
+    assert examples_per_shard(DatasetSummary(9, 9, features, ["a", "b"], None, dtype, 1.0)) == rows
 
 
 @pytest.mark.parametrize(
@@ -104,16 +152,18 @@ def test_float_features_are_used_as_they_are(tmp_path: Path, dtype: str) -> None
     x = {"train_set_x": np.linspace(-2, 2, 16).reshape(8, 2), "test_set_x": np.zeros((5, 2))}
     path = write(tmp_path / "d.h5", {name: values.astype(dtype) for name, values in x.items()})
     found = examine_dataset(path)
-    loaded = load_dataset(path, found).train_x
+    values = loaded(path, "train_set_x", 2)
     assert (found.scale, found.dtype) == (1.0, np.dtype(dtype).newbyteorder("=").name)
-    assert loaded.dtype == np.dtype(dtype).newbyteorder("=")
-    np.testing.assert_array_equal(standardize(loaded, found.scale, "float64"), x["train_set_x"].astype(dtype).T)
+    assert values.dtype == np.dtype(dtype).newbyteorder("=")
+    rows = np.empty((8, 2))
+    standardize(values, found.scale, rows)
+    np.testing.assert_array_equal(rows, x["train_set_x"].astype(dtype))
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint64", ">i8"])
 def test_labels_of_every_integer_type_are_accepted(tmp_path: Path, dtype: str) -> None:
     path = write(tmp_path / "d.h5", {"train_set_y": arrays()["train_set_y"].astype(dtype)})
-    assert load_dataset(path, examine_dataset(path)).train_y.tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert load_labels(path)[0].tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +195,7 @@ def test_the_filters_that_h5py_always_has_are_accepted(tmp_path: Path, options: 
         {"train_set_x": None},
         lambda file: file.create_dataset("train_set_x", data=values, **options),
     )
-    np.testing.assert_array_equal(load_dataset(path, examine_dataset(path)).train_x, values.reshape(8, 24))
+    np.testing.assert_array_equal(loaded(path, "train_set_x", 24), values.reshape(8, 24))
 
 
 def test_datasets_beside_the_five_do_not_matter(tmp_path: Path) -> None:
@@ -162,9 +212,9 @@ def test_the_digits_are_as_their_readme_says() -> None:
     found = examine_dataset(path)
     assert (found.m, found.m_test, found.features, found.image_shape) == (1438, 359, 64, (8, 8))
     assert found.classes == list("0123456789")
-    data = load_dataset(path, found)
-    assert data.train_x.max() == data.test_x.max() == 255
-    share = np.bincount(data.test_y) / (np.bincount(data.train_y) + np.bincount(data.test_y))
+    assert loaded(path, "train_set_x", 64).max() == loaded(path, "test_set_x", 64).max() == 255
+    train_y, test_y = load_labels(path)
+    share = np.bincount(test_y) / (np.bincount(train_y) + np.bincount(test_y))
     np.testing.assert_allclose(share, 0.2, atol=0.003)
 
 
@@ -229,7 +279,10 @@ def test_any_damaged_file_is_refused_or_read_but_never_anything_else(tmp_path: P
     path = tmp_path / "bad.h5"
     path.write_bytes(content)
     try:
-        load_dataset(path, examine_dataset(path, max_bytes=10**6))
+        found = examine_dataset(path, max_bytes=10**6, block_limit=10**6)
+        load_labels(path)
+        for name in ("train_set_x", "test_set_x"):
+            loaded(path, name, found.features)
     except DatasetError as refusal:
         assert refusal.problems  # noqa: PT017 - either outcome is right
 
@@ -254,7 +307,7 @@ def test_inspecting_refuses_what_examining_refuses(tmp_path: Path) -> None:
 
 
 def test_a_file_on_which_reading_never_ends_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"d\.h5: cannot be read: .* too much to check in 0\.001 s"):
+    with pytest.raises(DatasetError, match=r"d\.h5: cannot be read: .* too much to check in 0 s"):
         inspect_dataset(write(tmp_path / "d.h5"), seconds=0.001)
 
 
@@ -528,10 +581,43 @@ def test_a_chunk_larger_than_the_limit_is_refused(tmp_path: Path) -> None:
         file.create_dataset("train_set_x", (8, 4, 3, 2), np.uint8, chunks=(2**20, 4, 3, 2), maxshape=(None, 4, 3, 2))
 
     path = write(tmp_path / "d.h5", {"train_set_x": None}, declare)
-    found = problems(path, max_bytes=10**6)
+    found = problems(path, block_limit=10**6)
     assert found == [
-        "train_set_x: found HDF5 chunks of shape (1048576, 4, 3, 2); expected smaller ones, as by chunks=True"
+        (
+            "train_set_x: found HDF5 chunks of shape (1048576, 4, 3, 2) in an array of shape (8, 4, 3, 2), of which "
+            "24 MiB have to be read at once; expected at most 1 MiB: write it with chunks that hold fewer examples, "
+            "such as chunks=(64, ...)"
+        )
     ]
+
+
+def test_chunks_that_only_together_are_too_large_are_refused(tmp_path: Path) -> None:
+    def declare(file: h5py.File) -> None:
+        file.create_dataset("train_set_x", (8, 2**20), np.uint8, chunks=(8, 2**10))
+        file.create_dataset("test_set_x", (5, 2**20), np.uint8, chunks=(1, 2**20))
+
+    path = write(tmp_path / "d.h5", {"train_set_x": None, "test_set_x": None}, declare)
+    [problem] = problems(path, block_limit=2**22)
+    assert problem.startswith("train_set_x: found HDF5 chunks of shape (8, 1024) in an array of shape (8, 1048576)")
+
+
+def test_labels_that_cannot_be_read_at_once_are_refused(tmp_path: Path) -> None:
+    def declare(file: h5py.File) -> None:
+        file.create_dataset("train_set_y", (2**24,), np.int64, chunks=(1024,))
+
+    found = problems(write(tmp_path / "d.h5", {"train_set_y": None}, declare), block_limit=2**22)
+    assert any(problem.startswith("train_set_y: found HDF5 chunks") for problem in found)
+
+
+def test_a_file_much_larger_than_what_is_read_at_once_is_accepted(tmp_path: Path) -> None:
+    def declare(file: h5py.File) -> None:
+        # Never written, so the file is small: reading makes 3 GiB of zeros all the same.
+        file.create_dataset("train_set_x", (3 * 2**10, 2**20), np.uint8, chunks=(1, 2**20))
+        file["train_set_y"] = np.arange(3 * 2**10) % 2
+
+    changes = {"train_set_x": None, "train_set_y": None, "test_set_x": np.zeros((5, 2**20), np.uint8)}
+    path = write(tmp_path / "d.h5", changes, declare)
+    assert inspect_dataset(path, block_limit=2**26).m == 3 * 2**10
 
 
 def bomb(stored: bytes) -> Change:
@@ -588,33 +674,20 @@ def test_what_is_written_can_be_read_and_is_the_same_each_time(tmp_path: Path) -
     found = examine_dataset(tmp_path / "a.h5")
     assert len(digests) == 1
     assert found.classes == ["dog", "na\u00efve cat"]
-    np.testing.assert_array_equal(load_dataset(tmp_path / "a.h5", found).train_x, x.reshape(8, 6))
+    np.testing.assert_array_equal(loaded(tmp_path / "a.h5", "train_set_x", 6), x.reshape(8, 6))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_standardizing_divides_bytes_by_255_and_puts_examples_in_columns(dtype: str) -> None:
+def test_standardizing_divides_bytes_by_255(dtype: str) -> None:
     x = np.array([[0, 51, 255], [255, 102, 0]], np.uint8)
-    X = standardize(x, 255.0, dtype)
-    assert X.dtype == np.dtype(dtype)
-    assert X.T.flags.c_contiguous
-    np.testing.assert_array_equal(X, (x.astype(dtype) / np.dtype(dtype).type(255)).T)
-
-
-def test_standardizing_floats_of_the_right_type_copies_nothing() -> None:
-    x = np.ones((3, 2))
-    assert np.shares_memory(standardize(x, 1.0, "float64"), x)
-    assert standardize(x, 1.0, "float32").dtype == np.float32
-
-
-def test_standardizing_never_changes_what_it_is_given() -> None:
-    x = np.full((3, 2), 255.0)
-    standardize(x, 255.0, "float64")
-    np.testing.assert_array_equal(x, 255.0)
+    rows = np.empty(x.shape, dtype)
+    standardize(x, 255.0, rows)
+    np.testing.assert_array_equal(rows, x.astype(dtype) / np.dtype(dtype).type(255), strict=True)
 
 
 def test_values_too_large_for_float32_are_refused() -> None:
     with pytest.raises(DatasetError, match='too large for float32; use "dtype": "float64"'):
-        standardize(np.array([[1e39]]), 1.0, "float32")
+        standardize(np.array([[1e39]]), 1.0, np.empty((1, 1), np.float32))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

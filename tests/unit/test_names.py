@@ -42,7 +42,8 @@ def test_parameters_are_looked_for_in_the_dataset_s_own_folder(dataset: str, par
 
 
 def test_everything_of_a_run_lies_under_its_own_prefix_which_expires() -> None:
-    assert names.tensor_key("RUN", "train_x").startswith("runs/RUN/")
+    assert names.tensor_key("RUN", "train_y").startswith("runs/RUN/")
+    assert names.shard_key("RUN", "train_x", 3) == "runs/RUN/tensors/train_x/00003.npy"
     assert names.checkpoint_key("RUN", 1, 2).startswith("runs/RUN/")
 
 

@@ -434,6 +434,8 @@ def test_a_network_that_no_function_can_hold_is_refused() -> None:
     assert "expected at most 50,000,000: use smaller layers" in problem
     [problem] = misfit(changed(("neurons.layer1", 60_000)), summary(2, m=10_000, features=4))
     assert problem.startswith("batch_size: found null, so that a batch makes 600,130,000 values in all layers")
+    in_blocks = changed(("neurons.layer1", 60_000), ("strategy", "data"))
+    check_settings_fit(parse_settings(json.dumps(in_blocks)), summary(2, m=10_000, features=4))
 
 
 def test_every_misfit_is_reported_at_once() -> None:

@@ -41,13 +41,16 @@ def _saturated_forward(W: Array, b: Array, A_prev: Array) -> Array:
     return np.clip(Z, -largest, largest, out=Z)
 
 
-def linear_backward(dZ: Array, A_prev: Array, W: Array, l2: float, out: Array | None = None) -> tuple[Array, Array]:
+def linear_backward(
+    dZ: Array, A_prev: Array, W: Array, l2: float, out: Array | None = None, m: int | None = None
+) -> tuple[Array, Array]:
     """The layer's gradients: dW = dZ A_prev^T / m + (l2/m) W and db = sum(dZ) / m.
 
     dZ (units, m), A_prev (units_prev, m), W (units, units_prev) -> dW (units, units_prev), db (units, 1). ``out``
-    takes dW, for who has the memory already: a large new array costs more than to fill it.
+    takes dW, for who has the memory already: a large new array costs more than to fill it. Where dZ has only some of
+    a batch's examples, ``m`` says how many the batch has: the parts' gradients then add up to its own.
     """
-    m = dZ.shape[1]
+    m = m or dZ.shape[1]
     dZ = dZ / m  # before the product: m columns to divide, not units_prev
     dW: Array = np.matmul(dZ, A_prev.T, out=out)
     db: Array = dZ.sum(axis=1, keepdims=True)
