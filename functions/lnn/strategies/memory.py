@@ -7,7 +7,8 @@ import math
 from lnn.strategies.job import Job
 
 RUNTIME_MB = 160
-"""The interpreter, numpy and the AWS clients, before any data. Measured 2026-11-21: 130 to 150 MB resident."""
+"""The interpreter, numpy and the AWS clients, before any data. Measured on the local cloud, 2026-11-21: 70 to 100 MB
+resident. The rest is for Lambda's own runtime and as a reserve (estimate)."""
 
 SHARD_MB = 32
 """A shard of the features on its way from S3: as it arrives, and as an array."""
