@@ -122,4 +122,5 @@ def _fetch(
                 f"{name}: this worker's {last - first:,} examples take {needed / 2**20:,.0f} MB of /tmp, which has "
                 f"{room / 2**20:,.0f} MB; raise functions.neuron.storage in Terraform (up to 10240) or use more workers"
             ) from error
+        del rows  # before the next shard comes
     return file, stored

@@ -136,13 +136,15 @@ class Data:
             A, logits = self._network.forward(self._parameters, X)
             cost += cost_from_logits(activations[-1], logits, Y) * len(y)
             correct += correct_count(A[-1], Y)
-            for layer, dW, db in backward(self._parameters, A, Y, activations, 0.0, m):
+            # The first block's dW goes to its place in the flat gradient; those of the others are added to it.
+            out = None if seen else self._gradients
+            for layer, dW, db in backward(self._parameters, A, Y, activations, 0.0, m, out):
                 of_W, of_b = self._gradients[layer]
                 if seen:
                     of_W += dW
                     of_b += db
                 else:
-                    of_W[...], of_b[...] = dW, db
+                    of_b[...] = db
             seen = True
         if not seen:
             self._gradient.fill(0)
