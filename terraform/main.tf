@@ -51,9 +51,11 @@ locals {
     LNN_CACHE_USER               = module.elasticache.user_name
     LNN_COSTS_TABLE              = module.dynamodb.names.costs
     LNN_INVOCATIONS_TABLE        = module.dynamodb.names.invocations
+    LNN_MAX_WORKERS              = tostring(var.max_workers)
     LNN_MODELS_TABLE             = module.dynamodb.names.models
     LNN_NEURON_FUNCTION          = local.function_name.neuron
     LNN_NEURON_MEMORY_MB         = tostring(var.functions.neuron.memory)
+    LNN_NEURON_STORAGE_MB        = tostring(var.functions.neuron.storage)
     LNN_NEURON_WINDOW            = tostring(var.neuron_window)
     LNN_PREFIX                   = var.prefix
     LNN_RUNS_TABLE               = module.dynamodb.names.runs

@@ -152,6 +152,20 @@ variable "log_retention_days" {
   }
 }
 
+variable "max_workers" {
+  description = <<-EOT
+    Most workers that are chosen for a training which asks for none by itself (`"workers": null`). Each is one warm function: keep
+    the number below your account's concurrent executions (10 in a new account).
+  EOT
+  type        = number
+  default     = 16
+
+  validation {
+    condition     = var.max_workers >= 1 && var.max_workers <= 256 && floor(var.max_workers) == var.max_workers
+    error_message = "Give max_workers as a whole number from 1 to 256."
+  }
+}
+
 variable "neuron_window" {
   description = "Most neurons of a step in flight at once; 0 is no limit. Set it below your account's concurrent executions (10 in a new account)."
   type        = number

@@ -10,10 +10,11 @@ from lnn_cli.errors import CliError
 
 if TYPE_CHECKING:
     from lnn.dataset import DatasetSummary
+    from lnn.settings import Settings
 
 
-def check_training(dataset: Path, parameters: bytes, parameters_name: str) -> None:
-    """Checks both with the rules that Launch applies.
+def check_training(dataset: Path, parameters: bytes, parameters_name: str) -> tuple[DatasetSummary, Settings]:
+    """Checks both with the rules that Launch applies; returns what is in them.
 
     Raises:
         CliError: everything wrong with either, in one line.
@@ -36,8 +37,9 @@ def check_training(dataset: Path, parameters: bytes, parameters_name: str) -> No
             check_settings_fit(settings, summary)
         except InputError as error:
             problems.append(f"{parameters_name} does not fit {dataset}: {error}")
-    if problems:
+    if problems or summary is None or settings is None:
         raise CliError("; ".join(problems))
+    return summary, settings
 
 
 def check_dataset(dataset: Path) -> DatasetSummary:

@@ -215,6 +215,9 @@ def _times(run: Run) -> Iterator[tuple[str, str]]:
         yield "invocations", f"{run['invocations']}{more}"
     if run.get("usd"):
         yield "cost of it", f"${run['usd']:.6f}, estimated"
+    if run.get("estimate"):
+        expected = run["estimate"]
+        yield "expected on AWS", f"{duration(expected['seconds'])} and ${expected['usd']:.6f}, before it began"
 
 
 def _print_settings(run: Run) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lnn_cli import datasets, doctor, inspecting, predicting, steering, training
+from lnn_cli import datasets, doctor, estimating, inspecting, predicting, steering, training
 from lnn_cli.errors import OneLineErrors
 
 _HELP = """Train neural networks on AWS Lambda: upload a dataset, watch the run, use the model.
@@ -61,7 +61,7 @@ def _add(to: typer.Typer, panel: str | None, *commands: Callable[..., Any]) -> N
         to.command(name, rich_help_panel=panel, no_args_is_help=False)(command)
 
 
-_add(app, "Train", training.train, training.upload)
+_add(app, "Train", training.train, training.upload, estimating.estimate)
 _add(
     app, "Runs", inspecting.runs, inspecting.show, inspecting.history, inspecting.watch, steering.stop, steering.resume
 )

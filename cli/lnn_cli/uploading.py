@@ -36,19 +36,21 @@ class Uploaded:
         return f"s3://{self.bucket}/{self.key}"
 
 
-def own_folder() -> str:
+def own_folder(start: str = TRAINING_INPUT) -> str:
     """A folder that no other training uses, so that two never mix up their parameters."""
-    return f"{TRAINING_INPUT}{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}/"
+    return f"{start}{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}/"
 
 
-def upload_training(cloud: Cloud, dataset: Path, parameters: bytes | None, folder: str, name: str) -> Uploaded:
+def upload_training(
+    cloud: Cloud, dataset: Path, parameters: bytes | None, folder: str, name: str, *, quiet: bool = False
+) -> Uploaded:
     """Uploads the parameters, then the dataset: the dataset's arrival starts the run."""
     bucket = cloud.names.bucket
     started = time()
     if parameters is not None:
         cloud.s3.put_object(Bucket=bucket, Key=folder + PARAMETERS, Body=parameters, ContentType="application/json")
     key = folder + name
-    _upload_with_progress(cloud, dataset, bucket, key, {UPLOAD_STARTED_AT: f"{started:.6f}"})
+    _upload_with_progress(cloud, dataset, bucket, key, {UPLOAD_STARTED_AT: f"{started:.6f}"}, quiet=quiet)
     stored = cloud.s3.head_object(Bucket=bucket, Key=key)
     return Uploaded(bucket, key, stored.get("VersionId"), stored["ETag"])
 
@@ -77,10 +79,12 @@ def say_how_to_watch(run_id: str) -> None:
         note(f"{purpose + ':':<12}{command(f'lnn {line} {run_id}')}")
 
 
-def _upload_with_progress(cloud: Cloud, path: Path, bucket: str, key: str, metadata: dict[str, str]) -> None:
+def _upload_with_progress(
+    cloud: Cloud, path: Path, bucket: str, key: str, metadata: dict[str, str], *, quiet: bool
+) -> None:
     console = messages()
     total = path.stat().st_size
-    if not console.is_terminal:
+    if not console.is_terminal and not quiet:
         note(f"uploading {path} ({size(total)}) to s3://{bucket}/{key}")
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -89,7 +93,7 @@ def _upload_with_progress(cloud: Cloud, path: Path, bucket: str, key: str, metad
         TransferSpeedColumn(),
         TimeRemainingColumn(compact=True),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
         task = progress.add_task(path.name, total=total)
         cloud.s3.upload_file(
             str(path),

@@ -18,6 +18,7 @@ import numpy as np
 
 from lnn.artifacts import Checkpoint, Model
 from lnn.ledger import Status
+from lnn.names import is_calibration
 from lnn.network.types import Parameters
 from lnn.plan import Plan
 from lnn.services import Services
@@ -204,7 +205,7 @@ def cost_of_checkpoint(services: Services, run: Mapping[str, Any]) -> float | No
 def close(services: Services, run: Mapping[str, Any]) -> None:
     """What follows the end of a run: publish, clean up, tell people. Repeating it is harmless."""
     run_id = str(run["run_id"])
-    if run["status"] == "COMPLETED":
+    if run["status"] == "COMPLETED" and not is_calibration(str(run.get("dataset_key"))):
         services.artifacts.publish_latest(run_id)
     if run.get("strategy") in MEET_IN_REDIS:
         services.server(run_id).delete_run()

@@ -41,6 +41,10 @@ class Environment:
     """Most neurons of one step in flight at once; 0 is no limit."""
     trainer_memory_mb: int
     neuron_memory_mb: int
+    neuron_storage_mb: int
+    """Of /tmp."""
+    max_workers: int
+    """The most workers that are chosen where none were asked for."""
     architecture: str
     """``arm64`` or ``x86_64``: what the functions' price depends on, with their memory."""
     cache: CacheAddress
@@ -61,6 +65,8 @@ class Environment:
                 neuron_window=int(variables.get("LNN_NEURON_WINDOW", "0")),
                 trainer_memory_mb=int(variables["LNN_TRAINER_MEMORY_MB"]),
                 neuron_memory_mb=int(variables["LNN_NEURON_MEMORY_MB"]),
+                neuron_storage_mb=int(variables["LNN_NEURON_STORAGE_MB"]),
+                max_workers=int(variables["LNN_MAX_WORKERS"]),
                 architecture="arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64",
                 cache=CacheAddress(
                     host=variables["LNN_CACHE_HOST"],

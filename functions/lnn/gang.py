@@ -21,6 +21,7 @@ from lnn.cache import KEY_LIFETIME_SECONDS, ParameterServer, Presence
 from lnn.errors import GangBroken
 
 Part: TypeAlias = bytes | bytearray | memoryview
+Command: TypeAlias = tuple[Any, ...]
 
 HEADER = struct.Struct("<QQ")
 """Number of the exchange, flags; as long as keeps an array behind it aligned."""
@@ -83,24 +84,24 @@ class Gang:
         self._call = call
         self.all_gather(b"")
 
-    def all_gather(self, part: Part) -> list[Part]:
+    def all_gather(self, part: Part, meanwhile: Callable[[], None] | None = None) -> list[Part]:
         """Give every worker the same part; returns all parts in rank order."""
-        return self.exchange([part] * self.size)
+        return self.exchange([part] * self.size, meanwhile)
 
-    def exchange(self, parts: Sequence[Part]) -> list[Part]:
+    def exchange(self, parts: Sequence[Part], meanwhile: Callable[[], None] | None = None) -> list[Part]:
         """Give ``parts[k]`` to worker k; returns what each worker gave to this one, in rank order.
 
-        Raises GangBroken when a peer does not answer or has left.
+        ``meanwhile`` is called while the parts travel. Raises GangBroken when a peer does not answer or has left.
         """
         self._number += 1
         self.agreed = self.wish
         received: list[Part] = [b""] * self.size
         received[self.rank] = parts[self.rank]
         if self.peers:
-            began = time.monotonic()
-            self._push_and_wait(parts, received)
-            self._met_at = time.monotonic()
-            self.waited += self._met_at - began
+            pushes = [command for peer in self.peers for command in self._push(peer, parts[peer], self.wish)]
+            self._receive(pushes, received, meanwhile)
+        elif meanwhile is not None:
+            meanwhile()
         return received
 
     def gather(self, part: Part) -> list[Part]:
@@ -109,56 +110,61 @@ class Gang:
         received: list[Part] = [b""] * self.size
         received[self.rank] = part
         if self.rank:
-            pipeline = self._client.pipeline(transaction=False)
-            self._push(pipeline, 0, part, self.wish)
-            pipeline.execute()
+            self._talk(self._push(0, part, self.wish))
         elif self.peers:
-            self._receive(self._client.pipeline(transaction=False), received)
-        self._met_at = time.monotonic()
+            self._receive([], received)
         return received
 
     def abandon(self) -> None:
         """Tell the peers that this worker has left, so that they need not wait for it to be missed."""
         self._number += 1
-        pipeline = self._client.pipeline(transaction=False)
-        for peer in self.peers:
-            self._push(pipeline, peer, b"", Flag.ABANDON)
-        pipeline.execute()
+        if self.peers:
+            self._talk([command for peer in self.peers for command in self._push(peer, b"", Flag.ABANDON)])
 
     # Mechanics
 
-    def _push_and_wait(self, parts: Sequence[Part], received: list[Part]) -> None:
-        pipeline = self._client.pipeline(transaction=False)
-        for peer in self.peers:
-            self._push(pipeline, peer, parts[peer], self.wish)
-        self._receive(pipeline, received, pushed=2 * len(self.peers))
-
-    def _push(self, pipeline: Any, peer: int, part: Part, flags: Flag) -> None:
+    def _push(self, peer: int, part: Part, flags: Flag) -> list[Command]:
         inbox = self._inbox(peer, self.rank)
-        pipeline.rpush(inbox, b"".join((HEADER.pack(self._number, flags), part)))
-        pipeline.expire(inbox, KEY_LIFETIME_SECONDS)
+        message = b"".join((HEADER.pack(self._number, flags), part))
+        return [("RPUSH", inbox, message), ("EXPIRE", inbox, KEY_LIFETIME_SECONDS)]
 
-    def _receive(self, pipeline: Any, received: list[Part], pushed: int = 0) -> None:
-        """Fill in what the peers gave; ``pipeline`` holds ``pushed`` commands that go out first."""
-        now = time.monotonic()
-        own = now - self._met_at
-        deadline = now + (JOIN_SECONDS if self._number == 1 else PATIENCE_SECONDS) + 5 * own
+    def _receive(
+        self, pushes: list[Command], received: list[Part], meanwhile: Callable[[], None] | None = None
+    ) -> None:
+        """Send ``pushes`` and fill in what the peers give, all in one round trip if they are not late."""
+        began = time.monotonic()
+        patience = JOIN_SECONDS if self._number == 1 else PATIENCE_SECONDS + 5 * (began - self._met_at)
         missing = list(self.peers)
         while missing:
-            for peer in missing:
-                pipeline.blpop(self._inbox(self.rank, peer), BLOCK_SECONDS)
-            answers = pipeline.execute()[pushed:]
-            pushed = 0
-            waiting = []
-            for peer, answer in zip(missing, answers, strict=True):
-                if answer is None or not self._accept(peer, answer[1], received):
-                    waiting.append(peer)
-            missing = waiting
+            waits: list[Command] = [("BLPOP", self._inbox(self.rank, peer), BLOCK_SECONDS) for peer in missing]
+            answers = self._talk([*pushes, *waits], meanwhile)[len(pushes) :]
+            pushes, meanwhile = [], None
+            missing = [
+                peer
+                for peer, answer in zip(missing, answers, strict=True)
+                if answer is None or not self._accept(peer, answer[1], received)
+            ]
             if missing:
                 self._look_for(missing)
-            if missing and time.monotonic() > deadline:
+            if missing and time.monotonic() > began + patience:
                 raise GangBroken(f"worker {missing[0]} did not answer worker {self.rank} in exchange {self._number}")
-            pipeline = self._client.pipeline(transaction=False)
+        self._met_at = time.monotonic()
+        self.waited += self._met_at - began
+
+    def _talk(self, commands: list[Command], meanwhile: Callable[[], None] | None = None) -> list[Any]:
+        """The answers to some commands. A pipeline would not let go between sending and reading."""
+        pool = self._client.connection_pool
+        connection: Any = pool.get_connection()  # redis-py has no types for what follows
+        try:
+            connection.send_packed_command(connection.pack_commands(commands))
+            if meanwhile is not None:
+                meanwhile()
+            return [connection.read_response() for _ in commands]
+        except BaseException:
+            connection.disconnect()  # its answers would be taken for those of others
+            raise
+        finally:
+            pool.release(connection)
 
     def _look_for(self, missing: Sequence[int]) -> None:
         """Raises GangBroken when a peer has died: it has taken its place but, twice in a row, gives no sign of life.

@@ -36,6 +36,7 @@ from lnn.network import Optimiser, init_parameters, new_slots
 from lnn.plan import Plan
 from lnn.services import Services
 from lnn.settings import Settings, check_settings_fit, parse_settings
+from lnn.strategies.job import Functions
 from lnn.strategies.planner import Decision, choose
 from lnn.training_data import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y
 
@@ -96,8 +97,7 @@ def prepare(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) ->
         if settings is None:
             raise InputError(problems)
         check_settings_fit(settings, summary)
-        environment = services.environment
-        decision = choose(settings, summary.features, summary.m, summary.m_test, environment.trainer_memory_mb)
+        decision = choose(settings, summary, Functions.of(services.environment))
         plan = plan_of(settings, summary, decision)
         store_dataset(services, run_id, plan, path)
     key = store_first_checkpoint(services, run_id, plan, settings)
@@ -115,6 +115,7 @@ def prepare(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) ->
         strategy=decision.strategy,
         strategy_reason=decision.reason,
         workers=decision.workers,
+        estimate=dict(decision.expected),
         epochs=settings.epochs,
         launched_at=time.time(),
         checkpoint={"epoch": 0, "key": key},

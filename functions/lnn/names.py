@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 TRAINING_INPUT = "training_input/"
+CALIBRATION = TRAINING_INPUT + "calibration-"
+"""How the folders of trainings begin that only measure: their models never become the latest, and nobody is told."""
+
 TRAINING_RESULTS = "training_results/"
 PREDICTION_INPUT = "prediction_input/"
 RUNS = "runs/"
@@ -80,6 +83,11 @@ def parameters_key(dataset_key: str) -> str:
     """Key of the parameters that belong to a dataset: in the same folder."""
     folder, _, _ = dataset_key.rpartition("/")
     return f"{folder}/{PARAMETERS}" if folder else PARAMETERS
+
+
+def is_calibration(dataset_key: str) -> bool:
+    """Whether a dataset was uploaded only to measure how long its training takes."""
+    return dataset_key.startswith(CALIBRATION)
 
 
 def tensor_key(run_id: str, name: str) -> str:

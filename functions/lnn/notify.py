@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lnn.names import is_calibration
+
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
@@ -73,6 +75,8 @@ class Notifier:
                 )
 
     def _publish(self, subject: str, run: Mapping[str, Any], body: str, next_step: str) -> None:
+        if is_calibration(str(run.get("dataset_key"))):
+            return
         message = f"Run {run['run_id']}\n\n{body}\n\n{next_step}\n"
         try:
             self._client.publish(TopicArn=self._topic, Subject=subject[:SUBJECT_LENGTH], Message=message)

@@ -52,6 +52,7 @@ class OwnExamples:
         as_stored = self._stored == self._rows.dtype and plan.scale == 1.0
         self._raw: npt.NDArray[Any] = self._rows if as_stored else np.empty(self._rows.shape, self._stored)
         self._places: list[tuple[memoryview]] = []
+        self._prepared: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return self.last - self.first
@@ -63,11 +64,17 @@ class OwnExamples:
         own.sort()
         return own
 
+    def prepare(self, chosen: npt.NDArray[np.int64]) -> None:
+        """Read the first block of the chosen ones ahead: the next call of ``blocks`` finds it there."""
+        self._read_chosen(chosen[: self._block_rows])
+        self._prepared = chosen
+
     def blocks(self, chosen: npt.NDArray[np.int64] | None = None) -> Iterator[tuple[Array, Labels]]:
         """The chosen ones of the own examples, in ascending order, or all: X (n, k) and their labels (k,), k bounded.
 
-        X is good until the next block is asked for.
+        X is good until the next block is asked for, or prepared.
         """
+        prepared, self._prepared = self._prepared, None
         count = len(self) if chosen is None else len(chosen)
         for start in range(0, count, self._block_rows):
             stop = min(start + self._block_rows, count)
@@ -76,20 +83,19 @@ class OwnExamples:
                 labels = self._y[start:stop]
             else:
                 some = chosen[start:stop]
-                self._read_rows(some)
+                if start or prepared is not chosen:
+                    self._read_chosen(some)
                 labels = self._y[some]
-            rows = self._rows[: stop - start]
-            if self._raw is not self._rows:
-                standardize(self._raw[: stop - start], self._scale, rows)
-            yield rows.T, labels
+            yield self._rows[: stop - start].T, labels
 
     def _read(self, examples: int, start: int) -> None:
         """So many examples, from ``start`` on, into the first rows of the buffer."""
         place = self._raw[:examples].data.cast("B")
         if os.preadv(self._file.fileno(), (place,), start * self._row_bytes) != len(place):
             raise EOFError(TOO_SHORT)
+        self._standardize(examples)
 
-    def _read_rows(self, chosen: npt.NDArray[np.int64]) -> None:
+    def _read_chosen(self, chosen: npt.NDArray[np.int64]) -> None:
         """The chosen examples into the first rows of the buffer, one by one: few are neighbours in the file."""
         while len(self._places) < len(chosen):
             self._places.append((self._raw[len(self._places)].data.cast("B"),))
@@ -98,6 +104,11 @@ class OwnExamples:
         read = sum(map(os.preadv, repeat(descriptor), self._places, offsets))
         if read != len(chosen) * self._row_bytes:
             raise EOFError(TOO_SHORT)
+        self._standardize(len(chosen))
+
+    def _standardize(self, examples: int) -> None:
+        if self._raw is not self._rows:
+            standardize(self._raw[:examples], self._scale, self._rows[:examples])
 
 
 def _fetch(
@@ -122,4 +133,5 @@ def _fetch(
                 f"{name}: this worker's {last - first:,} examples take {needed / 2**20:,.0f} MB of /tmp, which has "
                 f"{room / 2**20:,.0f} MB; raise functions.neuron.storage in Terraform (up to 10240) or use more workers"
             ) from error
+        del rows  # before the next shard comes
     return file, stored

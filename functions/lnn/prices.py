@@ -15,3 +15,8 @@ PER_INVOCATION = 0.20 / 1e6
 def lambda_usd(seconds: float, memory_mb: int, invocations: int, architecture: str = "arm64") -> float:
     """Price of ``seconds`` of a function with ``memory_mb`` of memory in ``invocations`` calls."""
     return seconds * memory_mb / 1024 * PER_GB_SECOND[architecture] + invocations * PER_INVOCATION
+
+
+def dynamodb_usd(writes: int) -> float:
+    """Price of so many writes of small items, on demand (DynamoDB pricing page, us-east-1: $0.625 a million)."""
+    return writes * 0.625e-6

@@ -27,6 +27,7 @@ Strategy: TypeAlias = Literal["neuron", "resident", "data", "fused", "auto"]
 MAX_FILE_BYTES = 1_000_000
 MAX_LAYERS = 100
 MAX_UNITS = 65_536
+MAX_WORKERS = 256
 MAX_WEIGHTS = 50_000_000
 """400 MB in float64, of which training holds two (sgd) to four (adam) copies."""
 MAX_ACTIVATIONS = 250_000_000
@@ -58,7 +59,7 @@ class Settings(BaseModel):
     batch_size: int | None = Field(None, ge=1, description="an integer, 1 or more, or null for the full batch")
     threshold: float | None = Field(None, gt=0, description="a number above 0, or null to never stop early")
     strategy: Strategy = Field("auto", description='"neuron", "resident", "data", "fused" or "auto"')
-    workers: int | None = Field(None, ge=1, le=256, description="an integer from 1 to 256, or null")
+    workers: int | None = Field(None, ge=1, le=MAX_WORKERS, description=f"an integer from 1 to {MAX_WORKERS}, or null")
     average_every: int | None = Field(
         None, ge=1, description="an integer, 1 or more, or null to add up the gradients of every step"
     )

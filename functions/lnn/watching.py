@@ -13,8 +13,9 @@ from lnn.services import Services
 
 logger = logging.getLogger(__name__)
 
-LAUNCH_SECONDS = 900.0
-"""The longest that Launch takes with all of its retries: a run that has no checkpoint by then will never get one."""
+LAUNCH_SECONDS = 3 * 900.0 + 180.0
+"""The longest that Launch takes, with Lambda's two retries, one and two minutes later: a run that has no checkpoint by
+then will never get one."""
 
 START_SECONDS = 10.0
 """How long a launched run may wait for its Trainer to take it; a second start message is refused."""

@@ -15,6 +15,7 @@ run "refuses_wrong_values" {
     emails                  = ["nobody"]
     log_level               = "LOUD"
     log_retention_days      = 31
+    max_workers             = 257
     neuron_window           = -1
     noncurrent_version_days = 0
     permissions_boundary    = "boundary"
@@ -35,6 +36,7 @@ run "refuses_wrong_values" {
     var.emails,
     var.log_level,
     var.log_retention_days,
+    var.max_workers,
     var.neuron_window,
     var.noncurrent_version_days,
     var.permissions_boundary,

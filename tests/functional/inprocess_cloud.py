@@ -102,7 +102,9 @@ class InProcessCloud:
             neuron_function=NAMES.neuron,
             neuron_window=window,
             trainer_memory_mb=3008,
-            neuron_memory_mb=512,
+            neuron_memory_mb=1769,
+            neuron_storage_mb=2048,
+            max_workers=4,
             architecture="arm64",
             cache=CacheAddress("127.0.0.1", 0, tls=False, user="", name=""),
         )
@@ -129,6 +131,11 @@ class InProcessCloud:
             sequencer=f"{self._uploads:016X}",
             event_time="2026-01-02T03:04:05.678Z",
         )
+
+    def read(self, key: str) -> bytes:
+        """An object in the bucket."""
+        body: bytes = self.s3.get_object(Bucket=NAMES.bucket, Key=key)["Body"].read()
+        return body
 
     def upload(self, dataset: bytes, parameters: dict[str, Any] | bytes | None) -> Upload:
         """A dataset with its parameters, in a folder of their own."""

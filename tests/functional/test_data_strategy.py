@@ -324,7 +324,7 @@ def test_averaging_rarely_exchanges_rarely_and_trains_another_model(
     artifacts = stored(plan)
     exchanges = []
     real = Gang.exchange
-    monkeypatch.setattr(Gang, "exchange", lambda gang, parts: exchanges.append(gang.rank) or real(gang, parts))
+    monkeypatch.setattr(Gang, "exchange", lambda gang, *given: exchanges.append(gang.rank) or real(gang, *given))
     found = together(plan, artifacts)[0]
     # 18 updates in 3 epochs of 6: after updates 4 and 6, 8 and 12, 16 and 18; and the counts at the end.
     assert exchanges.count(0) == 6 + 2

@@ -101,7 +101,7 @@ def test_a_refusal_delivered_twice_is_told_once(cloud: InProcessCloud) -> None:
 def test_what_does_not_fit_the_trainer_is_refused(
     cloud: InProcessCloud, dataset: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lnn.strategies.planner.RUNTIME_MB", 4000)
+    monkeypatch.setattr("lnn.strategies.memory.RUNTIME_MB", 4000)
     upload = cloud.upload(dataset, PARAMETERS)
     assert cloud.launch(upload) == "refused"
     assert "3008 MB" in cloud.run(upload.run_id)["reason"]
@@ -136,6 +136,7 @@ def test_a_good_upload_becomes_a_run_that_is_ready_to_train(cloud: InProcessClou
     run = cloud.run(upload.run_id)
     assert (run["status"], run["strategy"], run["workers"], run["epochs"]) == ("PENDING", "fused", 1, 3)
     assert "fused is estimated at" in run["strategy_reason"]
+    assert 0 < run["estimate"]["usd"] < 0.01 < run["estimate"]["seconds"] < 60
     assert run["settings"] == run["settings"] | PARAMETERS
     assert run["settings"]["optimizer"] == "sgd", "defaults are filled in"
     assert run["dimensions"] == {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,25 @@ def test_people_are_told_once_of_the_start_and_once_of_the_end(
         "LNN: training 5-4-1 has started",
         "LNN: training completed",
     ]
+
+
+def test_a_calibration_leaves_the_latest_model_and_people_alone(
+    cloud: InProcessCloud, train: Callable[..., str], tmp_path: Path
+) -> None:
+    real = cloud.run_to_end(train("full batch", "fused"))
+    cloud.messages_sent()
+    latest = {key: cloud.read(key) for key in ("prediction_input/params.h5", "training_results/results.json")}
+    body = {**BINARY, "notify_every": 1, "learning_rate": 0.2}
+    dataset = tiny_dataset(tmp_path / "datasets.h5", 2)
+    cloud.put("training_input/calibration-1/parameters.json", json.dumps(body).encode())
+    upload = cloud.put("training_input/calibration-1/datasets.h5", dataset)
+    assert cloud.launch(upload) == "launched"
+    run = cloud.run_to_end(upload.run_id)
+    assert (run["status"], run["closing"]) == ("COMPLETED", False)
+    assert cloud.messages_sent() == []
+    assert {key: cloud.read(key) for key in latest} == latest
+    assert cloud.read(f"prediction_input/{run['run_id']}/params.h5") != latest["prediction_input/params.h5"]
+    assert real["run_id"] in latest["training_results/results.json"].decode()
 
 
 def test_the_fuse_ends_a_run_that_feeds_itself(

@@ -88,10 +88,10 @@ def test_the_run_survives_a_worker_that_dies(
     run_id = launch(strategy, checkpoint_seconds=1e-6)
     alive = gang.Gang.exchange
 
-    def die(self: gang.Gang, parts: Any) -> Any:
+    def die(self: gang.Gang, *given: Any) -> Any:
         if self.rank == rank and self._number == 9 and self._generation == 1:
             raise SystemExit  # as if killed: it says good-bye to nobody
-        return alive(self, parts)
+        return alive(self, *given)
 
     monkeypatch.setattr(gang.Gang, "exchange", die)
     run = cloud.run_to_end(run_id)

@@ -20,7 +20,9 @@ VARIABLES = {
     "LNN_NEURON_FUNCTION": "lnn-neuron",
     "LNN_NEURON_WINDOW": "16",
     "LNN_TRAINER_MEMORY_MB": "3008",
-    "LNN_NEURON_MEMORY_MB": "512",
+    "LNN_NEURON_MEMORY_MB": "1769",
+    "LNN_NEURON_STORAGE_MB": "2048",
+    "LNN_MAX_WORKERS": "16",
     "LNN_CACHE_HOST": "cache.example",
     "LNN_CACHE_PORT": "6379",
     "LNN_CACHE_TLS": "true",
@@ -38,7 +40,8 @@ def test_every_variable_is_read() -> None:
     assert environment.invocations_table == "invocations"
     assert (environment.trainer_function, environment.neuron_function) == ("lnn-trainer", "lnn-neuron")
     assert environment.neuron_window == 16
-    assert (environment.trainer_memory_mb, environment.neuron_memory_mb) == (3008, 512)
+    assert (environment.trainer_memory_mb, environment.neuron_memory_mb) == (3008, 1769)
+    assert (environment.neuron_storage_mb, environment.max_workers) == (2048, 16)
     cache = environment.cache
     assert (cache.host, cache.port, cache.tls) == ("cache.example", 6379, True)
     assert (cache.user, cache.name) == ("lnn-functions", "lnn-cache")

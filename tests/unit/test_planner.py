@@ -1,20 +1,21 @@
-"""Which strategy ``auto`` picks, and what does not fit."""
+"""Which strategy ``auto`` picks, with how many workers, and what does not fit."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from lnn.dataset import DatasetSummary
 from lnn.errors import SettingsError
 from lnn.settings import Settings
-from lnn.strategies.planner import (
-    choose,
-    fused_epoch_seconds,
-    multiplications,
-    neuron_epoch_seconds,
-    trainer_megabytes,
-)
+from lnn.strategies.cost_model import Model
+from lnn.strategies.job import Functions, Job
+from lnn.strategies.planner import Decision, candidates, choose, decide
+
+CATS = DatasetSummary(209, 50, 12288, ["cat", "non-cat"], (64, 64, 3), "uint8", 255.0)
+MANY = replace(CATS, m=60_000, m_test=10_000)
 
 
 def settings(**changes: Any) -> Settings:
@@ -30,59 +31,121 @@ def settings(**changes: Any) -> Settings:
     )
 
 
-def test_auto_keeps_small_trainings_in_one_function_and_says_why() -> None:
-    decision = choose(settings(), 12288, 209, 50, 3008)
-    assert (decision.strategy, decision.workers) == ("fused", 1)
-    assert "fused is estimated at" in decision.reason
-    assert "neuron" in decision.reason
+def decision(summary: DatasetSummary = CATS, functions: Functions | None = None, **changes: Any) -> Decision:
+    return choose(settings(**changes), summary, functions or Functions())
+
+
+def test_auto_keeps_small_trainings_in_one_function_and_names_the_runners_up() -> None:
+    chosen = decision()
+    assert (chosen.strategy, chosen.workers) == ("fused", 1)
+    assert chosen.reason.startswith("fused is estimated at ")
+    for other in ("resident with", "data with", "neuron at"):
+        assert other in chosen.reason
+
+
+def test_auto_takes_workers_with_examples_of_their_own_for_what_one_function_cannot_hold() -> None:
+    chosen = decision(MANY)
+    assert chosen.strategy == "data"
+    assert "fused does not fit (about" in chosen.reason
+    assert "resident does not fit (about" in chosen.reason
+
+
+@pytest.mark.parametrize("summary", [CATS, MANY], ids=["cats", "many"])
+@pytest.mark.parametrize("batch_size", [None, 100])
+@pytest.mark.parametrize("max_workers", [1, 4, 256])
+def test_what_auto_picks_fits_and_nothing_that_fits_is_much_faster(
+    summary: DatasetSummary, batch_size: int | None, max_workers: int
+) -> None:
+    asked, functions = settings(batch_size=batch_size), Functions(max_workers=max_workers, neuron_storage_mb=10_240)
+    chosen = choose(asked, summary, functions).chosen
+    assert chosen.fits
+    found = candidates(asked, Model(Job.of(asked, summary), functions))
+    assert {estimate.strategy for estimate in found} == {"fused", "resident", "data", "neuron"}
+    assert chosen.seconds_total <= 1.1 * min(estimate.seconds_total for estimate in found if estimate.fits)
+    assert chosen.workers <= max_workers
+
+
+def test_auto_takes_the_cheaper_of_two_that_are_about_as_fast() -> None:
+    found = candidates(asked := settings(), model := Model(Job.of(settings(), MANY)))
+    chosen = decide(asked, model).chosen
+    close = [e for e in found if e.fits and e.seconds_total <= 1.1 * min(o.seconds_total for o in found if o.fits)]
+    assert len(close) > 1
+    assert chosen.usd == min(estimate.usd for estimate in close)
+
+
+def test_a_given_number_of_workers_is_kept_whatever_the_deployment_would_choose() -> None:
+    chosen = decision(strategy="data", workers=100, functions=Functions(max_workers=2))
+    assert chosen.workers == 100
+    assert "asked for" in chosen.reason
+
+
+@pytest.mark.parametrize(("strategy", "most"), [("resident", "80 units in layer 1"), ("data", "100 examples")])
+def test_workers_that_would_have_nothing_to_do_are_left_out_and_the_reason_says_so(strategy: str, most: str) -> None:
+    few = replace(CATS, m=100, features=50, image_shape=None)
+    neurons = {"layer1": 80, "layer2": 7, "layer3": 5, "layer4": 1}
+    chosen = decision(few, strategy=strategy, workers=256, neurons=neurons)
+    assert chosen.workers == int(most.split(maxsplit=1)[0])
+    assert f"instead of 256: there are {most}" in chosen.reason
+
+
+@pytest.mark.parametrize("strategy", ["resident", "data"])
+def test_the_number_of_workers_is_chosen_where_none_is_given(strategy: str) -> None:
+    chosen = decision(strategy=strategy, functions=Functions(max_workers=8))
+    assert chosen.strategy == strategy
+    assert 1 <= chosen.workers <= 8
+    assert "asked for" in chosen.reason
 
 
 @pytest.mark.parametrize("strategy", ["neuron", "fused"])
 def test_a_strategy_that_was_asked_for_is_kept(strategy: str) -> None:
-    decision = choose(settings(strategy=strategy), 12288, 209, 50, 3008)
-    assert decision.strategy == strategy
-    assert "asked for" in decision.reason
+    chosen = decision(strategy=strategy, workers=4)
+    assert (chosen.strategy, chosen.workers) == (strategy, 1)
+    assert "asked for" in chosen.reason
 
 
-@pytest.mark.parametrize("strategy", ["auto", "neuron", "fused"])
-def test_what_does_not_fit_the_trainer_is_refused_with_the_ways_to_make_it_fit(strategy: str) -> None:
+@pytest.mark.parametrize("strategy", ["neuron", "fused", "resident"])
+def test_what_does_not_fit_is_refused_with_the_ways_to_make_it_fit(strategy: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        choose(settings(strategy=strategy), 12288, 60_000, 10_000, 3008)
+        decision(MANY, strategy=strategy)
     message = str(refused.value)
-    assert "3008 MB" in message
+    assert "MB of memory" in message
     assert "in Terraform" in message
-    assert "float32" in message
+    assert '"dtype": "float32"' in message
+    assert '"strategy": "data"' in message
 
 
-def test_the_refusal_s_figure_is_enough_memory() -> None:
-    needed = trainer_megabytes(settings(), [12288, 20, 7, 5, 1], 20_000, 1_000)
-    choose(settings(), 12288, 20_000, 1_000, needed)
-    with pytest.raises(SettingsError):
-        choose(settings(), 12288, 20_000, 1_000, needed - 1)
+def test_when_nothing_fits_the_error_names_every_strategy_and_a_way_out() -> None:
+    with pytest.raises(SettingsError) as refused:
+        decision(replace(MANY, m=6_000_000), functions=Functions(max_workers=4))
+    message = str(refused.value)
+    for strategy in ("fused", "resident", "data", "neuron"):
+        assert f"{strategy}" in message
+    assert "raise the functions' sizes in Terraform" in message
 
 
-def test_memory_counts_the_data_in_its_dtype() -> None:
-    sizes = [12288, 20, 7, 5, 1]
-    double, single = (trainer_megabytes(settings(dtype=dtype), sizes, 10_000, 0) for dtype in ("float64", "float32"))
-    assert double - 160 == pytest.approx(2 * (single - 160), abs=2)
-    assert double > 10_000 * 12288 * 8 / 2**20
+def test_auto_stays_below_max_usd_where_it_can() -> None:
+    large = replace(MANY, features=784, image_shape=(28, 28))
+    free = decision(large, epochs=2000)
+    assert free.workers > 1
+    bound = decision(large, epochs=2000, max_usd=free.chosen.usd * 0.8)
+    assert bound.chosen.usd <= free.chosen.usd * 0.8
+    assert bound.chosen.seconds_total > free.chosen.seconds_total
+    assert "over max_usd" in bound.reason or bound.strategy == free.strategy
 
 
-def test_memory_grows_with_the_optimiser_s_slots() -> None:
-    sizes = [12288, 5000, 1]
-    needed = [trainer_megabytes(settings(optimizer=name), sizes, 100, 100) for name in ("sgd", "momentum", "adam")]
-    one_copy = 12288 * 5000 * 8 / 2**20
-    assert needed[1] - needed[0] == pytest.approx(one_copy, rel=0.01)
-    assert needed[2] - needed[1] == pytest.approx(one_copy, rel=0.01)
+@pytest.mark.parametrize("limit", [{"max_usd": 1e-9}, {"max_seconds": 1e-6}], ids=str)
+def test_a_limit_that_nothing_keeps_to_does_not_refuse_the_run_that_it_will_stop(limit: dict[str, float]) -> None:
+    chosen = decision(**limit)
+    assert "it may be stopped by max_" in chosen.reason
 
 
-def test_multiplications_are_those_of_the_passes() -> None:
-    # Forward 5*4 + 4*3; dW the same; one delta, through layer 2's weights: 4*3. For each of 10 examples.
-    assert multiplications([5, 4, 3], 10) == 10 * (2 * (20 + 12) + 12)
+def test_what_is_expected_is_kept_with_the_run() -> None:
+    chosen = decision()
+    assert chosen.expected == {"seconds": chosen.chosen.seconds_total, "usd": chosen.chosen.usd}
 
 
-def test_time_estimates_grow_with_work_and_with_calls() -> None:
-    sizes = [12288, 20, 7, 5, 1]
-    assert fused_epoch_seconds(sizes, 2000) == pytest.approx(10 * fused_epoch_seconds(sizes, 200))
-    full, batches = neuron_epoch_seconds(sizes, 2000, None), neuron_epoch_seconds(sizes, 2000, 100)
-    assert batches > 10 * full
+def test_neuron_whose_tensors_may_not_fit_the_cache_runs_when_asked_for_only() -> None:
+    several = replace(CATS, m=5000)
+    big = Functions(trainer_memory_mb=10_240)
+    assert decision(several, big, strategy="neuron").strategy == "neuron"
+    assert "neuron does not fit (about" in decision(several, big).reason

@@ -42,17 +42,23 @@ def forward(params: Parameters, X: Array, activations: Sequence[str]) -> Forward
 
 
 def backward(
-    params: Parameters, A: list[Array], Y: Array, activations: Sequence[str], l2: float, m: int | None = None
+    params: Parameters,
+    A: list[Array],
+    Y: Array,
+    activations: Sequence[str],
+    l2: float,
+    m: int | None = None,
+    out: Parameters | None = None,
 ) -> Iterator[tuple[int, Array, Array]]:
     """(layer, dW, db) of every layer, the last first, from the forward pass's A and Y (units of the output, m).
 
     Once a layer's gradients are out its parameters may change: the blame has been passed on with W as it was.
-    ``m`` is how many examples the mean is over, if not those of Y: see ``linear_backward``.
+    ``m`` is how many examples the mean is over, if not those of Y, and ``out`` takes every dW: see ``linear_backward``.
     """
     dZ = output_delta(A[-1], Y)
     for layer in reversed(range(len(params))):
         W, _ = params[layer]
-        dW, db = linear_backward(dZ, A[layer], W, l2, m=m)
+        dW, db = linear_backward(dZ, A[layer], W, l2, None if out is None else out[layer][0], m)
         if layer > 0:
             dZ = propagate_delta(W, dZ, A[layer], activations[layer - 1])
         yield layer, dW, db

@@ -78,14 +78,17 @@ class Data:
         self._slots = [flat[start:stop].copy() for flat in flat_slots(state, plan)]
         self._untold = Figures(0.0, 0, 0)
         self._tallied = False
+        self._following: Batch = None
+        self._prepared: tuple[Batch, npt.NDArray[np.int64] | None] = None, None
 
-    def step(self, batch: Batch, t: int, tally: bool) -> Stepped:
+    def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> Stepped:
         """See ``workers.Engine``.
 
         With ``average_every`` only a step that averages tells cost and counts, for all steps since the last that did.
         """
         m = self._plan.examples if batch is None else len(batch)
-        own = None if batch is None else self._train.of(batch)
+        own = self._own_examples(batch)
+        self._following = following
         if tally and not self._tallied:
             self._untold = self._untold._replace(test_correct=self._right(self._test))
             self._tallied = True
@@ -127,6 +130,19 @@ class Data:
 
     # Own examples
 
+    def _own_examples(self, batch: Batch) -> npt.NDArray[np.int64] | None:
+        if batch is None:
+            return None
+        prepared_for, own = self._prepared
+        return own if prepared_for is batch else self._train.of(batch)
+
+    def _prepare(self) -> None:
+        """Read the next batch's examples."""
+        if self._following is not None:
+            own = self._train.of(self._following)
+            self._train.prepare(own)
+            self._prepared = self._following, own
+
     def _differentiate(self, own: npt.NDArray[np.int64] | None, m: int) -> None:
         """The own examples' part of the gradient of a mean over ``m``; notes their cost and how many are right."""
         activations = self._plan.activations
@@ -136,13 +152,15 @@ class Data:
             A, logits = self._network.forward(self._parameters, X)
             cost += cost_from_logits(activations[-1], logits, Y) * len(y)
             correct += correct_count(A[-1], Y)
-            for layer, dW, db in backward(self._parameters, A, Y, activations, 0.0, m):
+            # The first block's dW goes to its place in the flat gradient; those of the others are added to it.
+            out = None if seen else self._gradients
+            for layer, dW, db in backward(self._parameters, A, Y, activations, 0.0, m, out):
                 of_W, of_b = self._gradients[layer]
                 if seen:
                     of_W += dW
                     of_b += db
                 else:
-                    of_W[...], of_b[...] = dW, db
+                    of_b[...] = db
             seen = True
         if not seen:
             self._gradient.fill(0)
@@ -217,10 +235,10 @@ class Data:
         """
         figures = self._untold.pack()
         if self._gang.size <= WHOLE_UP_TO:
-            received = self._gang.all_gather(b"".join((figures, values.data)))
+            received = self._gang.all_gather(b"".join((figures, values.data)), self._prepare)
         else:
             pieces = cut(values, self._gang.size)
-            received = self._gang.exchange([b"".join((figures, piece.data)) for piece in pieces])
+            received = self._gang.exchange([b"".join((figures, piece.data)) for piece in pieces], self._prepare)
         told = [Figures.unpack(part) for part in received]
         first, *others = (piece_in(part, values.dtype, FIGURES.size) for part in received)
         own = first + others[0] if others else first.copy()

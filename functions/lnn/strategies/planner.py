@@ -1,136 +1,175 @@
-"""``auto``: which strategy runs a training fastest, among those that fit.
-
-The estimates are coarse on purpose: they only have to tell minutes from hours. Each constant says
-where it comes from.
-"""
+"""``auto``: which strategy, and how many workers, run a training fastest among those that fit."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
+from lnn.dataset import DatasetSummary
 from lnn.errors import SettingsError
-from lnn.network import OPTIMISERS, example_space
-from lnn.network.example_space import plain_multiplications
-from lnn.plan import EXAMPLE_SPACE, PLAIN
-from lnn.settings import Settings
+from lnn.settings import MAX_WORKERS, Settings
+from lnn.strategies.cost_model import STRATEGIES, Estimate, Model
+from lnn.strategies.job import Functions, Job
 
-FLOPS_PER_SECOND = 1e10
-"""Float64 GEMM on one Lambda vCPU: half of the 20 GFLOP/s that one core of a 2.5 GHz server reaches."""
+WORKER_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+"""Numbers of workers that are looked at."""
 
-NEURON_INVOCATION_SECONDS = 0.015
-"""One asynchronous invocation of a warm neuron, from the call to its arrival at the barrier."""
+PARALLEL = ("resident", "data")
+"""Strategies whose number of workers can be chosen."""
 
-STEP_SECONDS = 0.05
-"""From the last arrival of a step to the first invocation of the next."""
-
-PARALLEL_NEURONS = 8
-"""Neurons of a layer that work at the same time, on an account with ordinary concurrency."""
-
-RUNTIME_MB = 160
-"""The interpreter, numpy and the AWS clients, before any data."""
+CLOSE = 1.1
+"""Among ways that are at most so many times slower than the fastest, the cheapest is taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The strategy a run will use, and why, in a sentence."""
+    """The way a run will go, why, in a sentence, and what it is expected to take."""
 
-    strategy: str
-    workers: int
+    chosen: Estimate
     reason: str
-    formulation: str = PLAIN
+
+    @property
+    def strategy(self) -> str:
+        return self.chosen.strategy
+
+    @property
+    def workers(self) -> int:
+        return self.chosen.workers
+
+    @property
+    def formulation(self) -> str:
+        return self.chosen.formulation
+
+    @property
+    def expected(self) -> Mapping[str, float]:
+        """What is stored with the run, to be compared with what it took."""
+        return {"seconds": self.chosen.seconds_total, "usd": self.chosen.usd}
 
 
-def choose(settings: Settings, features: int, examples: int, test_examples: int, trainer_memory_mb: int) -> Decision:
+def choose(settings: Settings, summary: DatasetSummary, functions: Functions) -> Decision:
     """The strategy that was asked for, or the fastest that fits.
 
-    Raises SettingsError when the run does not fit the trainer's memory: then no strategy can run it,
-    since every one evaluates the network there.
+    Raises SettingsError, which says what to change, when nothing fits.
     """
-    sizes = [features, *settings.sizes]
-    needed = trainer_megabytes(settings, sizes, examples, test_examples)
-    if needed > trainer_memory_mb:
-        raise SettingsError(
-            f"dtype: training needs about {needed} MB in the Trainer, which has {trainer_memory_mb} MB; "
-            "raise functions.trainer.memory in Terraform (up to 10240), use float32 or smaller layers or batches"
-        )
-    formulation = fused_formulation(settings, sizes, examples, test_examples, trainer_memory_mb - needed)
-    fused = fused_epoch_seconds(sizes, examples) * settings.epochs
-    if formulation == EXAMPLE_SPACE:
-        spared = plain_multiplications(sizes, examples, test_examples, settings.epochs)
-        spared -= example_space.multiplications(sizes, examples, test_examples, settings.epochs)
-        fused = max(0.0, fused - 2 * spared / FLOPS_PER_SECOND)
-    seconds = {
-        "fused": fused,
-        "neuron": neuron_epoch_seconds(sizes, examples, settings.batch_size) * settings.epochs,
-    }
+    return decide(settings, Model(Job.of(settings, summary), functions))
+
+
+def decide(settings: Settings, model: Model) -> Decision:
+    """``choose`` by the estimates of ``model``. Raises SettingsError."""
+    if settings.strategy != "auto" and (settings.strategy not in PARALLEL or settings.workers is not None):
+        return _as_asked(settings, model)
+    found = candidates(settings, model)
+    fitting = [estimate for estimate in found if estimate.fits]
+    if not fitting:
+        raise SettingsError(_nothing_fits(settings, model, found))
+    inside = [estimate for estimate in fitting if not _over_limit(settings, estimate)]
+    chosen = _cheapest_of_the_fastest(inside or fitting)
     if settings.strategy != "auto":
-        used = formulation if settings.strategy == "fused" else PLAIN
-        return Decision(settings.strategy, _workers(settings, examples), "as asked for in parameters.json", used)
-    fastest = min(seconds, key=lambda strategy: seconds[strategy])
-    slower = ", ".join(f"{name} {_about(value)}" for name, value in seconds.items() if name != fastest)
-    return Decision(fastest, 1, f"{fastest} is estimated at {_about(seconds[fastest])}, {slower}", formulation)
+        what = f"as asked for in parameters.json; of its numbers of workers {chosen.workers} is estimated best"
+        reason = f"{what}: {_figures(chosen)}"
+    else:
+        reason = f"{name(chosen)} is estimated at {_figures(chosen)}{_others(chosen, found, settings)}"
+    if not inside:
+        reason += f"; it may be stopped by {_over_limit(settings, chosen)}"
+    return Decision(chosen, reason)
 
 
-def _workers(settings: Settings, examples: int) -> int:
-    most = {"resident": settings.sizes[0], "data": examples}.get(settings.strategy, 1)
-    return min(settings.workers or 2, most)
+def candidates(settings: Settings, model: Model) -> list[Estimate]:
+    """Every way that ``auto``, or a strategy without a number of workers, may take; whether it fits or not."""
+    strategies = STRATEGIES if settings.strategy == "auto" else (settings.strategy,)
+    return [
+        model.estimate(strategy, workers)
+        for strategy in strategies
+        for workers in worker_counts(strategy, settings.workers, model)
+    ]
 
 
-def fused_formulation(settings: Settings, sizes: list[int], examples: int, test_examples: int, spare_mb: int) -> str:
-    """Example space where it is exact, takes fewer multiplications, and its matrices fit ``spare_mb``."""
-    if not example_space.is_exact(settings.optimizer) or examples >= sizes[0]:
-        return PLAIN
-    here = example_space.multiplications(sizes, examples, test_examples, settings.epochs)
-    plain = plain_multiplications(sizes, examples, test_examples, settings.epochs)
-    item = 4 if settings.dtype == "float32" else 8
-    # K and K_test, a batch's rows of K, U and its kin, and W1 at the start and when it is put together.
-    batch = min(settings.batch_size or examples, examples)
-    values = examples * (examples + test_examples + batch) + 6 * sizes[1] * examples + 3 * sizes[0] * sizes[1]
-    return EXAMPLE_SPACE if here < plain and values * item / 2**20 < spare_mb else PLAIN
+def worker_counts(strategy: str, asked: int | None, model: Model) -> Iterable[int]:
+    """Numbers of workers to look at: the one asked for, or those up to the deployment's ``max_workers``."""
+    if strategy not in PARALLEL:
+        return (1,)
+    most = model.most_workers(strategy)
+    if asked is not None:
+        return (min(asked, most),)
+    return [count for count in WORKER_COUNTS if count <= min(most, model.functions.max_workers)]
 
 
-def multiplications(sizes: list[int], examples: int) -> int:
-    """Multiply-adds of one epoch: forward, and twice that backward (dW and the delta)."""
-    weights = sum(inputs * units for inputs, units in pairwise(sizes))
-    # The first layer has no delta to hand back.
-    return examples * (3 * weights - sizes[0] * sizes[1])
+def name(estimate: Estimate) -> str:
+    """``fused``, or ``resident with 4 workers``."""
+    if estimate.strategy not in PARALLEL:
+        return estimate.strategy
+    return f"{estimate.strategy} with {estimate.workers} worker{'s' if estimate.workers > 1 else ''}"
 
 
-def fused_epoch_seconds(sizes: list[int], examples: int) -> float:
-    """Seconds for one epoch in one process."""
-    return 2 * multiplications(sizes, examples) / FLOPS_PER_SECOND
-
-
-def neuron_epoch_seconds(sizes: list[int], examples: int, batch_size: int | None) -> float:
-    """Seconds for one epoch with an invocation for each neuron, layer and direction."""
-    batches = math.ceil(examples / (batch_size or examples))
-    waves = sum(max(1.0, units / PARALLEL_NEURONS) for units in sizes[1:])
-    steps = 2 * (len(sizes) - 1)
-    calls = batches * (2 * waves * NEURON_INVOCATION_SECONDS + steps * STEP_SECONDS)
-    return calls + fused_epoch_seconds(sizes, examples) / PARALLEL_NEURONS
-
-
-def trainer_megabytes(settings: Settings, sizes: list[int], examples: int, test_examples: int) -> int:
-    """Peak memory of the Trainer: both data sets, parameters with gradients and slots, one batch's activations."""
-    item = 4 if settings.dtype == "float32" else 8
-    batch = min(settings.batch_size or examples, examples)
-    weights = sum(inputs * units for inputs, units in pairwise(sizes))
-    # A mini-batch is copied out of the training set; the full batch is not.
-    copied = batch * sizes[0] if batch < examples else 0
-    # Each unit has its output and its delta, with one temporary of the same size.
-    values = (
-        (examples + test_examples) * sizes[0]
-        + copied
-        + (3 + OPTIMISERS[settings.optimizer]) * weights
-        + 3 * batch * sum(sizes[1:])
-    )
-    return RUNTIME_MB + math.ceil(values * item / 2**20)
-
-
-def _about(seconds: float) -> str:
+def about(seconds: float) -> str:
+    """Seconds for people, with one digit that counts."""
     for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} seconds" if seconds >= 2 else "under 2 seconds"
+
+
+def _as_asked(settings: Settings, model: Model) -> Decision:
+    most = model.most_workers(settings.strategy)
+    workers = min(settings.workers or 1, most) if settings.strategy in PARALLEL else 1
+    estimate = model.estimate(settings.strategy, workers)
+    if not estimate.fits and not estimate.depends_on_cache:
+        raise SettingsError(_nothing_fits(settings, model, [estimate]))
+    reason = "as asked for in parameters.json"
+    if settings.strategy in PARALLEL and (settings.workers or 1) > most:
+        there_are = model.most_work(settings.strategy)
+        reason += f", with {workers} workers instead of {settings.workers}: there are {there_are}"
+    return Decision(estimate, f"{reason}; estimated at {_figures(estimate)}")
+
+
+def _cheapest_of_the_fastest(estimates: list[Estimate]) -> Estimate:
+    fastest = min(estimate.seconds_total for estimate in estimates)
+    close = [estimate for estimate in estimates if estimate.seconds_total <= CLOSE * fastest]
+    return min(close, key=lambda estimate: estimate.usd)
+
+
+def _over_limit(settings: Settings, estimate: Estimate) -> str:
+    """The limits that a run would reach before its end, empty if none."""
+    limits = []
+    if settings.max_seconds is not None and estimate.seconds_training > settings.max_seconds:
+        limits.append(f"max_seconds ({settings.max_seconds:g})")
+    if settings.max_usd is not None and estimate.usd > settings.max_usd:
+        limits.append(f"max_usd ({settings.max_usd:g})")
+    return " and ".join(limits)
+
+
+def _others(chosen: Estimate, found: list[Estimate], settings: Settings) -> str:
+    """What the best way of every other strategy would take, or why there is none."""
+    parts = []
+    for strategy in STRATEGIES:
+        if strategy == chosen.strategy:
+            continue
+        ways = [estimate for estimate in found if estimate.strategy == strategy]
+        fitting = [estimate for estimate in ways if estimate.fits]
+        if not fitting:
+            parts.append(f"{strategy} does not fit ({ways[-1].reason})")
+            continue
+        best = min(fitting, key=lambda estimate: estimate.seconds_total)
+        over = _over_limit(settings, best)
+        parts.append(f"{name(best)} at {_figures(best)}" + (f", over {over}" if over else ""))
+    return "".join(f"; {part}" for part in parts)
+
+
+def _nothing_fits(settings: Settings, model: Model, found: list[Estimate]) -> str:
+    """One message: what is in the way of each strategy, and what to change."""
+    reasons = {estimate.strategy: f"{name(estimate)}: {estimate.reason}" for estimate in found}
+    ways = ["raise the functions' sizes in Terraform", "smaller layers or batches"]
+    if settings.dtype == "float64":
+        ways.insert(1, 'use "dtype": "float32"')
+    data = model.estimate("data", min(MAX_WORKERS, model.most_workers("data")))
+    if settings.strategy not in ("auto", "data") and data.fits:
+        ways.insert(0, 'use "strategy": "data", which keeps the examples on disk')
+    elif data.fits:
+        ways.insert(0, f'ask for more "workers" with "strategy": "data" (up to {MAX_WORKERS})')
+    return (
+        f"strategy: nothing fits this deployment: {'; '.join(reasons.values())}. To change that: {', or '.join(ways)}"
+    )
+
+
+def _figures(estimate: Estimate) -> str:
+    return f"{about(estimate.seconds_total)} and ${estimate.usd:.2g}"

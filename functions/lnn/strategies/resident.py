@@ -111,7 +111,7 @@ class Resident:
         self._dW = np.empty_like(self._parameters[0][0])
         self._slots = [([slot[own].copy() for slot in slots_W], slots_b), *slots_above]
 
-    def step(self, batch: Batch, t: int, tally: bool) -> Stepped:
+    def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> Stepped:  # noqa: ARG002
         plan = self._plan
         X, Y = take_examples(self._X, batch), take_examples(self._Y, batch)
         Z, *of_test = self._all_gather([X, self._X_test] if tally else [X])

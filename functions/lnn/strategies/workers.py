@@ -62,8 +62,11 @@ class Stepped:
 class Engine(Protocol):
     """One worker's part of the mathematics. Every method is called by all workers, in the same order."""
 
-    def step(self, batch: Batch, t: int, tally: bool) -> Stepped:
-        """One update, number ``t`` from 1, with the examples of ``batch``; ``tally`` asks for ``test_correct``."""
+    def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> Stepped:
+        """One update, number ``t`` from 1, with the examples of ``batch``; ``tally`` asks for ``test_correct``.
+
+        ``following`` is the next step's batch, for who can prepare it while parts travel; None if there is none.
+        """
 
     def train_correct(self) -> int:
         """How many training examples are predicted right with the parameters as they are."""
@@ -225,10 +228,12 @@ class Worker:
         updates = (epoch - 1) * plan.batches_per_epoch
         total, right = 0.0, 0
         at = time.time()
-        for number, batch in enumerate(plan.batches(epoch)):
+        batches = plan.batches(epoch)
+        for number, (batch, following) in enumerate(zip(batches, [*batches[1:], None], strict=True)):
             last = number + 1 == plan.batches_per_epoch
             self._gang.wish = self._wish(epoch, at) if last else Flag(0)
-            stepped = self._engine.step(batch, updates + number + 1, tally=self._open_row is not None)
+            tally = self._open_row is not None
+            stepped = self._engine.step(batch, updates + number + 1, tally, following)
             if stepped.test_correct is not None:
                 self._close_row(stepped.test_correct)
             total += stepped.cost * plan.batch_examples(number)

@@ -45,6 +45,15 @@ def test_runs_json_is_a_list_of_runs(cli: RunCli, two_runs: World) -> None:
     assert "owner" not in printed[0]
 
 
+def test_show_tells_what_was_expected_beside_what_it_took(cli: RunCli, world: World) -> None:
+    world.open_run(OLD, usd=0.0123, estimate={"seconds": 75.0, "usd": 0.0125})
+    lines = cli("show", OLD).stdout.splitlines()
+    (took,) = [number for number, line in enumerate(lines) if line.startswith("cost of it")]
+    assert "$0.012300" in lines[took]
+    assert lines[took + 1].split(maxsplit=3)[:3] == ["expected", "on", "AWS"]
+    assert "1 min 15 s and $0.012500" in lines[took + 1]
+
+
 def test_no_run_yet_is_no_error_and_tells_how_to_start_one(cli: RunCli, world: World) -> None:
     result = cli("runs")
     assert (result.exit_code, result.stdout) == (0, "")

@@ -1,0 +1,234 @@
+"""What the cost model says of time, price and memory, and that it moves the right way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lnn.network import example_space
+from lnn.plan import EXAMPLE_SPACE, PLAIN
+from lnn.prices import lambda_usd
+from lnn.strategies.cost_model import AWS, STRATEGIES, Correction, Estimate, Model, local
+from lnn.strategies.job import Functions, Job
+
+WAYS = [(strategy, 1) for strategy in STRATEGIES] + [("resident", 4), ("data", 4), ("data", 64)]
+
+JOB = Job(
+    sizes=(300, 40, 10),
+    examples=2000,
+    test_examples=400,
+    stored_item=1,
+    epochs=50,
+    batch_size=None,
+    optimizer="sgd",
+    dtype="float64",
+    record_every=1,
+    average_every=None,
+)
+CATS = replace(JOB, sizes=(12288, 20, 7, 5, 1), examples=209, test_examples=50, epochs=2500)
+
+
+def estimate(strategy: str = "fused", workers: int = 1, rates: Any = AWS, **changes: Any) -> Estimate:
+    return Model(replace(JOB, **changes), Functions(), rates).estimate(strategy, workers)
+
+
+@pytest.mark.parametrize(("strategy", "workers"), WAYS)
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"sizes": (300, 80, 10)},
+        {"sizes": (600, 40, 10)},
+        {"sizes": (300, 40, 40, 10)},
+        {"examples": 4000},
+        {"epochs": 100},
+        {"batch_size": 100},
+        {"test_examples": 4000},
+    ],
+    ids=str,
+)
+def test_more_work_never_takes_less_time_or_money_or_memory(strategy: str, workers: int, more: dict[str, Any]) -> None:
+    before, after = estimate(strategy, workers), estimate(strategy, workers, **more)
+    assert after.seconds_total >= before.seconds_total
+    assert after.seconds_training >= before.seconds_training
+    assert after.usd >= before.usd
+    assert after.invocations >= before.invocations
+    if "batch_size" not in more:
+        assert after.peak_memory_mb >= before.peak_memory_mb
+
+
+@pytest.mark.parametrize(("strategy", "workers"), WAYS)
+def test_training_is_a_part_of_the_whole_and_an_epoch_a_part_of_training(strategy: str, workers: int) -> None:
+    found = estimate(strategy, workers)
+    assert 0 < found.seconds_training < found.seconds_total
+    assert found.ms_per_epoch == pytest.approx(found.seconds_training * 1000 / JOB.epochs)
+
+
+@pytest.mark.parametrize("strategy", ["fused", "resident", "data"])
+def test_float32_is_faster_and_smaller_where_arithmetic_counts(strategy: str) -> None:
+    large = {"sizes": (3000, 400, 10), "examples": 10_000}
+    double, single = (estimate(strategy, 1, dtype=dtype, **large) for dtype in ("float64", "float32"))
+    assert single.seconds_training < 0.7 * double.seconds_training
+    assert single.peak_memory_mb < double.peak_memory_mb
+
+
+def test_float32_has_its_own_rate() -> None:
+    assert AWS.flops("float32") == AWS.flops_float32 > AWS.flops("float64") == AWS.flops_float64
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+def test_an_optimiser_with_a_memory_takes_more_time_and_memory_than_sgd(optimizer: str) -> None:
+    wide = {"sizes": (3000, 400, 10), "examples": 5000, "batch_size": 100}
+    for strategy, workers in WAYS:
+        plain, other = (estimate(strategy, workers, optimizer=name, **wide) for name in ("sgd", optimizer))
+        assert other.seconds_training > plain.seconds_training
+        assert other.peak_memory_mb >= plain.peak_memory_mb
+
+
+def test_recording_fewer_epochs_saves_forward_passes_over_the_test_set() -> None:
+    for strategy, workers in WAYS:
+        every, some = (estimate(strategy, workers, record_every=n, test_examples=2000) for n in (1, 10))
+        assert some.seconds_training < every.seconds_training
+
+
+def test_workers_share_what_there_is_to_compute_where_it_is_much() -> None:
+    wide = {"sizes": (50_000, 64, 10), "examples": 1000}
+    many = {"sizes": (3000, 512, 10), "examples": 60_000, "dtype": "float32"}
+    for strategy, large in (("resident", wide), ("data", many)):
+        one, four = (estimate(strategy, workers, **large) for workers in (1, 4))
+        assert one.seconds_training / 4 < four.seconds_training < one.seconds_training * 0.6
+
+
+def test_workers_only_add_round_trips_where_there_is_little_to_compute() -> None:
+    for strategy in ("resident", "data"):
+        assert estimate(strategy, 16).seconds_training > estimate(strategy, 1).seconds_training
+
+
+def test_redis_serves_all_parts_of_an_exchange_one_after_the_other() -> None:
+    exchanges = [Model(JOB)._exchange(workers, 1000) for workers in (1, 2, 64, 256)]
+    assert exchanges[0] == 0
+    commands = 3 * 256 * 255 * AWS.command_seconds
+    assert exchanges[3] > commands > 10 * exchanges[1]
+    assert exchanges == sorted(exchanges)
+
+
+def test_the_first_layer_is_cut_along_its_longer_side() -> None:
+    assert replace(JOB, sizes=(300, 40, 10)).block(8) == (40, 38)
+    assert replace(JOB, sizes=(40, 300, 10)).block(8) == (38, 40)
+
+
+def test_averaging_now_and_then_exchanges_less() -> None:
+    batches = {"batch_size": 20}
+    each, seldom = (estimate("data", 8, average_every=k, **batches) for k in (None, 50))
+    assert seldom.seconds_training < each.seconds_training / 3
+
+
+def test_workers_that_share_a_machine_s_cores_gain_nothing_past_them() -> None:
+    large = {"sizes": (3000, 512, 10), "examples": 20_000}
+    seconds = [estimate("data", workers, local(2), **large).seconds_training for workers in (1, 2, 8)]
+    assert seconds[1] < 0.7 * seconds[0]
+    assert seconds[2] >= seconds[1]
+
+
+def test_cats_train_in_example_space_and_the_estimate_says_so() -> None:
+    model = Model(CATS)
+    found = model.estimate("fused")
+    assert (found.formulation, found.reason) == (EXAMPLE_SPACE, "in example space")
+    plain = Model(replace(CATS, optimizer="adam")).estimate("fused")
+    assert plain.formulation == PLAIN
+    assert found.seconds_training < plain.seconds_training / 5
+
+
+@pytest.mark.parametrize("changes", [{"optimizer": "adam"}, {"examples": 12288}, {"epochs": 1}], ids=str)
+def test_example_space_is_left_where_it_is_inexact_or_not_less_work(changes: dict[str, Any]) -> None:
+    job = replace(CATS, **changes)
+    if changes == {"epochs": 1}:
+        sets = (job.sizes, job.examples, job.test_examples, 1)
+        assert example_space.multiplications(*sets) > example_space.plain_multiplications(*sets)
+    assert Model(job).formulation() == PLAIN
+
+
+def test_example_space_needs_room_for_its_matrices() -> None:
+    large = replace(CATS, sizes=(12288, 20, 1), examples=8000, epochs=10_000)
+    assert Model(large, Functions(trainer_memory_mb=10_240)).formulation() == EXAMPLE_SPACE
+    needed = Model(replace(large, optimizer="adam")).estimate("fused").peak_memory_mb
+    assert Model(large, Functions(trainer_memory_mb=needed + 100)).formulation() == PLAIN
+
+
+@pytest.mark.parametrize(("strategy", "workers"), [("fused", 1), ("resident", 1), ("data", 1), ("neuron", 1)])
+def test_the_memory_that_an_estimate_names_is_enough_and_one_less_is_not(strategy: str, workers: int) -> None:
+    job = replace(JOB, examples=9000)
+    needed = Model(job).estimate(strategy, workers).peak_memory_mb
+    for memory, fits in ((needed, True), (needed - 1, False)):
+        found = Model(job, Functions(trainer_memory_mb=memory, neuron_memory_mb=memory)).estimate(strategy, workers)
+        assert found.fits is fits
+    assert f"about {needed} MB" in found.reason
+    assert "in Terraform" in found.reason
+
+
+def test_memory_of_data_does_not_grow_with_examples_or_workers_as_the_others_does() -> None:
+    small = {"sizes": (784, 32, 10), "examples": 10_000}
+    large = small | {"examples": 1_000_000}
+    growth = {
+        strategy: estimate(strategy, 16, **large).peak_memory_mb - estimate(strategy, 16, **small).peak_memory_mb
+        for strategy in ("fused", "resident", "data")
+    }
+    assert growth["resident"] >= growth["fused"]
+    assert growth["data"] < growth["fused"] / 100
+
+
+def test_the_examples_of_data_must_fit_the_workers_disks() -> None:
+    large = {"sizes": (12288, 20, 1), "examples": 400_000}
+    few, many = estimate("data", 2, **large), estimate("data", 4, **large)
+    assert "ephemeral storage" in few.reason
+    assert "functions.neuron.storage" in few.reason
+    assert (few.fits, many.fits) == (False, True)
+
+
+def test_an_epoch_must_end_inside_one_invocation() -> None:
+    slow = {"sizes": (3000, 3000, 3000, 10), "examples": 30_000, "batch_size": 3000}
+    found = Model(replace(JOB, **slow), Functions(), replace(AWS, flops_float64=1e9)).estimate("fused")
+    assert not found.fits
+    assert "one invocation ends after 900 s" in found.reason
+
+
+def test_more_workers_than_work_do_not_fit() -> None:
+    assert "only 40 units in layer 1" in estimate("resident", 64, sizes=(30, 40, 10)).reason
+    assert "only 60 features" in estimate("resident", 64, sizes=(60, 40, 10)).reason
+    assert "only 20 examples" in estimate("data", 32, examples=20).reason
+
+
+def test_a_long_training_is_several_invocations() -> None:
+    short, long = estimate(epochs=50), estimate(epochs=1_000_000)
+    assert short.invocations == 2
+    assert (
+        long.invocations == 1 + -(-(long.seconds_training) // 900) == pytest.approx(long.seconds_training / 900, abs=3)
+    )
+
+
+def test_neuron_counts_an_invocation_for_each_neuron_and_step() -> None:
+    assert Model(replace(CATS, epochs=10)).estimate("neuron").invocations == 2 + 10 * 2 * (33 + 4)
+
+
+def test_the_price_is_the_functions_time_at_lambda_s_price() -> None:
+    found = estimate("data", 4, epochs=5000)
+    least = lambda_usd(4 * found.seconds_training, 1769, 4)
+    assert least < found.usd < 1.5 * least
+
+
+def test_a_correction_scales_the_model_s_own_figures() -> None:
+    model = Model(JOB)
+    corrected = replace(model, corrections={"data": Correction(fixed_seconds=7.0, factor=3.0, wait_seconds=0.5)})
+    assert corrected.estimate("fused") == model.estimate("fused")
+    one, before = corrected.estimate("data", 1), model.estimate("data", 1)
+    assert one.seconds_training == pytest.approx(3 * before.seconds_training)
+    assert one.seconds_total == pytest.approx(7 + one.seconds_training)
+    many = corrected.estimate("data", 64)
+    course = model.course("data", 64)
+    assert many.ms_per_epoch == pytest.approx(1000 * (3 * course.epoch + course.exchange + 0.5))
+
+
+def test_a_wait_shorter_than_the_model_s_never_makes_an_exchange_free() -> None:
+    model = Model(JOB, corrections={"data": Correction(wait_seconds=-1e9)})
+    assert model.estimate("data", 2).ms_per_epoch > 1000 * model.course("data", 2).epoch
