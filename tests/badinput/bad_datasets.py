@@ -75,14 +75,14 @@ def no_hdf5() -> Iterator[Case]:
 
 def truncations() -> Iterator[Case]:
     for kind, content in (("plain", GOOD), ("packed", packed())):
-        for length in (9, 48, 95, 96, 200, 800, 1_024, 2_047, len(content) // 2, len(content) - 512, len(content) - 1):
+        for length in (9, 95, 800, len(content) // 2, len(content) - 1):
             yield case(f"{kind}, {length} bytes of {len(content)}", content[:length], "datasets.h5", DAMAGED)
 
 
 def bit_flips() -> Iterator[Case]:
     """One bit each, spread over all that is not values: some do no harm."""
     for kind, content in (("plain", GOOD), ("packed", packed()), ("floats", floats())):
-        for offset in np.random.default_rng(2).permutation(min(len(content), 6_000))[:24]:
+        for offset in np.random.default_rng(2).permutation(min(len(content), 6_000))[:8]:
             flipped = bytearray(content)
             flipped[offset] ^= 1 << int(offset) % 8
             yield case(f"{kind}, a bit flipped at {offset}", bytes(flipped), EITHER)
@@ -119,7 +119,7 @@ def structures() -> Iterator[Case]:
 
 
 def links() -> Iterator[Case]:
-    for name in ("train_set_x", "test_set_y", "list_classes"):
+    for name in ("train_set_x", "list_classes"):
         for kind, link in {
             "external link": h5py.ExternalLink("/etc/passwd", "/x"),
             "external link to itself": h5py.ExternalLink("datasets.h5", name),
@@ -209,7 +209,7 @@ def shapes() -> Iterator[Case]:
     yield case(
         "shape a little larger than what is stored",
         edited(GOOD, old, struct.pack("<4Q", 10, 4, 3, 3)),
-        "test_set_x: found examples of shape (4, 3, 2); expected (4, 3, 3)",
+        "train_set_x: cannot be read",
     )
     for shape, expected in (
         ((10,), "found shape (10,); expected (m, n)"),
@@ -235,11 +235,12 @@ def shapes() -> Iterator[Case]:
 
 def types() -> Iterator[Case]:
     bad = "expected uint8, float32 or float64"
-    for dtype in ("i1", "i8", "u2", "c16", "S3", "?", [("r", "u1"), ("g", "u1")], ("u1", (2,)), np.longdouble):
+    for dtype in ("i1", "i8", "u2", "c16", "S3", "?", [("r", "u1"), ("g", "u1")], np.longdouble):
         created = np.zeros((10, 24), dtype)
         yield replaced("train_set_x", created, "train_set_x: found", bad, called=f"features of type {created.dtype}")
     for name, dtype in {
         "Python objects": h5py.string_dtype(),
+        "arrays": np.dtype(("u1", (2,))),
         "lists": h5py.vlen_dtype(np.uint8),
         "references": h5py.ref_dtype,
         "references to regions": h5py.regionref_dtype,
@@ -258,7 +259,7 @@ def types() -> Iterator[Case]:
     bits = h5py.h5t.STD_U8LE.copy()
     bits.set_precision(3)
     yield declared("integers of three bits", "train_set_x", low_level(bits), EITHER)
-    yield declared("times", "train_set_x", low_level(h5py.h5t.UNIX_D32LE), "train_set_x: ")
+    yield declared("times", "train_set_x", low_level(h5py.h5t.UNIX_D32LE), "train_set_x: found", "type")
     yield replaced("test_set_x", np.zeros((6, 4, 3, 2)), "test_set_x: found float64; expected uint8, as in train_set_x")
     for dtype in ("f8", "?", "S2"):
         yield replaced(
@@ -299,8 +300,8 @@ def filters() -> Iterator[Case]:
     for name, stored in {"noise": np.random.default_rng(4).bytes(200), "a bomb": b"\xff\xff\0" * 5_000}.items():
         yield declared(f"lzf that is {name}", "train_set_x", chunk(stored, compression="lzf"), unread)
     yield declared("checksum that does not fit", "train_set_x", chunk(bytes(244), fletcher32=True), EITHER)
-    yield declared("no room for a checksum", "train_set_x", chunk(b"ab", fletcher32=True), unread)
-    yield declared("chunk that is too short", "train_set_x", chunk(b"abc"), EITHER)
+    yield declared("no room for a checksum", "train_set_x", chunk(b"ab", fletcher32=True), unread, "stored as 2")
+    yield declared("chunk that is too short", "train_set_x", chunk(b"abc"), unread, "stored as 3")
     for name, numbers in {
         "gzip twice": (1, 1),
         "gzip and lzf": (1, 32000),
@@ -352,7 +353,7 @@ def texts() -> Iterator[Case]:
     yield replaced("list_classes", accented, "list_classes: found", "bytes in all", called="5,000 accented class names")
 
     def nasty(file: h5py.File) -> None:
-        for name in ("\n\nTraceback", "\x1b[2J", "a" * 5_000, "\u202e", "b\u0300"):
+        for name in ("\n\nINFO all is well", "\x1b[2J", "a" * 5_000, "\u202e", "b\u0300"):
             file[name] = 1
 
     yield declared("names around it that are no text", "train_set_x", nasty, "train_set_x: missing; expected")
@@ -401,6 +402,7 @@ def unusual_but_valid() -> Iterator[Case]:
     for dtype in ("i1", ">u8"):
         yield replaced("train_set_y", arrays()["train_set_y"].astype(dtype), VALID)
     yield case("chunks and filters", packed(), VALID)
+    yield case("chunks and filters in the newest format", packed(libver="latest"), VALID)
     yield case("the newest format", dataset(libver="latest"), VALID)
     yield case("a block of the user's own before it", dataset(userblock_size=512), VALID)
     yield case("bytes after its end", GOOD + b"appended", VALID)

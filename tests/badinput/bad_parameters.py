@@ -136,9 +136,7 @@ def wrong_values() -> Iterator[Case]:
         ("layers", 101),
         ("layers", 10**18),
     ):
-        yield case(
-            f"{key} {json.dumps(value)[:40]}", parameters(**{key: value}), f"{key}", "found", "expected"
-        )
+        yield case(f"{key} {json.dumps(value)[:40]}", parameters(**{key: value}), f"{key}", "found", "expected")
     yield case("zeros in two layers", parameters(weight_init="zeros"), 'weight_init: found "zeros" with 2 layers')
     yield case("batch larger than the data", parameters(batch_size=11), "batch_size: found 11; expected at most 10")
     yield case("averaging alone", parameters(average_every=2), "average_every: found 2", 'expected null, or "strategy"')
@@ -166,9 +164,7 @@ def keys() -> Iterator[Case]:
     yield case("half a surrogate pair for a layer", with_raw("neurons", '{"\\ud800": 1}'), "neurons")
     yield case("half a surrogate pair for a value", with_raw("strategy", '"\\udfff"'), "strategy: found")
     yield case("a key twice", with_raw("epochs", '1, "epochs": 2'), "epochs: found 2 times; expected once")
-    yield case(
-        "a layer twice", with_raw("neurons", '{"layer1": 3, "layer1": 4, "layer2": 1}'), "layer1: found 2 times"
-    )
+    yield case("a layer twice", with_raw("neurons", '{"layer1": 3, "layer1": 4, "layer2": 1}'), "layer1: found 2 times")
     yield case("a key a thousand times", with_raw("epochs", "1" + ', "epochs": 1' * 999), "epochs: found 1000 times")
 
 

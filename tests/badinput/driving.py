@@ -36,7 +36,9 @@ NOT_FOR_READERS = re.compile(
 )
 """What no reader of a reason has any use for: the insides of Python."""
 
-ABOUT = re.compile(r"((datasets\.h5|parameters\.json|(train|test)_set_[xy]|list_classes): |[^:]{0,120}: (found|missing|unknown))")
+ABOUT = re.compile(
+    r"((datasets\.h5|parameters\.json|(train|test)_set_[xy]|list_classes|training diverged): |[^:]{0,120}: (found|missing|unknown))"
+)
 """A reason begins with what it is about, a file, a dataset in it or a key, and goes on with what is there."""
 
 
@@ -71,9 +73,7 @@ class Driver:
 
     def drive(self, case: Case) -> Outcome:
         # A dataset that is right may as well be checked without a process.
-        launching.inspect_dataset = (
-            examine_dataset if case.name.startswith("parameters") else dataset.inspect_dataset
-        )  # type: ignore[assignment]
+        launching.inspect_dataset = examine_dataset if case.name.startswith("parameters") else dataset.inspect_dataset  # type: ignore[assignment]
         upload = self.cloud.upload(case.dataset, case.parameters)
         start = time.monotonic()
         run: dict[str, Any] = {"status": "NONE"}
@@ -126,7 +126,12 @@ def faults(case: Case, outcome: Outcome) -> list[str]:
         found += [] if outcome.status == "COMPLETED" else [f"{outcome.status}: {reason}"]
     elif outcome.status == "FAILED":
         found += [f"not in the reason: {part}" for part in case.expected if part not in reason and part != EITHER]
-        if not reason.isprintable() or not ABOUT.match(reason) or NOT_FOR_READERS.search(reason) or len(reason) > 20_000:
+        if (
+            not reason.isprintable()
+            or not ABOUT.match(reason)
+            or NOT_FOR_READERS.search(reason)
+            or len(reason) > 20_000
+        ):
             found.append("a reason that does not help")
     elif EITHER not in case.expected or (outcome.status, reason) == ("STOPPED", ""):
         found.append("no refusal")

@@ -45,7 +45,7 @@ def dataset(changes: Mapping[str, Any] | None = None, change: Change | None = No
     return buffer.getvalue()
 
 
-def packed() -> bytes:
+def packed(**options: Any) -> bytes:
     """The good file in chunks, with every filter that is allowed, and texts of any length."""
     values = arrays()
 
@@ -57,7 +57,7 @@ def packed() -> bytes:
             )
 
     names = np.array(["ant", "bee"], h5py.string_dtype())
-    return dataset({"train_set_x": None, "test_set_x": None, "list_classes": names}, add)
+    return dataset({"train_set_x": None, "test_set_x": None, "list_classes": names}, add, **options)
 
 
 def floats() -> bytes:

@@ -29,8 +29,13 @@ def delete(cloud: InProcessCloud, upload: Upload, **version: Any) -> None:
 
 @pytest.mark.parametrize(
     ("metadata", "started"),
-    [({"upload-started-at": "1772600767.25"}, 1772600767.25), ({}, None), ({"upload-started-at": "yesterday"}, None)],
-    ids=["said", "not said", "nonsense"],
+    [
+        ({"upload-started-at": "1772600767.25"}, 1772600767.25),
+        ({}, None),
+        ({"upload-started-at": "yesterday"}, None),
+        ({"upload-started-at": "nan"}, None),
+    ],
+    ids=["said", "not said", "nonsense", "no number"],
 )
 def test_when_an_upload_began_is_known_if_the_client_said_so(
     inbox: Inbox, cloud: InProcessCloud, metadata: dict[str, str], started: float | None
