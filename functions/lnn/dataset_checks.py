@@ -323,6 +323,9 @@ def _check_storage(name: str, dataset: h5py.Dataset, block_limit: int, problems:
     if not FILTERS.issuperset(filters) or filters.count(DEFLATE) + filters.count(LZF) > 1:
         problems.append(f'{name}: found HDF5 filters {filters}; expected compression="gzip" or none')
         return
+    if LZF in filters and creation.get_filter(filters.index(LZF))[2][2:3] < (chunk_bytes,):  # what lzf makes room for
+        problems.append(f"{name}: cannot be read: its lzf filter is for chunks of less than {chunk_bytes:,} bytes")
+        return
     try:
         _check_chunks(dataset, chunk_bytes, filters)
     except zlib.error as error:

@@ -121,8 +121,8 @@ def structures() -> Iterator[Case]:
 def links() -> Iterator[Case]:
     for name in ("train_set_x", "list_classes"):
         for kind, link in {
-            "external link": h5py.ExternalLink("/etc/passwd", "/x"),
-            "external link to itself": h5py.ExternalLink("datasets.h5", name),
+            "link out of the file": h5py.ExternalLink("/etc/passwd", "/x"),
+            "link out of the file and back": h5py.ExternalLink("datasets.h5", name),
             "soft link": h5py.SoftLink("/train_set_x"),
             "soft link to itself": h5py.SoftLink(f"/{name}"),
             "dangling soft link": h5py.SoftLink("/nowhere"),
@@ -299,10 +299,15 @@ def filters() -> Iterator[Case]:
         yield declared(name, "train_set_x", chunk(stored, compression="gzip"), unread, reason)
     for name, stored in {"noise": np.random.default_rng(4).bytes(200), "a bomb": b"\xff\xff\0" * 5_000}.items():
         yield declared(f"lzf that is {name}", "train_set_x", chunk(stored, compression="lzf"), unread)
+    lzf = dataset({"train_set_x": None}, chunk(b"\x1f" + bytes(32), compression="lzf"))
+    with h5py.File(io.BytesIO(lzf)) as file:
+        numbers = file["train_set_x"].id.get_create_plist().get_filter(0)[2]
+    smaller = edited(lzf, struct.pack("<3I", *numbers), struct.pack("<3I", *numbers[:2], 8))
+    yield case("lzf for smaller chunks", smaller, unread, "lzf filter is for chunks of less than 240 bytes")
     yield declared("checksum that does not fit", "train_set_x", chunk(bytes(244), fletcher32=True), EITHER)
     yield declared("no room for a checksum", "train_set_x", chunk(b"ab", fletcher32=True), unread, "stored as 2")
     yield declared("chunk that is too short", "train_set_x", chunk(b"abc"), unread, "stored as 3")
-    for name, numbers in {
+    for name, stack in {
         "gzip twice": (1, 1),
         "gzip and lzf": (1, 32000),
         "gzip thirty times": (1,) * 30,
@@ -313,7 +318,7 @@ def filters() -> Iterator[Case]:
         "a filter nobody knows": (60_000,),
     }.items():
         try:
-            content = dataset({"train_set_x": None}, stacked(*numbers))
+            content = dataset({"train_set_x": None}, stacked(*stack))
         except (ValueError, RuntimeError):  # this build of HDF5 cannot even write it
             continue
         yield case(f"filtered by {name}", content, "train_set_x: found HDF5 filters", "expected compression")

@@ -32,12 +32,14 @@ CHECK_SECONDS = 10.0
 HUNG_SECONDS = 60.0
 
 NOT_FOR_READERS = re.compile(
-    r"Traceback|\w(Error|Exception|Warning)\b|\bType[A-Z]\w+|<class|object at 0x|/tmp|\b(h5py|numpy|pydantic|lnn)\.|\.py\b"
+    r"Traceback|\w(Error|Exception|Warning)\b|\bType[A-Z]\w+|<class|object at 0x|/tmp|"
+    r"\b(h5py|numpy|pydantic|lnn)\.|\.py\b"
 )
 """What no reader of a reason has any use for: the insides of Python."""
 
 ABOUT = re.compile(
-    r"((datasets\.h5|parameters\.json|(train|test)_set_[xy]|list_classes|training diverged): |[^:]{0,120}: (found|missing|unknown))"
+    r"(datasets\.h5|parameters\.json|(train|test)_set_[xy]|list_classes|training diverged): |"
+    r"[^:]{0,120}: (found|missing|unknown)"
 )
 """A reason begins with what it is about, a file, a dataset in it or a key, and goes on with what is there."""
 
@@ -82,10 +84,10 @@ class Driver:
             if self.cloud.launch(upload) == "launched":
                 self.cloud.run_to_end(upload.run_id)
             run = self.cloud.run(upload.run_id)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, the test tells of it
             crash = traceback.format_exc()
             self.cloud.queue.messages.clear()
-        left = [f"Redis: {key!r}" for key in self.cloud.keys()]
+        left = [f"Redis: {key!r}" for key in self.cloud.redis.scan_iter()]
         left += [f"file: {path.name}" for path in self.folder.iterdir()]
         if run.get("checkpoint") is None:
             left += [f"object: {key}" for key in self._objects(f"runs/{upload.run_id}/")]

@@ -77,7 +77,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(
     inbox: Inbox, cloud: InProcessCloud, tmp_path: Path
 ) -> None:
     upload = cloud.put(KEY, b"x" * 3 * 2**20)
-    with pytest.raises(DatasetError, match=r"found 3 MB; the Launch function has room for 2 MB: raise .* in Terraform"):
+    with pytest.raises(DatasetError, match=r"found 3 MB; the Launch function has 2 MB of /tmp: raise .* in Terraform"):
         inbox.fetch_dataset(upload, tmp_path / "file", 2 * 2**20)
     assert not (tmp_path / "file").exists()
 
