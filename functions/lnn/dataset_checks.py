@@ -17,6 +17,7 @@ import math
 import resource
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -41,6 +42,8 @@ BLOCK_LIMIT = 2**28
 """Default for the most that may have to be read at once."""
 MAX_CLASSES = 65_536
 MAX_NAME_BYTES = 1_024
+MAX_NAMES_BYTES = 60_000
+"""All names as JSON: an attribute of ``params.h5`` holds 64 KB, and a run in DynamoDB, which has them twice, 400 KB."""
 SPARE_BYTES = 2**29
 """What the checking itself may take besides a block."""
 BLOCK_COPIES = 4
@@ -51,8 +54,6 @@ BLOCK_BYTES = 32 * 2**20
 DEFLATE, SHUFFLE, FLETCHER32, LZF = 1, 2, 3, 32000
 FILTERS = {DEFLATE, SHUFFLE, FLETCHER32, LZF}
 """HDF5's numbers of the filters that h5py itself always has; no other is run on a stranger's bytes."""
-DEFLATE_RATIO = 1_032
-"""The most deflate can expand anything (https://zlib.net/zlib_tech.html)."""
 
 # What h5py raises, by the kind of damage: I/O and format (OSError), unknown types (TypeError), names and text
 # (ValueError), broken references (KeyError, RuntimeError), sizes that cannot be (MemoryError, OverflowError).
@@ -147,7 +148,8 @@ def reading(name: str) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     """An error of h5py's on one line, no longer than a reader will read."""
-    return " ".join(str(error).split())[:200]
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)  # KeyError's is a repr
+    return " ".join(text.split())[:200]
 
 
 def _short(name: str) -> str:
@@ -181,6 +183,11 @@ def _find(file: h5py.File, name: str, problems: list[str]) -> h5py.Dataset | Non
     """The dataset of that name; None, with a problem noted, if it is not there or is not one that may be read."""
     try:
         problem, dataset = _look_up(file, name)
+    except TypeError:
+        problem, dataset = (
+            "found values of a type that numpy does not have; write it with h5py from a numpy array",
+            None,
+        )
     except H5_ERRORS as error:
         problem, dataset = f"cannot be read: {_reason(error)}", None
     if problem:
@@ -315,36 +322,49 @@ def _check_storage(name: str, dataset: h5py.Dataset, block_limit: int, problems:
     filters = [creation.get_filter(index)[0] for index in range(creation.get_nfilters())]
     if not FILTERS.issuperset(filters) or filters.count(DEFLATE) + filters.count(LZF) > 1:
         problems.append(f'{name}: found HDF5 filters {filters}; expected compression="gzip" or none')
-    elif DEFLATE in filters:
-        try:
-            _check_deflate(dataset, chunk_bytes, 1 << filters.index(DEFLATE))
-        except (*H5_ERRORS, zlib.error) as error:
-            problems.append(f"{name}: cannot be read: {_reason(error)}")
+        return
+    if LZF in filters and creation.get_filter(filters.index(LZF))[2][2:3] < (chunk_bytes,):  # what lzf makes room for
+        problems.append(f"{name}: cannot be read: its lzf filter is for chunks of less than {chunk_bytes:,} bytes")
+        return
+    try:
+        _check_chunks(dataset, chunk_bytes, filters)
+    except zlib.error as error:
+        problems.append(f"{name}: cannot be read: the file is truncated or damaged ({error}); write or upload it again")
+    except H5_ERRORS as error:
+        problems.append(f"{name}: cannot be read: {_reason(error)}")
 
 
-def _check_deflate(dataset: h5py.Dataset, chunk_bytes: int, skipped: int) -> None:
-    """HDF5 inflates a chunk for as long as it goes on, whatever its declared size: find such chunks before it does.
-
-    ``skipped`` is the bit in a chunk's mask that says it was stored as it is. Raises ValueError.
+def _check_chunks(dataset: h5py.Dataset, chunk_bytes: int, filters: list[int]) -> None:
+    """HDF5 trusts a chunk to unpack to its declared size: it inflates for as long as there is more, and of a chunk that
+    is too short it reads whatever memory comes after. Find such chunks before it does. Raises ValueError, zlib.error.
     """
-    suspects = []
+    packed = []
 
     def collect(chunk: Any) -> None:
+        used = [number for index, number in enumerate(filters) if not chunk.filter_mask >> index & 1]
         if chunk.size > 1.1 * chunk_bytes + 1_024:  # deflate never makes anything that much longer
             raise ValueError(f"a chunk of {chunk_bytes:,} bytes claims to be {chunk.size:,} bytes long when compressed")
-        if chunk.size * DEFLATE_RATIO > chunk_bytes + BLOCK_BYTES and not chunk.filter_mask & skipped:
-            suspects.append(chunk.chunk_offset)
+        if DEFLATE in used:
+            packed.append((chunk.chunk_offset, chunk_bytes + _checksums(used[: used.index(DEFLATE)])))
+        elif LZF not in used and chunk.size != chunk_bytes + _checksums(used):
+            raise ValueError(f"a chunk of {chunk_bytes:,} bytes is stored as {chunk.size:,}")
 
     dataset.id.chunk_iter(collect)
-    for offset in suspects:
+    for offset, expected in packed:
         _, stored = dataset.id.read_direct_chunk(offset)
         inflater = zlib.decompressobj()
         size = 0
-        while stored:
+        while stored and size <= expected:
             size += len(inflater.decompress(stored, BLOCK_BYTES))
             stored = inflater.unconsumed_tail
-            if size > chunk_bytes:
-                raise ValueError(f"a chunk unpacks to more than its declared {chunk_bytes:,} bytes")
+        if size != expected:
+            unpacked = "more" if size > expected else "less"
+            raise ValueError(f"a chunk unpacks to {unpacked} than its declared {chunk_bytes:,} bytes")
+
+
+def _checksums(filters: list[int]) -> int:
+    """Bytes that the filters add to a chunk."""
+    return 4 * filters.count(FLETCHER32)
 
 
 # Values --------------------------------------------------------------------------------------------------------------
@@ -369,7 +389,13 @@ def _check_classes(dataset: h5py.Dataset, problems: list[str]) -> list[str]:
         names.append(text)
         if len(problems) > 10:
             break
-    duplicates = sorted({name for name in names if name} & {name for name in names if names.count(name) > 1})
+    size = len(json.dumps(names))
+    if size > MAX_NAMES_BYTES:
+        problems.append(
+            f"{CLASSES}: found {len(names):,} names that take {size:,} bytes in all, as JSON; "
+            f"expected at most {MAX_NAMES_BYTES:,}: use shorter names"
+        )
+    duplicates = sorted(name for name, count in Counter(names).items() if name and count > 1)
     if duplicates:
         problems.append(
             f"{CLASSES}: found {', '.join(map(repr, duplicates[:5]))} more than once; expected different names"

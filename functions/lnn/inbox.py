@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +36,10 @@ class Inbox:
         except ClientError as error:
             raise self._gone(upload, error) from error
         try:
-            return float(head["Metadata"][UPLOAD_STARTED_AT])
+            began = float(head["Metadata"][UPLOAD_STARTED_AT])
         except (KeyError, ValueError):
             return None
+        return began if math.isfinite(began) else None
 
     def fetch_dataset(self, upload: Upload, path: Path, limit: int) -> None:
         """Download the very version that the event tells of. Raises DatasetError: gone, or over ``limit`` bytes."""

@@ -156,13 +156,16 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> 
 
 def store_dataset(services: Services, run_id: str, plan: Plan, path: Path) -> None:
     """Put labels and features into S3, the features shard by shard. Raises DatasetError if a value does not fit."""
+    for dataset in FEATURES:
+        for shard in feature_shards(path, dataset, plan.sizes[0], plan.shard_rows):
+            if shard.dtype.itemsize <= np.dtype(plan.dtype).itemsize:
+                break
+            # Standardizing is the workers'; here it only has to be possible, before anything is stored.
+            standardize(shard, plan.scale, np.empty(shard.shape, plan.dtype))
     for name, labels in zip((TRAIN_Y, TEST_Y), load_labels(path), strict=True):
         services.artifacts.put_tensor(run_id, name, labels)
     for name, dataset in zip((TRAIN_X, TEST_X), FEATURES, strict=True):
         for index, shard in enumerate(feature_shards(path, dataset, plan.sizes[0], plan.shard_rows)):
-            if shard.dtype.itemsize > np.dtype(plan.dtype).itemsize:
-                # Standardizing is the workers'; here it only has to be possible.
-                standardize(shard, plan.scale, np.empty(shard.shape, plan.dtype))
             services.artifacts.put_shard(run_id, name, index, shard)
 
 

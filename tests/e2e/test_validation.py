@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from e2e_cloud import CloudUnderTest, Run, run_id_of, s3_event
 from e2e_jobs import Arrays, blobs, encode, network
+from make_corpus import corpus
 
 GOOD = encode(blobs())
 PARAMETERS = network(3, 1, epochs=2)
@@ -162,6 +164,22 @@ CASES = [
 ]
 
 
+NASTY = (
+    "dataset: huge shape",
+    "dataset: gzip bomb of 256 MiB",
+    "dataset: gzip of too few values",
+    "dataset: no room for a checksum",
+    "dataset: train_set_x is a link out of the file",
+    "dataset: virtual dataset of itself",
+    "dataset: 65,536 different class names",
+    "parameters: lists in lists",
+    "parameters: half a surrogate pair for a key",
+)
+"""Of the corpus: what would take a function's memory or time, or crash it."""
+
+CASES += [Case(bad.name, bad.expected, bad.dataset, bad.parameters) for bad in corpus() if bad.name in NASTY]
+
+
 @pytest.fixture(scope="module")
 def given_up_before(cloud: CloudUnderTest) -> int:
     """Events that Launch had given up before these tests."""
@@ -173,7 +191,7 @@ def refusals(cloud: CloudUnderTest, given_up_before: int) -> dict[str, Future[Ru
     """The run of every wrong upload, a few at a time."""
 
     def refuse(case: Case) -> Run:
-        return cloud.ended(cloud.start(case.name.replace(" ", "-"), case.dataset, case.parameters))
+        return cloud.ended(cloud.start(re.sub(r"\W+", "-", case.name), case.dataset, case.parameters))
 
     with ThreadPoolExecutor(4) as pool:
         return {case.name: pool.submit(refuse, case) for case in CASES}

@@ -29,8 +29,13 @@ def delete(cloud: InProcessCloud, upload: Upload, **version: Any) -> None:
 
 @pytest.mark.parametrize(
     ("metadata", "started"),
-    [({"upload-started-at": "1772600767.25"}, 1772600767.25), ({}, None), ({"upload-started-at": "yesterday"}, None)],
-    ids=["said", "not said", "nonsense"],
+    [
+        ({"upload-started-at": "1772600767.25"}, 1772600767.25),
+        ({}, None),
+        ({"upload-started-at": "yesterday"}, None),
+        ({"upload-started-at": "nan"}, None),
+    ],
+    ids=["said", "not said", "nonsense", "no number"],
 )
 def test_when_an_upload_began_is_known_if_the_client_said_so(
     inbox: Inbox, cloud: InProcessCloud, metadata: dict[str, str], started: float | None
@@ -72,7 +77,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(
     inbox: Inbox, cloud: InProcessCloud, tmp_path: Path
 ) -> None:
     upload = cloud.put(KEY, b"x" * 3 * 2**20)
-    with pytest.raises(DatasetError, match=r"found 3 MB; the Launch function has room for 2 MB: raise .* in Terraform"):
+    with pytest.raises(DatasetError, match=r"found 3 MB; the Launch function has 2 MB of /tmp: raise .* in Terraform"):
         inbox.fetch_dataset(upload, tmp_path / "file", 2 * 2**20)
     assert not (tmp_path / "file").exists()
 

@@ -107,6 +107,16 @@ def test_what_does_not_fit_the_trainer_is_refused(
     assert "3008 MB" in cloud.run(upload.run_id)["reason"]
 
 
+@pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
+def test_values_too_large_for_the_network_are_refused_before_anything_is_stored(
+    cloud: InProcessCloud, dataset: bytes
+) -> None:
+    upload = cloud.upload(edited(dataset, "test_set_x", np.full((6, 5), 1e39)), {**PARAMETERS, "dtype": "float32"})
+    assert cloud.launch(upload) == "refused"
+    assert "too large for float32" in cloud.run(upload.run_id)["reason"]
+    assert cloud.s3.list_objects_v2(Bucket=NAMES.bucket, Prefix="runs/")["KeyCount"] == 0
+
+
 def test_running_out_of_memory_is_a_reason_not_a_crash(
     cloud: InProcessCloud, dataset: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import struct
+import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -472,6 +474,26 @@ def test_types_that_hold_no_numbers_are_refused(tmp_path: Path, dtype: Any) -> N
     assert problem.endswith("; expected uint8, float32 or float64")
 
 
+def test_a_type_that_numpy_does_not_have_is_refused(tmp_path: Path) -> None:
+    def declare(file: h5py.File) -> None:
+        h5py.h5d.create(file.id, b"test_set_x", h5py.h5t.UNIX_D32LE, h5py.h5s.create_simple((5, 24)))
+
+    assert problems(write(tmp_path / "d.h5", {"test_set_x": None}, declare)) == [
+        "test_set_x: found values of a type that numpy does not have; write it with h5py from a numpy array"
+    ]
+
+
+def test_more_names_than_a_model_can_hold_are_refused_without_comparing_each_with_each(tmp_path: Path) -> None:
+    names = np.array([f"class {index}" for index in range(65_536)], h5py.string_dtype())
+    start = time.monotonic()
+    [problem] = problems(write(tmp_path / "d.h5", {"list_classes": names}))
+    assert problem == (
+        "list_classes: found 65,536 names that take 971,930 bytes in all, as JSON; expected at most 60,000: "
+        "use shorter names"
+    )
+    assert time.monotonic() - start < 20
+
+
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
@@ -620,11 +642,11 @@ def test_a_file_much_larger_than_what_is_read_at_once_is_accepted(tmp_path: Path
     assert inspect_dataset(path, block_limit=2**26).m == 3 * 2**10
 
 
-def bomb(stored: bytes) -> Change:
-    """train_set_x as one gzip chunk of which the compressed bytes are given."""
+def bomb(stored: bytes, **filters: Any) -> Change:
+    """train_set_x as one chunk of which the stored bytes are given."""
 
     def declare(file: h5py.File) -> None:
-        dataset = file.create_dataset("train_set_x", (8, 4, 3, 2), np.uint8, chunks=(8, 4, 3, 2), compression="gzip")
+        dataset = file.create_dataset("train_set_x", (8, 4, 3, 2), np.uint8, chunks=(8, 4, 3, 2), **filters)
         dataset.id.write_direct_chunk((0, 0, 0, 0), stored)
 
     return declare
@@ -632,7 +654,7 @@ def bomb(stored: bytes) -> Change:
 
 def test_a_compression_bomb_is_refused_without_unpacking_it(tmp_path: Path) -> None:
     packed = zlib.compress(bytes(2**26), 9)  # 64 MiB in a chunk of 192 bytes
-    [problem] = problems(write(tmp_path / "d.h5", {"train_set_x": None}, bomb(packed)))
+    [problem] = problems(write(tmp_path / "d.h5", {"train_set_x": None}, bomb(packed, compression="gzip")))
     assert problem.startswith("train_set_x: cannot be read: a chunk of 192 bytes claims to be 65,")
 
 
@@ -641,8 +663,33 @@ def test_a_chunk_that_unpacks_to_more_than_it_declares_is_refused(
 ) -> None:
     monkeypatch.setattr("lnn.dataset_checks.BLOCK_BYTES", 10_000)
     packed = zlib.compress(bytes(10**5), 9)
-    [problem] = problems(write(tmp_path / "d.h5", {"train_set_x": None}, bomb(packed)))
+    [problem] = problems(write(tmp_path / "d.h5", {"train_set_x": None}, bomb(packed, compression="gzip")))
     assert problem == "train_set_x: cannot be read: a chunk unpacks to more than its declared 192 bytes"
+
+
+@pytest.mark.parametrize("options", [{"compression": "gzip"}, {"compression": "gzip", "fletcher32": True}])
+def test_a_chunk_that_unpacks_to_less_than_it_declares_is_refused(tmp_path: Path, options: dict[str, Any]) -> None:
+    # HDF5 would take the rest from whatever memory comes after it.
+    [problem] = problems(write(tmp_path / "d.h5", {"train_set_x": None}, bomb(zlib.compress(bytes(191)), **options)))
+    assert problem == "train_set_x: cannot be read: a chunk unpacks to less than its declared 192 bytes"
+
+
+@pytest.mark.parametrize(("size", "options"), [(191, {}), (193, {}), (192, {"fletcher32": True})])
+def test_a_chunk_that_is_stored_in_another_size_is_refused(tmp_path: Path, size: int, options: dict[str, Any]) -> None:
+    [problem] = problems(write(tmp_path / "d.h5", {"train_set_x": None}, bomb(bytes(size), **options)))
+    assert problem == f"train_set_x: cannot be read: a chunk of 192 bytes is stored as {size}"
+
+
+def test_an_lzf_filter_that_makes_too_little_room_is_refused(tmp_path: Path) -> None:
+    def declare(file: h5py.File) -> None:
+        file.create_dataset("train_set_x", data=arrays()["train_set_x"], chunks=(8, 4, 3, 2), compression="lzf")
+
+    path = write(tmp_path / "d.h5", {"train_set_x": None}, declare)
+    with h5py.File(path) as file:
+        numbers = file["train_set_x"].id.get_create_plist().get_filter(0)[2]
+    room = struct.pack("<3I", *numbers)
+    path.write_bytes(path.read_bytes().replace(room, struct.pack("<3I", *numbers[:2], 8)))
+    assert problems(path) == ["train_set_x: cannot be read: its lzf filter is for chunks of less than 192 bytes"]
 
 
 def test_filters_that_are_not_h5py_s_own_or_are_stacked_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+"""The corpus of bad input: every case, the same each time.
+
+    python tests/badinput/make_corpus.py FOLDER
+
+writes a folder for each case, with its ``datasets.h5`` and ``parameters.json``.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import bad_datasets
+import bad_parameters
+from cases import Case
+
+
+def corpus() -> list[Case]:
+    return [*bad_datasets.cases(), *bad_parameters.cases()]
+
+
+def main(folder: Path) -> None:
+    for index, case in enumerate(corpus()):
+        place = folder / f"{index:03d}-{re.sub('[^a-z0-9]+', '-', case.name.lower())[:60].strip('-')}"
+        place.mkdir(parents=True)
+        (place / "datasets.h5").write_bytes(case.dataset)
+        (place / "parameters.json").write_bytes(case.parameters)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
