@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 ATTEMPTS_WITHOUT_PROGRESS = 5
 """Generations that may begin at the same epoch before the run is given up as one that cannot be healed."""
 
-PAUSE_SECONDS = 2.0
-"""Before the third of them, and twice as long before each further one: a fault of some seconds passes meanwhile."""
+PAUSE_SECONDS = 4.0
+"""Before the third of them, and twice as long before each further one: a fault of half a minute passes meanwhile."""
 
 
 def handle(services: Services, message: Message, remaining: Callable[[], float]) -> None:
