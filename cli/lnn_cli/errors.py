@@ -82,6 +82,8 @@ def explain(error: BaseException) -> str:
 
 def _message(error: BaseException) -> str:
     kind = type(error)
+    if kind.__name__ in ("Refused", "Gone") and error.__cause__ is not None:
+        return _message(error.__cause__)  # what the functions would have to do about it is not the user's cure
     if isinstance(error, CliError) or kind.__module__ == "lnn.errors":
         return str(error)
     if kind.__module__.startswith(("botocore.", "boto3.")):

@@ -156,15 +156,16 @@ class _Events:
     """What happened to a run since the first look: hand-overs, repairs, faults. The status tells the rest."""
 
     def __init__(self) -> None:
-        self._seen: int | None = None
+        self._seen: float | None = None
 
     def new(self, run: Run) -> list[str]:
         events = run.get("events") or []
-        before, self._seen = self._seen, len(events)
+        before, self._seen = self._seen, max((float(event["at"]) for event in events), default=0.0)
         if before is None:
             return []
+        # By their time and not by their number: a long story leaves some out.
         told = (_FIRST_GENERATION, run["status"].lower())
-        return [event["what"] for event in events[before:] if not event["what"].startswith(told)]
+        return [event["what"] for event in events if float(event["at"]) > before and not event["what"].startswith(told)]
 
 
 class LiveReporter:

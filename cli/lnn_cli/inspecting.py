@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
+from lnn.story import disturbances
 from lnn_cli.errors import CliError
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption
 from lnn_cli.rendering import (
@@ -24,8 +27,11 @@ from lnn_cli.rendering import (
 from lnn_cli.runs import Run, failure, find_run, ms_per_epoch, outcome, seconds_total, seconds_training
 from lnn_cli.targets import Target, command, connect
 
+QUIET_SECONDS = 60.0
+"""Without a sign of life: longer than a lease and an epoch in which nobody reports."""
+
 _INTERNAL = frozenset(
-    {"owner", "heartbeat", "lease_expires", "closing", "dataset_key", "plan", "attempts", "stop_requested", "takeovers"}
+    {"owner", "heartbeat", "lease_expires", "closing", "dataset_key", "plan", "attempts", "stop_requested", "told"}
 )
 
 
@@ -213,11 +219,34 @@ def _times(run: Run) -> Iterator[tuple[str, str]]:
         generations = run.get("generation") or 0
         more = f", {generations} generations" if generations > 1 else ""
         yield "invocations", f"{run['invocations']}{more}"
+    if run.get("disturbances"):
+        yield "disturbed", _disturbances(run)
+    silent = time.time() - float(run.get("heartbeat") or math.inf)
+    if run["status"] == "RUNNING" and silent > QUIET_SECONDS:
+        yield (
+            "quiet",
+            (
+                f"no sign of life for {duration(silent)}; the watch takes it up within a minute or so. If it does "
+                "not, the Trainer's log and dead letters say why"
+            ),
+        )
     if run.get("usd"):
         yield "cost of it", f"${run['usd']:.6f}, estimated"
     if run.get("estimate"):
         expected = run["estimate"]
         yield "expected on AWS", f"{duration(expected['seconds'])} and ${expected['usd']:.6f}, before it began"
+
+
+def _disturbances(run: Run) -> str:
+    sums = disturbances(run)
+    parts = []
+    if sums["takeovers"]:
+        times = {1: "once", 2: "twice"}.get(sums["takeovers"], f"{sums['takeovers']} times")
+        parts.append(f"taken over {times}, after {duration(sums['silent_seconds'])} in all with nobody at work")
+    if sums["repeated_epochs"]:
+        counted = "1 epoch" if sums["repeated_epochs"] == 1 else f"{sums['repeated_epochs']} epochs"
+        parts.append(f"{counted} trained again from the checkpoint")
+    return "; ".join(parts)
 
 
 def _print_settings(run: Run) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
-from botocore.exceptions import ClientError
 from numpy.typing import NDArray
 
 from lnn.errors import LnnError
@@ -29,6 +30,7 @@ from lnn.names import (
 )
 from lnn.network import Network
 from lnn.network.types import Parameters, Slots
+from lnn.refusals import refusals
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -85,7 +87,7 @@ class Artifacts:
         self._put_array(tensor_key(run_id, name), value)
 
     def get_tensor(self, run_id: str, name: str) -> Array:
-        """Raises LnnError when the run's data is gone."""
+        """Raises LnnError when the run's data is gone, or no longer what was stored."""
         return self._get_array(tensor_key(run_id, name))
 
     def put_shard(self, run_id: str, name: str, index: int, rows: Array) -> None:
@@ -93,7 +95,7 @@ class Artifacts:
         self._put_array(shard_key(run_id, name, index), rows)
 
     def get_shard(self, run_id: str, name: str, index: int) -> Array:
-        """Raises LnnError when the run's data is gone."""
+        """Raises LnnError when the run's data is gone, or no longer what was stored."""
         return self._get_array(shard_key(run_id, name, index))
 
     def put_checkpoint(self, run_id: str, generation: int, checkpoint: Checkpoint) -> str:
@@ -113,8 +115,11 @@ class Artifacts:
         return key
 
     def get_checkpoint(self, key: str, epoch: int) -> Checkpoint:
-        """The checkpoint stored under ``key``; its arrays are writable. Raises LnnError when it is gone."""
-        with np.load(io.BytesIO(self._get(key)), allow_pickle=False) as stored:
+        """The checkpoint stored under ``key``; its arrays are writable.
+
+        Raises LnnError when it is gone, or no longer what was stored.
+        """
+        with self._whole(key) as body, np.load(body, allow_pickle=False) as stored:
             layers = sum(1 for name in stored.files if name.startswith("W") and "." not in name)
             slots = sum(1 for name in stored.files if name.startswith("W1."))
             own = [name for name in stored.files if name.startswith(EXAMPLE_SPACE)]
@@ -149,7 +154,10 @@ class Artifacts:
             (params_key(run_id), LATEST_PARAMS),
             (results_key(run_id), LATEST_RESULTS),
         ):
-            self._client.copy_object(Bucket=self.bucket, Key=target, CopySource={"Bucket": self.bucket, "Key": source})
+            with refusals("copy", f"{s3_uri(self.bucket, source)} to {s3_uri(self.bucket, target)}"):
+                self._client.copy_object(
+                    Bucket=self.bucket, Key=target, CopySource={"Bucket": self.bucket, "Key": source}
+                )
 
     def _put_array(self, key: str, value: Array) -> None:
         buffer = io.BytesIO()
@@ -157,22 +165,29 @@ class Artifacts:
         self._put(key, buffer.getvalue())
 
     def _get_array(self, key: str) -> Array:
-        loaded: Array = np.load(io.BytesIO(self._get(key)), allow_pickle=False)
+        with self._whole(key) as body:
+            loaded: Array = np.load(body, allow_pickle=False)
         return loaded
 
+    @contextmanager
+    def _whole(self, key: str) -> Iterator[io.BytesIO]:
+        """An object to be parsed. Raises LnnError when it is gone, or cannot be."""
+        body = io.BytesIO(self._get(key))
+        try:
+            yield body
+        except (BadZipFile, EOFError, KeyError, ValueError) as error:
+            raise LnnError(
+                f"{s3_uri(self.bucket, key)} is no longer what was stored ({error}); restore its earlier version and "
+                "resume the run, or upload the dataset again"
+            ) from error
+
     def _put(self, key: str, body: bytes, content_type: str = "application/octet-stream") -> None:
-        self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+        with refusals("write", s3_uri(self.bucket, key)):
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
 
     def _get(self, key: str) -> bytes:
-        try:
+        with refusals("read", s3_uri(self.bucket, key)):
             return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-                raise LnnError(
-                    f"{s3_uri(self.bucket, key)} is gone: the run's data was deleted or has expired; "
-                    "upload the dataset again"
-                ) from error
-            raise
 
 
 def encode_model(model: Model) -> bytes:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from lnn.artifacts import Checkpoint, Model
+from lnn.errors import Refused
 from lnn.ledger import Status
 from lnn.names import is_calibration
 from lnn.network.types import Parameters
@@ -206,9 +207,23 @@ def close(services: Services, run: Mapping[str, Any]) -> None:
     """What follows the end of a run: publish, clean up, tell people. Repeating it is harmless."""
     run_id = str(run["run_id"])
     if run["status"] == "COMPLETED" and not is_calibration(str(run.get("dataset_key"))):
-        services.artifacts.publish_latest(run_id)
-    if run.get("strategy") in MEET_IN_REDIS:
-        services.server(run_id).delete_run()
-    services.notifier.ended(run)
-    services.ledger.close(run_id)
+        try:
+            services.artifacts.publish_latest(run_id)
+        except Refused as refused:
+            logger.exception("the run's model is not the latest")
+            services.ledger.note(run_id, int(run["generation"]), f"the model did not become the latest: {refused}")
+    emptied = run.get("strategy") not in MEET_IN_REDIS or emptied_parameter_server(services, run_id)
+    if not run.get("told"):
+        services.notifier.ended(run)
+    services.ledger.close(run_id, done=emptied)
     logger.info("run ended", extra={"run_id": run_id, "status": run["status"], "reason": run.get("reason")})
+
+
+def emptied_parameter_server(services: Services, run_id: str) -> bool:
+    """Remove the run's keys; False when Redis does not answer, which must not keep the end from people."""
+    try:
+        services.server(run_id).delete_run()
+    except Exception:
+        logger.exception("keys are left in the parameter server; the watch will try again")
+        return False
+    return True

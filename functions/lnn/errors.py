@@ -45,5 +45,13 @@ class BudgetExceeded(LnnError):
     """The run has used more invocations than its plan allows: a runaway loop, not training."""
 
 
+class Refused(LnnError):
+    """AWS will refuse the same call again, until a person mends the cause that the message names."""
+
+
+class Gone(Refused):
+    """What the call is about has been deleted."""
+
+
 class LedgerUnavailable(LnnError):
     """DynamoDB did not answer as it should; the same call may succeed later."""

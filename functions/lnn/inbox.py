@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from lnn.errors import DatasetError, SettingsError
+from lnn.errors import DatasetError, Gone, SettingsError
 from lnn.events import Upload
 from lnn.names import UPLOAD_STARTED_AT, parameters_key, s3_uri
+from lnn.refusals import refusals
 from lnn.settings import MAX_FILE_BYTES
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-GONE = {"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed"}
-"""How S3 says that an object, or a version of it, is not there or is a delete marker."""
 
 
 class Inbox:
@@ -31,10 +29,8 @@ class Inbox:
 
         Raises DatasetError when the object is no longer there: who deletes an upload does not want it trained.
         """
-        try:
+        with self._reading(upload):
             head = self._client.head_object(Bucket=upload.bucket, Key=upload.key)
-        except ClientError as error:
-            raise self._gone(upload, error) from error
         try:
             began = float(head["Metadata"][UPLOAD_STARTED_AT])
         except (KeyError, ValueError):
@@ -44,10 +40,8 @@ class Inbox:
     def fetch_dataset(self, upload: Upload, path: Path, limit: int) -> None:
         """Download the very version that the event tells of. Raises DatasetError: gone, or over ``limit`` bytes."""
         version: dict[str, Any] = {"VersionId": upload.version_id} if upload.version_id else {}
-        try:
+        with self._reading(upload):
             answer = self._client.get_object(Bucket=upload.bucket, Key=upload.key, **version)
-        except ClientError as error:
-            raise self._gone(upload, error) from error
         if answer["ContentLength"] > limit:
             raise DatasetError(
                 f"{s3_uri(upload.bucket, upload.key)}: found {answer['ContentLength'] / 2**20:,.0f} MB; the Launch "
@@ -61,10 +55,9 @@ class Inbox:
         """The ``parameters.json`` beside the dataset. Raises SettingsError when there is none."""
         key = parameters_key(upload.key)
         try:
-            answer = self._client.get_object(Bucket=upload.bucket, Key=key)
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in GONE:
-                raise
+            with refusals("read", s3_uri(upload.bucket, key)):
+                answer = self._client.get_object(Bucket=upload.bucket, Key=key)
+        except Gone as error:
             raise SettingsError(
                 f"parameters.json: missing; expected {s3_uri(upload.bucket, key)}, beside the dataset: "
                 "upload it first, then the dataset again"
@@ -72,9 +65,11 @@ class Inbox:
         # One byte more than is allowed is enough to see that there is too much.
         return answer["Body"].read(MAX_FILE_BYTES + 1)
 
-    def _gone(self, upload: Upload, error: ClientError) -> Exception:
-        if error.response["Error"]["Code"] not in GONE:
-            return error
-        return DatasetError(
-            f"{s3_uri(upload.bucket, upload.key)}: deleted before it could be read; upload it again to train on it"
-        )
+    @contextmanager
+    def _reading(self, upload: Upload) -> Iterator[None]:
+        address = s3_uri(upload.bucket, upload.key)
+        try:
+            with refusals("read", address):
+                yield
+        except Gone as error:
+            raise DatasetError(f"{address}: deleted before it could be read; upload it again to train on it") from error

@@ -28,7 +28,7 @@ from lnn.dataset import (
 )
 from lnn.dataset_checks import FEATURES
 from lnn.ending import Ending, end_without_model
-from lnn.errors import InputError
+from lnn.errors import InputError, Refused
 from lnn.events import Message, Upload
 from lnn.inbox import Inbox
 from lnn.names import TRAINING_INPUT
@@ -60,7 +60,8 @@ def launch(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) -> 
         return "duplicate"
     try:
         prepare(services, inbox, upload, memory_mb)
-    except InputError as error:
+        services.invoker.invoke_trainer(Message(run_id, 1, "start"))
+    except (InputError, Refused) as error:
         end_without_model(services, run_id, 0, Ending("FAILED", str(error)))
         return "refused"
     except MemoryError:
@@ -69,7 +70,6 @@ def launch(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) -> 
         )
         end_without_model(services, run_id, 0, Ending("FAILED", reason))
         return "refused"
-    services.invoker.invoke_trainer(Message(run_id, 1, "start"))
     launched = services.ledger.get_run(run_id)
     if launched is not None:
         services.notifier.started(launched)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +19,9 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lnn.errors import LedgerUnavailable, RunStateError, StaleGeneration
+from lnn.refusals import refusals
+from lnn.story import FAULT_LENGTH, Event, beginning, folded, set_back
+from lnn.story import event as story_event
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -66,12 +70,15 @@ class Ledger:
         self._client = client
         self._runs = runs_table
         self._costs = costs_table
+        self._runs_table = f"the table {runs_table}"
+        self._costs_table = f"the table {costs_table}"
 
     # Reading
 
     def get_run(self, run_id: str) -> dict[str, Any] | None:
         """The run as it is now, or None."""
-        answer = self._client.get_item(TableName=self._runs, Key={"run_id": {"S": run_id}}, ConsistentRead=True)
+        with refusals("read", self._runs_table):
+            answer = self._client.get_item(TableName=self._runs, Key={"run_id": {"S": run_id}}, ConsistentRead=True)
         item = answer.get("Item")
         return _plain(item) if item else None
 
@@ -82,8 +89,9 @@ class Ledger:
             arguments["FilterExpression"] = " AND ".join(f"#{name} = :{name}" for name in conditions)
             arguments["ExpressionAttributeNames"] = {f"#{name}": name for name in conditions}
             arguments["ExpressionAttributeValues"] = {f":{name}": _wire(value) for name, value in conditions.items()}
-        pages = self._client.get_paginator("scan").paginate(**arguments)
-        runs = [_plain(item) for page in pages for item in page["Items"]]
+        with refusals("scan", self._runs_table):
+            pages = self._client.get_paginator("scan").paginate(**arguments)
+            runs = [_plain(item) for page in pages for item in page["Items"]]
         return sorted(runs, key=lambda run: str(run["run_id"]), reverse=True)
 
     def find_run_of_upload(self, bucket: str, key: str, version: str) -> dict[str, Any] | None:
@@ -96,13 +104,14 @@ class Ledger:
 
     def history(self, run_id: str) -> list[dict[str, Any]]:
         """The run's recorded epochs, in order."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._costs,
-            KeyConditionExpression="run_id = :run",
-            ExpressionAttributeValues={":run": {"S": run_id}},
-            ConsistentRead=True,
-        )
-        rows = [_plain(item) for page in pages for item in page["Items"]]
+        with refusals("query", self._costs_table):
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._costs,
+                KeyConditionExpression="run_id = :run",
+                ExpressionAttributeValues={":run": {"S": run_id}},
+                ConsistentRead=True,
+            )
+            rows = [_plain(item) for page in pages for item in page["Items"]]
         numbers = ("cost", "train_accuracy", "test_accuracy", "seconds")
         return [{"epoch": row["epoch"], **{name: float(row[name]) for name in numbers}} for row in rows]
 
@@ -118,14 +127,15 @@ class Ledger:
             "epoch": 0,
             "invocations": 1,
             "created_at": now,
-            "events": [{"at": now, "what": "opened"}],
+            "events": [story_event("opened")],
         }
         try:
-            self._client.put_item(
-                TableName=self._runs,
-                Item=_item(item),
-                ConditionExpression="attribute_not_exists(run_id)",
-            )
+            with refusals("write to", self._runs_table):
+                self._client.put_item(
+                    TableName=self._runs,
+                    Item=_item(item),
+                    ConditionExpression="attribute_not_exists(run_id)",
+                )
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
         return True
@@ -138,12 +148,17 @@ class Ledger:
         """Take the run's lease for ``generation``; None when this is not ours to take.
 
         A generation is taken once: a second copy of the same start message finds it taken, unless
-        the first has given it back with ``release``. The run becomes RUNNING.
+        the first has given it back with ``release`` or ``give_up``. The run becomes RUNNING.
         """
+        before = self.get_run(run_id)
+        if before is None:
+            return None
         now = time.time()
-        return self._change(
+        event, sums = beginning(before, generation, now)
+        claimed = self._change(
             run_id,
             {
+                **sums,
                 "status": "RUNNING",
                 "generation": generation,
                 "owner": owner,
@@ -159,12 +174,17 @@ class Ledger:
                 ":mine": generation,
                 ":released": 0,
             },
-            event=f"generation {generation} started",
+            event=event,
             count="invocations",
         )
+        if claimed is not None:
+            self._shorten_story(claimed)
+        return claimed
 
-    def renew(self, run_id: str, generation: int, **attributes: Any) -> dict[str, Any]:
-        """Renew the lease and note progress; returns the run.
+    def renew(
+        self, run_id: str, generation: int, *, event: str | Event | None = None, **attributes: Any
+    ) -> dict[str, Any]:
+        """Renew the lease and note progress, and an event of the run's story if there is one; returns the run.
 
         Raises StaleGeneration when another generation has taken over or the run has ended.
         """
@@ -174,6 +194,7 @@ class Ledger:
             {**attributes, "heartbeat": now, "lease_expires": now + LEASE_SECONDS},
             "#status = :running AND #generation = :mine",
             {":running": "RUNNING", ":mine": generation},
+            event=event,
         )
         if run is None:
             raise StaleGeneration(f"generation {generation} no longer owns run {run_id}")
@@ -187,6 +208,20 @@ class Ledger:
             "#status = :running AND #generation = :mine",
             {":running": "RUNNING", ":mine": generation},
             event=event,
+        )
+
+    def go_back(self, run: Mapping[str, Any], **attributes: Any) -> dict[str, Any]:
+        """``renew`` by a generation that begins at the checkpoint: the story tells which epochs that repeats."""
+        event, sums = set_back(run)
+        return self.renew(str(run["run_id"]), int(run["generation"]), event=event, **sums, **attributes)
+
+    def give_up(self, run_id: str, generation: int, fault: str) -> None:
+        """``release`` by a generation that failed: the next one's story tells what for."""
+        self._change(
+            run_id,
+            {"lease_expires": 0.0, "fault": {"generation": generation, "what": fault[:FAULT_LENGTH]}},
+            "#status = :running AND #generation = :mine",
+            {":running": "RUNNING", ":mine": generation},
         )
 
     def finish(
@@ -211,9 +246,9 @@ class Ledger:
             event=f"{status.lower()}: {reason}" if reason else status.lower(),
         )
 
-    def close(self, run_id: str) -> None:
-        """Everything that follows the end of a run is done."""
-        self._change(run_id, {"closing": False}, "attribute_exists(run_id)", {})
+    def close(self, run_id: str, *, done: bool = True) -> None:
+        """People have been told of the end of a run; ``done`` when so is everything else that follows it."""
+        self._change(run_id, {"closing": not done, "told": True}, "attribute_exists(run_id)", {})
 
     def request_stop(self, run_id: str) -> dict[str, Any]:
         """Ask the run's trainer to end it cleanly. Raises RunStateError when it is not going."""
@@ -250,6 +285,8 @@ class Ledger:
                 "finished_at": None,
                 "heartbeat": time.time(),
                 "attempts": None,
+                "fault": None,
+                "told": False,
             },
             "#status = :was AND #generation = :generation",
             {":was": run["status"], ":generation": run["generation"]},
@@ -286,10 +323,8 @@ class Ledger:
         ]
         while requests:
             batch, requests = requests[:BATCH_WRITE_ITEMS], requests[BATCH_WRITE_ITEMS:]
-            try:
+            with self._writing("write to", self._costs_table):
                 answer = self._client.batch_write_item(RequestItems={self._costs: batch})
-            except (BotoCoreError, ClientError) as error:
-                raise LedgerUnavailable(f"the costs table does not take rows: {error}") from error
             requests = answer.get("UnprocessedItems", {}).get(self._costs, []) + requests
 
     # Mechanics
@@ -301,7 +336,7 @@ class Ledger:
         condition: str,
         values: Mapping[str, Any],
         *,
-        event: str | None = None,
+        event: str | Event | None = None,
         count: str | None = None,
     ) -> dict[str, Any] | None:
         """Set attributes where ``condition`` holds; the new run, or None where it does not."""
@@ -314,7 +349,7 @@ class Ledger:
             settings.append(f"#a{index} = :a{index}")
         if event is not None:
             names["#events"] = "events"
-            wire[":event"] = _wire([{"at": time.time(), "what": event}])
+            wire[":event"] = _wire([story_event(event) if isinstance(event, str) else event])
             settings.append("#events = list_append(#events, :event)")
         expression = "SET " + ", ".join(settings)
         if count is not None:
@@ -332,13 +367,27 @@ class Ledger:
         }
         if wire:
             arguments["ExpressionAttributeValues"] = wire
-        try:
-            answer = self._client.update_item(**arguments)
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return None
-        except (BotoCoreError, ClientError) as error:
-            raise LedgerUnavailable(f"the runs table does not take changes: {error}") from error
+        with self._writing("update", self._runs_table):
+            try:
+                answer = self._client.update_item(**arguments)
+            except self._client.exceptions.ConditionalCheckFailedException:
+                return None
         return _plain(answer["Attributes"])
+
+    @staticmethod
+    @contextmanager
+    def _writing(what: str, table: str) -> Iterator[None]:
+        """Raises Refused for what stays, LedgerUnavailable for what may pass."""
+        try:
+            with refusals(what, table):
+                yield
+        except (BotoCoreError, ClientError) as error:
+            raise LedgerUnavailable(f"cannot {what} {table}: {error}") from error
+
+    def _shorten_story(self, run: Mapping[str, Any]) -> None:
+        events = run["events"]
+        if len(shorter := folded(events)) < len(events):
+            self._change(str(run["run_id"]), {"events": shorter}, "size(events) = :told", {":told": len(events)})
 
     def _why_not(self, run_id: str, done: str, rule: str) -> str:
         run = self.get_run(run_id)

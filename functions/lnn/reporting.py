@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from lnn.errors import LedgerUnavailable, StaleGeneration
+from lnn.errors import LedgerUnavailable, Refused, StaleGeneration
 from lnn.ledger import EpochRow, Ledger
 from lnn.notify import Notifier
 from lnn.plan import Plan
@@ -42,6 +42,7 @@ class Reporter:
         """A person asked the run to end."""
         self.stale = False
         """Another generation owns the run: nothing more may be changed."""
+        self._refused: Refused | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -55,7 +56,12 @@ class Reporter:
         self.flush()
 
     def epoch_done(self, epoch: int, cost: float, row: EpochRow | None) -> None:
-        """Note that an epoch is over; ``row`` when it belongs in the history."""
+        """Note that an epoch is over; ``row`` when it belongs in the history.
+
+        Raises Refused when AWS no longer takes reports, and will not.
+        """
+        if self._refused is not None:
+            raise self._refused
         with self._lock:
             self._progress = {"epoch": epoch, "cost": cost}
             if row is not None:
@@ -80,6 +86,9 @@ class Reporter:
             except LedgerUnavailable as error:
                 # The rows are still here and the lease outlives several such failures.
                 logger.warning("report postponed", extra={"error": str(error)})
+            except Refused as refused:
+                self._refused = refused
+                return
 
     def _report(self) -> None:
         with self._reporting:

@@ -11,9 +11,11 @@ from uuid import uuid4
 from lnn.ending import MEET_IN_REDIS, Ending, end_without_model
 from lnn.errors import CacheLost, LedgerUnavailable, LnnError, StaleGeneration
 from lnn.events import Message
+from lnn.giving_up import ask_for_next, told
 from lnn.plan import Plan
 from lnn.reporting import Reporter
 from lnn.services import Services
+from lnn.story import fault_of
 from lnn.watching import watch
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,9 @@ PARAMETER_SERVER_SECONDS = 20.0
 """How long an attempt waits for a parameter server that does not answer or is full."""
 
 PROBE_SECONDS = 0.5
+
+PAUSE_SECONDS = 4.0
+"""Before the third of them, and twice as long before each further one: a fault of half a minute passes meanwhile."""
 
 
 def handle(services: Services, message: Message, remaining: Callable[[], float]) -> None:
@@ -47,17 +52,16 @@ def handle(services: Services, message: Message, remaining: Callable[[], float])
         logger.info("superseded", extra={"reason": str(stale)})
     except CacheLost as lost:
         logger.warning("parameter server lost the run; going back to its checkpoint", extra={"reason": str(lost)})
-        services.invoker.invoke_trainer(message.restart())
+        ask_for_next(services, message, told("the Trainer", lost))
     except LedgerUnavailable:
         raise
     except (LnnError, MemoryError) as error:
         reason = str(error) or f"the Trainer ran out of memory ({services.environment.trainer_memory_mb} MB)"
         end_without_model(services, run_id, generation, Ending("FAILED", reason))
     except Exception as error:
+        # Raised, too: the function's figures shall show it, and Lambda's repeat heals where nobody could be asked.
         logger.exception("attempt failed")
-        if message.state == "start":
-            # A repeat of this message, or the watch, shall find the lease free.
-            services.ledger.release(run_id, generation, f"generation {generation} failed and will be repeated: {error}")
+        ask_for_next(services, message, told("the Trainer", error))
         raise
 
 
@@ -67,14 +71,15 @@ def start(services: Services, message: Message, remaining: Callable[[], float]) 
     if run is None:
         logger.info("duplicate refused", extra={"state": "start"})
         return
-    if (attempts := attempts_here(services, run)) > ATTEMPTS_WITHOUT_PROGRESS:
-        reason = (
-            f"no progress after epoch {run['epoch']} in {attempts - 1} attempts; the Trainer's and the Neuron's "
-            "logs say why"
-        )
-        end_without_model(services, message.run_id, message.generation, Ending("FAILED", reason))
-        return
     plan = Plan.parse(run["plan"])
+    attempts = attempts_here(services, run)
+    hopeless = no_more_attempts(run, attempts) or dead_neuron(services, run, plan, attempts)
+    if hopeless is not None:
+        end_without_model(services, message.run_id, message.generation, Ending("FAILED", hopeless))
+        return
+    if attempts > 2:
+        with Reporter(services.ledger, services.notifier, run, plan):  # keeps the lease
+            time.sleep(min(PAUSE_SECONDS * 2 ** (attempts - 3), remaining() / 4))
     if plan.strategy in MEET_IN_REDIS:
         await_parameter_server(services, run, plan)
     if plan.strategy == "neuron":
@@ -111,3 +116,30 @@ def attempts_here(services: Services, run: dict[str, Any]) -> int:
     count = int(before["count"]) + 1 if before["epoch"] == run["epoch"] else 1
     services.ledger.renew(run["run_id"], run["generation"], attempts={"epoch": run["epoch"], "count": count})
     return count
+
+
+def no_more_attempts(run: dict[str, Any], attempts: int) -> str | None:
+    """Why a run is given up that began too often at the same epoch."""
+    if attempts <= ATTEMPTS_WITHOUT_PROGRESS:
+        return None
+    last = (run.get("fault") or {}).get("what", "nobody was left to say what went wrong")
+    return (
+        f"no progress after epoch {run['epoch']} in {attempts - 1} attempts; the last: {last}. The Trainer's and the "
+        "Neuron's logs say more; mend the cause and resume the run"
+    )
+
+
+def dead_neuron(services: Services, run: dict[str, Any], plan: Plan, attempts: int) -> str | None:
+    """Why a run is given up whose Neuron cannot even begin, and so has nobody to say so.
+
+    It is called, twice, when an attempt went by in silence, with a message that is out of date: one that works does
+    nothing with it.
+    """
+    if attempts < 2 or plan.strategy not in MEET_IN_REDIS or fault_of(run, run["generation"] - 1):
+        return None
+    stale = Message(run["run_id"], 0, "start", neuron=0)
+    with Reporter(services.ledger, services.notifier, run, plan):
+        fault = services.invoker.try_neuron(stale) and services.invoker.try_neuron(stale)
+    if fault is None:
+        return None
+    return f"the Neuron function fails whenever it is called: {fault}; mend it ('make deploy') and resume the run"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lnn.ending import Ending, close, end_without_model
+from lnn.errors import Refused
 from lnn.events import Message
 from lnn.services import Services
 
@@ -25,15 +26,29 @@ CLOSING_SECONDS = 10.0
 
 
 def watch(services: Services) -> None:
-    """Look at every run that has not ended, or whose end was not carried out."""
+    """Look at every run that has not ended, or whose end was not carried out.
+
+    Raises what went wrong with a run once all others have been looked at.
+    """
     now = time.time()
-    for status in ("PENDING", "RUNNING"):
-        for run in services.ledger.list_runs(status=status):
-            revive(services, run, now)
-    for run in services.ledger.list_runs(closing=True):
-        if now - float(run["finished_at"]) > CLOSING_SECONDS:
-            logger.warning("finishing what the end of the run left undone", extra={"run_id": run["run_id"]})
-            close(services, run)
+    going = [run for status in ("PENDING", "RUNNING") for run in services.ledger.list_runs(status=status)]
+    faults: list[Exception] = []
+    for look, runs in ((revive, going), (finish, services.ledger.list_runs(closing=True))):
+        for run in runs:
+            try:
+                look(services, run, now)
+            except Exception as error:
+                logger.exception("run not looked after", extra={"run_id": run["run_id"]})
+                faults.append(error)
+    if faults:
+        raise faults[0]
+
+
+def finish(services: Services, run: Mapping[str, Any], now: float) -> None:
+    """Carry out the end of a run where whoever ended it did not."""
+    if now - float(run["finished_at"]) > CLOSING_SECONDS:
+        logger.warning("finishing what the end of the run left undone", extra={"run_id": run["run_id"]})
+        close(services, run)
 
 
 def revive(services: Services, run: Mapping[str, Any], now: float) -> None:
@@ -49,4 +64,7 @@ def revive(services: Services, run: Mapping[str, Any], now: float) -> None:
         quiet_since = float(run.get("heartbeat") or run.get("launched_at") or run["created_at"]) + START_SECONDS
     if now > float(quiet_since):
         logger.warning("run has gone quiet", extra={"run_id": run_id, "generation": generation})
-        services.invoker.invoke_trainer(Message(run_id, generation + 1, "start"))
+        try:
+            services.invoker.invoke_trainer(Message(run_id, generation + 1, "start"))
+        except Refused as refused:
+            end_without_model(services, run_id, generation, Ending("FAILED", str(refused)))

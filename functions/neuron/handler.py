@@ -10,7 +10,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lnn import clients
 from lnn.environment import Environment
-from lnn.errors import CacheLost
 from lnn.events import Message
 from lnn.services import Services
 from lnn.strategies import neuron
@@ -38,10 +37,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         outcome = workers.work(services(), message, clients.seconds_left(context.get_remaining_time_in_millis))
         logger.info("worker done", extra={"outcome": outcome})
         return
-    try:
-        standing = neuron.work(server(message.run_id), invoker, message, environment.neuron_window)
-    except CacheLost as lost:
-        logger.warning("parameter server lost the run", extra={"reason": str(lost)})
-        invoker.invoke_trainer(message.restart())
-        return
-    logger.info("neuron done", extra={"standing": standing.value})
+    standing = neuron.handle(services, server(message.run_id), invoker, message, environment.neuron_window)
+    logger.info("neuron done", extra={"standing": standing})

@@ -12,9 +12,15 @@ import redis
 from inprocess_cloud import REGION, InProcessCloud
 from moto import mock_aws
 
+from lnn import training
 from lnn.dataset_checks import examine_dataset
 from localcloud.ports import claim_port
 from localcloud.tools import redis_server
+
+
+@pytest.fixture(autouse=True)
+def _no_pause_between_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "PAUSE_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="session")

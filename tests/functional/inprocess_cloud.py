@@ -22,7 +22,6 @@ from lnn.artifacts import Artifacts, load_model
 from lnn.cache import ParameterServer
 from lnn.dataset import write_dataset
 from lnn.environment import CacheAddress, Environment
-from lnn.errors import CacheLost
 from lnn.events import Message, Upload
 from lnn.inbox import Inbox
 from lnn.invoker import Invoker
@@ -44,6 +43,11 @@ class Queue(Invoker):
         super().__init__(None, "trainer", "neuron")  # type: ignore[arg-type]
         self.messages: list[tuple[str, Message]] = []
         self.fault: Callable[[str, Message], None] | None = None
+        self.neuron_error: str | None = None
+        """What the Neuron raises whenever it is called."""
+
+    def try_neuron(self, message: Message) -> str | None:
+        return self.neuron_error
 
     def _invoke(self, function: str, message: Message) -> None:
         if self.fault is not None:
@@ -164,10 +168,7 @@ class InProcessCloud:
             worker.start()
             return
         server = self.services.server(message.run_id)
-        try:
-            neuron.work(server, self.queue, message, self.services.environment.neuron_window)
-        except CacheLost:
-            self.queue.invoke_trainer(Message(message.run_id, message.generation + 1, "start"))
+        neuron.handle(lambda: self.services, server, self.queue, message, self.services.environment.neuron_window)
 
     def run_to_end(self, run_id: str, chaos: Chaos | None = None) -> dict[str, Any]:
         """Deliver messages until none is left and the run has ended; returns the run."""

@@ -94,9 +94,28 @@ def test_data_that_has_expired_says_what_to_do(artifacts: Artifacts, read: Any) 
         read(artifacts)
 
 
-def test_other_trouble_with_s3_is_not_taken_for_a_missing_object(cloud: InProcessCloud) -> None:
-    with pytest.raises(ClientError, match="NoSuchBucket"):
-        Artifacts(cloud.s3, "another-bucket").get_tensor(RUN, "train_x")
+def test_other_trouble_with_s3_is_not_taken_for_a_missing_object() -> None:
+    class Busy:
+        def get_object(self, **_: str) -> None:
+            raise ClientError({"Error": {"Code": "SlowDown", "Message": "please"}}, "GetObject")
+
+    with pytest.raises(ClientError, match="SlowDown"):
+        Artifacts(Busy(), NAMES.bucket).get_tensor(RUN, "train_x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("damage", [b"", b"not what numpy wrote"], ids=["empty", "garbage"])
+def test_data_that_somebody_has_overwritten_says_what_to_do(
+    cloud: InProcessCloud, artifacts: Artifacts, damage: bytes
+) -> None:
+    artifacts.put_tensor(RUN, "train_x", np.zeros(3))
+    for key in (f"runs/{RUN}/tensors/train_x.npy", "runs/checkpoint.npz"):
+        cloud.put(key, damage)
+    for read in (
+        lambda: artifacts.get_tensor(RUN, "train_x"),
+        lambda: artifacts.get_checkpoint("runs/checkpoint.npz", 1),
+    ):
+        with pytest.raises(LnnError, match=r"s3://.* is no longer what was stored .*restore its earlier version"):
+            read()
 
 
 # The model and the results

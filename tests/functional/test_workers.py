@@ -110,7 +110,9 @@ def test_a_run_whose_workers_always_fail_ends_with_where_to_look(
     monkeypatch.setattr(workers, "engine_for", fail)
     run = cloud.run_to_end(launch(strategy))
     assert run["status"] == "FAILED"
-    assert "logs say why" in run["reason"]
+    assert "the last: worker" in run["reason"]
+    assert "ValueError: no such thing" in run["reason"]
+    assert "logs say more" in run["reason"]
     assert cloud.keys() == []
 
 

@@ -22,12 +22,12 @@ HOMES = {
     "boto3": {"lnn/clients.py", "lnn/ledger.py"},
     # Who talks to a service turns its errors into the library's; the cache signs its login with botocore.
     "botocore": {
-        "lnn/artifacts.py",
         "lnn/cache.py",
         "lnn/clients.py",
-        "lnn/inbox.py",
+        "lnn/invoker.py",
         "lnn/ledger.py",
         "lnn/notify.py",
+        "lnn/refusals.py",
     },
     # Handlers log with it, and Launch is idempotent with it; the library itself can do without.
     "aws_lambda_powertools": {*HANDLERS, "lnn/once.py"},

@@ -112,7 +112,7 @@ class Conductor:
 
         now = time.time()
         started = run.get("training_started_at") or now
-        self._services.ledger.renew(self._run_id, generation, training_started_at=started)
+        self._services.ledger.go_back(run, training_started_at=started)
         first = plan.first_step(generation, state.epoch + 1)
         fields = {
             "training_started_at": repr(float(started)),

@@ -6,7 +6,9 @@ result and arrives at the barrier in one call. The last to finish invokes the Tr
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,10 +17,15 @@ from numpy.typing import NDArray
 from lnn.cache import ParameterServer
 from lnn.codec import TensorKey
 from lnn.collectives import Barrier, Standing
+from lnn.errors import CacheLost, LnnError
 from lnn.events import Message, Step
+from lnn.giving_up import ask_for_next, fail, told
 from lnn.invoker import Invoker
 from lnn.network import ACTIVATIONS, linear_backward, linear_forward, propagate_delta, take_examples
 from lnn.plan import Plan
+from lnn.services import Services
+
+logger = logging.getLogger(__name__)
 
 Array = NDArray[Any]
 Row = tuple[TensorKey, Array]
@@ -27,6 +34,26 @@ PLAN_KEY = "plan|dict"
 
 _plans: dict[str, Plan] = {}
 _inputs: dict[str, Array] = {}
+
+
+def handle(
+    services: Callable[[], Services], server: ParameterServer, invoker: Invoker, message: Message, window: int
+) -> str:
+    """``work``, and what follows if it fails; returns how it went.
+
+    ``services`` are made only if it does. Raises what was not foreseen, too, for the function's figures to show it.
+    """
+    try:
+        return work(server, invoker, message, window).value
+    except CacheLost as lost:
+        logger.warning("parameter server lost the run", extra={"reason": str(lost)})
+        ask_for_next(services(), message, told(f"neuron {message.neuron}", lost))
+    except LnnError as error:
+        fail(services(), message, str(error))
+    except Exception as error:
+        ask_for_next(services(), message, told(f"neuron {message.neuron}", error))
+        raise
+    return "failed"
 
 
 def work(server: ParameterServer, invoker: Invoker, message: Message, window: int) -> Standing:

@@ -12,7 +12,7 @@ import logging
 import struct
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import uuid4
@@ -31,9 +31,10 @@ from lnn.ending import (
     end_without_model,
     stopped_by,
 )
-from lnn.errors import CacheLost, GangBroken, LedgerUnavailable, LnnError, StaleGeneration
+from lnn.errors import CacheLost, GangBroken, LedgerUnavailable, LnnError, Refused, StaleGeneration
 from lnn.events import Message
 from lnn.gang import Flag, Gang
+from lnn.giving_up import ask_for_next, fail, told
 from lnn.ledger import EpochRow
 from lnn.network.batches import Batch
 from lnn.plan import Plan
@@ -81,7 +82,7 @@ class Engine(Protocol):
 def start(services: Services, run: Mapping[str, Any], plan: Plan) -> None:
     """Invoke the workers of the run's generation (the Trainer's part)."""
     run_id, generation = str(run["run_id"]), int(run["generation"])
-    services.ledger.renew(run_id, generation, invocations=int(run["invocations"]) + plan.workers)
+    services.ledger.go_back(run, invocations=int(run["invocations"]) + plan.workers)
     services.invoker.invoke_neurons(Message(run_id, generation, "start", neuron=rank) for rank in range(plan.workers))
 
 
@@ -94,7 +95,11 @@ def work(services: Services, message: Message, remaining: Callable[[], float]) -
     run_id, generation, rank = message.run_id, message.generation, message.neuron
     if rank is None:
         raise ValueError("a message to a worker says which one it is")
-    run = services.ledger.get_run(run_id)
+    try:
+        run = services.ledger.get_run(run_id)
+    except Refused as refused:
+        ask_for_next(services, message, told(f"worker {rank}", refused))
+        raise
     if run is None or run["status"] != "RUNNING" or run["generation"] != generation:
         return "stale"
     plan = Plan.parse(run["plan"])
@@ -106,28 +111,37 @@ def work(services: Services, message: Message, remaining: Callable[[], float]) -
             Worker(services, run, plan, gang, remaining).train()
     except StaleGeneration as stale:
         logger.info("superseded", extra={"reason": str(stale)})
-        gang.abandon()
+        take_leave(services, gang, run_id)
         return "superseded"
     except (GangBroken, CacheLost, LedgerUnavailable) as broken:
         logger.warning("gang broken; going back to the checkpoint", extra={"reason": str(broken)})
-        leave(services, gang, message)
+        leave(services, gang, message, broken)
     except (LnnError, MemoryError) as error:
         memory = services.environment.neuron_memory_mb
         reason = str(error) or f"worker {rank} ran out of memory ({memory} MB); raise functions.neuron.memory"
-        end_without_model(services, run_id, generation, Ending("FAILED", reason))
-        gang.abandon()
-    except Exception:
+        fail(services, message, reason)
+        take_leave(services, gang, run_id)
+    except Exception as error:
         logger.exception("worker failed")
-        leave(services, gang, message)
+        leave(services, gang, message, error)
     else:
         return "done"
     return "left"
 
 
-def leave(services: Services, gang: Gang, message: Message) -> None:
+def leave(services: Services, gang: Gang, message: Message, error: Exception) -> None:
     """Ask for the next generation and let the others go, in this order: they would ask for it, too."""
-    services.invoker.invoke_trainer(message.restart())
+    ask_for_next(services, message, told(f"worker {gang.rank}", error))
+    take_leave(services, gang, message.run_id)
+
+
+def take_leave(services: Services, gang: Gang, run_id: str) -> None:
+    """Let the others go. Of a run that has ended nobody else may be left to remove what that puts into Redis."""
     gang.abandon()
+    with suppress(LnnError):  # then the keys expire
+        run = services.ledger.get_run(run_id)
+        if run is not None and run["status"] not in ("PENDING", "RUNNING"):
+            services.server(run_id).delete_run()
 
 
 def engine_for(services: Services, run: Mapping[str, Any], plan: Plan, gang: Gang) -> Engine:

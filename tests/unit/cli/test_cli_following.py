@@ -20,7 +20,7 @@ def look(epoch: int, status: str = "RUNNING", events: int = 0) -> Look:
         "epochs": 2500,
         "cost": 0.5,
         **({"final_cost": 0.4, "train_accuracy": 0.9, "test_accuracy": 0.8} if status == "COMPLETED" else {}),
-        "events": [{"what": f"event {number}"} for number in range(events)],
+        "events": [{"at": 1.0 + number, "what": f"event {number}"} for number in range(events)],
     }
     return Look(run, {"epoch": epoch, "cost": 0.6, "train_accuracy": 0.7, "test_accuracy": 0.6})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,35 @@ def test_show_tells_strategy_figures_settings_events_and_model(cli: RunCli, two_
         "generation 1 started",
     ):
         assert part in result.stdout
+
+
+def test_show_tells_who_took_a_run_over_why_and_what_that_cost(cli: RunCli, two_runs: World) -> None:
+    ledger = two_runs.ledger
+    ledger.renew(NEW, 1, epoch=3, checkpoint={"epoch": 1, "key": "k"})
+    ledger.give_up(NEW, 1, "worker 0: worker 1 has left")
+    run = ledger.claim(NEW, 2, "owner")
+    assert run is not None
+    ledger.go_back(run)
+    shown = " ".join(cli("show", NEW).stdout.split())
+    assert "generation 2 took over, 0.0 s after the last sign of life: worker 0: worker 1 has left" in shown
+    assert "epochs 2 to 3 are trained again: the checkpoint is of epoch 1" in shown
+    assert "taken over once, after 0.0 s in all with nobody at work; 2 epochs trained again" in shown
+    printed = json.loads(cli("show", NEW, "--json").stdout)
+    assert printed["disturbances"]["takeovers"] == 1
+    assert printed["disturbances"]["repeated_epochs"] == 2
+    took_over, repeated = printed["events"][-2:]
+    assert (took_over["generation"], took_over["why"]) == (2, "worker 0: worker 1 has left")
+    assert repeated["repeated_epochs"] == 2
+
+
+def test_show_tells_that_a_run_has_gone_quiet_and_where_to_look(
+    cli: RunCli, two_runs: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "no sign of life" not in cli("show", NEW).stdout
+    later = time.time() + 125
+    monkeypatch.setattr("lnn_cli.inspecting.time.time", lambda: later)
+    assert "no sign of life for 2 min 05 s" in cli("show", NEW).stdout
+    assert "no sign of life" not in cli("show", OLD).stdout
 
 
 def test_show_json_has_the_whole_record(cli: RunCli, two_runs: World) -> None:
