@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from inprocess_cloud import NAMES, InProcessCloud
 
-from lnn.errors import DatasetError, SettingsError
+from lnn.errors import DatasetError, Refused, SettingsError
 from lnn.events import Upload
 from lnn.inbox import Inbox
 from lnn.settings import MAX_FILE_BYTES
@@ -114,5 +114,5 @@ def test_a_refusal_of_s3_is_not_taken_for_a_deleted_file(
         lambda: inbox.fetch_dataset(upload, tmp_path / "file", 100),
         lambda: inbox.read_parameters(upload),
     ):
-        with pytest.raises(ClientError, match="AccessDenied"):
+        with pytest.raises(Refused, match=r"not allowed to .*: no; give the function"):
             read()
