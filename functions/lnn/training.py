@@ -26,6 +26,11 @@ ATTEMPTS_WITHOUT_PROGRESS = 5
 PAUSE_SECONDS = 4.0
 """Before the third of them, and twice as long before each further one: a fault of half a minute passes meanwhile."""
 
+PARAMETER_SERVER_SECONDS = 20.0
+"""How long an attempt waits for a parameter server that does not answer or is full."""
+
+PROBE_SECONDS = 0.5
+
 
 def handle(services: Services, message: Message, remaining: Callable[[], float]) -> None:
     """Act on one message to the Trainer; ``remaining()`` is the seconds this invocation has left.
@@ -75,6 +80,8 @@ def start(services: Services, message: Message, remaining: Callable[[], float]) 
     if attempts > 2:
         with Reporter(services.ledger, services.notifier, run, plan):  # keeps the lease
             time.sleep(min(PAUSE_SECONDS * 2 ** (attempts - 3), remaining() / 4))
+    if plan.strategy in MEET_IN_REDIS:
+        await_parameter_server(services, run, plan)
     if plan.strategy == "neuron":
         from lnn.strategies import conductor
 
@@ -87,6 +94,20 @@ def start(services: Services, message: Message, remaining: Callable[[], float]) 
         from lnn.strategies import fused
 
         fused.train(services, run, plan, remaining)
+
+
+def await_parameter_server(services: Services, run: dict[str, Any], plan: Plan) -> None:
+    """Returns when the parameter server takes writes, or after a while: then this attempt will fail.
+
+    Without this, a Redis that is away for some seconds would cost a run all of its attempts.
+    """
+    server = services.server(run["run_id"])
+    if server.takes_writes():
+        return
+    with Reporter(services.ledger, services.notifier, run, plan):  # keeps the lease
+        deadline = time.monotonic() + PARAMETER_SERVER_SECONDS
+        while time.monotonic() < deadline and not server.takes_writes():
+            time.sleep(PROBE_SECONDS)
 
 
 def attempts_here(services: Services, run: dict[str, Any]) -> int:

@@ -44,11 +44,12 @@ def train(services: Services, run: Mapping[str, Any], plan: Plan, remaining: Cal
     ``remaining()`` is the seconds this invocation has left.
     """
     run_id = str(run["run_id"])
-    data = training_data(services.artifacts, run_id, plan)
-    saved = run["checkpoint"]
-    state = services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
-    run = services.ledger.go_back(run, training_started_at=run.get("training_started_at") or time.time())
+    # From here on, since loading may take longer than a lease lasts.
     with Reporter(services.ledger, services.notifier, run, plan) as reporter:
+        data = training_data(services.artifacts, run_id, plan)
+        saved = run["checkpoint"]
+        state = services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
+        run = services.ledger.go_back(run, training_started_at=run.get("training_started_at") or time.time())
         engine = InExampleSpace(plan, data, state) if plan.formulation == EXAMPLE_SPACE else Plain(plan, data, state)
         training = Training(services, run, plan, data, engine, reporter, remaining)
         ending = training.run_epochs()
