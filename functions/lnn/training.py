@@ -23,13 +23,13 @@ logger = logging.getLogger(__name__)
 ATTEMPTS_WITHOUT_PROGRESS = 5
 """Generations that may begin at the same epoch before the run is given up as one that cannot be healed."""
 
+PAUSE_SECONDS = 4.0
+"""Before the third of them, and twice as long before each further one: a fault of half a minute passes meanwhile."""
+
 PARAMETER_SERVER_SECONDS = 20.0
 """How long an attempt waits for a parameter server that does not answer or is full."""
 
 PROBE_SECONDS = 0.5
-
-PAUSE_SECONDS = 4.0
-"""Before the third of them, and twice as long before each further one: a fault of half a minute passes meanwhile."""
 
 
 def handle(services: Services, message: Message, remaining: Callable[[], float]) -> None:

@@ -79,7 +79,7 @@ def goes_on(cloud: CloudUnderTest, run_id: str, outcome: Outcome) -> None:
 
 
 TAKEN: dict[str, tuple[str, str, str, str, str]] = {
-    "reading checkpoints": ("fused", "trainer", "s3:GetObject", "{bucket}/runs/*", "not allowed to read s3://"),
+    "reading checkpoints": ("neuron", "trainer", "s3:GetObject", "{bucket}/runs/*", "not allowed to read s3://"),
     "reading examples": ("data", "neuron", "s3:GetObject", "{bucket}/runs/*", "not allowed to read s3://"),
     "writing the model": (
         "resident",
