@@ -45,11 +45,12 @@ deploy: layer package ## deploy to your AWS account, after asking
 destroy: setup ## remove everything from your AWS account, after asking
 	@scripts/aws.sh destroy
 
-bench: setup ## measure the strategies side by side, on a local cloud of its own
-	@$(BIN)/python benchmarks/run.py
+bench: ## measure the strategies beside numpy, PyTorch and scikit-learn (OPTIONS=--quick)
+	@PYTHON="$(PYTHON)" scripts/setup.sh bench
+	@.venv-bench/bin/python benchmarks/run.py $(OPTIONS)
 
-chaos: ## not there yet: killing functions and Redis at random during trainings
-	@echo "chaos: there is no chaos suite yet; 'make test' has single faults (tests/e2e, tests/functional)" >&2; exit 1
+chaos: setup ## disturb trainings in every way and compare the bits (RUNS=200 SEED=1)
+	@$(BIN)/python tests/chaos --runs $(or $(RUNS),200) --seed $(or $(SEED),1) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 lock: ## pin the requirements again (needs uv)
 	@scripts/lock.sh

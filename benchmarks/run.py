@@ -1,9 +1,5 @@
 #!/usr/bin/env python3
-"""Measures LNN beside what one would otherwise use, all in one run, and writes benchmarks/results/. `make bench`.
-
-Samples go round and round through the contenders, so that a busy moment of the machine hits them alike; the figures
-are medians.
-"""
+"""Measures LNN beside what one would otherwise use, all in one run, and writes benchmarks/results/. `make bench`."""
 
 from __future__ import annotations
 
@@ -11,125 +7,165 @@ import argparse
 import os
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lnnbench import charts, coldstart, estimates, growth, memory
 from lnnbench.cloud import BenchmarkError, Cloud, local_cloud
-from lnnbench.contenders import Contender, Program, Strategy
-from lnnbench.jobs import Job, cat_job
+from lnnbench.comparisons import Comparison, batches, cat
+from lnnbench.floor import Floor
+from lnnbench.jobs import BATCH_EXAMPLES, CAT_FILE, batch_job, cat_job
 from lnnbench.machine import await_quiet, load_average, machine, revision
-from lnnbench.report import PROTOTYPE, markdown, summary, write
+from lnnbench.marks import marks
+from lnnbench.rates import gemm_rates, round_trip
+from lnnbench.report import PROTOTYPE, RESULTS, markdown, write
 
 CAT_VARIABLE = "LNN_CAT_DATASET"
-LOOP_AGREEMENT, STRATEGY_AGREEMENT = 1e-6, 1e-9
-"""Relative differences of a cost that pass: to a loop that shares no code, and between strategies."""
+QUICK_BATCH_EXAMPLES = 5000
+MEMORY_EPOCHS = 2
+COLD_STARTS = 5
 
 
 def main() -> int:
     arguments = parse()
-    given = arguments.cat or os.environ.get(CAT_VARIABLE)
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        job = cat_job(Path(given) if given else None, scratch)
-        print(f"job: {'-'.join(map(str, job.sizes))} on {job.data}", flush=True)
-        try:
-            with local_cloud(arguments.home) as cloud:
-                report = compare(job, cloud, arguments, scratch)
-        except BenchmarkError as error:
-            print(f"bench: {error}", file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            print("bench: interrupted", file=sys.stderr)
-            return 130
-    path = write(report, arguments.name)
-    print(f"\n{markdown(report)}\nwritten: {path.name} and its table, in benchmarks/results/")
-    return 0
+    try:
+        with tempfile.TemporaryDirectory() as folder, local_cloud(arguments.home) as cloud:
+            benchmark = Benchmark(cloud, arguments, Path(folder))
+            report = benchmark.run()
+    except BenchmarkError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bench: interrupted", file=sys.stderr)
+        return 130
+    print(f"\n{markdown(report)}\nwritten: {arguments.output}")
+    return 1 if report["errors"] else 0
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measure LNN beside a plain numpy loop.")
-    parser.add_argument("--cat", type=Path, metavar="DATASET.h5", help=f"the cat pictures (or {CAT_VARIABLE})")
-    parser.add_argument("--home", type=Path, help="LNN_HOME of a local cloud that runs already (no cold figures then)")
-    parser.add_argument("--name", default="cat", help="last part of the files' names (default: %(default)s)")
-    parser.add_argument("--repeats", type=int, default=3, help="samples of each contender (default: %(default)s)")
+    parser = argparse.ArgumentParser(description="Measure LNN beside what one would otherwise use.")
+    given = os.environ.get(CAT_VARIABLE) or (CAT_FILE if CAT_FILE.exists() else None)
     parser.add_argument(
-        "--patience",
-        type=float,
-        default=60,
-        help="seconds to wait before each sample for others to be quiet (default: 60)",
+        "--cat",
+        type=Path,
+        metavar="DATASET.h5",
+        default=given,
+        help=f"the cat pictures (default: {CAT_VARIABLE}, else made-up ones)",
     )
-    parser.add_argument("--neuron-epochs", type=int, default=20, metavar="N", help="default: %(default)s")
-    parser.add_argument("--fused-epochs", type=int, default=2500, metavar="N", help="default: %(default)s")
-    parser.add_argument("--numpy-epochs", type=int, default=500, metavar="N", help="default: %(default)s")
+    parser.add_argument("--home", type=Path, help="LNN_HOME of a local cloud that runs already")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the report (default: %(default)s)")
+    parser.add_argument(
+        "--only",
+        type=lambda text: text.split(","),
+        default=[section for section in Benchmark.SECTIONS if section != "memory" or sys.platform == "linux"],
+        metavar="A,B",
+        help=f"some of {','.join(Benchmark.SECTIONS)}",
+    )
+    parser.add_argument("--repeats", type=int, default=3, help="samples of each way (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="small jobs and few epochs: does it work at all?")
+    parser.add_argument(
+        "--patience", type=float, default=20, help="seconds to wait before a sample for others to be quiet"
+    )
     arguments = parser.parse_args()
-    if arguments.fused_epochs < max(arguments.neuron_epochs, arguments.numpy_epochs):
-        parser.error("--fused-epochs must be the largest: the others' costs are compared with its history")
+    if unknown := set(arguments.only) - set(Benchmark.SECTIONS):
+        parser.error(f"--only: {', '.join(sorted(unknown))}: expected some of {', '.join(Benchmark.SECTIONS)}")
+    if arguments.quick:
+        arguments.repeats, arguments.patience = 1, 0
     return arguments
 
 
-def compare(job: Job, cloud: Cloud, arguments: argparse.Namespace, scratch: Path) -> dict[str, Any]:
-    """Every contender's samples, cold ones first."""
-    before, patience = load_average(), arguments.patience
-    numpy_loop = Program("numpy", "a plain numpy loop in one process", "numpy_loop", arguments.numpy_epochs)
-    warm: list[Contender] = [
-        Strategy(cloud, "neuron", arguments.neuron_epochs),
-        Strategy(cloud, "fused", arguments.fused_epochs),
-        numpy_loop,
-    ]
-    samples: dict[str, list[dict[str, Any]]] = {}
-    cold: list[Contender] = [Strategy(cloud, "neuron", 1, cold=True)] if cloud.owned else []
-    for contender in cold:
-        samples[contender.name] = [sample(contender, job, scratch, patience) for _ in range(arguments.repeats)]
-    for strategy in ("neuron", "fused"):  # whatever is cold is warm after this
-        Strategy(cloud, strategy, 2).measure(job, scratch)
-    for _ in range(arguments.repeats):
-        for contender in warm:
-            samples.setdefault(contender.name, []).append(sample(contender, job, scratch, patience))
-    return {
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "revision": revision(),
-        "machine": machine(),
-        "load_average": {"before": before, "after": load_average()},
-        "job": job.facts(),
-        "contenders": [
-            {"name": contender.name, "what": contender.what, "epochs": contender.epochs}
-            | summary(samples[contender.name])
-            for contender in [*cold, *warm]
-        ],
-        "notes": [
-            "LNN computes the test accuracy and writes a row of history after every epoch; the plain loop does not.",
-            *agreement(cloud, samples, numpy_loop, arguments.neuron_epochs),
-        ],
-        "prototype": PROTOTYPE,
-    }
+class Benchmark:
+    """One run: its sections one after the other; what is measured is written after each."""
 
+    SECTIONS = ("cat", "batches", "memory", "cold", "growth", "estimate")
 
-def sample(contender: Contender, job: Job, scratch: Path, patience: float) -> dict[str, Any]:
-    """One measurement, told as it is made, with what others used of the processor just before."""
-    contender.prepare()
-    others = await_quiet(patience)
-    measured = contender.measure(job, scratch)
-    print(f"{contender.name:<14}{measured['ms_per_epoch']:10.2f} ms an epoch   (others: {others:.0%})", flush=True)
-    return measured | {"others_before": others}
+    def __init__(self, cloud: Cloud, arguments: argparse.Namespace, scratch: Path) -> None:
+        self.cloud = cloud
+        self.scratch = scratch
+        self.output: Path = arguments.output
+        self.only: list[str] = arguments.only
+        self.repeats: int = arguments.repeats
+        self.patience: float = arguments.patience
+        self.quick: bool = arguments.quick
+        await_quiet(self.patience)
+        self.floor = Floor(gemm_rates(), round_trip(cloud.redis_port))
+        self.cat_job = cat_job(arguments.cat, scratch)
+        self.batch_job = batch_job(scratch, QUICK_BATCH_EXAMPLES if self.quick else BATCH_EXAMPLES)
+        self.compared: list[Comparison] = []
+        self.errors: dict[str, str] = {}
 
+    def run(self) -> dict[str, Any]:
+        """The report; a section that fails is among its ``errors``."""
+        before = load_average()
+        report: dict[str, Any] = {
+            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "revision": revision(),
+            "machine": machine(),
+            "quick": self.quick,
+            "floor": self.floor.facts(),
+            "prototype": PROTOTYPE,
+            "errors": self.errors,
+        }
+        steps: dict[str, Callable[[], dict[str, Any]]] = {
+            "cat": self.cat,
+            "batches": self.batches,
+            "memory": self.memory,
+            "cold": self.cold,
+            "growth": self.growth,
+            "estimate": self.estimate,
+        }
+        for section in self.only:
+            print(section, flush=True)
+            began = time.monotonic()
+            try:
+                report[section] = steps[section]()
+            except BenchmarkError as error:
+                self.errors[section] = str(error)
+                print(f"  failed: {error}", flush=True)
+            report |= {"load_average": {"before": before, "after": load_average()}, "marks": marks(report)}
+            report.setdefault("seconds", {})[section] = round(time.monotonic() - began)
+            write(report, self.output)
+        charts.draw(report, self.output)
+        return report
 
-def agreement(cloud: Cloud, samples: dict[str, list[dict[str, Any]]], loop: Program, neuron_epochs: int) -> list[str]:
-    """Whether all, from the same weights, have come to the same cost. Raises BenchmarkError."""
-    fused = samples["fused"][0]["run_id"]
-    notes = []
-    for other, epoch, allowed in (
-        (loop.name, loop.epochs, LOOP_AGREEMENT),
-        ("neuron", neuron_epochs, STRATEGY_AGREEMENT),
-    ):
-        expected, found = samples[other][0]["final_cost"], cloud.cost_at(fused, epoch)
-        difference = abs(found - expected) / abs(expected)
-        if difference > allowed:
-            raise BenchmarkError(f"epoch {epoch}: `fused` has cost {found!r}, `{other}` {expected!r}")
-        notes.append(
-            f"From equal weights, the costs of `fused` and `{other}` at epoch {epoch} differ by {difference:.0e}."
-        )
-    return notes
+    def cat(self) -> dict[str, Any]:
+        comparison = cat(self.cloud, self.cat_job, self.floor, quick=self.quick)
+        return self._compare(comparison)
+
+    def batches(self) -> dict[str, Any]:
+        return self._compare(batches(self.cloud, self.batch_job, self.floor, quick=self.quick))
+
+    def _compare(self, comparison: Comparison) -> dict[str, Any]:
+        self.compared.append(comparison)
+        section = comparison.measure(self.repeats, self.scratch, self.patience)
+        if comparison.problems:
+            self.errors[f"costs of {comparison.job.name}"] = "; ".join(comparison.problems)
+        return section
+
+    def memory(self) -> dict[str, Any]:
+        twice = batch_job(self.scratch, 2 * self.batch_job.examples)
+        runs = [
+            memory.peaks_of(self.cloud, job, "data", 2, MEMORY_EPOCHS, self.scratch) for job in (self.batch_job, twice)
+        ]
+        return {"epochs": MEMORY_EPOCHS, "runs": runs}
+
+    def cold(self) -> dict[str, Any]:
+        return coldstart.cold_starts(self.cloud, 1 if self.quick else COLD_STARTS, self.patience)
+
+    def growth(self) -> dict[str, Any]:
+        return {
+            "sizes": growth.sizes(self.cloud, self.floor, self.scratch, quick=self.quick),
+            "workers": growth.workers(self.cloud, self.floor, self.scratch, quick=self.quick),
+        }
+
+    def estimate(self) -> dict[str, Any]:
+        rows = []
+        for comparison in self.compared:
+            rows += estimates.compare(self.cloud, comparison.job, comparison.strategies(), self.scratch)
+        return {"rows": rows}
 
 
 if __name__ == "__main__":

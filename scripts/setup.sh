@@ -1,13 +1,25 @@
 #!/usr/bin/env bash
-# Makes .venv with the lnn command and everything the tests need. Does nothing when the pinned files are unchanged.
+# Makes .venv with the lnn command and everything the tests need; `setup.sh bench` makes .venv-bench, with what the
+# benchmark needs instead. Does nothing when the pinned files are unchanged.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+case ${1:-} in
+  "") venv=.venv pins=requirements/dev.txt ;;
+  bench) venv=.venv-bench pins=requirements/bench.txt ;;
+  *) echo "setup: nothing is known of '$1'; usage: scripts/setup.sh [bench]" >&2; exit 2 ;;
+esac
 
 # Unless another is named, an environment that is there keeps its interpreter, whatever python3 means by now.
 python=${PYTHON:-}
 if [[ -z $python ]]; then
   python=python3
-  if .venv/bin/python -c '' 2>/dev/null; then python=.venv/bin/python; fi
+  for present in "$venv" .venv; do
+    if "$present/bin/python" -c '' 2>/dev/null; then
+      python=$present/bin/python
+      break
+    fi
+  done
 fi
 if ! command -v "$python" >/dev/null; then
   echo "setup: no '$python' on PATH; install Python 3.11, 3.12 or 3.13, or name one: make setup PYTHON=python3.13" >&2
@@ -19,21 +31,21 @@ if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14
 fi
 
 # A venv cannot be moved: its folder is part of the stamp, and so is the interpreter.
-stamp=.venv/.lnn-setup
-wanted=$({ pwd; "$python" -c 'import sys; print(sys.version, sys.base_prefix)'; cat requirements/dev.txt pyproject.toml; } | "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
-if [[ -x .venv/bin/lnn && -f $stamp && $(<"$stamp") == "$wanted" ]]; then
+stamp=$venv/.lnn-setup
+wanted=$({ pwd; "$python" -c 'import sys; print(sys.version, sys.base_prefix)'; cat "$pins" pyproject.toml; } | "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
+if [[ -x $venv/bin/lnn && -f $stamp && $(<"$stamp") == "$wanted" ]]; then
   exit 0
 fi
 
-echo "setup: installing into .venv ($("$python" --version))"
+echo "setup: installing into $venv ($("$python" --version))"
 # From the interpreter that an environment was made with, not from inside the environment that is cleared.
 base=$("$python" -c 'import os, sys; print(os.path.realpath(sys.executable))')
-"$base" -m venv --clear .venv
+"$base" -m venv --clear "$venv"
 # Twice quiet: errors only. Warnings here are about the place packages come from, not about LNN.
-pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet --quiet)
+pip=("$venv/bin/python" -m pip --disable-pip-version-check --quiet --quiet)
 # Compiled when first imported: most of what is installed never is, and compiling it all takes a third of the time.
-# Editable, with the build backend that dev.txt pins: nothing is resolved or fetched twice.
-"${pip[@]}" install --no-compile --requirement requirements/dev.txt
+# Editable, with the build backend that the file pins: nothing is resolved or fetched twice.
+"${pip[@]}" install --no-compile --requirement "$pins"
 "${pip[@]}" install --no-deps --no-build-isolation --editable .
 "${pip[@]}" check >/dev/null
 echo "$wanted" >"$stamp"

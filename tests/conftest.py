@@ -2,8 +2,37 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
 import hypothesis
+import pytest
+from e2e_cloud import REPOSITORY, CloudUnderTest, local_cloud
 
 # The machine may be busy with other tests; how long one example takes says nothing.
 hypothesis.settings.register_profile("lnn", deadline=None)
 hypothesis.settings.load_profile("lnn")
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[CloudUnderTest]:
+    """The local cloud that the end-to-end and chaos tests run on, started for them under .lnn/test.
+
+    LNN_E2E_HOME names a cloud that runs already: it is used instead, and left as it was.
+    """
+    running = os.environ.get("LNN_E2E_HOME")
+    home = Path(running).absolute() if running else REPOSITORY / ".lnn" / "test"
+    if not running:
+        # What an interrupted session has left behind goes first: every session starts from nothing.
+        for command in ("down", "up"):
+            done = local_cloud(command, home)
+            assert done.returncode == 0, done.stderr
+    try:
+        cloud = CloudUnderTest(home)
+        cloud.subscribe()
+        yield cloud
+    finally:
+        if not running:
+            done = local_cloud("down", home)
+            assert done.returncode == 0, done.stderr

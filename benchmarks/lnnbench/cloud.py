@@ -6,62 +6,154 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import boto3
+import psutil
+import redis
+from botocore.config import Config
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 OWN_HOME = REPOSITORY / ".lnn" / "bench"
-TRAIN_SECONDS = 1800
+TRAIN_SECONDS = 900
+FUNCTIONS = ("launch", "trainer", "neuron")
 
 
 class BenchmarkError(Exception):
     """Something that is measured did not work."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cloud:
-    """A running local cloud. One that is ``owned`` may be restarted, to be cold again."""
+    """A running local cloud."""
 
     home: Path
-    owned: bool
 
-    def train(self, dataset: Path, parameters: Path, strategy: str) -> dict[str, Any]:
-        """One training, from upload to model; what ``lnn train --wait --json`` prints."""
+    def train(self, dataset: Path, parameters: Path, strategy: str, timeout: float = TRAIN_SECONDS) -> dict[str, Any]:
+        """One training, from upload to model: what ``lnn train --wait --json`` prints."""
         options = ["--parameters", str(parameters), "--strategy", strategy, "--wait", "--json"]
-        return self._lnn("train", str(dataset), *options)  # type: ignore[no-any-return]
+        return self.lnn("train", str(dataset), *options, timeout=timeout)  # type: ignore[no-any-return]
 
-    def cost_at(self, run_id: str, epoch: int) -> float:
-        """The run's cost of one epoch."""
-        rows = self._lnn("history", run_id, "--json")
-        return float(next(row["cost"] for row in rows if row["epoch"] == epoch))
+    def run(self, run_id: str) -> dict[str, Any]:
+        """All that the cloud knows of a run."""
+        return self.lnn("show", run_id, "--json")  # type: ignore[no-any-return]
 
-    def restart(self) -> None:
-        """Every function cold again."""
-        manage("down", self.home)
-        manage("up", self.home)
+    def costs(self, run_id: str) -> list[float]:
+        """The cost of each epoch."""
+        return [row["cost"] for row in self.lnn("history", run_id, "--json")]
 
-    def _lnn(self, *arguments: str) -> Any:
+    def lnn(self, *arguments: str, timeout: float = TRAIN_SECONDS) -> Any:
+        """What a command of ``lnn`` prints, from JSON. Raises BenchmarkError."""
         command = [str(Path(sys.executable).with_name("lnn")), *arguments]
-        done = subprocess.run(
-            command, env=environment(self.home), capture_output=True, text=True, timeout=TRAIN_SECONDS, check=False
-        )
+        try:
+            done = subprocess.run(
+                command, env=environment(self.home), capture_output=True, text=True, timeout=timeout, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise BenchmarkError(f"lnn {arguments[0]} took more than {timeout:.0f} s") from error
         if done.returncode:
-            raise BenchmarkError(f"lnn {arguments[0]} failed: {done.stderr.strip()[-2000:]}")
+            raise BenchmarkError(f"lnn {arguments[0]}: {(done.stderr.strip().splitlines() or ['no word'])[-1]}")
         return json.loads(done.stdout)
+
+    # The functions themselves
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        return json.loads((self.home / "cloud.json").read_text())  # type: ignore[no-any-return]
+
+    @cached_property
+    def lambda_client(self) -> Any:
+        credentials = self.description["credentials"]
+        return boto3.client(
+            "lambda",
+            endpoint_url=self.description["endpoint"],
+            region_name=self.description["region"],
+            aws_access_key_id=credentials["access_key_id"],
+            aws_secret_access_key=credentials["secret_access_key"],
+            config=Config(read_timeout=60, retries={"total_max_attempts": 1}, proxies={}, max_pool_connections=32),
+        )
+
+    @cached_property
+    def redis(self) -> redis.Redis:
+        return redis.Redis(host="127.0.0.1", port=self.redis_port)
+
+    @property
+    def redis_port(self) -> int:
+        return int(self.description["redis"]["port"])
+
+    def function(self, name: str) -> str:
+        return f"{self.description['prefix']}-{name}"
+
+    def variables(self, name: str) -> dict[str, str]:
+        """A function's environment."""
+        found = self.lambda_client.get_function_configuration(FunctionName=self.function(name))
+        return dict(found["Environment"]["Variables"])
+
+    def configure(self, name: str, variables: Mapping[str, str]) -> None:
+        """Gives a function another environment: its warm workers end, the next ones have it."""
+        function = self.function(name)
+        self.lambda_client.update_function_configuration(
+            FunctionName=function, Environment={"Variables": dict(variables)}
+        )
+        deadline = time.monotonic() + 30
+        while self.lambda_client.get_function_configuration(FunctionName=function)["LastUpdateStatus"] != "Successful":
+            if time.monotonic() > deadline:
+                raise BenchmarkError(f"{function} is not ready 30 s after it was configured")
+            time.sleep(0.1)
+
+    def chill(self, *names: str) -> None:
+        """Ends the warm workers of these functions (of all, without a name): the next call of each is a cold start."""
+        for name in names or FUNCTIONS:
+            self.configure(name, self.variables(name) | {"LNN_BENCH": str(time.time_ns())})
+
+    @contextmanager
+    def cache_at(self, port: int) -> Iterator[None]:
+        """Lets Trainer and Neuron find Redis at another port of this machine."""
+        before = {name: self.variables(name) for name in ("trainer", "neuron")}
+        try:
+            for name, variables in before.items():
+                self.configure(name, variables | {"LNN_CACHE_PORT": str(port)})
+            yield
+        finally:
+            for name, variables in before.items():
+                self.configure(name, variables)
+
+    def workers(self) -> dict[str, list[psutil.Process]]:
+        """The processes that run each function now."""
+        emulator = psutil.Process(json.loads((self.home / "emulator.pid").read_text())["pid"])
+        found: dict[str, list[psutil.Process]] = {name: [] for name in FUNCTIONS}
+        for process in emulator.children(recursive=True):
+            try:
+                command = " ".join(process.cmdline())
+            except psutil.Error:
+                continue
+            for name in FUNCTIONS:
+                if f"-{self.function(name)}-" in command:
+                    found[name].append(process)
+        return found
+
+    @property
+    def emulator_python(self) -> Path:
+        """The interpreter that the functions run in."""
+        emulator = psutil.Process(json.loads((self.home / "emulator.pid").read_text())["pid"])
+        return Path(emulator.cmdline()[0])
 
 
 @contextmanager
 def local_cloud(home: Path | None) -> Iterator[Cloud]:
     """The cloud of ``home``, which runs already; or one of our own on free ports, stopped at the end."""
     if home is not None:
-        yield Cloud(home, owned=False)
+        yield Cloud(home.absolute())
         return
     try:
         manage("up", OWN_HOME)
-        yield Cloud(OWN_HOME, owned=True)
+        yield Cloud(OWN_HOME)
     finally:
         manage("down", OWN_HOME)
 

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,22 @@ QUIET = 0.15
 
 def machine() -> dict[str, Any]:
     """Processor, cores and versions."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {
         "cpu": cpu_model(),
-        "cores": cores,
+        "cores": cores(),
         "system": platform.system(),
         "architecture": platform.machine(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "blas": f"{blas['name']} {blas['version']}",
+        "others": ", ".join(f"{package} {version(package)}" for package in ("torch", "scikit-learn")),
     }
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpu_model() -> str:
@@ -50,7 +56,7 @@ def await_quiet(patience: float) -> float:
     """Waits until others leave the processor alone, at most ``patience`` seconds; returns the share they still use."""
     deadline = time.monotonic() + patience
     while True:
-        busy = psutil.cpu_percent(interval=2.0) / 100
+        busy = psutil.cpu_percent(interval=1.0) / 100
         if busy <= QUIET or time.monotonic() >= deadline:
             return busy
 

@@ -6,9 +6,12 @@ keys in one slot, so that a script may touch several of them on a cluster too.
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections.abc import Iterable
-from typing import Any
+from contextlib import suppress
+from typing import Any, Self
 from urllib.parse import urlencode
 
 import numpy as np
@@ -21,8 +24,14 @@ from lnn.codec import TensorKey, Value, decode, encode, key_of
 from lnn.environment import CacheAddress
 from lnn.errors import CacheLost, LnnError
 
+logger = logging.getLogger(__name__)
+
 KEY_LIFETIME_SECONDS = 24 * 3600
 """Keys of a run that nobody closes go away by themselves; a live run renews them each epoch."""
+
+PRESENCE_SECONDS = 4
+PRESENCE_INTERVAL_SECONDS = 1.0
+"""A sign of life is renewed so often, and outlives two renewals that fail."""
 
 TOKEN_LIFETIME_SECONDS = 900
 """An ElastiCache IAM token is valid for 15 minutes (ElastiCache user guide, "Authenticating with IAM")."""
@@ -36,6 +45,38 @@ for row = 0, tonumber(ARGV[2]) - 1 do
 end
 return table.concat(parts)
 """
+
+
+class Presence:
+    """A sign of life in Redis, kept up from a thread of its own: gone within some seconds of its process.
+
+    Used as a context manager.
+    """
+
+    def __init__(self, client: redis.Redis, path: str) -> None:
+        self._client = client
+        self._path = path
+        self._leaving = threading.Event()
+        self._thread = threading.Thread(target=self._keep_up, name="presence", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leaving.set()
+        self._thread.join()
+        with suppress(redis.RedisError):  # then it goes by itself
+            self._client.delete(self._path)
+
+    def _keep_up(self) -> None:
+        while True:
+            try:
+                self._client.set(self._path, b"", ex=PRESENCE_SECONDS)
+            except redis.RedisError as error:
+                logger.warning("no sign of life", extra={"error": str(error)})
+            if self._leaving.wait(PRESENCE_INTERVAL_SECONDS):
+                return
 
 
 class ParameterServer:
@@ -88,6 +129,15 @@ class ParameterServer:
         item = key.dtype.itemsize
         raw = self._column(keys=[self.path(key)], args=[column * item, rows, key.row_size, item], client=self.client)
         return np.frombuffer(self._filled(key, raw, rows * item), key.dtype).reshape((rows, 1))
+
+    def takes_writes(self) -> bool:
+        """Whether the server answers and has room."""
+        try:
+            self.put("probe", 1)
+        except redis.RedisError as error:
+            logger.warning("parameter server does not take writes", extra={"error": str(error)})
+            return False
+        return True
 
     def renew(self) -> None:
         """Put off the expiry of every key of the run."""

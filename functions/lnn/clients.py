@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from lnn.cache import ParameterServer
 
 # Short time-outs and a few retries: an invocation has little time, and every call here may be repeated.
-CONFIG = Config(connect_timeout=3, read_timeout=20, retries={"mode": "standard", "max_attempts": 4})
+CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 4})
+# A message to people must not hold up a run for longer than its lease lasts.
+IMPATIENT = Config(connect_timeout=2, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
 
 
 def services(environment: Environment) -> Services:
@@ -29,7 +31,7 @@ def services(environment: Environment) -> Services:
         environment=environment,
         ledger=Ledger(client("dynamodb"), environment.runs_table, environment.costs_table),
         artifacts=Artifacts(client("s3"), environment.bucket),
-        notifier=Notifier(client("sns"), environment.topic_arn),
+        notifier=Notifier(client("sns", IMPATIENT), environment.topic_arn),
         invoker=invoker(environment),
         server=parameter_server(environment),
     )
@@ -56,8 +58,8 @@ def parameter_server(environment: Environment) -> Any:
     return server
 
 
-def client(name: Any) -> Any:
-    return boto3.client(name, config=CONFIG)
+def client(name: Any, config: Config = CONFIG) -> Any:
+    return boto3.client(name, config=config)
 
 
 def seconds_left(milliseconds_left: Callable[[], int]) -> Callable[[], float]:

@@ -30,7 +30,9 @@ DISPATCH_SECONDS = 2.0
 
 # KEYS: step, arrivals, tensors...; ARGV: step id, neuron, its milliseconds, then offset and bytes for each tensor.
 _ARRIVE = """
-if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return {-1, 0, 0} end
+local id = redis.call('HGET', KEYS[1], 'id')
+if not id then return {-2, 0, 0} end
+if id ~= ARGV[1] then return {-1, 0, 0} end
 redis.call('HINCRBY', KEYS[1], 'invocations', 1)
 redis.call('HINCRBY', KEYS[1], 'neuron_ms', ARGV[3])
 local ordinal = redis.call('HGET', KEYS[2], ARGV[2])
@@ -157,7 +159,7 @@ class Barrier:
 
         ``rows`` pairs a matrix with the row (1, columns) of it that belongs to ``neuron``;
         ``milliseconds`` is what the neuron took, for the run's bill.
-        Raises CacheLost when the step is current but a matrix is gone.
+        Raises CacheLost when Redis knows nothing of the run, or when the step is current but a matrix is gone.
         """
         arguments: list[Any] = [step.id, neuron, milliseconds]
         for key, row in rows:
@@ -167,7 +169,7 @@ class Barrier:
         if ordinal == -1:
             return Arrival(Standing.STALE)
         if ordinal == -2:
-            raise CacheLost(f"step {step.id} has lost its tensors")
+            raise CacheLost(f"step {step.id} has lost its tensors, or is lost altogether")
         complete = arrived == width
         return Arrival(Standing.COMPLETE if complete else Standing.COUNTED, ordinal, width)
 
@@ -240,9 +242,11 @@ class Barrier:
         )
 
     def is_current(self, step: Step) -> bool:
-        """Whether there is still something to do for ``step``."""
+        """Whether there is still something to do for ``step``. Raises CacheLost when Redis knows nothing of the run."""
         current: Any = self._client.hget(self._step, "id")
-        return current is not None and bool(current.decode() == step.id)
+        if current is None:
+            raise CacheLost(f"step {step.id} is not in the parameter server")
+        return bool(current.decode() == step.id)
 
     def missing(self, width: int) -> list[int]:
         """The neurons that have not arrived yet."""

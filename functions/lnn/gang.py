@@ -13,10 +13,11 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from enum import IntFlag
 from typing import Any, TypeAlias
 
-from lnn.cache import KEY_LIFETIME_SECONDS, ParameterServer
+from lnn.cache import KEY_LIFETIME_SECONDS, ParameterServer, Presence
 from lnn.errors import GangBroken
 
 Part: TypeAlias = bytes | bytearray | memoryview
@@ -25,8 +26,9 @@ Command: TypeAlias = tuple[Any, ...]
 HEADER = struct.Struct("<QQ")
 """Number of the exchange, flags; as long as keeps an array behind it aligned."""
 
-BLOCK_SECONDS = 5
-"""One BLPOP; shorter than the client's socket time-out, so that waiting is never taken for a broken connection."""
+BLOCK_SECONDS = 2
+"""One BLPOP, after which missing peers are looked for; shorter than the client's socket time-out, so that waiting is
+never taken for a broken connection."""
 
 JOIN_SECONDS = 60.0
 """How long the first exchange waits: for cold starts, and for workers that load their data more slowly."""
@@ -65,12 +67,22 @@ class Gang:
         self.waited = 0.0
         """Seconds in exchanges."""
         self._number = 0
+        self._suspects: set[int] = set()
+        self._call: Callable[[int], None] | None = None
         self._met_at = time.monotonic()
 
     def join(self, owner: str) -> bool:
         """Take this rank; False when somebody else has it, so that a message delivered twice makes one worker."""
-        key = self._server.path(f"gang:{self._generation}:{self.rank}")
-        return bool(self._client.set(key, owner, nx=True, ex=KEY_LIFETIME_SECONDS))
+        return bool(self._client.set(self._place(self.rank), owner, nx=True, ex=KEY_LIFETIME_SECONDS))
+
+    def present(self) -> AbstractContextManager[object]:
+        """Shows the peers that this worker is alive, as long as it is in this context."""
+        return Presence(self._client, self._sign_of_life(self.rank)) if self.peers else nullcontext()
+
+    def meet(self, call: Callable[[int], None]) -> None:
+        """The first exchange, when all are ready; ``call`` is told of a peer that has not taken its place."""
+        self._call = call
+        self.all_gather(b"")
 
     def all_gather(self, part: Part, meanwhile: Callable[[], None] | None = None) -> list[Part]:
         """Give every worker the same part; returns all parts in rank order."""
@@ -132,6 +144,8 @@ class Gang:
                 for peer, answer in zip(missing, answers, strict=True)
                 if answer is None or not self._accept(peer, answer[1], received)
             ]
+            if missing:
+                self._look_for(missing)
             if missing and time.monotonic() > began + patience:
                 raise GangBroken(f"worker {missing[0]} did not answer worker {self.rank} in exchange {self._number}")
         self._met_at = time.monotonic()
@@ -151,6 +165,35 @@ class Gang:
             raise
         finally:
             pool.release(connection)
+
+    def _look_for(self, missing: Sequence[int]) -> None:
+        """Raises GangBroken when a peer has died: it has taken its place but, twice in a row, gives no sign of life.
+
+        Twice, since a Redis that was started afresh knows of nobody for a moment.
+        """
+        pipeline = self._client.pipeline(transaction=False)
+        for peer in missing:
+            pipeline.exists(self._place(peer))
+            pipeline.exists(self._sign_of_life(peer))
+        found = pipeline.execute()
+        silent = set()
+        for peer, joined, alive in zip(missing, found[::2], found[1::2], strict=True):
+            if alive:
+                continue
+            if not joined and self._number == 1:
+                if self._call is not None:
+                    self._call(peer)
+            elif peer in self._suspects:
+                raise GangBroken(f"worker {peer} has died before exchange {self._number}")
+            else:
+                silent.add(peer)
+        self._suspects = silent
+
+    def _place(self, rank: int) -> str:
+        return self._server.path(f"gang:{self._generation}:{rank}")
+
+    def _sign_of_life(self, rank: int) -> str:
+        return self._server.path(f"gang:{self._generation}:{rank}:alive")
 
     def _accept(self, peer: int, message: bytes, received: list[Part]) -> bool:
         """Take a part that belongs to this exchange; False for one that belongs to an earlier one."""

@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 RECORD_SECONDS = 24 * 3600
 """Lambda delivers an event for six hours at most; a day is ample."""
 
-LOCK_SECONDS = 15
+LOCK_SECONDS = 10
 """A copy that finds the first one at work waits this long before it takes the work for abandoned."""
 
 POLL_SECONDS = 0.5

@@ -98,5 +98,5 @@ class Reporter:
             self.stale = True
             return
         self.stop_requested = bool(run.get("stop_requested"))
-        for epoch, cost in messages:
+        for epoch, cost in messages[-1:]:  # earlier ones are out of date
             self._notifier.progress(self._run, epoch, cost)

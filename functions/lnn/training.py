@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-from lnn.ending import Ending, end_without_model
+from lnn.ending import MEET_IN_REDIS, Ending, end_without_model
 from lnn.errors import CacheLost, LedgerUnavailable, LnnError, StaleGeneration
 from lnn.events import Message
 from lnn.plan import Plan
+from lnn.reporting import Reporter
 from lnn.services import Services
 from lnn.watching import watch
 
@@ -18,6 +20,11 @@ logger = logging.getLogger(__name__)
 
 ATTEMPTS_WITHOUT_PROGRESS = 5
 """Generations that may begin at the same epoch before the run is given up as one that cannot be healed."""
+
+PARAMETER_SERVER_SECONDS = 20.0
+"""How long an attempt waits for a parameter server that does not answer or is full."""
+
+PROBE_SECONDS = 0.5
 
 
 def handle(services: Services, message: Message, remaining: Callable[[], float]) -> None:
@@ -46,11 +53,11 @@ def handle(services: Services, message: Message, remaining: Callable[[], float])
     except (LnnError, MemoryError) as error:
         reason = str(error) or f"the Trainer ran out of memory ({services.environment.trainer_memory_mb} MB)"
         end_without_model(services, run_id, generation, Ending("FAILED", reason))
-    except Exception:
+    except Exception as error:
         logger.exception("attempt failed")
         if message.state == "start":
             # A repeat of this message, or the watch, shall find the lease free.
-            services.ledger.release(run_id, generation, f"generation {generation} failed and will be repeated")
+            services.ledger.release(run_id, generation, f"generation {generation} failed and will be repeated: {error}")
         raise
 
 
@@ -68,6 +75,8 @@ def start(services: Services, message: Message, remaining: Callable[[], float]) 
         end_without_model(services, message.run_id, message.generation, Ending("FAILED", reason))
         return
     plan = Plan.parse(run["plan"])
+    if plan.strategy in MEET_IN_REDIS:
+        await_parameter_server(services, run, plan)
     if plan.strategy == "neuron":
         from lnn.strategies import conductor
 
@@ -80,6 +89,20 @@ def start(services: Services, message: Message, remaining: Callable[[], float]) 
         from lnn.strategies import fused
 
         fused.train(services, run, plan, remaining)
+
+
+def await_parameter_server(services: Services, run: dict[str, Any], plan: Plan) -> None:
+    """Returns when the parameter server takes writes, or after a while: then this attempt will fail.
+
+    Without this, a Redis that is away for some seconds would cost a run all of its attempts.
+    """
+    server = services.server(run["run_id"])
+    if server.takes_writes():
+        return
+    with Reporter(services.ledger, services.notifier, run, plan):  # keeps the lease
+        deadline = time.monotonic() + PARAMETER_SERVER_SECONDS
+        while time.monotonic() < deadline and not server.takes_writes():
+            time.sleep(PROBE_SECONDS)
 
 
 def attempts_here(services: Services, run: dict[str, Any]) -> int:

@@ -17,10 +17,10 @@ LAUNCH_SECONDS = 3 * 900.0 + 180.0
 """The longest that Launch takes, with Lambda's two retries, one and two minutes later: a run that has no checkpoint by
 then will never get one."""
 
-START_SECONDS = 30.0
-"""How long a launched run may wait for its Trainer to take it."""
+START_SECONDS = 10.0
+"""How long a launched run may wait for its Trainer to take it; a second start message is refused."""
 
-CLOSING_SECONDS = 30.0
+CLOSING_SECONDS = 10.0
 """How long the end of a run may take to be carried out."""
 
 

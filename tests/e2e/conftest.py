@@ -1,16 +1,11 @@
-"""The local cloud that the end-to-end tests run on: started for them under .lnn/test, and stopped afterwards.
-
-LNN_E2E_HOME names a cloud that runs already: it is used instead, and left alone.
-"""
+"""Undisturbed trainings on the local cloud, for comparison with what becomes of disturbed ones."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e_cloud import REPOSITORY, CloudUnderTest, Outcome, local_cloud
+from e2e_cloud import CloudUnderTest, Outcome
 from e2e_jobs import (
     EXAMPLE_SPACE_DATASET,
     EXAMPLE_SPACE_PARAMETERS,
@@ -32,25 +27,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.timeout(TEST_SECONDS))
-
-
-@pytest.fixture(scope="session")
-def cloud() -> Iterator[CloudUnderTest]:
-    running = os.environ.get("LNN_E2E_HOME")
-    home = Path(running).absolute() if running else REPOSITORY / ".lnn" / "test"
-    if not running:
-        # What an interrupted session has left behind goes first: every session starts from nothing.
-        for command in ("down", "up"):
-            done = local_cloud(command, home)
-            assert done.returncode == 0, done.stderr
-    try:
-        cloud = CloudUnderTest(home)
-        cloud.subscribe()
-        yield cloud
-    finally:
-        if not running:
-            done = local_cloud("down", home)
-            assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="session")

@@ -113,13 +113,15 @@ def test_what_belongs_to_another_step_changes_nothing(barrier: Barrier, client: 
     assert state(client) == before
 
 
-def test_nothing_arrives_where_no_run_is(client: redis.Redis) -> None:
+def test_who_finds_nothing_of_the_run_in_redis_says_so(client: redis.Redis) -> None:
     barrier = Barrier(ParameterServer(client, "no-run"))
-    assert barrier.arrive(STEP, 0, row(0)).standing is Standing.STALE
+    with pytest.raises(CacheLost):
+        barrier.arrive(STEP, 0, row(0))
+    with pytest.raises(CacheLost):
+        barrier.is_current(STEP)
     assert not barrier.advance(STEP, NEXT, 1, {})
     assert barrier.adopt(STEP, 3) is None
     assert barrier.position() is None
-    assert not barrier.is_current(STEP)
     assert client.keys() == []
 
 

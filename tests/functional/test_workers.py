@@ -227,3 +227,56 @@ class TestGang:
         alone.wish = gang.Flag.STOP
         assert alone.all_gather(b"mine") == [b"mine"]
         assert alone.agreed == gang.Flag.STOP
+
+    def test_a_peer_that_dies_is_missed_long_before_patience_runs_out(
+        self, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(gang, "PATIENCE_SECONDS", 600.0)
+        members = self.members(cloud)[:2]
+        for member in members:
+            member.size, member.peers = 2, [1 - member.rank]
+        with members[0].present():
+            with members[1].present():
+                self.all_do(members, lambda m: m.all_gather(b""))
+            with pytest.raises(GangBroken, match="worker 1 has died before exchange 2"):
+                members[0].all_gather(b"")
+
+    def test_a_peer_that_dies_as_soon_as_it_has_taken_its_place_is_missed(
+        self, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(gang, "JOIN_SECONDS", 600.0)
+        members = self.members(cloud)[:2]
+        members[0].size, members[0].peers = 2, [1]
+        assert all(member.join("somebody") for member in members)
+        called: list[int] = []
+        with pytest.raises(GangBroken, match="worker 1 has died before exchange 1"):
+            members[0].meet(called.append)
+        assert called == []
+
+    def test_a_peer_that_is_slow_but_alive_is_waited_for(
+        self, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(gang, "PATIENCE_SECONDS", 600.0)
+        members = self.members(cloud)
+        with members[0].present(), members[1].present(), members[2].present():
+            self.all_do(members, lambda m: m.all_gather(b""))
+            late = threading.Timer(1.0, members[2].all_gather, [b"late"])
+            late.start()
+            received = self.all_do(members[:2], lambda m: m.all_gather(b"early"))
+            late.join()
+        assert [bytes(parts[2]) for parts in received] == [b"late", b"late"]
+
+    def test_a_worker_whose_message_was_lost_is_called_again(
+        self, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(gang, "JOIN_SECONDS", 600.0)
+        members = self.members(cloud)
+        called: set[int] = set()
+
+        def call(rank: int) -> None:
+            if rank not in called:
+                called.add(rank)
+                threading.Thread(target=members[rank].all_gather, args=[b""]).start()
+
+        members[0].meet(call)
+        assert called == {1, 2}

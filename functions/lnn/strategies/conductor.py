@@ -42,6 +42,7 @@ from lnn.network import (
 )
 from lnn.network.types import Array
 from lnn.plan import Plan
+from lnn.reporting import Reporter
 from lnn.services import Services
 from lnn.strategies.fused import save
 from lnn.strategies.neuron import PLAN_KEY, plan_of
@@ -105,19 +106,9 @@ class Conductor:
         # From here on, no neuron of an earlier generation can change what is put there.
         if not self._barrier.open(Step(generation, 0, 0, "forward", 0), 1, {}):
             raise StaleGeneration(f"generation {generation} is no longer the latest of run {self._run_id}")
-        saved = run["checkpoint"]
-        state = self._services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
-        data = training_data(self._services.artifacts, self._run_id, plan)
-        self._server.put("plan", plan.as_json())
-        self._put(plan.input_key(), data.X.T)
-        updates = state.epoch * plan.batches_per_epoch
-        for layer, ((W, b), (slots_W, slots_b)) in enumerate(zip(state.parameters, state.slots, strict=True), start=1):
-            weights, biases = plan.parameter_keys(layer, updates)
-            for key, value in zip([*weights, *biases], [W, *slots_W, b, *slots_b], strict=True):
-                self._put(key, value)
-        # Everything that neurons write rows of exists beforehand, so that a lost tensor is told from a new one.
-        for key in self._written_by_neurons(updates):
-            self._put(key, np.zeros(key.shape, key.dtype))
+        # Loading may take longer than a lease lasts: it is kept meanwhile.
+        with Reporter(self._services.ledger, self._services.notifier, run, plan):
+            state = self._fill_server(run["checkpoint"])
 
         now = time.time()
         started = run.get("training_started_at") or now
@@ -139,6 +130,23 @@ class Conductor:
         }
         if self._barrier.open(first, plan.sizes[first.layer], fields):
             self._dispatch(first, range(plan.sizes[first.layer]))
+
+    def _fill_server(self, saved: Mapping[str, Any]) -> Checkpoint:
+        """Put everything that neurons read or write into the parameter server, as it was at the checkpoint."""
+        plan = self._plan
+        state = self._services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
+        data = training_data(self._services.artifacts, self._run_id, plan)
+        self._server.put("plan", plan.as_json())
+        self._put(plan.input_key(), data.X.T)
+        updates = state.epoch * plan.batches_per_epoch
+        for layer, ((W, b), (slots_W, slots_b)) in enumerate(zip(state.parameters, state.slots, strict=True), start=1):
+            weights, biases = plan.parameter_keys(layer, updates)
+            for key, value in zip([*weights, *biases], [W, *slots_W, b, *slots_b], strict=True):
+                self._put(key, value)
+        # Everything that neurons write rows of exists beforehand, so that a lost tensor is told from a new one.
+        for key in self._written_by_neurons(updates):
+            self._put(key, np.zeros(key.shape, key.dtype))
+        return state
 
     def stop_before_training(self, run: Mapping[str, Any]) -> None:
         """End a run that was stopped before this generation did anything."""

@@ -44,12 +44,13 @@ def train(services: Services, run: Mapping[str, Any], plan: Plan, remaining: Cal
     ``remaining()`` is the seconds this invocation has left.
     """
     run_id, generation = str(run["run_id"]), int(run["generation"])
-    data = training_data(services.artifacts, run_id, plan)
-    saved = run["checkpoint"]
-    state = services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
-    if run.get("training_started_at") is None:
-        run = services.ledger.renew(run_id, generation, training_started_at=time.time())
+    # From here on, since loading may take longer than a lease lasts.
     with Reporter(services.ledger, services.notifier, run, plan) as reporter:
+        data = training_data(services.artifacts, run_id, plan)
+        saved = run["checkpoint"]
+        state = services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
+        if run.get("training_started_at") is None:
+            run = services.ledger.renew(run_id, generation, training_started_at=time.time())
         engine = InExampleSpace(plan, data, state) if plan.formulation == EXAMPLE_SPACE else Plain(plan, data, state)
         training = Training(services, run, plan, data, engine, reporter, remaining)
         ending = training.run_epochs()

@@ -102,7 +102,8 @@ def work(services: Services, message: Message, remaining: Callable[[], float]) -
     if not gang.join(uuid4().hex):
         return "duplicate"
     try:
-        Worker(services, run, plan, gang, remaining).train()
+        with gang.present():
+            Worker(services, run, plan, gang, remaining).train()
     except StaleGeneration as stale:
         logger.info("superseded", extra={"reason": str(stale)})
         gang.abandon()
@@ -158,21 +159,28 @@ class Worker:
 
     def train(self) -> None:
         """Train until the run ends or is handed over."""
-        self._engine = engine_for(self._services, self._run, self._plan, self._gang)
-        if self._gang.rank == 0 and self._run.get("stop_requested"):
-            self._gang.wish = Flag.STOP
-        self._gang.all_gather(b"")  # all have their data: the first epoch begins
-        if self._gang.rank == 0:
-            self._cost = cost_of_checkpoint(self._services, self._run)
-            self._keep_started_at()
-        self._computing_since = self._ended = self._checkpointed = time.time()
-        self._started = float(self._run.get("training_started_at") or self._begun)
-        self._gang.waited = 0.0
+        # The lease is kept from here on: loading, and waiting for others, may take longer than it lasts.
         with self._reporter() as self._report:
+            self._engine = engine_for(self._services, self._run, self._plan, self._gang)
+            if self._gang.rank == 0 and self._run.get("stop_requested"):
+                self._gang.wish = Flag.STOP
+            self._gang.meet(self._call)  # all have their data: the first epoch begins
+            if self._gang.rank == 0:
+                self._cost = cost_of_checkpoint(self._services, self._run)
+                self._keep_started_at()
+            self._computing_since = self._ended = self._checkpointed = time.time()
+            self._started = float(self._run.get("training_started_at") or self._begun)
+            self._gang.waited = 0.0
             if Flag.STOP in self._gang.agreed:
                 self._finish(Ending("STOPPED", f"stopped on request after epoch {self._epoch}"))
             else:
                 self._finish(self._run_epochs())
+
+    def _call(self, rank: int) -> None:
+        """Invoke a worker again that has not taken its place: its message may have been lost."""
+        self._services.invoker.invoke_neuron(
+            Message(str(self._run["run_id"]), int(self._run["generation"]), "start", neuron=rank)
+        )
 
     def _keep_started_at(self) -> None:
         if self._run.get("training_started_at") is None:

@@ -1,0 +1,47 @@
+"""The same network and settings in scikit-learn's MLPClassifier.
+
+It draws its own starting weights and its own batches, so its costs are near the others', not equal to them. The
+time is that of ``fit``, with its checks of the input.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+
+from lnnbench.contenders.job import answer, read_job
+
+
+def main() -> None:
+    job = read_job()
+    classifier = MLPClassifier(
+        hidden_layer_sizes=[len(W) for W, _ in job.weights[:-1]],
+        activation="relu",
+        solver="sgd",
+        alpha=0.0,
+        batch_size=job.batch_size or len(job.x),
+        learning_rate_init=job.learning_rate,
+        max_iter=job.epochs,
+        momentum=0.0,
+        nesterovs_momentum=False,
+        shuffle=job.batch_size is not None,
+        tol=0.0,
+        n_iter_no_change=job.epochs + 1,
+        random_state=0,
+    )
+    began = time.perf_counter()
+    with warnings.catch_warnings():
+        # It trains as long as it is told to, which is what the warning is about.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        classifier.fit(job.x, job.y)
+    seconds = time.perf_counter() - began
+    if classifier.n_iter_ != job.epochs:
+        raise RuntimeError(f"trained {classifier.n_iter_} of {job.epochs} epochs")
+    answer(job, seconds, classifier.loss_curve_)
+
+
+if __name__ == "__main__":
+    main()

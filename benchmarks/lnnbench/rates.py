@@ -1,0 +1,85 @@
+"""What this machine can do: its rate of matrix products and its round trips to Redis."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+
+import redis
+
+from lnnbench.cloud import BenchmarkError
+from lnnbench.redis_proxy import proxy
+
+ROUND_TRIPS = 300
+GEMM_TRIES = 3
+"""The best of so many processes: a busy moment shall not make the floor higher than what is measured."""
+CLOSE_ENOUGH = 0.1
+"""Of the wanted round trip, how far the measured one may be off."""
+
+GEMM = """
+import json, sys, time
+import numpy as np
+size = 1536
+rates = {}
+for dtype in ("float64", "float32"):
+    a, b = (np.random.default_rng(0).random((size, size)).astype(dtype) for _ in range(2))
+    out = np.empty_like(a)
+    seconds = []
+    for _ in range(30):
+        began = time.perf_counter()
+        np.matmul(a, b, out=out)
+        seconds.append(time.perf_counter() - began)
+    rates[dtype] = 2 * size**3 / min(seconds)
+print(json.dumps(rates))
+"""
+
+
+def gemm_rates() -> dict[str, dict[str, float]]:
+    """The best rate of a large matrix product, flops a second, by threads (``one``, ``all``) and dtype."""
+    unlimited = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    rates: dict[str, dict[str, float]] = {"one": {}, "all": {}}
+    for threads, environment in GEMM_TRIES * (("one", unlimited | {"OPENBLAS_NUM_THREADS": "1"}), ("all", unlimited)):
+        done = subprocess.run(
+            [sys.executable, "-c", GEMM], env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+        if done.returncode:
+            raise BenchmarkError(f"matrix products: {done.stderr.strip()[-500:]}")
+        for dtype, rate in json.loads(done.stdout).items():
+            rates[threads][dtype] = max(rate, rates[threads].get(dtype, 0.0))
+    return rates
+
+
+def round_trip(port: int, payload_bytes: int = 0) -> float:
+    """Median seconds of one exchange with Redis: push a part of so many bytes and pop it, in one pipeline."""
+    client = redis.Redis(host="127.0.0.1", port=port)
+    part, key = b"x" * payload_bytes, "lnnbench:round-trip"
+    seconds = []
+    for _ in range(ROUND_TRIPS):
+        pipeline = client.pipeline(transaction=False)
+        pipeline.rpush(key, part)
+        pipeline.blpop([key], 1)
+        began = time.perf_counter()
+        pipeline.execute()
+        seconds.append(time.perf_counter() - began)
+    client.close()
+    return median(seconds)
+
+
+@contextmanager
+def slower_redis(port: int, wanted: float) -> Iterator[tuple[int, float]]:
+    """A proxy through which an exchange takes ``wanted`` seconds: its port, and what the exchange takes."""
+    delay = max(0.0, (wanted - round_trip(port)) / 2)
+    for _ in range(6):
+        with proxy(port, delay) as slow_port:
+            found = round_trip(slow_port)
+        if abs(found - wanted) < CLOSE_ENOUGH * wanted:
+            break
+        delay = max(0.0, delay + (wanted - found) / 2)
+    with proxy(port, delay) as slow_port:
+        yield slow_port, round_trip(slow_port)

@@ -1,0 +1,161 @@
+"""The ways to train that are compared: a strategy through the local cloud, or a contender in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from lnnbench.cloud import BenchmarkError, Cloud
+from lnnbench.jobs import Job
+
+PROGRAM_SECONDS = 900
+
+EARLY_COSTS, EARLY_EPOCHS = "early_costs", 200
+"""So far all ways are held to the same costs. Later, where a training is rough, rounding errors grow as they like."""
+
+
+class Way(Protocol):
+    """One way to train one job for so many epochs."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def what(self) -> str: ...
+
+    @property
+    def job(self) -> Job: ...
+
+    @property
+    def epochs(self) -> int: ...
+
+    def measure(self, scratch: Path) -> dict[str, Any]:
+        """Trains once. ``ms_per_epoch`` and ``final_cost`` are always there; raises BenchmarkError."""
+        ...
+
+    def early_costs(self, sample: Mapping[str, Any]) -> list[float]:
+        """The costs of the first epochs of a training that was measured."""
+        ...
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A strategy of LNN, through the whole local cloud, warm functions."""
+
+    cloud: Cloud
+    job: Job
+    strategy: str
+    epochs: int
+    workers: int | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        workers = f", {self.workers} worker{'s' * (self.workers > 1)}" if self.workers else ""
+        return f"{self.strategy}{workers}, {self.job.dtype}"
+
+    @property
+    def what(self) -> str:
+        return "LNN, through the whole local cloud"
+
+    def measure(self, scratch: Path) -> dict[str, Any]:
+        changes = self.changes | ({"workers": self.workers} if self.workers else {})
+        parameters = self.job.write_parameters(scratch / "parameters.json", self.epochs, **changes)
+        outcome = self.cloud.train(self.job.dataset, parameters, self.strategy)
+        if outcome["status"] != "COMPLETED":
+            raise BenchmarkError(f"{self.name}: {outcome['status']}, {outcome['reason']}")
+        used = (self.strategy, self.workers) if self.workers else (self.strategy, outcome["workers"])
+        if self.strategy != "auto" and (outcome["strategy"], outcome["workers"]) != used:
+            raise BenchmarkError(f"{self.name}: ran as {outcome['strategy']} with {outcome['workers']} workers")
+        return {
+            "ms_per_epoch": outcome["ms_per_epoch"],
+            "seconds_training": outcome["seconds"]["training"],
+            "seconds_total": outcome["seconds"]["total"],
+            "invocations": outcome["invocations"],
+            "final_cost": outcome["final_cost"],
+            "train_accuracy": outcome["train_accuracy"],
+            "test_accuracy": outcome["test_accuracy"],
+            "strategy": outcome["strategy"],
+            "run_id": outcome["run_id"],
+        } | self._waiting(outcome)
+
+    def early_costs(self, sample: Mapping[str, Any]) -> list[float]:
+        return self.cloud.costs(sample["run_id"])[:EARLY_EPOCHS]
+
+    def _waiting(self, outcome: dict[str, Any]) -> dict[str, float]:
+        """What an epoch took beyond the slower worker's own computing, where the run says how long that was."""
+        workers = self.cloud.run(outcome["run_id"]).get("worker_seconds") if outcome["workers"] > 1 else None
+        if not workers:
+            return {}
+        computing = max(worker["computing"] for worker in workers) * 1000 / self.epochs
+        waiting = outcome["ms_per_epoch"] - computing
+        return {"computing_ms_per_epoch": computing, "synchronisation_ms_per_step": waiting / self.job.steps}
+
+
+@dataclass(frozen=True)
+class Program:
+    """A module of ``contenders``, in a process of its own with all cores."""
+
+    job: Job
+    module: str
+    what: str
+    epochs: int
+    accuracies: bool = False
+
+    @property
+    def name(self) -> str:
+        with_accuracies = " with accuracies" if self.accuracies else ""
+        return f"{self.module.removesuffix('_loop')}{with_accuracies}, {self.job.dtype}"
+
+    def measure(self, scratch: Path) -> dict[str, Any]:
+        answer = self._answer(scratch)
+        return {
+            "ms_per_epoch": answer["ms_per_epoch"],
+            "seconds_training": answer["seconds"],
+            "final_cost": answer["costs"][-1],
+            EARLY_COSTS: answer["costs"][:EARLY_EPOCHS],
+            "train_accuracy": answer["train_accuracy"],
+            "test_accuracy": answer["test_accuracy"],
+        }
+
+    def early_costs(self, sample: Mapping[str, Any]) -> list[float]:
+        return list(sample[EARLY_COSTS])
+
+    def _answer(self, scratch: Path) -> dict[str, Any]:
+        """What the program prints. Raises BenchmarkError."""
+        job = self.job
+        start = job.write_start(scratch / "start.npz", self.epochs)
+        command = [
+            *(sys.executable, "-m", f"lnnbench.contenders.{self.module}", str(job.dataset), str(start)),
+            *("--epochs", str(self.epochs), "--rate", str(job.learning_rate), "--dtype", job.dtype),
+            *(["--batch-size", str(job.batch_size)] if job.batch_size else []),
+            *(["--accuracies"] if self.accuracies else []),
+        ]
+        # Threads as the libraries choose them: one for each core.
+        environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+        try:
+            done = subprocess.run(
+                command,
+                cwd=Path(__file__).resolve().parents[1],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=PROGRAM_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise BenchmarkError(f"{self.name} took more than {PROGRAM_SECONDS} s") from error
+        if done.returncode:
+            raise BenchmarkError(f"{self.name}: {done.stderr.strip()[-1500:]}")
+        return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+
+NUMPY = ("numpy_loop", "a plain numpy loop in one process, all cores")
+TORCH = ("torch_loop", "PyTorch on the CPU in one process, all cores")
+SKLEARN = ("sklearn_loop", "scikit-learn's MLPClassifier in one process, all cores")

@@ -1,0 +1,1 @@
+"""Real processes, a real Redis, the local cloud, and everything that may go wrong between them."""

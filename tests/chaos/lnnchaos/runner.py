@@ -1,0 +1,221 @@
+"""Runs the rounds, those that keep to themselves side by side, and compares what they lead to."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from e2e_cloud import ENDED, Outcome
+
+from lnnchaos.cloud import ROLES, ChaosCloud
+from lnnchaos.faults import FAULTS
+from lnnchaos.jobs import LONG, STRATEGIES, Job
+from lnnchaos.scene import Fault, Scene, TooLate, Victim
+from lnnchaos.schedule import Round
+
+SIDE_BY_SIDE = 4
+"""Private rounds under way at once, on two cores."""
+WATCH_SECONDS = 5.0
+LOOK_SECONDS = 0.2
+RUN_SECONDS = 150.0
+KEYS_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one run."""
+
+    round: Round
+    strategy: str
+    run_id: str
+    problem: str | None
+    recovery: float | None
+    seconds: float
+    generations: int
+    story: list[str]
+
+
+class Runner:
+    """Drives one disturbable cloud."""
+
+    def __init__(self, cloud: ChaosCloud, seed: int, failures: Path, say: Callable[[str], Any] = print) -> None:
+        self._cloud, self._seed, self._failures, self._say = cloud, seed, failures, say
+        self._undisturbed: dict[tuple[str, bool], Outcome] = {}
+        self._ended = threading.Event()
+
+    def run(self, rounds: Iterable[Round]) -> list[Result]:
+        """Every round's results."""
+        rounds = list(rounds)
+        private = [turn for turn in rounds if not turn.fault.shared]
+        shared = [turn for turn in rounds if turn.fault.shared]
+        watch = threading.Thread(target=self._watch, daemon=True)
+        watch.start()
+        try:
+            self._train_undisturbed({(name, turn.fault.long) for turn in rounds for name in turn.strategies})
+            results: list[Result] = []
+            with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+                for some in pool.map(self._play, private):
+                    results += some
+            for turn in shared:
+                results += self._play(turn)
+            return results
+        finally:
+            self._ended.set()
+            watch.join()
+
+    def _watch(self) -> None:
+        """What the deployment's schedule does once a minute."""
+        while not self._ended.wait(WATCH_SECONDS):
+            try:
+                self._cloud.send("trainer", {"state": "watch"})
+            except (BotoCoreError, ClientError) as error:
+                self._say(f"watch: {error}")
+
+    def _train_undisturbed(self, jobs: set[tuple[str, bool]]) -> None:
+        for name, long in sorted(jobs):
+            began = time.monotonic()
+            job = _job(name, long)
+            run_id = self._cloud.start("undisturbed", job.dataset, job.parameters)
+            run = self._cloud.completed(run_id)
+            if run["generation"] != 1:
+                raise RuntimeError(f"the undisturbed run of {name} was disturbed: {_story(run)}")
+            self._undisturbed[name, long] = self._cloud.outcome(run_id)
+            self._say(f"undisturbed {name}{', long' if long else ''}: {time.monotonic() - began:.1f} s")
+
+    def _play(self, turn: Round) -> list[Result]:
+        fault, cloud = turn.fault, self._cloud
+        rng = random.Random(f"{self._seed} {turn.number}")
+        victims = [
+            Victim(name, _job(name, fault.long), self._undisturbed[name, fault.long]) for name in turn.strategies
+        ]
+        began = time.monotonic()
+        with ExitStack() as undo:
+            scene = Scene(cloud, rng, victims, undo)
+            for victim in victims:
+                folder = cloud.new_folder(f"chaos-{turn.number}")
+                victim.folder = folder.rstrip("/").rpartition("/")[2]
+            if fault.prepare is not None:
+                fault.prepare(scene)
+            for victim in victims:
+                folder = f"training_input/{victim.folder}/"
+                victim.upload = cloud.upload("", victim.job.dataset, victim.job.parameters, folder=folder)
+            try:
+                for victim in victims:
+                    victim.run = cloud.run_of(victim.upload)
+                    victim.run_id = str(victim.run["run_id"])
+                with ThreadPoolExecutor(1) as pool:
+                    struck = pool.submit(fault.strike, scene)
+                    self._follow(victims)
+                    error = struck.exception()
+            except TimeoutError as late:
+                error = late
+        results = []
+        for victim in victims:
+            victim.problem = self._problem(victim, error)
+            result = Result(
+                turn,
+                victim.strategy,
+                victim.run_id,
+                victim.problem,
+                victim.recovery,
+                time.monotonic() - began,
+                int(victim.run.get("generation", 0)),
+                _story(victim.run),
+            )
+            results.append(result)
+            self._tell(result)
+            if result.problem is not None:
+                self._keep(result, error)
+        return results
+
+    def _follow(self, victims: list[Victim]) -> None:
+        deadline = time.monotonic() + RUN_SECONDS
+        going = list(victims)
+        while going and time.monotonic() < deadline:
+            for victim in list(going):
+                victim.run = self._cloud.run(victim.run_id)
+                victim.watched(victim.run)
+                if victim.run["status"] in ENDED and not victim.run["closing"]:
+                    going.remove(victim)
+            time.sleep(LOOK_SECONDS)
+        for victim in going:
+            # Its thread waits for the run's end.
+            reason = f"still {victim.run['status']} after {RUN_SECONDS:.0f} s"
+            victim.run = victim.run | {"status": "FAILED", "reason": reason}
+
+    def _problem(self, victim: Victim, error: BaseException | None) -> str | None:
+        """What is wrong with a run that has ended, or None."""
+        if error is not None:
+            what = "the fault did not strike" if isinstance(error, TooLate) else type(error).__name__
+            return f"{what}: {error}"
+        if victim.run["status"] != "COMPLETED":
+            return f"{victim.run['status']}: {victim.run.get('reason')}"
+        return self._difference(victim)
+
+    def _difference(self, victim: Victim) -> str | None:
+        """What distinguishes a completed run from the undisturbed one, or None."""
+        outcome = self._cloud.outcome(victim.run_id)
+        if outcome.history != victim.undisturbed.history:
+            return "another history"
+        if outcome.parameters != victim.undisturbed.parameters:
+            return "other parameters"
+        deadline = time.monotonic() + KEYS_SECONDS
+        while keys := self._cloud.redis_keys(victim.run_id):
+            if time.monotonic() > deadline:
+                return f"left in Redis: {', '.join(key.decode() for key in keys)}"
+            time.sleep(LOOK_SECONDS)
+        return None
+
+    def _tell(self, result: Result) -> None:
+        recovered = "" if result.recovery is None else f", recovery {result.recovery:.1f} s"
+        outcome = result.problem or "same bits"
+        head = f"{result.round.number:3d} {result.round.fault.name} x {result.strategy}"
+        self._say(f"{head}: {outcome} ({result.seconds:.1f} s, {result.generations} generations{recovered})")
+
+    def _keep(self, result: Result, error: BaseException | None) -> None:
+        """All that is needed to see what went wrong, and to repeat it."""
+        folder = self._failures / (result.run_id or f"round-{result.round.number}")
+        folder.mkdir(parents=True, exist_ok=True)
+        story = [
+            f"seed {self._seed}, round {result.round.number}: {result.round.fault.name} x {result.strategy}",
+            f"run {result.run_id}: {result.problem}",
+            *result.story,
+        ]
+        if error is not None:
+            story += traceback.format_exception(error)
+        (folder / "story.txt").write_text("\n".join(story) + "\n")
+        run = self._cloud.ledger.get_run(result.run_id) if result.run_id else None
+        (folder / "run.json").write_text(json.dumps(run, indent=1, default=str) + "\n")
+        for role in ROLES:
+            lines = self._cloud.log_lines(role, result.run_id)
+            (folder / f"{role}.log").write_text("\n".join(line.rstrip() for line in lines) + "\n")
+        for line in story:
+            self._say(f"    {line}")
+        self._say(f"    kept: {folder}")
+        self._say(f"    once more: make chaos SEED={self._seed} ROUNDS={result.round.number}")
+
+
+def _job(name: str, long: bool) -> Job:
+    return (LONG if long else STRATEGIES)[name]
+
+
+def _story(run: dict[str, Any]) -> list[str]:
+    """The run's events, with seconds since it was opened."""
+    events = run.get("events", [])
+    return [f"{event['at'] - events[0]['at']:6.1f} s  {event['what']}" for event in events]
+
+
+def faults_of(kinds: Iterable[str] | None = None) -> list[Fault]:
+    """The table, or the rows whose name or kind contains one of ``kinds``."""
+    wanted = list(kinds or [])
+    return [fault for fault in FAULTS if not wanted or any(text in f"{fault.name} {fault.kind}" for text in wanted)]
