@@ -31,7 +31,7 @@ def report(ended: list[Outcome]) -> str:
     )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_every_case_of_the_corpus_ends_as_it_should_and_leaves_nothing(
     redis_port: int, aws: boto3.Session, tmp_path: Path
 ) -> None:
