@@ -16,8 +16,8 @@ from lnnchaos.aws_proxy import Trouble
 from lnnchaos.cloud import ChaosCloud
 from lnnchaos.jobs import Job
 
-LAG_SECONDS = 0.5
-"""What the ledger says by then may still be from before the fault."""
+LAG_SECONDS = 1.5
+"""What the ledger says by then may be from before the fault: progress is reported once a second."""
 
 STRIKE_SECONDS = 120.0
 """How long a fault waits for its moment."""
