@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,3 +115,9 @@ def test_redis_keys_are_composed_in_the_cache_only() -> None:
         if str(text.value).startswith("lnn:")
     ]
     assert found == []
+
+
+def test_every_test_file_has_a_name_of_its_own() -> None:
+    # pytest imports them by name: two of one name cannot be collected together.
+    names = Counter(path.name for path in Path(__file__).parents[1].rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
