@@ -41,10 +41,6 @@ class GangBroken(LnnError):
     """A worker of this generation is missing: the run has to go on from its checkpoint."""
 
 
-class BudgetExceeded(LnnError):
-    """The run has used more invocations than its plan allows: a runaway loop, not training."""
-
-
 class Refused(LnnError):
     """AWS will refuse the same call again, until a person mends the cause that the message names."""
 

@@ -13,7 +13,7 @@ import struct
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -284,9 +284,8 @@ class Worker:
         row, self._open_row = self._open_row, None
         if row is None:
             return
-        self._test_accuracy = test_correct / self._plan.test_examples
         if self._report is not None:
-            self._report.add_row(EpochRow(row.epoch, row.cost, row.train_accuracy, self._test_accuracy, row.seconds))
+            self._report.add_row(replace(row, test_accuracy=test_correct / self._plan.test_examples))
 
     def _whole_state(self) -> Checkpoint | None:
         """Complete the history so far and put the state together."""
