@@ -42,7 +42,7 @@ EXAMPLE_SPACE = "example_space."
 
 
 EPOCH_SO_FAR = "epoch_so_far"
-"""Name of the array in a checkpoint that holds ``EpochSoFar``; a checkpoint after a whole epoch may have none."""
+"""Name of the array in a checkpoint that holds ``EpochSoFar``; a checkpoint after a whole epoch has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,8 +104,7 @@ def checkpoint_key(run_id: str, generation: int, epoch: int, batches: int = 0) -
 
     Generations never share a key, so a late writer cannot replace its successor's checkpoint.
     """
-    within = f"-{batches:09d}" if batches else ""
-    return f"{RUNS}{run_id}/checkpoints/{generation:04d}-{epoch:09d}{within}.npz"
+    return f"{RUNS}{run_id}/checkpoints/{generation:04d}-{epoch:09d}-{batches:09d}.npz"
 
 
 def params_key(run_id: str) -> str:

@@ -319,7 +319,7 @@ class Conductor:
         )
 
     def _end_batch(self, position: Position) -> dict[str, str] | None:
-        """A batch's update is done, not the epoch's last: checkpoint, end of a long epoch. None when the run has ended."""
+        """An update within the epoch is done: checkpoint, end of a long epoch. None when the run has ended."""
         plan, step, fields = self._plan, position.step, position.fields
         ledger, now = self._services.ledger, time.time()
         seconds, usd, invocations = (

@@ -69,8 +69,8 @@ def last_words(
     """
     limit = remaining()
     fault = (
-        f"{who}: the time limit ({limit:.0f} s were left at the start) came before the data was loaded and the first "
-        "step done and stored; set a smaller batch_size, ask for more workers, or raise the function's timeout or memory"
+        f"{who}: the time limit ({limit:.3g} s were left at the start) came before the data was loaded and the first "
+        "batch done and stored; set a smaller batch_size, ask for more workers, or more memory or time"
     )
     timer = threading.Timer(limit - min(GIVING_UP_SECONDS, limit / 10), ask_for_next, [services, message, fault])
     timer.daemon = True
