@@ -330,7 +330,10 @@ class Conductor:
         run = ledger.renew(self._run_id, step.generation, usd=usd, step_invocations=invocations)
         batches, ending = step.batch + 1, None
         if seconds > LONG_EPOCH_SECONDS:
-            totals = Totals(now - float(fields["training_started_at"]), seconds / batches, usd)
+            epoch_usd = usd - float(fields["usd_before"]) - float(fields["usd_epoch"])
+            totals = Totals(
+                now - float(fields["training_started_at"]), seconds / batches, usd, max(0.0, epoch_usd) / batches
+            )
             ending = stopped_by(plan, plan.place(step.epoch - 1, batches), totals, bool(run.get("stop_requested")))
         checkpoint_due = now - float(fields["checkpointed_at"]) >= plan.checkpoint_seconds
         changed = {"renewed_at": repr(now)}
