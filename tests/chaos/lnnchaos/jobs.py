@@ -35,13 +35,10 @@ class Job:
         return Job(self.dataset, {**self.parameters, "epochs": epochs, "record_every": max(1, epochs // 20)})
 
 
-def _gang(strategy: str, workers: int, epochs: int, **more: Any) -> Job:
-    changes = {"strategy": strategy, "workers": workers, "epochs": epochs, "batch_size": 20, "record_every": 10, **more}
-    return Job(FUSED_DATASET, FUSED_PARAMETERS | {"notify_every": 50} | changes)
+def _gang(strategy: str, workers: int, epochs: int) -> Job:
+    changes = {"strategy": strategy, "workers": workers, "epochs": epochs, "batch_size": 20, "record_every": 10}
+    return Job(FUSED_DATASET, FUSED_PARAMETERS | changes | {"notify_every": 50})
 
-
-LONG_EPOCHS = {"batch_size": 3, "checkpoint_seconds": 0.1, "record_every": 2, "notify_every": 5}
-"""For 67 batches in an epoch, which takes longer than a crash may repeat."""
 
 STRATEGIES = {
     "neuron": Job(NEURON_DATASET, NEURON_PARAMETERS | {"checkpoint_seconds": 1, "epochs": 12, "notify_every": 4}),
@@ -50,15 +47,14 @@ STRATEGIES = {
         EXAMPLE_SPACE_DATASET, EXAMPLE_SPACE_PARAMETERS | {"epochs": 1000, "record_every": 50, "notify_every": 200}
     ),
     "resident": _gang("resident", workers=2, epochs=300),
-    "data": _gang("data", workers=3, epochs=20, **LONG_EPOCHS),
+    "data": _gang("data", workers=3, epochs=150),
 }
-"""A row for each way of running a training. All store a checkpoint after each second of work; ``data`` several times
-within an epoch."""
+"""A row for each way of running a training. All store a checkpoint after each second of work, mostly amid an epoch."""
 
 LONG = {
     "fused": STRATEGIES["fused"].with_epochs(1800),
     "example space": STRATEGIES["example space"].with_epochs(6500),
     "resident": STRATEGIES["resident"].with_epochs(1000),
-    "data": STRATEGIES["data"].with_epochs(90),
+    "data": STRATEGIES["data"].with_epochs(600),
 }
 """Jobs that a time limit of seconds cuts into ten generations."""
