@@ -137,8 +137,8 @@ def test_each_worker_tells_what_it_spent_computing_and_waiting(
     elapsed = time.perf_counter() - began
     assert len(run["worker_seconds"]) == 3
     for seconds in run["worker_seconds"]:
-        assert 0 < seconds["computing"]
-        assert 0 < seconds["waiting"]
+        assert seconds["computing"] > 0
+        assert seconds["waiting"] > 0
         assert seconds["computing"] + seconds["waiting"] < elapsed
 
 
