@@ -59,6 +59,8 @@ resource "aws_elasticache_user_group" "this" {
 }
 
 resource "aws_elasticache_replication_group" "this" {
+  #checkov:skip=CKV_AWS_191:encrypted with ElastiCache's own key; it holds nothing for longer than a day, and another key would replace the cache
+  #checkov:skip=CKV2_AWS_50:one node is the cheap default and a run goes on from S3 without it; cache.replicas adds failover
   apply_immediately          = true
   at_rest_encryption_enabled = true
   automatic_failover_enabled = var.replicas > 0
@@ -71,7 +73,7 @@ resource "aws_elasticache_replication_group" "this" {
   parameter_group_name       = aws_elasticache_parameter_group.this.name
   port                       = var.port
   replication_group_id       = local.name
-  security_group_ids         = [var.security_group_id]
+  security_group_ids         = var.security_group_ids
   subnet_group_name          = aws_elasticache_subnet_group.this.name
   transit_encryption_enabled = var.transit_encryption
   transit_encryption_mode    = var.transit_encryption ? "required" : null

@@ -34,9 +34,9 @@ variable "replicas" {
   type        = number
 }
 
-variable "security_group_id" {
-  description = "Security group of the cache's nodes."
-  type        = string
+variable "security_group_ids" {
+  description = "Security groups of the cache's nodes."
+  type        = list(string)
 }
 
 variable "subnet_ids" {
