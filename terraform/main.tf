@@ -152,17 +152,17 @@ module "key" {
 module "vpc" {
   source = "./modules/vpc"
 
-  account_id           = local.account_id
-  cache_port           = var.cache_port
-  cidr                 = var.vpc_cidr
-  existing             = var.existing_vpc
-  flow_logs            = var.flow_logs == "NONE" ? null : var.flow_logs
-  kms_key_arn          = module.key.arn
-  log_retention_days   = var.log_retention_days
-  permissions_boundary = var.permissions_boundary
-  prefix               = var.prefix
-  region               = var.region
-  zones                = var.zones
+  account_id              = local.account_id
+  cache_port              = var.cache_port
+  cidr                    = var.vpc_cidr
+  existing                = var.existing_vpc
+  flow_log_retention_days = var.flow_log_retention_days
+  flow_logs               = var.flow_logs == "NONE" ? null : var.flow_logs
+  kms_key_arn             = module.key.arn
+  permissions_boundary    = var.permissions_boundary
+  prefix                  = var.prefix
+  region                  = var.region
+  zones                   = var.zones
 }
 
 module "elasticache" {

@@ -98,6 +98,17 @@ variable "existing_vpc" {
   }
 }
 
+variable "flow_log_retention_days" {
+  description = "Days for which CloudWatch keeps the flow logs. What happened is often asked long after, and storage is about $0.03 for each GB and month."
+  type        = number
+  default     = 365
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827, 3653], var.flow_log_retention_days)
+    error_message = "CloudWatch keeps logs for 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827 or 3653 days: choose one of these."
+  }
+}
+
 variable "flow_logs" {
   description = "Traffic of a new VPC that goes to a log group: ALL, ACCEPT, REJECT or NONE. Logs cost about $0.50 for each GB."
   type        = string

@@ -1,3 +1,10 @@
+data "aws_partition" "current" {}
+
+locals {
+  # Composed, so that the policy is known in the plan.
+  bucket_arn = "arn:${data.aws_partition.current.partition}:s3:::${var.bucket_name}"
+}
+
 resource "aws_s3_bucket" "this" {
   #checkov:skip=CKV_AWS_18:access logs would be a second bucket to pay for and to empty; CloudTrail's data events tell the same where an account wants them
   #checkov:skip=CKV_AWS_144:data sets and models are versioned here and made elsewhere; another region would double what they cost
@@ -31,11 +38,12 @@ resource "aws_s3_bucket_policy" "this" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
-      Sid       = "RefusePlainHttp"
-      Effect    = "Deny"
+      Sid    = "RefusePlainHttp"
+      Effect = "Deny"
+      # "*": a denial, of whoever it is.
       Principal = "*"
       Action    = "s3:*"
-      Resource  = [aws_s3_bucket.this.arn, "${aws_s3_bucket.this.arn}/*"]
+      Resource  = [local.bucket_arn, "${local.bucket_arn}/*"]
       Condition = { Bool = { "aws:SecureTransport" = "false" } }
     }]
   })

@@ -114,6 +114,7 @@ resource "aws_security_group" "functions" {
 }
 
 resource "aws_security_group" "cache" {
+  #checkov:skip=CKV2_AWS_5:it is the cache's, which is in another module, where the scanner loses sight of it
   description = "LNN parameter server: in from the functions, nothing out"
   name        = "${var.prefix}-cache"
   vpc_id      = local.vpc_id
@@ -195,7 +196,7 @@ resource "aws_cloudwatch_log_group" "flow_logs" {
 
   kms_key_id        = var.kms_key_arn
   name              = local.log_group_name
-  retention_in_days = var.log_retention_days
+  retention_in_days = var.flow_log_retention_days
 }
 
 resource "aws_iam_role" "flow_logs" {

@@ -32,6 +32,12 @@ variable "existing" {
   default = null
 }
 
+variable "flow_log_retention_days" {
+  description = "Days for which CloudWatch keeps the flow logs: what happened is often asked long after."
+  type        = number
+  default     = 365
+}
+
 variable "flow_logs" {
   description = "Traffic of a new network that is logged: ALL, ACCEPT, REJECT, or null for none."
   type        = string
@@ -48,12 +54,6 @@ variable "kms_key_arn" {
   description = "Key that encrypts the flow logs; null leaves them to CloudWatch's own key."
   type        = string
   default     = null
-}
-
-variable "log_retention_days" {
-  description = "Days for which CloudWatch keeps the flow logs."
-  type        = number
-  default     = 30
 }
 
 variable "permissions_boundary" {
