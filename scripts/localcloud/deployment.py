@@ -93,14 +93,18 @@ def deploy(home: Home, emulator: Service, redis: Service) -> bool:
         home.log("terraform").replace(home.log("terraform").with_suffix(".previous.log"))
     with home.log("terraform").open("w") as log:
         initialise(home, environment, log)
-        terraform(
-            ["apply", "-auto-approve", f"-state={home.terraform_state}", "-backup=-", "-var-file=local.tfvars"]
-            + [f"-var={name}={value}" for name, value in given.items()],
-            environment,
-            log,
-        )
+        terraform(["apply", "-auto-approve", "-backup=-", *state_and_variables(home, redis)], environment, log)
     applied.write_text(wanted)
     return True
+
+
+def state_and_variables(home: Home, redis: Service) -> list[str]:
+    """What every command of Terraform for this cloud is given."""
+    return [
+        f"-state={home.terraform_state}",
+        "-var-file=local.tfvars",
+        *(f"-var={name}={value}" for name, value in variables(redis).items()),
+    ]
 
 
 def initialise(home: Home, environment: Mapping[str, str], log: Any) -> None:
