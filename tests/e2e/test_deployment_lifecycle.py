@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e_cloud import CloudUnderTest, local_cloud
+from e2e_cloud import REPOSITORY, CloudUnderTest, local_cloud
 from e2e_jobs import NEURON_DATASET, NEURON_PARAMETERS
 
 from localcloud import deployment
@@ -25,6 +25,8 @@ from localcloud.tools import tls_redis_server
 # What the emulator does not remember, or tells otherwise, by resource and attribute: a plan finds it changed although
 # nothing was. Not one may be added without a look at whether AWS would do the same.
 EMULATORS_DRIFT: dict[str, set[str]] = {}
+
+POLICY = REPOSITORY / "docs" / "deployer-policy.json"
 
 Found = list[str]
 
@@ -53,13 +55,26 @@ def own_cloud(home: Path) -> CloudUnderTest:
 
 
 @pytest.fixture(scope="module")
-def terraform(home: Path) -> Callable[..., str]:
-    """Terraform with this cloud's state and variables."""
+def deployer(own_cloud: CloudUnderTest) -> dict[str, str]:
+    """Credentials of a user who has what docs/aws.md says that a deployer needs, and no more."""
+    names, iam = own_cloud.names, own_cloud.client("iam")
+    policy = POLICY.read_text()
+    for placeholder, value in {"PREFIX": names.prefix, "REGION": names.region, "ACCOUNT": names.account}.items():
+        policy = policy.replace(placeholder, value)
+    iam.create_user(UserName="deployer")
+    iam.put_user_policy(UserName="deployer", PolicyName="deployer", PolicyDocument=policy)
+    key = iam.create_access_key(UserName="deployer")["AccessKey"]
+    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+
+@pytest.fixture(scope="module")
+def terraform(home: Path, deployer: dict[str, str]) -> Callable[..., str]:
+    """Terraform as the deployer, with this cloud's state and variables."""
     kept = Home(home)
     emulator, redis = (Service.load(kept.record(name)) for name in ("emulator", "redis"))
     assert emulator
     assert redis
-    environment = deployment.terraform_environment(kept, emulator)
+    environment = deployment.terraform_environment(kept, emulator) | deployer
     given = deployment.state_and_variables(kept, redis)
 
     def run(command: str, *arguments: str, with_state: bool = True) -> str:
