@@ -29,7 +29,7 @@ run "a_new_network_has_no_way_out_but_endpoints" {
   }
 
   assert {
-    condition     = length(aws_security_group.functions.egress) == 3 && alltrue([for rule in aws_security_group.functions.egress : length(rule.cidr_blocks) == 0 && rule.from_port == rule.to_port])
+    condition     = length(aws_security_group.functions.egress) == 3 && alltrue([for rule in aws_security_group.functions.egress : try(length(rule.cidr_blocks), 0) == 0 && rule.from_port == rule.to_port])
     error_message = "The functions reach more than the cache and the endpoints."
   }
 

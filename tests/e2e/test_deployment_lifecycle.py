@@ -24,7 +24,18 @@ from localcloud.tools import tls_redis_server
 
 # What the emulator does not remember, or tells otherwise, by resource and attribute: a plan finds it changed although
 # nothing was. Not one may be added without a look at whether AWS would do the same.
-EMULATORS_DRIFT: dict[str, set[str]] = {}
+EMULATORS_DRIFT = {
+    "module.elasticache.aws_elasticache_parameter_group.this": {"parameter"},
+    "module.elasticache.aws_elasticache_user.functions": {"authentication_mode"},
+    "module.vpc.aws_flow_log.this": {
+        "deliver_cross_account_role",
+        "iam_role_arn",
+        "max_aggregation_interval",
+        "replaced",
+    },
+    "module.vpc.aws_security_group.functions": {"egress"},
+    "module.vpc.aws_vpc_endpoint.interface": {"private_dns_enabled", "security_group_ids"},
+}
 
 POLICY = REPOSITORY / "docs" / "deployer-policy.json"
 

@@ -64,10 +64,10 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], li
     program = tmp_path / "bin" / "terraform"
     program.parent.mkdir()
     program.write_text(
-        f'#!/bin/sh\necho "$@" >>{record}\ncase $2 in\n'
-        f"show) cat {tmp_path}/state ;;\n"
-        f"destroy) echo '{{}}' >{tmp_path}/state ;;\n"
-        'version) echo \'{"terraform_version": "1.11.4"}\' ;;\nesac\n'
+        f'#!/bin/sh\necho "$@" >>{record}\ncase "$*" in\n'
+        f"*' show '*) cat {tmp_path}/state ;;\n"
+        f"*' destroy '*) echo '{{}}' >{tmp_path}/state ;;\n"
+        'version*) echo \'{"terraform_version": "1.11.4"}\' ;;\nesac\n'
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
