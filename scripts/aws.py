@@ -69,7 +69,8 @@ def deployed(folder: Folder) -> dict[str, list[str]]:
     found = defaultdict(list)
     for resource in resources(state.get("values", {}).get("root_module", {})):
         values = resource["values"]
-        found[resource["type"]].append(str(values.get("name") or values.get("bucket") or values.get("id")))
+        names = (values.get(key) for key in ("name", "bucket", "function_name", "id"))
+        found[resource["type"]].append(str(next(filter(None, names), resource["address"])))
     return found
 
 

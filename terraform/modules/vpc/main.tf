@@ -95,7 +95,7 @@ resource "aws_security_group" "functions" {
 
     content {
       cidr_blocks = ["0.0.0.0/0"]
-      description = "HTTPS to AWS, by the network's own ways"
+      description = "HTTPS to AWS by the ways that the network has"
       from_port   = 443
       protocol    = "tcp"
       to_port     = 443
