@@ -13,6 +13,7 @@ import redis
 
 from lnn.cache import TOKEN_LIFETIME_SECONDS, IamLogin, ParameterServer, connect
 from lnn.environment import CacheAddress
+from lnn.wire import Wire
 from localcloud import tls
 from localcloud.errors import LocalCloudError
 from localcloud.home import Home
@@ -99,6 +100,19 @@ def test_a_function_logs_in_with_the_token_that_it_signs_and_keeps_tensors(cache
         np.testing.assert_array_equal(server.get(key), W)
         assert USER in {connection["user"] for connection in cache.administrator.client_list()}
         server.delete_run()
+
+
+def test_long_values_go_over_the_wire_by_tls_too(cache: Cache) -> None:
+    values = np.arange(300_000, dtype=np.float64)
+    with closing(connect(cache.address, "us-east-1")) as client:
+        cache.accept(login_of(client).get_credentials()[1])
+        connection = client.connection_pool.get_connection()
+        wire = Wire(connection)
+        wire.send([("RPUSH", "lnn:long", values.data.cast("B")), ("LPOP", "lnn:long")])
+        pushed, popped = wire.read(), wire.read()
+        client.connection_pool.release(connection)
+    assert pushed == 1
+    np.testing.assert_array_equal(np.frombuffer(popped), values)
 
 
 def test_a_token_that_the_server_does_not_know_is_refused(cache: Cache) -> None:
