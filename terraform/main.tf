@@ -154,6 +154,7 @@ module "vpc" {
 
   account_id              = local.account_id
   cache_port              = var.cache_port
+  cache_security_group_id = module.elasticache.security_group_id
   cidr                    = var.vpc_cidr
   existing                = var.existing_vpc
   flow_log_retention_days = var.flow_log_retention_days
@@ -173,9 +174,22 @@ module "elasticache" {
   port               = var.cache_port
   prefix             = var.prefix
   replicas           = var.cache.replicas
-  security_group_ids = [module.vpc.cache_security_group_id]
   subnet_ids         = module.vpc.subnet_ids
   transit_encryption = var.cache.transit_encryption
+  vpc_id             = module.vpc.vpc_id
+
+  functions_security_group_id = module.vpc.functions_security_group_id
+}
+
+# The group was the network's before; a new one would have to be given to a running cache.
+moved {
+  from = module.vpc.aws_security_group.cache
+  to   = module.elasticache.aws_security_group.this
+}
+
+moved {
+  from = module.vpc.aws_vpc_security_group_ingress_rule.cache_from_functions
+  to   = module.elasticache.aws_vpc_security_group_ingress_rule.functions
 }
 
 module "dynamodb" {

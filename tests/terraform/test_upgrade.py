@@ -25,6 +25,7 @@ STATEFUL = {
     "aws_elasticache_replication_group",
     "aws_kms_key",
     "aws_s3_bucket",
+    "aws_security_group",
     "aws_sns_topic",
     "aws_sns_topic_subscription",
     "aws_sqs_queue",

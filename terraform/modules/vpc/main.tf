@@ -106,20 +106,11 @@ resource "aws_security_group" "functions" {
     description     = "The parameter server"
     from_port       = var.cache_port
     protocol        = "tcp"
-    security_groups = [aws_security_group.cache.id]
+    security_groups = [var.cache_security_group_id]
     to_port         = var.cache_port
   }
 
   tags = { Name = "${var.prefix}-functions" }
-}
-
-resource "aws_security_group" "cache" {
-  #checkov:skip=CKV2_AWS_5:it is the cache's, which is in another module, where the scanner loses sight of it
-  description = "LNN parameter server: in from the functions, nothing out"
-  name        = "${var.prefix}-cache"
-  vpc_id      = local.vpc_id
-
-  tags = { Name = "${var.prefix}-cache" }
 }
 
 resource "aws_security_group" "endpoints" {
@@ -130,15 +121,6 @@ resource "aws_security_group" "endpoints" {
   vpc_id      = local.vpc_id
 
   tags = { Name = "${var.prefix}-endpoints" }
-}
-
-resource "aws_vpc_security_group_ingress_rule" "cache_from_functions" {
-  description                  = "The parameter server, from the functions"
-  from_port                    = var.cache_port
-  ip_protocol                  = "tcp"
-  referenced_security_group_id = aws_security_group.functions.id
-  security_group_id            = aws_security_group.cache.id
-  to_port                      = var.cache_port
 }
 
 resource "aws_vpc_security_group_ingress_rule" "endpoints_from_functions" {

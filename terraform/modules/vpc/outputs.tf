@@ -1,8 +1,3 @@
-output "cache_security_group_id" {
-  description = "Security group of the cache."
-  value       = aws_security_group.cache.id
-}
-
 output "flow_log_group_name" {
   description = "Log group of the flow logs, or null."
   value       = one(aws_cloudwatch_log_group.flow_logs[*].name)
