@@ -28,7 +28,7 @@ resource "aws_vpc" "this" {
 resource "aws_default_security_group" "this" {
   count = local.is_new ? 1 : 0
 
-  vpc_id = local.vpc_id
+  vpc_id = aws_vpc.this[0].id
 
   tags = { Name = "${var.prefix}-default-closed" }
 }
@@ -38,7 +38,7 @@ resource "aws_subnet" "private" {
 
   availability_zone = "${var.region}${each.key}"
   cidr_block        = cidrsubnet(var.cidr, 4, each.value)
-  vpc_id            = local.vpc_id
+  vpc_id            = aws_vpc.this[0].id
 
   tags = { Name = "${var.prefix}-private-${each.key}" }
 }
@@ -47,7 +47,7 @@ resource "aws_subnet" "private" {
 resource "aws_route_table" "private" {
   count = local.is_new ? 1 : 0
 
-  vpc_id = local.vpc_id
+  vpc_id = aws_vpc.this[0].id
 
   tags = { Name = "${var.prefix}-private" }
 }
@@ -166,7 +166,7 @@ resource "aws_flow_log" "this" {
   iam_role_arn    = aws_iam_role.flow_logs[0].arn
   log_destination = aws_cloudwatch_log_group.flow_logs[0].arn
   traffic_type    = var.flow_logs
-  vpc_id          = local.vpc_id
+  vpc_id          = aws_vpc.this[0].id
 
   tags = { Name = var.prefix }
 
