@@ -37,13 +37,13 @@ package: setup ## build the functions' archives
 	@$(BIN)/python scripts/package_functions.py
 
 plan: layer package ## show what a deployment to your AWS account would change
-	@scripts/aws.sh plan
+	@$(BIN)/python scripts/aws.py plan
 
-deploy: layer package ## deploy to your AWS account, after asking
-	@scripts/aws.sh deploy
+deploy: layer package ## deploy to your AWS account, after asking (OPTIONS=--yes)
+	@$(BIN)/python scripts/aws.py deploy $(OPTIONS)
 
-destroy: setup ## remove everything from your AWS account, after asking
-	@scripts/aws.sh destroy
+destroy: setup ## remove everything from your AWS account, after asking (OPTIONS=--yes)
+	@$(BIN)/python scripts/aws.py destroy $(OPTIONS)
 
 bench: ## measure the strategies beside numpy, PyTorch and scikit-learn (OPTIONS=--quick)
 	@PYTHON="$(PYTHON)" scripts/setup.sh bench

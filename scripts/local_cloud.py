@@ -2,14 +2,16 @@
 """Starts, stops and shows the local cloud: `make up`, `make down`, `make status`.
 
 LNN_HOME chooses its folder (default .lnn/local), LNN_EMULATOR_PORT and LNN_REDIS_PORT its ports (0: any free one).
+LNN_REDIS_TLS=1 gives Redis TLS and users with access strings, and the functions an IAM login, as on AWS.
 """
 
 import argparse
 import shutil
 import sys
 import time
+from collections.abc import Callable
 
-from localcloud import deployment
+from localcloud import deployment, tls
 from localcloud.errors import LocalCloudError, LostAnswerError
 from localcloud.home import Home, locked
 from localcloud.ports import is_listening
@@ -39,6 +41,8 @@ def up(home: Home) -> int:
                 print("Terraform lost an answer; once more, with a fresh emulator", flush=True)
                 stop_emulator(home)
         deployment.describe(home, emulator, redis)
+        if redis.secret:
+            tls.grant(home, redis, deployment.cache_users(emulator))
     print(f"local cloud ready in {time.monotonic() - began:.0f} s ({'deployed' if changed else 'nothing to deploy'})")
     return 0
 
@@ -83,11 +87,14 @@ def down(home: Home) -> int:
 
 def status(home: Home) -> int:
     """Shows what runs; exit status 0 if all of it does."""
-    checks = {"emulator": emulator_answers, "redis": redis_answers}
+    checks: dict[str, Callable[[Service], bool]] = {
+        "emulator": lambda found: emulator_answers(found.port),
+        "redis": lambda found: redis_answers(home, found),
+    }
     healthy = True
     for name, answers in checks.items():
         found = Service.load(home.record(name))
-        well = found is not None and answers(found.port)
+        well = found is not None and answers(found)
         healthy &= well
         if found is None:
             print(f"{name}: not running")

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Makes .venv with the lnn command and everything the tests need; `setup.sh bench` makes .venv-bench, with what the
-# benchmark needs instead. Does nothing when the pinned files are unchanged.
+# benchmark needs instead; `setup.sh scan` makes .venv-scan, with the scanner of the Terraform configuration. Does nothing
+# when the pinned files are unchanged.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 case ${1:-} in
   "") venv=.venv pins=requirements/dev.txt ;;
   bench) venv=.venv-bench pins=requirements/bench.txt ;;
-  *) echo "setup: nothing is known of '$1'; usage: scripts/setup.sh [bench]" >&2; exit 2 ;;
+  scan) venv=.venv-scan pins=requirements/scan.txt ;;
+  *) echo "setup: nothing is known of '$1'; usage: scripts/setup.sh [bench|scan]" >&2; exit 2 ;;
 esac
 
 # Unless another is named, an environment that is there keeps its interpreter, whatever python3 means by now.
@@ -33,7 +35,7 @@ fi
 # A venv cannot be moved: its folder is part of the stamp, and so is the interpreter.
 stamp=$venv/.lnn-setup
 wanted=$({ pwd; "$python" -c 'import sys; print(sys.version, sys.base_prefix)'; cat "$pins" pyproject.toml; } | "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
-if [[ -x $venv/bin/lnn && -f $stamp && $(<"$stamp") == "$wanted" ]]; then
+if [[ -x $venv/bin/python && -f $stamp && $(<"$stamp") == "$wanted" ]]; then
   exit 0
 fi
 
@@ -46,6 +48,8 @@ pip=("$venv/bin/python" -m pip --disable-pip-version-check --quiet --quiet)
 # Compiled when first imported: most of what is installed never is, and compiling it all takes a third of the time.
 # Editable, with the build backend that the file pins: nothing is resolved or fetched twice.
 "${pip[@]}" install --no-compile --requirement "$pins"
-"${pip[@]}" install --no-deps --no-build-isolation --editable .
+if [[ $venv != .venv-scan ]]; then
+  "${pip[@]}" install --no-deps --no-build-isolation --editable .
+fi
 "${pip[@]}" check >/dev/null
 echo "$wanted" >"$stamp"

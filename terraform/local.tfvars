@@ -12,6 +12,9 @@ cache_port = 6399
 
 layer_zip = "../build/layers/numpy-h5py-local.zip"
 
+# The emulator speaks plain HTTP.
+require_tls = false
+
 # All workers share the machine's cores: more than a few would wait for each other.
 max_workers = 2
 

@@ -15,7 +15,7 @@ locals {
   table_name    = { for key in keys(local.tables) : key => "${var.prefix}-${key}" }
   topic_name    = "${var.prefix}-events"
 
-  arn_start    = { for service in ["dynamodb", "elasticache", "lambda", "sns"] : service => "arn:${data.aws_partition.current.partition}:${service}:${var.region}:${local.account_id}" }
+  arn_start    = { for service in ["dynamodb", "elasticache", "kms", "lambda", "sns"] : service => "arn:${data.aws_partition.current.partition}:${service}:${var.region}:${local.account_id}" }
   bucket_arn   = "arn:${data.aws_partition.current.partition}:s3:::${local.bucket_name}"
   function_arn = { for key, name in local.function_name : key => "${local.arn_start.lambda}:function:${name}" }
   table_arn    = { for key, name in local.table_name : key => "${local.arn_start.dynamodb}:table/${name}" }
@@ -93,6 +93,22 @@ locals {
     }
   } : {}
 
+  notify = {
+    Notify = {
+      actions   = ["sns:Publish"]
+      resources = [local.topic_arn]
+    }
+    # By its alias: the key's id is not known before it is there. Only SNS may use it for the function.
+    EncryptMessages = {
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = ["${local.arn_start.kms}:key/*"]
+      conditions = {
+        "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = [module.key.alias] }
+        StringEquals               = { "kms:ViaService" = ["sns.${var.region}.amazonaws.com"] }
+      }
+    }
+  }
+
   # What a function does that trains a run from its start to its end.
   keep_run = {
     KeepTensors = {
@@ -109,12 +125,8 @@ locals {
       resources = [local.table_arn.runs]
     }
     KeepHistory = {
-      actions   = ["dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:Query"]
+      actions   = ["dynamodb:BatchWriteItem", "dynamodb:Query"]
       resources = [local.table_arn.costs]
-    }
-    Notify = {
-      actions   = ["sns:Publish"]
-      resources = [local.topic_arn]
     }
   }
 
@@ -128,14 +140,30 @@ locals {
   }
 }
 
+# For the topic, whose messages come from CloudWatch's alarms too; and, since it is there and paid for, for logs and settings.
+module "key" {
+  source = "./modules/kms_key"
+
+  account_id = local.account_id
+  name       = var.prefix
+  region     = var.region
+}
+
 module "vpc" {
   source = "./modules/vpc"
 
-  cache_port = var.cache_port
-  cidr       = var.vpc_cidr
-  prefix     = var.prefix
-  region     = var.region
-  zones      = var.zones
+  account_id              = local.account_id
+  cache_port              = var.cache_port
+  cache_security_group_id = module.elasticache.security_group_id
+  cidr                    = var.vpc_cidr
+  existing                = var.existing_vpc
+  flow_log_retention_days = var.flow_log_retention_days
+  flow_logs               = var.flow_logs == "NONE" ? null : var.flow_logs
+  kms_key_arn             = module.key.arn
+  permissions_boundary    = var.permissions_boundary
+  prefix                  = var.prefix
+  region                  = var.region
+  zones                   = var.zones
 }
 
 module "elasticache" {
@@ -146,9 +174,22 @@ module "elasticache" {
   port               = var.cache_port
   prefix             = var.prefix
   replicas           = var.cache.replicas
-  security_group_id  = module.vpc.cache_security_group_id
   subnet_ids         = module.vpc.subnet_ids
   transit_encryption = var.cache.transit_encryption
+  vpc_id             = module.vpc.vpc_id
+
+  functions_security_group_id = module.vpc.functions_security_group_id
+}
+
+# The group was the network's before; a new one would have to be given to a running cache.
+moved {
+  from = module.vpc.aws_security_group.cache
+  to   = module.elasticache.aws_security_group.this
+}
+
+moved {
+  from = module.vpc.aws_vpc_security_group_ingress_rule.cache_from_functions
+  to   = module.elasticache.aws_vpc_security_group_ingress_rule.functions
 }
 
 module "dynamodb" {
@@ -161,8 +202,18 @@ module "dynamodb" {
 module "sns" {
   source = "./modules/sns"
 
+  emails      = var.emails
+  kms_key_arn = module.key.arn
+  name        = local.topic_name
+}
+
+module "budget" {
+  count  = var.monthly_budget_usd == null ? 0 : 1
+  source = "./modules/budget"
+
   emails = var.emails
-  name   = local.topic_name
+  name   = "${var.prefix}-monthly"
+  usd    = var.monthly_budget_usd
 }
 
 module "layer" {
@@ -183,6 +234,7 @@ module "launch" {
   description          = "Checks an uploaded data set, preprocesses it, and opens the run"
   environment          = local.own_environment.launch
   handler              = "launch.handler.handler"
+  kms_key_arn          = module.key.arn
   layers               = [module.layer.arn]
   log_retention_days   = var.log_retention_days
   name                 = local.function_name.launch
@@ -193,7 +245,7 @@ module "launch" {
   tracing              = var.tracing
   zip                  = "${var.build_directory}/functions/launch.zip"
 
-  statements = merge(local.tell_missing_keys, {
+  statements = merge(local.notify, local.tell_missing_keys, {
     ReadInput = {
       actions   = ["s3:GetObject", "s3:GetObjectVersion"]
       resources = ["${local.bucket_arn}/training_input/*"]
@@ -210,10 +262,6 @@ module "launch" {
       actions   = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
       resources = [local.table_arn.invocations]
     }
-    Notify = {
-      actions   = ["sns:Publish"]
-      resources = [local.topic_arn]
-    }
     StartTrainer = {
       actions   = ["lambda:InvokeFunction"]
       resources = [local.function_arn.trainer]
@@ -229,6 +277,7 @@ module "trainer" {
   description          = "Trains: steps through epochs and layers, keeps the history, writes the model"
   environment          = local.own_environment.trainer
   handler              = "trainer.handler.handler"
+  kms_key_arn          = module.key.arn
   layers               = [module.layer.arn]
   log_retention_days   = var.log_retention_days
   name                 = local.function_name.trainer
@@ -247,7 +296,7 @@ module "trainer" {
     name       = "${var.prefix}-watch"
   }
 
-  statements = merge(local.connect_to_cache, local.tell_missing_keys, local.keep_run, {
+  statements = merge(local.connect_to_cache, local.notify, local.tell_missing_keys, local.keep_run, {
     FindRuns = {
       actions   = ["dynamodb:Scan"]
       resources = [local.table_arn.runs]
@@ -267,6 +316,7 @@ module "neuron" {
   description          = "One neuron of one layer; or a worker that owns many neurons, or examples, and stays for a training"
   environment          = local.own_environment.neuron
   handler              = "neuron.handler.handler"
+  kms_key_arn          = module.key.arn
   layers               = [module.layer.arn]
   log_retention_days   = var.log_retention_days
   name                 = local.function_name.neuron
@@ -279,7 +329,7 @@ module "neuron" {
   vpc                  = local.vpc
   zip                  = "${var.build_directory}/functions/neuron.zip"
 
-  statements = merge(local.connect_to_cache, local.tell_missing_keys, local.keep_run, {
+  statements = merge(local.connect_to_cache, local.notify, local.tell_missing_keys, local.keep_run, {
     StartSteps = {
       actions   = ["lambda:InvokeFunction"]
       resources = [local.function_arn.neuron, local.function_arn.trainer]
@@ -295,5 +345,6 @@ module "s3_trigger" {
   function                = { arn = module.launch.arn, name = module.launch.name }
   noncurrent_version_days = var.noncurrent_version_days
   parameters_file         = var.parameters_file
+  require_tls             = var.require_tls
   runs_expiry_days        = var.runs_expiry_days
 }

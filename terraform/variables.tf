@@ -38,7 +38,8 @@ variable "cache" {
     replicas           = optional(number, 0)
     transit_encryption = optional(bool, true)
   })
-  default = {}
+  # Said again, for scanners that do not read what is optional in a type.
+  default = { transit_encryption = true }
 
   validation {
     condition     = can(regex("^cache\\.[a-z0-9]+\\.[a-z0-9]+$", var.cache.node_type))
@@ -70,6 +71,52 @@ variable "emails" {
   validation {
     condition     = alltrue([for email in var.emails : can(regex("^[^@[:space:]]+@[^@[:space:]]+\\.[^@[:space:]]+$", email))])
     error_message = "Give each of emails as one plain address, for example \"ada@example.org\"."
+  }
+}
+
+variable "existing_vpc" {
+  description = <<-EOT
+    A VPC that is there, instead of a new one: its id, private subnets in one zone each, and the route tables of these subnets, which
+    get endpoints for S3 and DynamoDB. `endpoints = false` adds none, where the VPC reaches S3, DynamoDB, Lambda and SNS by itself.
+  EOT
+  type = object({
+    endpoints       = optional(bool, true)
+    route_table_ids = optional(list(string), [])
+    subnet_ids      = list(string)
+    vpc_id          = string
+  })
+  default = null
+
+  validation {
+    condition     = var.existing_vpc == null || try(startswith(var.existing_vpc.vpc_id, "vpc-") && length(var.existing_vpc.subnet_ids) > 0 && alltrue([for id in var.existing_vpc.subnet_ids : startswith(id, "subnet-")]), false)
+    error_message = "Give existing_vpc its vpc_id (vpc-...) and at least one of its private subnets in subnet_ids (subnet-...)."
+  }
+
+  validation {
+    condition     = var.existing_vpc == null || try(!var.existing_vpc.endpoints || length(var.existing_vpc.route_table_ids) > 0, false)
+    error_message = "Give existing_vpc the route_table_ids of its subnets, for the endpoints of S3 and DynamoDB; or endpoints = false where it has ways to AWS of its own."
+  }
+}
+
+variable "flow_log_retention_days" {
+  description = "Days for which CloudWatch keeps the flow logs. What happened is often asked long after, and storage is about $0.03 for each GB and month."
+  type        = number
+  default     = 365
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827, 3653], var.flow_log_retention_days)
+    error_message = "CloudWatch keeps logs for 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827 or 3653 days: choose one of these."
+  }
+}
+
+variable "flow_logs" {
+  description = "Traffic of a new VPC that goes to a log group: ALL, ACCEPT, REJECT or NONE. Logs cost about $0.50 for each GB."
+  type        = string
+  default     = "ALL"
+
+  validation {
+    condition     = contains(["ALL", "ACCEPT", "REJECT", "NONE"], var.flow_logs)
+    error_message = "Set flow_logs to ALL, ACCEPT, REJECT or NONE."
   }
 }
 
@@ -166,6 +213,17 @@ variable "max_workers" {
   }
 }
 
+variable "monthly_budget_usd" {
+  description = "US dollars that the whole account may cost in a month before the addresses in emails get mail. Null for no budget."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.monthly_budget_usd == null || try(var.monthly_budget_usd > 0, false)
+    error_message = "Give monthly_budget_usd as an amount above 0, or null for no budget."
+  }
+}
+
 variable "neuron_window" {
   description = "Most neurons of a step in flight at once; 0 is no limit. Set it below your account's concurrent executions (10 in a new account)."
   type        = number
@@ -225,6 +283,12 @@ variable "region" {
     condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
     error_message = "Give region as AWS names it, for example \"us-east-1\"."
   }
+}
+
+variable "require_tls" {
+  description = "Refuse whoever asks for the bucket over plain HTTP. Off is for a local cloud, which speaks nothing else."
+  type        = bool
+  default     = true
 }
 
 variable "runs_expiry_days" {

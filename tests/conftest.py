@@ -19,14 +19,15 @@ hypothesis.settings.load_profile("lnn")
 def cloud() -> Iterator[CloudUnderTest]:
     """The local cloud that the end-to-end and chaos tests run on, started for them under .lnn/test.
 
-    LNN_E2E_HOME names a cloud that runs already: it is used instead, and left as it was.
+    LNN_E2E_HOME names a cloud that runs already: it is used instead, and left as it was. LNN_REDIS_TLS=1 gives the one
+    that is started a Redis with TLS and users, as on AWS.
     """
     running = os.environ.get("LNN_E2E_HOME")
     home = Path(running).absolute() if running else REPOSITORY / ".lnn" / "test"
     if not running:
         # What an interrupted session has left behind goes first: every session starts from nothing.
         for command in ("down", "up"):
-            done = local_cloud(command, home)
+            done = local_cloud(command, home, LNN_REDIS_TLS=os.environ.get("LNN_REDIS_TLS", ""))
             assert done.returncode == 0, done.stderr
     try:
         cloud = CloudUnderTest(home)

@@ -29,7 +29,7 @@ LOCAL_MAX_WORKERS = 2
 
 NOT_INCLUDED = (
     "not in the dollars: Launch and storage (fractions of a cent), DynamoDB (${history:.2g} for this history), and by "
-    "the month, used or not, cache and endpoints (about $25, see the README)"
+    "the month, used or not, cache and endpoints (about $26, see the README)"
 )
 
 

@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import boto3
+
+from localcloud import tls
 from localcloud.errors import LocalCloudError, LostAnswerError
 from localcloud.home import BUILD, REPOSITORY, Home, locked
 from localcloud.ports import LOOPBACK
@@ -54,6 +57,7 @@ def variables(redis: Service) -> dict[str, str]:
     return {
         "architecture": "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64",
         "cache_port": str(redis.port),
+        **({"cache": json.dumps({"transit_encryption": True})} if redis.secret else {}),
         "runtime": f"python{sys.version_info.major}.{sys.version_info.minor}",
     }
 
@@ -89,14 +93,18 @@ def deploy(home: Home, emulator: Service, redis: Service) -> bool:
         home.log("terraform").replace(home.log("terraform").with_suffix(".previous.log"))
     with home.log("terraform").open("w") as log:
         initialise(home, environment, log)
-        terraform(
-            ["apply", "-auto-approve", f"-state={home.terraform_state}", "-backup=-", "-var-file=local.tfvars"]
-            + [f"-var={name}={value}" for name, value in given.items()],
-            environment,
-            log,
-        )
+        terraform(["apply", "-auto-approve", "-backup=-", *state_and_variables(home, redis)], environment, log)
     applied.write_text(wanted)
     return True
+
+
+def state_and_variables(home: Home, redis: Service) -> list[str]:
+    """What every command of Terraform for this cloud is given."""
+    return [
+        f"-state={home.terraform_state}",
+        "-var-file=local.tfvars",
+        *(f"-var={name}={value}" for name, value in variables(redis).items()),
+    ]
 
 
 def initialise(home: Home, environment: Mapping[str, str], log: Any) -> None:
@@ -183,7 +191,7 @@ def describe(home: Home, emulator: Service, redis: Service) -> None:
         "endpoint": endpoint(emulator),
         "region": outputs["region"]["value"],
         "prefix": outputs["prefix"]["value"],
-        "redis": {"host": LOOPBACK, "port": redis.port},
+        "redis": tls.connection(home, redis),
         "credentials": {"access_key_id": ROOT_KEY, "secret_access_key": emulator.secret},
         "account": ACCOUNT,
     }
@@ -191,6 +199,18 @@ def describe(home: Home, emulator: Service, redis: Service) -> None:
     part.write_text(json.dumps(description, indent=2) + "\n")
     part.chmod(0o600)
     part.replace(home.description)
+
+
+def cache_users(emulator: Service) -> list[dict[str, Any]]:
+    """The users that Terraform has made in ElastiCache, with their access strings."""
+    client = boto3.client(
+        "elasticache",
+        endpoint_url=endpoint(emulator),
+        region_name=REGION,
+        aws_access_key_id=ROOT_KEY,
+        aws_secret_access_key=emulator.secret,
+    )
+    return [user for user in client.describe_users()["Users"] if user["UserName"] != "default"]
 
 
 def endpoint(emulator: Service) -> str:

@@ -5,13 +5,15 @@ import http.client
 import json
 import os
 import secrets
-import socket
 
+import redis
+
+from localcloud import tls
 from localcloud.errors import LocalCloudError
 from localcloud.home import Home
 from localcloud.ports import LOOPBACK, claim_port, wanted_port
 from localcloud.processes import Service, await_ready, start, start_time, stop, stop_strays
-from localcloud.tools import emulator_python, redis_server
+from localcloud.tools import emulator_python, redis_server, tls_redis_server
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
@@ -36,22 +38,27 @@ def ensure_redis(home: Home) -> Service:
     """
     running = Service.load(home.record("redis"))
     port = running_or_wanted(running, REDIS_PORT, "Redis")
+    if running and tls.wanted() != bool(running.secret):
+        raise LocalCloudError(f"Redis runs {'with' if running.secret else 'without'} TLS; stop it first: make down")
     if running and port == running.port:
         return running
     port = claim_port(REDIS_PORT[0], port, "Redis")
-    binary = redis_server()
+    binary = tls_redis_server() if tls.wanted() else redis_server()
+    secret = secrets.token_hex(20) if tls.wanted() else ""
     # No file is kept: what Redis holds can be recomputed, and it ends with the cloud.
     options = {"port": port, "bind": LOOPBACK, "save": "", "appendonly": "no", "daemonize": "no", "dir": home.scratch}
+    if secret:
+        options |= tls.options(home, port, secret)
     command = [str(binary)] + [part for name, value in options.items() for part in (f"--{name}", str(value))]
     home.scratch.mkdir(exist_ok=True)
     process = start(command, home.log("redis"), clean_environment(home) | KEEP_FREED_MEMORY, home.scratch)
-    service = Service(process.pid, start_time(process.pid) or "", port, str(binary))
+    service = Service(process.pid, start_time(process.pid) or "", port, str(binary), secret)
     service.save(home.record("redis"))
-    await_ready("Redis", process, lambda: redis_answers(port), home.log("redis"), 10)
+    await_ready("Redis", process, lambda: redis_answers(home, service), home.log("redis"), 10)
     return service
 
 
-def ensure_emulator(home: Home, redis: Service) -> tuple[Service, bool]:
+def ensure_emulator(home: Home, cache: Service) -> tuple[Service, bool]:
     """The emulator, started if it does not run or was started with other settings; and whether it was started now.
 
     Raises:
@@ -60,7 +67,7 @@ def ensure_emulator(home: Home, redis: Service) -> tuple[Service, bool]:
     running = Service.load(home.record("emulator"))
     port = running_or_wanted(running, EMULATOR_PORT, "the emulator")
     python = emulator_python()
-    settings = emulator_settings(home, redis)
+    settings = emulator_settings(home, cache)
     fingerprint = hashlib.sha256(json.dumps([str(python), settings], sort_keys=True).encode()).hexdigest()[:16]
     if running and fingerprint == running.fingerprint and emulator_answers(running.port):
         return running, False
@@ -94,7 +101,7 @@ def running_or_wanted(running: Service | None, setting: tuple[str, int], what: s
     return running.port
 
 
-def emulator_settings(home: Home, redis: Service) -> dict[str, str]:
+def emulator_settings(home: Home, cache: Service) -> dict[str, str]:
     """Environment of the emulator, but for its port and credentials. Its workers inherit it."""
     return {
         # IAM policies are enforced, so that a missing permission fails here and not on AWS first.
@@ -107,7 +114,9 @@ def emulator_settings(home: Home, redis: Service) -> dict[str, str]:
         "MINISTACK_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "REDIS_HOST": LOOPBACK,
-        "REDIS_PORT": str(redis.port),
+        "REDIS_PORT": str(cache.port),
+        # The workers' Python trusts what this names.
+        **({"SSL_CERT_FILE": str(tls.authority(home))} if cache.secret else {}),
         # Each execution is a process: without a limit a burst would start one for each call.
         "LAMBDA_ACCOUNT_CONCURRENCY": "32",
         "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "1",
@@ -136,13 +145,12 @@ def clean_environment(home: Home) -> dict[str, str]:
     }
 
 
-def redis_answers(port: int) -> bool:
+def redis_answers(home: Home, server: Service) -> bool:
     """Whether a Redis answers PING there."""
     try:
-        with socket.create_connection((LOOPBACK, port), timeout=1) as connection:
-            connection.sendall(b"PING\r\n")
-            return connection.recv(16).startswith(b"+PONG")
-    except OSError:
+        with redis.Redis(**tls.connection(home, server), socket_timeout=1, retry=None) as client:
+            return bool(client.ping())
+    except redis.RedisError:
         return False
 
 

@@ -1,6 +1,7 @@
 """What the local cloud runs on, kept in build/local-cloud: the emulator's own environment, and a Redis server."""
 
 import hashlib
+import os
 import platform
 import shutil
 import subprocess
@@ -15,6 +16,9 @@ TOOLS = BUILD / "local-cloud"
 EMULATOR_PINS = REPOSITORY / "requirements" / "local-cloud.txt"
 REDIS_PINS = REPOSITORY / "requirements" / "redis.txt"
 REMEDY = "install one: apt-get install redis-server, or brew install redis"
+
+# A message of the servers' TLS code: in the binary if, and only if, it was built with TLS.
+TLS_MARK = b"Failed to load certificate"
 
 
 def emulator_python() -> Path:
@@ -63,6 +67,58 @@ def redis_server() -> Path:
     return binary
 
 
+def tls_redis_server() -> Path:
+    """A Redis or Valkey server that speaks TLS: from PATH, or else Debian's package, unpacked and not installed.
+
+    No Python package carries one. Unpacking needs no root, and leaves no server running or on PATH.
+
+    Raises:
+        LocalCloudError: there is none, and this is no Debian or Ubuntu, or its packages cannot be fetched.
+    """
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found and TLS_MARK in Path(found).read_bytes():
+            return Path(found)
+    folder = TOOLS / f"redis-tls-{key_of(REDIS_PINS)}"
+    try:
+        install_once(folder, unpack_debians_redis)
+    except LocalCloudError as error:
+        raise LocalCloudError(f"no Redis server with TLS on PATH, and {error}; {REMEDY}") from error
+    return folder / "redis-server"
+
+
+def unpack_debians_redis(target: Path) -> None:
+    """Debian's redis-server and what of its libraries is not installed, with a start script that finds them.
+
+    Raises:
+        LocalCloudError: apt is missing, or fails.
+    """
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        raise LocalCloudError("there is no apt to fetch Debian's with")
+    target.mkdir(parents=True)
+    wanted = ["apt-get", "--simulate", "--no-install-recommends", "install", "redis-server"]
+    plan = subprocess.run(wanted, capture_output=True, text=True, check=False)
+    if plan.returncode and os.geteuid() == 0:  # the lists of a new container are empty
+        run(["apt-get", "update"])
+        plan = subprocess.run(wanted, capture_output=True, text=True, check=False)
+    packages = [line.split()[1] for line in plan.stdout.splitlines() if line.startswith("Inst ")]
+    if not packages:
+        raise LocalCloudError("apt knows no package redis-server: run `apt-get update` as root")
+    run(["apt-get", "download", *packages], target)
+    for package in target.glob("*.deb"):
+        run(["dpkg-deb", "--extract", str(package), str(target)])
+        package.unlink()
+    script = target / "redis-server"
+    libraries = {str(library.parent.relative_to(target)) for library in target.rglob("*.so.*")}
+    paths = ":".join(f"$here/{folder}" for folder in sorted(libraries))
+    # exec: the server is the process that was started, so that whoever stops that stops the server.
+    script.write_text(
+        '#!/bin/sh\nhere=$(dirname "$(readlink -f "$0")")\n'
+        f'LD_LIBRARY_PATH="{paths}" exec "$here/usr/bin/redis-server" "$@"\n'
+    )
+    script.chmod(0o755)
+
+
 def key_of(pins: Path) -> str:
     """Changes when the pins or this interpreter change: tools of another kind lie beside these, not over them."""
     parts = [pins.read_bytes(), sys.version.encode(), sys.base_prefix.encode()]
@@ -92,13 +148,13 @@ def install_once(folder: Path, build: Callable[[Path], None], *, in_place: bool 
         complete.touch()
 
 
-def run(command: list[str]) -> None:
-    """Runs an installer.
+def run(command: list[str], folder: Path | None = None) -> None:
+    """Runs an installer, in a folder.
 
     Raises:
         LocalCloudError: with its last lines.
     """
-    result = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, cwd=folder)
     if result.returncode:
         lines = [
             line for line in (result.stdout + result.stderr).splitlines() if line and not line.startswith("WARNING")

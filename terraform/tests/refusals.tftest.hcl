@@ -13,9 +13,13 @@ run "refuses_wrong_values" {
     cache                   = { node_type = "t4g.micro", replicas = 6 }
     cache_port              = 0
     emails                  = ["nobody"]
+    existing_vpc            = { vpc_id = "vpc-1", subnet_ids = [] }
+    flow_log_retention_days = 31
+    flow_logs               = "SOME"
     log_level               = "LOUD"
     log_retention_days      = 31
     max_workers             = 257
+    monthly_budget_usd      = 0
     neuron_window           = -1
     noncurrent_version_days = 0
     permissions_boundary    = "boundary"
@@ -34,9 +38,13 @@ run "refuses_wrong_values" {
     var.cache,
     var.cache_port,
     var.emails,
+    var.existing_vpc,
+    var.flow_log_retention_days,
+    var.flow_logs,
     var.log_level,
     var.log_retention_days,
     var.max_workers,
+    var.monthly_budget_usd,
     var.neuron_window,
     var.noncurrent_version_days,
     var.permissions_boundary,

@@ -137,8 +137,8 @@ def test_a_running_service_keeps_its_port_unless_another_is_asked_for(monkeypatc
         running_or_wanted(running, ("LNN_EMULATOR_PORT", 4566), "the emulator")
 
 
-def test_something_else_on_the_port_is_no_redis(taken_port: int) -> None:
-    assert not redis_answers(taken_port)
+def test_something_else_on_the_port_is_no_redis(taken_port: int, tmp_path: Path) -> None:
+    assert not redis_answers(Home(tmp_path), Service(1, "1", taken_port, ""))
 
 
 def test_servers_get_nothing_of_the_users_credentials_or_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

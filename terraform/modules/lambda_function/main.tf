@@ -94,6 +94,7 @@ resource "aws_iam_role_policy" "this" {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
+  kms_key_id        = var.kms_key_arn
   name              = "/aws/lambda/${var.name}"
   retention_in_days = var.log_retention_days
 }
@@ -106,11 +107,13 @@ resource "aws_sqs_queue" "dead_letters" {
 }
 
 resource "aws_lambda_function" "this" {
+  #checkov:skip=CKV_AWS_272:the archives are built on the deployer's machine, where a signature would be made too; their hashes are in the state
   architectures                  = [var.architecture]
   description                    = var.description
   filename                       = var.zip
   function_name                  = var.name
   handler                        = var.handler
+  kms_key_arn                    = var.kms_key_arn
   layers                         = var.layers
   memory_size                    = var.size.memory
   reserved_concurrent_executions = coalesce(var.size.reserved_concurrency, -1)

@@ -29,6 +29,12 @@ variable "handler" {
   type        = string
 }
 
+variable "kms_key_arn" {
+  description = "Key that encrypts the function's logs and settings; null leaves them to AWS's own keys."
+  type        = string
+  default     = null
+}
+
 variable "layers" {
   description = "ARNs of the layer versions, at most five."
   type        = list(string)

@@ -1,4 +1,14 @@
+data "aws_partition" "current" {}
+
+locals {
+  # Composed, so that the policy is known in the plan.
+  bucket_arn = "arn:${data.aws_partition.current.partition}:s3:::${var.bucket_name}"
+}
+
 resource "aws_s3_bucket" "this" {
+  #checkov:skip=CKV_AWS_18:access logs would be a second bucket to pay for and to empty; CloudTrail's data events tell the same where an account wants them
+  #checkov:skip=CKV_AWS_144:data sets and models are versioned here and made elsewhere; another region would double what they cost
+  #checkov:skip=CKV_AWS_145:encrypted with S3's own key; a customer key would ask KMS rights of everybody who uploads a data set
   bucket = var.bucket_name
   # A destroy takes the data sets and models with it: nothing is left to pay for.
   force_destroy = true
@@ -18,6 +28,28 @@ resource "aws_s3_bucket_public_access_block" "this" {
   bucket                  = aws_s3_bucket.this.id
   ignore_public_acls      = true
   restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_policy" "this" {
+  count = var.require_tls ? 1 : 0
+
+  bucket = aws_s3_bucket.this.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid    = "RefusePlainHttp"
+      Effect = "Deny"
+      # "*": a denial, of whoever it is.
+      Principal = "*"
+      Action    = "s3:*"
+      Resource  = [local.bucket_arn, "${local.bucket_arn}/*"]
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
+  })
+
+  # S3 refuses two changes of a bucket's access at once.
+  depends_on = [aws_s3_bucket_public_access_block.this]
 }
 
 resource "aws_s3_bucket_server_side_encryption_configuration" "this" {

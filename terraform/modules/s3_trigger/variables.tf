@@ -32,6 +32,12 @@ variable "prefix_filter" {
   default     = "training_input/"
 }
 
+variable "require_tls" {
+  description = "Refuse whoever asks for the bucket over plain HTTP. Off is for a local cloud, which speaks nothing else."
+  type        = bool
+  default     = true
+}
+
 variable "runs_expiry_days" {
   description = "Days after which a run's tensors and checkpoints under runs/ are deleted."
   type        = number

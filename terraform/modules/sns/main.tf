@@ -1,5 +1,6 @@
 resource "aws_sns_topic" "this" {
-  name = var.name
+  kms_master_key_id = var.kms_key_arn
+  name              = var.name
 }
 
 # An address that never confirmed cannot be unsubscribed; AWS forgets it after 48 hours.

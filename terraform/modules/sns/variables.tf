@@ -4,6 +4,11 @@ variable "emails" {
   default     = []
 }
 
+variable "kms_key_arn" {
+  description = "Key that encrypts the messages. AWS's own key for SNS would refuse CloudWatch's alarms."
+  type        = string
+}
+
 variable "name" {
   description = "Name of the topic."
   type        = string

@@ -1,4 +1,22 @@
+data "aws_partition" "current" {}
+
+locals {
+  is_new    = var.existing == null
+  endpoints = local.is_new || try(var.existing.endpoints, false)
+  zones     = local.is_new ? { for index, zone in var.zones : zone => index } : {}
+
+  # One of the two is there; splats, since the other has no element to name.
+  route_table_ids = local.is_new ? aws_route_table.private[*].id : var.existing.route_table_ids
+  subnet_ids      = local.is_new ? [for zone in var.zones : aws_subnet.private[zone].id] : var.existing.subnet_ids
+  vpc_id          = local.is_new ? aws_vpc.this[0].id : var.existing.vpc_id
+
+  log_group_name = "/aws/vpc/${var.prefix}"
+  log_group_arn  = "arn:${data.aws_partition.current.partition}:logs:${var.region}:${var.account_id}:log-group:${local.log_group_name}"
+}
+
 resource "aws_vpc" "this" {
+  count = local.is_new ? 1 : 0
+
   cidr_block           = var.cidr
   enable_dns_hostnames = true
   enable_dns_support   = true
@@ -8,24 +26,28 @@ resource "aws_vpc" "this" {
 
 # A VPC's default security group lets its members talk to each other and to the internet: with no rules it lets nothing through.
 resource "aws_default_security_group" "this" {
-  vpc_id = aws_vpc.this.id
+  count = local.is_new ? 1 : 0
+
+  vpc_id = aws_vpc.this[0].id
 
   tags = { Name = "${var.prefix}-default-closed" }
 }
 
 resource "aws_subnet" "private" {
-  for_each = { for index, zone in var.zones : zone => index }
+  for_each = local.zones
 
   availability_zone = "${var.region}${each.key}"
   cidr_block        = cidrsubnet(var.cidr, 4, each.value)
-  vpc_id            = aws_vpc.this.id
+  vpc_id            = aws_vpc.this[0].id
 
   tags = { Name = "${var.prefix}-private-${each.key}" }
 }
 
 # No route out: what the functions call is reached through endpoints, so no NAT gateway is needed.
 resource "aws_route_table" "private" {
-  vpc_id = aws_vpc.this.id
+  count = local.is_new ? 1 : 0
+
+  vpc_id = aws_vpc.this[0].id
 
   tags = { Name = "${var.prefix}-private" }
 }
@@ -33,7 +55,7 @@ resource "aws_route_table" "private" {
 resource "aws_route_table_association" "private" {
   for_each = aws_subnet.private
 
-  route_table_id = aws_route_table.private.id
+  route_table_id = aws_route_table.private[0].id
   subnet_id      = each.value.id
 }
 
@@ -41,89 +63,162 @@ resource "aws_route_table_association" "private" {
 resource "aws_security_group" "functions" {
   description = "LNN functions: out to the cache and the endpoints, nothing in"
   name        = "${var.prefix}-functions"
-  vpc_id      = aws_vpc.this.id
+  vpc_id      = local.vpc_id
 
-  egress {
-    description     = "HTTPS to the interface endpoints"
-    from_port       = 443
-    protocol        = "tcp"
-    security_groups = [aws_security_group.endpoints.id]
-    to_port         = 443
+  dynamic "egress" {
+    for_each = local.endpoints ? [1] : []
+
+    content {
+      description     = "HTTPS to the interface endpoints"
+      from_port       = 443
+      protocol        = "tcp"
+      security_groups = [aws_security_group.endpoints[0].id]
+      to_port         = 443
+    }
   }
 
-  egress {
-    description     = "HTTPS to S3 and DynamoDB through the gateway endpoints"
-    from_port       = 443
-    prefix_list_ids = [for endpoint in aws_vpc_endpoint.gateway : endpoint.prefix_list_id]
-    protocol        = "tcp"
-    to_port         = 443
+  dynamic "egress" {
+    for_each = local.endpoints ? [1] : []
+
+    content {
+      description     = "HTTPS to S3 and DynamoDB through the gateway endpoints"
+      from_port       = 443
+      prefix_list_ids = [for endpoint in aws_vpc_endpoint.gateway : endpoint.prefix_list_id]
+      protocol        = "tcp"
+      to_port         = 443
+    }
+  }
+
+  # A network that has ways to AWS of its own: which, only its owner knows.
+  dynamic "egress" {
+    for_each = local.endpoints ? [] : [1]
+
+    content {
+      cidr_blocks = ["0.0.0.0/0"]
+      description = "HTTPS to AWS by the ways that the network has"
+      from_port   = 443
+      protocol    = "tcp"
+      to_port     = 443
+    }
   }
 
   egress {
     description     = "The parameter server"
     from_port       = var.cache_port
     protocol        = "tcp"
-    security_groups = [aws_security_group.cache.id]
+    security_groups = [var.cache_security_group_id]
     to_port         = var.cache_port
   }
 
   tags = { Name = "${var.prefix}-functions" }
 }
 
-resource "aws_security_group" "cache" {
-  description = "LNN parameter server: in from the functions, nothing out"
-  name        = "${var.prefix}-cache"
-  vpc_id      = aws_vpc.this.id
-
-  tags = { Name = "${var.prefix}-cache" }
-}
-
 resource "aws_security_group" "endpoints" {
+  count = local.endpoints ? 1 : 0
+
   description = "LNN interface endpoints: HTTPS in from the functions, nothing out"
   name        = "${var.prefix}-endpoints"
-  vpc_id      = aws_vpc.this.id
+  vpc_id      = local.vpc_id
 
   tags = { Name = "${var.prefix}-endpoints" }
 }
 
-resource "aws_vpc_security_group_ingress_rule" "cache_from_functions" {
-  description                  = "The parameter server, from the functions"
-  from_port                    = var.cache_port
-  ip_protocol                  = "tcp"
-  referenced_security_group_id = aws_security_group.functions.id
-  security_group_id            = aws_security_group.cache.id
-  to_port                      = var.cache_port
-}
-
 resource "aws_vpc_security_group_ingress_rule" "endpoints_from_functions" {
+  count = local.endpoints ? 1 : 0
+
   description                  = "HTTPS from the functions"
   from_port                    = 443
   ip_protocol                  = "tcp"
   referenced_security_group_id = aws_security_group.functions.id
-  security_group_id            = aws_security_group.endpoints.id
+  security_group_id            = aws_security_group.endpoints[0].id
   to_port                      = 443
 }
 
 resource "aws_vpc_endpoint" "gateway" {
-  for_each = toset(["dynamodb", "s3"])
+  for_each = local.endpoints ? toset(["dynamodb", "s3"]) : toset([])
 
-  route_table_ids   = [aws_route_table.private.id]
+  route_table_ids   = local.route_table_ids
   service_name      = "com.amazonaws.${var.region}.${each.key}"
   vpc_endpoint_type = "Gateway"
-  vpc_id            = aws_vpc.this.id
+  vpc_id            = local.vpc_id
 
   tags = { Name = "${var.prefix}-${each.key}" }
 }
 
 resource "aws_vpc_endpoint" "interface" {
-  for_each = var.interface_services
+  for_each = local.endpoints ? var.interface_services : toset([])
 
   private_dns_enabled = true
-  security_group_ids  = [aws_security_group.endpoints.id]
+  security_group_ids  = [aws_security_group.endpoints[0].id]
   service_name        = "com.amazonaws.${var.region}.${each.key}"
-  subnet_ids          = [for subnet in aws_subnet.private : subnet.id]
+  subnet_ids          = local.subnet_ids
   vpc_endpoint_type   = "Interface"
-  vpc_id              = aws_vpc.this.id
+  vpc_id              = local.vpc_id
 
   tags = { Name = "${var.prefix}-${each.key}" }
+}
+
+# Who talked to whom, and who was refused: one line for each connection and ten minutes. A network that was there before is its
+# owner's to watch.
+resource "aws_flow_log" "this" {
+  count = local.is_new && var.flow_logs != null ? 1 : 0
+
+  iam_role_arn    = aws_iam_role.flow_logs[0].arn
+  log_destination = aws_cloudwatch_log_group.flow_logs[0].arn
+  traffic_type    = var.flow_logs
+  vpc_id          = aws_vpc.this[0].id
+
+  tags = { Name = var.prefix }
+
+  depends_on = [aws_iam_role_policy.flow_logs]
+}
+
+resource "aws_cloudwatch_log_group" "flow_logs" {
+  count = local.is_new && var.flow_logs != null ? 1 : 0
+
+  kms_key_id        = var.kms_key_arn
+  name              = local.log_group_name
+  retention_in_days = var.flow_log_retention_days
+}
+
+resource "aws_iam_role" "flow_logs" {
+  count = local.is_new && var.flow_logs != null ? 1 : 0
+
+  name                 = "${var.prefix}-flow-logs"
+  permissions_boundary = var.permissions_boundary
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "vpc-flow-logs.amazonaws.com" }
+      Condition = { StringEquals = { "aws:SourceAccount" = var.account_id } }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "flow_logs" {
+  count = local.is_new && var.flow_logs != null ? 1 : 0
+
+  name = "${var.prefix}-flow-logs"
+  role = aws_iam_role.flow_logs[0].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "WriteFlows"
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+        Resource = ["${local.log_group_arn}:*"]
+      },
+      {
+        Sid      = "FindLogGroup"
+        Effect   = "Allow"
+        Action   = ["logs:DescribeLogGroups"]
+        Resource = ["arn:${data.aws_partition.current.partition}:logs:${var.region}:${var.account_id}:log-group:*"]
+      },
+    ]
+  })
 }

@@ -1,6 +1,6 @@
-output "cache_security_group_id" {
-  description = "Security group of the cache."
-  value       = aws_security_group.cache.id
+output "flow_log_group_name" {
+  description = "Log group of the flow logs, or null."
+  value       = one(aws_cloudwatch_log_group.flow_logs[*].name)
 }
 
 output "functions_security_group_id" {
@@ -9,11 +9,11 @@ output "functions_security_group_id" {
 }
 
 output "subnet_ids" {
-  description = "Private subnets, one for each zone, in the order of `zones`."
-  value       = [for zone in var.zones : aws_subnet.private[zone].id]
+  description = "Private subnets, one for each zone, in the order of `zones`; or those of the network that was there."
+  value       = local.subnet_ids
 }
 
 output "vpc_id" {
   description = "The VPC."
-  value       = aws_vpc.this.id
+  value       = local.vpc_id
 }

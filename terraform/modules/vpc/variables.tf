@@ -1,6 +1,16 @@
+variable "account_id" {
+  description = "Account of the network, to compose ARNs."
+  type        = string
+}
+
 variable "cache_port" {
   description = "Port that the cache listens on."
   type        = number
+}
+
+variable "cache_security_group_id" {
+  description = "Security group of the cache, which the functions may reach."
+  type        = string
 }
 
 variable "cidr" {
@@ -13,10 +23,48 @@ variable "cidr" {
   }
 }
 
+variable "existing" {
+  description = <<-EOT
+    A network that is there: its id, its private subnets and, where this module shall add its endpoints, the route tables of those
+    subnets. `endpoints = false` where the network reaches S3, DynamoDB, Lambda and SNS by itself. Null makes a network.
+  EOT
+  type = object({
+    endpoints       = optional(bool, true)
+    route_table_ids = optional(list(string), [])
+    subnet_ids      = list(string)
+    vpc_id          = string
+  })
+  default = null
+}
+
+variable "flow_log_retention_days" {
+  description = "Days for which CloudWatch keeps the flow logs: what happened is often asked long after."
+  type        = number
+  default     = 365
+}
+
+variable "flow_logs" {
+  description = "Traffic of a new network that is logged: ALL, ACCEPT, REJECT, or null for none."
+  type        = string
+  default     = "ALL"
+}
+
 variable "interface_services" {
   description = "AWS services that the functions call through an interface endpoint, by short name. Each costs about $7 a month in each zone."
   type        = set(string)
   default     = ["lambda", "sns"]
+}
+
+variable "kms_key_arn" {
+  description = "Key that encrypts the flow logs; null leaves them to CloudWatch's own key."
+  type        = string
+  default     = null
+}
+
+variable "permissions_boundary" {
+  description = "ARN of a policy that bounds the flow logs' role, or null."
+  type        = string
+  default     = null
 }
 
 variable "prefix" {

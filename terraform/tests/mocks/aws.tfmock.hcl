@@ -12,12 +12,20 @@ mock_resource "aws_cloudwatch_event_rule" {
   defaults = { arn = "arn:aws:events:us-east-1:123456789012:rule/mock" }
 }
 
+mock_resource "aws_cloudwatch_log_group" {
+  defaults = { arn = "arn:aws:logs:us-east-1:123456789012:log-group:mock" }
+}
+
 mock_resource "aws_elasticache_replication_group" {
   defaults = { primary_endpoint_address = "cache.example.internal" }
 }
 
 mock_resource "aws_iam_role" {
   defaults = { arn = "arn:aws:iam::123456789012:role/mock" }
+}
+
+mock_resource "aws_kms_key" {
+  defaults = { arn = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-4000-8000-000000000000" }
 }
 
 mock_resource "aws_lambda_function" {

@@ -59,7 +59,8 @@ class ChaosCloud(CloudUnderTest):
         undo.callback(self.functions.delete_layer_version, LayerName=LAYER_NAME, VersionNumber=version["Version"])
         endpoint = f"http://{LOOPBACK}:{self.aws.port}"
         ours = {f"AWS_ENDPOINT_URL_{service}": endpoint for service in ("S3", "DYNAMODB", "SNS")}
-        ours |= {"LNN_CACHE_PORT": str(self.network.port), "LNN_CHAOS_FOLDER": str(self.folder)}
+        ours |= {"LNN_CACHE_PORT": str(self.network.port), "LNN_CACHE_TLS": "false", "LNN_CACHE_USER": ""}
+        ours |= {"LNN_CHAOS_FOLDER": str(self.folder)}
         for role in ROLES:
             name = self.names.function(role)
             was = self.functions.get_function_configuration(FunctionName=name)

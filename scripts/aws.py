@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+"""Deploys to, or removes from, the AWS account that your credentials belong to: scripts/aws.py plan|deploy|destroy.
+
+What it must know it asks once. Terraform's variables can be given as usual, too: TF_VAR_region=eu-central-1, or
+terraform/terraform.tfvars. RUNTIME and ARCH, as for `make layer`, choose the functions' along with the layer's.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from awsdeploy import questions
+from awsdeploy.errors import DeploymentError
+from awsdeploy.folder import CONFIGURATION, REPOSITORY, Folder, local_state, remote_state
+from awsdeploy.state_bucket import bucket_name, ensure_bucket
+
+# S3 can hold the lock by itself since this version.
+OLDEST_WITH_LOCK = (1, 10)
+
+
+def plan(folder: Folder, variables: list[str]) -> None:
+    """Shows what a deployment would change."""
+    terraform(folder, "plan", *variables)
+
+
+def deploy(folder: Folder, variables: list[str], *, confirm: Callable[[str], bool]) -> None:
+    """Shows the plan and applies it, after asking."""
+    planned = str(folder.path / "planned")
+    terraform(folder, "plan", f"-out={planned}", *variables)
+    if not confirm("Apply this plan?"):
+        raise DeploymentError("nothing was changed")
+    terraform(folder, "apply", planned)
+    print("deployed; try: .venv/bin/lnn train examples/digits/datasets.h5 --target aws --wait")
+
+
+def destroy(folder: Folder, variables: list[str], *, confirm: Callable[[str], bool]) -> None:
+    """Removes everything, the data included, and says what that was."""
+    there = deployed(folder)
+    if not there:
+        print("aws: nothing is deployed")
+        return
+    for line in told(there):
+        print(line)
+    if not confirm("Remove all of it, with the data sets, models and histories that are in it?"):
+        raise DeploymentError("nothing was removed")
+    terraform(folder, "destroy", "-auto-approve", *variables)
+    left = deployed(folder)
+    if left:
+        raise DeploymentError("not removed: " + "; ".join(told(left)) + "; run make destroy again")
+    print("removed:")
+    for line in told(there):
+        print(line)
+    print("The key waits seven days for its deletion, at no cost; a mail subscription that nobody confirmed, 48 hours.")
+
+
+def deployed(folder: Folder) -> dict[str, list[str]]:
+    """Names of what Terraform's state holds, by type."""
+    state = json.loads(terraform(folder, "show", "-json", quiet=True) or "{}")
+    found = defaultdict(list)
+    for resource in resources(state.get("values", {}).get("root_module", {})):
+        values = resource["values"]
+        names = (values.get(key) for key in ("name", "bucket", "function_name", "id"))
+        found[resource["type"]].append(str(next(filter(None, names), resource["address"])))
+    return found
+
+
+def resources(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What a module of the state manages, and the modules in it."""
+    yield from (resource for resource in module.get("resources", []) if resource["mode"] == "managed")
+    for child in module.get("child_modules", []):
+        yield from resources(child)
+
+
+def told(found: dict[str, list[str]]) -> list[str]:
+    """A line for each type of resource."""
+    return [
+        f"  {kind.removeprefix('aws_').replace('_', ' ')}: {', '.join(sorted(found[kind]))}" for kind in sorted(found)
+    ]
+
+
+def prepare(folder: Folder, account: str, answer: Callable[[str], str] | None, *, move_state: bool) -> list[str]:
+    """Asks what is not known yet and makes the folder ready; the arguments that give Terraform its variables."""
+    given = questions.given(os.environ, CONFIGURATION)
+    first = not folder.backend.exists() and not (CONFIGURATION / "terraform.tfstate").exists()
+    values = questions.answers(folder.answers, given, answer)
+    folder.variables.write_text(json.dumps(values))
+    folder.link()
+    if first and answer and move_state:
+        backend = ask_for_state(account, answer, **names(values | given))
+    elif folder.backend.exists():
+        backend = json.loads(folder.backend.read_text())["terraform"]["backend"]
+    else:
+        backend = local_state()
+    folder.keep_state(backend)
+    mirror = subprocess.run(
+        [REPOSITORY / "scripts" / "provider_mirror.sh"], capture_output=True, text=True, check=True
+    ).stdout
+    options = [f"-plugin-dir={mirror}"] if mirror else []
+    terraform(folder, "init", "-input=false", "-upgrade", *options, quiet=True)
+    return [f"-var-file={folder.variables}"]
+
+
+def names(values: Mapping[str, Any]) -> dict[str, str]:
+    """Prefix and region of the deployment."""
+    return {"prefix": str(values["prefix"]), "region": str(values["region"])}
+
+
+def ask_for_state(account: str, answer: Callable[[str], str], prefix: str, region: str) -> dict[str, Any]:
+    """Where the state shall be kept."""
+    offered = bucket_name(prefix, account, region)
+    print("Terraform's state says what is deployed: without it nothing can be changed or removed.")
+    where = answer("Keep it on this (machine) or, for a team, in an (s3) bucket with a lock [machine]: ").strip()
+    if where.lower() != "s3":
+        return local_state()
+    if terraform_version() < OLDEST_WITH_LOCK:
+        raise DeploymentError("a lock in S3 needs Terraform 1.10 or newer; update it, or keep the state here")
+    bucket = answer(f"Bucket [{offered}]: ").strip() or offered
+    made = ensure_bucket(bucket, account, region)
+    print(f"aws: state in s3://{bucket}/{prefix}/terraform.tfstate" + (", a new bucket" if made else ""))
+    return remote_state(bucket, f"{prefix}/terraform.tfstate", region)
+
+
+def terraform_version() -> tuple[int, int]:
+    """Of the Terraform on PATH."""
+    text = subprocess.run(["terraform", "version", "-json"], capture_output=True, text=True, check=True).stdout
+    major, minor = re.match(r"(\d+)\.(\d+)", json.loads(text)["terraform_version"]).groups()  # type: ignore[union-attr]
+    return int(major), int(minor)
+
+
+def terraform(folder: Folder, command: str, *arguments: str, quiet: bool = False) -> str:
+    """Runs Terraform; what it printed, if it was to be quiet.
+
+    Raises:
+        DeploymentError: it failed.
+    """
+    done = subprocess.run(
+        ["terraform", f"-chdir={folder.configuration}", command, *arguments],
+        stdout=subprocess.PIPE if quiet else None,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise DeploymentError(f"terraform {command} failed" + (f": {done.stdout.strip()}" if done.stdout else ""))
+    return done.stdout or ""
+
+
+def account_number() -> str:
+    """Of the credentials in use.
+
+    Raises:
+        DeploymentError: there are none that work.
+    """
+    try:
+        return str(boto3.client("sts", region_name="us-east-1").get_caller_identity()["Account"])
+    except (BotoCoreError, ClientError) as error:
+        raise DeploymentError(
+            "no working AWS credentials; run 'aws configure' or 'aws sso login', or set AWS_PROFILE"
+        ) from error
+
+
+def run(action: str, *, yes: bool) -> None:
+    """Plans, deploys or destroys.
+
+    Raises:
+        DeploymentError: it cannot be done, or was not wanted.
+    """
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        raise DeploymentError(
+            f"AWS_ENDPOINT_URL points at {endpoint}, not at AWS; unset it (the local cloud is deployed by 'make up')"
+        )
+    if not shutil.which("terraform"):
+        raise DeploymentError(
+            "terraform is not on PATH; install 1.9 or newer: https://developer.hashicorp.com/terraform/install"
+        )
+    account = account_number()
+    print(f"aws: account {account}")
+    for name, variable in (("RUNTIME", "runtime"), ("ARCH", "architecture")):
+        if os.environ.get(name):
+            os.environ[f"TF_VAR_{variable}"] = os.environ[name]
+    answer = input if sys.stdin.isatty() and not yes else None
+
+    def confirm(question: str) -> bool:
+        return yes or (answer is not None and answer(f"{question} Only 'yes' will do: ").strip() == "yes")
+
+    folder = Folder()
+    variables = prepare(folder, account, answer, move_state=action == "deploy")
+    if action == "plan":
+        plan(folder, variables)
+    else:
+        {"deploy": deploy, "destroy": destroy}[action](folder, variables, confirm=confirm)
+
+
+def main() -> int:
+    """Runs the command; an error is one message on standard error."""
+    parser = argparse.ArgumentParser(description="Deploy to, or remove from, your AWS account.")
+    parser.add_argument("action", choices=("plan", "deploy", "destroy"))
+    parser.add_argument("--yes", action="store_true", help="ask nothing: defaults, and yes to the plan")
+    given = parser.parse_args()
+    try:
+        run(given.action, yes=given.yes)
+    except DeploymentError as error:
+        print(f"aws: {error}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, EOFError):
+        print("aws: interrupted", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""What a deployment must know: asked once, kept in a file, and never asked where it is given in another way."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hcl2
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A Terraform variable that a person is asked for."""
+
+    name: str
+    text: str
+    default: str
+    parse: Callable[[str], Any]
+    """Makes the variable's value of an answer; raises ValueError that says what is wrong."""
+
+
+def region(text: str) -> str:
+    return matching(r"[a-z]{2}(-[a-z]+)+-\d", text, "a region as AWS names it, for example eu-central-1")
+
+
+def prefix(text: str) -> str:
+    pattern = r"(?=.{1,20}$)[a-z]([a-z0-9]|-[a-z0-9])*"
+    return matching(pattern, text, "at most 20 lower-case letters, digits and single hyphens, a letter first")
+
+
+def emails(text: str) -> list[str]:
+    return [
+        matching(r"[^@\s]+@[^@\s]+\.[^@\s]+", part, "plain addresses, with commas between them")
+        for part in re.split(r"[,\s]+", text)
+        if part
+    ]
+
+
+def dollars(text: str) -> float | None:
+    return float(matching(r"\d*[1-9]\d*(\.\d+)?", text, "an amount like 50, or nothing")) if text else None
+
+
+def matching(pattern: str, text: str, expected: str) -> str:
+    if not re.fullmatch(pattern, text):
+        raise ValueError(f"{text!r} is not what is needed: {expected}")
+    return text
+
+
+QUESTIONS = [
+    Question("region", "AWS region", "us-east-1", region),
+    Question("prefix", "Start of every name", "lnn", prefix),
+    Question("emails", "Addresses that hear how runs go (nobody)", "", emails),
+    Question("monthly_budget_usd", "Dollars a month above which they are warned (no budget)", "", dollars),
+]
+
+
+def given(environment: Mapping[str, str], configuration: Path) -> dict[str, Any]:
+    """The variables that the environment or a .tfvars file of the user sets."""
+    start = "TF_VAR_"
+    values: dict[str, Any] = {
+        name.removeprefix(start): value for name, value in environment.items() if name.startswith(start)
+    }
+    for file in [configuration / "terraform.tfvars", *sorted(configuration.glob("*.auto.tfvars"))]:
+        if file.exists():
+            with file.open() as source:
+                values |= hcl2.load(source)
+    return {name: value.strip('"') if isinstance(value, str) else value for name, value in values.items()}
+
+
+def ask(questions: Iterable[Question], answer: Callable[[str], str], say: Callable[[str], None]) -> dict[str, Any]:
+    """Values of the variables, asked one by one; an empty answer is the default, a wrong one is asked again."""
+    values = {}
+    for question in questions:
+        default = f" [{question.default}]" if question.default else ""
+        while True:
+            try:
+                text = answer(f"{question.text}{default}: ").strip()
+                values[question.name] = question.parse(text or question.default)
+                break
+            except ValueError as error:
+                say(f"  {error}")
+    return values
+
+
+def answers(
+    file: Path, taken: Mapping[str, Any], answer: Callable[[str], str] | None, say: Callable[[str], None] = print
+) -> dict[str, Any]:
+    """What the file holds, and what is asked for besides; nothing is asked without somebody to ``answer``.
+
+    A variable that is ``taken`` is left to whoever has set it.
+    """
+    known = json.loads(file.read_text()) if file.exists() else {}
+    open_questions = [question for question in QUESTIONS if question.name not in known and question.name not in taken]
+    if answer:
+        known |= ask(open_questions, answer, say)
+    else:
+        known |= {question.name: question.parse(question.default) for question in open_questions}
+    if not known.get("emails", True) and known.get("monthly_budget_usd"):
+        say("  nobody would hear of the budget, so there is none; give addresses in `emails`")
+        known["monthly_budget_usd"] = None
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(known, indent=2) + "\n")
+    return {name: value for name, value in known.items() if name not in taken}

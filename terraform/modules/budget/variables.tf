@@ -1,0 +1,14 @@
+variable "emails" {
+  description = "Addresses that hear of it; AWS takes ten at most."
+  type        = list(string)
+}
+
+variable "name" {
+  description = "Name of the budget."
+  type        = string
+}
+
+variable "usd" {
+  description = "US dollars that the whole account may cost in a month before mail is sent."
+  type        = number
+}
