@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from lnn import telemetry
 from lnn.artifacts import Checkpoint
 from lnn.cache import ParameterServer
 from lnn.codec import TensorKey
@@ -275,6 +276,7 @@ class Conductor:
             test_accuracy = plan.network.accuracy(state.parameters, data.X_test, data.y_test)
             row = EpochRow(epoch, cost, int(fields["correct"]) / plan.examples, test_accuracy, now - started)
             ledger.record(self._run_id, [row])
+            telemetry.recorded(run, plan, row)
         if ending is not None and state is not None:
             end_with_model(
                 self._services,
