@@ -58,6 +58,12 @@ def invocation(work: Handler[Outcome]) -> Handler[Outcome]:
     return handler
 
 
+def place() -> dict[str, Any]:
+    """The place that lines belong to at present."""
+    current = logger.get_current_keys()
+    return {name: current.get(name) for name in PLACE}
+
+
 def at(**place: Any) -> None:
     """From here on, lines belong to this place."""
     logger.append_keys(**place)

@@ -15,7 +15,7 @@ from enum import StrEnum
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from lnn.journal import PLACE
+from lnn import journal
 
 if TYPE_CHECKING:
     from lnn.ledger import EpochRow
@@ -147,6 +147,6 @@ def emit(message: str, figures: Mapping[Metric, float], about: Mapping[str, Any]
     line = EphemeralMetrics()
     for metric, value in figures.items():
         line.add_metric(metric, UNITS.get(metric, "Count"), value)
-    for name, value in {"message": message, **PLACE, **about}.items():
+    for name, value in {"message": message, **journal.place(), **about}.items():
         line.add_metadata(name, value)
     line.flush_metrics()
