@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from time import monotonic, sleep
+from time import sleep, time
 from typing import Annotated, Any
 
 import typer
@@ -21,7 +21,7 @@ from lnn_cli.targets import Cloud, Target, command, connect
 
 POLL_SECONDS = 1.0
 SETTLE_SECONDS = 10.0
-"""After the end of a run, this long without a line is the end of its lines: CloudWatch shows them some seconds late."""
+"""This long after its end, a run has no more lines to come: CloudWatch shows them some seconds late."""
 
 OVERLAP_SECONDS = 60.0
 """Lines may come in later than others that were written after them: so much is read again at every look."""
@@ -129,14 +129,11 @@ def logs(
 
 def _following(log: Log) -> Iterator[Line]:
     """Lines as they come, until the run has ended and no more come."""
-    run_id, heard = log.run["run_id"], monotonic()
     while True:
-        run = log.cloud.ledger.get_run(run_id)
-        lines = log.new_lines()
-        yield from lines
-        if lines or run is None or not has_ended(run):
-            heard = monotonic()
-        if run is None or monotonic() - heard >= SETTLE_SECONDS:
+        run = log.cloud.ledger.get_run(log.run["run_id"])
+        no_more = run is None or (has_ended(run) and time() - float(run["finished_at"]) >= SETTLE_SECONDS)
+        yield from log.new_lines()
+        if no_more:
             return
         sleep(POLL_SECONDS)
 

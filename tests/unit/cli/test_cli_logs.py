@@ -49,7 +49,8 @@ def logs(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Logs]:
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     monkeypatch.setattr("lnn_cli.logs.sleep", world.sleep)
-    monkeypatch.setattr("lnn_cli.logs.monotonic", lambda: world.now)
+    offset = time.time() - world.now
+    monkeypatch.setattr("lnn_cli.logs.time", lambda: world.now + offset)
     world.open_run(RUN)
     world.accept(RUN)
     world.train(RUN, 1)
