@@ -62,7 +62,8 @@ class EpochRow:
     test_accuracy: float
     seconds: float
     waited: float | None = None
-    """Seconds of these in which a worker waited for the others; None where there are none. Not stored."""
+    """Seconds in which the first worker has waited for the others, since it began; None where there are no workers. Not
+    stored."""
 
 
 class Ledger:

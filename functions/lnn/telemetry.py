@@ -69,6 +69,7 @@ class Curve:
         self._about = {"run_id": run["run_id"], "generation": int(run["generation"]), "strategy": plan.strategy}
         self._record_every = plan.record_every
         self._rows: list[EpochRow] = []
+        self._waited = 0.0
         self._written = time.monotonic()
 
     def add(self, rows: Iterable[EpochRow]) -> None:
@@ -90,16 +91,17 @@ class Curve:
         self._written = time.monotonic()
 
     def _write(self, rows: list[EpochRow]) -> None:
-        last = rows[-1]
+        last, epochs = rows[-1], sum(self._epochs_of(row) for row in rows)
         figures = {
             Metric.COST: last.cost,
             Metric.TRAIN_ACCURACY: last.train_accuracy * SHARE,
             Metric.TEST_ACCURACY: last.test_accuracy * SHARE,
-            Metric.EPOCHS: sum(self._epochs_of(row) for row in rows),
+            Metric.EPOCHS: epochs,
             Metric.EPOCH_SECONDS: fmean(row.seconds for row in rows),
         }
         if last.waited is not None:
-            figures[Metric.SYNCHRONISATION_SECONDS] = fmean(row.waited or 0.0 for row in rows)
+            figures[Metric.SYNCHRONISATION_SECONDS] = (last.waited - self._waited) / epochs
+            self._waited = last.waited
         emit("epochs", figures, self._about | {"epoch": last.epoch})
 
     def _epochs_of(self, row: EpochRow) -> int:

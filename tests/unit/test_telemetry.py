@@ -73,6 +73,18 @@ def test_a_line_is_a_metric_of_the_deployment_with_the_run_beside_it(
     }
 
 
+def test_waiting_is_told_for_each_epoch_and_only_where_workers_wait(capsys: pytest.CaptureFixture[str]) -> None:
+    curve = Curve(RUN, plan(epochs=50, record_every=2))
+    curve.add([EpochRow(epoch, 0.5, 0.5, 0.5, 0.1, waited=epoch / 100) for epoch in range(2, 101, 2)])
+    curve.write()
+    curve.add([EpochRow(102, 0.5, 0.5, 0.5, 0.1, waited=1.5)])
+    curve.write()
+    curve.add([EpochRow(104, 0.5, 0.5, 0.5, 0.1)])
+    curve.write()
+    found = values(written(capsys), Metric.SYNCHRONISATION_SECONDS)
+    assert found == [*([pytest.approx(0.01)] * LINES), pytest.approx(0.25)]
+
+
 def test_a_training_that_goes_on_is_told_of_now_and_then(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from lnn import telemetry
 from lnn.artifacts import Checkpoint
 from lnn.cache import ParameterServer
 from lnn.codec import TensorKey
@@ -47,6 +46,7 @@ from lnn.reporting import Reporter
 from lnn.services import Services
 from lnn.strategies.fused import save
 from lnn.strategies.neuron import PLAN_KEY, plan_of
+from lnn.telemetry import recorded
 from lnn.training_data import training_data
 
 logger = logging.getLogger(__name__)
@@ -276,7 +276,7 @@ class Conductor:
             test_accuracy = plan.network.accuracy(state.parameters, data.X_test, data.y_test)
             row = EpochRow(epoch, cost, int(fields["correct"]) / plan.examples, test_accuracy, now - started)
             ledger.record(self._run_id, [row])
-            telemetry.recorded(run, plan, row)
+            recorded(run, plan, row)
         if ending is not None and state is not None:
             end_with_model(
                 self._services,

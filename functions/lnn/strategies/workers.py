@@ -211,7 +211,7 @@ class Worker:
     def _run_epochs(self) -> Ending | None:
         """Train until an end is due, or until it is time to hand over (None)."""
         for epoch in range(self._epoch + 1, self._plan.epochs + 1):
-            at, waited = time.time(), self._gang.waited
+            at = time.time()
             # A training that diverges overflows on its way; its cost will say so.
             with np.errstate(over="ignore", invalid="ignore"):
                 cost, correct = self._train_epoch(epoch)
@@ -227,8 +227,8 @@ class Worker:
             if ending is None and Flag.STOP in agreed:
                 ending = self._stopped or Ending("STOPPED")
             if self._plan.recorded(epoch) or ending is not None:
-                waited = self._gang.waited - waited
-                self._open_row = EpochRow(epoch, cost, correct / self._plan.examples, 0.0, self._last_epoch, waited)
+                share = correct / self._plan.examples
+                self._open_row = EpochRow(epoch, cost, share, 0.0, self._last_epoch, self._gang.waited)
             if self._report is not None:
                 self._report.epoch_done(epoch, cost, None)
             if ending is not None or Flag.HAND_OVER in agreed:
