@@ -126,6 +126,8 @@ def work(services: Services, message: Message, remaining: Callable[[], float]) -
         leave(services, gang, message, error)
     else:
         return "done"
+    finally:
+        gang.close()
     return "left"
 
 
