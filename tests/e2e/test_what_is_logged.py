@@ -26,8 +26,16 @@ def run(request: pytest.FixtureRequest, cloud: CloudUnderTest) -> dict[str, Any]
     changes = {"strategy": request.param} | ({"workers": 2} if request.param == "resident" else {})
     completed = cloud.completed(cloud.start("logged", DATASET, PARAMETERS | changes))
     # A function's lines are there once its invocation is over.
-    eventually(lambda: cloud.log_lines("trainer", completed["run_id"], '"run ended"') or None, "the end in a log")
+    count = 2 if request.param == "resident" else 1
+    last = "worker done" if request.param == "resident" else "run ended"
+    role = who_ends(completed)
+    eventually(lambda: len(cloud.log_lines(role, completed["run_id"], last)) >= count, "the end in a log")
     return completed
+
+
+def who_ends(run: dict[str, Any]) -> str:
+    """The function that ends a run."""
+    return "neuron" if run["strategy"] == "resident" else "trainer"
 
 
 def invocations(cloud: CloudUnderTest, role: str, run_id: str) -> list[list[str]]:
@@ -95,7 +103,7 @@ def test_lnn_logs_tells_the_run_from_its_launch_to_its_end(cloud: CloudUnderTest
     assert lines[0]["function"] == "launch"
     assert {line["run_id"] for line in lines} == {run["run_id"]}
     assert "run ended" in [line["message"] for line in lines]
-    followed = cloud.lnn("logs", run["run_id"], "--follow", "--function", "trainer")
+    followed = cloud.lnn("logs", run["run_id"], "--follow", "--function", who_ends(run))
     assert followed.returncode == 0, followed.stderr
     assert "run prepared" not in followed.stdout
     assert followed.stdout.count("  status=COMPLETED\n") == 1
