@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from lnn import journal
@@ -97,7 +96,7 @@ class Curve:
             Metric.TRAIN_ACCURACY: last.train_accuracy * SHARE,
             Metric.TEST_ACCURACY: last.test_accuracy * SHARE,
             Metric.EPOCHS: epochs,
-            Metric.EPOCH_SECONDS: fmean(row.seconds for row in rows),
+            Metric.EPOCH_SECONDS: sum(row.seconds for row in rows) / len(rows),
         }
         if last.waited is not None:
             figures[Metric.SYNCHRONISATION_SECONDS] = (last.waited - self._waited) / epochs

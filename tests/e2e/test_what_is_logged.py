@@ -103,7 +103,11 @@ def test_lnn_logs_tells_the_run_from_its_launch_to_its_end(cloud: CloudUnderTest
     assert lines[0]["function"] == "launch"
     assert {line["run_id"] for line in lines} == {run["run_id"]}
     assert "run ended" in [line["message"] for line in lines]
-    followed = cloud.lnn("logs", run["run_id"], "--follow", "--function", who_ends(run))
+
+
+def test_lnn_logs_follows_a_run_to_its_end(cloud: CloudUnderTest) -> None:
+    run_id = cloud.start("followed", DATASET, PARAMETERS | {"strategy": "fused"})
+    followed = cloud.lnn("logs", run_id, "--follow", "--function", "trainer")
     assert followed.returncode == 0, followed.stderr
     assert "run prepared" not in followed.stdout
     assert followed.stdout.count("  status=COMPLETED\n") == 1
