@@ -20,3 +20,6 @@ max_workers = 2
 
 # A worker process for each neuron of a step would swamp a small machine.
 neuron_window = 4
+
+# The emulator does not save queries.
+saved_queries = false

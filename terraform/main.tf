@@ -69,13 +69,16 @@ locals {
   # One BLAS thread for each vCPU that the memory buys: more would only wait for each other. glibc is to keep what a step frees
   # for the next step: by default it gives it back, and the kernel clears the pages anew at every step.
   own_environment = {
-    for key, name in local.function_name : key => merge(local.environment, {
+    for key in keys(local.function_name) : key => merge(local.environment, {
       MALLOC_MMAP_THRESHOLD_  = tostring(8 * 1024 * 1024)
       MALLOC_TRIM_THRESHOLD_  = tostring(128 * 1024 * 1024)
       OPENBLAS_NUM_THREADS    = tostring(ceil(var.functions[key].memory / 1769))
-      POWERTOOLS_SERVICE_NAME = name
+      POWERTOOLS_SERVICE_NAME = var.prefix
     })
   }
+
+  # "rate(5 minutes)" is 5.
+  watch_minutes = tonumber(regex("[0-9]+", var.watch_rate)) * { minute = 1, hour = 60, day = 1440 }[regex("minute|hour|day", var.watch_rate)]
 
   vpc = {
     security_group_ids = [module.vpc.functions_security_group_id]
@@ -347,4 +350,22 @@ module "s3_trigger" {
   parameters_file         = var.parameters_file
   require_tls             = var.require_tls
   runs_expiry_days        = var.runs_expiry_days
+}
+
+module "observability" {
+  source = "./modules/observability"
+
+  account_id    = local.account_id
+  cache         = { name = module.elasticache.name, nodes = 1 + var.cache.replicas }
+  prefix        = var.prefix
+  region        = var.region
+  saved_queries = var.saved_queries
+  thresholds    = var.alarm_thresholds
+  topic_arn     = module.sns.arn
+  watch_minutes = local.watch_minutes
+
+  functions = {
+    for role, function in { launch = module.launch, neuron = module.neuron, trainer = module.trainer } :
+    role => { log_group = function.log_group_name, name = function.name, queue = function.queue_name }
+  }
 }

@@ -8,6 +8,11 @@ output "cache_host" {
   value       = module.elasticache.host
 }
 
+output "dashboard_url" {
+  description = "The trainings in CloudWatch: graphs, alarms, tables."
+  value       = module.observability.dashboard_url
+}
+
 output "dead_letter_queues" {
   description = "Queues of the events that failed every retry, by function."
   value       = { launch = module.launch.queue_name, neuron = module.neuron.queue_name, trainer = module.trainer.queue_name }

@@ -9,6 +9,35 @@ variable "account_id" {
   }
 }
 
+variable "alarm_thresholds" {
+  description = <<-EOT
+    When alarms go off: percent of a cache node's memory; events in a dead-letter queue; errors and throttles of a function within five
+    minutes; and how many looks of the watch, one after the other, must find a run that nobody works on. Each alarm reaches the
+    addresses of `emails`.
+  EOT
+  type = object({
+    cache_memory_percent = optional(number, 80)
+    dead_letters         = optional(number, 1)
+    errors               = optional(number, 1)
+    stalled_looks        = optional(number, 3)
+    throttles            = optional(number, 10)
+  })
+  default = {}
+
+  validation {
+    condition     = var.alarm_thresholds.cache_memory_percent > 0 && var.alarm_thresholds.cache_memory_percent < 100
+    error_message = "Give alarm_thresholds.cache_memory_percent as more than 0 and less than 100."
+  }
+
+  validation {
+    condition = alltrue([
+      for count in [var.alarm_thresholds.dead_letters, var.alarm_thresholds.errors, var.alarm_thresholds.stalled_looks, var.alarm_thresholds.throttles] :
+      count >= 1 && floor(count) == count
+    ]) && var.alarm_thresholds.stalled_looks <= 10
+    error_message = "Give dead_letters, errors, stalled_looks (at most 10) and throttles of alarm_thresholds as whole numbers of 1 or more."
+  }
+}
+
 variable "architecture" {
   description = "Instruction set of functions and layer. arm64 costs about 20% less for each second than x86_64."
   type        = string
@@ -311,6 +340,12 @@ variable "runtime" {
     condition     = contains(["python3.11", "python3.12", "python3.13"], var.runtime)
     error_message = "Set runtime to python3.11, python3.12 or python3.13, and build the layer for the same one."
   }
+}
+
+variable "saved_queries" {
+  description = "Queries saved in CloudWatch Logs Insights. Turn them off for a local cloud, which does not know them."
+  type        = bool
+  default     = true
 }
 
 variable "tags" {

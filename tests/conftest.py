@@ -10,6 +10,9 @@ import hypothesis
 import pytest
 from e2e_cloud import REPOSITORY, CloudUnderTest, local_cloud
 
+# The library's metrics, where no Lambda function sets their namespace.
+os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LNN")
+
 # The machine may be busy with other tests; how long one example takes says nothing.
 hypothesis.settings.register_profile("lnn", deadline=None)
 hypothesis.settings.load_profile("lnn")

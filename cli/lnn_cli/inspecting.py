@@ -31,7 +31,18 @@ QUIET_SECONDS = 60.0
 """Without a sign of life: longer than a lease and an epoch in which nobody reports."""
 
 _INTERNAL = frozenset(
-    {"owner", "heartbeat", "lease_expires", "closing", "dataset_key", "plan", "attempts", "stop_requested", "told"}
+    {
+        "owner",
+        "heartbeat",
+        "lease_expires",
+        "closing",
+        "dataset_key",
+        "plan",
+        "attempts",
+        "stop_requested",
+        "told",
+        "told_use",
+    }
 )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from lnn import telemetry
 from lnn.artifacts import Checkpoint, Model
 from lnn.errors import Refused
 from lnn.ledger import Status
@@ -223,7 +224,8 @@ def close(services: Services, run: Mapping[str, Any]) -> None:
     emptied = run.get("strategy") not in MEET_IN_REDIS or emptied_parameter_server(services, run_id)
     if not run.get("told"):
         services.notifier.ended(run)
-    services.ledger.close(run_id, done=emptied)
+        telemetry.ended(run)
+    services.ledger.close(run_id, done=emptied, told_use=telemetry.use_of(run))
     logger.info("run ended", extra={"run_id": run_id, "status": run["status"], "reason": run.get("reason")})
 
 

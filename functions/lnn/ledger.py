@@ -61,6 +61,9 @@ class EpochRow:
     train_accuracy: float
     test_accuracy: float
     seconds: float
+    waited: float | None = None
+    """Seconds in which the first worker has waited for the others, since it began; None where there are no workers. Not
+    stored."""
 
 
 class Ledger:
@@ -246,9 +249,9 @@ class Ledger:
             event=f"{status.lower()}: {reason}" if reason else status.lower(),
         )
 
-    def close(self, run_id: str, *, done: bool = True) -> None:
+    def close(self, run_id: str, *, done: bool = True, **attributes: Any) -> None:
         """People have been told of the end of a run; ``done`` when so is everything else that follows it."""
-        self._change(run_id, {"closing": not done, "told": True}, "attribute_exists(run_id)", {})
+        self._change(run_id, {"closing": not done, "told": True, **attributes}, "attribute_exists(run_id)", {})
 
     def request_stop(self, run_id: str) -> dict[str, Any]:
         """Ask the run's trainer to end it cleanly. Raises RunStateError when it is not going."""

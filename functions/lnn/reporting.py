@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from lnn import journal
 from lnn.errors import LedgerUnavailable, Refused, StaleGeneration
 from lnn.ledger import EpochRow, Ledger
 from lnn.notify import Notifier
 from lnn.plan import Plan
+from lnn.telemetry import Curve
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ class Reporter:
         self._run = run
         self._plan = plan
         self._generation = int(run["generation"])
+        self._curve = Curve(run, plan)
         self._lock = threading.Lock()
         self._reporting = threading.Lock()
         self._rows: list[EpochRow] = []
@@ -77,12 +80,12 @@ class Reporter:
     def flush(self) -> None:
         """Write what is waiting, now. Raises LedgerUnavailable."""
         if not self.stale:
-            self._report()
+            self._report(self._curve.write)
 
     def _report_until_left(self) -> None:
         while not self._leaving.wait(INTERVAL_SECONDS) and not self.stale:
             try:
-                self._report()
+                self._report(self._curve.write_now_and_then)
             except LedgerUnavailable as error:
                 # The rows are still here and the lease outlives several such failures.
                 logger.warning("report postponed", extra={"error": str(error)})
@@ -90,17 +93,21 @@ class Reporter:
                 self._refused = refused
                 return
 
-    def _report(self) -> None:
+    def _report(self, write_metrics: Callable[[], None]) -> None:
         with self._reporting:
             self._report_alone()
+            write_metrics()
 
     def _report_alone(self) -> None:
         with self._lock:
             rows, progress, messages = list(self._rows), dict(self._progress), self._messages
             self._messages = []
+        if progress:
+            journal.at(epoch=progress["epoch"])
         self._ledger.record(str(self._run["run_id"]), rows)
         with self._lock:
             del self._rows[: len(rows)]
+        self._curve.add(rows)
         try:
             run = self._ledger.renew(str(self._run["run_id"]), self._generation, **progress)
         except StaleGeneration:

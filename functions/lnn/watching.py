@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from lnn import journal, telemetry
 from lnn.ending import Ending, close, end_without_model
 from lnn.errors import Refused
 from lnn.events import Message
@@ -35,11 +36,13 @@ def watch(services: Services) -> None:
     faults: list[Exception] = []
     for look, runs in ((revive, going), (finish, services.ledger.list_runs(closing=True))):
         for run in runs:
-            try:
-                look(services, run, now)
-            except Exception as error:
-                logger.exception("run not looked after", extra={"run_id": run["run_id"]})
-                faults.append(error)
+            with journal.about(run):
+                try:
+                    look(services, run, now)
+                except Exception as error:
+                    logger.exception("run not looked after")
+                    faults.append(error)
+    telemetry.watched(len(going), sum(is_quiet(run, now) for run in going))
     if faults:
         raise faults[0]
 
@@ -47,7 +50,7 @@ def watch(services: Services) -> None:
 def finish(services: Services, run: Mapping[str, Any], now: float) -> None:
     """Carry out the end of a run where whoever ended it did not."""
     if now - float(run["finished_at"]) > CLOSING_SECONDS:
-        logger.warning("finishing what the end of the run left undone", extra={"run_id": run["run_id"]})
+        logger.warning("finishing what the end of the run left undone")
         close(services, run)
 
 
@@ -59,12 +62,19 @@ def revive(services: Services, run: Mapping[str, Any], now: float) -> None:
             reason = "the Launch function did not finish; its log says why. Upload the dataset again"
             end_without_model(services, run_id, generation, Ending("FAILED", reason))
         return
-    quiet_since = run.get("lease_expires") if run["status"] == "RUNNING" else None
-    if quiet_since is None:
-        quiet_since = float(run.get("heartbeat") or run.get("launched_at") or run["created_at"]) + START_SECONDS
-    if now > float(quiet_since):
-        logger.warning("run has gone quiet", extra={"run_id": run_id, "generation": generation})
+    if is_quiet(run, now):
+        logger.warning("run has gone quiet")
         try:
             services.invoker.invoke_trainer(Message(run_id, generation + 1, "start"))
         except Refused as refused:
             end_without_model(services, run_id, generation, Ending("FAILED", str(refused)))
+
+
+def is_quiet(run: Mapping[str, Any], now: float) -> bool:
+    """Whether nobody works on a run that could be worked on."""
+    if run.get("checkpoint") is None:
+        return False
+    quiet_since = run.get("lease_expires") if run["status"] == "RUNNING" else None
+    if quiet_since is None:
+        quiet_since = float(run.get("heartbeat") or run.get("launched_at") or run["created_at"]) + START_SECONDS
+    return now > float(quiet_since)

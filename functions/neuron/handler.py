@@ -5,16 +5,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lnn import clients
+from lnn import clients, journal
 from lnn.environment import Environment
 from lnn.events import Message
 from lnn.services import Services
 from lnn.strategies import neuron
 
-logger = Logger()
 environment = Environment.read()
 invoker = clients.invoker(environment)
 server = clients.parameter_server(environment)
@@ -26,16 +24,16 @@ def services() -> Services:
     return clients.services(environment)
 
 
-@logger.inject_lambda_context
+@journal.invocation
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Do one neuron's part of one step; on ``start``, be a worker."""
     message = Message.parse(event)
-    logger.append_keys(**message.as_json())
+    journal.at(**message.as_json())
     if message.state == "start":
         from lnn.strategies import workers
 
         outcome = workers.work(services(), message, clients.seconds_left(context.get_remaining_time_in_millis))
-        logger.info("worker done", extra={"outcome": outcome})
+        journal.logger.info("worker done", extra={"outcome": outcome})
         return
     standing = neuron.handle(services, server(message.run_id), invoker, message, environment.neuron_window)
-    logger.info("neuron done", extra={"standing": standing})
+    journal.logger.info("neuron done", extra={"standing": standing})

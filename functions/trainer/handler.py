@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lnn import clients, training
+from lnn import clients, journal, training
 from lnn.environment import Environment
 from lnn.events import Message
 
-logger = Logger()
 services = clients.services(Environment.read())
 
 
-@logger.inject_lambda_context
+@journal.invocation
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Act on one message: ``start``, ``forward``, ``backward`` or ``watch``."""
     message = Message.parse(event)
-    logger.append_keys(**message.as_json())
+    journal.at(**message.as_json())
     training.handle(services, message, clients.seconds_left(context.get_remaining_time_in_millis))
-    logger.info("handled")
+    journal.logger.info("handled")

@@ -9,6 +9,7 @@ run "refuses_wrong_values" {
 
   variables {
     account_id              = "12345"
+    alarm_thresholds        = { cache_memory_percent = 0, throttles = 1.5 }
     architecture            = "arm"
     cache                   = { node_type = "t4g.micro", replicas = 6 }
     cache_port              = 0
@@ -34,6 +35,7 @@ run "refuses_wrong_values" {
 
   expect_failures = [
     var.account_id,
+    var.alarm_thresholds,
     var.architecture,
     var.cache,
     var.cache_port,

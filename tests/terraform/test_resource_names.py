@@ -88,7 +88,7 @@ def test_functions_read_their_environment_from_what_terraform_sets(role: str, de
         "lnn-functions",
         expected.cache,
     )
-    assert variables["POWERTOOLS_SERVICE_NAME"] == expected.function(role)
+    assert (variables["POWERTOOLS_METRICS_NAMESPACE"], variables["POWERTOOLS_SERVICE_NAME"]) == ("LNN", expected.prefix)
     assert variables["OPENBLAS_NUM_THREADS"] == {"launch": "1", "neuron": "1", "trainer": "2"}[role]
 
 

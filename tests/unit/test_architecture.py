@@ -30,8 +30,8 @@ HOMES = {
         "lnn/notify.py",
         "lnn/refusals.py",
     },
-    # Handlers log with it, and Launch is idempotent with it; the library itself can do without.
-    "aws_lambda_powertools": {*HANDLERS, "lnn/once.py"},
+    # Logs and metrics are written with it, and Launch is idempotent with it; the handlers name its type of a context.
+    "aws_lambda_powertools": {*HANDLERS, "lnn/journal.py", "lnn/once.py", "lnn/telemetry.py"},
     # Only Launch reads settings and datasets: Trainer and Neuron start without either library.
     "pydantic": {"lnn/settings.py"},
     "h5py": {"lnn/artifacts.py", "lnn/dataset.py", "lnn/dataset_checks.py"},

@@ -50,6 +50,7 @@ from lnn.reporting import Reporter
 from lnn.services import Services
 from lnn.strategies.fused import save
 from lnn.strategies.neuron import PLAN_KEY, plan_of
+from lnn.telemetry import recorded
 from lnn.training_data import training_data
 
 logger = logging.getLogger(__name__)
@@ -281,6 +282,7 @@ class Conductor:
             test_accuracy = plan.network.accuracy(state.parameters, data.X_test, data.y_test)
             row = EpochRow(epoch, cost, int(fields["correct"]) / plan.examples, test_accuracy, now - started)
             ledger.record(self._run_id, [row])
+            recorded(run, plan, row)
         if ending is not None and state is not None:
             end_with_model(
                 self._services,

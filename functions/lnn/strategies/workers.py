@@ -243,7 +243,8 @@ class Worker:
             if ending is None and Flag.STOP in agreed:
                 ending = self._stopped or Ending("STOPPED")
             if self._plan.recorded(epoch) or ending is not None:
-                self._open_row = EpochRow(epoch, cost, correct / self._plan.examples, 0.0, self._last_epoch)
+                share = correct / self._plan.examples
+                self._open_row = EpochRow(epoch, cost, share, 0.0, self._last_epoch, self._gang.waited)
             if self._report is not None:
                 self._report.epoch_done(epoch, cost, None)
             if ending is not None or Flag.HAND_OVER in agreed:

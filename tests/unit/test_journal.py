@@ -1,0 +1,92 @@
+"""Every line of an invocation is JSON and says where in which run it belongs, whoever wrote it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lnn import journal
+from lnn.events import Message
+
+CONTEXT: Any = SimpleNamespace(
+    function_name="lnn-neuron", memory_limit_in_mb=128, invoked_function_arn="arn", aws_request_id="request"
+)
+MESSAGE = Message("20261121T101500Z-0a1b2c3d", 2, "forward", epoch=3, layer=1, neuron=0)
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What the handlers of this test write; the library's loggers are as before afterwards."""
+    library = logging.getLogger("lnn")
+    before = (library.handlers, library.level, library.propagate)
+    stream = io.StringIO()
+    handler: Any = journal.logger.registered_handler
+    standard = handler.setStream(stream)
+    try:
+        yield stream
+    finally:
+        handler.setStream(standard)
+        journal.logger.structure_logs()
+        library.handlers, library.level, library.propagate = before
+
+
+def lines(log: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.getvalue().splitlines()]
+
+
+def handler(event: dict[str, Any], context: Any) -> str:
+    journal.at(**event)
+    logging.getLogger("lnn.somewhere").info("deep inside", extra={"step": 7})
+    if "neuron" not in event:
+        raise RuntimeError("no neuron")
+    return "done"
+
+
+def test_lines_of_the_library_have_the_place_of_the_message(log: io.StringIO) -> None:
+    assert journal.invocation(handler)(MESSAGE.as_json(), CONTEXT) == "done"
+    (line,) = lines(log)
+    assert line["message"] == "deep inside"
+    assert {name: line[name] for name in journal.PLACE} == {
+        "run_id": MESSAGE.run_id,
+        "generation": 2,
+        "state": "forward",
+        "epoch": 3,
+        "layer": 1,
+        "neuron": 0,
+    }
+    assert (line["step"], line["function_name"], line["level"]) == (7, "lnn-neuron", "INFO")
+    assert 0 <= line["elapsed_seconds"] < 10
+    assert datetime.fromisoformat(line["timestamp"]).tzinfo is not None
+
+
+def test_what_a_handler_raises_is_told_with_its_run_and_raised(log: io.StringIO) -> None:
+    told = journal.invocation(handler)
+    told(MESSAGE.as_json(), CONTEXT)
+    with pytest.raises(RuntimeError, match="no neuron"):
+        told({"run_id": "another"}, CONTEXT)
+    failed = lines(log)[-1]
+    assert (failed["message"], failed["run_id"], failed["exception_name"]) == (
+        "invocation failed",
+        "another",
+        "RuntimeError",
+    )
+    assert (failed["neuron"], failed["epoch"]) == (None, None), "the place of the invocation before"
+
+
+def test_who_looks_after_many_runs_names_each(log: io.StringIO) -> None:
+    @journal.invocation
+    def watch(event: Any, context: Any) -> None:
+        for run_id in ("one", "two"):
+            with journal.about({"run_id": run_id, "generation": 4}):
+                logging.getLogger("lnn.watching").warning("run has gone quiet")
+        logging.getLogger("lnn.watching").warning("done")
+
+    watch({}, CONTEXT)
+    assert [(line["run_id"], line["generation"]) for line in lines(log)] == [("one", 4), ("two", 4), (None, None)]
