@@ -15,5 +15,8 @@ layer_zip = "../build/layers/numpy-h5py-local.zip"
 # All workers share the machine's cores: more than a few would wait for each other.
 max_workers = 2
 
+# Nobody but this machine reaches it.
+prediction_access = "public"
+
 # A worker process for each neuron of a step would swamp a small machine.
 neuron_window = 4

@@ -11,7 +11,7 @@ locals {
   # Names and ARNs are composed here, once: functions that call each other, and a bucket that calls a function which reads the
   # bucket, would be cycles otherwise.
   bucket_name   = "${var.prefix}-${local.account_id}-${var.region}"
-  function_name = { for key in ["launch", "neuron", "trainer"] : key => "${var.prefix}-${key}" }
+  function_name = { for key in ["launch", "neuron", "predict", "register", "trainer"] : key => "${var.prefix}-${key}" }
   table_name    = { for key in keys(local.tables) : key => "${var.prefix}-${key}" }
   topic_name    = "${var.prefix}-events"
 
@@ -292,8 +292,12 @@ module "s3_trigger" {
 
   account_id              = local.account_id
   bucket_name             = local.bucket_name
-  function                = { arn = module.launch.arn, name = module.launch.name }
   noncurrent_version_days = var.noncurrent_version_days
   parameters_file         = var.parameters_file
   runs_expiry_days        = var.runs_expiry_days
+
+  triggers = {
+    models  = { arn = module.register.arn, name = module.register.name, prefix = "prediction_input/" }
+    uploads = { arn = module.launch.arn, name = module.launch.name, prefix = "training_input/" }
+  }
 }

@@ -1,0 +1,25 @@
+"""PredictLambda: answers the prediction API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lnn import clients
+from lnn.environment import Environment
+from lnn.events import http_request
+
+logger = Logger()
+api = clients.prediction_api(Environment.read(), Path(__file__).parent)
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one HTTP request."""
+    request = http_request(event)
+    reply = api.answer(request)
+    logger.info("answered", extra={"method": request.method, "path": request.path[:100], "status": reply.status})
+    return reply.as_event()
