@@ -10,6 +10,7 @@ import typer
 from lnn_cli.checking import existing_file
 from lnn_cli.errors import CliError
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption
+from lnn_cli.registered import PRODUCTION, STAGING, find_model
 from lnn_cli.rendering import note, print_json, print_table, share
 from lnn_cli.runs import LATEST, find_run
 from lnn_cli.targets import Target, command, connect
@@ -28,7 +29,13 @@ _MODEL_SUFFIX = ".h5"
 def predict(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures of any size and format.")],
     model: Annotated[
-        str, typer.Option("--model", "-m", metavar="RUN|FILE", help="A run, `latest`, or a local params.h5.")
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL|RUN|FILE",
+            help="A run, `latest`, a registered model, `production`, `staging`, or a local params.h5.",
+        ),
     ] = "latest",
     invert: Annotated[
         bool, typer.Option("--invert", help="Swap dark and light: the digits were learned white on black.")
@@ -42,7 +49,7 @@ def predict(
 
     Example: lnn predict my-cat.jpg --model latest
     """
-    network = _load(model, target, prefix, region)
+    network = load_named(model, target, prefix, region)
     predictions = predict_pictures(network, images, invert=invert)
     if as_json:
         print_json([{"image": str(image)} | said.to_json() for image, said in zip(images, predictions, strict=True)])
@@ -92,8 +99,8 @@ def _features(model: Model, image: Path, *, invert: bool) -> NDArray[np.float64]
     return column_of_picture(model, pixels)
 
 
-def _load(model: str, target: Target, prefix: str | None, region: str | None) -> Model:
-    """The model in a local file, or that of a run in the bucket."""
+def load_named(model: str, target: Target, prefix: str | None, region: str | None) -> Model:
+    """The model in a local file, a registered one, or that of a run in the bucket."""
     from lnn.artifacts import load_model
 
     path = Path(model)
@@ -105,9 +112,12 @@ def _load(model: str, target: Target, prefix: str | None, region: str | None) ->
 def _download(cloud: Cloud, model: str) -> bytes:
     from botocore.exceptions import ClientError
 
-    from lnn.names import LATEST_PARAMS, params_key
+    from lnn.names import LATEST_PARAMS, model_key, params_key
 
-    if model == LATEST:
+    if model in (STAGING, PRODUCTION) or cloud.registry.get(model) is not None:
+        found = find_model(cloud.registry, model)
+        key, remedy = model_key(found["model_id"]), found.get("refused", "restore it, or upload it again")
+    elif model == LATEST:
         key, remedy = LATEST_PARAMS, f"train one with: {command('lnn train DATASET.h5 --wait')}"
     else:
         run = find_run(cloud.ledger, model)

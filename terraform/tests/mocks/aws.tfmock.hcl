@@ -8,8 +8,16 @@ mock_data "aws_partition" {
   defaults = { partition = "aws" }
 }
 
+mock_resource "aws_apigatewayv2_api" {
+  defaults = { execution_arn = "arn:aws:execute-api:us-east-1:123456789012:mock" }
+}
+
 mock_resource "aws_cloudwatch_event_rule" {
   defaults = { arn = "arn:aws:events:us-east-1:123456789012:rule/mock" }
+}
+
+mock_resource "aws_cloudwatch_log_group" {
+  defaults = { arn = "arn:aws:logs:us-east-1:123456789012:log-group:mock" }
 }
 
 mock_resource "aws_elasticache_replication_group" {
