@@ -107,7 +107,10 @@ def load(url: str, bodies: list[bytes], clients: int, seconds: float) -> dict[st
             began = time.perf_counter()
             try:
                 answer = pool.request(
-                    *("POST", url), body=bodies[number % len(bodies)], headers={"content-type": "image/png"}, retries=False
+                    *("POST", url),
+                    body=bodies[number % len(bodies)],
+                    headers={"content-type": "image/png"},
+                    retries=False,
                 )
                 statuses.append(answer.status)
             except urllib3.exceptions.HTTPError as error:

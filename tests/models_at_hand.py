@@ -36,6 +36,7 @@ class Shelves:
     in_use: Current = field(default_factory=Current)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     loads: int = 0
+    lookups: list[str] = field(default_factory=list)
     reads: int = 0
     fault: Exception | None = None
     now: float = 100.0
@@ -62,6 +63,10 @@ class Shelves:
             for name, model in self.models.items()
         }
         return list((own | self.records).values())
+
+    def get(self, model_id: str) -> dict[str, Any] | None:
+        self.lookups.append(model_id)
+        return next((model for model in self.list_models() if model["model_id"] == model_id), None)
 
     def get_registered_model(self, model_id: str) -> Model:
         self.loads += 1

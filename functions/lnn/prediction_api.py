@@ -92,10 +92,8 @@ class PredictionApi:
     def _answer(self, request: HttpRequest) -> Reply:
         entrance: Entrance = "production"
         path = request.path
-        if path == STAGING:
-            return Reply(308, JSON, "{}", {**SAFE, "Location": "staging/"})
-        if path.startswith(f"{STAGING}/"):
-            entrance, path = "staging", path.removeprefix(STAGING)
+        if path == STAGING or path.startswith(f"{STAGING}/"):
+            entrance, path = "staging", path.removeprefix(STAGING) or "/"
         allowed = METHODS.get(path)
         if allowed is None:
             raise RequestError(404, "not_found", f"there is nothing here; there is {', '.join(sorted(METHODS))}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -24,6 +25,9 @@ REFRESH_SECONDS = 1.0
 """How long a promotion or a rollback may go unnoticed."""
 
 LIST_SECONDS = 5.0
+MODEL_ID = re.compile(r"[A-Za-z0-9-]{1,80}")
+"""What callers may look up."""
+
 MODELS_KEPT = 3
 """Production, its canary or predecessor, and staging."""
 
@@ -44,7 +48,7 @@ Kept = TypeVar("Kept")
 
 
 class Refreshed(Generic[Kept]):
-    """A value that is read anew once it is ``seconds`` old; an old one serves on while reading fails."""
+    """A value that is read anew once it is ``seconds`` old; while reading fails the old one serves on."""
 
     def __init__(self, read: Callable[[], Kept], seconds: float, clock: Callable[[], float]) -> None:
         self._read, self._seconds, self._clock = read, seconds, clock
@@ -92,7 +96,8 @@ class Serving:
         """The record of the model that an entrance stands for, canaries aside; None where there is none."""
         current = self.current()
         model_id = current.staging if entrance == "staging" else current.production
-        return next((dict(model) for model in self.list_models() if model["model_id"] == model_id), None)
+        record = None if model_id is None else self._find(model_id)
+        return None if record is None else {**record, "stage": entrance}
 
     def model(self, model_id: str) -> Model:
         """The model of a ``choice``, loaded once and kept while it is among the latest that were asked for."""
@@ -105,11 +110,18 @@ class Serving:
         self._models.move_to_end(model_id)
         return model
 
-    def _known(self, model_id: str) -> dict[str, Any]:
-        record = next((model for model in self.list_models() if model["model_id"] == model_id), None)
+    def _known(self, model_id: str) -> ModelRecord:
+        record = self._find(model_id)
         if record is None or record.get("refused"):
             raise NoModel("there is no such model; GET models lists those there are")
         return record
+
+    def _find(self, model_id: str) -> ModelRecord | None:
+        """A model's record; one that is not in the list may have come since it was read."""
+        for model in self.list_models():
+            if model["model_id"] == model_id:
+                return model
+        return self._registry.get(model_id) if MODEL_ID.fullmatch(model_id) else None
 
 
 def _nothing_there(entrance: Entrance) -> str:

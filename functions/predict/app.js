@@ -7,6 +7,9 @@ const LARGE_BYTES = 1_000_000;
 const SIDE = 1024;
 const SHOWN = 10;
 const TINY = 128;
+// Without its slash the address of staging is one step higher.
+const BARE = location.pathname.endsWith("/staging");
+const HOME = BARE ? "staging/" : "";
 
 const byId = (id) => document.getElementById(id);
 let latest = 0;
@@ -104,7 +107,7 @@ async function predict(file) {
   document.body.classList.add("busy");
   try {
     const body = await content(file);
-    const answer = await call("predict", { method: "POST", headers: { "content-type": body.type }, body });
+    const answer = await call(`${HOME}predict`, { method: "POST", headers: { "content-type": body.type }, body });
     if (turn === latest) show(file, answer);
   } catch (error) {
     if (turn !== latest) return;
@@ -125,7 +128,7 @@ function describe(health) {
   const staging = health.entrance === "staging";
   byId("stage").hidden = !staging;
   byId("stage").textContent = "This model is under review. It is not in production.";
-  byId("other").href = staging ? "../" : "staging/";
+  byId("other").href = staging ? (BARE ? "./" : "../") : "staging/";
   byId("other").textContent = staging ? "Model in production" : "Model under review";
   const { model, canary } = health;
   const facts = [];
@@ -169,4 +172,4 @@ document.addEventListener("drop", (event) => {
   if (!take(event.dataTransfer.files)) tell("There was no file in that. Drop a picture's file, or choose one.");
 });
 
-call("health").then(describe, (error) => tell(error instanceof Trouble ? error.message : "The model cannot be reached."));
+call(`${HOME}health`).then(describe, (error) => tell(error instanceof Trouble ? error.message : "The model cannot be reached."));

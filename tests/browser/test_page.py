@@ -91,7 +91,9 @@ def test_a_chosen_picture_is_shown_with_its_class_and_each_probability_as_a_bar(
     assert answer(page) == "light, 1.00"
     assert page.locator("#classes .name").all_text_contents() == ["light", "dark"]
     assert page.locator("#classes .share").all_text_contents() == ["100.0%", "0.0%"]
-    widths = page.eval_on_selector_all("#classes .bar span", "bars => bars.map((bar) => bar.getBoundingClientRect().width)")
+    widths = page.eval_on_selector_all(
+        "#classes .bar span", "bars => bars.map((bar) => bar.getBoundingClientRect().width)"
+    )
     assert widths[0] > 50 > widths[1]
     assert page.get_attribute("#picture", "alt") == "Your picture, day.png"
     page.wait_for_function("document.getElementById('picture').naturalWidth === 40")
@@ -160,7 +162,9 @@ def test_a_damaged_picture_and_then_a_good_one(open_page: Callable[..., Any]) ->
     assert not page.is_visible("#message")
 
 
-def test_a_picture_of_10_megabytes_is_made_smaller_before_it_is_sent(open_page: Callable[..., Any], site: Site, tmp_path: Path) -> None:
+def test_a_picture_of_10_megabytes_is_made_smaller_before_it_is_sent(
+    open_page: Callable[..., Any], site: Site, tmp_path: Path
+) -> None:
     noise = np.random.default_rng(0).integers(150, 256, size=(2000, 2000, 3), dtype=np.uint8)
     large = tmp_path / "large.png"
     Image.fromarray(noise).save(large, compress_level=1)
@@ -202,8 +206,11 @@ def test_the_keyboard_is_enough(open_page: Callable[..., Any]) -> None:
     assert answer(page) == "light, 1.00"
 
 
-def test_the_page_of_staging_says_so_and_asks_the_model_under_review(open_page: Callable[..., Any], site: Site) -> None:
-    page = open_page("staging/")
+@pytest.mark.parametrize("path", ["staging/", "staging"])
+def test_the_page_of_staging_says_so_and_asks_the_model_under_review(
+    open_page: Callable[..., Any], site: Site, path: str
+) -> None:
+    page = open_page(path)
     assert "under review" in page.text_content("#stage")
     page.set_input_files("#file", file("day.png", "image/png", picture()))
     answer(page)

@@ -68,13 +68,18 @@ def test_the_description_is_served(api: PredictionApi) -> None:
     assert FILES["/openapi.json"][1] == "application/json"
 
 
-@pytest.mark.parametrize(("path", "schema"), [("/models", "Models"), ("/health", "Health"), ("/staging/health", "Health")])
+@pytest.mark.parametrize(
+    ("path", "schema"), [("/models", "Models"), ("/health", "Health"), ("/staging/health", "Health")]
+)
 def test_answers_are_as_described(api: PredictionApi, path: str, schema: str) -> None:
     check(json.loads(api.answer(HttpRequest("GET", path)).body), schema)
 
 
 def test_predictions_are_as_described(api: PredictionApi) -> None:
-    for body, kind, is_base64 in ((picture(), "image/png", True), (json.dumps({"features": [0] * 16}), "application/json", False)):
+    for body, kind, is_base64 in (
+        (picture(), "image/png", True),
+        (json.dumps({"features": [0] * 16}), "application/json", False),
+    ):
         reply = api.answer(HttpRequest("POST", "/predict", {}, {"content-type": kind}, body, is_base64=is_base64))
         assert reply.status == 200
         check(json.loads(reply.body), "Prediction")
@@ -97,5 +102,7 @@ def test_errors_are_as_described(api: PredictionApi, request_: HttpRequest) -> N
 
 def test_every_code_of_an_error_is_described() -> None:
     known = set(DESCRIPTION["components"]["schemas"]["Error"]["properties"]["error"]["enum"])
-    sources = [(REPOSITORY / "functions" / "lnn" / name).read_text() for name in ("prediction_api.py", "request_body.py")]
+    sources = [
+        (REPOSITORY / "functions" / "lnn" / name).read_text() for name in ("prediction_api.py", "request_body.py")
+    ]
     assert [code for code in sorted(known) if not any(f'"{code}"' in source for source in sources)] == []

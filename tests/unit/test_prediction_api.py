@@ -204,8 +204,22 @@ def test_models_lists_what_callers_may_know(shelves: Shelves, api: PredictionApi
 
 
 def test_health_tells_which_model_stands_behind_the_entrance(api: PredictionApi) -> None:
-    assert json.loads(get(api, "/health").body)["model"]["model_id"] == OLD
-    assert json.loads(get(api, "/staging/health").body)["model"]["model_id"] == NEW
+    for path, model_id, stage in (("/health", OLD, "production"), ("/staging/health", NEW, "staging")):
+        model = json.loads(get(api, path).body)["model"]
+        assert (model["model_id"], model["stage"]) == (model_id, stage)
+
+
+def test_a_model_that_has_just_come_is_known_before_the_list_is_read_anew(shelves: Shelves, api: PredictionApi) -> None:
+    assert len(json.loads(get(api, "/models").body)["models"]) == 2
+    shelves.models["newest-3"] = brightness_model()
+    assert post(api, png(), model="newest-3").status == 200
+    assert shelves.lookups == ["newest-3"]
+
+
+def test_only_what_may_be_a_model_is_looked_up(shelves: Shelves, api: PredictionApi) -> None:
+    for name in ("../x", "change#1", "x" * 81, "", "ü"):
+        assert post(api, png(), model=name).status == 404
+    assert shelves.lookups == []
 
 
 def test_the_page_and_its_parts_come_with_a_strict_policy(api: PredictionApi) -> None:
@@ -223,9 +237,8 @@ def test_the_page_and_its_parts_come_with_a_strict_policy(api: PredictionApi) ->
     assert not re.search(r"(src|href)=\"(https?:)?//", page.body)
 
 
-def test_staging_without_its_slash_leads_to_it(api: PredictionApi) -> None:
-    reply = get(api, "/staging")
-    assert (reply.status, reply.headers["Location"]) == (308, "staging/")
+def test_staging_needs_no_slash(api: PredictionApi) -> None:
+    assert get(api, "/staging") == get(api, "/staging/")
 
 
 def test_every_answer_forbids_guessing_its_type_and_json_is_not_kept(api: PredictionApi) -> None:

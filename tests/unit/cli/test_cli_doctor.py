@@ -51,7 +51,10 @@ def test_what_is_deployed_is_ok_and_what_is_not_is_named_with_the_command(cli: R
 def test_something_missing_is_exit_status_1_with_the_command_that_mends_it(cli: RunCli, world: World) -> None:
     result = cli("doctor")
     assert result.exit_code == 1
-    assert "not deployed: lnn-launch, lnn-trainer, lnn-neuron, lnn-register, lnn-predict; run: make deploy" in result.stdout
+    assert (
+        "not deployed: lnn-launch, lnn-trainer, lnn-neuron, lnn-register, lnn-predict; run: make deploy"
+        in result.stdout
+    )
     assert result.stderr == "error: 1 of 8 checks failed; mend it with: make deploy\n"
 
 

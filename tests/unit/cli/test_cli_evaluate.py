@@ -20,11 +20,10 @@ from lnn.registry import Registry
 from lnn.stages import Current
 from lnn_cli.api import Answer
 
-from .conftest import NAMES
-
 if TYPE_CHECKING:
     from .conftest import RunCli, World
 
+MODELS_TABLE = "lnn-models"
 MODEL = "run-old-00000001"
 LEVELS, LABELS = [10, 20, 240, 250, 200, 128], [0, 0, 1, 1, 0, 0]
 
@@ -86,7 +85,7 @@ def test_the_api_is_asked_example_by_example_and_gives_the_same(
             file["test_set_x"] = pixels.astype(np.float64)
             del file["train_set_x"]
             file["train_set_x"] = np.full((2, 4, 4), 10.0)
-    registry = Registry(world.ledger._client, NAMES.models_table)
+    registry = Registry(world.ledger._client, MODELS_TABLE)
     registry.add({"model_id": MODEL, "uploaded_at": 1.0}, "registration")
     registry.promote(MODEL, "ada")
     api = PredictionApi(Shelves({MODEL: brightness_model()}, Current(1, MODEL)).serving(), Path())

@@ -9,17 +9,16 @@ import pytest
 
 from lnn.registry import Registry
 
-from .conftest import NAMES
-
 if TYPE_CHECKING:
     from .conftest import RunCli, World
 
+MODELS_TABLE = "lnn-models"
 FIRST, SECOND = "20261101T080000Z-aaaaaaaa-11111111", "20261102T080000Z-bbbbbbbb-22222222"
 
 
 @pytest.fixture
 def registry(world: World) -> Registry:
-    found = Registry(world.ledger._client, NAMES.models_table)
+    found = Registry(world.ledger._client, MODELS_TABLE)
     for position, model_id in enumerate((FIRST, SECOND)):
         facts: dict[str, Any] = {"uploaded_at": float(position), "test_accuracy": 0.9 + position / 20}
         assert found.add({"model_id": model_id, **facts}, "registration")
