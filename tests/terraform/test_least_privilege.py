@@ -79,7 +79,7 @@ def test_every_roles_policy_is_known_before_it_is_applied(shape: str, planned: C
         for resource in planned(shape).values()
         if resource["type"] == "aws_iam_role_policy"
     ]
-    assert len(policies) == 3
+    assert len(policies) == 5
     assert all(policies)
 
 

@@ -93,6 +93,11 @@ resource "aws_lambda_permission" "bucket" {
   statement_id   = each.key
 }
 
+moved {
+  from = aws_lambda_permission.bucket
+  to   = aws_lambda_permission.bucket["uploads"]
+}
+
 resource "aws_s3_bucket_notification" "this" {
   bucket = aws_s3_bucket.this.id
 
