@@ -94,7 +94,7 @@ class Benchmark:
         self.floor = Floor(gemm_rates(), round_trip(cloud.redis_port))
         self.cat_job = cat_job(arguments.cat, scratch)
         self.batch_job = batch_job(scratch, QUICK_BATCH_EXAMPLES if self.quick else BATCH_EXAMPLES)
-        self.compared: list[Comparison] = []
+        self.estimates: list[dict[str, Any]] = []
         self.errors: dict[str, str] = {}
 
     def run(self) -> dict[str, Any]:
@@ -139,8 +139,10 @@ class Benchmark:
         return self._compare(batches(self.cloud, self.batch_job, self.floor, quick=self.quick))
 
     def _compare(self, comparison: Comparison) -> dict[str, Any]:
-        self.compared.append(comparison)
         section = comparison.measure(self.repeats, self.scratch, self.patience)
+        if "estimate" in self.only:
+            # Now, since the machine's own speed changes with time.
+            self.estimates += estimates.compare(self.cloud, comparison.job, comparison.strategies(), self.scratch)
         if comparison.problems:
             self.errors[f"costs of {comparison.job.name}"] = "; ".join(comparison.problems)
         return section
@@ -162,10 +164,7 @@ class Benchmark:
         }
 
     def estimate(self) -> dict[str, Any]:
-        rows = []
-        for comparison in self.compared:
-            rows += estimates.compare(self.cloud, comparison.job, comparison.strategies(), self.scratch)
-        return {"rows": rows}
+        return {"rows": self.estimates}
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from typing import Any
 
 import boto3
 import psutil
-import redis
 from botocore.config import Config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -79,10 +78,6 @@ class Cloud:
             config=Config(read_timeout=60, retries={"total_max_attempts": 1}, proxies={}, max_pool_connections=32),
         )
 
-    @cached_property
-    def redis(self) -> redis.Redis:
-        return redis.Redis(host="127.0.0.1", port=self.redis_port)
-
     @property
     def redis_port(self) -> int:
         return int(self.description["redis"]["port"])
@@ -124,11 +119,15 @@ class Cloud:
             for name, variables in before.items():
                 self.configure(name, variables)
 
+    @property
+    def emulator(self) -> psutil.Process:
+        """The process that is AWS here; the functions are its children."""
+        return psutil.Process(json.loads((self.home / "emulator.pid").read_text())["pid"])
+
     def workers(self) -> dict[str, list[psutil.Process]]:
         """The processes that run each function now."""
-        emulator = psutil.Process(json.loads((self.home / "emulator.pid").read_text())["pid"])
         found: dict[str, list[psutil.Process]] = {name: [] for name in FUNCTIONS}
-        for process in emulator.children(recursive=True):
+        for process in self.emulator.children(recursive=True):
             try:
                 command = " ".join(process.cmdline())
             except psutil.Error:
@@ -141,8 +140,7 @@ class Cloud:
     @property
     def emulator_python(self) -> Path:
         """The interpreter that the functions run in."""
-        emulator = psutil.Process(json.loads((self.home / "emulator.pid").read_text())["pid"])
-        return Path(emulator.cmdline()[0])
+        return Path(self.emulator.cmdline()[0])
 
 
 @contextmanager

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lnnbench.cloud import BenchmarkError, Cloud
 from lnnbench.floor import Floor
-from lnnbench.invocations import idle_epoch
 from lnnbench.jobs import Job
 from lnnbench.sampling import by_name, rounds
 from lnnbench.ways import EARLY_COSTS, EARLY_EPOCHS, NUMPY, SKLEARN, TORCH, Program, Strategy, Way
@@ -32,8 +31,6 @@ class Comparison:
     ways: list[Way]
     floors: Mapping[str, float]
     """Milliseconds of an epoch, by the way's name"""
-    more: Callable[[int], dict[str, Any]] = lambda _: {}
-    """Further figures, with so many repeats"""
     results: list[dict[str, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     """Ways that did not come to the others' costs"""
@@ -45,8 +42,7 @@ class Comparison:
         for result in self.results:
             if result["name"] in self.floors:
                 result["floor_ms"] = self.floors[result["name"]]
-        section = {"job": self.job.facts(), "ways": self.results} | self.more(repeats)
-        return section | {"notes": [YARDSTICK, *self._agreement()]}
+        return {"job": self.job.facts(), "ways": self.results, "notes": [YARDSTICK, *self._agreement()]}
 
     def strategies(self) -> Iterator[tuple[Strategy, Mapping[str, Any]]]:
         """What was measured of each strategy with the job's own dtype: the medians, and the strategy that ran."""
@@ -93,7 +89,7 @@ class Comparison:
 
 def cat(cloud: Cloud, job: Job, floor: Floor, *, quick: bool) -> Comparison:
     """The cat job: all strategies, numpy, PyTorch and scikit-learn."""
-    full, plain, neuron = (50, 20, 2) if quick else (2500, 400, 15)
+    full, plain, neuron = (50, 20, 2) if quick else (2500, 1000, 15)
     single = job.with_dtype("float32")
     ways: list[Way] = [
         Strategy(cloud, job, "auto", full),
@@ -110,9 +106,7 @@ def cat(cloud: Cloud, job: Job, floor: Floor, *, quick: bool) -> Comparison:
     ]
     floors = {way.name: floor.one_process(way.job) for way in ways if isinstance(way, Program)}
     floors["auto, float64"] = floor.in_example_space(job, full)
-    return Comparison(
-        cloud, job, ways, floors | parallel_floors(ways, floor), lambda repeats: idle(cloud, job, repeats)
-    )
+    return Comparison(cloud, job, ways, floors | parallel_floors(ways, floor))
 
 
 def batches(cloud: Cloud, job: Job, floor: Floor, *, quick: bool) -> Comparison:
@@ -136,10 +130,3 @@ def parallel_floors(ways: list[Way], floor: Floor) -> dict[str, float]:
         for way in ways
         if isinstance(way, Strategy) and way.workers
     }
-
-
-def idle(cloud: Cloud, job: Job, repeats: int) -> dict[str, Any]:
-    """An epoch of strategy ``neuron`` without its work."""
-    idle_epoch(cloud, job)
-    samples = sorted(idle_epoch(cloud, job) for _ in range(2 * repeats + 1))
-    return {"idle_neuron_epoch_ms": samples[repeats], "idle_neuron_epoch_ms_samples": samples}

@@ -1,51 +1,46 @@
-"""What the emulator takes for itself: an epoch of strategy ``neuron`` with calls that do nothing.
-
-As many calls as an epoch has, in the same order: for each step the neurons of its layer, a window of them at a time,
-then one call where the Trainer's would be. Each is a message to the Neuron function about a run that is long over,
-which it looks up in Redis and drops.
-"""
+"""What the emulator takes for itself while a training runs: where AWS has its own machines, it shares ours."""
 
 from __future__ import annotations
 
-import json
+import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from types import TracebackType
+from typing import Self
 
-from lnnbench.cloud import BenchmarkError, Cloud
-from lnnbench.jobs import Job
+import numpy as np
+import psutil
 
-NO_RUN = "20000101T000000Z-00000000"
-
-
-def idle_epoch(cloud: Cloud, job: Job) -> float:
-    """Milliseconds of one epoch's calls without their work."""
-    window = int(cloud.variables("neuron")["LNN_NEURON_WINDOW"]) or max(job.units)
-    message = {"run_id": NO_RUN, "generation": 1, "state": "forward", "epoch": 1, "batch": 0, "layer": 1, "neuron": 0}
-
-    def call(_: int) -> None:
-        cloud.lambda_client.invoke(
-            FunctionName=cloud.function("neuron"), InvocationType="Event", Payload=json.dumps(message).encode()
-        )
-
-    with cloud.redis.monitor() as monitor, ThreadPoolExecutor(window) as pool:
-        arrivals = looked_up(monitor)
-        began = time.perf_counter()
-        for width in [*job.units, *reversed(job.units)]:
-            for calls in (width, 1):
-                under_way = list(pool.map(call, range(min(window, calls))))
-                for arrived in range(1, calls + 1):
-                    next(arrivals)
-                    if len(under_way) < calls:
-                        under_way.append(pool.submit(call, arrived))  # type: ignore[arg-type]
-        return (time.perf_counter() - began) * 1000
+INTERVAL_SECONDS = 0.05
 
 
-def looked_up(monitor: Any) -> Iterator[None]:
-    """One item for each time that somebody looks the run up."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if NO_RUN in monitor.next_command()["command"]:
-            yield
-    raise BenchmarkError("an epoch of calls that do nothing took more than 60 s")
+class BusyTime:
+    """Notes how long a process has computed, as long as it is in this context."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process = process
+        self._samples: list[tuple[float, float]] = []
+        self._leaving = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="busy time", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leaving.set()
+        self._thread.join()
+
+    def seconds(self, start: float, end: float) -> float:
+        """Seconds of computing between two moments (``time.time()``) that lie in the context."""
+        moments, busy = zip(*self._samples, strict=True)
+        before, after = np.interp([start, end], moments, busy)
+        return float(after - before)
+
+    def _watch(self) -> None:
+        while True:
+            times = self._process.cpu_times()
+            self._samples.append((time.time(), times.user + times.system))
+            if self._leaving.wait(INTERVAL_SECONDS):
+                return

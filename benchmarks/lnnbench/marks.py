@@ -61,8 +61,8 @@ def cat(section: Report) -> Iterator[Mark]:
         yield Mark(f"cat job, `resident`, 2 workers, {dtype}: an epoch over the numpy loop's", 1.2, over)
         waiting = median_of(ways, name, "synchronisation_ms_per_step")
         yield Mark(f"cat job, `resident`, 2 workers, {dtype}: synchronisation a step", 1.0, waiting, " ms")
-    epoch, idle = median_of(ways, "neuron, float64", "ms_per_epoch"), section.get("idle_neuron_epoch_ms")
-    share = f"of it {idle:,.0f} ms the emulator's own invocations" if idle else ""
+    epoch, busy = (median_of(ways, "neuron, float64", name) for name in ("ms_per_epoch", "emulator_ms_per_epoch"))
+    share = "" if busy is None else f"of it {busy:,.0f} ms the emulator's own work"
     yield Mark("cat job, `neuron`: an epoch", 1200, epoch, " ms", remark=share)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lnnbench.growth import MIDDLE
+from lnnbench.sampling import median_of
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 NAME = "bench"
@@ -103,11 +104,13 @@ def ways_table(ways: Sequence[Report], examples: int) -> Iterable[str]:
 
 def cat_section(section: Report) -> Iterable[str]:
     yield from job_section(section)
-    idle = section.get("idle_neuron_epoch_ms")
-    if idle:
+    busy, calls = (
+        median_of(section["ways"], "neuron, float64", name) for name in ("emulator_ms_per_epoch", "invocations")
+    )
+    if busy is not None and calls is not None:
         yield (
-            f"- `neuron`: as many calls that do nothing, in the same order, take {figure(idle)} ms. So much of "
-            "its epoch is the emulator's."
+            f"- `neuron`: for {figure(busy)} ms of its epoch the emulator itself was computing, with one thread at "
+            f"a time for all calls and their messages ({calls:,.0f} in the whole run)."
         )
     low, high = PROTOTYPE[EMULATED]["seconds_per_epoch"]
     yield (

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lnnbench.cloud import BenchmarkError, Cloud
+from lnnbench.invocations import BusyTime
 from lnnbench.jobs import Job
 
 PROGRAM_SECONDS = 900
@@ -67,7 +68,8 @@ class Strategy:
     def measure(self, scratch: Path) -> dict[str, Any]:
         changes = self.changes | ({"workers": self.workers} if self.workers else {})
         parameters = self.job.write_parameters(scratch / "parameters.json", self.epochs, **changes)
-        outcome = self.cloud.train(self.job.dataset, parameters, self.strategy)
+        with BusyTime(self.cloud.emulator) as emulator:
+            outcome = self.cloud.train(self.job.dataset, parameters, self.strategy)
         if outcome["status"] != "COMPLETED":
             raise BenchmarkError(f"{self.name}: {outcome['status']}, {outcome['reason']}")
         used = (self.strategy, self.workers) if self.workers else (self.strategy, outcome["workers"])
@@ -83,19 +85,21 @@ class Strategy:
             "test_accuracy": outcome["test_accuracy"],
             "strategy": outcome["strategy"],
             "run_id": outcome["run_id"],
-        } | self._waiting(outcome)
+        } | self._shares(outcome, emulator)
 
     def early_costs(self, sample: Mapping[str, Any]) -> list[float]:
         return self.cloud.costs(sample["run_id"])[:EARLY_EPOCHS]
 
-    def _waiting(self, outcome: dict[str, Any]) -> dict[str, float]:
-        """What an epoch took beyond the slower worker's own computing, where the run says how long that was."""
-        workers = self.cloud.run(outcome["run_id"]).get("worker_seconds") if outcome["workers"] > 1 else None
-        if not workers:
-            return {}
-        computing = max(worker["computing"] for worker in workers) * 1000 / self.epochs
-        waiting = outcome["ms_per_epoch"] - computing
-        return {"computing_ms_per_epoch": computing, "synchronisation_ms_per_step": waiting / self.job.steps}
+    def _shares(self, outcome: dict[str, Any], emulator: BusyTime) -> dict[str, float]:
+        """What of an epoch was the emulator's own work, and what it took beyond the slower worker's own computing."""
+        run = self.cloud.run(outcome["run_id"])
+        busy = emulator.seconds(float(run["training_started_at"]), float(run["training_ended_at"]))
+        shares = {"emulator_ms_per_epoch": busy * 1000 / self.epochs}
+        if outcome["workers"] > 1 and run.get("worker_seconds"):  # those of ``neuron`` do not stay
+            computing = max(worker["computing"] for worker in run["worker_seconds"]) * 1000 / self.epochs
+            waiting = outcome["ms_per_epoch"] - computing
+            shares |= {"computing_ms_per_epoch": computing, "synchronisation_ms_per_step": waiting / self.job.steps}
+        return shares
 
 
 @dataclass(frozen=True)

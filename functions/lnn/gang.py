@@ -19,9 +19,12 @@ from typing import Any, TypeAlias
 
 from lnn.cache import KEY_LIFETIME_SECONDS, ParameterServer, Presence
 from lnn.errors import GangBroken
+from lnn.wire import Argument, Buffer, Wire, WireError
 
-Part: TypeAlias = bytes | bytearray | memoryview
-Command: TypeAlias = tuple[Any, ...]
+Part: TypeAlias = Buffer | tuple[Buffer, ...]
+"""What is given to a worker; it gets the buffers of a tuple as one."""
+
+Command: TypeAlias = tuple[Argument, ...]
 
 HEADER = struct.Struct("<QQ")
 """Number of the exchange, flags; as long as keeps an array behind it aligned."""
@@ -41,11 +44,11 @@ class Flag(IntFlag):
     """What a worker wants of all, sent with every part; what any worker wants, all of them do."""
 
     STOP = 1
-    """End the run after this epoch."""
+    """End the run after this step."""
     HAND_OVER = 2
-    """Let the next generation go on after this epoch."""
+    """Let the next generation go on after this step."""
     CHECKPOINT = 4
-    """Store a checkpoint after this epoch."""
+    """Store a checkpoint after this step."""
     ABANDON = 8
     """The sender has left: there is nothing to wait for."""
 
@@ -69,6 +72,7 @@ class Gang:
         self._number = 0
         self._suspects: set[int] = set()
         self._call: Callable[[int], None] | None = None
+        self._wire: Wire | None = None
         self._met_at = time.monotonic()
 
     def join(self, owner: str) -> bool:
@@ -84,18 +88,19 @@ class Gang:
         self._call = call
         self.all_gather(b"")
 
-    def all_gather(self, part: Part, meanwhile: Callable[[], None] | None = None) -> list[Part]:
-        """Give every worker the same part; returns all parts in rank order."""
+    def all_gather(self, part: Part, meanwhile: Callable[[], None] | None = None) -> list[Any]:
+        """Give every worker the same part; returns all parts in rank order, as ``exchange`` does."""
         return self.exchange([part] * self.size, meanwhile)
 
-    def exchange(self, parts: Sequence[Part], meanwhile: Callable[[], None] | None = None) -> list[Part]:
+    def exchange(self, parts: Sequence[Part], meanwhile: Callable[[], None] | None = None) -> list[Any]:
         """Give ``parts[k]`` to worker k; returns what each worker gave to this one, in rank order.
 
-        ``meanwhile`` is called while the parts travel. Raises GangBroken when a peer does not answer or has left.
+        That is a buffer for each peer, and ``parts[rank]`` itself for this worker. ``meanwhile`` is called while the
+        parts travel. Raises GangBroken when a peer does not answer or has left.
         """
         self._number += 1
         self.agreed = self.wish
-        received: list[Part] = [b""] * self.size
+        received: list[Any] = [b""] * self.size
         received[self.rank] = parts[self.rank]
         if self.peers:
             pushes = [command for peer in self.peers for command in self._push(peer, parts[peer], self.wish)]
@@ -104,10 +109,10 @@ class Gang:
             meanwhile()
         return received
 
-    def gather(self, part: Part) -> list[Part]:
+    def gather(self, part: Part) -> list[Any]:
         """Give ``part`` to worker 0, which gets all parts in rank order; the others get empty ones and do not wait."""
         self._number += 1
-        received: list[Part] = [b""] * self.size
+        received: list[Any] = [b""] * self.size
         received[self.rank] = part
         if self.rank:
             self._talk(self._push(0, part, self.wish))
@@ -121,16 +126,21 @@ class Gang:
         if self.peers:
             self._talk([command for peer in self.peers for command in self._push(peer, b"", Flag.ABANDON)])
 
+    def close(self) -> None:
+        """Give the connection back."""
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            self._client.connection_pool.release(wire.connection)
+
     # Mechanics
 
     def _push(self, peer: int, part: Part, flags: Flag) -> list[Command]:
         inbox = self._inbox(peer, self.rank)
-        message = b"".join((HEADER.pack(self._number, flags), part))
+        buffers = part if isinstance(part, tuple) else (part,)
+        message = (HEADER.pack(self._number, flags), *buffers)
         return [("RPUSH", inbox, message), ("EXPIRE", inbox, KEY_LIFETIME_SECONDS)]
 
-    def _receive(
-        self, pushes: list[Command], received: list[Part], meanwhile: Callable[[], None] | None = None
-    ) -> None:
+    def _receive(self, pushes: list[Command], received: list[Any], meanwhile: Callable[[], None] | None = None) -> None:
         """Send ``pushes`` and fill in what the peers give, all in one round trip if they are not late."""
         began = time.monotonic()
         patience = JOIN_SECONDS if self._number == 1 else PATIENCE_SECONDS + 5 * (began - self._met_at)
@@ -152,19 +162,21 @@ class Gang:
         self.waited += self._met_at - began
 
     def _talk(self, commands: list[Command], meanwhile: Callable[[], None] | None = None) -> list[Any]:
-        """The answers to some commands. A pipeline would not let go between sending and reading."""
-        pool = self._client.connection_pool
-        connection: Any = pool.get_connection()  # redis-py has no types for what follows
+        """The answers to some commands. A pipeline of redis-py would not let go between sending and reading."""
         try:
-            connection.send_packed_command(connection.pack_commands(commands))
+            if self._wire is None:
+                self._wire = Wire(self._client.connection_pool.get_connection())
+            self._wire.send(commands)
             if meanwhile is not None:
                 meanwhile()
-            return [connection.read_response() for _ in commands]
-        except BaseException:
-            connection.disconnect()  # its answers would be taken for those of others
+            return [self._wire.read() for _ in commands]
+        except BaseException as error:
+            if self._wire is not None:
+                self._wire.connection.disconnect()  # its answers would be taken for those of others
+                self.close()
+            if isinstance(error, OSError | WireError):
+                raise GangBroken(f"worker {self.rank} cannot exchange with Redis: {error}") from error
             raise
-        finally:
-            pool.release(connection)
 
     def _look_for(self, missing: Sequence[int]) -> None:
         """Raises GangBroken when a peer has died: it has taken its place but, twice in a row, gives no sign of life.
@@ -195,7 +207,7 @@ class Gang:
     def _sign_of_life(self, rank: int) -> str:
         return self._server.path(f"gang:{self._generation}:{rank}:alive")
 
-    def _accept(self, peer: int, message: bytes, received: list[Part]) -> bool:
+    def _accept(self, peer: int, message: memoryview, received: list[Any]) -> bool:
         """Take a part that belongs to this exchange; False for one that belongs to an earlier one."""
         number, flags = HEADER.unpack_from(message)
         if flags & Flag.ABANDON:
@@ -205,7 +217,7 @@ class Gang:
         if number < self._number:
             return False
         self.agreed |= Flag(flags)
-        received[peer] = memoryview(message)[HEADER.size :]
+        received[peer] = message[HEADER.size :]
         return True
 
     def _inbox(self, reader: int, writer: int) -> str:

@@ -55,9 +55,9 @@ def launch(cloud: InProcessCloud, tmp_path: Path) -> Callable[..., str]:
 def test_a_hand_over_before_the_time_is_up_changes_nothing(
     strategy: str, cloud: InProcessCloud, launch: Callable[..., str]
 ) -> None:
-    undisturbed = cloud.run_to_end(launch(strategy))
-    run_id = launch(strategy)
-    cloud.invocation_seconds = 0.5  # less than is kept for handing over: an epoch for each generation
+    undisturbed = cloud.run_to_end(launch(strategy, batch_size=None))
+    run_id = launch(strategy, batch_size=None)
+    cloud.invocation_seconds = 0.9  # less than is kept for handing over: an epoch for each generation
     run = cloud.run_to_end(run_id)
     assert (run["status"], run["generation"]) == ("COMPLETED", 8)
     assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from lnn.artifacts import Artifacts, Checkpoint
 from lnn.dataset import label_matrix
-from lnn.gang import Gang, Part
+from lnn.gang import Gang
 from lnn.network import correct_count, cost_from_logits, penalty, predicted_classes
 from lnn.network.batches import Batch
 from lnn.network.flat import flattened, layers_of, weight_ranges
@@ -32,6 +32,7 @@ from lnn.own_examples import OwnExamples
 from lnn.plan import Plan
 from lnn.strategies.workers import Stepped
 from lnn.training_data import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y
+from lnn.wire import Buffer
 
 WHOLE_UP_TO = 2
 """Workers among whom arrays are exchanged whole: with more it would be more bytes than in pieces."""
@@ -47,7 +48,7 @@ class Figures(NamedTuple):
     test_correct: int
 
     @classmethod
-    def unpack(cls, raw: Part) -> Figures:
+    def unpack(cls, raw: Buffer) -> Figures:
         return cls(*FIGURES.unpack_from(raw))
 
     def pack(self) -> bytes:
@@ -94,7 +95,7 @@ class Data:
             self._tallied = True
         if self._alone:
             self._update_alone(own, m, t)
-            if not self._averages_after(t):
+            if not self._plan.meets_after(t):
                 return Stepped(0.0, 0)
             summed = self._average()
         else:
@@ -199,10 +200,6 @@ class Data:
             self._decay(self._gradient, m)
             self._optimiser.update(self._own, self._gradient, self._slots, t)
 
-    def _averages_after(self, t: int) -> bool:
-        """Every so many updates, and at an epoch's end: there the history and checkpoints are of one model."""
-        return t % (self._plan.average_every or 1) == 0 or t % self._plan.batches_per_epoch == 0
-
     def _average(self) -> Figures:
         """Every worker's parameters and slots become their mean over all workers."""
         state = np.concatenate([self._flat, *self._slots])
@@ -233,14 +230,19 @@ class Data:
 
         The piece of one or two workers is everything.
         """
-        figures = self._untold.pack()
+        figures, rank = self._untold.pack(), self._gang.rank
         if self._gang.size <= WHOLE_UP_TO:
-            received = self._gang.all_gather(b"".join((figures, values.data)), self._prepare)
+            received = self._gang.all_gather((figures, values.data), self._prepare)
+            mine = values
         else:
             pieces = cut(values, self._gang.size)
-            received = self._gang.exchange([b"".join((figures, piece.data)) for piece in pieces], self._prepare)
+            received = self._gang.exchange([(figures, piece.data) for piece in pieces], self._prepare)
+            mine = pieces[rank]
+        received[rank] = figures
         told = [Figures.unpack(part) for part in received]
-        first, *others = (piece_in(part, values.dtype, FIGURES.size) for part in received)
+        first, *others = (
+            mine if of == rank else piece_in(part, values.dtype, FIGURES.size) for of, part in enumerate(received)
+        )
         own = first + others[0] if others else first.copy()
         for other in others[1:]:
             own += other
@@ -269,7 +271,7 @@ def cut(values: Array, size: int) -> list[Array]:
     return [values[start:stop] for start, stop in pairwise(bounds)]
 
 
-def piece_in(part: Part, dtype: npt.DTypeLike, offset: int = 0) -> Array:
+def piece_in(part: Buffer, dtype: npt.DTypeLike, offset: int = 0) -> Array:
     """The values after ``offset`` bytes of a part, as a view: there may be none."""
     raw: npt.NDArray[np.uint8] = np.frombuffer(part, np.uint8) if len(part) else np.empty(0, np.uint8)
     return raw[offset:].view(dtype)

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from lnn.artifacts import Artifacts, Checkpoint
-from lnn.gang import Gang, Part
+from lnn.gang import Gang
 from lnn.network import classes_above, linear_backward, take_examples, train_above
 from lnn.network.batches import Batch
 from lnn.network.model import ALL
@@ -23,6 +23,7 @@ from lnn.network.types import Array, Labels
 from lnn.plan import Plan
 from lnn.strategies.workers import Stepped
 from lnn.training_data import training_data
+from lnn.wire import Buffer
 
 Block: TypeAlias = tuple[slice, slice]
 """Rows and columns of W1."""
@@ -144,7 +145,7 @@ class Resident:
 
     def _gathered(self, own: Array) -> Array:
         """The whole of what ``own`` is this worker's block of; of use to worker 0 only."""
-        parts = self._gang.gather(own.tobytes())
+        parts = self._gang.gather(own.data)
         if self._gang.rank:
             return own
         whole = np.empty((self._plan.sizes[1], self._plan.sizes[0]), own.dtype)
@@ -160,14 +161,16 @@ class Resident:
         W, b = self._parameters[0]
         own = [X.T @ W.T for X in inputs]  # examples first: faster than W X where W is wide and low
         square = np.array([np.square(W, dtype=np.float64).sum() if self._plan.l2 else 0.0])
-        received = self._gang.all_gather(b"".join(array.tobytes() for array in (square, *own)))
+        received = self._gang.all_gather((square.data, *(array.data for array in own)))
+        received[self._gang.rank] = square.data
         self._penalty = sum(float(np.frombuffer(part, np.float64, 1)[0]) for part in received)
         parts = [
-            self._matrices(part, block, inputs, W.dtype) for part, block in zip(received, self._cut.blocks, strict=True)
+            own if rank == self._gang.rank else self._matrices(part, block, inputs, W.dtype)
+            for rank, (part, block) in enumerate(zip(received, self._cut.blocks, strict=True))
         ]
         return [self._cut.put_together(of_all).T + b for of_all in zip(*parts, strict=True)]
 
-    def _matrices(self, part: Part, block: Block, inputs: Sequence[Array], dtype: np.dtype[Any]) -> list[Array]:
+    def _matrices(self, part: Buffer, block: Block, inputs: Sequence[Array], dtype: np.dtype[Any]) -> list[Array]:
         """A worker's part of (W1 X)^T for each of the inputs."""
         rows = len(range(*block[0].indices(self._plan.sizes[1])))
         counts = [rows * X.shape[1] for X in inputs]
