@@ -79,7 +79,7 @@ def start(services: Services, message: Message, remaining: Callable[[], float]) 
         return
     if attempts > 2:
         with Reporter(services.ledger, services.notifier, run, plan):  # keeps the lease
-            time.sleep(min(PAUSE_SECONDS * 2 ** (attempts - 3), remaining() / 4))
+            time.sleep(min(PAUSE_SECONDS * 2 ** (attempts - 3), max(0.0, remaining() / 4)))
     if plan.strategy in MEET_IN_REDIS:
         await_parameter_server(services, run, plan)
     if plan.strategy == "neuron":
