@@ -28,5 +28,7 @@ cat <<SUMMARY
   The local cloud is still up. Try next:
     $lnn history $trained        the cost, epoch by epoch
     $lnn show latest                             what the perceptrons' run did
+    $lnn promote $trained        let its model answer the prediction API
+    $lnn page                                    the API's page, in your browser
     make down                                         stop the local cloud
 SUMMARY

@@ -12,8 +12,8 @@ from archives import write_zip
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LIBRARY = "lnn"
-# What a function may consist of: code, scripts for Redis, and the marker that says the code is typed.
-ALLOWED_SUFFIXES = {".py", ".lua"}
+# What a function may consist of: code, scripts for Redis, the page, and the marker that says the code is typed.
+ALLOWED_SUFFIXES = {".css", ".html", ".js", ".json", ".lua", ".py"}
 ALLOWED_NAMES = {"py.typed"}
 # What tools leave behind in a work tree; never packed, and no reason to stop.
 LEFTOVERS = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".DS_Store"}

@@ -18,6 +18,9 @@ require_tls = false
 # All workers share the machine's cores: more than a few would wait for each other.
 max_workers = 2
 
+# Nobody but this machine reaches it.
+prediction_access = "public"
+
 # A worker process for each neuron of a step would swamp a small machine.
 neuron_window = 4
 

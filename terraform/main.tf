@@ -11,7 +11,7 @@ locals {
   # Names and ARNs are composed here, once: functions that call each other, and a bucket that calls a function which reads the
   # bucket, would be cycles otherwise.
   bucket_name   = "${var.prefix}-${local.account_id}-${var.region}"
-  function_name = { for key in ["launch", "neuron", "trainer"] : key => "${var.prefix}-${key}" }
+  function_name = { for key in ["launch", "neuron", "predict", "register", "trainer"] : key => "${var.prefix}-${key}" }
   table_name    = { for key in keys(local.tables) : key => "${var.prefix}-${key}" }
   topic_name    = "${var.prefix}-events"
 
@@ -345,11 +345,15 @@ module "s3_trigger" {
 
   account_id              = local.account_id
   bucket_name             = local.bucket_name
-  function                = { arn = module.launch.arn, name = module.launch.name }
   noncurrent_version_days = var.noncurrent_version_days
   parameters_file         = var.parameters_file
   require_tls             = var.require_tls
   runs_expiry_days        = var.runs_expiry_days
+
+  triggers = {
+    models  = { arn = module.register.arn, name = module.register.name, prefix = "prediction_input/" }
+    uploads = { arn = module.launch.arn, name = module.launch.name, prefix = "training_input/" }
+  }
 }
 
 module "observability" {
@@ -365,7 +369,12 @@ module "observability" {
   watch_minutes = local.watch_minutes
 
   functions = {
-    for role, function in { launch = module.launch, neuron = module.neuron, trainer = module.trainer } :
-    role => { log_group = function.log_group_name, name = function.name, queue = function.queue_name }
+    for role, function in {
+      launch   = module.launch
+      neuron   = module.neuron
+      predict  = module.predict
+      register = module.register
+      trainer  = module.trainer
+    } : role => { log_group = function.log_group_name, name = function.name, queue = function.queue_name }
   }
 }

@@ -154,8 +154,9 @@ variable "functions" {
     Memory (MB), timeout (s), /tmp (MB) and reserved concurrency of each function. Cost follows memory x time; CPU follows memory:
     1,769 MB is one vCPU. launch has /tmp for the data set's file, of which it holds a block at a time. trainer runs whole trainings
     (`fused`), for up to Lambda's longest time; 3,008 MB is the most that every new account allows. neuron does one neuron's work
-    in milliseconds, or stays as a worker (`resident`, `data`), with one vCPU and /tmp for its share of the examples. A reserved
-    concurrency both keeps and caps environments; null takes from the account's pool.
+    in milliseconds, or stays as a worker (`resident`, `data`), with one vCPU and /tmp for its share of the examples. predict answers
+    the prediction API, which waits for 29 seconds; register enters models. A reserved concurrency both keeps and caps environments;
+    null takes from the account's pool.
   EOT
   type = object({
     launch = optional(object({
@@ -168,6 +169,18 @@ variable "functions" {
       memory               = optional(number, 1769)
       timeout              = optional(number, 900)
       storage              = optional(number, 2048)
+      reserved_concurrency = optional(number)
+    }), {})
+    predict = optional(object({
+      memory               = optional(number, 1769)
+      timeout              = optional(number, 29)
+      storage              = optional(number, 512)
+      reserved_concurrency = optional(number)
+    }), {})
+    register = optional(object({
+      memory               = optional(number, 1769)
+      timeout              = optional(number, 60)
+      storage              = optional(number, 512)
       reserved_concurrency = optional(number)
     }), {})
     trainer = optional(object({
@@ -289,6 +302,34 @@ variable "permissions_boundary" {
   validation {
     condition     = var.permissions_boundary == null || can(regex("^arn:[a-z-]+:iam::[0-9]{12}:policy/", var.permissions_boundary))
     error_message = "Give permissions_boundary as the ARN of an IAM policy, or null."
+  }
+}
+
+variable "prediction_access" {
+  description = <<-EOT
+    Who may call the prediction API and see its page. "iam": callers of this account whose policies allow it, with signed requests
+    (`lnn page` signs a browser's). "public": everybody who knows the address; prediction_throttling bounds what that costs.
+  EOT
+  type        = string
+  default     = "iam"
+
+  validation {
+    condition     = contains(["iam", "public"], var.prediction_access)
+    error_message = "Set prediction_access to \"iam\" or \"public\"."
+  }
+}
+
+variable "prediction_throttling" {
+  description = "Requests a second that the prediction API answers in the long run (rate) and at once (burst); callers of more get 429."
+  type = object({
+    burst = optional(number, 100)
+    rate  = optional(number, 50)
+  })
+  default = {}
+
+  validation {
+    condition     = var.prediction_throttling.rate > 0 && var.prediction_throttling.burst >= 1 && floor(var.prediction_throttling.burst) == var.prediction_throttling.burst
+    error_message = "Give prediction_throttling.rate above 0, and .burst as a whole number of 1 or more."
   }
 }
 

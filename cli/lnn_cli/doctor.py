@@ -23,7 +23,7 @@ from lnn_cli.rendering import print_json, print_table
 from lnn_cli.targets import Cloud, Target, connect, local_description, repository
 
 _OLDEST_PYTHON, _NEXT_PYTHON = (3, 11), (3, 14)
-_FUNCTIONS = ("launch", "trainer", "neuron")
+_FUNCTIONS = ("launch", "trainer", "neuron", "register", "predict")
 _SOCKET_SECONDS = 2.0
 
 

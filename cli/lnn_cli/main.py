@@ -7,7 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from lnn_cli import datasets, doctor, estimating, inspecting, logs, predicting, steering, training
+from lnn_cli import (
+    datasets,
+    doctor,
+    estimating,
+    evaluating,
+    inspecting,
+    logs,
+    page,
+    predicting,
+    registered,
+    steering,
+    training,
+)
 from lnn_cli.errors import OneLineErrors
 
 _HELP = """Train neural networks on AWS Lambda: upload a dataset, watch the run, use the model.
@@ -64,7 +76,8 @@ def _add(to: typer.Typer, panel: str | None, *commands: Callable[..., Any]) -> N
 _add(app, "Train", training.train, training.upload, estimating.estimate)
 _add(app, "Runs", inspecting.runs, inspecting.show, inspecting.history, inspecting.watch, logs.logs)
 _add(app, "Runs", steering.stop, steering.resume)
-_add(app, "Use", predicting.predict)
+_add(app, "Use", predicting.predict, evaluating.evaluate, page.page)
+_add(app, "Models", registered.models, registered.promote, registered.reject, registered.rollback)
 _add(dataset_app, None, datasets.check, datasets.example, datasets.from_images)
 app.add_typer(dataset_app, name="dataset", rich_help_panel="Data and system")
 _add(app, "Data and system", doctor.doctor)

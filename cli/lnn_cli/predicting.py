@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lnn_cli.checking import existing_file
 from lnn_cli.errors import CliError
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption
+from lnn_cli.registered import PRODUCTION, STAGING, find_model
 from lnn_cli.rendering import note, print_json, print_table, share
 from lnn_cli.runs import LATEST, find_run
 from lnn_cli.targets import Target, command, connect
@@ -20,39 +20,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lnn.artifacts import Model
+    from lnn.inference import Prediction
     from lnn_cli.targets import Cloud
 
 _MODEL_SUFFIX = ".h5"
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What a model says about one picture; probabilities are in class order."""
-
-    image: str
-    classes: list[str]
-    probabilities: list[float]
-
-    @property
-    def index(self) -> int:
-        """Index of the most probable class."""
-        return max(range(len(self.probabilities)), key=self.probabilities.__getitem__)
-
-    def to_json(self) -> dict[str, Any]:
-        """The prediction as JSON types."""
-        return {
-            "image": self.image,
-            "class": self.classes[self.index],
-            "index": self.index,
-            "probability": self.probabilities[self.index],
-            "probabilities": dict(zip(self.classes, self.probabilities, strict=True)),
-        }
-
-
 def predict(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures of any size and format.")],
     model: Annotated[
-        str, typer.Option("--model", "-m", metavar="RUN|FILE", help="A run, `latest`, or a local params.h5.")
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL|RUN|FILE",
+            help="A run, `latest`, a registered model, `production`, `staging`, or a local params.h5.",
+        ),
     ] = "latest",
     invert: Annotated[
         bool, typer.Option("--invert", help="Swap dark and light: the digits were learned white on black.")
@@ -66,14 +49,14 @@ def predict(
 
     Example: lnn predict my-cat.jpg --model latest
     """
-    network = _load(model, target, prefix, region)
+    network = load_named(model, target, prefix, region)
     predictions = predict_pictures(network, images, invert=invert)
     if as_json:
-        print_json([prediction.to_json() for prediction in predictions])
+        print_json([{"image": str(image)} | said.to_json() for image, said in zip(images, predictions, strict=True)])
         return
     rows = [
-        [prediction.image, prediction.classes[prediction.index], share(prediction.probabilities[prediction.index])]
-        for prediction in predictions
+        [str(image), said.classes[said.index], share(said.probabilities[said.index])]
+        for image, said in zip(images, predictions, strict=True)
     ]
     print_table(("image", "class", "probability"), rows, right=("probability",))
     note(f"model of run {network.run_id}")
@@ -85,7 +68,7 @@ def predict_pictures(model: Model, images: list[Path], *, invert: bool = False) 
     Raises:
         CliError: the model was not trained on pictures, or some pictures cannot be read; names all of them.
     """
-    import numpy as np
+    from lnn import inference
 
     if model.image_shape is None:
         raise CliError(
@@ -101,30 +84,23 @@ def predict_pictures(model: Model, images: list[Path], *, invert: bool = False) 
             problems.append(str(error))
     if problems:
         raise CliError("; ".join(problems))
-    probabilities = model.predict_proba(np.stack(columns, axis=1))
-    return [
-        Prediction(str(image), model.list_classes, [float(p) for p in probabilities[:, position]])
-        for position, image in enumerate(images)
-    ]
+    return inference.predict(model, columns)
 
 
 def _features(model: Model, image: Path, *, invert: bool) -> NDArray[np.float64]:
-    """The picture as one column of X (n,), on the scale that the model was trained on.
-
-    Models of float data carry scale 1, and float pictures run from 0 to 1 by convention: so theirs is 255 too.
-    """
+    """The picture as one column of X (n,), on the scale that the model was trained on."""
+    from lnn.inference import column_of_picture
     from lnn_cli.pictures import read_picture
 
     assert model.image_shape is not None  # noqa: S101 - predict_pictures has checked it
     pixels = read_picture(image, model.image_shape)
     if invert:
         pixels = 255 - pixels
-    column: NDArray[np.float64] = pixels.reshape(-1) / (model.scale if model.scale != 1 else 255.0)
-    return column
+    return column_of_picture(model, pixels)
 
 
-def _load(model: str, target: Target, prefix: str | None, region: str | None) -> Model:
-    """The model in a local file, or that of a run in the bucket."""
+def load_named(model: str, target: Target, prefix: str | None, region: str | None) -> Model:
+    """The model in a local file, a registered one, or that of a run in the bucket."""
     from lnn.artifacts import load_model
 
     path = Path(model)
@@ -136,9 +112,12 @@ def _load(model: str, target: Target, prefix: str | None, region: str | None) ->
 def _download(cloud: Cloud, model: str) -> bytes:
     from botocore.exceptions import ClientError
 
-    from lnn.names import LATEST_PARAMS, params_key
+    from lnn.names import LATEST_PARAMS, model_key, params_key
 
-    if model == LATEST:
+    if model in (STAGING, PRODUCTION) or cloud.registry.get(model) is not None:
+        found = find_model(cloud.registry, model)
+        key, remedy = model_key(found["model_id"]), found.get("refused", "restore it, or upload it again")
+    elif model == LATEST:
         key, remedy = LATEST_PARAMS, f"train one with: {command('lnn train DATASET.h5 --wait')}"
     else:
         run = find_run(cloud.ledger, model)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from lnn.invoker import Invoker
     from lnn.ledger import Ledger
+    from lnn.registry import Registry
 
 DEFAULT_PREFIX = "lnn"
 HOME_VARIABLE = "LNN_HOME"
@@ -121,6 +122,13 @@ class Cloud:
         from lnn.ledger import Ledger
 
         return Ledger(self.dynamodb, self.names.runs_table, self.names.costs_table)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The models of this deployment."""
+        from lnn.registry import Registry
+
+        return Registry(self.dynamodb, self.names.models_table)
 
     @cached_property
     def invoker(self) -> Invoker:

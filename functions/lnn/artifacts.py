@@ -17,11 +17,12 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from lnn.errors import LnnError
+from lnn.errors import InputError, LnnError
 from lnn.names import (
     LATEST_PARAMS,
     LATEST_RESULTS,
     checkpoint_key,
+    model_key,
     params_key,
     results_key,
     s3_uri,
@@ -167,6 +168,27 @@ class Artifacts:
         self._put(key, encode_model(model))
         return s3_uri(self.bucket, key)
 
+    def put_registered_model(self, model_id: str, content: bytes) -> None:
+        """Keep a registered model's ``params.h5`` where no later upload replaces it."""
+        self._put(model_key(model_id), content)
+
+    def get_registered_model(self, model_id: str) -> Model:
+        """Raises LnnError when it is gone, or not one."""
+        return load_model(self._get(model_key(model_id)))
+
+    def get_upload(self, key: str, version_id: str | None, max_bytes: int) -> bytes:
+        """An uploaded object, as the event that tells of it has its version.
+
+        Raises InputError when it has more than ``max_bytes``, Gone when it has been deleted since.
+        """
+        version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
+        with refusals("read", s3_uri(self.bucket, key)):
+            answer = self._client.get_object(Bucket=self.bucket, Key=key, **version)
+            if answer["ContentLength"] > max_bytes:
+                answer["Body"].close()
+                raise InputError(f"it has {answer['ContentLength']:,} bytes, and {max_bytes:,} are the most")
+            return answer["Body"].read()
+
     def put_results(self, run_id: str, results: Mapping[str, Any]) -> str:
         """Store ``results.json`` of a run and return its ``s3://`` address."""
         key = results_key(run_id)
@@ -233,8 +255,8 @@ def encode_model(model: Model) -> bytes:
     return buffer.getvalue()
 
 
-def load_model(source: str | Path | bytes) -> Model:
-    """The model in a ``params.h5``, given its path or its bytes.
+def load_model(source: str | Path | bytes, max_bytes: int | None = None) -> Model:
+    """The model in a ``params.h5``, given its path or its bytes; ``max_bytes`` bounds its arrays, unpacked.
 
     Raises LnnError that says what is missing when it is not one.
     """
@@ -243,6 +265,9 @@ def load_model(source: str | Path | bytes) -> Model:
     try:
         with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
             layers = int(file.attrs["layers"])
+            unpacked = sum(file[f"{name}{i}"].nbytes for i in range(1, layers + 1) for name in "Wb")
+            if max_bytes is not None and unpacked > max_bytes:
+                raise ValueError(f"its arrays take {unpacked:,} bytes, and {max_bytes:,} are the most")
             shape: Sequence[int] | None = json.loads(file.attrs["image_shape"])
             return Model(
                 parameters=[(file[f"W{i}"][()], file[f"b{i}"][()]) for i in range(1, layers + 1)],
@@ -252,5 +277,5 @@ def load_model(source: str | Path | bytes) -> Model:
                 image_shape=tuple(shape) if shape else None,
                 scale=float(file.attrs["scale"]),
             )
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
         raise LnnError(f"not a params.h5 that LNN wrote: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -19,6 +20,8 @@ from lnn.services import Services
 
 if TYPE_CHECKING:
     from lnn.cache import ParameterServer
+    from lnn.prediction_api import PredictionApi
+    from lnn.registration import Shelf
 
 # Short time-outs and a few retries: an invocation has little time, and every call here may be repeated.
 CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 4})
@@ -36,6 +39,30 @@ def services(environment: Environment) -> Services:
         invoker=invoker(environment),
         server=parameter_server(environment),
     )
+
+
+def shelf(environment: Environment) -> Shelf:
+    """What registering a model takes."""
+    from lnn.registration import Shelf
+    from lnn.registry import Registry
+
+    dynamodb = client("dynamodb")
+    return Shelf(
+        registry=Registry(dynamodb, environment.models_table),
+        artifacts=Artifacts(client("s3"), environment.bucket),
+        ledger=Ledger(dynamodb, environment.runs_table, environment.costs_table),
+        notifier=Notifier(client("sns", IMPATIENT), environment.topic_arn),
+    )
+
+
+def prediction_api(environment: Environment, files: Path) -> PredictionApi:
+    """The API, which answers with models of the registry and with the page in ``files``."""
+    from lnn.prediction_api import PredictionApi
+    from lnn.registry import Registry
+    from lnn.serving import Serving
+
+    registry = Registry(client("dynamodb"), environment.models_table)
+    return PredictionApi(Serving(registry, Artifacts(client("s3"), environment.bucket)), files)
 
 
 def invoker(environment: Environment) -> Invoker:

@@ -34,6 +34,7 @@ class Environment:
     runs_table: str
     costs_table: str
     invocations_table: str
+    models_table: str
     topic_arn: str
     trainer_function: str
     neuron_function: str
@@ -59,6 +60,7 @@ class Environment:
                 runs_table=variables["LNN_RUNS_TABLE"],
                 costs_table=variables["LNN_COSTS_TABLE"],
                 invocations_table=variables["LNN_INVOCATIONS_TABLE"],
+                models_table=variables["LNN_MODELS_TABLE"],
                 topic_arn=variables["LNN_TOPIC_ARN"],
                 trainer_function=variables["LNN_TRAINER_FUNCTION"],
                 neuron_function=variables["LNN_NEURON_FUNCTION"],

@@ -29,6 +29,14 @@ class RunStateError(LnnError):
     """The run is not in a state in which the requested change makes sense."""
 
 
+class ModelStateError(LnnError):
+    """The model is not in a state in which the requested change makes sense."""
+
+
+class Outrun(LnnError):
+    """Somebody else has changed which models are in use since they were looked at."""
+
+
 class StaleGeneration(LnnError):
     """Another invocation owns the run now; whoever sees this must change nothing more."""
 

@@ -1,4 +1,4 @@
-"""The messages that move a run along: S3's upload event, and what the functions send each other.
+"""What functions are invoked with: S3's upload event, a call to the API, and what they send each other.
 
 Raw JSON is read here and nowhere else; the rest of the library sees typed values.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import unquote_plus
@@ -61,6 +61,33 @@ def uploads(event: Mapping[str, Any]) -> list[Upload]:
             )
         )
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A call to the prediction API."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """By their names in lower case."""
+    body: str | None = None
+    is_base64: bool = False
+
+
+def http_request(event: Mapping[str, Any]) -> HttpRequest:
+    """The request that API Gateway's event describes (payload format 2.0); the stage is no part of its path."""
+    context = event.get("requestContext", {})
+    path, stage = str(event.get("rawPath") or "/"), context.get("stage", "$default")
+    return HttpRequest(
+        method=str(context.get("http", {}).get("method", "GET")).upper(),
+        path=path if stage == "$default" else path.removeprefix(f"/{stage}") or "/",
+        query=event.get("queryStringParameters") or {},
+        headers={name.lower(): str(value) for name, value in (event.get("headers") or {}).items()},
+        body=event.get("body"),
+        is_base64=bool(event.get("isBase64Encoded")),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,20 +12,20 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lnn.errors import LedgerUnavailable, RunStateError, StaleGeneration
+from lnn.items import item as _item
+from lnn.items import plain
+from lnn.items import wire as _wire
 from lnn.refusals import refusals
 from lnn.story import FAULT_LENGTH, Event, beginning, folded, set_back
 from lnn.story import event as story_event
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 Status = Literal["PENDING", "RUNNING", "COMPLETED", "FAILED", "STOPPED"]
 
@@ -34,22 +34,6 @@ LEASE_SECONDS = 10.0
 
 BATCH_WRITE_ITEMS = 25
 """BatchWriteItem's limit (DynamoDB API reference)."""
-
-_SMALLEST, _LARGEST = 1e-128, 1e125
-"""DynamoDB numbers reach from 1e-130 to 9.9e125 (developer guide, "Naming rules and data types")."""
-
-_CONTEXT = Context(prec=38)
-_serializer = TypeSerializer()
-
-
-class _Deserializer(TypeDeserializer):
-    """Reads large numbers, too: DynamoDB writes out their zeros, and boto3 refuses more than 38 digits."""
-
-    def _deserialize_n(self, value: str) -> Decimal:
-        return Decimal(value)
-
-
-_deserializer = _Deserializer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,45 +383,7 @@ class Ledger:
         return f"run {run_id} cannot be {done}: it is {run['status']}, and {rule}"
 
 
-def _number(value: float) -> Decimal:
-    """The float's exact decimal text; cut off where DynamoDB's numbers end."""
-    if abs(value) < _SMALLEST:
-        return Decimal(0)
-    return _CONTEXT.create_decimal(repr(max(-_LARGEST, min(value, _LARGEST))))
-
-
-def _to_decimal(value: Any) -> Any:
-    match value:
-        case float():
-            return _number(value)
-        case dict():
-            return {key: _to_decimal(entry) for key, entry in value.items()}
-        case list() | tuple():
-            return [_to_decimal(entry) for entry in value]
-    return value
-
-
-def _from_decimal(value: Any) -> Any:
-    match value:
-        case Decimal():
-            return int(value) if value == value.to_integral_value() else float(value)
-        case dict():
-            return {key: _from_decimal(entry) for key, entry in value.items()}
-        case list():
-            return [_from_decimal(entry) for entry in value]
-    return value
-
-
-def _wire(value: Any) -> AttributeValueTypeDef:
-    wired: AttributeValueTypeDef = _serializer.serialize(_to_decimal(value))
-    return wired
-
-
-def _item(record: Mapping[str, Any]) -> dict[str, AttributeValueTypeDef]:
-    return {name: _wire(value) for name, value in record.items() if value is not None}
-
-
 def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    run = {name: _from_decimal(_deserializer.deserialize(value)) for name, value in item.items()}
+    run = plain(item)
     # Stored as text: a setting may be a number that DynamoDB's do not reach.
     return run | {name: json.loads(run[name]) for name in ("settings", "plan") if isinstance(run.get(name), str)}

@@ -15,6 +15,9 @@ TRAINING_RESULTS = "training_results/"
 PREDICTION_INPUT = "prediction_input/"
 RUNS = "runs/"
 
+MODELS = PREDICTION_INPUT + "models/"
+"""Registered models: what answers is read from here, whatever becomes of the upload."""
+
 PARAMETERS = "parameters.json"
 LATEST_PARAMS = PREDICTION_INPUT + "params.h5"
 LATEST_RESULTS = TRAINING_RESULTS + "results.json"
@@ -56,11 +59,15 @@ class Names:
         return f"arn:aws:sns:{self.region}:{self.account}:{self.prefix}-events"
 
     @property
+    def prediction_api(self) -> str:
+        return f"{self.prefix}-predictions"
+
+    @property
     def cache(self) -> str:
         return f"{self.prefix}-cache"
 
     def function(self, role: str) -> str:
-        """Name of a Lambda function; ``role`` is ``launch``, ``trainer`` or ``neuron``."""
+        """Name of a Lambda function; ``role`` is ``launch``, ``trainer``, ``neuron``, ``predict`` or ``register``."""
         return f"{self.prefix}-{role}"
 
     def log_group(self, role: str) -> str:
@@ -109,6 +116,11 @@ def checkpoint_key(run_id: str, generation: int, epoch: int, batches: int = 0) -
 
 def params_key(run_id: str) -> str:
     return f"{PREDICTION_INPUT}{run_id}/params.h5"
+
+
+def model_key(model_id: str) -> str:
+    """Key of a registered model; its ending is not that of uploads, so that it does not register again."""
+    return f"{MODELS}{model_id}/params"
 
 
 def results_key(run_id: str) -> str:

@@ -74,10 +74,33 @@ class Notifier:
                     else "Correct the input and upload it again.",
                 )
 
+    def model_staged(self, model: Mapping[str, Any], production: Mapping[str, Any] | None) -> None:
+        """The message for a new model in staging; ``production`` is the one that it would replace."""
+        model_id = model["model_id"]
+        accuracy = model.get("test_accuracy")
+        self._send(
+            "LNN: model staged" + ("" if accuracy is None else f", test accuracy {accuracy:.1%}"),
+            f"Model {model_id}\n\nIt waits in staging.\nTest accuracy: {_accuracy(model)}\n"
+            f"In production: {_standing(model, production)}\n\n"
+            f"Try it:  lnn page --staging\nPromote it:  lnn promote {model_id}\n"
+            f"On a tenth of the requests first:  lnn promote {model_id} --canary 10\n"
+            f"Reject it:  lnn reject {model_id}\n",
+        )
+
+    def model_refused(self, model: Mapping[str, Any]) -> None:
+        """The message for an upload that cannot predict."""
+        self._send(
+            "LNN: model refused",
+            f"Model {model['model_id']}\n\n{model['source']} cannot predict: {model['refused']}.\n\n"
+            "What is in production is as it was. Correct the file and upload it again.\n",
+        )
+
     def _publish(self, subject: str, run: Mapping[str, Any], body: str, next_step: str) -> None:
         if is_calibration(str(run.get("dataset_key"))):
             return
-        message = f"Run {run['run_id']}\n\n{body}\n\n{next_step}\n"
+        self._send(subject, f"Run {run['run_id']}\n\n{body}\n\n{next_step}\n")
+
+    def _send(self, subject: str, message: str) -> None:
         try:
             self._client.publish(TopicArn=self._topic, Subject=subject[:SUBJECT_LENGTH], Message=message)
         except (BotoCoreError, ClientError) as error:
@@ -93,3 +116,20 @@ def _figures(run: Mapping[str, Any]) -> str:
     if run.get("training_seconds") is not None:
         lines.append(f"Training time: {run['training_seconds']:.1f} s")
     return "\n".join(lines)
+
+
+def _accuracy(model: Mapping[str, Any]) -> str:
+    accuracy = model.get("test_accuracy")
+    return "not known" if accuracy is None else f"{accuracy:.1%}"
+
+
+def _standing(model: Mapping[str, Any], production: Mapping[str, Any] | None) -> str:
+    """How the model in production compares with a new one."""
+    if production is None:
+        return "no model yet"
+    text = f"{production['model_id']}, test accuracy {_accuracy(production)}"
+    new, old = model.get("test_accuracy"), production.get("test_accuracy")
+    if new is None or old is None:
+        return text
+    points = (new - old) * 100
+    return f"{text}; the new one has {abs(points):.1f} percentage points {'more' if points >= 0 else 'less'}"

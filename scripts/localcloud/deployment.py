@@ -194,6 +194,8 @@ def describe(home: Home, emulator: Service, redis: Service) -> None:
         "redis": tls.connection(home, redis),
         "credentials": {"access_key_id": ROOT_KEY, "secret_access_key": emulator.secret},
         "account": ACCOUNT,
+        # By path: the name of a host that API Gateway would have does not resolve everywhere.
+        "predictions": f"{endpoint(emulator)}/_aws/execute-api/{outputs['prediction_api_id']['value']}/",
     }
     part = home.path / "cloud.json.part"
     part.write_text(json.dumps(description, indent=2) + "\n")

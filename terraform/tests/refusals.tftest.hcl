@@ -24,6 +24,8 @@ run "refuses_wrong_values" {
     neuron_window           = -1
     noncurrent_version_days = 0
     permissions_boundary    = "boundary"
+    prediction_access       = "everybody"
+    prediction_throttling   = { rate = 0 }
     prefix                  = "Not_A_Prefix"
     region                  = "Ohio"
     runs_expiry_days        = 0.5
@@ -50,6 +52,8 @@ run "refuses_wrong_values" {
     var.neuron_window,
     var.noncurrent_version_days,
     var.permissions_boundary,
+    var.prediction_access,
+    var.prediction_throttling,
     var.prefix,
     var.region,
     var.runs_expiry_days,

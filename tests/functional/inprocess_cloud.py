@@ -101,6 +101,7 @@ class InProcessCloud:
             runs_table=NAMES.runs_table,
             costs_table=NAMES.costs_table,
             invocations_table=NAMES.invocations_table,
+            models_table=NAMES.models_table,
             topic_arn=arn,
             trainer_function=NAMES.trainer,
             neuron_function=NAMES.neuron,

@@ -35,6 +35,8 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tftest.Terra
     for name in (
         "functions/launch",
         "functions/neuron",
+        "functions/predict",
+        "functions/register",
         "functions/trainer",
         "layers/numpy-h5py-local",
         "layers/numpy-h5py-python3.13-arm64",

@@ -91,7 +91,7 @@ def test_every_roles_policy_is_known_before_it_is_applied(shape: str, planned: C
         for resource in planned(shape).values()
         if resource["type"] == "aws_iam_role_policy"
     ]
-    assert len(policies) == (3 if shape == "aws-existing-vpc" else 4)
+    assert len(policies) == (5 if shape == "aws-existing-vpc" else 6)
     assert all(policies)
 
 

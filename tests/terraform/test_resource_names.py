@@ -12,7 +12,7 @@ from terraform_plans import ACCOUNT, REPOSITORY, Resources, failures, walk
 from lnn import names
 from lnn.environment import Environment
 
-ROLES = ("launch", "neuron", "trainer")
+ROLES = ("launch", "neuron", "predict", "register", "trainer")
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +42,7 @@ def test_resources_have_the_names_that_the_code_composes(
 
     assert value("module.s3_trigger.aws_s3_bucket.this", "bucket") == expected.bucket
     assert value("module.elasticache.aws_elasticache_replication_group.this", "replication_group_id") == expected.cache
+    assert value("module.prediction_api.aws_apigatewayv2_api.this", "name") == expected.prediction_api
     assert value("module.sns.aws_sns_topic.this", "name") == expected.topic.rsplit(":", 1)[-1]
     for table in ("costs", "invocations", "models", "runs"):
         address = f'module.dynamodb.aws_dynamodb_table.this["{table}"]'
@@ -53,10 +54,14 @@ def test_resources_have_the_names_that_the_code_composes(
 
 def test_the_bucket_treats_the_folders_as_the_code_does(planned: Callable[[str], Resources]) -> None:
     resources = planned("aws-default")
-    trigger = resources["module.s3_trigger.aws_s3_bucket_notification.this"]["values"]["lambda_function"][0]
+    triggers = resources["module.s3_trigger.aws_s3_bucket_notification.this"]["values"]["lambda_function"]
+    starts = {trigger["id"]: (trigger["filter_prefix"], trigger["filter_suffix"]) for trigger in triggers}
     expiring = resources["module.s3_trigger.aws_s3_bucket_lifecycle_configuration.this"]["values"]["rule"][0]
     parameters = resources["module.s3_trigger.aws_s3_object.parameters"]["values"]
-    assert trigger["filter_prefix"] == names.TRAINING_INPUT
+    assert starts == {"models": (names.PREDICTION_INPUT, ".h5"), "uploads": (names.TRAINING_INPUT, ".h5")}
+    # What registration writes must not register again.
+    assert names.model_key("x").startswith(names.MODELS)
+    assert not names.model_key("x").endswith(".h5")
     assert expiring["filter"][0]["prefix"] == names.RUNS
     assert parameters["key"] == names.TRAINING_INPUT + names.PARAMETERS
 
@@ -89,7 +94,7 @@ def test_functions_read_their_environment_from_what_terraform_sets(role: str, de
         expected.cache,
     )
     assert (variables["POWERTOOLS_METRICS_NAMESPACE"], variables["POWERTOOLS_SERVICE_NAME"]) == ("LNN", expected.prefix)
-    assert variables["OPENBLAS_NUM_THREADS"] == {"launch": "1", "neuron": "1", "trainer": "2"}[role]
+    assert variables["OPENBLAS_NUM_THREADS"] == ("2" if role == "trainer" else "1")
 
 
 def test_each_environment_fits_into_lambdas_4_kilobytes(deployed: Resources) -> None:

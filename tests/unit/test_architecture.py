@@ -19,8 +19,8 @@ HANDLERS = [path for path in MODULES if path.endswith("/handler.py")]
 HOMES = {
     # Redis is where the parameters are, and where neurons meet.
     "redis": {"lnn/cache.py", "lnn/collectives.py"},
-    # Clients are built in one place; the ledger takes DynamoDB's own reading and writing of numbers.
-    "boto3": {"lnn/clients.py", "lnn/ledger.py"},
+    # Clients are built in one place; items take DynamoDB's own reading and writing of numbers.
+    "boto3": {"lnn/clients.py", "lnn/items.py"},
     # Who talks to a service turns its errors into the library's; the cache signs its login with botocore.
     "botocore": {
         "lnn/cache.py",
@@ -29,12 +29,16 @@ HOMES = {
         "lnn/ledger.py",
         "lnn/notify.py",
         "lnn/refusals.py",
+        "lnn/registry.py",
+        "lnn/serving.py",
     },
     # Logs and metrics are written with it, and Launch is idempotent with it; the handlers name its type of a context.
     "aws_lambda_powertools": {*HANDLERS, "lnn/journal.py", "lnn/once.py", "lnn/telemetry.py"},
     # Only Launch reads settings and datasets: Trainer and Neuron start without either library.
     "pydantic": {"lnn/settings.py"},
     "h5py": {"lnn/artifacts.py", "lnn/dataset.py", "lnn/dataset_checks.py"},
+    # Pictures are read in one way, for training and for predictions.
+    "PIL": {"lnn/pictures.py"},
 }
 S3_PREFIX = re.compile(r"\b(training_input|training_results|prediction_input|runs)/")
 

@@ -15,6 +15,7 @@ VARIABLES = {
     "LNN_RUNS_TABLE": "runs",
     "LNN_COSTS_TABLE": "costs",
     "LNN_INVOCATIONS_TABLE": "invocations",
+    "LNN_MODELS_TABLE": "models",
     "LNN_TOPIC_ARN": "arn:aws:sns:eu-central-1:123456789012:lnn-events",
     "LNN_TRAINER_FUNCTION": "lnn-trainer",
     "LNN_NEURON_FUNCTION": "lnn-neuron",
@@ -37,7 +38,7 @@ def test_every_variable_is_read() -> None:
     assert environment.region == "eu-central-1"
     assert environment.bucket == "bucket"
     assert (environment.runs_table, environment.costs_table) == ("runs", "costs")
-    assert environment.invocations_table == "invocations"
+    assert (environment.invocations_table, environment.models_table) == ("invocations", "models")
     assert (environment.trainer_function, environment.neuron_function) == ("lnn-trainer", "lnn-neuron")
     assert environment.neuron_window == 16
     assert (environment.trainer_memory_mb, environment.neuron_memory_mb) == (3008, 1769)

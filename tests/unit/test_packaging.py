@@ -134,12 +134,13 @@ def test_an_archive_that_would_be_the_same_is_not_written_again(tmp_path: Path) 
 def test_the_repositorys_own_functions_start_from_their_archives_alone(tmp_path: Path) -> None:
     """Each archive holds all of our own code that its handler imports."""
     hashes = package_functions(Path(__file__).parents[2] / "functions", tmp_path)
-    assert {"launch", "trainer", "neuron"} <= set(hashes)
+    assert {"launch", "trainer", "neuron", "predict", "register"} <= set(hashes)
     variables = [
         "BUCKET",
         "RUNS_TABLE",
         "COSTS_TABLE",
         "INVOCATIONS_TABLE",
+        "MODELS_TABLE",
         "TOPIC_ARN",
         "TRAINER_FUNCTION",
         "NEURON_FUNCTION",

@@ -115,23 +115,34 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
 }
 
 resource "aws_lambda_permission" "bucket" {
+  for_each = var.triggers
+
   action         = "lambda:InvokeFunction"
-  function_name  = var.function.name
+  function_name  = each.value.name
   principal      = "s3.amazonaws.com"
   source_account = var.account_id
   source_arn     = aws_s3_bucket.this.arn
-  statement_id   = "uploads"
+  statement_id   = each.key
+}
+
+moved {
+  from = aws_lambda_permission.bucket
+  to   = aws_lambda_permission.bucket["uploads"]
 }
 
 resource "aws_s3_bucket_notification" "this" {
   bucket = aws_s3_bucket.this.id
 
-  lambda_function {
-    events              = ["s3:ObjectCreated:*"]
-    filter_prefix       = var.prefix_filter
-    filter_suffix       = var.suffix_filter
-    id                  = "uploads"
-    lambda_function_arn = var.function.arn
+  dynamic "lambda_function" {
+    for_each = var.triggers
+
+    content {
+      events              = ["s3:ObjectCreated:*"]
+      filter_prefix       = lambda_function.value.prefix
+      filter_suffix       = lambda_function.value.suffix
+      id                  = lambda_function.key
+      lambda_function_arn = lambda_function.value.arn
+    }
   }
 
   # S3 tries the function when the notification is made, and refuses one that it may not call.
@@ -141,7 +152,7 @@ resource "aws_s3_bucket_notification" "this" {
 resource "aws_s3_object" "parameters" {
   bucket       = aws_s3_bucket.this.id
   content_type = "application/json"
-  key          = "${var.prefix_filter}parameters.json"
+  key          = "training_input/parameters.json"
   source       = var.parameters_file
   # Guarded so that a destroy works without the file.
   source_hash = fileexists(var.parameters_file) ? filemd5(var.parameters_file) : null

@@ -8,14 +8,6 @@ variable "bucket_name" {
   type        = string
 }
 
-variable "function" {
-  description = "Function that an upload starts: its ARN and its name."
-  type = object({
-    arn  = string
-    name = string
-  })
-}
-
 variable "noncurrent_version_days" {
   description = "Days for which a replaced or deleted object can still be brought back."
   type        = number
@@ -24,12 +16,6 @@ variable "noncurrent_version_days" {
 variable "parameters_file" {
   description = "Path of the parameters.json that is uploaded beside the data sets."
   type        = string
-}
-
-variable "prefix_filter" {
-  description = "Folder whose uploads start training, ending in a slash."
-  type        = string
-  default     = "training_input/"
 }
 
 variable "require_tls" {
@@ -43,8 +29,12 @@ variable "runs_expiry_days" {
   type        = number
 }
 
-variable "suffix_filter" {
-  description = "Ending of the uploads that start training."
-  type        = string
-  default     = ".h5"
+variable "triggers" {
+  description = "Functions that an upload starts, by a name of the trigger: ARN and name of the function, and where the uploads lie. No two may overlap."
+  type = map(object({
+    arn    = string
+    name   = string
+    prefix = string
+    suffix = optional(string, ".h5")
+  }))
 }

@@ -8,6 +8,10 @@ mock_data "aws_partition" {
   defaults = { partition = "aws" }
 }
 
+mock_resource "aws_apigatewayv2_api" {
+  defaults = { execution_arn = "arn:aws:execute-api:us-east-1:123456789012:mock" }
+}
+
 mock_resource "aws_cloudwatch_event_rule" {
   defaults = { arn = "arn:aws:events:us-east-1:123456789012:rule/mock" }
 }

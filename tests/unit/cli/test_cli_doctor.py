@@ -21,7 +21,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         (build / name).parent.mkdir(parents=True, exist_ok=True)
         (build / name).touch()
     (build / "functions").mkdir()
-    for name in ("launch", "trainer", "neuron"):
+    for name in ("launch", "trainer", "neuron", "register", "predict"):
         (build / "functions" / f"{name}.zip").touch()
     monkeypatch.setattr("lnn_cli.doctor.repository", lambda: tmp_path / "checkout")
     program = tmp_path / "bin" / "terraform"
@@ -43,7 +43,7 @@ def test_what_is_deployed_is_ok_and_what_is_not_is_named_with_the_command(cli: R
     assert found["functions"] == {
         "name": "functions",
         "state": "missing",
-        "detail": "not deployed: lnn-launch, lnn-trainer, lnn-neuron",
+        "detail": "not deployed: lnn-launch, lnn-trainer, lnn-neuron, lnn-register, lnn-predict",
         "mend": "make deploy",
     }
 
@@ -51,7 +51,10 @@ def test_what_is_deployed_is_ok_and_what_is_not_is_named_with_the_command(cli: R
 def test_something_missing_is_exit_status_1_with_the_command_that_mends_it(cli: RunCli, world: World) -> None:
     result = cli("doctor")
     assert result.exit_code == 1
-    assert "not deployed: lnn-launch, lnn-trainer, lnn-neuron; run: make deploy" in result.stdout
+    assert (
+        "not deployed: lnn-launch, lnn-trainer, lnn-neuron, lnn-register, lnn-predict; run: make deploy"
+        in result.stdout
+    )
     assert result.stderr == "error: 1 of 8 checks failed; mend it with: make deploy\n"
 
 

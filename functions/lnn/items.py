@@ -1,0 +1,73 @@
+"""Records as DynamoDB's items, and back: floats keep their exact decimal text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Context, Decimal
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+_SMALLEST, _LARGEST = 1e-128, 1e125
+"""DynamoDB numbers reach from 1e-130 to 9.9e125 (developer guide, "Naming rules and data types")."""
+
+_CONTEXT = Context(prec=38)
+_serializer = TypeSerializer()
+
+
+class _Deserializer(TypeDeserializer):
+    """Reads large numbers, too: DynamoDB writes out their zeros, and boto3 refuses more than 38 digits."""
+
+    def _deserialize_n(self, value: str) -> Decimal:
+        return Decimal(value)
+
+
+_deserializer = _Deserializer()
+
+
+def wire(value: Any) -> AttributeValueTypeDef:
+    """A value as DynamoDB takes it."""
+    wired: AttributeValueTypeDef = _serializer.serialize(_to_decimal(value))
+    return wired
+
+
+def item(record: Mapping[str, Any]) -> dict[str, AttributeValueTypeDef]:
+    """A record as an item; what is None is left out."""
+    return {name: wire(value) for name, value in record.items() if value is not None}
+
+
+def plain(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """An item as a record of ordinary values."""
+    return {name: _from_decimal(_deserializer.deserialize(value)) for name, value in stored.items()}
+
+
+def _number(value: float) -> Decimal:
+    """The float's exact decimal text; cut off where DynamoDB's numbers end."""
+    if abs(value) < _SMALLEST:
+        return Decimal(0)
+    return _CONTEXT.create_decimal(repr(max(-_LARGEST, min(value, _LARGEST))))
+
+
+def _to_decimal(value: Any) -> Any:
+    match value:
+        case float():
+            return _number(value)
+        case dict():
+            return {key: _to_decimal(entry) for key, entry in value.items()}
+        case list() | tuple():
+            return [_to_decimal(entry) for entry in value]
+    return value
+
+
+def _from_decimal(value: Any) -> Any:
+    match value:
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case dict():
+            return {key: _from_decimal(entry) for key, entry in value.items()}
+        case list():
+            return [_from_decimal(entry) for entry in value]
+    return value

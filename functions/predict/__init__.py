@@ -1,0 +1,1 @@
+"""PredictLambda: what a trained network sees, over HTTP."""

@@ -1,0 +1,175 @@
+// The page: takes a picture, asks the API, shows the answer. Every address is relative: the same page stands for
+// production and, under staging/, for the model under review.
+"use strict";
+
+const SENT_AS_IT_IS = new Set(["image/png", "image/jpeg", "image/webp", "image/gif"]);
+const LARGE_BYTES = 1_000_000;
+const SIDE = 1024;
+const SHOWN = 10;
+const TINY = 128;
+// Without its slash the address of staging is one step higher.
+const BARE = location.pathname.endsWith("/staging");
+const HOME = BARE ? "staging/" : "";
+
+const byId = (id) => document.getElementById(id);
+let latest = 0;
+let shown = null;
+
+/** What a person can do something about; the text is for them. */
+class Trouble extends Error {}
+
+const percent = (share) => `${(share * 100).toFixed(1)}%`;
+
+function tell(text) {
+  byId("message").textContent = text;
+  byId("message").hidden = !text;
+}
+
+/** The answer of the API as JSON; throws Trouble with its reason. */
+async function call(path, options) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch {
+    throw new Trouble("The network cannot be reached. Try again in a moment.");
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (response.ok) return answer;
+  if (response.status === 429) throw new Trouble("Too many requests at the moment. Try again in a few seconds.");
+  throw new Trouble(answer.reason ?? answer.message ?? `The request failed with status ${response.status}.`);
+}
+
+/** What to send: the file itself, or, where it is large or of another format, a smaller PNG made of it. */
+async function content(file) {
+  if (!file.type.startsWith("image/")) throw new Trouble(`${file.name || "This"} is not a picture.`);
+  if (SENT_AS_IT_IS.has(file.type) && file.size <= LARGE_BYTES) return file;
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(file);
+  } catch {
+    throw new Trouble(`${file.name || "This"} cannot be read as a picture: it may be damaged, or of a format that this browser does not know.`);
+  }
+  const scale = Math.min(1, SIDE / Math.max(bitmap.width, bitmap.height));
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.max(1, Math.round(bitmap.width * scale));
+  canvas.height = Math.max(1, Math.round(bitmap.height * scale));
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  bitmap.close();
+  return new Promise((resolve, reject) => {
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Trouble("The picture could not be made smaller."))), "image/png");
+  });
+}
+
+function row([name, probability]) {
+  const line = document.createElement("li");
+  const parts = { name, share: percent(probability) };
+  for (const [kind, text] of Object.entries(parts)) {
+    const part = document.createElement("span");
+    part.className = kind;
+    part.textContent = text;
+    line.append(part);
+  }
+  const bar = document.createElement("div");
+  bar.className = "bar";
+  bar.setAttribute("aria-hidden", "true");
+  bar.append(document.createElement("span"));
+  bar.firstChild.style.width = percent(probability);
+  line.append(bar);
+  return line;
+}
+
+function show(file, answer) {
+  if (shown) URL.revokeObjectURL(shown);
+  shown = URL.createObjectURL(file);
+  const picture = byId("picture");
+  picture.onload = () => picture.classList.toggle("tiny", Math.max(picture.naturalWidth, picture.naturalHeight) <= TINY);
+  picture.alt = file.name ? `Your picture, ${file.name}` : "Your picture";
+  picture.src = shown;
+
+  byId("answer").textContent = `${answer.class}, ${answer.probability.toFixed(2)}`;
+  const classes = Object.entries(answer.probabilities).sort((one, other) => other[1] - one[1]);
+  byId("classes").replaceChildren(...classes.slice(0, SHOWN).map(row));
+  const rest = classes.slice(SHOWN);
+  const more = byId("more");
+  more.hidden = !rest.length;
+  more.open = false;
+  more.querySelector("summary").textContent = `${rest.length} more classes`;
+  more.querySelector("ol").replaceChildren(...rest.map(row));
+  byId("by").textContent = `Model ${answer.model}, in ${answer.stage}`;
+  byId("result").hidden = false;
+}
+
+async function predict(file) {
+  const turn = ++latest;
+  tell("");
+  document.body.classList.add("busy");
+  try {
+    const body = await content(file);
+    const answer = await call(`${HOME}predict`, { method: "POST", headers: { "content-type": body.type }, body });
+    if (turn === latest) show(file, answer);
+  } catch (error) {
+    if (turn !== latest) return;
+    byId("result").hidden = true;
+    tell(error instanceof Trouble ? error.message : "Something went wrong on this page. Reload it and try again.");
+  } finally {
+    if (turn === latest) document.body.classList.remove("busy");
+  }
+}
+
+function take(files) {
+  const [file] = files;
+  if (file) predict(file);
+  return Boolean(file);
+}
+
+function describe(health) {
+  const staging = health.entrance === "staging";
+  byId("stage").hidden = !staging;
+  byId("stage").textContent = "This model is under review. It is not in production.";
+  byId("other").href = staging ? (BARE ? "./" : "../") : "staging/";
+  byId("other").textContent = staging ? "Model in production" : "Model under review";
+  const { model, canary } = health;
+  const facts = [];
+  if (model) {
+    facts.push(["Model", model.model_id], ["Stage", model.stage]);
+    if (model.test_accuracy !== undefined) facts.push(["Test accuracy", percent(model.test_accuracy)]);
+  }
+  if (canary && !staging) facts.push(["Canary", `${canary.model} answers ${canary.percent}%`]);
+  byId("model").replaceChildren(
+    ...facts.flatMap(([name, value]) => {
+      const [term, detail] = ["dt", "dd"].map((tag) => document.createElement(tag));
+      term.textContent = name;
+      detail.textContent = value;
+      return [term, detail];
+    }),
+  );
+  if (!model) tell(staging ? "No model is under review." : "No model is in production yet.");
+  else if (!model.image_shape) tell("This model takes numbers, not pictures. Use its API.");
+  byId("file").disabled = !model?.image_shape;
+}
+
+byId("form").addEventListener("submit", (event) => event.preventDefault());
+byId("file").addEventListener("change", (event) => {
+  take(event.target.files);
+  // So that the same file can be chosen again.
+  event.target.value = "";
+});
+document.addEventListener("paste", (event) => {
+  if (take(event.clipboardData.files)) event.preventDefault();
+});
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  document.body.classList.add("dragging");
+});
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) document.body.classList.remove("dragging");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dragging");
+  if (!take(event.dataTransfer.files)) tell("There was no file in that. Drop a picture's file, or choose one.");
+});
+
+call(`${HOME}health`).then(describe, (error) => tell(error instanceof Trouble ? error.message : "The model cannot be reached."));

@@ -1,0 +1,23 @@
+"""PredictLambda: answers the prediction API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lnn import clients, journal
+from lnn.environment import Environment
+from lnn.events import http_request
+
+api = clients.prediction_api(Environment.read(), Path(__file__).parent)
+
+
+@journal.invocation
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one HTTP request."""
+    request = http_request(event)
+    reply = api.answer(request)
+    journal.logger.info("answered", extra={"method": request.method, "path": request.path[:100], "status": reply.status})
+    return reply.as_event()

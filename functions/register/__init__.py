@@ -1,0 +1,1 @@
+"""RegisterLambda: an uploaded model goes into staging."""

@@ -1,0 +1,24 @@
+"""RegisterLambda: enters each uploaded model and puts it into staging."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lnn import clients, journal
+from lnn.environment import Environment
+from lnn.events import uploads
+from lnn.registration import register
+
+shelf = clients.shelf(Environment.read())
+
+
+@journal.invocation
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
+    """Register each upload in an S3 event; answers what became of each."""
+    outcomes = {}
+    for upload in uploads(event):
+        outcomes[upload.key] = register(shelf, upload)
+        journal.logger.info("upload handled", extra={"key": upload.key, "outcome": outcomes[upload.key]})
+    return outcomes

@@ -1,0 +1,301 @@
+"""The prediction page, as people use it: choose, drop or paste a picture, and read what the network sees."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lnn.artifacts import Model
+from lnn.request_body import MAX_BYTES
+from lnn.stages import Canary, Current
+
+if TYPE_CHECKING:
+    from conftest import Site
+
+PATIENCE_MS = 20_000
+
+
+@pytest.fixture
+def open_page(browser: Any, site: Site) -> Iterator[Callable[..., Any]]:
+    """Opens the page; in the end nothing may have been asked of another host, refused by the policy, or thrown."""
+    contexts, requests, complaints = [], [], []
+
+    def opener(path: str = "", **how: Any) -> Any:
+        context = browser.new_context(**how)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "console",
+            lambda message: complaints.append(message.text) if "Content Security Policy" in message.text else None,
+        )
+        page.goto(site.url + path)
+        page.wait_for_selector("#model dd, #message:not([hidden])")
+        return page
+
+    yield opener
+    for context in contexts:
+        context.close()
+    own = (site.url, f"blob:{site.url}", "data:")
+    assert [url for url in requests if not url.startswith(own)] == []
+    assert complaints == []
+
+
+def picture(level: int = 230, size: tuple[int, int] = (40, 30), kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, (level,) * 3).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def file(name: str, kind: str, content: bytes) -> dict[str, Any]:
+    return {"name": name, "mimeType": kind, "buffer": content}
+
+
+def answer(page: Any) -> str:
+    page.wait_for_selector("#result:not([hidden])")
+    return str(page.text_content("#answer"))
+
+
+def message(page: Any) -> str:
+    page.wait_for_selector("#message:not([hidden])")
+    assert not page.is_visible("#result")
+    return str(page.text_content("#message"))
+
+
+def transfer(page: Any, name: str, kind: str, content: bytes) -> Any:
+    """A DataTransfer with one file, as drag and drop or the clipboard bring it."""
+    script = """([name, kind, content]) => {
+        const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([bytes], name, { type: kind }));
+        return transfer;
+    }"""
+    return page.evaluate_handle(script, [name, kind, base64.b64encode(content).decode()])
+
+
+def test_a_chosen_picture_is_shown_with_its_class_and_each_probability_as_a_bar(
+    open_page: Callable[..., Any], site: Site
+) -> None:
+    page = open_page()
+    page.set_input_files("#file", file("day.png", "image/png", picture()))
+    assert answer(page) == "light, 1.00"
+    assert page.locator("#classes .name").all_text_contents() == ["light", "dark"]
+    assert page.locator("#classes .share").all_text_contents() == ["100.0%", "0.0%"]
+    widths = page.eval_on_selector_all(
+        "#classes .bar span", "bars => bars.map((bar) => bar.getBoundingClientRect().width)"
+    )
+    assert widths[0] > 50 > widths[1]
+    assert page.get_attribute("#picture", "alt") == "Your picture, day.png"
+    page.wait_for_function("document.getElementById('picture').naturalWidth === 40")
+    assert site.shelves.in_use.production in page.text_content("#by")
+    assert "in production" in page.text_content("#by")
+    assert site.bodies == [picture()]
+
+
+def test_the_same_file_can_be_chosen_twice_and_another_after_it(open_page: Callable[..., Any], site: Site) -> None:
+    page = open_page()
+    for level, expected in ((230, "light"), (230, "light"), (20, "dark")):
+        with page.expect_response("**/predict"):
+            page.set_input_files("#file", file("a.png", "image/png", picture(level)))
+        page.wait_for_function(f"document.getElementById('answer').textContent.startsWith('{expected}')")
+    assert len(site.bodies) == 3
+
+
+def test_a_dropped_picture_is_answered(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    dropped = transfer(page, "night.webp", "image/webp", picture(10, kind="WEBP"))
+    page.dispatch_event("#drop", "dragover", {"dataTransfer": dropped})
+    assert "dragging" in page.get_attribute("body", "class")
+    page.dispatch_event("#drop", "drop", {"dataTransfer": dropped})
+    assert answer(page) == "dark, 1.00"
+    assert "dragging" not in page.get_attribute("body", "class")
+
+
+def test_a_drop_without_a_file_says_so(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    nothing = page.evaluate_handle("() => new DataTransfer()")
+    page.dispatch_event("body", "drop", {"dataTransfer": nothing})
+    assert "no file" in message(page)
+
+
+def test_a_pasted_picture_is_answered(open_page: Callable[..., Any], site: Site) -> None:
+    page = open_page(permissions=["clipboard-read", "clipboard-write"])
+    script = """async (content) => {
+        const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+        const item = new ClipboardItem({ "image/png": new Blob([bytes], { type: "image/png" }) });
+        await navigator.clipboard.write([item]);
+    }"""
+    page.evaluate(script, base64.b64encode(picture()).decode())
+    page.keyboard.press("Control+V")
+    assert answer(page) == "light, 1.00"
+
+
+def test_a_text_file_is_told_to_be_no_picture_and_not_sent(open_page: Callable[..., Any], site: Site) -> None:
+    page = open_page()
+    page.set_input_files("#file", file("notes.txt", "text/plain", b"hello"))
+    assert message(page) == "notes.txt is not a picture."
+    assert site.bodies == []
+
+
+def test_a_text_file_with_a_picture_s_name_is_told_by_the_api(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    page.set_input_files("#file", file("notes.png", "image/png", b"hello"))
+    assert "not a picture in a format that can be read" in message(page)
+
+
+def test_a_damaged_picture_and_then_a_good_one(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    page.set_input_files("#file", file("cut.png", "image/png", picture(size=(300, 300))[:400]))
+    assert "damaged" in message(page)
+    page.set_input_files("#file", file("day.png", "image/png", picture()))
+    assert answer(page) == "light, 1.00"
+    assert not page.is_visible("#message")
+
+
+def test_a_picture_of_10_megabytes_is_made_smaller_before_it_is_sent(
+    open_page: Callable[..., Any], site: Site, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(150, 256, size=(2000, 2000, 3), dtype=np.uint8)
+    large = tmp_path / "large.png"
+    Image.fromarray(noise).save(large, compress_level=1)
+    assert large.stat().st_size > 10_000_000
+    page = open_page()
+    page.set_input_files("#file", large)
+    assert answer(page).startswith("light")
+    (sent,) = site.bodies
+    assert len(sent) < MAX_BYTES
+    with Image.open(io.BytesIO(sent)) as smaller:
+        assert smaller.size == (1024, 1024)
+
+
+def test_a_large_picture_that_cannot_be_read_says_so(open_page: Callable[..., Any], site: Site) -> None:
+    page = open_page()
+    page.set_input_files("#file", file("large.png", "image/png", picture()[:60] + bytes(2_000_000)))
+    assert "cannot be read as a picture" in message(page)
+    assert site.bodies == []
+
+
+def test_a_format_that_only_the_browser_knows_is_turned_into_one_that_the_api_reads(
+    open_page: Callable[..., Any], site: Site
+) -> None:
+    page = open_page()
+    page.set_input_files("#file", file("day.bmp", "image/bmp", picture(kind="BMP")))
+    assert answer(page) == "light, 1.00"
+    assert site.bodies[0].startswith(b"\x89PNG")
+
+
+def test_the_keyboard_is_enough(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "file"
+    outline = page.evaluate("getComputedStyle(document.getElementById('drop')).outlineStyle")
+    assert outline == "solid"
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files([file("day.png", "image/png", picture())])
+    assert answer(page) == "light, 1.00"
+
+
+@pytest.mark.parametrize("path", ["staging/", "staging"])
+def test_the_page_of_staging_says_so_and_asks_the_model_under_review(
+    open_page: Callable[..., Any], site: Site, path: str
+) -> None:
+    page = open_page(path)
+    assert "under review" in page.text_content("#stage")
+    page.set_input_files("#file", file("day.png", "image/png", picture()))
+    answer(page)
+    assert f"{site.shelves.in_use.staging}, in staging" in page.text_content("#by")
+    page.click("#other")
+    page.wait_for_url(site.url)
+    assert not page.is_visible("#stage")
+
+
+def test_a_canary_is_told(open_page: Callable[..., Any], site: Site) -> None:
+    in_use = site.shelves.in_use
+    site.shelves.in_use = replace(in_use, canary=Canary(str(in_use.staging), 10))
+    site.renew()
+    assert "answers 10%" in open_page().text_content("#model")
+
+
+def test_a_stage_without_a_model_says_so_and_takes_no_picture(open_page: Callable[..., Any], site: Site) -> None:
+    site.shelves.in_use = Current()
+    site.renew()
+    page = open_page()
+    assert message(page) == "No model is in production yet."
+    assert page.is_disabled("#file")
+
+
+def many_classes() -> Model:
+    """Thirty classes, of which `<b>29</b>` has most of the probability."""
+    return Model(
+        parameters=[(np.zeros((30, 16)), np.arange(30.0)[:, np.newaxis])],
+        run_id="many",
+        activations=["softmax"],
+        list_classes=[f"<b>{number}</b>" for number in range(30)],
+        image_shape=(4, 4),
+        scale=255.0,
+    )
+
+
+def test_of_many_classes_the_likeliest_are_shown_and_their_names_are_text(
+    open_page: Callable[..., Any], site: Site
+) -> None:
+    site.shelves.models["many-1"] = many_classes()
+    site.shelves.in_use = Current(9, production="many-1")
+    site.renew()
+    page = open_page()
+    page.set_input_files("#file", file("day.png", "image/png", picture()))
+    assert answer(page).startswith("<b>29</b>, 0.63")
+    assert page.locator("#classes li").count() == 10
+    page.click("summary")
+    assert page.locator("#more li").count() == 20
+    assert page.locator("#result b").count() == 0
+
+
+PHONE = {"viewport": {"width": 320, "height": 640}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
+LOOKS = {"light": {"color_scheme": "light"}, "dark": {"color_scheme": "dark"}, "phone": PHONE}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("path", ["", "staging/"])
+def test_axe_finds_nothing_that_keeps_people_out(
+    open_page: Callable[..., Any], tools: Path, look: str, path: str
+) -> None:
+    (axe,) = tools.rglob("axe.min.js")
+    page = open_page(path, **LOOKS[look])
+    found = []
+    for content, seen in ((picture(), "#result"), (b"hello", "#message")):
+        # Through the console, which the page's own policy does not bind.
+        page.evaluate(axe.read_text(encoding="utf-8"))
+        page.set_input_files("#file", file("a.png", "image/png", content))
+        page.wait_for_selector(f"{seen}:not([hidden])")
+        violations = page.evaluate("axe.run().then((results) => results.violations)")
+        found += [f"{violation['id']}: {violation['nodes'][0]['html']}" for violation in violations]
+    assert found == []
+
+
+def test_a_phone_s_width_is_enough(open_page: Callable[..., Any]) -> None:
+    page = open_page(**PHONE)
+    page.set_input_files("#file", file("a-very-long-name-of-a-picture.png", "image/png", picture(size=(900, 200))))
+    answer(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_dark_and_light_follow_the_system(open_page: Callable[..., Any]) -> None:
+    def background(scheme: str) -> str:
+        page = open_page(color_scheme=scheme)
+        return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+    light, dark = background("light"), background("dark")
+    assert min(map(int, light[4:-1].split(","))) > 200
+    assert max(map(int, dark[4:-1].split(","))) < 60

@@ -1,0 +1,29 @@
+"""The largest picture that is accepted fits into the function many times."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+# In a process of its own: memory that others have used counts there, too.
+LARGEST = """
+import io, resource, sys
+from PIL import Image
+from lnn.pictures import read_picture
+from lnn.request_body import FORMATS, MAX_PIXELS, MAX_SIDE
+
+buffer = io.BytesIO()
+exif = Image.Exif()
+exif[0x0112] = 6
+picture = Image.new("RGBA", (5000, MAX_PIXELS // 5000), (9, 9, 9, 99))
+picture.save(buffer, sys.argv[1], exif=exif, **({"compress_level": 1} if sys.argv[1] == "PNG" else {}))
+del picture
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+read_picture(buffer, (64, 64, 3), formats=FORMATS, max_pixels=MAX_PIXELS, max_side=MAX_SIDE)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+"""
+
+
+def test_the_largest_picture_takes_a_bounded_memory() -> None:
+    done = subprocess.run([sys.executable, "-c", LARGEST, "PNG"], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 900 * 2**20
