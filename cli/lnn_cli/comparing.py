@@ -26,6 +26,7 @@ History = list[dict[str, Any]]
 _CURVE_WIDTH = 16
 _TOLD_ANYWAY = frozenset({"strategy", "workers", "layers", "neurons"})
 """The strategy has a row of its own, and the network says how many layers of how many neurons."""
+_FEW_EPOCHS = 10
 _MOST_RUNS = 7
 """In a picture: there are no more colours that can be told apart."""
 
@@ -150,7 +151,7 @@ def _charts(runs: list[Run], histories: list[History]) -> list[Chart]:
             label = f"{run['run_id']} ({_strategy(run)})"
             for row, name in enumerate(("cost", "test_accuracy")):
                 values = [entry[name] for entry in history]
-                marker = "o" if len(values) == 1 else None
+                marker = "o" if len(values) <= _FEW_EPOCHS else None
                 panels[row, 0].plot(epochs, values, color=colour, label=label, marker=marker)
                 panels[row, 1].plot(seconds, values, color=colour, marker=marker)
         for axes, title, below in zip(
@@ -161,7 +162,7 @@ def _charts(runs: list[Run], histories: list[History]) -> list[Chart]:
         ):
             axes.set(title=title, xlabel=below)
         for axes in panels[:, 0]:
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         panels[0, 0].set_ylabel("cost")
         panels[1, 0].set_ylabel("share that is right")
         panels[1, 0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

@@ -12,7 +12,9 @@ from typing import Any
 from cycler import cycler
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure, FigureBase
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from lnn_cli.errors import CliError
 
@@ -80,6 +82,7 @@ class Chart:
 def styled(theme: Theme) -> Iterator[None]:
     """Matplotlib's settings for a theme; as they were afterwards."""
     settings: Any = {
+        "axes.axisbelow": True,
         "axes.edgecolor": theme.faint,
         "axes.facecolor": theme.background,
         "axes.grid": True,
@@ -134,6 +137,12 @@ def picture_suffix(path: Path) -> str:
     if path.suffix.lower() not in PICTURE_SUFFIXES:
         raise CliError(f"{path}: a picture's name must end in {', '.join(PICTURE_SUFFIXES)}")
     return path.suffix.lower().removeprefix(".")
+
+
+def logarithmic(axis: Axis) -> None:
+    """Powers of ten, written out: 0.01 and not 10 to the power of -2."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def without_ticks(axes: Axes) -> None:

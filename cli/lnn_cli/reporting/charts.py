@@ -14,10 +14,10 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from lnn.artifacts import Model
-from lnn_cli.drawing import Chart, Theme, without_ticks
+from lnn_cli.drawing import Chart, Theme, logarithmic, without_ticks
 from lnn_cli.invocations import Invocation, Timeline
 from lnn_cli.rendering import share
-from lnn_cli.reporting.findings import Findings, Evaluated
+from lnn_cli.reporting.findings import Evaluated, Findings
 
 Array = NDArray[Any]
 
@@ -63,6 +63,7 @@ def _curves(history: Sequence[dict[str, Any]]) -> Chart:
         left.plot(epochs, costs, marker=marker)
         if min(costs) > 0 and max(costs) / min(costs) > LOG_SPAN:
             left.set_yscale("log")
+            logarithmic(left.yaxis)
         left.set(title="Cost", xlabel="epoch", ylabel="cost")
         for name, label in (("train_accuracy", "training"), ("test_accuracy", "test")):
             right.plot(epochs, [row[name] for row in history], label=label, marker=marker)
@@ -70,7 +71,7 @@ def _curves(history: Sequence[dict[str, Any]]) -> Chart:
         right.set(title="Accuracy", xlabel="epoch", ylabel="share of examples that are right")
         right.legend()
         for axes in (left, right):
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
     last = history[-1]
     about = (
@@ -86,35 +87,41 @@ def _confusion(tested: Evaluated, classes: Sequence[str]) -> Chart:
     written = len(classes) <= WRITTEN_CLASSES
 
     def draw(figure: FigureBase, theme: Theme) -> None:
-        axes = figure.subplots()
+        axes, recalls = figure.subplots(1, 2, width_ratios=(3, 2))
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         shown = axes.imshow(shares, cmap=theme.shades, vmin=0, vmax=1)
         axes.grid(visible=False)
         axes.set(title="Confusion matrix of the test examples", xlabel="class that the model saw", ylabel="true class")
+        recalls.barh(range(len(classes)), np.diag(shares), color=theme.lines[0], height=0.7)
+        recalls.set(title="Right, by true class", xlabel="share of the class's test examples", xlim=(0, 1))
+        recalls.set_ylim(len(classes) - 0.5, -0.5)
+        recalls.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        recalls.grid(axis="y", visible=False)
         if written:
             labels = [_short(name) for name in classes]
             turned = 45 if max(map(len, labels)) > 3 else 0
             axes.set_xticks(range(len(classes)), labels, rotation=turned, ha="right" if turned else "center")
-            axes.set_yticks(range(len(classes)), labels)
+            for axis in (axes, recalls):
+                axis.set_yticks(range(len(classes)), labels)
             for row, column in np.argwhere(counts):
                 # Readable on either end of the colour map.
                 dark = sum(shown.cmap(shown.norm(shares[row, column]))[:3]) < 1.5
                 axes.text(
                     column,
                     row,
-                    counts[row, column],
+                    str(counts[row, column]),
                     ha="center",
                     va="center",
                     fontsize=10 if len(classes) <= 12 else 7,
                     color="white" if dark else "black",
                 )
-        bar = figure.colorbar(shown, format=PercentFormatter(1.0, decimals=0))
-        bar.set_label("share of the true class")
-        bar.outline.set_visible(False)
+        else:
+            bar = figure.colorbar(shown, ax=axes, format=PercentFormatter(1.0, decimals=0))
+            bar.set_label("share of the true class")
 
     right = int(np.trace(counts))
     about = f"{right:,} of {counts.sum():,} test examples are right. Rows are true classes, columns what the model saw."
-    return Chart("confusion", "Confusion matrix", about, 3.2 + 0.16 * min(len(classes), WRITTEN_CLASSES), draw)
+    return Chart("confusion", "Confusion matrix", about, 3.0 + 0.12 * min(len(classes), WRITTEN_CLASSES), draw)
 
 
 def _mistakes(tested: Evaluated, model: Model) -> Chart:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from lnn_cli.invocations import timeline
 from lnn_cli.reporting.charts import charts_of
-from lnn_cli.reporting.findings import Findings, Evaluated, gather
+from lnn_cli.reporting.findings import Evaluated, Findings, gather
 from lnn_cli.targets import Target, connect
 
 if TYPE_CHECKING:
