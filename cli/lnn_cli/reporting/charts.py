@@ -162,29 +162,43 @@ def _first_layer(model: Model) -> Chart:
 
     def draw(figure: FigureBase, theme: Theme) -> None:
         of = f" ({shown} of {len(W)})" if shown < len(W) else ""
-        figure.suptitle(f"What each unit of layer 1 looks for{of}: {reading}")
-        panels = figure.subplots(down, across, squeeze=False)
-        for unit, axes in enumerate(panels.ravel()):
-            if unit >= shown:
-                axes.set_axis_off()
-                continue
-            weights = W[unit].reshape(shape)
-            # Each unit by its own largest weight: what it looks for, not how strongly.
-            largest = float(np.abs(weights).max()) or 1.0
-            if coloured:
-                axes.imshow(0.5 + weights / (2 * largest))
-            else:
-                axes.imshow(weights.reshape(shape[:2]), cmap=theme.signed, vmin=-largest, vmax=largest)
-            axes.set_title(f"{unit + 1}", fontsize=8)
-            without_ticks(axes)
-        if not coloured:
-            drawn = panels.ravel()[0].images[0]
-            bar = figure.colorbar(drawn, ax=panels, fraction=0.02, ticks=[-drawn.get_clim()[1], 0, drawn.get_clim()[1]])
+        axes = figure.subplots()
+        axes.set_title(f"What each unit of layer 1 looks for{of}: {reading}")
+        # Each unit by its own largest weight: what it looks for, not how strongly.
+        weights = W[:shown] / np.maximum(np.abs(W[:shown]).max(axis=1, keepdims=True), np.finfo(W.dtype).tiny)
+        mosaic, places = _mosaic(weights.reshape(-1, *shape[:2], 3 if coloured else 1), across)
+        if coloured:
+            seen = ~np.isnan(mosaic[..., :1])
+            axes.imshow(np.concatenate([np.where(seen, 0.5 + mosaic / 2, 0), seen], axis=2), interpolation="nearest")
+        else:
+            drawn = axes.imshow(mosaic[..., 0], cmap=theme.signed, vmin=-1, vmax=1, interpolation="nearest")
+            bar = figure.colorbar(drawn, fraction=0.02, pad=0.01, ticks=[-1, 0, 1])
             bar.ax.set_yticklabels(["negative", "0", "positive"])
             bar.outline.set_visible(False)
+        for unit, (x, y) in enumerate(places, start=1):
+            axes.text(x, y, str(unit), fontsize=8, ha="center", va="bottom")
+        axes.set_axis_off()
 
     about = f"The weights of {shown} of {len(W)} units of the first layer, each as a picture of the input's shape."
     return Chart("weights", "Weights of the first layer", about, 0.6 + (8.4 / UNITS_IN_A_ROW + 0.25) * down, draw)
+
+
+def _mosaic(pictures: Array, across: int) -> tuple[Array, list[tuple[float, float]]]:
+    """Pictures (count, h, w, colours) in rows as one array, NaN between them; and (x, y) of a title above each.
+
+    One picture is drawn ten times as fast as sixty.
+    """
+    count, h, w, colours = pictures.shape
+    above, beside = max(2, round(0.3 * h)), max(1, round(0.12 * w))
+    down = -(-count // across)
+    mosaic = np.full((down * (h + above), across * (w + beside), colours), np.nan)
+    places = []
+    for index, picture in enumerate(pictures):
+        row, column = divmod(index, across)
+        top, left = row * (h + above) + above, column * (w + beside)
+        mosaic[top : top + h, left : left + w] = picture
+        places.append((left + (w - 1) / 2, top - 0.7))
+    return mosaic, places
 
 
 def _later_layers(model: Model) -> Chart:

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from lnn_cli.invocations import timeline
-from lnn_cli.reporting.charts import charts_of
+from lnn_cli.reporting.charts import _mosaic, charts_of
 from lnn_cli.reporting.findings import Evaluated, Findings, gather
 from lnn_cli.targets import Target, connect
 
@@ -83,6 +83,12 @@ def finished(world: World) -> World:
     return world
 
 
+@pytest.fixture
+def blank(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures that take no time, for tests that are about the words."""
+    monkeypatch.setattr("lnn_cli.reporting.page.render", lambda *_, **__: b"<svg/>")
+
+
 def test_a_page_holds_everything_itself_in_light_and_dark(cli: RunCli, finished: World) -> None:
     result = cli("report", RUN, "-o", "report.html")
     assert result.exit_code == 0, result.output
@@ -106,7 +112,9 @@ def test_a_page_holds_everything_itself_in_light_and_dark(cli: RunCli, finished:
     assert policy.startswith("default-src 'none'; img-src data:;")
 
 
-def test_a_page_tells_settings_figures_and_estimates_beside_what_it_took(cli: RunCli, finished: World) -> None:
+def test_a_page_tells_settings_figures_and_estimates_beside_what_it_took(
+    cli: RunCli, finished: World, blank: None
+) -> None:
     cli("report", RUN)
     text = Page(Path(f"{RUN}.html").read_text()).text
     for told in (
@@ -124,7 +132,7 @@ def test_a_page_tells_settings_figures_and_estimates_beside_what_it_took(cli: Ru
         assert told in text, told
 
 
-def test_a_page_tells_of_the_faults_that_a_run_survived(cli: RunCli, world: World) -> None:
+def test_a_page_tells_of_the_faults_that_a_run_survived(cli: RunCli, world: World, blank: None) -> None:
     world.open_run(RUN)
     world.accept(RUN)
     world.train(RUN, 3)
@@ -140,7 +148,7 @@ def test_a_page_tells_of_the_faults_that_a_run_survived(cli: RunCli, world: Worl
         assert "Redis was away" in told
 
 
-def test_what_a_user_has_named_is_text_and_no_markup(cli: RunCli, world: World) -> None:
+def test_what_a_user_has_named_is_text_and_no_markup(cli: RunCli, world: World, blank: None) -> None:
     world.train_whole(RUN, classes=("<script>alert(1)</script>", "a|b", "c"), activations=("tanh", "softmax"))
     world.ledger.note(RUN, 1, "<b>odd</b> | event")
     cli("report", RUN, "-o", "report.html")
@@ -175,7 +183,7 @@ def test_a_report_as_one_picture(cli: RunCli, finished: World) -> None:
 
 
 @pytest.mark.parametrize("kind", ["html", "md", "png"])
-def test_a_run_that_was_refused_has_a_report_that_says_why(cli: RunCli, world: World, kind: str) -> None:
+def test_a_run_that_was_refused_has_a_report_that_says_why(cli: RunCli, world: World, blank: None, kind: str) -> None:
     world.open_run(RUN)
     world.end(RUN, "FAILED", "epochs: a whole number is expected")
     result = cli("report", RUN, "-o", f"report.{kind}")
@@ -187,7 +195,7 @@ def test_a_run_that_was_refused_has_a_report_that_says_why(cli: RunCli, world: W
 
 
 def test_a_run_whose_own_data_has_expired_has_a_report_without_the_confusion_matrix(
-    cli: RunCli, finished: World
+    cli: RunCli, finished: World, blank: None
 ) -> None:
     for key in finished.stored(f"runs/{RUN}/tensors/"):
         finished.s3.delete_object(Bucket="lnn-123456789012-us-east-1", Key=key)
@@ -263,6 +271,15 @@ def test_a_timeline_of_many_neurons_has_a_row_for_each_layer(finished: World) ->
     (chart,) = charts_of(Findings(finished.run(RUN), [], timeline=Timeline(many, complete=False)))
     assert "2,000 invocations: 2,000 of Neuron; 1,000.0 s of functions' time" in chart.about
     assert chart.height < 3
+
+
+def test_the_weights_of_each_unit_are_below_its_number() -> None:
+    pictures = np.arange(5 * 8 * 10).reshape(5, 8, 10, 1).astype(float)
+    mosaic, places = _mosaic(pictures, across=3)
+    for picture, (x, y) in zip(pictures, places, strict=True):
+        top, left = round(y + 0.7), round(x - 4.5)
+        assert mosaic[top : top + 8, left : left + 10].tolist() == picture.tolist()
+    assert np.isnan(mosaic).sum() == mosaic.size - pictures.size
 
 
 def test_all_right_is_no_mistake() -> None:
