@@ -24,6 +24,8 @@ Array = NDArray[Any]
 SHOWN_MISTAKES = 24
 SHOWN_UNITS = 60
 MISTAKES_IN_A_ROW, UNITS_IN_A_ROW = 8, 12
+LARGEST_UNIT = 1.4
+"""Inches that the weights of a unit take, where there are few."""
 MOST_ROWS = 60
 """Of a timeline: with more neurons than that, a row stands for a layer."""
 WRITTEN_CLASSES = 30
@@ -158,6 +160,7 @@ def _first_layer(model: Model) -> Chart:
     across = min(shown, UNITS_IN_A_ROW)
     down = -(-shown // across)
     coloured = len(shape) == 3 and shape[2] == 3
+    side = min((8.7 if coloured else 7.6) / across, LARGEST_UNIT)
     reading = "grey is no weight, brighter is positive, darker negative" if coloured else "its weights as a picture"
 
     def draw(figure: FigureBase, theme: Theme) -> None:
@@ -180,7 +183,7 @@ def _first_layer(model: Model) -> Chart:
         axes.set_axis_off()
 
     about = f"The weights of {shown} of {len(W)} units of the first layer, each as a picture of the input's shape."
-    return Chart("weights", "Weights of the first layer", about, 0.6 + (8.4 / UNITS_IN_A_ROW + 0.25) * down, draw)
+    return Chart("weights", "Weights of the first layer", about, 0.5 + side * down * (_above(shape[0]) + shape[0]) / (_beside(shape[1]) + shape[1]), draw)
 
 
 def _mosaic(pictures: Array, across: int) -> tuple[Array, list[tuple[float, float]]]:
@@ -189,7 +192,7 @@ def _mosaic(pictures: Array, across: int) -> tuple[Array, list[tuple[float, floa
     One picture is drawn ten times as fast as sixty.
     """
     count, h, w, colours = pictures.shape
-    above, beside = max(2, round(0.3 * h)), max(1, round(0.12 * w))
+    above, beside = _above(h), _beside(w)
     down = -(-count // across)
     mosaic = np.full((down * (h + above), across * (w + beside), colours), np.nan)
     places = []
@@ -199,6 +202,16 @@ def _mosaic(pictures: Array, across: int) -> tuple[Array, list[tuple[float, floa
         mosaic[top : top + h, left : left + w] = picture
         places.append((left + (w - 1) / 2, top - 0.7))
     return mosaic, places
+
+
+def _above(h: int) -> int:
+    """Pixels for a title above a picture of height h."""
+    return max(2, round(0.3 * h))
+
+
+def _beside(w: int) -> int:
+    """Pixels between pictures of width w."""
+    return max(1, round(0.12 * w))
 
 
 def _later_layers(model: Model) -> Chart:
