@@ -42,7 +42,7 @@ def stop(
         if as_json:
             print_json(result(asked))
         else:
-            typer.echo(f"asked run {run_id} to stop after the epoch it is in")
+            typer.echo(f"asked run {run_id} to stop after the epoch it is in, or the batch of a long one")
         return
     ended = watch_run(ledger, run_id, timeout=timeout)
     if as_json:

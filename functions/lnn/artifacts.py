@@ -9,7 +9,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -41,15 +41,36 @@ EXAMPLE_SPACE = "example_space."
 """Prefix of that formulation's arrays in a checkpoint."""
 
 
+EPOCH_SO_FAR = "epoch_so_far"
+"""Name of the array in a checkpoint that holds ``EpochSoFar``; a checkpoint after a whole epoch has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochSoFar:
+    """What the first batches of an epoch have come to."""
+
+    batches: int = 0
+    cost_sum: float = 0.0
+    """Of their costs, each times its batch's examples."""
+    correct: int = 0
+    """Examples of them that were predicted right before the update."""
+    seconds: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Everything that training goes on from: the state after ``epoch`` epochs."""
+    """Everything that training goes on from: the state after ``epoch`` epochs, and what there is of the next."""
 
     epoch: int
     parameters: Parameters
     slots: Slots
     example_space: Mapping[str, Array] | None = None
     """The first layer as the example-space formulation holds it; None in the plain one."""
+    so_far: EpochSoFar = EpochSoFar()
+
+    def stored_as(self, key: str) -> dict[str, Any]:
+        """What a run's record says of it."""
+        return {"epoch": self.epoch, "batches": self.so_far.batches, "key": key}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +129,11 @@ class Artifacts:
                 arrays[f"W{layer}.{slot}"], arrays[f"b{layer}.{slot}"] = of_W, of_b
         for name, value in (checkpoint.example_space or {}).items():
             arrays[f"{EXAMPLE_SPACE}{name}"] = value
+        if checkpoint.so_far.batches:
+            arrays[EPOCH_SO_FAR] = np.array(astuple(checkpoint.so_far), np.float64)  # counts are exact below 2^53
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **arrays)
-        key = checkpoint_key(run_id, generation, checkpoint.epoch)
+        key = checkpoint_key(run_id, generation, checkpoint.epoch, checkpoint.so_far.batches)
         self._put(key, buffer.getvalue())
         return key
 
@@ -123,6 +146,7 @@ class Artifacts:
             layers = sum(1 for name in stored.files if name.startswith("W") and "." not in name)
             slots = sum(1 for name in stored.files if name.startswith("W1."))
             own = [name for name in stored.files if name.startswith(EXAMPLE_SPACE)]
+            batches, cost_sum, correct, seconds = stored[EPOCH_SO_FAR] if EPOCH_SO_FAR in stored.files else (0, 0, 0, 0)
             return Checkpoint(
                 epoch=epoch,
                 parameters=[(stored[f"W{i}"], stored[f"b{i}"]) for i in range(1, layers + 1)],
@@ -134,6 +158,7 @@ class Artifacts:
                     for i in range(1, layers + 1)
                 ],
                 example_space={name.removeprefix(EXAMPLE_SPACE): stored[name] for name in own} or None,
+                so_far=EpochSoFar(int(batches), float(cost_sum), int(correct), float(seconds)),
             )
 
     def put_model(self, model: Model) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -58,8 +59,27 @@ def parameter_server(environment: Environment) -> Any:
     return server
 
 
-def client(name: Any, config: Config = CONFIG) -> Any:
-    return boto3.client(name, config=config)
+def client(name: str, config: Config = CONFIG) -> Any:
+    """An AWS client that is made when it is first used."""
+    return OnDemand(name, config)
+
+
+class OnDemand:
+    """Stands for a client until its first use: making one takes tens of milliseconds, and few invocations need all."""
+
+    _making = threading.Lock()
+    """boto3 makes one client at a time (boto3 guide, "Multithreading or multiprocessing with clients")."""
+
+    def __init__(self, name: Any, config: Config) -> None:
+        self._name = name
+        self._config = config
+        self._client: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        with self._making:
+            if self._client is None:
+                self._client = boto3.client(self._name, config=self._config)
+        return getattr(self._client, name)
 
 
 def seconds_left(milliseconds_left: Callable[[], int]) -> Callable[[], float]:

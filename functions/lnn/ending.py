@@ -27,6 +27,9 @@ from lnn.training_data import TrainingData
 
 logger = logging.getLogger(__name__)
 
+LONG_EPOCH_SECONDS = 10.0
+"""A run is stopped at the end of an epoch; between two batches of one that has taken so long already."""
+
 MEET_IN_REDIS = {"neuron", "resident", "data"}
 """Strategies that leave keys in the parameter server."""
 
@@ -46,7 +49,7 @@ class Totals:
     seconds: float
     """Since the first epoch began."""
     epoch_seconds: float
-    """The latest epoch alone: what one more is expected to take."""
+    """The latest epoch alone, or between two batches the latest of those: what one more is expected to take."""
     usd: float = 0.0
     epoch_usd: float = 0.0
 
@@ -79,7 +82,7 @@ def _divergence(sign: str, plan: Plan) -> Ending:
 
 def ending_after(plan: Plan, epoch: int, cost: float, totals: Totals, stop_requested: bool) -> Ending | None:
     """The end that is due after ``epoch``, if one is."""
-    return completed_by(plan, epoch, cost) or stopped_by(plan, epoch, totals, stop_requested)
+    return completed_by(plan, epoch, cost) or stopped_by(plan, plan.place(epoch, 0), totals, stop_requested)
 
 
 def completed_by(plan: Plan, epoch: int, cost: float) -> Ending | None:
@@ -89,19 +92,19 @@ def completed_by(plan: Plan, epoch: int, cost: float) -> Ending | None:
     return Ending("COMPLETED") if epoch == plan.epochs else None
 
 
-def stopped_by(plan: Plan, epoch: int, totals: Totals, stop_requested: bool) -> Ending | None:
-    """The end that a person or a limit has set to a run after ``epoch``."""
+def stopped_by(plan: Plan, place: str, totals: Totals, stop_requested: bool) -> Ending | None:
+    """The end that a person or a limit has set to a run after ``place`` (see ``Plan.place``)."""
     if stop_requested:
-        return Ending("STOPPED", f"stopped on request after epoch {epoch}")
+        return Ending("STOPPED", f"stopped on request after {place}")
     if plan.max_seconds is not None and totals.seconds + totals.epoch_seconds > plan.max_seconds:
         return Ending(
             "STOPPED",
-            f"max_seconds: {totals.seconds:.1f} s used after epoch {epoch}; one more would pass {plan.max_seconds:g} s",
+            f"max_seconds: {totals.seconds:.1f} s used after {place}; one more would pass {plan.max_seconds:g} s",
         )
     if plan.max_usd is not None and totals.usd + totals.epoch_usd > plan.max_usd:
         return Ending(
             "STOPPED",
-            f"max_usd: ${totals.usd:.6f} used after epoch {epoch}; one more would pass ${plan.max_usd:g}",
+            f"max_usd: ${totals.usd:.6f} used after {place}; one more would pass ${plan.max_usd:g}",
         )
     return None
 
@@ -180,7 +183,7 @@ def end_with_model(
         **figures,
         invocations=int(run["invocations"]) + invocations,
         step_invocations=0,  # now a part of ``invocations``
-        checkpoint={"epoch": state.epoch, "key": checkpoint},
+        checkpoint=state.stored_as(checkpoint),
         artefacts={"params": params, "results": results},
     )
     if ended is not None:
@@ -196,7 +199,12 @@ def end_without_model(services: Services, run_id: str, generation: int, ending: 
 
 def cost_of_checkpoint(services: Services, run: Mapping[str, Any]) -> float | None:
     """The cost of the epoch that the run's checkpoint is after; a run may have got further before it crashed."""
-    epoch, cost = run["checkpoint"]["epoch"], run.get("cost")
+    return cost_of(services, run, run["checkpoint"]["epoch"])
+
+
+def cost_of(services: Services, run: Mapping[str, Any], epoch: int) -> float | None:
+    """The cost of an epoch, if it is known."""
+    cost = run.get("cost")
     if cost is not None and run["epoch"] == epoch:
         return float(cost)
     rows = services.ledger.history(str(run["run_id"]))

@@ -44,11 +44,11 @@ class Flag(IntFlag):
     """What a worker wants of all, sent with every part; what any worker wants, all of them do."""
 
     STOP = 1
-    """End the run after this epoch."""
+    """End the run after this step."""
     HAND_OVER = 2
-    """Let the next generation go on after this epoch."""
+    """Let the next generation go on after this step."""
     CHECKPOINT = 4
-    """Store a checkpoint after this epoch."""
+    """Store a checkpoint after this step."""
     ABANDON = 8
     """The sender has left: there is nothing to wait for."""
 

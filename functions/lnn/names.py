@@ -99,9 +99,12 @@ def shard_key(run_id: str, name: str, index: int) -> str:
     return f"{RUNS}{run_id}/tensors/{name}/{index:05d}.npy"
 
 
-def checkpoint_key(run_id: str, generation: int, epoch: int) -> str:
-    """Generations never share a key, so a late writer cannot replace its successor's checkpoint."""
-    return f"{RUNS}{run_id}/checkpoints/{generation:04d}-{epoch:09d}.npz"
+def checkpoint_key(run_id: str, generation: int, epoch: int, batches: int = 0) -> str:
+    """Key of the state after ``epoch`` epochs and ``batches`` batches of the next.
+
+    Generations never share a key, so a late writer cannot replace its successor's checkpoint.
+    """
+    return f"{RUNS}{run_id}/checkpoints/{generation:04d}-{epoch:09d}-{batches:09d}.npz"
 
 
 def params_key(run_id: str) -> str:

@@ -87,6 +87,19 @@ class Plan:
     def batches_per_epoch(self) -> int:
         return 1 if self.batch_size is None else -(-self.examples // self.batch_size)
 
+    def meets_after(self, t: int) -> bool:
+        """Whether all workers have one model after update ``t`` (from 1): it may be stored, and they may part.
+
+        With ``average_every`` only every so often, and at an epoch's end.
+        """
+        return t % (self.average_every or 1) == 0 or t % self.batches_per_epoch == 0
+
+    def place(self, epoch: int, batches: int) -> str:
+        """For people: the end of ``epoch``, and so many batches of the next."""
+        if not batches:
+            return f"epoch {epoch}"
+        return f"epoch {epoch} and {batches} of the {self.batches_per_epoch} batches of epoch {epoch + 1}"
+
     def batch_examples(self, batch: int) -> int:
         """How many examples batch number ``batch`` of any epoch has; the last may be short."""
         if self.batch_size is None:
@@ -110,8 +123,8 @@ class Plan:
 
     # Positions of strategy ``neuron``
 
-    def first_step(self, generation: int, epoch: int) -> Step:
-        return Step(generation, epoch, 0, "forward", 1)
+    def first_step(self, generation: int, epoch: int, batch: int = 0) -> Step:
+        return Step(generation, epoch, batch, "forward", 1)
 
     def following(self, step: Step) -> Step | None:
         """The step after ``step``; None after the last one of the last epoch."""
@@ -123,11 +136,14 @@ class Plan:
         if layer > 1:
             return Step(generation, epoch, batch, "backward", layer - 1)
         if batch + 1 < self.batches_per_epoch:
-            return Step(generation, epoch, batch + 1, "forward", 1)
+            return self.first_step(generation, epoch, batch + 1)
         return self.first_step(generation, epoch + 1) if epoch < self.epochs else None
 
+    def ends_batch(self, step: Step) -> bool:
+        return step.direction == "backward" and step.layer == 1
+
     def ends_epoch(self, step: Step) -> bool:
-        return step.direction == "backward" and step.layer == 1 and step.batch + 1 == self.batches_per_epoch
+        return self.ends_batch(step) and step.batch + 1 == self.batches_per_epoch
 
     def updates_before(self, step: Step) -> int:
         """How many times every parameter has been updated when ``step`` begins its batch."""

@@ -51,14 +51,15 @@ def beginning(before: Mapping[str, Any], generation: int, now: float) -> tuple[E
 
 def set_back(run: Mapping[str, Any]) -> tuple[Event | None, dict[str, Any]]:
     """The event of going back to the checkpoint, if epochs were done after it, and what else changes in the record."""
-    reached, saved = int(run["epoch"]), int(run["checkpoint"]["epoch"])
+    reached, saved, batches = int(run["epoch"]), int(run["checkpoint"]["epoch"]), run["checkpoint"].get("batches", 0)
     repeated = reached - saved
     if repeated <= 0:
         return None, {}
     epochs = f"epoch {reached} is" if repeated == 1 else f"epochs {saved + 1} to {reached} are"
+    further = f" and {batches} batches of the next" if batches else ""
     sums = disturbances(run)
     return (
-        event(f"{epochs} trained again: the checkpoint is of epoch {saved}", repeated_epochs=repeated),
+        event(f"{epochs} trained again: the checkpoint is of epoch {saved}{further}", repeated_epochs=repeated),
         {"disturbances": sums | {"repeated_epochs": sums["repeated_epochs"] + repeated}},
     )
 

@@ -21,7 +21,7 @@ from lnn.watching import watch
 logger = logging.getLogger(__name__)
 
 ATTEMPTS_WITHOUT_PROGRESS = 5
-"""Generations that may begin at the same epoch before the run is given up as one that cannot be healed."""
+"""Generations that may begin at the same place before the run is given up as one that cannot be healed."""
 
 PAUSE_SECONDS = 4.0
 """Before the third of them, and twice as long before each further one: a fault of half a minute passes meanwhile."""
@@ -79,7 +79,7 @@ def start(services: Services, message: Message, remaining: Callable[[], float]) 
         return
     if attempts > 2:
         with Reporter(services.ledger, services.notifier, run, plan):  # keeps the lease
-            time.sleep(min(PAUSE_SECONDS * 2 ** (attempts - 3), remaining() / 4))
+            time.sleep(min(PAUSE_SECONDS * 2 ** (attempts - 3), max(0.0, remaining() / 4)))
     if plan.strategy in MEET_IN_REDIS:
         await_parameter_server(services, run, plan)
     if plan.strategy == "neuron":
@@ -111,15 +111,21 @@ def await_parameter_server(services: Services, run: dict[str, Any], plan: Plan) 
 
 
 def attempts_here(services: Services, run: dict[str, Any]) -> int:
-    """How many generations have begun at the epoch where this one begins, itself included."""
+    """How many generations have begun at the place where this one begins, itself included.
+
+    Getting from one batch's checkpoint to another's is progress, as an epoch is.
+    """
     before = run.get("attempts") or {"epoch": -1, "count": 0}
-    count = int(before["count"]) + 1 if before["epoch"] == run["epoch"] else 1
-    services.ledger.renew(run["run_id"], run["generation"], attempts={"epoch": run["epoch"], "count": count})
+    batches = run["checkpoint"].get("batches", 0)
+    same = (before["epoch"], before.get("batches", 0)) == (run["epoch"], batches)
+    count = int(before["count"]) + 1 if same else 1
+    attempts = {"epoch": run["epoch"], "batches": batches, "count": count}
+    services.ledger.renew(run["run_id"], run["generation"], attempts=attempts)
     return count
 
 
 def no_more_attempts(run: dict[str, Any], attempts: int) -> str | None:
-    """Why a run is given up that began too often at the same epoch."""
+    """Why a run is given up that began too often at the same place."""
     if attempts <= ATTEMPTS_WITHOUT_PROGRESS:
         return None
     last = (run.get("fault") or {}).get("what", "nobody was left to say what went wrong")

@@ -32,7 +32,8 @@ class Wire:
         """``connection`` is one of redis-py's, connected, and no longer used in any other way."""
         self.connection = connection
         self._socket: socket.socket = connection._sock
-        self._received = memoryview(bytearray(CHUNK_BYTES))
+        self._bytes = bytearray(CHUNK_BYTES)
+        self._received = memoryview(self._bytes)
         self._start = self._end = 0  # what of it is still to be read
 
     def send(self, commands: Iterable[Sequence[Argument]]) -> None:
@@ -59,16 +60,15 @@ class Wire:
         raise WireError(f"an answer that begins with {line[:20]!r}")
 
     def _line(self) -> bytes:
-        line = bytearray()
+        line = b""
         while not line.endswith(b"\r\n"):
             if self._start == self._end:
                 self._receive_some()
-            # One byte may be the end of a line whose beginning came before.
-            waiting = bytes(self._received[self._start : self._end])
-            length = waiting.find(b"\n") + 1 or len(waiting)
-            line += waiting[:length]
-            self._start += length
-        return bytes(line[:-2])
+            # What is there may end anywhere, also between the two bytes of a line's end.
+            end = self._bytes.find(b"\n", self._start, self._end) + 1 or self._end
+            line += self._bytes[self._start : end]
+            self._start = end
+        return line[:-2]
 
     def _value(self, length: int) -> memoryview | None:
         if length < 0:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 from inprocess_cloud import NAMES, InProcessCloud
 
-from lnn.artifacts import Artifacts, Checkpoint, Model, encode_model, load_model
+from lnn.artifacts import Artifacts, Checkpoint, EpochSoFar, Model, encode_model, load_model
 from lnn.errors import LnnError
 from lnn.network import Network, Optimiser, init_parameters, new_slots
 
@@ -82,6 +84,28 @@ def test_a_checkpoint_comes_back_bit_for_bit_the_optimiser_s_memory_included(
     assert bits(read) == bits(Checkpoint(17, parameters, slots))
     assert all(array.flags.writeable for layer in read.parameters for array in layer)
     assert all(len(of_W) == len(of_b) == Optimiser(optimizer, 0.1).slots for of_W, of_b in read.slots)
+
+
+SO_FAR = EpochSoFar(batches=7, cost_sum=0.1 + 0.2, correct=2**53, seconds=1e-3)
+
+
+@pytest.mark.parametrize("so_far", [SO_FAR, replace(SO_FAR, cost_sum=math.inf), EpochSoFar()])
+def test_a_checkpoint_within_an_epoch_keeps_what_there_is_of_it(artifacts: Artifacts, so_far: EpochSoFar) -> None:
+    parameters = init_parameters([3, 1], ["sigmoid"], "he", 3, "float32")
+    state = Checkpoint(2, parameters, new_slots(parameters, Optimiser("sgd", 0.1)), so_far=so_far)
+    key = artifacts.put_checkpoint(RUN, 4, state)
+    assert artifacts.get_checkpoint(key, 2).so_far == so_far
+    assert state.stored_as(key) == {"epoch": 2, "batches": so_far.batches, "key": key}
+
+
+def test_a_checkpoint_that_was_stored_before_there_were_any_within_an_epoch_is_readable(
+    artifacts: Artifacts, cloud: InProcessCloud
+) -> None:
+    body = io.BytesIO()
+    np.savez(body, W1=np.ones((1, 3)), b1=np.zeros((1, 1)))
+    cloud.put("runs/old.npz", body.getvalue())
+    read = artifacts.get_checkpoint("runs/old.npz", 9)
+    assert (read.epoch, read.so_far, read.parameters[0][0].tolist()) == (9, EpochSoFar(), [[1.0, 1.0, 1.0]])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,9 @@ def launch(cloud: InProcessCloud, tmp_path: Path) -> Callable[..., str]:
 def test_a_hand_over_before_the_time_is_up_changes_nothing(
     strategy: str, cloud: InProcessCloud, launch: Callable[..., str]
 ) -> None:
-    undisturbed = cloud.run_to_end(launch(strategy))
-    run_id = launch(strategy)
-    cloud.invocation_seconds = 0.5  # less than is kept for handing over: an epoch for each generation
+    undisturbed = cloud.run_to_end(launch(strategy, batch_size=None))
+    run_id = launch(strategy, batch_size=None)
+    cloud.invocation_seconds = 0.9  # less than is kept for handing over: an epoch for each generation
     run = cloud.run_to_end(run_id)
     assert (run["status"], run["generation"]) == ("COMPLETED", 8)
     assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])
@@ -130,11 +131,15 @@ def test_every_worker_stops_at_the_same_epoch(strategy: str, cloud: InProcessClo
 def test_each_worker_tells_what_it_spent_computing_and_waiting(
     strategy: str, cloud: InProcessCloud, launch: Callable[..., str]
 ) -> None:
-    run = cloud.run_to_end(launch(strategy))
+    run_id = launch(strategy)
+    began = time.perf_counter()
+    run = cloud.run_to_end(run_id)
+    elapsed = time.perf_counter() - began
     assert len(run["worker_seconds"]) == 3
     for seconds in run["worker_seconds"]:
-        assert 0 < seconds["computing"] < run["training_seconds"]
-        assert 0 < seconds["waiting"] < run["training_seconds"]
+        assert seconds["computing"] > 0
+        assert seconds["waiting"] > 0
+        assert seconds["computing"] + seconds["waiting"] < elapsed
 
 
 def test_a_place_is_taken_once(cloud: InProcessCloud, launch: Callable[..., str]) -> None:

@@ -186,11 +186,26 @@ def test_the_examples_of_data_must_fit_the_workers_disks() -> None:
     assert (few.fits, many.fits) == (False, True)
 
 
-def test_an_epoch_must_end_inside_one_invocation() -> None:
-    slow = {"sizes": (3000, 3000, 3000, 10), "examples": 30_000, "batch_size": 3000}
-    found = Model(replace(JOB, **slow), Functions(), replace(AWS, flops_float64=1e9)).estimate("fused")
-    assert not found.fits
-    assert "one invocation ends after 900 s" in found.reason
+@pytest.mark.parametrize(
+    ("changes", "fits", "what"),
+    [
+        ({"batch_size": 3000}, True, ""),
+        ({"batch_size": None, "flops": 2e8}, False, "an epoch of one batch take"),
+        ({"batch_size": 15_000, "flops": 2e8}, False, "a batch take"),
+        ({"batch_size": 3000, "average_every": 3, "flops": 5e8}, True, ""),
+        ({"batch_size": 3000, "average_every": 10, "flops": 5e8}, False, "10 batches take"),
+    ],
+)
+def test_what_comes_before_a_checkpoint_can_be_stored_must_end_inside_one_invocation(
+    changes: dict[str, Any], fits: bool, what: str
+) -> None:
+    flops = changes.pop("flops", 1e9)
+    slow = {"sizes": (3000, 3000, 3000, 10), "examples": 30_000, **changes}
+    found = Model(
+        replace(JOB, **slow), Functions(trainer_memory_mb=10_240), replace(AWS, flops_float64=flops)
+    ).estimate("fused")
+    assert (found.fits, what in found.reason) == (fits, True), found
+    assert found.fits or "one invocation ends after 900 s" in found.reason
 
 
 def test_more_workers_than_work_do_not_fit() -> None:

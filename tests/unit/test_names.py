@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from lnn import names
@@ -48,10 +50,11 @@ def test_everything_of_a_run_lies_under_its_own_prefix_which_expires() -> None:
 
 
 def test_no_two_checkpoints_of_a_run_share_a_key() -> None:
-    keys = [names.checkpoint_key("RUN", generation, epoch) for generation in range(12) for epoch in range(12)]
+    keys = [names.checkpoint_key("RUN", *place) for place in product(range(12), range(12), range(12))]
     assert len(set(keys)) == len(keys)
 
 
-def test_checkpoints_sort_by_generation_and_epoch() -> None:
-    keys = [names.checkpoint_key("RUN", *place) for place in ((1, 9), (1, 10), (2, 9), (10, 1), (10, 1_000_000))]
+def test_checkpoints_sort_by_generation_epoch_and_batch() -> None:
+    places = ((1, 9), (1, 9, 8), (1, 9, 70_000), (1, 10), (2, 9), (10, 1), (10, 1_000_000))
+    keys = [names.checkpoint_key("RUN", *place) for place in places]
     assert keys == sorted(keys)

@@ -67,6 +67,13 @@ def test_going_back_to_the_checkpoint_tells_which_epochs_that_repeats(reached: i
     assert changed["disturbances"] == {**before, "repeated_epochs": 7 + reached - 40}
 
 
+def test_going_back_to_a_checkpoint_within_an_epoch_says_so() -> None:
+    saved = {"epoch": 40, "batches": 7, "key": "k"}
+    event, _ = story.set_back({**RUNNING, "epoch": 41, "checkpoint": saved})
+    assert event is not None
+    assert event["what"] == "epoch 41 is trained again: the checkpoint is of epoch 40 and 7 batches of the next"
+
+
 def test_beginning_at_the_checkpoint_s_epoch_repeats_nothing() -> None:
     assert story.set_back({**RUNNING, "epoch": 40}) == (None, {})
 

@@ -11,23 +11,27 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from lnn.artifacts import Checkpoint
+from lnn.artifacts import Checkpoint, EpochSoFar
 from lnn.cache import ParameterServer
 from lnn.codec import TensorKey
 from lnn.collectives import Barrier, Position
 from lnn.ending import (
+    LONG_EPOCH_SECONDS,
     Accuracies,
     Ending,
     Totals,
+    cost_of,
     cost_of_checkpoint,
     diverged,
     end_with_model,
     end_without_model,
     ending_after,
+    stopped_by,
 )
 from lnn.errors import CacheLost, StaleGeneration
 from lnn.events import Message, Step
@@ -90,7 +94,8 @@ class Conductor:
         generation = int(run["generation"])
         if position is None or position.step.generation >= generation or not self._whole(position.step):
             return False
-        if position.step.epoch <= run["checkpoint"]["epoch"]:
+        saved = run["checkpoint"]
+        if (position.step.epoch - 1, position.step.batch) < (saved["epoch"], saved.get("batches", 0)):
             return False  # an old snapshot of Redis came back: S3 knows better
         adopted = self._barrier.adopt(position.step, generation)
         if adopted is None:
@@ -113,14 +118,14 @@ class Conductor:
         now = time.time()
         started = run.get("training_started_at") or now
         self._services.ledger.go_back(run, training_started_at=started)
-        first = plan.first_step(generation, state.epoch + 1)
+        first = plan.first_step(generation, state.epoch + 1, state.so_far.batches)
         fields = {
             "training_started_at": repr(float(started)),
-            "epoch_started_at": repr(now),
+            "epoch_started_at": repr(now - state.so_far.seconds),
             "checkpointed_at": repr(now),
             "renewed_at": repr(now),
-            "cost_sum": "0.0",
-            "correct": "0",
+            "cost_sum": repr(state.so_far.cost_sum),
+            "correct": str(state.so_far.correct),
             "invocations": str(run.get("step_invocations", 0)),
             "invocations_before": str(run.get("step_invocations", 0)),
             "neuron_ms": "0",
@@ -138,7 +143,7 @@ class Conductor:
         data = training_data(self._services.artifacts, self._run_id, plan)
         self._server.put("plan", plan.as_json())
         self._put(plan.input_key(), data.X.T)
-        updates = state.epoch * plan.batches_per_epoch
+        updates = state.epoch * plan.batches_per_epoch + state.so_far.batches
         for layer, ((W, b), (slots_W, slots_b)) in enumerate(zip(state.parameters, state.slots, strict=True), start=1):
             weights, biases = plan.parameter_keys(layer, updates)
             for key, value in zip([*weights, *biases], [W, *slots_W, b, *slots_b], strict=True):
@@ -157,7 +162,7 @@ class Conductor:
             run,
             self._plan,
             state,
-            Ending("STOPPED", f"stopped on request after epoch {state.epoch}"),
+            Ending("STOPPED", f"stopped on request after {self._plan.place(state.epoch, state.so_far.batches)}"),
             cost=cost_of_checkpoint(self._services, run),
             accuracies=self._accuracies(state),
             training_ended_at=time.time(),
@@ -206,8 +211,9 @@ class Conductor:
                 self._fail(position, outcome)
                 return
             fields, tensors = outcome
-        elif plan.ends_epoch(step):
-            ended_or_fields = self._end_epoch(position)
+        elif plan.ends_batch(step) and (plan.ends_epoch(step) or self._batch_tells(position)):
+            end = self._end_epoch if plan.ends_epoch(step) else self._end_batch
+            ended_or_fields = end(position)
             if ended_or_fields is None:
                 return
             fields = ended_or_fields
@@ -303,6 +309,57 @@ class Conductor:
             self._server.renew()
             changed["checkpointed_at"] = repr(time.time())
         return changed
+
+    def _batch_tells(self, position: Position) -> bool:
+        """Whether it is time for a checkpoint, or to see whether the run is to stop."""
+        now, fields = time.time(), position.fields
+        return (
+            now - float(fields["checkpointed_at"]) >= self._plan.checkpoint_seconds
+            or now - float(fields["renewed_at"]) >= RENEWAL_SECONDS
+        )
+
+    def _end_batch(self, position: Position) -> dict[str, str] | None:
+        """An update within the epoch is done: checkpoint, end of a long epoch. None when the run has ended."""
+        plan, step, fields = self._plan, position.step, position.fields
+        ledger, now = self._services.ledger, time.time()
+        seconds, usd, invocations = (
+            now - float(fields["epoch_started_at"]),
+            self._usd(fields),
+            int(fields["invocations"]) + 1,
+        )
+        run = ledger.renew(self._run_id, step.generation, usd=usd, step_invocations=invocations)
+        batches, ending = step.batch + 1, None
+        if seconds > LONG_EPOCH_SECONDS:
+            epoch_usd = usd - float(fields["usd_before"]) - float(fields["usd_epoch"])
+            totals = Totals(
+                now - float(fields["training_started_at"]), seconds / batches, usd, max(0.0, epoch_usd) / batches
+            )
+            ending = stopped_by(plan, plan.place(step.epoch - 1, batches), totals, bool(run.get("stop_requested")))
+        checkpoint_due = now - float(fields["checkpointed_at"]) >= plan.checkpoint_seconds
+        changed = {"renewed_at": repr(now)}
+        if ending is None and not checkpoint_due:
+            return changed
+        state = replace(
+            self._state(step.epoch - 1, plan.updates_before(step) + 1),
+            so_far=EpochSoFar(batches, float(fields["cost_sum"]), int(fields["correct"]), seconds),
+        )
+        if ending is not None:
+            end_with_model(
+                self._services,
+                run,
+                plan,
+                state,
+                ending,
+                cost=cost_of(self._services, run, state.epoch),
+                accuracies=self._accuracies(state),
+                training_ended_at=now,
+                invocations=invocations,
+                usd=usd,
+            )
+            return None
+        save(self._services, run, state)
+        self._server.renew()
+        return changed | {"checkpointed_at": repr(time.time())}
 
     # Mechanics
 

@@ -195,7 +195,7 @@ class Model:
             fixed = self._launch_seconds() + course.load + end
         busy = course.load + training + end
         usd, invocations = self._price(strategy, workers, busy)
-        obstacle = self._obstacle(strategy, workers, epoch + course.load)
+        obstacle = self._obstacle(strategy, workers, course.load + epoch / self.job.legs)
         small_cache = obstacle is None and strategy == "neuron" and memory.neuron_cache_mb(self.job) > CACHE_MB
         if small_cache:
             obstacle = f"about {memory.neuron_cache_mb(self.job)} MB in Redis; a cache.t4g.micro holds {CACHE_MB} MB"
@@ -453,8 +453,12 @@ class Model:
             needed += memory.example_space_mb(job)
         return max(needed, memory.neuron_function_mb(job)) if strategy == "neuron" else needed
 
-    def _obstacle(self, strategy: str, workers: int, epoch: float) -> str | None:
-        """What keeps a strategy from running this job, and what to change; ``epoch`` with the loading before it."""
+    def _obstacle(self, strategy: str, workers: int, leg: float) -> str | None:
+        """What keeps a strategy from running this job, and what to change.
+
+        ``leg`` is the seconds of what an invocation has to get done to have done anything: loading, and what comes
+        before it may store a checkpoint.
+        """
         job, functions = self.job, self.functions
         if workers > self.most_workers(strategy):
             return f"{workers} workers, but only {self.most_work(strategy)}"
@@ -472,8 +476,10 @@ class Model:
             storage = memory.data_storage_mb(job, workers)
             if storage > functions.neuron_storage_mb:
                 return _too_little("ephemeral storage", storage, "neuron", "storage", functions.neuron_storage_mb)
-        if strategy != "neuron" and epoch > INVOCATION_SECONDS:
-            return f"an epoch takes {epoch:.0f} s, and one invocation ends after {INVOCATION_SECONDS} s"
+        if strategy != "neuron" and leg > INVOCATION_SECONDS:
+            what = "a batch" if job.batch < job.examples else "an epoch of one batch"
+            what = f"{job.average_every} batches" if (job.average_every or 1) > 1 else what
+            return f"to load the data and {what} take {leg:.0f} s, and one invocation ends after {INVOCATION_SECONDS} s"
         return None
 
 

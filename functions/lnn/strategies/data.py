@@ -95,7 +95,7 @@ class Data:
             self._tallied = True
         if self._alone:
             self._update_alone(own, m, t)
-            if not self._averages_after(t):
+            if not self._plan.meets_after(t):
                 return Stepped(0.0, 0)
             summed = self._average()
         else:
@@ -199,10 +199,6 @@ class Data:
         if examples:
             self._decay(self._gradient, m)
             self._optimiser.update(self._own, self._gradient, self._slots, t)
-
-    def _averages_after(self, t: int) -> bool:
-        """Every so many updates, and at an epoch's end: there the history and checkpoints are of one model."""
-        return t % (self._plan.average_every or 1) == 0 or t % self._plan.batches_per_epoch == 0
 
     def _average(self) -> Figures:
         """Every worker's parameters and slots become their mean over all workers."""

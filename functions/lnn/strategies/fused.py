@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from lnn.artifacts import Checkpoint
+from lnn.artifacts import Checkpoint, EpochSoFar
 from lnn.ending import (
+    LONG_EPOCH_SECONDS,
     Accuracies,
     Ending,
     Totals,
@@ -20,6 +21,7 @@ from lnn.ending import (
     end_with_model,
     end_without_model,
     ending_after,
+    stopped_by,
 )
 from lnn.events import Message
 from lnn.ledger import EpochRow
@@ -30,12 +32,10 @@ from lnn.network.types import Array
 from lnn.plan import EXAMPLE_SPACE, Plan
 from lnn.reporting import Reporter
 from lnn.services import Services
+from lnn.strategies.pace import Pace, last_words
 from lnn.training_data import TrainingData, training_data
 
 logger = logging.getLogger(__name__)
-
-HANDOVER_SECONDS = 1.0
-"""Time kept for invoking the successor, beside what epochs and checkpoints have taken so far."""
 
 
 def train(services: Services, run: Mapping[str, Any], plan: Plan, remaining: Callable[[], float]) -> None:
@@ -44,14 +44,19 @@ def train(services: Services, run: Mapping[str, Any], plan: Plan, remaining: Cal
     ``remaining()`` is the seconds this invocation has left.
     """
     run_id = str(run["run_id"])
+    message = Message(run_id, int(run["generation"]), "start")
     # From here on, since loading may take longer than a lease lasts.
-    with Reporter(services.ledger, services.notifier, run, plan) as reporter:
+    with (
+        last_words(services, message, "the Trainer", remaining) as came_to_something,
+        Reporter(services.ledger, services.notifier, run, plan) as reporter,
+    ):
         data = training_data(services.artifacts, run_id, plan)
         saved = run["checkpoint"]
         state = services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
         run = services.ledger.go_back(run, training_started_at=run.get("training_started_at") or time.time())
         engine = InExampleSpace(plan, data, state) if plan.formulation == EXAMPLE_SPACE else Plain(plan, data, state)
-        training = Training(services, run, plan, data, engine, reporter, remaining)
+        pace = Pace(plan.checkpoint_seconds, remaining)
+        training = Training(services, run, plan, data, engine, reporter, pace, came_to_something, state.so_far)
         ending = training.run_epochs()
     training.finish(ending)
 
@@ -124,16 +129,24 @@ class InExampleSpace:
         return Checkpoint(epoch, [(W1, b1), *parameters], [(slots_W1, slots_b1), *slots], self._space.state())
 
 
-def train_epoch(engine: Engine, plan: Plan, data: TrainingData, epoch: int) -> tuple[float, int]:
-    """One pass over the training set: its mean cost and number of correct predictions."""
+def train_epoch(
+    engine: Engine, plan: Plan, data: TrainingData, epoch: int, so_far: EpochSoFar, pause: Callable[[], bool]
+) -> tuple[int, float, int]:
+    """Go on with an epoch to its end, or until ``pause()``, asked between two batches, says so.
+
+    Returns what there is of the epoch then: batches, and the sums of their costs and of correct predictions.
+    """
     updates = (epoch - 1) * plan.batches_per_epoch
-    total, correct = 0.0, 0
-    for t, batch in enumerate(plan.batches(epoch), start=updates + 1):
-        Y = take_examples(data.Y, batch)
-        cost, right = engine.step(batch, Y, t)
+    done, total, correct = so_far.batches, so_far.cost_sum, so_far.correct
+    batches = plan.batches(epoch)
+    while True:
+        Y = take_examples(data.Y, batches[done])
+        cost, right = engine.step(batches[done], Y, updates + done + 1)
         total += cost * Y.shape[1]
         correct += right
-    return total / plan.examples, correct
+        done += 1
+        if done == len(batches) or pause():
+            return done, total, correct
 
 
 @dataclass
@@ -146,53 +159,82 @@ class Training:
     data: TrainingData
     engine: Engine
     reporter: Reporter
-    remaining: Callable[[], float]
+    pace: Pace
+    came_to_something: Callable[[], None]
+    so_far: EpochSoFar
+    """What there is of the epoch that comes next."""
 
     def __post_init__(self) -> None:
-        self._begun = self._checkpointed = self._ended = time.time()
+        self._begun = self._ended = time.time()
         self._started = float(self.run["training_started_at"])
         self._usd_before = float(self.run.get("usd", 0.0))
         self._epoch = int(self.run["checkpoint"]["epoch"])
         self._cost = cost_of_checkpoint(self.services, self.run)
-        self._longest_epoch = self._longest_save = 0.0
 
     def run_epochs(self) -> Ending | None:
         """Train until an end is due, or until it is time to hand over (None) or to give way (None, too)."""
         if self.reporter.stop_requested:
-            return Ending("STOPPED", f"stopped on request after epoch {self._epoch}")
-        for epoch in range(self._epoch + 1, self.plan.epochs + 1):
-            ending = self._train_epoch(epoch)
-            if ending is not None or self.reporter.stale:
+            return Ending("STOPPED", f"stopped on request after {self._place()}")
+        while self._epoch < self.plan.epochs:
+            whole = self._train_epoch()
+            ending = self._end_epoch() if whole else self._stopped_within()
+            if ending is not None or self.reporter.stale or self.pace.time_is_up():
                 return ending
-            if self.remaining() < HANDOVER_SECONDS + 3 * (self._longest_epoch + self._longest_save):
-                return None
-            if time.time() - self._checkpointed >= self.plan.checkpoint_seconds:
+            if self.pace.checkpoint_due(1):
                 self._save()
         raise AssertionError("the last epoch ends the run")
 
-    def _train_epoch(self, epoch: int) -> Ending | None:
-        at = time.time()
+    def _train_epoch(self) -> bool:
+        """Train up to the end of the epoch (True), or up to a batch after which there is something to do."""
+        self._epoch_began = time.time() - self.so_far.seconds
         # A training that diverges overflows on its way; its cost will say so.
         with np.errstate(over="ignore", invalid="ignore"):
-            cost, correct = train_epoch(self.engine, self.plan, self.data, epoch)
+            done, total, correct = train_epoch(
+                self.engine, self.plan, self.data, self._epoch + 1, self.so_far, self._pause
+            )
+        self._ended = time.time()
+        self.so_far = EpochSoFar(done, total, correct, self._ended - self._epoch_began)
+        return done == self.plan.batches_per_epoch
+
+    def _pause(self) -> bool:
+        """Whether there is something else to do than the epoch's next batch."""
+        self.pace.leg_done()
+        return (
+            self.reporter.stale
+            or self.pace.time_is_up()
+            or self.pace.checkpoint_due(1)
+            or self._stopped_within() is not None
+        )
+
+    def _stopped_within(self) -> Ending | None:
+        """The end that is due between two batches of a long epoch."""
         now = time.time()
-        self._ended = now
+        if now - self._epoch_began < LONG_EPOCH_SECONDS:
+            return None
+        leg = self.pace.leg
+        totals = Totals(now - self._started, leg, self._usd(now), self.services.usd(leg, 0))
+        return stopped_by(self.plan, self._place(), totals, self.reporter.stop_requested)
+
+    def _end_epoch(self) -> Ending | None:
+        epoch, now = self._epoch + 1, self._ended
+        cost, correct, seconds = self.so_far.cost_sum / self.plan.examples, self.so_far.correct, self.so_far.seconds
+        self.so_far = EpochSoFar()
         ending = diverged(epoch, cost, self.plan)
         if ending is not None:
             return ending
         self._epoch, self._cost = epoch, cost
-        self._longest_epoch = max(self._longest_epoch, now - at)
         totals = Totals(
             seconds=now - self._started,
-            epoch_seconds=now - at,
+            epoch_seconds=seconds,
             usd=self._usd(now),
-            epoch_usd=self.services.usd(now - at, 0),
+            epoch_usd=self.services.usd(seconds, 0),
         )
         ending = ending_after(self.plan, epoch, cost, totals, self.reporter.stop_requested)
         row = None
         if self.plan.recorded(epoch) or ending is not None:
-            row = EpochRow(epoch, cost, correct / self.plan.examples, self.engine.test_accuracy(), now - at)
+            row = EpochRow(epoch, cost, correct / self.plan.examples, self.engine.test_accuracy(), seconds)
         self.reporter.epoch_done(epoch, cost, row)
+        self.pace.leg_done()
         return ending
 
     def finish(self, ending: Ending | None) -> None:
@@ -203,7 +245,7 @@ class Training:
             logger.warning("superseded")
         elif ending is None:
             self._save(usd=usd)
-            what = f"generation {generation} hands over after epoch {self._epoch}"
+            what = f"generation {generation} hands over after {self._place()}"
             self.services.ledger.release(run_id, generation, what)
             self.services.invoker.invoke_trainer(Message(run_id, generation + 1, "start"))
         elif ending.status == "FAILED":
@@ -211,7 +253,7 @@ class Training:
                 self.services, run_id, generation, ending, epoch=self._epoch, usd=usd, training_ended_at=self._ended
             )
         else:
-            state = self.engine.checkpoint(self._epoch)
+            state = self._state()
             end_with_model(
                 self.services,
                 self.run,
@@ -226,11 +268,16 @@ class Training:
             )
 
     def _save(self, **facts: Any) -> None:
-        at = time.time()
-        self.reporter.flush()  # the successor does not come by these epochs again
-        save(self.services, self.run, self.engine.checkpoint(self._epoch), **facts)
-        self._checkpointed = time.time()
-        self._longest_save = max(self._longest_save, self._checkpointed - at)
+        with self.pace.saving():
+            self.reporter.flush()  # the successor does not come by these epochs again
+            save(self.services, self.run, self._state(), **facts)
+        self.came_to_something()
+
+    def _state(self) -> Checkpoint:
+        return replace(self.engine.checkpoint(self._epoch), so_far=self.so_far)
+
+    def _place(self) -> str:
+        return self.plan.place(self._epoch, self.so_far.batches)
 
     def _usd(self, now: float) -> float:
         return self._usd_before + self.services.usd(now - self._begun, 1)
@@ -240,4 +287,4 @@ def save(services: Services, run: Mapping[str, Any], state: Checkpoint, **facts:
     """Store a checkpoint, then point the run at it. Raises StaleGeneration."""
     run_id, generation = str(run["run_id"]), int(run["generation"])
     key = services.artifacts.put_checkpoint(run_id, generation, state)
-    services.ledger.renew(run_id, generation, checkpoint={"epoch": state.epoch, "key": key}, **facts)
+    services.ledger.renew(run_id, generation, checkpoint=state.stored_as(key), **facts)

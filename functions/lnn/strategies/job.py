@@ -81,6 +81,11 @@ class Job:
         return -(-self.examples // self.batch)
 
     @property
+    def legs(self) -> int:
+        """Parts of an epoch after which a checkpoint may be stored."""
+        return max(1, self.batches // (self.average_every or 1))
+
+    @property
     def weights(self) -> int:
         return sum(inputs * units for inputs, units in pairwise(self.sizes))
 

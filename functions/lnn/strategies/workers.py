@@ -2,8 +2,8 @@
 
 The Trainer invokes one NeuronLambda for each rank and goes. The workers meet in Redis (``gang``) at every step, and
 each of them trains every epoch; worker 0 also keeps the run: lease, history, checkpoints, hand-over and end. A
-decision is taken at the end of an epoch from what every worker has by then, the cost and the flags of the epoch's last
-exchange, so all of them take the same one.
+decision is taken after a step, between two batches or at an epoch's end, from what every worker has by then, the cost
+and the flags of the step's last exchange, so all of them take the same one.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import logging
 import struct
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Protocol
 from uuid import uuid4
 
 import numpy as np
 
-from lnn.artifacts import Checkpoint
+from lnn.artifacts import Checkpoint, EpochSoFar
 from lnn.ending import (
+    LONG_EPOCH_SECONDS,
     Accuracies,
     Ending,
     Totals,
@@ -40,7 +42,8 @@ from lnn.network.batches import Batch
 from lnn.plan import Plan
 from lnn.reporting import Reporter
 from lnn.services import Services
-from lnn.strategies.fused import HANDOVER_SECONDS, save
+from lnn.strategies.fused import save
+from lnn.strategies.pace import Pace, last_words
 
 logger = logging.getLogger(__name__)
 
@@ -146,10 +149,8 @@ def take_leave(services: Services, gang: Gang, run_id: str) -> None:
             services.server(run_id).delete_run()
 
 
-def engine_for(services: Services, run: Mapping[str, Any], plan: Plan, gang: Gang) -> Engine:
-    """The strategy's engine, set up from the run's checkpoint."""
-    saved = run["checkpoint"]
-    state = services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
+def engine_for(services: Services, run: Mapping[str, Any], plan: Plan, gang: Gang, state: Checkpoint) -> Engine:
+    """The strategy's engine, set up from a checkpoint."""
     if plan.strategy == "data":
         from lnn.strategies.data import Data
 
@@ -169,26 +170,31 @@ class Worker:
         self._begun = time.time()
         self._epoch = int(run["checkpoint"]["epoch"])
         self._usd_before = float(run.get("usd", 0.0))
-        self._longest_epoch = self._last_epoch = self._longest_save = 0.0
+        self._last_epoch = 0.0
+        self._paced = False
         self._open_row: EpochRow | None = None
         self._stopped: Ending | None = None
 
     def train(self) -> None:
         """Train until the run ends or is handed over."""
         # The lease is kept from here on: loading, and waiting for others, may take longer than it lasts.
-        with self._reporter() as self._report:
-            self._engine = engine_for(self._services, self._run, self._plan, self._gang)
+        with self._last_words() as self._came_to_something, self._reporter() as self._report:
+            saved = self._run["checkpoint"]
+            state = self._services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
+            self._so_far = state.so_far
+            self._engine = engine_for(self._services, self._run, self._plan, self._gang, state)
             if self._gang.rank == 0 and self._run.get("stop_requested"):
                 self._gang.wish = Flag.STOP
             self._gang.meet(self._call)  # all have their data: the first epoch begins
             if self._gang.rank == 0:
                 self._cost = cost_of_checkpoint(self._services, self._run)
                 self._keep_started_at()
-            self._computing_since = self._ended = self._checkpointed = time.time()
+            self._computing_since = self._ended = time.time()
+            self._pace = Pace(self._plan.checkpoint_seconds, self._remaining)
             self._started = float(self._run.get("training_started_at") or self._begun)
             self._gang.waited = 0.0
             if Flag.STOP in self._gang.agreed:
-                self._finish(Ending("STOPPED", f"stopped on request after epoch {self._epoch}"))
+                self._finish(Ending("STOPPED", f"stopped on request after {self._place()}"))
             else:
                 self._finish(self._run_epochs())
 
@@ -197,6 +203,12 @@ class Worker:
         self._services.invoker.invoke_neuron(
             Message(str(self._run["run_id"]), int(self._run["generation"]), "start", neuron=rank)
         )
+
+    def _last_words(self) -> AbstractContextManager[Callable[[], None]]:
+        if self._gang.rank:
+            return nullcontext(lambda: None)
+        message = Message(str(self._run["run_id"]), int(self._run["generation"]), "start")
+        return last_words(self._services, message, "worker 0", self._remaining)
 
     def _keep_started_at(self) -> None:
         if self._run.get("training_started_at") is None:
@@ -213,17 +225,19 @@ class Worker:
     def _run_epochs(self) -> Ending | None:
         """Train until an end is due, or until it is time to hand over (None)."""
         for epoch in range(self._epoch + 1, self._plan.epochs + 1):
-            at = time.time()
+            self._epoch_began = time.time() - self._so_far.seconds
             # A training that diverges overflows on its way; its cost will say so.
             with np.errstate(over="ignore", invalid="ignore"):
-                cost, correct = self._train_epoch(epoch)
+                whole = self._train_epoch(epoch)
             self._ended = time.time()
+            if whole is None:
+                return (self._stopped or Ending("STOPPED")) if Flag.STOP in self._gang.agreed else None
+            cost, correct = whole
             ending = diverged(epoch, cost, self._plan)
             if ending is not None:
                 return ending
             self._epoch, self._cost = epoch, cost
-            self._last_epoch = self._ended - at
-            self._longest_epoch = max(self._longest_epoch, self._last_epoch)
+            self._last_epoch = self._ended - self._epoch_began
             agreed = self._gang.agreed
             ending = completed_by(self._plan, epoch, cost)
             if ending is None and Flag.STOP in agreed:
@@ -238,46 +252,79 @@ class Worker:
                 self._save()
         raise AssertionError("the last epoch ends the run")
 
-    def _train_epoch(self, epoch: int) -> tuple[float, int]:
-        """One pass over the training set: its mean cost and number of correct predictions."""
-        plan = self._plan
+    def _train_epoch(self, epoch: int) -> tuple[float, int] | None:
+        """The rest of a pass over the training set: the whole one's mean cost and number of correct predictions.
+
+        None when the run is to end or to be handed over between two batches.
+        """
+        plan, so_far = self._plan, self._so_far
         updates = (epoch - 1) * plan.batches_per_epoch
-        total, right = 0.0, 0
-        at = time.time()
-        batches = plan.batches(epoch)
-        for number, (batch, following) in enumerate(zip(batches, [*batches[1:], None], strict=True)):
-            last = number + 1 == plan.batches_per_epoch
-            self._gang.wish = self._wish(epoch, at) if last else Flag(0)
-            tally = self._open_row is not None
-            stepped = self._engine.step(batch, updates + number + 1, tally, following)
+        total, right = so_far.cost_sum, so_far.correct
+        batches = [*plan.batches(epoch), None]
+        for done, (batch, following) in enumerate(pairwise(batches[so_far.batches :]), start=so_far.batches + 1):
+            t = updates + done
+            meets = plan.meets_after(t)
+            if meets:
+                self._gang.wish = self._wish(epoch, done)
+            stepped = self._engine.step(batch, t, self._open_row is not None, following)
             if stepped.test_correct is not None:
                 self._close_row(stepped.test_correct)
-            total += stepped.cost * plan.batch_examples(number)
+            total += stepped.cost * plan.batch_examples(done - 1)
             right += stepped.correct
+            if not meets:
+                continue
+            self._pace.leg_done()
+            if not self._paced:
+                self._meet_after_the_first_leg(epoch, done)
+            if done < plan.batches_per_epoch and self._gang.agreed:
+                self._so_far = EpochSoFar(done, total, right, time.time() - self._epoch_began)
+                if self._gang.agreed & (Flag.STOP | Flag.HAND_OVER):
+                    return None
+                self._save()
+                self._epoch_began = time.time() - self._so_far.seconds
+        self._so_far = EpochSoFar()
         return total / plan.examples, right
 
-    def _wish(self, epoch: int, epoch_began: float) -> Flag:
-        """What is to happen after ``epoch``, as far as this worker can tell before its last step."""
+    def _meet_after_the_first_leg(self, epoch: int, done: int) -> None:
+        """Nobody could tell before the first leg whether there is time for a second one."""
+        self._paced = True
+        self._gang.wish = self._wish(epoch, done, legs=0)
+        self._gang.all_gather(b"")
+
+    def _wish(self, epoch: int, done: int, legs: int = 1) -> Flag:
+        """What is to happen after batch ``done`` of ``epoch``, as far as this worker can tell ``legs`` before that."""
         wish = Flag(0)
-        if self._remaining() < HANDOVER_SECONDS + 3 * (self._longest_epoch + self._longest_save):
+        if self._pace.time_is_up():
             wish |= Flag.HAND_OVER
         if self._report is None:
             return wish
         if self._report.stale:
             raise StaleGeneration("another generation has taken over")
-        ends = max(time.time(), epoch_began + self._last_epoch)
-        totals = Totals(
-            seconds=ends - self._started,
-            epoch_seconds=self._last_epoch,
-            usd=self._usd(ends),
-            epoch_usd=self._services.neuron_usd(self._last_epoch * self._plan.workers, 0),
-        )
-        self._stopped = stopped_by(self._plan, epoch, totals, self._report.stop_requested)
+        if self._pace.checkpoint_due(legs + 1):
+            wish |= Flag.CHECKPOINT
+        self._stopped = self._stopped_by(epoch, done, legs)
         if self._stopped is not None:
             wish |= Flag.STOP
-        if ends - self._checkpointed >= self._plan.checkpoint_seconds:
-            wish |= Flag.CHECKPOINT
         return wish
+
+    def _stopped_by(self, epoch: int, done: int, legs: int) -> Ending | None:
+        """The end that a person or a limit has set to the run, if it is due after batch ``done`` of ``epoch``."""
+        now = time.time()
+        if done == self._plan.batches_per_epoch:
+            place, one_more = self._plan.place(epoch, 0), self._last_epoch
+            ends = max(now, self._epoch_began + self._last_epoch)
+        elif now - self._epoch_began > LONG_EPOCH_SECONDS:
+            place, one_more = self._plan.place(epoch - 1, done), self._pace.leg
+            ends = now + legs * self._pace.leg
+        else:
+            return None
+        totals = Totals(
+            seconds=ends - self._started,
+            epoch_seconds=one_more,
+            usd=self._usd(ends),
+            epoch_usd=self._services.neuron_usd(one_more * self._plan.workers, 0),
+        )
+        return stopped_by(self._plan, place, totals, self._report is not None and self._report.stop_requested)
 
     # History, checkpoints, end
 
@@ -295,15 +342,15 @@ class Worker:
             self._close_row(self._engine.test_correct())
         if self._report is not None:
             self._report.flush()  # a successor does not come by these epochs again
-        return self._engine.checkpoint(self._epoch)
+        state = self._engine.checkpoint(self._epoch)
+        return None if state is None else replace(state, so_far=self._so_far)
 
     def _save(self, **facts: Any) -> None:
-        at = time.time()
-        state = self._whole_state()
-        if state is not None:
-            save(self._services, self._run, state, **facts)
-        self._checkpointed = time.time()
-        self._longest_save = max(self._longest_save, self._checkpointed - at)
+        with self._pace.saving():
+            state = self._whole_state()
+            if state is not None:
+                save(self._services, self._run, state, **facts)
+        self._came_to_something()
 
     def _finish(self, ending: Ending | None) -> None:
         """Carry out the end, or let the next generation go on from here."""
@@ -311,7 +358,7 @@ class Worker:
         if ending is None:
             self._save(usd=self._usd(time.time()))
             if self._gang.rank == 0:
-                what = f"generation {generation} hands over after epoch {self._epoch}"
+                what = f"generation {generation} hands over after {self._place()}"
                 self._services.ledger.release(run_id, generation, what)
                 self._services.invoker.invoke_trainer(Message(run_id, generation + 1, "start"))
         elif ending.status == "FAILED":
@@ -347,6 +394,9 @@ class Worker:
             usd=self._usd(time.time()),
             worker_seconds=[{"computing": computing, "waiting": waiting} for computing, waiting in seconds],
         )
+
+    def _place(self) -> str:
+        return self._plan.place(self._epoch, self._so_far.batches)
 
     def _usd(self, now: float) -> float:
         workers = self._plan.workers

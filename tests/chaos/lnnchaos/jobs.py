@@ -49,7 +49,7 @@ STRATEGIES = {
     "resident": _gang("resident", workers=2, epochs=300),
     "data": _gang("data", workers=3, epochs=150),
 }
-"""A row for each way of running a training. All store a checkpoint after each second of work."""
+"""A row for each way of running a training. All store a checkpoint after each second of work, mostly amid an epoch."""
 
 LONG = {
     "fused": STRATEGIES["fused"].with_epochs(1800),

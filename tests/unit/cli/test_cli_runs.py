@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -88,9 +89,10 @@ def test_show_tells_who_took_a_run_over_why_and_what_that_cost(cli: RunCli, two_
     assert run is not None
     ledger.go_back(run)
     shown = " ".join(cli("show", NEW).stdout.split())
-    assert "generation 2 took over, 0.0 s after the last sign of life: worker 0: worker 1 has left" in shown
+    took_over = r"generation 2 took over, \d\.\d s after the last sign of life: worker 0: worker 1 has left"
+    assert re.search(took_over, shown)
     assert "epochs 2 to 3 are trained again: the checkpoint is of epoch 1" in shown
-    assert "taken over once, after 0.0 s in all with nobody at work; 2 epochs trained again" in shown
+    assert re.search(r"taken over once, after \d\.\d s in all with nobody at work; 2 epochs trained again", shown)
     printed = json.loads(cli("show", NEW, "--json").stdout)
     assert printed["disturbances"]["takeovers"] == 1
     assert printed["disturbances"]["repeated_epochs"] == 2

@@ -1,0 +1,73 @@
+"""When a long-lived invocation stores a checkpoint and hands over, by a clock of the test's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lnn.strategies import pace
+from lnn.strategies.pace import Pace, last_words
+
+
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    now = 1000.0
+
+    def time(self) -> float:
+        return self.now
+
+
+@given(leg=st.floats(0.001, 40), save=st.floats(0, 5), legs=st.integers(1, 300), limit=st.floats(0.01, 60))
+@pytest.mark.parametrize("ahead", [0, 1], ids=["decided after a leg", "decided before it"])
+def test_a_crash_repeats_what_was_asked_for_or_else_one_leg(
+    leg: float, save: float, legs: int, limit: float, ahead: int
+) -> None:
+    clock = Clock()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pace, "time", clock)
+        paced = Pace(limit, lambda: 1e6)
+        stored_at = clock.now
+        for number in range(legs):
+            due = bool(ahead and number) and paced.checkpoint_due(1 + ahead)
+            clock.now += leg
+            assert clock.now - stored_at <= max(limit, leg) + 1e-6
+            paced.leg_done()
+            if due or (not (ahead and number) and paced.checkpoint_due(1)):
+                with paced.saving():
+                    clock.now += save
+                stored_at = clock.now
+
+
+@given(legs=st.lists(st.floats(0.0, 100.0), min_size=1, max_size=30), limit=st.floats(1.0, 900.0))
+def test_time_is_up_before_a_leg_twice_as_long_as_any_would_not_fit(legs: list[float], limit: float) -> None:
+    clock = Clock()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pace, "time", clock)
+        ends = clock.now + limit
+        paced = Pace(30.0, lambda: ends - clock.now)
+        longest = 0.0
+        for leg in legs:
+            clock.now, longest = clock.now + leg, max(longest, leg)
+            paced.leg_done()
+            if paced.time_is_up():
+                return
+            assert clock.now + 2 * longest + pace.HANDOVER_SECONDS <= ends + 1e-6
+
+
+@pytest.mark.parametrize(("came_to_something", "told"), [(True, 0), (False, 1)])
+def test_an_invocation_that_comes_to_nothing_says_so_before_its_time_is_up(
+    came_to_something: bool, told: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults: list[str] = []
+    monkeypatch.setattr(pace, "ask_for_next", lambda services, message, fault: faults.append(fault))
+    nobody: Any = None
+    with last_words(nobody, nobody, "worker 0", lambda: 0.05) as tell:
+        if came_to_something:
+            tell()
+        pace.threading.Event().wait(0.15)
+    assert len(faults) == told
+    assert all("0.05 s were left" in fault and "smaller batch_size" in fault for fault in faults)
