@@ -183,7 +183,13 @@ def _first_layer(model: Model) -> Chart:
         axes.set_axis_off()
 
     about = f"The weights of {shown} of {len(W)} units of the first layer, each as a picture of the input's shape."
-    return Chart("weights", "Weights of the first layer", about, 0.5 + side * down * (_above(shape[0]) + shape[0]) / (_beside(shape[1]) + shape[1]), draw)
+    return Chart(
+        "weights",
+        "Weights of the first layer",
+        about,
+        0.5 + side * down * (_above(shape[0]) + shape[0]) / (_beside(shape[1]) + shape[1]),
+        draw,
+    )
 
 
 def _mosaic(pictures: Array, across: int) -> tuple[Array, list[tuple[float, float]]]:
