@@ -52,7 +52,7 @@ def charts_of(findings: Findings) -> list[Chart]:
         if len(findings.model.parameters) > 1:
             charts.append(_later_layers(findings.model))
     if findings.timeline is not None and findings.timeline.invocations:
-        charts.append(_timeline(findings.timeline))
+        charts.append(_timeline(findings.timeline, findings.run.get("events") or []))
     return charts
 
 
@@ -253,13 +253,15 @@ def _heat_maps(matrices: Sequence[Array], first: int) -> Chart:
     return Chart("later-weights", "Weights of the other layers", f"Weight matrices: {shapes}.", 3.2, draw)
 
 
-def _timeline(timeline: Timeline) -> Chart:
+def _timeline(timeline: Timeline, events: Sequence[dict[str, Any]]) -> Chart:
     invocations = timeline.invocations
     rows = _rows_of(invocations)
     names = list(dict.fromkeys(rows))
     names.sort(key=_row_order)
     place = {name: index for index, name in enumerate(names)}
     began = invocations[0].start
+    # What a generation that took over tells of the time before it; see lnn.story.
+    silences = [(float(one["at"]) - began, float(one["silent_seconds"])) for one in events if "silent_seconds" in one]
 
     def draw(figure: FigureBase, theme: Theme) -> None:
         axes = figure.subplots()
@@ -283,13 +285,17 @@ def _timeline(timeline: Timeline) -> Chart:
             )
             for bar in bars:
                 bar.set_rasterized(len(invocations) > MANY_BARS)
+        for at, seconds in silences:
+            axes.axvspan(at - seconds, at, color=theme.fault, alpha=0.25, linewidth=0)
+        if silences:
+            axes.axvspan(*[silences[0][0]] * 2, color=theme.fault, alpha=0.25, label="nobody at work")
         axes.set_yticks(range(len(names)), [_row_label(name) for name in names])
         axes.tick_params(axis="y", labelsize=8 if len(names) > 15 else 10)
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("seconds since the first invocation began")
         axes.set_title(f"{len(invocations):,} invocations{'' if timeline.complete else ', the first that were logged'}")
-        if used != {"launch", "start"}:
+        if silences or used != {"launch", "start"}:
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
     by_role = ", ".join(
@@ -299,6 +305,8 @@ def _timeline(timeline: Timeline) -> Chart:
     busy = sum(one.seconds for one in invocations)
     failed = sum(one.failed for one in invocations)
     about = f"{len(invocations):,} invocations: {by_role}; {busy:,.1f} s of functions' time; {failed} logged an error."
+    if silences:
+        about += " Shaded: nobody was at work; what was killed before it logged anything is not shown."
     return Chart("timeline", "Timeline", about, 1.3 + 0.17 * max(len(names), 4), draw)
 
 

@@ -282,6 +282,20 @@ def test_the_weights_of_each_unit_are_below_its_number() -> None:
     assert np.isnan(mosaic).sum() == mosaic.size - pictures.size
 
 
+def test_a_timeline_shows_when_nobody_was_at_work(finished: World) -> None:
+    from lnn_cli.drawing import LIGHT, render
+
+    findings = gather(connect(Target.AWS), finished.run(RUN))
+    assert findings.timeline is not None
+    at = findings.timeline.invocations[0].start + 1
+    took_over = {"at": at, "what": "generation 2 took over", "silent_seconds": 0.5}
+    for events, told in (([], False), ([took_over], True)):
+        run = {"run_id": RUN, "events": events}
+        (chart,) = charts_of(Findings(run, [], timeline=findings.timeline))
+        assert ("Shaded: nobody was at work" in chart.about) == told
+        assert (b"fill: #d55e00; opacity: 0.25" in render([chart], LIGHT, "svg")) == told
+
+
 def test_all_right_is_no_mistake() -> None:
     tested = Evaluated(np.zeros((1, 3)), np.array([0, 1, 1]), np.array([[0.9, 0.2, 0.1], [0.1, 0.8, 0.9]]))
     assert tested.confusion.tolist() == [[1, 0], [0, 2]]
