@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from dataclasses import asdict
@@ -12,17 +13,16 @@ import typer
 
 from lnn_cli.checking import check_dataset, check_training, existing_file
 from lnn_cli.errors import CliError
-from lnn_cli.options import JsonOption
+from lnn_cli.options import ForceOption, JsonOption
+from lnn_cli.parameters import parameters_path
 from lnn_cli.rendering import messages, note, number, print_json, print_pairs, size
 from lnn_cli.targets import repository
+from lnn_cli.writing import refuse_to_replace, write_whole
 
 if TYPE_CHECKING:
     from lnn_cli.folders import Pictures, Split
 
-_SHOWN_SKIPPED = 20
-
 OutputOption = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Dataset to write.")]
-ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace the file if it exists.")]
 
 
 def check(
@@ -56,6 +56,32 @@ def check(
     note("the dataset is fine" + ("" if parameters is None else f", and {parameters} fits it"))
 
 
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Dataset to look at.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Picture to draw: .png, .svg or .pdf.")
+    ] = Path("grid.png"),
+    columns: Annotated[int, typer.Option("--columns", min=1, max=30, help="Examples of each class.")] = 10,
+    test: Annotated[bool, typer.Option("--test", help="Of the test examples, not the training examples.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed shows other examples.")] = 0,
+    force: ForceOption = False,
+) -> None:
+    """Draw examples of every class in a grid, a row for each class.
+
+    Example: lnn dataset show datasets.h5 -o grid.png
+    """
+    from lnn_cli.drawing import LIGHT, picture_suffix, render
+    from lnn_cli.grids import grid
+
+    refuse_to_replace(output, force=force)
+    suffix = picture_suffix(output)
+    chart = grid(file, check_dataset(file), "test" if test else "train", columns, seed)
+    content = render([chart], LIGHT, suffix)
+    write_whole(output, content)
+    typer.echo(f"{output} ({size(len(content))})")
+    note(chart.about)
+
+
 def example(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Example to copy; none lists them.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Dataset to write.")] = Path(
@@ -74,7 +100,7 @@ def example(
         return
     if name not in known:
         raise CliError(f"there is no example {name!r}; there is: {', '.join(known) or 'none in this installation'}")
-    _refuse_to_replace(output, force=force)
+    refuse_to_replace(output, force=force)
     shutil.copyfile(known[name], output)
     typer.echo(f"{output} ({size(output.stat().st_size)})")
     note(f"train on it: lnn train {output} --wait")
@@ -105,7 +131,7 @@ def from_images(
 
     if not 0 < test_share < 1:
         raise CliError(f"--test-share {test_share}: it must lie between 0 and 1, for example 0.2")
-    _refuse_to_replace(output, force=force)
+    refuse_to_replace(output, force=force)
     shape = (pixels, pixels) if grey else (pixels, pixels, 3)
     total = sum(len(picture_paths(folder)) for folder in class_folders(directory))
     console = messages()
@@ -119,10 +145,10 @@ def from_images(
 
 
 def _tell(output: Path, pictures: Pictures, split: Split) -> None:
-    for reason in pictures.skipped[:_SHOWN_SKIPPED]:
+    for reason in pictures.skipped:
         note(f"skipped: {reason}")
-    if len(pictures.skipped) > _SHOWN_SKIPPED:
-        note(f"skipped: {len(pictures.skipped) - _SHOWN_SKIPPED} more")
+    if pictures.skipped:
+        note(f"{len(pictures.images)} pictures are in the dataset, {len(pictures.skipped)} entries were skipped")
     train = Counter(pictures.labels[position] for position in split.train)
     test = Counter(pictures.labels[position] for position in split.test)
     print_pairs(
@@ -136,13 +162,15 @@ def _tell(output: Path, pictures: Pictures, split: Split) -> None:
             ),
         ]
     )
-    units = 1 if len(pictures.classes) == 2 else len(pictures.classes)
-    kind = "sigmoid" if units == 1 else "softmax"
-    note(f"the output layer for it has {units} unit(s) with {kind}; then: lnn train {output} --wait")
+    units, kind = (1, "sigmoid") if len(pictures.classes) == 2 else (len(pictures.classes), "softmax")
+    last = f"layer{_layers_at_hand()}"
+    fitting = f"--set neurons.{last}={units} --set activations.{last}={kind}"
+    note(f"the output layer for it has {units} unit(s) with {kind}: lnn train {output} {fitting} --wait")
 
 
-def _refuse_to_replace(path: Path, *, force: bool) -> None:
-    if path.exists() and not force:
-        raise CliError(f"{path} exists; choose another name, or replace it with --force")
-    if not path.absolute().parent.is_dir():
-        raise CliError(f"the folder {path.absolute().parent} does not exist; make it first")
+def _layers_at_hand() -> str:
+    """How many layers a training has whose parameters nobody names; ``L`` if these cannot be read."""
+    try:
+        return str(json.loads(parameters_path(None).read_text(encoding="utf-8"))["layers"])
+    except (CliError, KeyError, OSError, TypeError, ValueError):
+        return "L"

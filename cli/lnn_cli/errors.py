@@ -7,7 +7,8 @@ import sys
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+
+from lnn_cli.helping import CompactHelp
 
 DEBUG_VARIABLE = "LNN_DEBUG"
 
@@ -50,7 +51,7 @@ class CliError(Exception):
     """Something the user can mend; the text is the whole message."""
 
 
-class OneLineErrors(TyperGroup):
+class OneLineErrors(CompactHelp):
     """A command group that reports every failure as one line on standard error, never a traceback."""
 
     def main(self, *args: Any, **extra: Any) -> Any:

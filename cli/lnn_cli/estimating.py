@@ -43,9 +43,7 @@ def estimate(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change one parameter; repeat for more."),
     ] = None,
-    calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Measure short trainings of this job in the cloud at hand first.")
-    ] = False,
+    calibrate: Annotated[bool, typer.Option("--calibrate", help="Measure short trainings first.")] = False,
     trainer_memory: Annotated[
         int | None, typer.Option(min=128, max=10_240, metavar="MB", help="Memory of the Trainer (default: 3008).")
     ] = None,
@@ -53,7 +51,7 @@ def estimate(
         int | None, typer.Option(min=128, max=10_240, metavar="MB", help="Memory of the Neuron (default: 1769).")
     ] = None,
     max_workers: Annotated[
-        int | None, typer.Option(min=1, max=256, help="Most workers that auto may take (default: 16, locally 2).")
+        int | None, typer.Option(min=1, max=256, metavar="N", help="Most workers for auto (default: 16, locally 2).")
     ] = None,
     as_json: JsonOption = False,
     target: Annotated[
@@ -61,17 +59,18 @@ def estimate(
         typer.Option(
             "--target",
             envvar="LNN_TARGET",
-            help="What to estimate for: AWS, or the local cloud (default: aws; with --calibrate: local).",
+            help="Where it would run (default: aws; with --calibrate: local).",
             rich_help_panel="Where",
+            show_envvar=False,
         ),
     ] = None,
     prefix: PrefixOption = None,
     region: RegionOption = None,
 ) -> None:
-    """Say what a training would take: seconds, dollars, invocations and memory, whatever the strategy.
+    """Say what a training would take: seconds, US dollars, MB of memory.
 
-    For AWS no account is needed: it is a model. With --calibrate, short trainings of this very job measure how fast
-    the cloud at hand is; later estimates for that cloud use it, too.
+    For AWS no account is needed: it is a model. With --calibrate, short
+    trainings of this very job measure the cloud at hand, for later, too.
 
     Example: lnn estimate datasets.h5 --set epochs=1000
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,7 +75,7 @@ def read_pictures(directory: Path, shape: tuple[int, ...], step: Callable[[], No
         images = []
         for path in paths:
             try:
-                images.append(read_picture(path, shape))
+                images.append(_read_quietly(path, shape))
             except CliError as error:
                 found.skipped.append(str(error))
             step()
@@ -92,6 +93,24 @@ def read_pictures(directory: Path, shape: tuple[int, ...], step: Callable[[], No
             + "; ".join(found.skipped[:5])
         )
     return found
+
+
+def _read_quietly(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """``read_picture`` for one file of many, which must not stop for whatever is wrong with one of them.
+
+    Raises:
+        CliError: it is no picture that can be read.
+    """
+    try:
+        with warnings.catch_warnings():
+            # A picture that can be read with something odd in it is no news among many.
+            warnings.simplefilter("ignore")
+            return read_picture(path, shape)
+    except CliError:
+        raise
+    except Exception as error:
+        # Decoders of damaged files raise nearly anything.
+        raise CliError(f"{path} is damaged or cannot be read: {type(error).__name__} {error}") from error
 
 
 def stratified_split(labels: list[int], test_share: float, seed: int) -> Split:

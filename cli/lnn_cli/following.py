@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, sleep
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TextColumn
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from lnn_cli.errors import CliError
-from lnn_cli.rendering import STATUS_STYLES, duration, messages, number, share
-from lnn_cli.runs import ENDED, Run
+from lnn_cli.rendering import STATUS_STYLES, dollars, duration, messages, number, share
+from lnn_cli.runs import ENDED, Run, usd_so_far_and_left
+from lnn_cli.sparkline import BLOCKS, PLAIN, sparkline
 from lnn_cli.targets import command
 
 if TYPE_CHECKING:
@@ -29,15 +32,19 @@ SETTLE_SECONDS = 20.0
 PLAIN_LINE_SECONDS = 10.0
 _FIRST_GENERATION = "generation 1 "
 _PACE_WINDOW_SECONDS = 15.0
-_NARROW, _WIDE = 72, 110
+_SHORTEST_BAR, _LONGEST_BAR = 10, 30
+"""Columns; where there is less room than that beside the figures, the bar has a line of its own."""
+_CURVE_WIDTH = 32
+_TROUBLE = ("took over", "trained again", "failed")
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A run at one moment, with the newest row of its history."""
+    """A run at one moment, with the newest row of its history and every recorded cost, the first epoch's first."""
 
     run: Run
     row: dict[str, Any] | None
+    costs: Sequence[float] = ()
 
 
 class FollowTimeoutError(CliError):
@@ -72,12 +79,13 @@ def follow(
         CliError: the run does not exist (any more).
     """
     started = monotonic()
-    rows = _NewestRow(ledger, run_id)
+    rows = _History(ledger, run_id)
     while True:
         run = ledger.get_run(run_id)
         if run is None:
             raise CliError(f"there is no run {run_id!r}; list them with: {command('lnn runs')}")
-        yield Look(run, rows.at(run))
+        history = rows.at(run)
+        yield Look(run, history[-1] if history else None, [row["cost"] for row in history])
         if until(run):
             return
         if timeout is not None and monotonic() - started >= timeout:
@@ -120,8 +128,9 @@ class Reporter(Protocol):
 
 
 def reporter(console: Console) -> Reporter:
-    """A live bar on a terminal; a plain line now and then in a pipe."""
-    return LiveReporter(console) if console.is_terminal else PlainReporter(console)
+    """A live view on a terminal that can go back; a plain line now and then in a pipe."""
+    live = console.is_terminal and not console.is_dumb_terminal
+    return LiveReporter(console) if live else PlainReporter(console)
 
 
 @dataclass
@@ -169,42 +178,68 @@ class _Events:
 
 
 class LiveReporter:
-    """A progress bar with cost, accuracy, epochs a second and time left."""
+    """A few lines that are drawn anew at every look: bar, cost as a curve, accuracy, pace, what is left, generation."""
 
     def __init__(self, console: Console) -> None:
+        self._console = console
         self._pace = Pace()
         self._events = _Events()
-        self._progress = Progress(*_columns(console.width), console=console, expand=False)
-        self._task = self._progress.add_task("", total=None, status="PENDING", figures="", pace="")
+        self._live = Live(console=console, auto_refresh=False)
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        self._live.stop()
 
     def show(self, look: Look) -> None:
-        """Moves the bar."""
+        """Draws the lines anew, below what has happened since the last look."""
+        for event in self._events.new(look.run):
+            trouble = any(word in event for word in _TROUBLE)
+            self._console.print(event, style="yellow" if trouble else "dim", markup=False)
+        self._pace.see(look.run.get("epoch") or 0, monotonic())
+        self._live.update(self._view(look), refresh=True)
+
+    def _view(self, look: Look) -> RenderableType:
         run = look.run
-        for event in self._events.new(run):
-            self._progress.console.print(event, style="dim", markup=False)
         epoch, epochs = run.get("epoch") or 0, run.get("epochs")
-        self._pace.see(epoch, monotonic())
-        width = self._progress.console.width
-        # A bar that moves says RUNNING well enough where room is short.
-        status = "" if run["status"] == "RUNNING" and width < _WIDE else run["status"]
-        self._progress.update(
-            self._task,
-            completed=epoch,
-            total=epochs,
-            status=Text(status, style=STATUS_STYLES.get(status, "")).markup,
-            figures=_figures(look, train=width >= _WIDE, test=width >= _NARROW),
-            pace="" if has_ended(run) else _pace_text(self._pace, epoch, epochs, rate=width >= _NARROW),
-            refresh=True,
-        )
+        status = Text(run["status"], style=STATUS_STYLES.get(run["status"], ""))
+        lines: list[RenderableType] = []
+        if epochs:
+            counted = Text(f"epoch {epoch:,}/{epochs:,}  {epoch / epochs:.0%}")
+            room = self._console.width - len(status) - len(counted) - 5
+            if room >= _SHORTEST_BAR:
+                bar = ProgressBar(total=epochs, completed=epoch, width=min(room, _LONGEST_BAR))
+                lines.append(_side_by_side(status, bar, counted))
+            else:
+                bar = ProgressBar(total=epochs, completed=epoch, width=self._console.width - 3)
+                lines += [*_flow([status, counted], self._console.width), _side_by_side(bar)]
+        else:
+            lines.append(status)
+        return Group(*lines, *_flow(self._figures(look), self._console.width))
+
+    def _figures(self, look: Look) -> Iterator[Text]:
+        """What to tell besides the epochs, in pieces that stay in one line."""
+        run = look.run
+        figures = _figures(look)
+        if figures:
+            cost, *accuracies = figures
+            steps = PLAIN if self._console.options.ascii_only else BLOCKS
+            room = min(_CURVE_WIDTH, self._console.width - len(cost) - 1)
+            yield Text(f"{cost} {sparkline(look.costs, room, steps)}".rstrip())
+            yield from map(Text, accuracies)
+        if not has_ended(run):
+            yield from map(Text, _pace_texts(self._pace, run))
+        elif run.get("usd"):
+            yield Text(f"about {dollars(run['usd'])}")
+        if (run.get("generation") or 0) > 1:
+            yield Text(f"generation {run['generation']}", style="yellow")
+        taken_over = (run.get("disturbances") or {}).get("takeovers", 0)
+        if taken_over:
+            yield Text(f"taken over {taken_over} time{'' if taken_over == 1 else 's'}", style="yellow")
 
 
 class PlainReporter:
@@ -235,9 +270,9 @@ class PlainReporter:
         if not self._is_due(run["status"], epoch, now):
             return
         self._last = (now, run["status"], epoch)
-        parts = [run["status"], f"epoch {epoch}/{epochs}" if epochs else "", _figures(look)]
+        parts = [run["status"], f"epoch {epoch}/{epochs}" if epochs else "", *_figures(look)]
         if not has_ended(run):
-            parts.append(_pace_text(self._pace, epoch, epochs))
+            parts += _pace_texts(self._pace, run)
         self._print("  ".join(part for part in parts if part))
 
     def _is_due(self, status: str, epoch: int, now: float) -> bool:
@@ -250,39 +285,43 @@ class PlainReporter:
         self._console.print(line, markup=False, soft_wrap=True)
 
 
-class _NewestRow:
-    """The newest row of a run's history, read now and then when epochs have passed, and at the end."""
+class _History:
+    """A run's history, read now and then when epochs have passed, and at the end."""
 
     def __init__(self, ledger: Ledger, run_id: str) -> None:
         self._ledger = ledger
         self._run_id = run_id
         self._epoch = 0
         self._read_at = -math.inf
-        self._row: dict[str, Any] | None = None
+        self._rows: list[dict[str, Any]] = []
 
-    def at(self, run: Run) -> dict[str, Any] | None:
+    def at(self, run: Run) -> list[dict[str, Any]]:
         epoch, now = run.get("epoch") or 0, monotonic()
         if epoch != self._epoch and (has_ended(run) or now - self._read_at >= HISTORY_SECONDS):
-            rows = self._ledger.history(self._run_id)
+            self._rows = self._ledger.history(self._run_id)
             self._epoch, self._read_at = epoch, now
-            self._row = dict(rows[-1]) if rows else None
-        return self._row
+        return self._rows
 
 
-def _columns(width: int) -> list[ProgressColumn]:
-    """As much as the terminal has room for."""
-    status: ProgressColumn = TextColumn("{task.fields[status]}")
-    epochs: ProgressColumn = TextColumn("{task.completed:.0f}/{task.total}")
-    figures: ProgressColumn = TextColumn("{task.fields[figures]}", markup=False)
-    pace: ProgressColumn = TextColumn("{task.fields[pace]}", markup=False)
-    if width < _NARROW:
-        return [status, TaskProgressColumn(), figures, pace]
-    if width < _WIDE:
-        return [status, BarColumn(bar_width=8), epochs, figures, pace]
-    return [status, BarColumn(bar_width=20), TextColumn("epoch"), epochs, figures, pace]
+def _side_by_side(*parts: RenderableType) -> RenderableType:
+    line = Table.grid(padding=(0, 2, 0, 0))
+    line.add_row(*parts)
+    return line
 
 
-def _figures(look: Look, *, train: bool = True, test: bool = True) -> str:
+def _flow(pieces: Iterable[Text], width: int) -> list[Text]:
+    """The pieces in as few lines as they fit, two blanks between them; none is broken unless it alone is too long."""
+    lines: list[Text] = []
+    for piece in pieces:
+        if lines and len(lines[-1]) + 2 + len(piece) < width:
+            lines[-1].append("  ").append_text(piece)
+        else:
+            lines.append(piece.copy())
+    return lines
+
+
+def _figures(look: Look) -> list[str]:
+    """Cost, then accuracies; nothing before the first epoch."""
     run, row = look.run, look.row or {}
     # At the end the figures are the final model's; before it the newest row's, and the cost is fresher still.
     newest = {**row, "cost": run.get("cost", row.get("cost"))}
@@ -290,20 +329,24 @@ def _figures(look: Look, *, train: bool = True, test: bool = True) -> str:
         newest |= {"cost": run.get("final_cost")}
         newest |= {name: run[name] for name in ("train_accuracy", "test_accuracy") if run.get(name) is not None}
     if newest["cost"] is None:
-        return ""
-    parts = [f"cost {number(newest['cost'])}"]
-    parts += [
+        return []
+    accuracies = (
         f"{name} {share(newest[f'{name}_accuracy'])}"
-        for name, wanted in (("train", train), ("test", test))
-        if wanted and newest.get(f"{name}_accuracy") is not None
-    ]
-    return "  ".join(parts)
+        for name in ("train", "test")
+        if newest.get(f"{name}_accuracy") is not None
+    )
+    return [f"cost {number(newest['cost'])}", *accuracies]
 
 
-def _pace_text(pace: Pace, epoch: int, epochs: int | None, *, rate: bool = True) -> str:
-    current = pace.rate
+def _pace_texts(pace: Pace, run: Run) -> list[str]:
+    """Epochs a second, time left, dollars; nothing while an epoch has not been seen to pass."""
+    epoch, epochs, current = run.get("epoch") or 0, run.get("epochs"), pace.rate
     if current is None or epochs is None:
-        return ""
-    left = f"{duration(pace.left(epoch, epochs))} left"
+        return []
     speed = f"{number(current, 3)} epochs/s" if current >= 1 else f"{duration(1 / current)} an epoch"
-    return f"{speed}  {left}" if rate else left
+    texts = [speed, f"{duration(pace.left(epoch, epochs))} left"]
+    expense = usd_so_far_and_left(run)
+    if expense is not None:
+        so_far, left = expense
+        texts.append(f"about {dollars(so_far)} so far, {dollars(left)} left")
+    return texts

@@ -53,7 +53,7 @@ def runs(
     prefix: PrefixOption = None,
     region: RegionOption = None,
 ) -> None:
-    """List the runs, newest first.
+    """List the runs, newest first, with cost, accuracies and seconds.
 
     Example: lnn runs --limit 5
     """
@@ -79,13 +79,16 @@ def show(
 ) -> None:
     """Show all about one run: figures, settings, events, model.
 
+    Times are in seconds (an epoch's in ms), costs in US dollars;
+    accuracies are in percent, with --json shares of 1.
+
     Example: lnn show latest
     """
     found = find_run(connect(target, prefix, region).ledger, run)
     if as_json:
         print_json(_public(found))
         return
-    print_pairs(_facts(found))
+    print_pairs(facts(found))
     _print_settings(found)
     _print_events(found)
 
@@ -98,6 +101,9 @@ def history(
     region: RegionOption = None,
 ) -> None:
     """Print cost and accuracy of each recorded epoch.
+
+    Accuracies are in percent, with --json shares of 1;
+    ms are the milliseconds that an epoch took.
 
     Example: lnn history latest --json > history.json
     """
@@ -127,7 +133,8 @@ def watch(
 ) -> None:
     """Follow a run live until it ends.
 
-    Shows epochs, cost, accuracy, speed and time left.
+    Shows the cost with its curve, accuracy, epochs/s, time and US dollars left,
+    hand-overs and faults. In a pipe: a line at every change, and now and then.
     The exit status is 0 only if the run completes.
 
     Example: lnn watch latest
@@ -177,7 +184,8 @@ def _history_row(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def _facts(run: Run) -> Iterator[tuple[str, str | Text]]:
+def facts(run: Run) -> Iterator[tuple[str, str | Text]]:
+    """All that is known of a run, in words: names and values."""
     yield "run", run["run_id"]
     yield "status", status(run["status"])
     if run.get("reason"):

@@ -8,21 +8,25 @@ from typing import Annotated, Any
 import typer
 
 from lnn_cli import (
+    comparing,
     datasets,
     doctor,
     estimating,
     evaluating,
+    exports,
     inspecting,
     logs,
     page,
     predicting,
     registered,
+    reports,
     steering,
     training,
 )
 from lnn_cli.errors import OneLineErrors
+from lnn_cli.helping import CompactHelp
 
-_HELP = """Train neural networks on AWS Lambda: upload a dataset, watch the run, use the model.
+_HELP = """Train neural networks on AWS Lambda: upload data, watch the run, use the model.
 
 Example: lnn dataset example digits -o digits.h5 && lnn train digits.h5 --wait
 """
@@ -36,7 +40,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 dataset_app = typer.Typer(
-    help="Check, copy and make datasets.\n\nExample: lnn dataset check datasets.h5", invoke_without_command=True
+    cls=CompactHelp,
+    help="Check, show, copy and make datasets.\n\nExample: lnn dataset check datasets.h5",
+    invoke_without_command=True,
 )
 
 
@@ -77,7 +83,8 @@ _add(app, "Train", training.train, training.upload, estimating.estimate)
 _add(app, "Runs", inspecting.runs, inspecting.show, inspecting.history, inspecting.watch, logs.logs)
 _add(app, "Runs", steering.stop, steering.resume)
 _add(app, "Use", predicting.predict, evaluating.evaluate, page.page)
+_add(app, "Use", reports.report, comparing.compare, exports.export)
 _add(app, "Models", registered.models, registered.promote, registered.reject, registered.rollback)
-_add(dataset_app, None, datasets.check, datasets.example, datasets.from_images)
+_add(dataset_app, None, datasets.check, datasets.show, datasets.example, datasets.from_images)
 app.add_typer(dataset_app, name="dataset", rich_help_panel="Data and system")
 _add(app, "Data and system", doctor.doctor)

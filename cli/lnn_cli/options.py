@@ -12,15 +12,23 @@ _PANEL = "Where"
 
 TargetOption = Annotated[
     Target,
-    typer.Option("--target", envvar="LNN_TARGET", help="The local cloud, or your AWS account.", rich_help_panel=_PANEL),
+    typer.Option(
+        "--target",
+        envvar="LNN_TARGET",
+        help="The local cloud, or AWS (default: local, or LNN_TARGET).",
+        rich_help_panel=_PANEL,
+        show_default=False,
+        show_envvar=False,
+    ),
 ]
 PrefixOption = Annotated[
     str | None,
     typer.Option(
         "--prefix",
         envvar="LNN_PREFIX",
-        help="Prefix that the system was deployed with (default: lnn).",
+        help="Prefix of the deployment (default: lnn, or LNN_PREFIX).",
         rich_help_panel=_PANEL,
+        show_envvar=False,
     ),
 ]
 RegionOption = Annotated[
@@ -28,6 +36,7 @@ RegionOption = Annotated[
     typer.Option("--region", help="AWS region (default: that of your profile).", rich_help_panel=_PANEL),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else.")]
+ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace the file if it exists.")]
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="Run id, the start of one that fits no other, or `latest`.")
 ]

@@ -93,6 +93,14 @@ def share(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
 
 
+def dollars(value: float | None) -> str:
+    """US dollars, the smaller the more digits, or a dash."""
+    if value is None:
+        return "-"
+    digits = 2 if value >= 1 else 4 if value >= 0.01 else 6
+    return f"${value:,.{digits}f}"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds for people: ``0.8 s``, ``42 s``, ``3 min 20 s``, ``2 h 05 min``."""
     if seconds is None or not math.isfinite(seconds):

@@ -64,6 +64,18 @@ def ms_per_epoch(run: Run) -> float | None:
     return training * 1000 / epochs if training is not None and epochs else None
 
 
+def usd_so_far_and_left(run: Run) -> tuple[float, float] | None:
+    """About what a run that goes on has cost in US dollars, and will still cost; None where nothing was estimated.
+
+    By the estimate from before it began: what functions use is added up at checkpoints only.
+    """
+    expected, epochs = (run.get("estimate") or {}).get("usd"), run.get("epochs")
+    if expected is None or not epochs:
+        return None
+    done = (run.get("epoch") or 0) / epochs
+    return max(float(run.get("usd") or 0.0), done * expected), (1 - done) * expected
+
+
 def result(run: Run) -> dict[str, Any]:
     """A run's outcome as ``lnn train --json`` prints it."""
     return {

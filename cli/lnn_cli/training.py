@@ -40,7 +40,7 @@ def train(
         typer.Option(min=0, metavar="SECONDS", help="Stop waiting after so many seconds; the run goes on."),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check/--no-check", help="Look for mistakes before the upload, or leave that to Launch.")
+        bool, typer.Option("--check/--no-check", help="Look for mistakes before the upload.", show_default=False)
     ] = True,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,12 @@ from botocore.loaders import JSONFileLoader
 from moto import mock_aws
 from typer.testing import CliRunner, Result
 
+from lnn.artifacts import Artifacts, Model
 from lnn.ledger import EpochRow, Ledger
 from lnn.names import Names
+from lnn.network import init_parameters
+from lnn.plan import Plan
+from lnn.training_data import TEST_X, TEST_Y
 from lnn_cli.main import app
 
 NAMES = Names("lnn", "123456789012", "us-east-1")
@@ -131,6 +135,78 @@ class World:
         )
         assert ended is not None
         self.ledger.close(run_id)
+
+    def train_whole(
+        self,
+        run_id: str = UPLOADED_RUN,
+        *,
+        shape: tuple[int, ...] | None = (4, 4),
+        features: int = 16,
+        classes: Sequence[str] = ("dark", "light"),
+        activations: Sequence[str] = ("relu", "sigmoid"),
+        dtype: str = "float64",
+        epochs: int = 4,
+        **settings: Any,
+    ) -> Model:
+        """A run from its upload to its end, with a model, and test examples in the bucket; returns the model."""
+        features = int(np.prod(shape)) if shape else features
+        units = 1 if len(classes) == 2 and activations[-1] == "sigmoid" else len(classes)
+        sizes = [features, *(3 for _ in activations[1:]), units]
+        parameters = init_parameters(sizes, list(activations), "auto", 0, dtype)
+        model = Model(parameters, run_id, list(activations), list(classes), shape, 255.0 if shape else 1.0)
+        self.open_run(run_id, upload_started_at=100.0)
+        plan = Plan(
+            sizes=sizes,
+            activations=list(activations),
+            epochs=epochs,
+            batch_size=None,
+            learning_rate=0.1,
+            optimizer="sgd",
+            l2=0.0,
+            dtype=dtype,
+            seed=0,
+            threshold=None,
+            record_every=1,
+            checkpoint_seconds=30.0,
+            notify_every=None,
+            max_seconds=None,
+            max_usd=None,
+            examples=8,
+            test_examples=len(classes) * 5,
+            list_classes=list(classes),
+            image_shape=list(shape) if shape else None,
+            scale=model.scale,
+            strategy="fused",
+            workers=1,
+            shard_rows=4,
+        )
+        dimensions = {
+            "features": features,
+            "examples": 8,
+            "test_examples": plan.test_examples,
+            "classes": list(classes),
+            "sizes": sizes,
+        }
+        described = {
+            **LAUNCHED,
+            "settings": json.dumps({**PARAMETERS, "epochs": epochs, **settings}),
+            "epochs": epochs,
+            "plan": json.dumps(plan.as_json()),
+            "dimensions": dimensions,
+            "estimate": {"seconds": 9.9, "usd": 0.000189},
+        }
+        assert self.ledger.describe(run_id, **described)
+        self.train(run_id, epochs)
+        rng = np.random.default_rng(1)
+        rows = rng.integers(0, 256, (plan.test_examples, features), dtype=np.uint8)
+        artifacts = Artifacts(self.s3, NAMES.bucket)
+        artifacts.put_model(model)
+        artifacts.put_tensor(run_id, TEST_Y, np.arange(plan.test_examples) % len(classes))
+        for index in range(-(-plan.test_examples // plan.shard_rows)):
+            shard = rows[index * plan.shard_rows : (index + 1) * plan.shard_rows]
+            artifacts.put_shard(run_id, TEST_X, index, shard if shape else shard / 255)
+        self.end(run_id)
+        return model
 
     def run(self, run_id: str) -> dict[str, Any]:
         run = self.ledger.get_run(run_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lnn.dataset import inspect_dataset
+from lnn.dataset import inspect_dataset, label_matrix, write_dataset
+from lnn.network import Network, Optimiser, init_parameters, new_slots
+from lnn_cli.checking import check_training
+from lnn_cli.parameters import parameters_path, read_parameters
 
 if TYPE_CHECKING:
     from .conftest import RunCli
@@ -118,6 +122,97 @@ def test_what_is_skipped_is_told_with_the_reason(cli: RunCli, pets: Path) -> Non
         ("readme.md", "in no class's folder"),
     ):
         assert any(name in line and reason in line for line in skipped)
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """200 files of many formats, modes and sizes; every fifth is broken in one of several ways."""
+    root = tmp_path / "mixed"
+    formats = ("png", "jpg", "bmp", "webp", "gif", "tiff", "ppm")
+    modes = {
+        "png": ("RGB", "RGBA", "L", "LA", "P", "1", "I;16"),
+        "jpg": ("RGB", "L", "CMYK"),
+        "tiff": ("RGB", "CMYK", "F"),
+    }
+    rng = np.random.default_rng(0)
+    for number in range(200):
+        suffix = formats[number % len(formats)]
+        mode = modes.get(suffix, ("RGB",))[number % len(modes.get(suffix, ("RGB",)))]
+        of_class = number % 2
+        noise = rng.integers(0, 60, (*rng.integers(3, 90, 2), 3)) + 190 * of_class
+        path = root / ("bright" if of_class else "dark") / f"{number:03d}.{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        deep = mode == "I;16"
+        picture = Image.fromarray(noise[..., 0].astype(np.uint16) * 257 if deep else noise.astype(np.uint8))
+        (picture if deep else picture.convert(mode)).save(path)
+        if number % 5 == 0:
+            content = path.read_bytes()
+            ways = (b"", content[:20], content[: len(content) // 3], rng.bytes(500), b"no picture at all")
+            path.write_bytes(ways[number // 5 % len(ways)])
+    return root
+
+
+def test_200_mixed_pictures_some_broken_give_a_dataset_that_trains(
+    cli: RunCli, mixed: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    result = cli("dataset", "from-images", mixed, "-o", "mixed.h5", "--size", "8")
+    assert result.exit_code == 0, result.output
+    skipped = [line for line in result.stderr.splitlines() if line.startswith("skipped: ")]
+    told = {Path(line.split()[1]).name[:3] for line in skipped}
+    broken = {f"{number:03d}" for number in range(0, 200, 5)}
+    # Some decoders make do with a part of a file.
+    assert told <= broken
+    assert len(told) >= 30
+    summary = inspect_dataset("mixed.h5")
+    assert summary.m + summary.m_test == 200 - len(skipped)
+    assert f"{200 - len(skipped)} pictures are in the dataset, {len(skipped)} entries were skipped" in result.stderr
+    (command,) = (line for line in result.stderr.splitlines() if "lnn train" in line)
+    assert "--set neurons.layer3=1 --set activations.layer3=sigmoid" in command
+    assert accuracy_after_training(Path("mixed.h5"), command) > 0.9
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def accuracy_after_training(dataset: Path, command: str) -> float:
+    """Test accuracy of the network that the recommended command would train, after its first 20 epochs."""
+    changes = re.findall(r"--set (\S+)", command)
+    content = read_parameters(parameters_path(None), [*changes, "epochs=20"], None)
+    summary, settings = check_training(dataset, content, "parameters")
+    with h5py.File(dataset) as file:
+        X, X_test = (file[f"{split}_set_x"][()].reshape(-1, summary.features).T / 255 for split in ("train", "test"))
+        y, y_test = file["train_set_y"][()], file["test_set_y"][()]
+    sizes = [summary.features, *settings.sizes]
+    network = Network(sizes, settings.activation_list)
+    parameters = init_parameters(sizes, settings.activation_list, "auto", 0, "float64")
+    optimiser = Optimiser(settings.optimizer, settings.learning_rate)
+    slots = new_slots(parameters, optimiser)
+    for t in range(1, 61):
+        network.train_step(parameters, slots, X, label_matrix(y, sizes[-1], "float64"), optimiser, t)
+    return network.accuracy(parameters, X_test, y_test)
+
+
+def test_examples_are_shown_as_a_grid(cli: RunCli, pets: Path) -> None:
+    cli("dataset", "from-images", pets, "-o", "pets.h5", "--size", "8")
+    shown = cli("dataset", "show", "pets.h5", "-o", "grid.png", "--columns", "4")
+    assert shown.exit_code == 0, shown.output
+    assert "cat 8, dog 4, emu 1" in shown.stderr
+    with Image.open("grid.png") as grid:
+        # A row for each class, whose pictures are nothing but shades of one colour: red by their class.
+        reds = np.asarray(grid.convert("RGB")).astype(int)
+    for red in (100, 200):
+        assert (np.abs(reds - (red, 4, 0)).max(axis=2) < 16).sum() > 1000
+    assert cli("dataset", "show", "pets.h5", "-o", "grid.png").exit_code == 1
+    again = cli("dataset", "show", "pets.h5", "-o", "grid.png", "--columns", "4", "--test", "--force")
+    assert "cat 2, dog 1, emu 0" in again.stderr
+
+
+def test_a_grid_of_what_is_no_picture_is_refused(cli: RunCli, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    write_dataset("plain.h5", rng.random((4, 6)), [0, 1, 0, 1], rng.random((2, 6)), [0, 1], ["a", "b"])
+    result = cli("dataset", "show", "plain.h5", "-o", "grid.png")
+    assert result.exit_code == 1
+    assert "6 plain features" in result.stderr
+    assert not Path("grid.png").exists()
+    assert ".png, .svg, .pdf" in cli("dataset", "show", "plain.h5", "-o", "grid.bmp").stderr
 
 
 def test_the_split_follows_the_seed(cli: RunCli, pets: Path) -> None:

@@ -3,23 +3,53 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_group
 
 from lnn_cli.errors import explain
+from lnn_cli.main import app
 
 if TYPE_CHECKING:
     from .conftest import RunCli, World
 
-COMMANDS = [
-    *(("train",), ("upload",), ("runs",), ("show",), ("history",), ("watch",), ("stop",), ("resume",)),
-    *(("predict",), ("dataset",), ("dataset", "check"), ("dataset", "example"), ("dataset", "from-images")),
-    ("doctor",),
-]
+
+def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        yield (*path, name)
+        if isinstance(command, TyperGroup):
+            yield from commands(command, (*path, name))
+
+
+COMMANDS = list(commands(get_group(app)))
+SCREEN = (80, 40)
+UNITS = {
+    ("train",): ["SECONDS"],
+    ("stop",): ["SECONDS"],
+    ("resume",): ["SECONDS"],
+    ("watch",): ["SECONDS", "epochs/s", "US dollars"],
+    ("estimate",): ["seconds", "dollars", "MB"],
+    ("report",): ["seconds", "US dollars"],
+    ("compare",): ["seconds", "milliseconds", "US dollars"],
+    ("export",): ["shares of 1", "seconds"],
+    ("history",): ["percent", "shares of 1", "milliseconds"],
+    ("runs",): ["seconds"],
+    ("show",): ["US dollars"],
+    ("dataset", "from-images"): ["pixels", "between 0 and 1"],
+}
+"""What a command takes or prints that has a unit."""
+
+
+def test_the_commands_are_found() -> None:
+    assert {("train",), ("report",), ("dataset", "from-images")} < set(COMMANDS)
+    assert set(UNITS) < set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -27,6 +57,52 @@ def test_every_command_shows_an_example_in_its_help(cli: RunCli, command: tuple[
     result = cli(*command, "--help")
     assert result.exit_code == 0
     assert f"Example: lnn {' '.join(command)}" in result.output
+
+
+@pytest.mark.parametrize("command", [(), *COMMANDS], ids=" ".join)
+def test_every_help_fits_a_screen(cli: RunCli, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    columns, lines = SCREEN
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", columns)
+    shown = cli(*command, "--help").output.rstrip().splitlines()
+    assert max(map(len, shown)) <= columns
+    assert len(shown) <= lines
+
+
+@pytest.mark.parametrize("command", UNITS, ids=" ".join)
+def test_a_help_names_the_units(cli: RunCli, command: tuple[str, ...]) -> None:
+    words = " ".join(cli(*command, "--help").output.replace("\u2502", " ").split())
+    assert [unit for unit in UNITS[command] if unit not in words] == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands_and_their_options(shell: str) -> None:
+    def completions(*words: str) -> str:
+        line = " ".join(("lnn", *words))
+        asked = {
+            "_LNN_COMPLETE": f"complete_{shell}",
+            "_TYPER_COMPLETE_ARGS": line,
+            "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(words)),
+        }
+        lnn = Path(sys.executable).with_name("lnn")
+        done = subprocess.run(
+            [lnn], env={**os.environ, **asked}, capture_output=True, text=True, timeout=60, check=True
+        )
+        return done.stdout
+
+    assert "compare" in completions("com")
+    if shell == "bash":
+        assert "from-images" in completions("dataset", "f")
+        assert "--format" in completions("export", "--f")
+
+
+def test_help_and_completion_do_not_load_what_only_pictures_and_exports_need() -> None:
+    heavy = ("matplotlib", "jinja2", "onnx", "safetensors", "tensorboardX", "h5py", "boto3", "PIL")
+    program = f"import sys, lnn_cli.main; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

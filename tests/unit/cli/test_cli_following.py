@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,25 +50,78 @@ def test_a_standstill_has_no_pace() -> None:
     assert (pace.rate, pace.left(5, 10)) == (None, None)
 
 
-@pytest.mark.parametrize("width", [40, 80, 120])
-def test_the_live_bar_fits_terminals_of_any_width(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(range(100))
-    monkeypatch.setattr("lnn_cli.following.monotonic", lambda: float(next(clock)))
-    written = io.StringIO()
-    console = Console(file=written, force_terminal=True, width=width, color_system=None, legacy_windows=False)
+def frames(width: int, *looks: Look, colour: str | None = None, encoding: str = "utf-8") -> list[str]:
+    """What a terminal shows in the end, line by line, without its control codes."""
+    bytes_ = io.BytesIO()
+    written = io.TextIOWrapper(bytes_, encoding=encoding, write_through=True)
+    console = Console(file=written, force_terminal=True, width=width, color_system=colour, legacy_windows=False)
     with reporter(console) as shown:
         assert isinstance(shown, LiveReporter)
-        for epoch in (0, 1234, 1300):
-            shown.show(look(epoch))
-    last = [line for line in written.getvalue().replace("\r", "\n").split("\n") if "cost 0.5" in line][-1]
-    plain = last.split("\x1b[2K")[-1].split("\x1b[")[0].rstrip()
-    assert len(plain) <= width
-    assert "1.8 s left" in plain
-    if width >= 80:
-        for part in ("1300/2500", "test 60.0%", "650 epochs/s"):
-            assert part in plain
-    if width >= 120:
-        assert plain.startswith("RUNNING")
+        for one in looks:
+            shown.show(one)
+    text = bytes_.getvalue().decode(encoding)
+    if colour is None:
+        assert not re.search(r"\x1b\[[\d;]*m", text)
+    return [re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", line).rstrip() for line in text.replace("\r", "\n").split("\n")]
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that moves by a second at every look."""
+    clock = iter(range(1000))
+    monkeypatch.setattr("lnn_cli.following.monotonic", lambda: float(next(clock)))
+
+
+@pytest.mark.parametrize("width", [20, 30, 40, 60, 80, 120])
+def test_the_live_view_fits_terminals_of_any_width(width: int, ticking: None) -> None:
+    shown = frames(width, look(0), look(1234), look(1300))
+    assert max(map(len, shown)) <= width
+    told = "\n".join(shown[shown.index(next(line for line in shown if "1,300" in line)) :])
+    for part in ("1,300/2,500", "52%", "cost 0.5", "test 60.0%", "650 epochs/s", "1.8 s left"):
+        assert part in told
+    assert width < 60 or "RUNNING" in told
+
+
+def test_the_live_view_has_the_cost_as_a_curve_and_the_dollars_left(ticking: None) -> None:
+    looks = []
+    for epoch in (0, 1250):
+        one = look(epoch)
+        one.run["estimate"] = {"seconds": 10, "usd": 0.0004}
+        looks.append(replace(one, costs=[4, 3, 2, 1]))
+    told = "\n".join(frames(100, *looks))
+    assert "cost 0.5 █▆▃▁" in told
+    assert "about $0.000200 so far, $0.000200 left" in told
+
+
+def test_the_live_view_tells_of_faults_when_they_happen_and_how_many_there_were(ticking: None) -> None:
+    before, after = look(10, events=2), look(20, events=3)
+    after.run["events"][2]["what"] = "generation 2 took over, 3.0 s after the last sign of life"
+    after.run.update({"generation": 2, "disturbances": {"takeovers": 1}})
+    shown = frames(100, before, after)
+    assert len([line for line in shown if "generation 2 took over, 3.0 s" in line]) == 1
+    assert not any("event 1" in line for line in shown)
+    assert any("generation 2  taken over 1 time" in line for line in shown)
+
+
+def test_a_terminal_that_knows_ascii_only_gets_nothing_else(ticking: None) -> None:
+    shown = frames(80, replace(look(5), costs=[3, 2, 1]), encoding="ascii")
+    assert any("cost 0.5 #-_" in line for line in shown)
+
+
+def test_a_run_that_has_ended_shows_the_final_figures_and_nothing_that_is_left(ticking: None) -> None:
+    ended = look(2500, "COMPLETED")
+    ended.run["usd"] = 0.0123
+    told = "\n".join(frames(80, look(2000), ended))
+    last = told[told.rindex("COMPLETED") :]
+    for part in ("100%", "cost 0.4", "train 90.0%", "test 80.0%", "about $0.0123"):
+        assert part in last
+    assert "left" not in last
+
+
+@pytest.mark.parametrize("terminal", ["dumb", "unknown"])
+def test_a_terminal_that_cannot_go_back_gets_plain_lines(terminal: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", terminal)
+    assert isinstance(reporter(Console(file=io.StringIO(), force_terminal=True)), PlainReporter)
 
 
 def test_plain_lines_come_at_changes_and_then_now_and_again(monkeypatch: pytest.MonkeyPatch) -> None:

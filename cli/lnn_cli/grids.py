@@ -1,0 +1,67 @@
+"""Examples of a dataset as pictures, a row for each class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+
+from lnn_cli.drawing import WIDTH, Chart, Theme, without_ticks
+from lnn_cli.errors import CliError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import FigureBase
+
+    from lnn.dataset import DatasetSummary
+
+MOST_CLASSES = 40
+_NAME_WIDTH = 1.3
+"""Inches beside the pictures."""
+
+
+def grid(file: Path, summary: DatasetSummary, split: str, columns: int, seed: int) -> Chart:
+    """``columns`` examples of each class, drawn at random, of the ``train`` or the ``test`` examples.
+
+    Raises:
+        CliError: the examples are no pictures.
+    """
+    shape = summary.image_shape
+    if shape is None or shape[2:] not in ((), (1,), (3,)):
+        what = f"have {summary.features} plain features" if shape is None else f"have the shape {shape}"
+        raise CliError(f"{file}: its examples {what}, so there are no pictures to show: only grey and RGB can be")
+    shown = min(len(summary.classes), MOST_CLASSES)
+    rng = np.random.default_rng(seed)
+    with h5py.File(file) as stored:
+        labels = stored[f"{split}_set_y"][...].ravel()
+        chosen = []
+        for label in range(shown):
+            of_class = np.flatnonzero(labels == label)
+            # In ascending order: h5py reads no other.
+            chosen.append(np.sort(rng.permutation(of_class)[:columns]))
+        examples = [stored[f"{split}_set_x"][positions] for positions in chosen]
+    side = (WIDTH - _NAME_WIDTH) / columns
+
+    def draw(figure: FigureBase, _: Theme) -> None:
+        figure.suptitle(f"{file.name}: {'test' if split == 'test' else 'training'} examples, a row for each class")
+        panels = figure.subplots(shown, columns, squeeze=False)
+        for row, pictures, name in zip(panels, examples, summary.classes, strict=False):
+            for axes, pixels in zip(row, pictures, strict=False):
+                bright = pixels / summary.scale if summary.scale != 1 else _stretched(pixels)
+                axes.imshow(bright[..., 0] if shape[2:] == (1,) else bright, cmap="gray", vmin=0, vmax=1)
+            for axes in row:
+                without_ticks(axes)
+                axes.set_frame_on(False)
+            row[0].set_ylabel(name[:20], rotation=0, ha="right", va="center")
+
+    left_out = f"; {len(summary.classes) - shown} more classes are not shown" if shown < len(summary.classes) else ""
+    counts = ", ".join(f"{name} {int((labels == label).sum())}" for label, name in enumerate(summary.classes[:shown]))
+    return Chart("grid", file.name, f"examples by class: {counts}{left_out}", 0.5 + (side + 0.05) * shown, draw)
+
+
+def _stretched(pixels: np.ndarray) -> np.ndarray:
+    """Floats of any range, from 0 to 1."""
+    low, high = float(pixels.min()), float(pixels.max())
+    stretched: np.ndarray = (pixels - low) / ((high - low) or 1.0)
+    return stretched

@@ -1,0 +1,1 @@
+"""What a report shows: gathered in ``findings``, drawn in ``charts``, laid out in ``page`` by templates."""

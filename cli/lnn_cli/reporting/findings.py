@@ -1,0 +1,114 @@
+"""Everything that a report tells about a run, and what of it is not to be had any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lnn.artifacts import Artifacts, Model, load_model
+from lnn.dataset import standardize
+from lnn.errors import LnnError
+from lnn.names import params_key
+from lnn.network import predicted_classes
+from lnn.plan import Plan
+from lnn.training_data import TEST_X, TEST_Y
+from lnn_cli.errors import CliError, explain
+from lnn_cli.invocations import Timeline, timeline
+from lnn_cli.runs import Run
+from lnn_cli.targets import Cloud, command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Array = NDArray[Any]
+_Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """The test examples as the model sees them."""
+
+    X: Array
+    """(n, m_test), standardized."""
+    y: NDArray[np.int64]
+    """True classes, (m_test,)."""
+    probabilities: Array
+    """(K, m_test)."""
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """Classes, (m_test,)."""
+        return predicted_classes(self.probabilities)
+
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """How many examples of each class (rows) were taken for each (columns), (K, K)."""
+        classes = len(self.probabilities)
+        counted = np.bincount(self.y * classes + self.predicted, minlength=classes**2)
+        return counted.reshape(classes, classes)
+
+    def mistakes(self) -> NDArray[np.int64]:
+        """The examples that were taken for another class, the surest mistakes first."""
+        wrong = np.flatnonzero(self.predicted != self.y)
+        surest = self.probabilities[self.predicted[wrong], wrong]
+        return wrong[np.argsort(-surest, kind="stable")]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is known of a run; None and empty where ``missing`` says why."""
+
+    run: Run
+    history: list[dict[str, Any]]
+    model: Model | None = None
+    tested: Evaluated | None = None
+    timeline: Timeline | None = None
+    missing: list[str] = field(default_factory=list)
+
+
+def gather(cloud: Cloud, run: Run) -> Findings:
+    """Reads what there is. A run that has not ended, or whose data has expired, has a shorter report."""
+    missing: list[str] = []
+
+    def read(what: str, reading: Callable[[], _Found]) -> _Found | None:
+        try:
+            return reading()
+        except Exception as error:  # noqa: BLE001 - whatever keeps one part from being read, the others are shown
+            missing.append(f"{what}: {explain(error)}")
+            return None
+
+    model = read("no weights, confusion matrix and mistakes", lambda: model_of_run(cloud, run))
+    tested = None
+    if model is not None:
+        tested = read("no confusion matrix and mistakes", lambda: _tested(cloud, run, model))
+    logged = read("no timeline", lambda: timeline(cloud.client("logs"), cloud.names, run))
+    return Findings(run, cloud.ledger.history(run["run_id"]), model, tested, logged, missing)
+
+
+def model_of_run(cloud: Cloud, run: Run) -> Model:
+    """The trained model of a run.
+
+    Raises:
+        CliError: it has none (yet).
+    """
+    run_id, bucket = run["run_id"], cloud.names.bucket
+    if not (run.get("artefacts") or {}).get("params"):
+        raise CliError(f"run {run_id} is {run['status']} and has no model; pick another: {command('lnn runs')}")
+    return load_model(cloud.s3.get_object(Bucket=bucket, Key=params_key(run_id))["Body"].read())
+
+
+def _tested(cloud: Cloud, run: Run, model: Model) -> Evaluated:
+    plan = Plan.parse(run["plan"])
+    artifacts = Artifacts(cloud.s3, cloud.names.bucket)
+    rows = np.empty((plan.test_examples, plan.sizes[0]), plan.dtype)
+    try:
+        y = artifacts.get_tensor(run["run_id"], TEST_Y)
+        for index, start in enumerate(range(0, plan.test_examples, plan.shard_rows)):
+            shard = artifacts.get_shard(run["run_id"], TEST_X, index)
+            standardize(shard, plan.scale, rows[start : start + plan.shard_rows])
+    except LnnError as error:
+        raise CliError(f"the test examples cannot be read: {error}") from error
+    return Evaluated(rows.T, y, model.predict_proba(rows.T))

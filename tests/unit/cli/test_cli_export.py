@@ -1,0 +1,177 @@
+"""``lnn export``: models and histories in other programs' formats, compared with the network itself."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnxruntime
+import pytest
+from safetensors import safe_open
+
+from lnn.artifacts import Model
+from lnn.network import ACTIVATIONS, OUTPUT_ACTIVATIONS, Network, init_parameters
+from lnn_cli.exporting.onnx_model import encode_onnx
+from lnn_cli.exporting.tensors import encode_safetensors
+
+if TYPE_CHECKING:
+    from .conftest import RunCli, World
+
+OUTPUTS = [("sigmoid", 1), ("sigmoid", 4), ("softmax", 2), ("softmax", 4)]
+KINDS = [*product(ACTIVATIONS, OUTPUTS, ("float64", "float32"))]
+
+
+def a_model(hidden: list[str], output: tuple[str, int], dtype: str) -> Model:
+    name, units = output
+    sizes = [6, *(5 for _ in hidden), units]
+    parameters = init_parameters(sizes, [*hidden, name], "xavier", 3, dtype)
+    rng = np.random.default_rng(4)
+    # Biases as training would leave them, and logits that are far apart.
+    parameters = [(W * 3, rng.normal(size=b.shape).astype(dtype)) for W, b in parameters]
+    return Model(parameters, "r", [*hidden, name], [f"class {k}" for k in range(max(units, 2))], (2, 3), 255.0)
+
+
+def by_the_network(model: Model, X: np.ndarray) -> np.ndarray:
+    sizes = [model.features, *(len(W) for W, _ in model.parameters)]
+    return Network(sizes, model.activations).predict_proba(model.parameters, X)
+
+
+def test_every_output_of_the_network_is_among_the_kinds() -> None:
+    assert {name for name, _ in OUTPUTS} == set(OUTPUT_ACTIVATIONS)
+
+
+@pytest.mark.parametrize(("hidden", "output", "dtype"), KINDS)
+def test_an_onnx_model_says_what_the_network_says(hidden: str, output: tuple[str, int], dtype: str) -> None:
+    model = a_model([hidden, hidden], output, dtype)
+    X = np.random.default_rng(5).normal(size=(6, 40)).astype(dtype) * 4
+    session = onnxruntime.InferenceSession(encode_onnx(model), providers=["CPUExecutionProvider"])
+    (probabilities,) = session.run(None, {"X": X.T.copy()})
+    expected = by_the_network(model, X)
+    assert probabilities.dtype == expected.dtype
+    assert np.abs(probabilities.T - expected).max() <= (1e-12 if dtype == "float64" else 1e-5)
+    # The model must not be one that says the same of everything.
+    assert np.ptp(expected, axis=1).min() > 0.1
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_an_onnx_model_of_one_layer_and_any_number_of_examples(output: tuple[str, int]) -> None:
+    model = a_model([], output, "float64")
+    session = onnxruntime.InferenceSession(encode_onnx(model), providers=["CPUExecutionProvider"])
+    for m in (1, 7):
+        X = np.random.default_rng(6).normal(size=(6, m))
+        (probabilities,) = session.run(None, {"X": X.T.copy()})
+        np.testing.assert_allclose(probabilities.T, by_the_network(model, X), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("hidden", "output", "dtype"), KINDS)
+def test_safetensors_hold_the_parameters_bit_for_bit_and_what_they_mean(
+    hidden: str, output: tuple[str, int], dtype: str, tmp_path: Path
+) -> None:
+    model = a_model([hidden], output, dtype)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(encode_safetensors(model))
+    with safe_open(path, "numpy") as file:
+        told = file.metadata()
+        loaded = [(file.get_tensor(f"W{layer}"), file.get_tensor(f"b{layer}")) for layer in (1, 2)]
+        assert sorted(file.keys()) == ["W1", "W2", "b1", "b2"]
+    assert json.loads(told["activations"]) == [hidden, output[0]]
+    again = Model(
+        loaded,
+        told["run_id"],
+        json.loads(told["activations"]),
+        json.loads(told["list_classes"]),
+        tuple(json.loads(told["image_shape"])),
+        float(told["scale"]),
+    )
+    X = np.random.default_rng(5).normal(size=(6, 9)).astype(dtype)
+    assert again.predict_proba(X).tobytes() == model.predict_proba(X).tobytes()
+    assert (again.list_classes, again.image_shape, again.scale) == (model.list_classes, model.image_shape, model.scale)
+
+
+def test_a_run_s_model_is_exported_under_the_run_s_name(cli: RunCli, world: World) -> None:
+    model = world.train_whole("20261121T000000Z-aaaaaaaa", classes=("a", "b", "c"), activations=("tanh", "softmax"))
+    result = cli("export", "latest", "--format", "onnx")
+    assert result.exit_code == 0, result.output
+    session = onnxruntime.InferenceSession("20261121T000000Z-aaaaaaaa.onnx", providers=["CPUExecutionProvider"])
+    assert json.loads(session.get_modelmeta().custom_metadata_map["list_classes"]) == ["a", "b", "c"]
+    X = np.random.default_rng(0).random((16, 3))
+    np.testing.assert_allclose(session.run(None, {"X": X.T.copy()})[0].T, model.predict_proba(X), atol=1e-12)
+    assert cli("export", "latest", "--format", "safetensors", "-o", "m.safetensors").exit_code == 0
+    refused = cli("export", "latest", "--format", "safetensors", "-o", "m.safetensors")
+    assert refused.exit_code == 1
+    assert "--force" in refused.stderr
+
+
+def test_a_history_as_csv_has_every_recorded_epoch_in_full_precision(cli: RunCli, world: World) -> None:
+    world.train_whole("20261121T000000Z-aaaaaaaa", epochs=7)
+    assert cli("export", "latest", "--format", "csv", "-o", "history.csv").exit_code == 0
+    with Path("history.csv").open() as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    assert rows == world.ledger.history("20261121T000000Z-aaaaaaaa")
+    assert rows[2]["cost"] == 1 / 3
+
+
+def test_a_history_as_tensorboard_events_has_the_same_figures(cli: RunCli, world: World) -> None:
+    from tensorboardX.proto.event_pb2 import Event
+
+    world.train_whole("20261121T000000Z-aaaaaaaa", epochs=5)
+    result = cli("export", "latest", "--format", "tensorboard", "-o", "events")
+    assert result.exit_code == 0, result.output
+    (file,) = Path("events").glob("events.out.tfevents.*")
+    found: dict[str, list[tuple[int, float]]] = {}
+    times = []
+    for record in records(file.read_bytes()):
+        event = Event.FromString(record)
+        for value in event.summary.value:
+            found.setdefault(value.tag, []).append((event.step, value.simple_value))
+            times.append(event.wall_time)
+    history = world.ledger.history("20261121T000000Z-aaaaaaaa")
+    assert set(found) == {"cost", "accuracy/train", "accuracy/test", "seconds_an_epoch"}
+    assert found["cost"] == [(row["epoch"], pytest.approx(row["cost"])) for row in history]
+    assert found["accuracy/test"] == [(row["epoch"], pytest.approx(row["test_accuracy"])) for row in history]
+    assert times == sorted(times)
+    assert times[0] == pytest.approx(101.25)  # when the first epoch had ended
+    again = cli("export", "latest", "--format", "tensorboard", "-o", "events")
+    assert again.exit_code == 1
+    assert "not empty" in again.stderr
+
+
+def records(content: bytes) -> list[bytes]:
+    """The records of a TFRecord file: length (8 bytes), its checksum (4), the record, its checksum (4)."""
+    found = []
+    while content:
+        length = int.from_bytes(content[:8], "little")
+        found.append(content[12 : 12 + length])
+        content = content[16 + length :]
+    return found
+
+
+@pytest.mark.parametrize("kind", ["onnx", "safetensors", "csv", "tensorboard"])
+def test_a_run_without_model_or_history_is_refused_with_its_status(cli: RunCli, world: World, kind: str) -> None:
+    world.open_run("20261121T000000Z-aaaaaaaa")
+    result = cli("export", "latest", "--format", kind, "-o", "out")
+    assert result.exit_code == 1
+    assert "PENDING" in result.stderr
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "package"), [("onnx", "onnx"), ("safetensors", "safetensors"), ("tensorboard", "tensorboardX")]
+)
+def test_a_missing_library_is_named_with_the_command_that_installs_it(
+    cli: RunCli, world: World, kind: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.train_whole("20261121T000000Z-aaaaaaaa")
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    result = cli("export", "latest", "--format", kind, "-o", "out")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.endswith(f"{sys.executable} -m pip install {package}")
+    assert not Path("out").exists()

@@ -1,0 +1,302 @@
+"""``lnn report``: one file that tells all about a run, and needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+import boto3
+import numpy as np
+import pytest
+from PIL import Image
+
+from lnn_cli.invocations import timeline
+from lnn_cli.reporting.charts import _mosaic, charts_of
+from lnn_cli.reporting.findings import Evaluated, Findings, gather
+from lnn_cli.targets import Target, connect
+
+if TYPE_CHECKING:
+    from .conftest import RunCli, World
+
+RUN = "20261121T000000Z-aaaaaaaa"
+PICTURES = ["curves", "confusion", "mistakes", "weights", "later-weights", "timeline"]
+
+
+class Page(HTMLParser):
+    """What a browser would load, and what a reader would see."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            self.text += " ".join(data.split()) + " "
+
+    def all(self, tag: str, attribute: str) -> list[str]:
+        return [str(attrs[attribute]) for name, attrs in self.tags if name == tag and attribute in attrs]
+
+
+def log(role: str, request: str, milliseconds: float, **line: Any) -> None:
+    """What an invocation leaves in its function's log, as Lambda and the functions' logger write it."""
+    logs = boto3.client("logs")
+    group, now = f"/aws/lambda/lnn-{role}", int(time.time() * 1000)
+    try:
+        logs.create_log_group(logGroupName=group)
+        logs.create_log_stream(logGroupName=group, logStreamName="s")
+    except logs.exceptions.ResourceAlreadyExistsException:
+        pass
+    messages = [
+        f"START RequestId: {request} Version: 1",
+        json.dumps({"level": "INFO", "message": "handled", "function_request_id": request, **line}),
+        f"REPORT RequestId: {request}\tDuration: {milliseconds} ms\tBilled Duration: 5 ms\tMemory Size: 128 MB",
+    ]
+    events: Any = [{"timestamp": now, "message": message} for message in messages]
+    logs.put_log_events(logGroupName=group, logStreamName="s", logEvents=events)
+
+
+def logs_of(run_id: str) -> None:
+    log("launch", "l", 900.0, run_id=run_id)
+    log("trainer", "t", 400.0, run_id=run_id, generation=1, state="start", epoch=0, layer=0)
+    for neuron in range(3):
+        for state in ("forward", "backward"):
+            asked = {"run_id": run_id, "generation": 1, "state": state, "epoch": 1, "layer": 1, "neuron": neuron}
+            log("neuron", f"{state}-{neuron}", 12.5, **asked)
+    log("neuron", "broken", 3.0, run_id=run_id, generation=1, state="forward", layer=2, neuron=0, level="ERROR")
+    log("neuron", "another", 3.0, run_id="20261121T000009Z-cccccccc", state="forward", layer=1, neuron=0)
+
+
+@pytest.fixture
+def finished(world: World) -> World:
+    world.train_whole(RUN, epochs=30)
+    logs_of(RUN)
+    return world
+
+
+@pytest.fixture
+def blank(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures that take no time, for tests that are about the words."""
+    monkeypatch.setattr("lnn_cli.reporting.page.render", lambda *_, **__: b"<svg/>")
+
+
+def test_a_page_holds_everything_itself_in_light_and_dark(cli: RunCli, finished: World) -> None:
+    result = cli("report", RUN, "-o", "report.html")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    page = Page(Path("report.html").read_text())
+    loaded = page.all("img", "src") + page.all("source", "srcset")
+    assert len(loaded) == 2 * len(PICTURES)
+    for uri in loaded:
+        kind, _, content = uri.partition(";base64,")
+        assert kind == "data:image/svg+xml"
+        picture = ET.fromstring(base64.b64decode(content))  # noqa: S314 - our own
+        links = [value for one in picture.iter() for name, value in one.attrib.items() if name.endswith("href")]
+        assert all(link.startswith(("#", "data:")) for link in links)
+    assert len(set(loaded)) == len(loaded)
+    assert page.all("source", "media") == ["(prefers-color-scheme: dark)"] * len(PICTURES)
+    assert all(page.all("img", "alt"))
+    assert {link[0] for link in page.all("a", "href")} == {"#"}
+    assert {link.removeprefix("#") for link in page.all("a", "href")} <= set(page.all("section", "id"))
+    assert not {"script", "link", "iframe"} & {tag for tag, _ in page.tags}
+    (policy,) = (str(attrs["content"]) for tag, attrs in page.tags if "http-equiv" in attrs)
+    assert policy.startswith("default-src 'none'; img-src data:;")
+
+
+def test_a_page_tells_settings_figures_and_estimates_beside_what_it_took(
+    cli: RunCli, finished: World, blank: None
+) -> None:
+    cli("report", RUN)
+    text = Page(Path(f"{RUN}.html").read_text()).text
+    for told in (
+        f"Run {RUN}",
+        "COMPLETED",
+        "network 16-3-1, 8 training examples",
+        "80.0%",
+        "learning_rate 0.1",
+        "upload to model 9.9 s 4.5 s",
+        "$0.000189",
+        "12 of 30 recorded epochs",
+        "Nothing disturbed this run",
+        "9 invocations: 1 of Launch, 1 of Trainer, 7 of Neuron",
+    ):
+        assert told in text, told
+
+
+def test_a_page_tells_of_the_faults_that_a_run_survived(cli: RunCli, world: World, blank: None) -> None:
+    world.open_run(RUN)
+    world.accept(RUN)
+    world.train(RUN, 3)
+    world.ledger.give_up(RUN, 1, "Redis was away")
+    assert world.ledger.claim(RUN, 2, "trainer")
+    world.ledger.go_back({**world.run(RUN), "checkpoint": {"epoch": 1, "key": "k"}})
+    world.end(RUN)
+    cli("report", RUN, "-o", "r.html")
+    cli("report", RUN, "-o", "r.md")
+    for told in (Page(Path("r.html").read_text()).text, " ".join(Path("r.md").read_text().split())):
+        assert "Taken over 1 time, after" in told
+        assert "2 epochs trained again" in told
+        assert "Redis was away" in told
+
+
+def test_what_a_user_has_named_is_text_and_no_markup(cli: RunCli, world: World, blank: None) -> None:
+    world.train_whole(RUN, classes=("<script>alert(1)</script>", "a|b", "c"), activations=("tanh", "softmax"))
+    world.ledger.note(RUN, 1, "<b>odd</b> | event")
+    cli("report", RUN, "-o", "report.html")
+    page = Page(Path("report.html").read_text())
+    assert not {"script", "b"} & {tag for tag, _ in page.tags}
+    assert "<b>odd</b> | event" in page.text
+    cli("report", RUN, "-o", "report.md")
+    assert "<b>odd</b> \\| event |" in Path("report.md").read_text()
+
+
+def test_markdown_has_its_pictures_beside_it(cli: RunCli, finished: World) -> None:
+    assert cli("report", RUN, "-o", "report.md", "--theme", "dark").exit_code == 0
+    text = Path("report.md").read_text()
+    for name in PICTURES:
+        assert f"](report-pictures/{name}.png)" in text
+        with Image.open(f"report-pictures/{name}.png") as picture:
+            assert picture.convert("RGB").getpixel((0, 0)) == (0x15, 0x18, 0x1F)
+    assert "| upload to model | 9.9 s | 4.5 s |" in text
+    tables = [block for block in text.split("\n\n") if block.startswith("|")]
+    assert len(tables) == 5
+    for table in tables:
+        widths = {line.replace("\\|", "").count("|") for line in table.splitlines()}
+        assert len(widths) == 1, table
+
+
+def test_a_report_as_one_picture(cli: RunCli, finished: World) -> None:
+    assert cli("report", RUN, "-o", "report.png").exit_code == 0
+    with Image.open("report.png") as picture:
+        width, height = picture.size
+        assert height > 1.5 * width
+        assert picture.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("kind", ["html", "md", "png"])
+def test_a_run_that_was_refused_has_a_report_that_says_why(cli: RunCli, world: World, blank: None, kind: str) -> None:
+    world.open_run(RUN)
+    world.end(RUN, "FAILED", "epochs: a whole number is expected")
+    result = cli("report", RUN, "-o", f"report.{kind}")
+    assert result.exit_code == 0, result.output
+    assert "not in it: no weights, confusion matrix and mistakes: run" in result.stderr
+    assert "not in it: no timeline" in result.stderr
+    if kind != "png":
+        assert "epochs: a whole number is expected" in Path(f"report.{kind}").read_text()
+
+
+def test_a_run_whose_own_data_has_expired_has_a_report_without_the_confusion_matrix(
+    cli: RunCli, finished: World, blank: None
+) -> None:
+    for key in finished.stored(f"runs/{RUN}/tensors/"):
+        finished.s3.delete_object(Bucket="lnn-123456789012-us-east-1", Key=key)
+    result = cli("report", RUN, "-o", "report.html")
+    assert result.exit_code == 0
+    assert "not in it: no confusion matrix and mistakes: the test examples cannot be read" in result.stderr
+    assert len(Page(Path("report.html").read_text()).all("img", "src")) == len(PICTURES) - 2
+
+
+def test_a_report_is_not_written_over_another_file(cli: RunCli, finished: World) -> None:
+    Path("report.html").write_text("mine")
+    result = cli("report", RUN, "-o", "report.html")
+    assert result.exit_code == 1
+    assert "--force" in result.stderr
+    assert Path("report.html").read_text() == "mine"
+
+
+def test_the_confusion_matrix_and_the_mistakes_are_those_of_the_model(finished: World) -> None:
+    findings = gather(connect(Target.AWS), finished.run(RUN))
+    tested, model = findings.tested, findings.model
+    assert tested is not None
+    assert model is not None
+    expected = np.zeros((2, 2), int)
+    wrong = []
+    for index in range(10):
+        (p,) = model.predict_proba(tested.X[:, [index]])[1]
+        seen = int(p > 0.5)
+        expected[index % 2, seen] += 1
+        if seen != index % 2:
+            wrong.append((-max(p, 1 - p), index))
+    assert tested.confusion.tolist() == expected.tolist()
+    assert 0 < len(wrong) < 10
+    assert tested.mistakes().tolist() == [index for _, index in sorted(wrong)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "features", "classes", "activations"),
+    [
+        ((8, 8, 3), 192, ("cat", "other"), ("relu", "tanh", "sigmoid")),
+        ((5, 4, 1), 20, tuple("abcd"), ("sigmoid", "softmax")),
+        ((4, 4, 2), 32, ("a", "b"), ("relu", "sigmoid")),
+        (None, 7, tuple(f"a class with a long name {k}" for k in range(35)), ("leaky_relu", "softmax")),
+        ((3, 3), 9, ("x", "y"), ("sigmoid",)),
+    ],
+)
+def test_every_kind_of_model_can_be_drawn_in_both_themes(
+    cli: RunCli, world: World, shape: Any, features: int, classes: Any, activations: Any
+) -> None:
+    world.train_whole(RUN, shape=shape, features=features, classes=classes, activations=activations, epochs=1)
+    result = cli("report", RUN, "-o", "report.html")
+    assert result.exit_code == 0, result.output
+    names = Page(Path("report.html").read_text()).all("section", "id")
+    assert {"curves", "confusion", "weights"} < set(names)
+    assert ("later-weights" in names) == (len(activations) > 1)
+
+
+def test_a_timeline_has_each_invocation_of_the_run_with_what_it_was_asked(finished: World) -> None:
+    cloud = connect(Target.AWS)
+    read = timeline(cloud.client("logs"), cloud.names, finished.run(RUN))
+    assert read.complete
+    assert [one.role for one in read.invocations].count("neuron") == 7
+    (broken,) = (one for one in read.invocations if one.failed)
+    assert (broken.layer, broken.neuron, broken.state) == (2, 0, "forward")
+    (launch,) = (one for one in read.invocations if one.role == "launch")
+    assert launch.seconds == pytest.approx(0.9)
+    assert [one.start for one in read.invocations] == sorted(one.start for one in read.invocations)
+
+
+def test_a_timeline_of_many_neurons_has_a_row_for_each_layer(finished: World) -> None:
+    from lnn_cli.invocations import Invocation, Timeline
+
+    many = [Invocation("neuron", 1.0 * n, 0.5, "forward", 1 + n % 2, n) for n in range(2000)]
+    (chart,) = charts_of(Findings(finished.run(RUN), [], timeline=Timeline(many, complete=False)))
+    assert "2,000 invocations: 2,000 of Neuron; 1,000.0 s of functions' time" in chart.about
+    assert chart.height < 3
+
+
+def test_the_weights_of_each_unit_are_below_its_number() -> None:
+    pictures = np.arange(5 * 8 * 10).reshape(5, 8, 10, 1).astype(float)
+    mosaic, places = _mosaic(pictures, across=3)
+    for picture, (x, y) in zip(pictures, places, strict=True):
+        top, left = round(y + 0.7), round(x - 4.5)
+        assert mosaic[top : top + 8, left : left + 10].tolist() == picture.tolist()
+    assert np.isnan(mosaic).sum() == mosaic.size - pictures.size
+
+
+def test_a_timeline_shows_when_nobody_was_at_work(finished: World) -> None:
+    from lnn_cli.drawing import LIGHT, render
+
+    findings = gather(connect(Target.AWS), finished.run(RUN))
+    assert findings.timeline is not None
+    at = findings.timeline.invocations[0].start + 1
+    took_over = {"at": at, "what": "generation 2 took over", "silent_seconds": 0.5}
+    for events, told in (([], False), ([took_over], True)):
+        run = {"run_id": RUN, "events": events}
+        (chart,) = charts_of(Findings(run, [], timeline=findings.timeline))
+        assert ("Shaded: nobody was at work" in chart.about) == told
+        assert (b"fill: #d55e00; opacity: 0.25" in render([chart], LIGHT, "svg")) == told
+
+
+def test_all_right_is_no_mistake() -> None:
+    tested = Evaluated(np.zeros((1, 3)), np.array([0, 1, 1]), np.array([[0.9, 0.2, 0.1], [0.1, 0.8, 0.9]]))
+    assert tested.confusion.tolist() == [[1, 0], [0, 2]]
+    assert tested.mistakes().tolist() == []
