@@ -19,5 +19,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one HTTP request."""
     request = http_request(event)
     reply = api.answer(request)
-    journal.logger.info("answered", extra={"method": request.method, "path": request.path[:100], "status": reply.status})
+    told = {"method": request.method, "path": request.path[:100], "status": reply.status}
+    journal.logger.info("answered", extra=told)
     return reply.as_event()
