@@ -183,6 +183,60 @@ run "lambda_layer_is_for_its_runtime_and_architecture" {
   }
 }
 
+run "prediction_api_signs_by_default_encrypts_its_log_and_throttles" {
+  command = plan
+
+  module {
+    source = "./modules/prediction_api"
+  }
+
+  variables {
+    access             = "iam"
+    function           = { arn = "arn:aws:lambda:us-east-1:123456789012:function:lnn-predict", name = "lnn-predict" }
+    kms_key_arn        = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-4000-8000-000000000000"
+    log_retention_days = 30
+    name               = "lnn-predictions"
+    throttling         = { burst = 20, rate = 10 }
+  }
+
+  assert {
+    condition     = aws_apigatewayv2_route.all.authorization_type == "AWS_IAM"
+    error_message = "Whoever has no signature is answered."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.access.kms_key_id == var.kms_key_arn
+    error_message = "The access log is not encrypted with the system's key."
+  }
+
+  assert {
+    condition     = one(aws_apigatewayv2_stage.default.default_route_settings).throttling_rate_limit == 10 && one(aws_apigatewayv2_stage.default.default_route_settings).throttling_burst_limit == 20
+    error_message = "Nothing holds callers back."
+  }
+}
+
+run "prediction_api_answers_everybody_where_that_is_wanted" {
+  command = plan
+
+  module {
+    source = "./modules/prediction_api"
+  }
+
+  variables {
+    access             = "public"
+    function           = { arn = "arn:aws:lambda:us-east-1:123456789012:function:lnn-predict", name = "lnn-predict" }
+    kms_key_arn        = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-4000-8000-000000000000"
+    log_retention_days = 30
+    name               = "lnn-predictions"
+    throttling         = { burst = 20, rate = 10 }
+  }
+
+  assert {
+    condition     = aws_apigatewayv2_route.all.authorization_type == "NONE"
+    error_message = "A public page asks for a signature."
+  }
+}
+
 run "s3_trigger_makes_a_private_bucket_that_refuses_plain_http" {
   module {
     source = "./modules/s3_trigger"
@@ -191,10 +245,14 @@ run "s3_trigger_makes_a_private_bucket_that_refuses_plain_http" {
   variables {
     account_id              = "123456789012"
     bucket_name             = "lnn-bucket"
-    function                = { arn = "arn:aws:lambda:us-east-1:123456789012:function:lnn-launch", name = "lnn-launch" }
     noncurrent_version_days = 30
     parameters_file         = "./versions.tf"
     runs_expiry_days        = 30
+
+    triggers = {
+      models  = { arn = "arn:aws:lambda:us-east-1:123456789012:function:lnn-register", name = "lnn-register", prefix = "prediction_input/" }
+      uploads = { arn = "arn:aws:lambda:us-east-1:123456789012:function:lnn-launch", name = "lnn-launch", prefix = "training_input/" }
+    }
   }
 
   assert {
@@ -208,7 +266,7 @@ run "s3_trigger_makes_a_private_bucket_that_refuses_plain_http" {
   }
 
   assert {
-    condition     = aws_lambda_permission.bucket.source_account == "123456789012"
+    condition     = length(aws_lambda_permission.bucket) == 2 && alltrue([for permission in aws_lambda_permission.bucket : permission.source_account == "123456789012"])
     error_message = "Another account's bucket of the same name may call the function."
   }
 }

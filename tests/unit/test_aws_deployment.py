@@ -24,10 +24,30 @@ STATE = {
             "child_modules": [
                 {
                     "resources": [
-                        {"mode": "managed", "type": "aws_s3_bucket", "values": {"bucket": "lnn-bucket"}},
-                        {"mode": "managed", "type": "aws_dynamodb_table", "values": {"name": "lnn-runs"}},
-                        {"mode": "managed", "type": "aws_dynamodb_table", "values": {"name": "lnn-costs"}},
-                        {"mode": "data", "type": "aws_partition", "values": {"id": "aws"}},
+                        {
+                            "mode": "managed",
+                            "type": "aws_s3_bucket",
+                            "address": "aws_s3_bucket.this",
+                            "values": {"bucket": "lnn-bucket"},
+                        },
+                        {
+                            "mode": "managed",
+                            "type": "aws_dynamodb_table",
+                            "address": "aws_dynamodb_table.this",
+                            "values": {"name": "lnn-runs"},
+                        },
+                        {
+                            "mode": "managed",
+                            "type": "aws_dynamodb_table",
+                            "address": "aws_dynamodb_table.this",
+                            "values": {"name": "lnn-costs"},
+                        },
+                        {
+                            "mode": "data",
+                            "type": "aws_partition",
+                            "address": "aws_partition.this",
+                            "values": {"id": "aws"},
+                        },
                     ]
                 }
             ]
