@@ -23,7 +23,7 @@ class Clock:
 
 @given(leg=st.floats(0.001, 40), save=st.floats(0, 5), legs=st.integers(1, 300), limit=st.floats(0.01, 60))
 @pytest.mark.parametrize("ahead", [0, 1], ids=["decided after a leg", "decided before it"])
-def test_a_crash_repeats_what_was_asked_for_or_else_one_leg(
+def test_a_crash_repeats_what_was_asked_for_or_as_much_as_storing_takes(
     leg: float, save: float, legs: int, limit: float, ahead: int
 ) -> None:
     clock = Clock()
@@ -31,15 +31,19 @@ def test_a_crash_repeats_what_was_asked_for_or_else_one_leg(
         patched.setattr(pace, "time", clock)
         paced = Pace(limit, lambda: 1e6)
         stored_at = clock.now
+        training = storing = 0.0
         for number in range(legs):
             due = bool(ahead and number) and paced.checkpoint_due(1 + ahead)
             clock.now += leg
-            assert clock.now - stored_at <= max(limit, leg) + 1e-6
+            training += leg
+            assert clock.now - stored_at <= max(limit, save + (1 + ahead) * leg) + 1e-6
             paced.leg_done()
             if due or (not (ahead and number) and paced.checkpoint_due(1)):
                 with paced.saving():
                     clock.now += save
+                storing += save
                 stored_at = clock.now
+        assert storing <= training + save + 1e-6, "storing took more time than training"
 
 
 @given(legs=st.lists(st.floats(0.0, 100.0), min_size=1, max_size=30), limit=st.floats(1.0, 900.0))

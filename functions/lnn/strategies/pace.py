@@ -30,7 +30,7 @@ class Pace:
         self._remaining = remaining
         self.leg = 0.0
         """Seconds of the latest leg; 0 before the first."""
-        self._longest_leg = self._longest_save = 0.0
+        self._longest_leg = self._longest_save = self._latest_save = 0.0
         self._leg_began = self._stored_at = time.time()
 
     def leg_done(self) -> None:
@@ -45,7 +45,8 @@ class Pace:
         began = time.time()
         yield
         self._leg_began = self._stored_at = time.time()
-        self._longest_save = max(self._longest_save, self._stored_at - began)
+        self._latest_save = self._stored_at - began
+        self._longest_save = max(self._longest_save, self._latest_save)
 
     def time_is_up(self) -> bool:
         """Whether another leg may leave too little time for handing over."""
@@ -54,9 +55,11 @@ class Pace:
     def checkpoint_due(self, ahead: int) -> bool:
         """Whether more work than a crash may repeat would lie between two checkpoints, were it not for one soon.
 
-        ``ahead`` is how many legs will be done before the next opportunity.
+        ``ahead`` is how many legs will be done before the next opportunity. Where storing takes longer than the work
+        that is to be kept, no more time goes into it than into training: else a slow store would stop a run.
         """
-        return time.time() + ahead * self.leg - self._stored_at > self._checkpoint_seconds
+        since = time.time() - self._stored_at
+        return since + ahead * self.leg > self._checkpoint_seconds and since >= self._latest_save
 
 
 @contextmanager
