@@ -56,12 +56,24 @@ class Queue(Invoker):
         self.messages.append((function, Message.parse(json.loads(json.dumps(message.as_json())))))
 
 
+def one_at_a_time(client: Any) -> Any:
+    """The client, as atomic as DynamoDB is: moto lets threads in between a condition and the write it is for."""
+    lock, call = threading.Lock(), client._make_api_call
+
+    def calling_alone(*arguments: Any) -> Any:
+        with lock:
+            return call(*arguments)
+
+    client._make_api_call = calling_alone
+    return client
+
+
 class InProcessCloud:
     """One deployment."""
 
     def __init__(self, client: redis.Redis, session: boto3.Session) -> None:
         self.redis = client
-        self.dynamodb: Any = session.client("dynamodb")
+        self.dynamodb: Any = one_at_a_time(session.client("dynamodb"))
         self.s3: Any = session.client("s3")
         self.sns: Any = session.client("sns")
         self.sqs: Any = session.client("sqs")
