@@ -27,6 +27,16 @@ from localcloud.tools import tls_redis_server
 EMULATORS_DRIFT = {
     "module.elasticache.aws_elasticache_parameter_group.this": {"parameter"},
     "module.elasticache.aws_elasticache_user.functions": {"authentication_mode"},
+    "module.observability.aws_cloudwatch_metric_alarm.this": {
+        "actions_enabled",
+        "alarm_actions",
+        "alarm_description",
+        "dimensions",
+        "ok_actions",
+        "period",
+        "statistic",
+        "treat_missing_data",
+    },
     "module.vpc.aws_flow_log.this": {
         "deliver_cross_account_role",
         "iam_role_arn",
