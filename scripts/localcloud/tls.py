@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import redis
-import trustme
 
 from localcloud.home import Home
 from localcloud.ports import LOOPBACK
@@ -28,6 +27,8 @@ def authority(home: Home) -> Path:
 
 def options(home: Home, port: int, password: str) -> dict[str, Any]:
     """A server's options: TLS on its only port, a certificate of its own, and nobody but the administrator."""
+    import trustme  # noqa: PLC0415 - only where TLS is asked for: the benchmark's environment has no need of it
+
     folder = authority(home).parent
     folder.mkdir(exist_ok=True)
     folder.chmod(0o700)
