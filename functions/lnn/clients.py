@@ -36,7 +36,7 @@ def services(environment: Environment) -> Services:
         ledger=Ledger(client("dynamodb"), environment.runs_table, environment.costs_table),
         artifacts=Artifacts(client("s3"), environment.bucket),
         notifier=Notifier(client("sns", IMPATIENT), environment.topic_arn),
-        invoker=invoker(environment),
+        invoker=Invoker(client("lambda"), environment.trainer_function, environment.neuron_function),
         server=parameter_server(environment),
     )
 
@@ -63,10 +63,6 @@ def prediction_api(environment: Environment, files: Path) -> PredictionApi:
 
     registry = Registry(client("dynamodb"), environment.models_table)
     return PredictionApi(Serving(registry, Artifacts(client("s3"), environment.bucket)), files)
-
-
-def invoker(environment: Environment) -> Invoker:
-    return Invoker(client("lambda"), environment.trainer_function, environment.neuron_function)
 
 
 def parameter_server(environment: Environment) -> Any:

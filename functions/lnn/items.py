@@ -28,15 +28,15 @@ class _Deserializer(TypeDeserializer):
 _deserializer = _Deserializer()
 
 
-def wire(value: Any) -> AttributeValueTypeDef:
+def attribute(value: Any) -> AttributeValueTypeDef:
     """A value as DynamoDB takes it."""
-    wired: AttributeValueTypeDef = _serializer.serialize(_to_decimal(value))
-    return wired
+    serialized: AttributeValueTypeDef = _serializer.serialize(_to_decimal(value))
+    return serialized
 
 
 def item(record: Mapping[str, Any]) -> dict[str, AttributeValueTypeDef]:
     """A record as an item; what is None is left out."""
-    return {name: wire(value) for name, value in record.items() if value is not None}
+    return {name: attribute(value) for name, value in record.items() if value is not None}
 
 
 def plain(stored: Mapping[str, Any]) -> dict[str, Any]:

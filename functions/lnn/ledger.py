@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lnn.errors import LedgerUnavailable, RunStateError, StaleGeneration
-from lnn.items import item as _item
-from lnn.items import plain
-from lnn.items import wire as _wire
+from lnn.items import attribute, plain
+from lnn.items import item as as_item
 from lnn.refusals import refusals
 from lnn.story import FAULT_LENGTH, Event, beginning, folded, set_back
 from lnn.story import event as story_event
@@ -75,7 +74,9 @@ class Ledger:
         if conditions:
             arguments["FilterExpression"] = " AND ".join(f"#{name} = :{name}" for name in conditions)
             arguments["ExpressionAttributeNames"] = {f"#{name}": name for name in conditions}
-            arguments["ExpressionAttributeValues"] = {f":{name}": _wire(value) for name, value in conditions.items()}
+            arguments["ExpressionAttributeValues"] = {
+                f":{name}": attribute(value) for name, value in conditions.items()
+            }
         with refusals("scan", self._runs_table):
             pages = self._client.get_paginator("scan").paginate(**arguments)
             runs = [_plain(item) for page in pages for item in page["Items"]]
@@ -120,7 +121,7 @@ class Ledger:
             with refusals("write to", self._runs_table):
                 self._client.put_item(
                     TableName=self._runs,
-                    Item=_item(item),
+                    Item=as_item(item),
                     ConditionExpression="attribute_not_exists(run_id)",
                 )
         except self._client.exceptions.ConditionalCheckFailedException:
@@ -294,7 +295,7 @@ class Ledger:
         requests: list[Any] = [
             {
                 "PutRequest": {
-                    "Item": _item(
+                    "Item": as_item(
                         {
                             "run_id": run_id,
                             "epoch": row.epoch,
@@ -328,20 +329,20 @@ class Ledger:
     ) -> dict[str, Any] | None:
         """Set attributes where ``condition`` holds; the new run, or None where it does not."""
         names = {"#status": "status", "#generation": "generation"}
-        wire = {name: _wire(value) for name, value in values.items()}
+        given = {name: attribute(value) for name, value in values.items()}
         settings = []
         for index, (name, value) in enumerate(attributes.items()):
             names[f"#a{index}"] = name
-            wire[f":a{index}"] = _wire(value)
+            given[f":a{index}"] = attribute(value)
             settings.append(f"#a{index} = :a{index}")
         if event is not None:
             names["#events"] = "events"
-            wire[":event"] = _wire([story_event(event) if isinstance(event, str) else event])
+            given[":event"] = attribute([story_event(event) if isinstance(event, str) else event])
             settings.append("#events = list_append(#events, :event)")
         expression = "SET " + ", ".join(settings)
         if count is not None:
             names["#count"] = count
-            wire[":one"] = {"N": "1"}
+            given[":one"] = {"N": "1"}
             expression += " ADD #count :one"
         used = expression + condition
         arguments: dict[str, Any] = {
@@ -352,8 +353,8 @@ class Ledger:
             "ExpressionAttributeNames": {key: name for key, name in names.items() if key in used},
             "ReturnValues": "ALL_NEW",
         }
-        if wire:
-            arguments["ExpressionAttributeValues"] = wire
+        if given:
+            arguments["ExpressionAttributeValues"] = given
         with self._writing("update", self._runs_table):
             try:
                 answer = self._client.update_item(**arguments)

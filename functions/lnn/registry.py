@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from lnn import stages
 from lnn.errors import ModelStateError, Outrun
-from lnn.items import item, plain, wire
+from lnn.items import attribute, item, plain
 from lnn.refusals import refusals
 from lnn.stages import Current, Step
 
@@ -106,7 +106,7 @@ class Registry:
                     Key={"model_id": {"S": model_id}},
                     UpdateExpression="SET announced = :true",
                     ConditionExpression="attribute_exists(model_id) AND attribute_not_exists(announced)",
-                    ExpressionAttributeValues={":true": wire(True)},
+                    ExpressionAttributeValues={":true": attribute(True)},
                 )
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
@@ -155,7 +155,7 @@ class Registry:
     def _writes(self, before: Current, step: Step, who: str, but: str | None = None) -> list[dict[str, Any]]:
         """What a step writes; ``but`` is a model whose own item is written elsewhere in the transaction."""
         condition = "version = :before" if before.version else "attribute_not_exists(model_id)"
-        values = {":before": wire(before.version)} if before.version else {}
+        values = {":before": attribute(before.version)} if before.version else {}
         change = {
             "model_id": f"{CHANGE}{step.after.version:09d}",
             "version": step.after.version,
@@ -182,7 +182,7 @@ class Registry:
             "Key": {"model_id": {"S": model_id}},
             "UpdateExpression": "SET stage = :stage",
             "ConditionExpression": "attribute_exists(model_id)",
-            "ExpressionAttributeValues": {":stage": wire(stage)},
+            "ExpressionAttributeValues": {":stage": attribute(stage)},
         }
 
     def _transact(self, *writes: dict[str, Any]) -> None:

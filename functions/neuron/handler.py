@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -10,18 +9,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lnn import clients, journal
 from lnn.environment import Environment
 from lnn.events import Message
-from lnn.services import Services
 from lnn.strategies import neuron
 
-environment = Environment.read()
-invoker = clients.invoker(environment)
-server = clients.parameter_server(environment)
-
-
-@cache
-def services() -> Services:
-    """What a worker needs and a single neuron does not, made at the first need."""
-    return clients.services(environment)
+services = clients.services(Environment.read())
 
 
 @journal.invocation
@@ -32,8 +22,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     if message.state == "start":
         from lnn.strategies import workers
 
-        outcome = workers.work(services(), message, clients.seconds_left(context.get_remaining_time_in_millis))
+        outcome = workers.work(services, message, clients.seconds_left(context.get_remaining_time_in_millis))
         journal.logger.info("worker done", extra={"outcome": outcome})
         return
-    standing = neuron.handle(services, server(message.run_id), invoker, message, environment.neuron_window)
+    standing = neuron.handle(services, message)
     journal.logger.info("neuron done", extra={"standing": standing})

@@ -180,8 +180,7 @@ class InProcessCloud:
             self.workers.append(worker)
             worker.start()
             return
-        server = self.services.server(message.run_id)
-        neuron.handle(lambda: self.services, server, self.queue, message, self.services.environment.neuron_window)
+        neuron.handle(self.services, message)
 
     def run_to_end(self, run_id: str, chaos: Chaos | None = None) -> dict[str, Any]:
         """Deliver messages until none is left and the run has ended; returns the run."""

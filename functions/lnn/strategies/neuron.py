@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,22 +35,21 @@ _plans: dict[str, Plan] = {}
 _inputs: dict[str, Array] = {}
 
 
-def handle(
-    services: Callable[[], Services], server: ParameterServer, invoker: Invoker, message: Message, window: int
-) -> str:
+def handle(services: Services, message: Message) -> str:
     """``work``, and what follows if it fails; returns how it went.
 
-    ``services`` are made only if it does. Raises what was not foreseen, too, for the function's figures to show it.
+    Raises what was not foreseen, too, for the function's figures to show it.
     """
     try:
-        return work(server, invoker, message, window).value
+        server = services.server(message.run_id)
+        return work(server, services.invoker, message, services.environment.neuron_window).value
     except CacheLost as lost:
         logger.warning("parameter server lost the run", extra={"reason": str(lost)})
-        ask_for_next(services(), message, told(f"neuron {message.neuron}", lost))
+        ask_for_next(services, message, told(f"neuron {message.neuron}", lost))
     except LnnError as error:
-        fail(services(), message, str(error))
+        fail(services, message, str(error))
     except Exception as error:
-        ask_for_next(services(), message, told(f"neuron {message.neuron}", error))
+        ask_for_next(services, message, told(f"neuron {message.neuron}", error))
         raise
     return "failed"
 
