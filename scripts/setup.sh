@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Makes .venv with the lnn command and everything the tests need; `setup.sh bench` makes .venv-bench, with what the
-# benchmark needs instead; `setup.sh scan` makes .venv-scan, with the scanner of the Terraform configuration. Does nothing
-# when the pinned files are unchanged.
+# benchmark needs instead; `setup.sh notebooks` makes .venv-notebooks, with what runs the notebooks; `setup.sh scan` makes
+# .venv-scan, with the scanner of the Terraform configuration. Does nothing when the pinned files are unchanged.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 case ${1:-} in
   "") venv=.venv pins=requirements/dev.txt ;;
   bench) venv=.venv-bench pins=requirements/bench.txt ;;
+  notebooks) venv=.venv-notebooks pins=requirements/notebooks.txt ;;
   scan) venv=.venv-scan pins=requirements/scan.txt ;;
-  *) echo "setup: nothing is known of '$1'; usage: scripts/setup.sh [bench|scan]" >&2; exit 2 ;;
+  *) echo "setup: nothing is known of '$1'; usage: scripts/setup.sh [bench|notebooks|scan]" >&2; exit 2 ;;
 esac
 
 # Unless another is named, an environment that is there keeps its interpreter, whatever python3 means by now.

@@ -78,10 +78,9 @@ class Chart:
     draw: Callable[[FigureBase, Theme], None]
 
 
-@contextmanager
-def styled(theme: Theme) -> Iterator[None]:
-    """Matplotlib's settings for a theme; as they were afterwards."""
-    settings: Any = {
+def style(theme: Theme) -> dict[str, Any]:
+    """Matplotlib's settings for a theme."""
+    return {
         "axes.axisbelow": True,
         "axes.edgecolor": theme.faint,
         "axes.facecolor": theme.background,
@@ -104,6 +103,12 @@ def styled(theme: Theme) -> Iterator[None]:
         "xtick.color": theme.text,
         "ytick.color": theme.text,
     }
+
+
+@contextmanager
+def styled(theme: Theme) -> Iterator[None]:
+    """Matplotlib's settings for a theme; as they were afterwards."""
+    settings: Any = style(theme)
     with rc_context(settings):
         yield
 

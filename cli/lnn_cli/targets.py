@@ -17,6 +17,7 @@ from lnn_cli.errors import CliError
 
 if TYPE_CHECKING:
     import boto3
+    import redis
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
@@ -136,6 +137,22 @@ class Cloud:
         from lnn.invoker import Invoker
 
         return Invoker(self.functions, self.names.trainer, self.names.neuron)
+
+    @cached_property
+    def cache(self) -> redis.Redis:
+        """Connection to the parameter server. On AWS only what is in the VPC and has the functions' variables gets one.
+
+        Raises:
+            LnnError: a variable is missing.
+        """
+        if self.target is Target.AWS:
+            from lnn.cache import connect as connect_to
+            from lnn.environment import Environment
+
+            return connect_to(Environment.read().cache, self.region)
+        import redis
+
+        return redis.Redis(**local_description()["redis"])
 
     def caller(self) -> Mapping[str, str]:
         """The identity that the credentials belong to: ``Account``, ``Arn``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,15 +56,16 @@ def upload_training(
     return Uploaded(bucket, key, stored.get("VersionId"), stored["ETag"])
 
 
-def wait_for_run(cloud: Cloud, uploaded: Uploaded, timeout: float = OPEN_TIMEOUT_SECONDS) -> Run:
+def wait_for_run(
+    cloud: Cloud, uploaded: Uploaded, timeout: float = OPEN_TIMEOUT_SECONDS, *, quiet: bool = False
+) -> Run:
     """The run that Launch opens for the upload.
 
     Raises:
         CliError: Launch opened none within ``timeout`` seconds.
     """
     deadline = monotonic() + timeout
-    console = messages()
-    with console.status("waiting for Launch to open the run"):
+    with nullcontext() if quiet else messages().status("waiting for Launch to open the run"):
         while True:
             run = cloud.ledger.find_run_of_upload(uploaded.bucket, uploaded.key, uploaded.version_id or uploaded.etag)
             if run is not None:

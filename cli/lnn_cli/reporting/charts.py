@@ -95,7 +95,8 @@ def _confusion(tested: Evaluated, classes: Sequence[str]) -> Chart:
         axes.grid(visible=False)
         axes.set(title="Confusion matrix of the test examples", xlabel="class that the model saw", ylabel="true class")
         recalls.barh(range(len(classes)), np.diag(shares), color=theme.lines[0], height=0.7)
-        recalls.set(title="Right, by true class", xlabel="share of the class's test examples", xlim=(0, 1))
+        recalls.set(title="Right, by true class", xlabel="share of the class's test examples", ylabel="true class")
+        recalls.set_xlim(0, 1)
         recalls.set_ylim(len(classes) - 0.5, -0.5)
         recalls.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         recalls.grid(axis="y", visible=False)
@@ -293,7 +294,7 @@ def _timeline(timeline: Timeline, events: Sequence[dict[str, Any]]) -> Chart:
         axes.tick_params(axis="y", labelsize=8 if len(names) > 15 else 10)
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
-        axes.set_xlabel("seconds since the first invocation began")
+        axes.set(xlabel="seconds since the first invocation began", ylabel="function")
         axes.set_title(f"{len(invocations):,} invocations{'' if timeline.complete else ', the first that were logged'}")
         if silences or used != {"launch", "start"}:
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))

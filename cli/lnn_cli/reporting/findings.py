@@ -83,7 +83,7 @@ def gather(cloud: Cloud, run: Run) -> Findings:
     model = read("no weights, confusion matrix and mistakes", lambda: model_of_run(cloud, run))
     tested = None
     if model is not None:
-        tested = read("no confusion matrix and mistakes", lambda: _tested(cloud, run, model))
+        tested = read("no confusion matrix and mistakes", lambda: evaluated(cloud, run, model))
     logged = read("no timeline", lambda: timeline(cloud.client("logs"), cloud.names, run))
     return Findings(run, cloud.ledger.history(run["run_id"]), model, tested, logged, missing)
 
@@ -100,7 +100,12 @@ def model_of_run(cloud: Cloud, run: Run) -> Model:
     return load_model(cloud.s3.get_object(Bucket=bucket, Key=params_key(run_id))["Body"].read())
 
 
-def _tested(cloud: Cloud, run: Run, model: Model) -> Evaluated:
+def evaluated(cloud: Cloud, run: Run, model: Model) -> Evaluated:
+    """The run's test examples, as its model sees them.
+
+    Raises:
+        CliError: they have expired.
+    """
     plan = Plan.parse(run["plan"])
     artifacts = Artifacts(cloud.s3, cloud.names.bucket)
     rows = np.empty((plan.test_examples, plan.sizes[0]), plan.dtype)

@@ -1,0 +1,73 @@
+"""Runs the notebooks top to bottom against the local cloud, and writes each as a page and with its outputs.
+
+.venv-notebooks/bin/python scripts/notebooks.py [--output build/notebooks] [NAME...]
+
+Exit status 0 only if every cell of each ran without an error and without a warning.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter
+from traitlets.config import Config
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+FOLDER = REPOSITORY / "notebooks"
+NAMES = ("Introduction", "Codebook", "Analysis")
+CELL_SECONDS = 240
+# Otherwise a kernel warns that who shares the machine could read what it says.
+KERNEL = Config({"KernelManager": {"transport_encryption": "required"}})
+
+
+def main() -> None:
+    """Runs what the command line asks for."""
+    parser = argparse.ArgumentParser(description="Run the notebooks against the local cloud and write them as HTML.")
+    parser.add_argument("names", nargs="*", default=NAMES, metavar="NAME", help=f"{', '.join(NAMES)} (default: all)")
+    parser.add_argument("-o", "--output", type=Path, default=REPOSITORY / "build" / "notebooks", help="folder to write")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(NAMES):
+        parser.error(f"there is no notebook {', '.join(sorted(unknown))}; choose from {', '.join(NAMES)}")
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    problems = [
+        f"{name}: {problem}" for name in arguments.names for problem in run(FOLDER / f"{name}.ipynb", arguments.output)
+    ]
+    for problem in problems:
+        print(f"notebooks: {problem}", file=sys.stderr)
+    sys.exit(1 if problems else 0)
+
+
+def run(path: Path, output: Path) -> list[str]:
+    """Runs one notebook and writes it into ``output``, as far as it came; returns what went wrong."""
+    notebook = nbformat.read(path, as_version=4)
+    began = time.monotonic()
+    resources = {"metadata": {"path": path.parent}}
+    client = NotebookClient(notebook, timeout=CELL_SECONDS, resources=resources, config=KERNEL)
+    failures = []
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        failures.append(f"{error.ename}: {error.evalue}")
+    page, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": path.stem}})
+    target = output / f"{path.stem}.html"
+    target.write_text(page, encoding="utf-8")
+    nbformat.write(notebook, output / path.name)
+    print(f"{target}, in {time.monotonic() - began:.0f} s", flush=True)
+    return failures + [f"cell {cell_id} shows a warning: {text}" for cell_id, text in warnings(notebook)]
+
+
+def warnings(notebook: nbformat.NotebookNode) -> Iterator[tuple[str, str]]:
+    """What cells have written to standard error, with the cells' ids."""
+    for cell in notebook.cells:
+        for shown in cell.get("outputs", []):
+            if shown.output_type == "stream" and shown.name == "stderr":
+                yield cell.id, shown.text.strip()
+
+
+if __name__ == "__main__":
+    main()
