@@ -4,7 +4,7 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo up down status test lint layer package plan deploy destroy bench chaos lock
+.PHONY: help setup demo up down status test lint layer package plan deploy destroy notebooks bench chaos lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  \033[1m%-9s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ deploy: layer package ## deploy to your AWS account, after asking (OPTIONS=--yes
 
 destroy: setup ## remove everything from your AWS account, after asking (OPTIONS=--yes)
 	@$(BIN)/python scripts/aws.py destroy $(OPTIONS)
+
+notebooks: up ## run the notebooks on the local cloud; their pages go to build/notebooks
+	@PYTHON="$(PYTHON)" scripts/setup.sh notebooks
+	@.venv-notebooks/bin/python scripts/notebooks.py
 
 bench: ## measure the strategies beside numpy, PyTorch and scikit-learn (OPTIONS=--quick)
 	@PYTHON="$(PYTHON)" scripts/setup.sh bench

@@ -115,10 +115,9 @@ def heading(executed: Executed) -> str:
 
 def test_every_cell_runs_without_an_error_or_a_warning(executed: Executed) -> None:
     assert all(cell["execution_count"] for cell in executed.code)
-    wrong = [
-        output for output in executed.outputs if output["output_type"] == "error" or output.get("name") == "stderr"
-    ]
-    assert wrong == []
+    for output in executed.outputs:
+        assert output["output_type"] != "error", output
+        assert output.get("name") != "stderr", output
     assert not re.search(r"\bwarning\b", executed.printed, re.IGNORECASE)
 
 
