@@ -23,6 +23,12 @@ NAMES = ("Introduction", "Codebook", "Analysis")
 CELL_SECONDS = 240
 # Otherwise a kernel warns that who shares the machine could read what it says.
 KERNEL = Config({"KernelManager": {"transport_encryption": "required"}})
+# Jupyter's own page without the scripts that it fetches: nothing here needs them, and it opens without a network.
+PAGE = """{% extends 'lab/index.html.j2' %}
+{% block html_head_js %}{% endblock %}
+{% block html_head_js_mathjax %}{% endblock %}
+{% block html_head_js_mermaidjs %}{% endblock %}
+"""
 
 
 def main() -> None:
@@ -53,7 +59,7 @@ def run(path: Path, output: Path) -> list[str]:
         client.execute()
     except CellExecutionError as error:
         failures.append(f"{error.ename}: {error.evalue}")
-    page, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": path.stem}})
+    page, _ = HTMLExporter(raw_template=PAGE).from_notebook_node(notebook, {"metadata": {"name": path.stem}})
     target = output / f"{path.stem}.html"
     target.write_text(page, encoding="utf-8")
     nbformat.write(notebook, output / path.name)
