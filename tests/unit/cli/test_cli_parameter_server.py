@@ -1,4 +1,4 @@
-"""How the command, and who imports it, reach a deployment."""
+"""How the command, and who computes beside it, reach the parameter server."""
 
 from __future__ import annotations
 
