@@ -26,9 +26,12 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.loads: list[str] = []
         self.anchors: set[str] = set()
+        self.lines: list[str] = []
+        self._in_block = False
         self.feed(path.read_text())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._in_block |= tag == "pre"
         for name, value in attrs:
             if name == "id" and value:
                 self.anchors.add(value)
@@ -36,6 +39,13 @@ class Page(HTMLParser):
                 self.links.append(value)
             if (tag, name) in LOADED and value and ("rel", "canonical") not in attrs:
                 self.loads.append(value)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_block &= tag != "pre"
+
+    def handle_data(self, data: str) -> None:
+        if not self._in_block:
+            self.lines += [line.lstrip() for line in data.split("\n")[1:]]
 
 
 def mkdocs(repository: Path, site: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -89,6 +99,12 @@ def test_every_link_leads_to_a_page_and_to_a_place_on_it(pages: dict[Path, Page]
             if not target.is_file() or (parts.fragment and unquote(parts.fragment) not in pages[target].anchors):
                 broken.append(f"{page.path.name}: {link}")
     assert broken == []
+
+
+def test_what_begins_like_an_item_of_a_list_is_one(pages: dict[Path, Page]) -> None:
+    """MkDocs needs four spaces before what else belongs to an item, and an empty line before the first one."""
+    lost = [f"{page.path.name}: {line}" for page in pages.values() for line in page.lines if line.startswith("- ")]
+    assert lost == []
 
 
 def test_no_page_loads_anything_from_the_network(pages: dict[Path, Page]) -> None:
