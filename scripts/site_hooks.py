@@ -52,6 +52,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
             on_site = f"{on_site}/README.md"
         if files.get_file_from_path(on_site):
             return f"{link['text']}({posixpath.relpath(on_site, posixpath.dirname(here) or '.')}{link['anchor'] or ''})"
+        if link["text"].startswith("!"):
+            raise PluginError(f"{here}: the picture {target} is not on the site; add it to OUTSIDE in site_hooks.py")
         if config.repo_url:
             return f"{link['text']}({config.repo_url.rstrip('/')}/blob/main/{target})"
         return link["text"].strip("[]")

@@ -138,6 +138,7 @@ def test_a_link_to_a_file_that_is_not_on_the_site_leads_to_the_repository_where_
     [
         ("[gone](gone.md)", "docs/gone.md, which is not in the repository"),
         ("[gone](../terraform/gone.tf)", "terraform/gone.tf, which is not in the repository"),
+        ("![page](../functions/predict/page.html)", "functions/predict/page.html is not on the site"),
         ("[gone](aws.md#gone)", "does not contain an anchor '#gone'"),
         ("[gone](#gone)", "no such anchor on this page"),
         ('<!-- include-markdown "../README.md" start="## Gone" -->', "## Gone"),
