@@ -162,6 +162,7 @@ module "vpc" {
   existing                = var.existing_vpc
   flow_log_retention_days = var.flow_log_retention_days
   flow_logs               = var.flow_logs == "NONE" ? null : var.flow_logs
+  interface_services      = setunion(["lambda", "sns"], var.notebook.enabled ? ["sagemaker.api"] : [])
   kms_key_arn             = module.key.arn
   permissions_boundary    = var.permissions_boundary
   prefix                  = var.prefix

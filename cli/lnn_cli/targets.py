@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PREFIX = "lnn"
 HOME_VARIABLE = "LNN_HOME"
+# Set where AWS cannot be asked for it: a private subnet without a way to its identity service.
+ACCOUNT_VARIABLE = "LNN_ACCOUNT"
 
 
 class Target(StrEnum):
@@ -201,5 +203,5 @@ def _connect_aws(prefix: str | None, region: str | None) -> Cloud:
         session=boto3.Session(region_name=region),
         prefix=prefix or DEFAULT_PREFIX,
         endpoint=None,
-        known_account=None,
+        known_account=os.environ.get(ACCOUNT_VARIABLE),
     )
