@@ -27,6 +27,9 @@ LEFTOVERS = {"__pycache__", ".DS_Store", ".ipynb_checkpoints", ".mypy_cache", ".
 # As terraform/modules/notebook/on_start.sh names it.
 KERNEL = {"display_name": "LNN", "language": "python", "name": "lnn"}
 
+# Which patch release of its Python the instance has is not known, but a late one.
+LATE_PATCH = 99
+
 
 class BundleError(Exception):
     """The bundle cannot be built."""
@@ -43,8 +46,7 @@ def pinned(text: str, version: str) -> list[str]:
         "platform_machine": "x86_64",
         "platform_python_implementation": "CPython",
         "platform_system": "Linux",
-        # Which patch the instance has is not known; a marker that asks for one asks for a late one.
-        "python_full_version": f"{version}.99",
+        "python_full_version": f"{version}.{LATE_PATCH}",
         "python_version": version,
         "sys_platform": "linux",
     }
@@ -69,7 +71,13 @@ def wheels(requirements: list[str], version: str, build: Path) -> Path:
     shutil.rmtree(stage, ignore_errors=True)
     stage.mkdir(parents=True)
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    options = ["--only-binary=:all:", "--implementation=cp", f"--python-version={version}", *platforms("x86_64")]
+    # A bare 3.11 would be 3.11.0 to pip, for which the latest of some packages are too new.
+    options = [
+        "--only-binary=:all:",
+        "--implementation=cp",
+        f"--python-version={version}.{LATE_PATCH}",
+        *platforms("x86_64"),
+    ]
     result = subprocess.run(
         [*command, *options, "--dest", str(stage), *requirements],
         capture_output=True,

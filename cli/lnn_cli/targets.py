@@ -145,11 +145,11 @@ class Cloud:
         return answer
 
     def client(self, service: str) -> Any:
-        """A client of the session, with short timeouts where the cloud is on this machine."""
+        """A client of the session, which soon gives up what it cannot reach."""
         from botocore.config import Config
 
         if self.target is Target.AWS:
-            config = Config(retries={"mode": "standard", "total_max_attempts": 5})
+            config = Config(connect_timeout=5, retries={"mode": "standard", "total_max_attempts": 5})
         else:
             config = Config(
                 connect_timeout=5,

@@ -1,5 +1,5 @@
 output "endpoints" {
-  description = "What of the endpoints others than the functions must know to reach them: security group of the interface endpoints, prefix lists of the gateway endpoints. Null where there are none."
+  description = "For others than the functions, to reach the endpoints: security group of the interface endpoints, prefix lists of the gateway endpoints. Null where none were made."
   value = local.endpoints ? {
     prefix_list_ids   = [for endpoint in aws_vpc_endpoint.gateway : endpoint.prefix_list_id]
     security_group_id = aws_security_group.endpoints[0].id
