@@ -24,6 +24,12 @@ locals {
     SYSTEM_FOLDER = "/opt/lnn"
   })
 
+  script = base64encode(join("\n", concat(
+    ["#!/usr/bin/env bash"],
+    [for name, value in local.settings : "export ${name}='${value}'"],
+    [file("${path.module}/on_start.sh")],
+  )))
+
   given_statements = [
     for sid, statement in var.statements : { Sid = sid, Effect = "Allow", Action = statement.actions, Resource = statement.resources }
   ]
@@ -166,18 +172,19 @@ resource "aws_s3_object" "bundle" {
 }
 
 resource "aws_sagemaker_notebook_instance_lifecycle_configuration" "this" {
-  name = var.name
-
-  on_start = base64encode(join("\n", concat(
-    ["#!/usr/bin/env bash"],
-    [for name, value in local.settings : "export ${name}='${value}'"],
-    [file("${path.module}/on_start.sh")],
-  )))
+  name     = var.name
+  on_start = local.script
 
   lifecycle {
     precondition {
       condition     = alltrue([for value in values(local.settings) : !strcontains(value, "'")])
       error_message = "A setting of the notebook has a quote in it, which would end it in the shell script."
+    }
+
+    # CreateNotebookInstanceLifecycleConfig, "Content".
+    precondition {
+      condition     = length(local.script) <= 16384
+      error_message = "The notebook's settings are too long: with them the lifecycle script has more than the 16384 characters that SageMaker takes."
     }
   }
 }
