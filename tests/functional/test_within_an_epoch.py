@@ -6,6 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lnn import gang
 from lnn.events import Message
 from lnn.strategies import conductor, fused, workers
 from lnn.strategies.data import Data
+from lnn.strategies.pace import Pace
 from lnn.strategies.resident import Resident
 
 pytestmark = [
@@ -48,7 +50,7 @@ WAYS: dict[str, dict[str, Any]] = {
 FUSED = ["fused", "example space"]
 GANGS = ["resident", "data", "data, all updates everywhere", "local sgd"]
 EVERY_BATCH = 1e-6
-"""``checkpoint_seconds`` for a checkpoint after each batch."""
+"""``checkpoint_seconds`` for a checkpoint after each batch, however long storing one takes."""
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +59,12 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gang, "BLOCK_SECONDS", 0.1)
     monkeypatch.setattr(gang, "JOIN_SECONDS", 1.0)
     monkeypatch.setattr(gang, "PATIENCE_SECONDS", 1.0)
+
+
+@pytest.fixture(autouse=True)
+def _storing_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a checkpoint that takes longer than a batch would put the next one off."""
+    monkeypatch.setattr(Pace, "saving", lambda self: nullcontext())
 
 
 @pytest.fixture

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from lnn.artifacts import Artifacts, Checkpoint
 from lnn.gang import Gang
-from lnn.network import classes_above, linear_backward, take_examples, train_above
+from lnn.network import classes_above, take_examples, train_above
 from lnn.network.batches import Batch
 from lnn.network.model import ALL
 from lnn.network.types import Array, Labels
 from lnn.plan import Plan
+from lnn.strategies.first_layer import FirstLayer, Panelled, Plain
 from lnn.strategies.workers import Stepped
 from lnn.training_data import training_data
 from lnn.wire import Buffer
@@ -28,6 +29,9 @@ from lnn.wire import Buffer
 Block: TypeAlias = tuple[slice, slice]
 """Rows and columns of W1."""
 
+
+NOT_HERE: Array = np.empty((0, 0))
+"""Where a layer's weights would be in the parameters: the first layer's are elsewhere."""
 
 SQUARE_BYTES = 8
 """The sum of the squares of a worker's weights, float64, comes before its parts of (W1 X)^T."""
@@ -74,7 +78,7 @@ class ByFeature:
         self._features = slices[rank]
 
     def features(self, X: Array) -> Array:
-        return np.ascontiguousarray(X[self._features].T).T  # an example's features stay side by side
+        return X[self._features]
 
     def put_together(self, parts: Sequence[Array]) -> Array:
         WX = parts[0].copy()
@@ -103,44 +107,45 @@ class Resident:
         self._plan, self._gang = plan, gang
         self._cut = cut_of(plan, gang)
         data = training_data(artifacts, run_id, plan)
-        self._X, self._X_test = self._cut.features(data.X), self._cut.features(data.X_test)
         self._Y, self._y, self._y_test = data.Y, data.y, data.y_test
         (W, b), *above = state.parameters
         (slots_W, slots_b), *slots_above = state.slots
         own = self._cut.blocks[gang.rank]
-        self._parameters = [(W[own].copy(), b), *above]
-        self._dW = np.empty_like(self._parameters[0][0])
-        self._slots = [([slot[own].copy() for slot in slots_W], slots_b), *slots_above]
+        first_layer = Panelled if isinstance(self._cut, ByFeature) and plan.batches_per_epoch == 1 else Plain
+        self._first: FirstLayer = first_layer(
+            self._cut.features(data.X), self._cut.features(data.X_test), W[own], [slot[own] for slot in slots_W]
+        )
+        self._parameters = [(NOT_HERE, b), *above]
+        self._slots = [([], slots_b), *slots_above]
 
     def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> Stepped:  # noqa: ARG002
-        plan = self._plan
-        X, Y = take_examples(self._X, batch), take_examples(self._Y, batch)
-        Z, *of_test = self._all_gather([X, self._X_test] if tally else [X])
+        plan, first = self._plan, self._first
+        Y = take_examples(self._Y, batch)
+        product = first.train_product(batch)
+        Z, *of_test = self._all_gather([product, first.test_product()] if tally else [product])
         test_correct = self._correct(of_test[0], self._y_test) if tally else None
         cost, correct, dZ = train_above(
             self._parameters, self._slots, Z, Y, plan.optimiser, t, plan.activations, plan.l2
         )
         cost += self._penalty * plan.l2 / (2 * Y.shape[1])
-        (W, b), (slots_W, slots_b) = self._parameters[0], self._slots[0]
-        dW, _ = linear_backward(dZ[self._cut.neurons], X, W, plan.l2, out=self._dW)
+        first.update(dZ[self._cut.neurons], plan.optimiser, t, plan.l2)
         db = dZ.sum(axis=1, keepdims=True) / Y.shape[1]
-        plan.optimiser.update(W, dW, slots_W, t)
-        plan.optimiser.update(b, db, slots_b, t)
+        plan.optimiser.update(self._parameters[0][1], db, self._slots[0][1], t)
         return Stepped(cost, correct, test_correct)
 
     def train_correct(self) -> int:
-        (Z,) = self._all_gather([self._X])
+        (Z,) = self._all_gather([self._first.train_product(None)])
         return self._correct(Z, self._y)
 
     def test_correct(self) -> int:
-        (Z,) = self._all_gather([self._X_test])
+        (Z,) = self._all_gather([self._first.test_product()])
         return self._correct(Z, self._y_test)
 
     def checkpoint(self, epoch: int) -> Checkpoint | None:
-        (W, b), (slots_W, slots_b) = self._parameters[0], self._slots[0]
-        whole_W, *whole_slots = [self._gathered(array) for array in (W, *slots_W)]
+        whole_W, *whole_slots = [self._gathered(array) for array in (self._first.weights, *self._first.slots)]
         if self._gang.rank:
             return None
+        (_, b), (_, slots_b) = self._parameters[0], self._slots[0]
         return Checkpoint(epoch, [(whole_W, b), *self._parameters[1:]], [(whole_slots, slots_b), *self._slots[1:]])
 
     def _gathered(self, own: Array) -> Array:
@@ -156,23 +161,22 @@ class Resident:
     def _correct(self, Z: Array, y: Labels) -> int:
         return int(np.count_nonzero(classes_above(self._parameters, Z, self._plan.activations) == y))
 
-    def _all_gather(self, inputs: Sequence[Array]) -> list[Array]:
-        """Z of some examples; the squares of W1 go along where L2 needs them."""
-        W, b = self._parameters[0]
-        own = [X.T @ W.T for X in inputs]  # examples first: faster than W X where W is wide and low
-        square = np.array([np.square(W, dtype=np.float64).sum() if self._plan.l2 else 0.0])
+    def _all_gather(self, own: Sequence[Array]) -> list[Array]:
+        """Z of some examples, from this worker's parts of (W1 X)^T; the squares of W1 go along where L2 needs them."""
+        square = np.array([self._first.sum_of_squares() if self._plan.l2 else 0.0])
         received = self._gang.all_gather((square.data, *(array.data for array in own)))
         received[self._gang.rank] = square.data
         self._penalty = sum(float(np.frombuffer(part, np.float64, 1)[0]) for part in received)
         parts = [
-            own if rank == self._gang.rank else self._matrices(part, block, inputs, W.dtype)
+            own if rank == self._gang.rank else self._matrices(part, block, own)
             for rank, (part, block) in enumerate(zip(received, self._cut.blocks, strict=True))
         ]
+        b = self._parameters[0][1]
         return [self._cut.put_together(of_all).T + b for of_all in zip(*parts, strict=True)]
 
-    def _matrices(self, part: Buffer, block: Block, inputs: Sequence[Array], dtype: np.dtype[Any]) -> list[Array]:
-        """A worker's part of (W1 X)^T for each of the inputs."""
+    def _matrices(self, part: Buffer, block: Block, own: Sequence[Array]) -> list[Array]:
+        """A worker's parts, of the same examples as ``own`` is of."""
         rows = len(range(*block[0].indices(self._plan.sizes[1])))
-        counts = [rows * X.shape[1] for X in inputs]
-        values = np.frombuffer(part, dtype, sum(counts), SQUARE_BYTES)
+        counts = [rows * len(product) for product in own]
+        values = np.frombuffer(part, own[0].dtype, sum(counts), SQUARE_BYTES)
         return [flat.reshape(-1, rows) for flat in np.split(values, np.cumsum(counts)[:-1])]

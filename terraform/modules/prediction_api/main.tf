@@ -14,7 +14,7 @@ resource "aws_apigatewayv2_integration" "function" {
 
 # The function knows every path, and tells what is wrong with a request that fits none.
 resource "aws_apigatewayv2_route" "all" {
-  # checkov:skip=CKV_AWS_309:a signature is asked for unless prediction_access says public, which checkov does not work out
+  #checkov:skip=CKV_AWS_309:a signature is asked for unless prediction_access says public, which checkov does not work out
   api_id             = aws_apigatewayv2_api.this.id
   authorization_type = var.access == "iam" ? "AWS_IAM" : "NONE"
   route_key          = "$default"
