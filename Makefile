@@ -4,7 +4,7 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo up down status test lint layer package bundle plan deploy destroy bench chaos lock
+.PHONY: help setup demo up down status test lint layer package bundle plan deploy destroy bench chaos docs lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  \033[1m%-9s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,12 @@ bench: ## measure the strategies beside numpy, PyTorch and scikit-learn (OPTIONS
 
 chaos: setup ## disturb trainings in every way and compare the bits (RUNS=200 SEED=1)
 	@$(BIN)/python tests/chaos --runs $(or $(RUNS),200) --seed $(or $(SEED),1) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+docs: setup ## build the documentation's site into build/site
+	@$(BIN)/python scripts/made_docs.py
+	@scripts/setup.sh docs
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
+	@echo "build/site/index.html"
 
 lock: ## pin the requirements again (needs uv)
 	@scripts/lock.sh

@@ -10,6 +10,7 @@ bin=.venv/bin
 "$bin/shellcheck" scripts/*.sh .ci/run terraform/modules/*/*.sh
 
 "$bin/python" scripts/module_docs.py --check
+"$bin/python" scripts/made_docs.py --check
 
 terraform fmt -check -recursive terraform
 # A folder of its own, so that validating never touches the state of a deployment.

@@ -15,7 +15,7 @@ pin() { # IN OUT: the present pins stay unless IN asks for another version
       --no-emit-index-url --no-annotate --output-file "$(basename "$2")" "$(basename "$1")")
 }
 
-for name in bench browser cli dev local-cloud scan; do
+for name in bench browser cli dev docs local-cloud scan; do
   pin "requirements/$name.in" "requirements/$name.txt"
 done
 # PyTorch pins its CUDA packages itself, and its build for CPUs has none: pinned here, they would be installed for either.

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Makes .venv with the lnn command and everything the tests need; `setup.sh bench` makes .venv-bench, with what the
-# benchmark needs instead; `setup.sh scan` makes .venv-scan, with the scanner of the Terraform configuration. Does nothing
-# when the pinned files are unchanged.
+# benchmark needs instead; `setup.sh scan` makes .venv-scan, with the scanner of the Terraform configuration; `setup.sh docs`
+# makes .venv-docs, with the builder of the documentation's site. Does nothing when the pinned files are unchanged.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 case ${1:-} in
   "") venv=.venv pins=requirements/dev.txt ;;
   bench) venv=.venv-bench pins=requirements/bench.txt ;;
+  docs) venv=.venv-docs pins=requirements/docs.txt ;;
   scan) venv=.venv-scan pins=requirements/scan.txt ;;
-  *) echo "setup: nothing is known of '$1'; usage: scripts/setup.sh [bench|scan]" >&2; exit 2 ;;
+  *) echo "setup: nothing is known of '$1'; usage: scripts/setup.sh [bench|docs|scan]" >&2; exit 2 ;;
 esac
 
 # Unless another is named, an environment that is there keeps its interpreter, whatever python3 means by now.
@@ -48,7 +49,7 @@ pip=("$venv/bin/python" -m pip --disable-pip-version-check --quiet --quiet)
 # Compiled when first imported: most of what is installed never is, and compiling it all takes a third of the time.
 # Editable, with the build backend that the file pins: nothing is resolved or fetched twice.
 "${pip[@]}" install --no-compile --requirement "$pins"
-if [[ $venv != .venv-scan ]]; then
+if [[ $venv == .venv || $venv == .venv-bench ]]; then
   "${pip[@]}" install --no-deps --no-build-isolation --editable .
 fi
 "${pip[@]}" check >/dev/null

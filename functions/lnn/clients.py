@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Short time-outs and a few retries: an invocation has little time, and every call here may be repeated.
 CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 4})
+# DynamoDB answers within milliseconds, or will not: whoever waits for it does not keep the run's lease meanwhile.
+TABLES = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "max_attempts": 4})
 # A message to people must not hold up a run for longer than its lease lasts.
 IMPATIENT = Config(connect_timeout=2, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
 
@@ -33,7 +35,7 @@ def services(environment: Environment) -> Services:
     """Every service, each with its client."""
     return Services(
         environment=environment,
-        ledger=Ledger(client("dynamodb"), environment.runs_table, environment.costs_table),
+        ledger=Ledger(client("dynamodb", TABLES), environment.runs_table, environment.costs_table),
         artifacts=Artifacts(client("s3"), environment.bucket),
         notifier=Notifier(client("sns", IMPATIENT), environment.topic_arn),
         invoker=Invoker(client("lambda"), environment.trainer_function, environment.neuron_function),
@@ -46,7 +48,7 @@ def shelf(environment: Environment) -> Shelf:
     from lnn.registration import Shelf
     from lnn.registry import Registry
 
-    dynamodb = client("dynamodb")
+    dynamodb = client("dynamodb", TABLES)
     return Shelf(
         registry=Registry(dynamodb, environment.models_table),
         artifacts=Artifacts(client("s3"), environment.bucket),
@@ -61,7 +63,7 @@ def prediction_api(environment: Environment, files: Path) -> PredictionApi:
     from lnn.registry import Registry
     from lnn.serving import Serving
 
-    registry = Registry(client("dynamodb"), environment.models_table)
+    registry = Registry(client("dynamodb", TABLES), environment.models_table)
     return PredictionApi(Serving(registry, Artifacts(client("s3"), environment.bucket)), files)
 
 

@@ -1,11 +1,13 @@
 """Workers that stay alive and meet in Redis: one round trip in which each tells every other its part.
 
-Worker ``rank`` of ``size`` pushes a part into the inbox that each peer keeps for it, and blocks until every peer's
-part is in its own inboxes: pushed, not polled. The commands of one exchange travel as one pipeline.
+Worker ``rank`` of ``size`` puts down a part for each peer, pushes a note of it into the inbox that the peer keeps for
+it, and blocks until every peer's note is in its own inboxes: pushed, not polled. The commands of one exchange travel
+as one pipeline. The part is a string, not in the list itself: Redis takes over a string as it came, but copies what
+goes through a list twice.
 
-A generation has inboxes of its own, so nothing late reaches its successor; every part carries the number of its
-exchange, so a part that a broken connection sent twice is told from the next one. A worker that waits in vain raises
-GangBroken: the run then goes on from its last checkpoint, under the next generation.
+A generation has inboxes of its own, so nothing late reaches its successor; part and note carry the number of their
+exchange. A worker that waits in vain raises GangBroken: the run then goes on from its last checkpoint, under the next
+generation.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ Part: TypeAlias = Buffer | tuple[Buffer, ...]
 
 Command: TypeAlias = tuple[Argument, ...]
 
-HEADER = struct.Struct("<QQ")
-"""Number of the exchange, flags; as long as keeps an array behind it aligned."""
+NOTE = struct.Struct("<QB")
+"""Number of the exchange, flags."""
 
 BLOCK_SECONDS = 2
 """One BLPOP, after which missing peers are looked for; shorter than the client's socket time-out, so that waiting is
@@ -124,7 +126,7 @@ class Gang:
         """Tell the peers that this worker has left, so that they need not wait for it to be missed."""
         self._number += 1
         if self.peers:
-            self._talk([command for peer in self.peers for command in self._push(peer, b"", Flag.ABANDON)])
+            self._talk([command for peer in self.peers for command in self._notify(peer, Flag.ABANDON)])
 
     def close(self) -> None:
         """Give the connection back."""
@@ -135,25 +137,35 @@ class Gang:
     # Mechanics
 
     def _push(self, peer: int, part: Part, flags: Flag) -> list[Command]:
+        return [
+            ("SET", self._place_of_part(peer, self.rank), part, "EX", KEY_LIFETIME_SECONDS),
+            *self._notify(peer, flags),
+        ]
+
+    def _notify(self, peer: int, flags: Flag) -> list[Command]:
         inbox = self._inbox(peer, self.rank)
-        buffers = part if isinstance(part, tuple) else (part,)
-        message = (HEADER.pack(self._number, flags), *buffers)
-        return [("RPUSH", inbox, message), ("EXPIRE", inbox, KEY_LIFETIME_SECONDS)]
+        return [("RPUSH", inbox, NOTE.pack(self._number, flags)), ("EXPIRE", inbox, KEY_LIFETIME_SECONDS)]
 
     def _receive(self, pushes: list[Command], received: list[Any], meanwhile: Callable[[], None] | None = None) -> None:
         """Send ``pushes`` and fill in what the peers give, all in one round trip if they are not late."""
         began = time.monotonic()
         patience = JOIN_SECONDS if self._number == 1 else PATIENCE_SECONDS + 5 * (began - self._met_at)
         missing = list(self.peers)
+        parts: dict[int, Any] = {}
         while missing:
-            waits: list[Command] = [("BLPOP", self._inbox(self.rank, peer), BLOCK_SECONDS) for peer in missing]
+            waits = [command for peer in missing for command in self._wait(peer)]
             answers = self._talk([*pushes, *waits], meanwhile)[len(pushes) :]
             pushes, meanwhile = [], None
-            missing = [
-                peer
-                for peer, answer in zip(missing, answers, strict=True)
-                if answer is None or not self._accept(peer, answer[1], received)
-            ]
+            # A part may be there when its note has been waited for in vain, and comes a moment later.
+            parts |= {peer: part for peer, part in zip(missing, answers[1::2], strict=True) if part is not None}
+            noted = {
+                peer for peer, note in zip(missing, answers[::2], strict=True) if note and self._accept(peer, note[1])
+            }
+            for peer in noted:
+                if peer not in parts:
+                    raise GangBroken(f"the part of worker {peer} for exchange {self._number} was lost")
+                received[peer] = parts[peer]
+            missing = [peer for peer in missing if peer not in noted]
             if missing:
                 self._look_for(missing)
             if missing and time.monotonic() > began + patience:
@@ -207,18 +219,27 @@ class Gang:
     def _sign_of_life(self, rank: int) -> str:
         return self._server.path(f"gang:{self._generation}:{rank}:alive")
 
-    def _accept(self, peer: int, message: memoryview, received: list[Any]) -> bool:
-        """Take a part that belongs to this exchange; False for one that belongs to an earlier one."""
-        number, flags = HEADER.unpack_from(message)
+    def _wait(self, peer: int) -> list[Command]:
+        """For a peer's note; its part is there by then."""
+        return [
+            ("BLPOP", self._inbox(self.rank, peer), BLOCK_SECONDS),
+            ("GETDEL", self._place_of_part(self.rank, peer)),
+        ]
+
+    def _accept(self, peer: int, note: memoryview) -> bool:
+        """Whether a note belongs to this exchange, and not to an earlier one; heeds its flags if so."""
+        number, flags = NOTE.unpack(note)
         if flags & Flag.ABANDON:
             raise GangBroken(f"worker {peer} has left")
         if number > self._number:
-            raise GangBroken(f"a part of worker {peer} for exchange {self._number} was lost")
+            raise GangBroken(f"a note of worker {peer} for exchange {self._number} was lost")
         if number < self._number:
             return False
         self.agreed |= Flag(flags)
-        received[peer] = message[HEADER.size :]
         return True
+
+    def _place_of_part(self, reader: int, writer: int) -> str:
+        return f"{self._inbox(reader, writer)}:{self._number}"
 
     def _inbox(self, reader: int, writer: int) -> str:
         return self._server.path(f"gang:{self._generation}:{reader}:{writer}")

@@ -43,38 +43,114 @@ Units: TypeAlias = Annotated[int, Field(ge=1, le=MAX_UNITS)]
 
 
 class Settings(BaseModel):
-    """What a run is asked to do. A field's description is what its error message expects."""
+    """What a run is asked to do. A title says what a field is for, a description what its error message expects."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
-    epochs: int = Field(ge=1, le=10_000_000, description="an integer from 1 to 10000000")
-    layers: int = Field(ge=1, le=MAX_LAYERS, description=f"an integer from 1 to {MAX_LAYERS}")
+    epochs: int = Field(
+        ge=1, le=10_000_000, title="passes over the training set", description="an integer from 1 to 10000000"
+    )
+    layers: int = Field(
+        ge=1,
+        le=MAX_LAYERS,
+        title="layers with weights, the output included; 1 is logistic regression",
+        description=f"an integer from 1 to {MAX_LAYERS}",
+    )
     neurons: dict[str, Units] = Field(
-        description=f'an object such as {{"layer1": 20, "layer2": 1}}, with integers from 1 to {MAX_UNITS}'
+        title="units of each layer",
+        description=f'an object such as {{"layer1": 20, "layer2": 1}}, with integers from 1 to {MAX_UNITS}',
     )
     activations: dict[str, Literal["sigmoid", "relu", "tanh", "leaky_relu", "softmax"]] = Field(
-        description=f"an object with one of {HIDDEN} for each layer, and {OUTPUT} for the last"
+        title="activation of each layer",
+        description=f"an object with one of {HIDDEN} for each layer, and {OUTPUT} for the last",
     )
-    learning_rate: float = Field(gt=0, description="a number above 0")
-    batch_size: int | None = Field(None, ge=1, description="an integer, 1 or more, or null for the full batch")
-    threshold: float | None = Field(None, gt=0, description="a number above 0, or null to never stop early")
-    strategy: Strategy = Field("auto", description='"neuron", "resident", "data", "fused" or "auto"')
-    workers: int | None = Field(None, ge=1, le=MAX_WORKERS, description=f"an integer from 1 to {MAX_WORKERS}, or null")
+    learning_rate: float = Field(gt=0, title="step size", description="a number above 0")
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        title="examples of a mini-batch, shuffled anew each epoch",
+        description="an integer, 1 or more, or null for the full batch",
+    )
+    threshold: float | None = Field(
+        None,
+        gt=0,
+        title="stop once an epoch's cost is at or below it",
+        description="a number above 0, or null to never stop early",
+    )
+    strategy: Strategy = Field(
+        "auto",
+        title="the way to run it; `auto` takes the fastest that fits",
+        description='"neuron", "resident", "data", "fused" or "auto"',
+    )
+    workers: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_WORKERS,
+        title=(
+            "functions that train side by side, for `resident` and `data`; null leaves the number to the cost model, "
+            "up to Terraform's `max_workers`"
+        ),
+        description=f"an integer from 1 to {MAX_WORKERS}, or null",
+    )
     average_every: int | None = Field(
-        None, ge=1, description="an integer, 1 or more, or null to add up the gradients of every step"
+        None,
+        ge=1,
+        title=(
+            "of `data`: updates that each worker makes alone before parameters are averaged; null adds up the "
+            "gradients of every step, as one worker would"
+        ),
+        description="an integer, 1 or more, or null to add up the gradients of every step",
     )
-    optimizer: Literal["sgd", "momentum", "adam"] = Field("sgd", description='"sgd", "momentum" or "adam"')
+    optimizer: Literal["sgd", "momentum", "adam"] = Field(
+        "sgd", title="how gradients change the weights", description='"sgd", "momentum" or "adam"'
+    )
     weight_init: Literal["zeros", "xavier", "he", "auto"] = Field(
-        "auto", description='"zeros", "xavier", "he" or "auto"'
+        "auto",
+        title="initial weights; `auto` is he for relu kinds and xavier otherwise, `zeros` is for one layer",
+        description='"zeros", "xavier", "he" or "auto"',
     )
-    l2: float = Field(0.0, ge=0, description="a number, 0 or above")
-    dtype: Literal["float32", "float64"] = Field("float64", description='"float32" or "float64"')
-    seed: int = Field(0, ge=0, lt=2**63, description="an integer from 0 to 9223372036854775807")
-    record_every: int = Field(1, ge=1, description="an integer, 1 or more")
-    checkpoint_seconds: float = Field(30.0, gt=0, le=86_400, description="a number above 0, at most 86400")
-    notify_every: int | None = Field(None, ge=1, description="an integer, 1 or more, or null for no progress messages")
-    max_seconds: float | None = Field(None, gt=0, description="a number above 0, or null for no limit")
-    max_usd: float | None = Field(None, gt=0, description="a number above 0, or null for no limit")
+    l2: float = Field(0.0, ge=0, title="weight decay", description="a number, 0 or above")
+    dtype: Literal["float32", "float64"] = Field(
+        "float64", title="precision of everything", description='"float32" or "float64"'
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        lt=2**63,
+        title="every random draw comes from it",
+        description="an integer from 0 to 9223372036854775807",
+    )
+    record_every: int = Field(
+        1,
+        ge=1,
+        title="epochs between rows of the history; the last is always there",
+        description="an integer, 1 or more",
+    )
+    checkpoint_seconds: float = Field(
+        30.0,
+        gt=0,
+        le=86_400,
+        title="the most seconds of work that a crash may repeat; one batch is the least",
+        description="a number above 0, at most 86400",
+    )
+    notify_every: int | None = Field(
+        None,
+        ge=1,
+        title="epochs between progress messages",
+        description="an integer, 1 or more, or null for no progress messages",
+    )
+    max_seconds: float | None = Field(
+        None,
+        gt=0,
+        title="stop, keeping the model, before the run takes more seconds",
+        description="a number above 0, or null for no limit",
+    )
+    max_usd: float | None = Field(
+        None,
+        gt=0,
+        title="stop, keeping the model, before the run costs more US dollars",
+        description="a number above 0, or null for no limit",
+    )
 
     @model_validator(mode="after")
     def _layers_agree(self) -> Settings:

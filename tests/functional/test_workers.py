@@ -190,13 +190,27 @@ class TestGang:
         self.all_do(members, lambda m: m.all_gather(b""))
         assert {m.agreed for m in members} == {gang.Flag.HAND_OVER | gang.Flag.CHECKPOINT}
 
-    def test_a_part_sent_twice_counts_once(self, cloud: InProcessCloud) -> None:
+    def test_a_note_sent_twice_counts_once(self, cloud: InProcessCloud) -> None:
         members = self.members(cloud)
         self.all_do(members, lambda m: m.all_gather(b"first"))
-        inbox = members[0]._inbox(0, 1)
-        cloud.redis.rpush(inbox, gang.HEADER.pack(1, 0) + b"first")
+        cloud.redis.rpush(members[0]._inbox(0, 1), gang.NOTE.pack(1, 0))
         received = self.all_do(members, lambda m: m.all_gather(f"second {m.rank}".encode()))
         assert [bytes(part) for part in received[0]] == [b"second 0", b"second 1", b"second 2"]
+
+    def test_a_part_whose_note_comes_later_is_kept(self, cloud: InProcessCloud) -> None:
+        waiting, peer = (gang.Gang(cloud.services.server("run"), 1, rank, 2) for rank in range(2))
+        peer._number = 1
+        cloud.redis.set(peer._place_of_part(0, 1), b"early")
+        note = threading.Timer(3 * gang.BLOCK_SECONDS, cloud.redis.rpush, [peer._inbox(0, 1), gang.NOTE.pack(1, 0)])
+        note.start()
+        assert [bytes(part) for part in waiting.all_gather(b"own")] == [b"own", b"early"]
+        note.join()
+
+    def test_a_note_without_its_part_breaks_the_gang(self, cloud: InProcessCloud) -> None:
+        members = self.members(cloud)
+        cloud.redis.rpush(members[0]._inbox(0, 1), gang.NOTE.pack(1, 0))
+        with pytest.raises(GangBroken, match="the part of worker 1 for exchange 1 was lost"):
+            members[0].all_gather(b"")
 
     def test_who_waits_in_vain_says_for_whom(self, cloud: InProcessCloud) -> None:
         members = self.members(cloud)
@@ -216,7 +230,7 @@ class TestGang:
         old, new = (gang.Gang(cloud.services.server("run"), generation, 0, 2) for generation in (1, 2))
         peer = gang.Gang(cloud.services.server("run"), 1, 1, 2)
         self.all_do([old, peer], lambda m: m.all_gather(b"old"))
-        cloud.redis.rpush(old._inbox(0, 1), gang.HEADER.pack(1, 0) + b"late")
+        cloud.redis.rpush(old._inbox(0, 1), gang.NOTE.pack(1, 0))
         with pytest.raises(GangBroken, match="did not answer"):
             new.all_gather(b"new")
 

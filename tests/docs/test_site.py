@@ -1,0 +1,153 @@
+"""The documentation's site: built without a warning, every link leads somewhere, and nothing comes from the network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LOADED = {("script", "src"), ("img", "src"), ("link", "href"), ("iframe", "src"), ("source", "src")}
+
+pytestmark = pytest.mark.timeout(600)  # the first time, the builder is installed
+
+
+class Page(HTMLParser):
+    """Where a page's links lead, what it loads, and the anchors in it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.anchors: set[str] = set()
+        self.lines: list[str] = []
+        self._in_block = False
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._in_block |= tag == "pre"
+        for name, value in attrs:
+            if name == "id" and value:
+                self.anchors.add(value)
+            if tag == "a" and name == "href" and value:
+                self.links.append(value)
+            if (tag, name) in LOADED and value and ("rel", "canonical") not in attrs:
+                self.loads.append(value)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_block &= tag != "pre"
+
+    def handle_data(self, data: str) -> None:
+        if not self._in_block:
+            self.lines += [line.lstrip() for line in data.split("\n")[1:]]
+
+
+def mkdocs(repository: Path, site: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [ROOT / ".venv-docs" / "bin" / "mkdocs", "build", "--strict", "--site-dir", site]
+    variables = os.environ | {"NO_MKDOCS_2_WARNING": "1"} | environment
+    return subprocess.run(command, cwd=repository, env=variables, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def builder() -> None:
+    done = subprocess.run([ROOT / "scripts" / "setup.sh", "docs"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def built(builder: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The site, and what building it said."""
+    site = tmp_path_factory.mktemp("site")
+    done = mkdocs(ROOT, site)
+    assert done.returncode == 0, done.stderr
+    return site, done.stderr
+
+
+@pytest.fixture(scope="module")
+def pages(built: tuple[Path, str]) -> dict[Path, Page]:
+    return {path: Page(path) for path in sorted(built[0].rglob("*.html"))}
+
+
+@pytest.fixture
+def copy(builder: None, tmp_path: Path) -> Path:
+    """What the site is made of, to be changed."""
+    left_out = shutil.ignore_patterns(".*", "build", "tests", "*.h5", "__pycache__", "terraform.tfstate*")
+    shutil.copytree(ROOT, tmp_path / "copy", ignore=left_out)
+    return tmp_path / "copy"
+
+
+def test_the_site_is_built_without_a_warning(built: tuple[Path, str]) -> None:
+    assert "WARNING" not in built[1]
+    assert "ERROR" not in built[1]
+
+
+def test_every_link_leads_to_a_page_and_to_a_place_on_it(pages: dict[Path, Page]) -> None:
+    assert len(pages) > 30
+    broken = []
+    for page in pages.values():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or page.path.name == "404.html":
+                continue
+            target = (page.path.parent / unquote(parts.path)).resolve() if parts.path else page.path
+            if not target.is_file() or (parts.fragment and unquote(parts.fragment) not in pages[target].anchors):
+                broken.append(f"{page.path.name}: {link}")
+    assert broken == []
+
+
+def test_what_begins_like_an_item_of_a_list_is_one(pages: dict[Path, Page]) -> None:
+    """MkDocs needs four spaces before what else belongs to an item, and an empty line before the first one."""
+    lost = [f"{page.path.name}: {line}" for page in pages.values() for line in page.lines if line.startswith("- ")]
+    assert lost == []
+
+
+def test_no_page_loads_anything_from_the_network(pages: dict[Path, Page]) -> None:
+    loaded = [load for page in pages.values() for load in page.loads]
+    assert len(loaded) > 100
+    assert [load for load in loaded if urlsplit(load).netloc] == []
+
+
+def test_the_sections_that_come_from_the_readme_are_there_with_their_pictures(built: tuple[Path, str]) -> None:
+    site = built[0]
+    strategies = (site / "strategies.html").read_text()
+    assert "PyTorch" in strategies
+    assert 'src="benchmarks/results/cat.png"' in strategies
+    assert (site / "benchmarks" / "results" / "cat.png").is_file()
+    assert "command not found" in (site / "troubleshooting.html").read_text()
+    assert 'src="flow.svg"' in (site / "index.html").read_text()
+
+
+def test_a_link_to_a_file_that_is_not_on_the_site_leads_to_the_repository_where_its_address_is_given(
+    built: tuple[Path, str], copy: Path
+) -> None:
+    assert "variables.tf</a>" not in (built[0] / "aws.html").read_text()
+    done = mkdocs(copy, copy / "site", LNN_REPOSITORY_URL="https://git.example.org/lnn/")
+    assert done.returncode == 0, done.stderr
+    link = '<a href="https://git.example.org/lnn/blob/main/terraform/variables.tf">'
+    assert link in (copy / "site" / "aws.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[gone](gone.md)", "docs/gone.md, which is not in the repository"),
+        ("[gone](../terraform/gone.tf)", "terraform/gone.tf, which is not in the repository"),
+        ("![page](../functions/predict/page.html)", "functions/predict/page.html is not on the site"),
+        ("[gone](aws.md#gone)", "does not contain an anchor '#gone'"),
+        ("[gone](#gone)", "no such anchor on this page"),
+        ('<!-- include-markdown "../README.md" start="## Gone" -->', "## Gone"),
+        ('<!-- include-markdown "../GONE.md" -->', "GONE.md"),
+    ],
+)
+def test_what_leads_nowhere_stops_the_build(copy: Path, text: str, complaint: str) -> None:
+    page = copy / "docs" / "index.md"
+    page.write_text(f"{page.read_text()}\n{text}\n")
+    done = mkdocs(copy, copy / "site")
+    assert done.returncode != 0
+    assert complaint in done.stderr
