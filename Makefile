@@ -4,7 +4,7 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo up down status test lint layer package plan deploy destroy notebooks bench chaos docs lock
+.PHONY: help setup demo up down status test lint layer package bundle plan deploy destroy notebooks bench chaos docs lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  \033[1m%-9s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ layer: setup ## build the numpy/h5py layer for AWS (RUNTIME=python3.13 ARCH=arm6
 
 package: setup ## build the functions' archives
 	@$(BIN)/python scripts/package_functions.py
+
+bundle: setup ## build the SageMaker notebook's code and wheels (RUNTIME=python3.13)
+	@$(BIN)/python scripts/notebook_bundle.py $(if $(RUNTIME),--runtime $(RUNTIME))
 
 plan: layer package ## show what a deployment to your AWS account would change
 	@$(BIN)/python scripts/aws.py plan

@@ -7,7 +7,7 @@ bin=.venv/bin
 "$bin/ruff" check
 "$bin/ruff" format --check
 "$bin/mypy" functions cli
-"$bin/shellcheck" scripts/*.sh .ci/run
+"$bin/shellcheck" scripts/*.sh .ci/run terraform/modules/*/*.sh
 
 "$bin/python" scripts/module_docs.py --check
 "$bin/python" scripts/made_docs.py --check

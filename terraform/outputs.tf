@@ -28,6 +28,11 @@ output "log_groups" {
   value       = { launch = module.launch.log_group_name, neuron = module.neuron.log_group_name, predict = module.predict.log_group_name, register = module.register.log_group_name, trainer = module.trainer.log_group_name }
 }
 
+output "notebook_name" {
+  description = "Name of the SageMaker notebook instance, or null."
+  value       = one(module.notebook[*].name)
+}
+
 output "prediction_api_id" {
   description = "Id of the prediction API."
   value       = module.prediction_api.api_id

@@ -288,6 +288,36 @@ variable "noncurrent_version_days" {
   }
 }
 
+variable "notebook" {
+  description = <<-EOT
+    A SageMaker notebook instance in the private subnet, with this repository's notebooks and the `lnn` command. It stops itself after
+    idle_minutes without work; x86_64 types, such as ml.t3.medium, cost from about $0.05 an hour while it is on, and its two
+    endpoints and volume about $17 a month. `make bundle` must be run before.
+  EOT
+  type = object({
+    enabled       = optional(bool, false)
+    idle_minutes  = optional(number, 60)
+    instance_type = optional(string, "ml.t3.medium")
+    volume_gb     = optional(number, 20)
+  })
+  default = {}
+
+  validation {
+    condition     = var.notebook.idle_minutes >= 10 && var.notebook.idle_minutes <= 1440
+    error_message = "Give notebook.idle_minutes from 10 to 1440: a day."
+  }
+
+  validation {
+    condition     = can(regex("^ml\\.[a-z0-9]+\\.[a-z0-9]+$", var.notebook.instance_type))
+    error_message = "Give notebook.instance_type as SageMaker names it, for example \"ml.t3.medium\"."
+  }
+
+  validation {
+    condition     = var.notebook.volume_gb >= 5 && var.notebook.volume_gb <= 16384 && floor(var.notebook.volume_gb) == var.notebook.volume_gb
+    error_message = "Give notebook.volume_gb as a whole number from 5 to 16384: SageMaker takes no other."
+  }
+}
+
 variable "parameters_file" {
   description = "The parameters.json that is uploaded to training_input/. A relative path starts at this folder."
   type        = string

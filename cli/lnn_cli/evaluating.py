@@ -62,7 +62,7 @@ def evaluate(
     prefix: PrefixOption = None,
     region: RegionOption = None,
 ) -> None:
-    """Say how often a model is right on a dataset, what it confuses, and its worst mistakes.
+    """Say how often a model is right, what it confuses, its worst errors.
 
     Example: lnn evaluate digits.h5 --model staging --json
     """

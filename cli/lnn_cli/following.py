@@ -273,6 +273,8 @@ class PlainReporter:
         parts = [run["status"], f"epoch {epoch}/{epochs}" if epochs else "", *_figures(look)]
         if not has_ended(run):
             parts += _pace_texts(self._pace, run)
+        elif run.get("usd"):
+            parts.append(f"about {dollars(run['usd'])}")
         self._print("  ".join(part for part in parts if part))
 
     def _is_due(self, status: str, epoch: int, now: float) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
-from rich.console import Console, Group
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
@@ -23,41 +22,38 @@ class CompactHelp(TyperGroup):
         with console.capture() as captured:
             console.print(f"Usage: {ctx.command_path} [OPTIONS] COMMAND [ARGS]...\n", markup=False)
             console.print(f"{(self.help or '').strip()}\n", markup=False)
-            console.print(self._commands(ctx))
-            console.print(self._options(ctx))
+            for line in (*self._commands(ctx), *self._options(ctx)):
+                console.print(line, no_wrap=True, overflow="ellipsis")
         formatter.write("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command; its flags show no type, which would only say that they are flags."""
-        command = super().get_command(ctx, cmd_name)
-        for parameter in command.params if command is not None else []:
+        command: Any = super().get_command(ctx, cmd_name)
+        if command is None:
+            return None
+        for parameter in (*command.params, command.get_help_option(ctx)):
             if getattr(parameter, "is_flag", False):
                 parameter.metavar = ""
         return command
 
-    def _commands(self, ctx: Any) -> Group:
+    def _commands(self, ctx: Any) -> list[Text]:
         commands = [(name, self.commands[name]) for name in self.list_commands(ctx)]
         panels = {name: getattr(command, "rich_help_panel", None) or _UNTITLED for name, command in commands}
         order = list(dict.fromkeys(panels.values()))
         commands.sort(key=lambda named: order.index(panels[named[0]]))
         width = max(len(name) for name, _ in commands)
-        parts: list[Text | Table] = []
+        lines = []
         for panel, members in groupby(commands, key=lambda named: panels[named[0]]):
-            parts.append(Text(panel, style="bold"))
-            parts.append(_lines(((name, command.get_short_help_str(200)) for name, command in members), width))
-        return Group(*parts)
+            lines.append(Text(panel, style="bold"))
+            lines += [_line(name, command.get_short_help_str(200), width) for name, command in members]
+        return lines
 
-    def _options(self, ctx: Any) -> Group:
+    def _options(self, ctx: Any) -> list[Text]:
         options = [option for option in self.get_params(ctx) if option.name not in _RARE_OPTIONS]
         records = [(", ".join(option.opts), getattr(option, "help", None) or "") for option in options]
         width = max(len(names) for names, _ in records)
-        return Group(Text("Options", style="bold"), _lines(iter(records), width))
+        return [Text("Options", style="bold"), *(_line(names, text, width) for names, text in records)]
 
 
-def _lines(pairs: Any, width: int) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(style="cyan", width=width + 2, no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    for name, text in pairs:
-        table.add_row(f"  {name}", text)
-    return table
+def _line(name: str, text: str, width: int) -> Text:
+    return Text.assemble("  ", (f"{name:<{width}}", "cyan"), "  ", text)

@@ -68,7 +68,7 @@ def promote(
     prefix: PrefixOption = None,
     region: RegionOption = None,
 ) -> None:
-    """Let a model answer the prediction API: wholly, or a share of the requests.
+    """Let a model answer the prediction API, or a share of its requests.
 
     It takes effect within two seconds.
 
@@ -101,7 +101,7 @@ def rollback(
     prefix: PrefixOption = None,
     region: RegionOption = None,
 ) -> None:
-    """End a canary; where there is none, bring back the model that was in production before.
+    """End a canary; if there is none, bring the model before back.
 
     It takes effect within two seconds.
 

@@ -67,13 +67,16 @@ def ms_per_epoch(run: Run) -> float | None:
 def usd_so_far_and_left(run: Run) -> tuple[float, float] | None:
     """About what a run that goes on has cost in US dollars, and will still cost; None where nothing was estimated.
 
-    By the estimate from before it began: what functions use is added up at checkpoints only.
+    `neuron` adds up what its functions use at every epoch; the others do so at checkpoints only, and the estimate from
+    before they began fills the gap.
     """
-    expected, epochs = (run.get("estimate") or {}).get("usd"), run.get("epochs")
+    expected, epochs, used = (run.get("estimate") or {}).get("usd"), run.get("epochs"), float(run.get("usd") or 0.0)
     if expected is None or not epochs:
         return None
     done = (run.get("epoch") or 0) / epochs
-    return max(float(run.get("usd") or 0.0), done * expected), (1 - done) * expected
+    if run.get("strategy") == "neuron" and done and used:
+        return used, used / done * (1 - done)
+    return max(used, done * expected), (1 - done) * expected
 
 
 def result(run: Run) -> dict[str, Any]:

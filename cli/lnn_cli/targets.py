@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PREFIX = "lnn"
 HOME_VARIABLE = "LNN_HOME"
+# Set where AWS cannot be asked for it: a private subnet without a way to its identity service.
+ACCOUNT_VARIABLE = "LNN_ACCOUNT"
 
 
 class Target(StrEnum):
@@ -160,11 +162,11 @@ class Cloud:
         return answer
 
     def client(self, service: str) -> Any:
-        """A client of the session, with short timeouts where the cloud is on this machine."""
+        """A client of the session, which soon gives up what it cannot reach."""
         from botocore.config import Config
 
         if self.target is Target.AWS:
-            config = Config(retries={"mode": "standard", "total_max_attempts": 5})
+            config = Config(connect_timeout=5, retries={"mode": "standard", "total_max_attempts": 5})
         else:
             config = Config(
                 connect_timeout=5,
@@ -218,5 +220,5 @@ def _connect_aws(prefix: str | None, region: str | None) -> Cloud:
         session=boto3.Session(region_name=region),
         prefix=prefix or DEFAULT_PREFIX,
         endpoint=None,
-        known_account=None,
+        known_account=os.environ.get(ACCOUNT_VARIABLE),
     )

@@ -93,8 +93,9 @@ def upload(
 ) -> None:
     """Upload a dataset to be trained with the bucket's parameters.
 
-    It goes straight to training_input/, where parameters.json of the last upload applies. New parameters, if
-    given, are uploaded first. Nothing is checked here: Launch does that.
+    It goes straight to training_input/, where parameters.json of the last
+    upload applies. New parameters, if given, are uploaded first.
+    Nothing is checked here: Launch does that.
 
     Example: lnn upload datasets.h5 parameters.json
     """

@@ -23,6 +23,7 @@ run "refuses_wrong_values" {
     monthly_budget_usd      = 0
     neuron_window           = -1
     noncurrent_version_days = 0
+    notebook                = { idle_minutes = 5, instance_type = "t3.medium", volume_gb = 4 }
     permissions_boundary    = "boundary"
     prediction_access       = "everybody"
     prediction_throttling   = { rate = 0 }
@@ -51,6 +52,7 @@ run "refuses_wrong_values" {
     var.monthly_budget_usd,
     var.neuron_window,
     var.noncurrent_version_days,
+    var.notebook,
     var.permissions_boundary,
     var.prediction_access,
     var.prediction_throttling,

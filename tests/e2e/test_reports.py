@@ -46,6 +46,18 @@ def test_a_report_has_every_invocation_of_the_run_and_all_its_pictures(
         assert f'<section id="{section}">' in path.read_text()
 
 
+def test_a_report_of_a_training_in_one_piece_has_its_few_invocations(
+    cloud: CloudUnderTest, runs: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+
+    def complete() -> bool:
+        done = cloud.lnn("report", runs[1], "-o", path, "--force")
+        return done.returncode == 0 and 'alt="2 invocations: 1 of Launch, 1 of Trainer;' in path.read_text()
+
+    assert eventually(complete, "both invocations in the report", seconds=60, state=path.read_text)
+
+
 def test_exports_say_what_the_model_in_the_bucket_says(cloud: CloudUnderTest, runs: list[str], tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     done = cloud.lnn("export", runs[0], "--format", "onnx", "-o", path)

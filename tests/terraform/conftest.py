@@ -40,6 +40,7 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tftest.Terra
         "functions/trainer",
         "layers/numpy-h5py-local",
         "layers/numpy-h5py-python3.13-arm64",
+        "notebook",
     ):
         archive = folder / "build" / f"{name}.zip"
         archive.parent.mkdir(parents=True, exist_ok=True)

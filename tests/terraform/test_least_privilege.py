@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from terraform_plans import CONFIGURATION, SHAPES, Resources
+from terraform_plans import ACCOUNT, CONFIGURATION, SHAPES, Resources, inventory
 
+FUNCTIONS = ("launch", "neuron", "predict", "register", "trainer")
+TABLES = ("costs", "invocations", "models", "runs")
 # The only statements that may say "*", each with all its actions. EC2 and X-Ray know no resource for these; in a key's
 # policy "*" is that key; the last two are denials.
 WILDCARDS = {
@@ -91,7 +93,7 @@ def test_every_roles_policy_is_known_before_it_is_applied(shape: str, planned: C
         for resource in planned(shape).values()
         if resource["type"] == "aws_iam_role_policy"
     ]
-    assert len(policies) == (5 if shape == "aws-existing-vpc" else 6)
+    assert len(policies) == inventory(shape)["counts"]["aws_iam_role_policy"]
     assert all(policies)
 
 
@@ -112,7 +114,7 @@ def test_a_wildcard_is_found(statement: dict[str, Any], excess: str) -> None:
     assert [found for document in documents(policy) for found in excesses(document)] == [excess]
 
 
-def test_only_the_trainer_and_the_neuron_reach_the_cache_and_only_on_aws(
+def test_only_the_trainer_the_neuron_and_a_notebook_reach_the_cache_and_only_on_aws(
     planned: Callable[[str], Resources],
 ) -> None:
     def connecting(shape: str) -> set[str]:
@@ -123,7 +125,37 @@ def test_only_the_trainer_and_the_neuron_reach_the_cache_and_only_on_aws(
         }
 
     assert connecting("aws-default") == {"neuron", "trainer"}
+    assert connecting("aws-notebook") == {"neuron", "notebook[0]", "trainer"}
     assert connecting("local") == set()
+
+
+def test_a_notebook_changes_nothing_but_the_input_and_its_own_state(planned: Callable[[str], Resources]) -> None:
+    policy = json.loads(planned("aws-notebook")["module.notebook[0].aws_iam_role_policy.this"]["values"]["policy"])
+    bucket = f"arn:aws:s3:::lnn-{ACCOUNT}-us-east-1"
+    tables = [f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/lnn-{name}" for name in TABLES]
+    cache = f"arn:aws:elasticache:us-east-1:{ACCOUNT}"
+    groups = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws"
+    logs = f"{groups}/sagemaker/NotebookInstances"
+    assert {statement["Sid"]: (statement["Action"], statement["Resource"]) for statement in policy["Statement"]} == {
+        "ConnectToCache": (
+            ["elasticache:Connect"],
+            [f"{cache}:replicationgroup:lnn-cache", f"{cache}:user:lnn-functions"],
+        ),
+        "FetchOwnCode": (["s3:GetObject"], [f"{bucket}/notebook/bundle.zip"]),
+        "ReadBucket": (["s3:GetObject", "s3:GetObjectVersion"], [f"{bucket}/*"]),
+        "ReadLogs": (["logs:FilterLogEvents"], [f"{groups}/lambda/lnn-{name}:*" for name in FUNCTIONS]),
+        "ReadTables": (["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"], tables),
+        "StopItself": (
+            ["sagemaker:StopNotebookInstance"],
+            [f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:notebook-instance/lnn-notebook"],
+        ),
+        "TellMissingKeys": (["s3:ListBucket"], [bucket]),
+        "UploadInput": (["s3:PutObject"], [f"{bucket}/training_input/*"]),
+        "WriteOwnLifecycleLog": (
+            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+            [logs, f"{logs}:log-stream:lnn-notebook/*"],
+        ),
+    }
 
 
 def test_each_wildcard_in_the_source_has_its_reason_in_a_comment() -> None:

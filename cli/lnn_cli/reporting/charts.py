@@ -28,6 +28,8 @@ LARGEST_UNIT = 1.4
 """Inches that the weights of a unit take, where there are few."""
 MOST_ROWS = 60
 """Of a timeline: with more neurons than that, a row stands for a layer."""
+MOST_GENERATIONS = 20
+"""With more than that, the lines where they began would hide the invocations."""
 WRITTEN_CLASSES = 30
 """With more classes than that, figures in a confusion matrix cannot be read."""
 MANY_BARS = 1500
@@ -78,8 +80,8 @@ def _curves(history: Sequence[dict[str, Any]]) -> Chart:
     last = history[-1]
     about = (
         f"Cost from {history[0]['cost']:.4g} in epoch {history[0]['epoch']} to {last['cost']:.4g} in epoch "
-        f"{last['epoch']}; accuracy at the end {share(last['train_accuracy'])} in training, "
-        f"{share(last['test_accuracy'])} in the test."
+        f"{last['epoch']}; accuracy {share(last['train_accuracy'])} in training while it went on, "
+        f"{share(last['test_accuracy'])} in the test after it."
     )
     return Chart("curves", "Cost and accuracy", about, 3.4, draw)
 
@@ -263,6 +265,7 @@ def _timeline(timeline: Timeline, events: Sequence[dict[str, Any]]) -> Chart:
     began = invocations[0].start
     # What a generation that took over tells of the time before it; see lnn.story.
     silences = [(float(one["at"]) - began, float(one["silent_seconds"])) for one in events if "silent_seconds" in one]
+    generations = _later_generations(invocations)
 
     def draw(figure: FigureBase, theme: Theme) -> None:
         axes = figure.subplots()
@@ -286,17 +289,16 @@ def _timeline(timeline: Timeline, events: Sequence[dict[str, Any]]) -> Chart:
             )
             for bar in bars:
                 bar.set_rasterized(len(invocations) > MANY_BARS)
-        for at, seconds in silences:
-            axes.axvspan(at - seconds, at, color=theme.fault, alpha=0.25, linewidth=0)
-        if silences:
-            axes.axvspan(*[silences[0][0]] * 2, color=theme.fault, alpha=0.25, label="nobody at work")
+        _mark_silences(axes, theme, silences)
+        _mark_generations(axes, theme, {generation: start - began for generation, start in generations.items()})
         axes.set_yticks(range(len(names)), [_row_label(name) for name in names])
         axes.tick_params(axis="y", labelsize=8 if len(names) > 15 else 10)
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.set(xlabel="seconds since the first invocation began", ylabel="function")
-        axes.set_title(f"{len(invocations):,} invocations{'' if timeline.complete else ', the first that were logged'}")
-        if silences or used != {"launch", "start"}:
+        title = f"{len(invocations):,} invocations{'' if timeline.complete else ', the first that were logged'}"
+        axes.set_title(title, pad=16 if generations else None)
+        if silences or generations or used != {"launch", "start"}:
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
     by_role = ", ".join(
@@ -306,6 +308,8 @@ def _timeline(timeline: Timeline, events: Sequence[dict[str, Any]]) -> Chart:
     busy = sum(one.seconds for one in invocations)
     failed = sum(one.failed for one in invocations)
     about = f"{len(invocations):,} invocations: {by_role}; {busy:,.1f} s of functions' time; {failed} logged an error."
+    if generations:
+        about += f" {len(generations) + 1} generations: dotted lines show where each began."
     if silences:
         about += " Shaded: nobody was at work; what was killed before it logged anything is not shown."
     return Chart("timeline", "Timeline", about, 1.3 + 0.17 * max(len(names), 4), draw)
@@ -327,6 +331,31 @@ def _row(one: Invocation) -> Row:
     if one.role in LAUNCH_AND_TRAINER:
         return one.role, 0, -1
     return one.role, one.layer or 0, -1 if one.neuron is None else one.neuron
+
+
+def _mark_silences(axes: Axes, theme: Theme, silences: Sequence[tuple[float, float]]) -> None:
+    for at, seconds in silences:
+        axes.axvspan(at - seconds, at, color=theme.fault, alpha=0.25, linewidth=0)
+    if silences:
+        axes.axvspan(*[silences[0][0]] * 2, color=theme.fault, alpha=0.25, label="nobody at work")
+
+
+def _mark_generations(axes: Axes, theme: Theme, began: dict[int, float]) -> None:
+    label: str | None = "new generation"
+    for generation, at in list(began.items())[:MOST_GENERATIONS]:
+        axes.axvline(at, color=theme.text, linestyle=":", linewidth=1, label=label)
+        above = axes.get_xaxis_transform()
+        axes.text(at, 1.01, str(generation), transform=above, fontsize=8, horizontalalignment="center")
+        label = None
+
+
+def _later_generations(invocations: Sequence[Invocation]) -> dict[int, float]:
+    """When each generation but the first began, in epoch seconds: after a hand-over, or after somebody died."""
+    began: dict[int, float] = {}
+    for one in invocations:
+        if one.generation is not None and one.generation > 1:
+            began.setdefault(one.generation, one.start)
+    return dict(sorted(began.items()))
 
 
 def _row_order(row: Row) -> tuple[int, int, int]:

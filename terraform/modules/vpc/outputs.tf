@@ -1,3 +1,11 @@
+output "endpoints" {
+  description = "For others than the functions, to reach the endpoints: security group of the interface endpoints, prefix lists of the gateway endpoints. Null where none were made."
+  value = local.endpoints ? {
+    prefix_list_ids   = [for endpoint in aws_vpc_endpoint.gateway : endpoint.prefix_list_id]
+    security_group_id = aws_security_group.endpoints[0].id
+  } : null
+}
+
 output "flow_log_group_name" {
   description = "Log group of the flow logs, or null."
   value       = one(aws_cloudwatch_log_group.flow_logs[*].name)

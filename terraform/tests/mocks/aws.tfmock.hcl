@@ -44,6 +44,10 @@ mock_resource "aws_s3_bucket" {
   defaults = { arn = "arn:aws:s3:::mock" }
 }
 
+mock_resource "aws_sagemaker_notebook_instance" {
+  defaults = { arn = "arn:aws:sagemaker:us-east-1:123456789012:notebook-instance/mock" }
+}
+
 mock_resource "aws_sns_topic" {
   defaults = { arn = "arn:aws:sns:us-east-1:123456789012:mock" }
 }

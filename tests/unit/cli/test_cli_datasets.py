@@ -173,9 +173,9 @@ def test_200_mixed_pictures_some_broken_give_a_dataset_that_trains(
 
 
 def accuracy_after_training(dataset: Path, command: str) -> float:
-    """Test accuracy of the network that the recommended command would train, after its first 20 epochs."""
+    """Test accuracy of the network that the recommended command would train, after 60 epochs."""
     changes = re.findall(r"--set (\S+)", command)
-    content = read_parameters(parameters_path(None), [*changes, "epochs=20"], None)
+    content = read_parameters(parameters_path(None), [*changes, "epochs=60"], None)
     summary, settings = check_training(dataset, content, "parameters")
     with h5py.File(dataset) as file:
         X, X_test = (file[f"{split}_set_x"][()].reshape(-1, summary.features).T / 255 for split in ("train", "test"))

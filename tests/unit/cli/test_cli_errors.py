@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.core import TyperGroup
@@ -59,6 +61,25 @@ def test_every_command_shows_an_example_in_its_help(cli: RunCli, command: tuple[
     assert f"Example: lnn {' '.join(command)}" in result.output
 
 
+def test_every_command_is_named_in_full_in_the_help_of_its_group(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    for group in ((), ("dataset",)):
+        listed = {line.split()[0] for line in cli(*group, "--help").output.splitlines() if line.startswith("  ")}
+        assert {command[-1] for command in COMMANDS if command[:-1] == group} <= listed
+
+
+@pytest.mark.parametrize("command", [(), *COMMANDS], ids=" ".join)
+def test_every_example_is_one_that_the_command_understands(cli: RunCli, command: tuple[str, ...]) -> None:
+    (example,) = re.findall(r"Example: (.+)", cli(*command, "--help").output.replace("\u2502", ""))
+    for line in example.split("&&"):
+        words = shlex.split(line.partition(">")[0])
+        assert words.pop(0) == "lnn"
+        group: Any = get_group(app)
+        while isinstance(group, TyperGroup) and words:
+            group = group.commands[words.pop(0)]
+        group.make_context("lnn", words)
+
+
 @pytest.mark.parametrize("command", [(), *COMMANDS], ids=" ".join)
 def test_every_help_fits_a_screen(cli: RunCli, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     columns, lines = SCREEN
@@ -67,6 +88,7 @@ def test_every_help_fits_a_screen(cli: RunCli, command: tuple[str, ...], monkeyp
     shown = cli(*command, "--help").output.rstrip().splitlines()
     assert max(map(len, shown)) <= columns
     assert len(shown) <= lines
+    assert [line for line in shown if "\u2026" in line] == [], "cut off"
 
 
 @pytest.mark.parametrize("command", UNITS, ids=" ".join)

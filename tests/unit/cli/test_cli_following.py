@@ -12,6 +12,7 @@ from rich.console import Console
 
 from lnn_cli.following import LiveReporter, Look, Pace, PlainReporter, reporter
 from lnn_cli.rendering import duration, number
+from lnn_cli.runs import usd_so_far_and_left
 
 
 def look(epoch: int, status: str = "RUNNING", events: int = 0) -> Look:
@@ -93,6 +94,14 @@ def test_the_live_view_has_the_cost_as_a_curve_and_the_dollars_left(ticking: Non
     assert "about $0.000200 so far, $0.000200 left" in told
 
 
+def test_dollars_are_those_used_where_they_are_known_at_every_epoch() -> None:
+    run = {"estimate": {"usd": 0.004}, "epoch": 50, "epochs": 200, "usd": 0.0005}
+    assert usd_so_far_and_left({**run, "strategy": "neuron"}) == pytest.approx((0.0005, 0.0015))
+    assert usd_so_far_and_left({**run, "strategy": "fused"}) == pytest.approx((0.001, 0.003))
+    assert usd_so_far_and_left({**run, "strategy": "neuron", "epoch": 0, "usd": 0}) == pytest.approx((0, 0.004))
+    assert usd_so_far_and_left({**run, "estimate": None}) is None
+
+
 def test_the_live_view_tells_of_faults_when_they_happen_and_how_many_there_were(ticking: None) -> None:
     before, after = look(10, events=2), look(20, events=3)
     after.run["events"][2]["what"] = "generation 2 took over, 3.0 s after the last sign of life"
@@ -134,7 +143,9 @@ def test_plain_lines_come_at_changes_and_then_now_and_again(monkeypatch: pytest.
         for second in range(31):
             now[0] = float(second)
             shown.show(look(second * 10, events=2 if second < 15 else 3))
-        shown.show(look(2500, "COMPLETED", events=3))
+        ended = look(2500, "COMPLETED", events=3)
+        ended.run["usd"] = 0.0123
+        shown.show(ended)
     lines = written.getvalue().splitlines()
     assert [line for line in lines if line.startswith("event")] == ["event 2"]
     assert [line.split()[2] for line in lines if line.startswith("RUNNING")] == [
@@ -143,7 +154,7 @@ def test_plain_lines_come_at_changes_and_then_now_and_again(monkeypatch: pytest.
         "200/2500",
         "300/2500",
     ]
-    assert lines[-1] == "COMPLETED  epoch 2500/2500  cost 0.4  train 90.0%  test 80.0%"
+    assert lines[-1] == "COMPLETED  epoch 2500/2500  cost 0.4  train 90.0%  test 80.0%  about $0.0123"
     assert "10 epochs/s  4 min 00 s left" in lines[1]
 
 

@@ -296,6 +296,21 @@ def test_a_timeline_shows_when_nobody_was_at_work(finished: World) -> None:
         assert (b"fill: #d55e00; opacity: 0.25" in render([chart], LIGHT, "svg")) == told
 
 
+@pytest.mark.parametrize("strategy", ["fused", "neuron"])
+def test_a_timeline_shows_where_each_generation_began(strategy: str) -> None:
+    from lnn_cli.drawing import LIGHT, render
+    from lnn_cli.invocations import Invocation, Timeline
+
+    role, place = ("trainer", {}) if strategy == "fused" else ("neuron", {"layer": 1, "neuron": 0})
+    handed_over = [Invocation(role, 900.0 * n, 890.0, "start", generation=n + 1, **place) for n in range(3)]
+    for invocations, lines in ((handed_over, 2), (handed_over[:1], 0)):
+        run = {"run_id": RUN, "events": []}
+        (chart,) = charts_of(Findings(run, [], timeline=Timeline(invocations, complete=True)))
+        assert ("3 generations: dotted lines" in chart.about) == bool(lines)
+        drawn = render([chart], LIGHT, "svg")
+        assert drawn.count(b"stroke-dasharray: 1,1.65") == (lines + 1 if lines else 0), "the lines, and the legend's"
+
+
 def test_all_right_is_no_mistake() -> None:
     tested = Evaluated(np.zeros((1, 3)), np.array([0, 1, 1]), np.array([[0.9, 0.2, 0.1], [0.1, 0.8, 0.9]]))
     assert tested.confusion.tolist() == [[1, 0], [0, 2]]

@@ -1,0 +1,42 @@
+# For people who want to look into trainings from within the account. Off by default.
+#
+# It may look at everything of this deployment and upload data sets, which starts trainings. It changes nothing else.
+module "notebook" {
+  count  = var.notebook.enabled ? 1 : 0
+  source = "./modules/notebook"
+
+  account_id           = local.account_id
+  bucket               = { arn = local.bucket_arn, name = module.s3_trigger.bucket_name }
+  bundle               = "${var.build_directory}/notebook.zip"
+  cache                = { port = var.cache_port, security_group_id = module.elasticache.security_group_id }
+  environment          = local.environment
+  idle_minutes         = var.notebook.idle_minutes
+  instance_type        = var.notebook.instance_type
+  kms_key_arn          = module.key.arn
+  name                 = "${var.prefix}-notebook"
+  network              = { endpoints = module.vpc.endpoints, subnet_id = module.vpc.subnet_ids[0], vpc_id = module.vpc.vpc_id }
+  permissions_boundary = var.permissions_boundary
+  python               = var.runtime
+  region               = var.region
+  volume_gb            = var.notebook.volume_gb
+
+  statements = merge(local.connect_to_cache, local.tell_missing_keys, {
+    ReadBucket = {
+      actions   = ["s3:GetObject", "s3:GetObjectVersion"]
+      resources = ["${local.bucket_arn}/*"]
+    }
+    UploadInput = {
+      actions   = ["s3:PutObject"]
+      resources = ["${local.bucket_arn}/training_input/*"]
+    }
+    # Timelines and `lnn logs` are read from these.
+    ReadLogs = {
+      actions   = ["logs:FilterLogEvents"]
+      resources = [for name in values(local.function_name) : "${local.arn_start.logs}:log-group:/aws/lambda/${name}:*"]
+    }
+    ReadTables = {
+      actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"]
+      resources = values(local.table_arn)
+    }
+  })
+}
