@@ -21,6 +21,10 @@ module "notebook" {
   volume_gb            = var.notebook.volume_gb
 
   statements = merge(local.connect_to_cache, local.tell_missing_keys, {
+    ReadTriggers = {
+      actions   = ["s3:GetBucketNotification"]
+      resources = [local.bucket_arn]
+    }
     ReadBucket = {
       actions   = ["s3:GetObject", "s3:GetObjectVersion"]
       resources = ["${local.bucket_arn}/*"]

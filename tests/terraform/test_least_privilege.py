@@ -145,6 +145,7 @@ def test_a_notebook_changes_nothing_but_the_input_and_its_own_state(planned: Cal
         "ReadBucket": (["s3:GetObject", "s3:GetObjectVersion"], [f"{bucket}/*"]),
         "ReadLogs": (["logs:FilterLogEvents"], [f"{groups}/lambda/lnn-{name}:*" for name in FUNCTIONS]),
         "ReadTables": (["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"], tables),
+        "ReadTriggers": (["s3:GetBucketNotification"], [bucket]),
         "StopItself": (
             ["sagemaker:StopNotebookInstance"],
             [f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:notebook-instance/lnn-notebook"],
