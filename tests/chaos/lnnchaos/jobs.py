@@ -57,4 +57,4 @@ LONG = {
     "resident": STRATEGIES["resident"].with_epochs(1000),
     "data": STRATEGIES["data"].with_epochs(600),
 }
-"""Jobs that a time limit of seconds cuts into ten generations."""
+"""Jobs that a time limit of seconds cuts into ten generations, if the machine is not too fast for that."""

@@ -53,7 +53,7 @@ class Runner:
 
     def __init__(self, cloud: ChaosCloud, seed: int, failures: Path, say: Callable[[str], Any] = print) -> None:
         self._cloud, self._seed, self._failures, self._say = cloud, seed, failures, say
-        self._undisturbed: dict[tuple[str, bool], Outcome] = {}
+        self._undisturbed: dict[tuple[str, bool, int], Outcome] = {}
         self._ended = threading.Event()
 
     def run(self, rounds: Iterable[Round]) -> list[Result]:
@@ -64,7 +64,8 @@ class Runner:
         watch = threading.Thread(target=self._watch, daemon=True)
         watch.start()
         try:
-            self._train_undisturbed({(name, turn.fault.long) for turn in rounds for name in turn.strategies})
+            for name, long in sorted({(name, turn.fault.long) for turn in rounds for name in turn.strategies}):
+                self._undisturbed_outcome(name, long)
             results: list[Result] = []
             with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
                 for some in pool.map(self._play, private):
@@ -84,29 +85,38 @@ class Runner:
             except (BotoCoreError, ClientError) as error:
                 self._say(f"watch: {error}")
 
-    def _train_undisturbed(self, jobs: set[tuple[str, bool]]) -> None:
-        for name, long in sorted(jobs):
+    def _undisturbed_outcome(self, name: str, long: bool, times: int = 1) -> Outcome:
+        """What the job leads to by itself; trained when it is first asked for, before anything disturbs the cloud."""
+        if (name, long, times) not in self._undisturbed:
             began = time.monotonic()
-            job = _job(name, long)
+            job = _job(name, long, times)
             run_id = self._cloud.start("undisturbed", job.dataset, job.parameters)
             run = self._cloud.completed(run_id)
             if run["generation"] != 1:
                 raise RuntimeError(f"the undisturbed run of {name} was disturbed: {_story(run)}")
-            self._undisturbed[name, long] = self._cloud.outcome(run_id)
-            self._say(f"undisturbed {name}{', long' if long else ''}: {time.monotonic() - began:.1f} s")
+            self._undisturbed[name, long, times] = self._cloud.outcome(run_id)
+            self._say(f"undisturbed {name}, {job.epochs:,} epochs: {time.monotonic() - began:.1f} s")
+        return self._undisturbed[name, long, times]
 
     def _play(self, turn: Round) -> list[Result]:
-        """Play a round; once more, with other dice, where the runs were faster than the fault."""
+        """Play a round; once more, with other dice and longer runs, where those were faster than the fault.
+
+        How many epochs a fault needs that goes on all the time depends on the machine.
+        """
         for attempt in range(ATTEMPTS):
-            victims, error, seconds = self._play_once(turn, random.Random(f"{self._seed} {turn.number} {attempt}"))
+            dice = random.Random(f"{self._seed} {turn.number} {attempt}")
+            victims, error, seconds = self._play_once(turn, dice, 2**attempt if turn.fault.long else 1)
             if not isinstance(error, TooLate):
                 break
         return [self._judge(turn, victim, error, seconds) for victim in victims]
 
-    def _play_once(self, turn: Round, rng: random.Random) -> tuple[list[Victim], BaseException | None, float]:
+    def _play_once(
+        self, turn: Round, rng: random.Random, times: int
+    ) -> tuple[list[Victim], BaseException | None, float]:
         fault, cloud = turn.fault, self._cloud
         victims = [
-            Victim(name, _job(name, fault.long), self._undisturbed[name, fault.long]) for name in turn.strategies
+            Victim(name, _job(name, fault.long, times), self._undisturbed_outcome(name, fault.long, times))
+            for name in turn.strategies
         ]
         began = time.monotonic()
         with ExitStack() as undo:
@@ -215,8 +225,10 @@ class Runner:
         self._say(f"    once more: make chaos SEED={self._seed} ROUNDS={result.round.number}")
 
 
-def _job(name: str, long: bool) -> Job:
-    return (LONG if long else STRATEGIES)[name]
+def _job(name: str, long: bool, times: int = 1) -> Job:
+    """``times`` as many epochs as the strategy's job has."""
+    job = (LONG if long else STRATEGIES)[name]
+    return job if times == 1 else job.with_epochs(times * job.epochs)
 
 
 def _story(run: dict[str, Any]) -> list[str]:
