@@ -15,7 +15,7 @@ locals {
   table_name    = { for key in keys(local.tables) : key => "${var.prefix}-${key}" }
   topic_name    = "${var.prefix}-events"
 
-  arn_start    = { for service in ["dynamodb", "elasticache", "kms", "lambda", "logs", "sns"] : service => "arn:${data.aws_partition.current.partition}:${service}:${var.region}:${local.account_id}" }
+  arn_start    = { for service in ["dynamodb", "elasticache", "kms", "lambda", "sns"] : service => "arn:${data.aws_partition.current.partition}:${service}:${var.region}:${local.account_id}" }
   bucket_arn   = "arn:${data.aws_partition.current.partition}:s3:::${local.bucket_name}"
   function_arn = { for key, name in local.function_name : key => "${local.arn_start.lambda}:function:${name}" }
   table_arn    = { for key, name in local.table_name : key => "${local.arn_start.dynamodb}:table/${name}" }
@@ -162,7 +162,7 @@ module "vpc" {
   existing                = var.existing_vpc
   flow_log_retention_days = var.flow_log_retention_days
   flow_logs               = var.flow_logs == "NONE" ? null : var.flow_logs
-  interface_services      = setunion(["lambda", "sns"], var.notebook.enabled ? ["logs", "sagemaker.api"] : [])
+  interface_services      = setunion(["lambda", "sns"], var.notebook.enabled ? ["sagemaker.api"] : [])
   kms_key_arn             = module.key.arn
   permissions_boundary    = var.permissions_boundary
   prefix                  = var.prefix

@@ -33,11 +33,6 @@ module "notebook" {
       actions   = ["s3:PutObject"]
       resources = ["${local.bucket_arn}/training_input/*"]
     }
-    # Timelines and `lnn logs` are read from these.
-    ReadLogs = {
-      actions   = ["logs:FilterLogEvents"]
-      resources = [for name in values(local.function_name) : "${local.arn_start.logs}:log-group:/aws/lambda/${name}:*"]
-    }
     ReadTables = {
       actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"]
       resources = values(local.table_arn)

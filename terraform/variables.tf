@@ -291,8 +291,8 @@ variable "noncurrent_version_days" {
 variable "notebook" {
   description = <<-EOT
     A SageMaker notebook instance in the private subnet, with this repository's notebooks and the `lnn` command. It stops itself after
-    idle_minutes without work; x86_64 types, such as ml.t3.medium, cost from about $0.05 an hour while it is on, and its two
-    endpoints and volume about $17 a month. `make bundle` must be run before.
+    idle_minutes without work; x86_64 types, such as ml.t3.medium, cost from about $0.05 an hour while it is on, and its endpoint
+    and volume about $10 a month. `make bundle` must be run before.
   EOT
   type = object({
     enabled       = optional(bool, false)

@@ -130,7 +130,7 @@ class Settings(BaseModel):
         30.0,
         gt=0,
         le=86_400,
-        title="the most seconds of work that a crash may repeat; one batch is the least",
+        title="the most seconds of work that a crash may repeat; one batch, or what storing takes, is the least",
         description="a number above 0, at most 86400",
     )
     notify_every: int | None = Field(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import io
-import time
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,14 @@ def open_page(browser: Any, site: Site) -> Iterator[Callable[..., Any]]:
     assert complaints == []
 
 
+@pytest.fixture
+def expect(browser: Any) -> Any:
+    """Playwright's assertions, which wait; `wait_for_function` evaluates a string, which the page's policy forbids."""
+    assertions = importlib.import_module("playwright.sync_api").expect
+    assertions.set_options(timeout=PATIENCE_MS)
+    return assertions
+
+
 def picture(level: int = 230, size: tuple[int, int] = (40, 30), kind: str = "PNG") -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", size, (level,) * 3).save(buffer, kind)
@@ -73,14 +82,6 @@ def message(page: Any) -> str:
     return str(page.text_content("#message"))
 
 
-def until(page: Any, true: Callable[[], Any]) -> None:
-    """Waits as `wait_for_function` would, which evaluates strings in the page: its policy forbids that."""
-    deadline = time.monotonic() + PATIENCE_MS / 1000
-    while not true():
-        assert time.monotonic() < deadline
-        page.wait_for_timeout(20)
-
-
 def transfer(page: Any, name: str, kind: str, content: bytes) -> Any:
     """A DataTransfer with one file, as drag and drop or the clipboard bring it."""
     script = """([name, kind, content]) => {
@@ -93,7 +94,7 @@ def transfer(page: Any, name: str, kind: str, content: bytes) -> Any:
 
 
 def test_a_chosen_picture_is_shown_with_its_class_and_each_probability_as_a_bar(
-    open_page: Callable[..., Any], site: Site
+    open_page: Callable[..., Any], site: Site, expect: Callable[..., Any]
 ) -> None:
     page = open_page()
     page.set_input_files("#file", file("day.png", "image/png", picture()))
@@ -105,18 +106,20 @@ def test_a_chosen_picture_is_shown_with_its_class_and_each_probability_as_a_bar(
     )
     assert widths[0] > 50 > widths[1]
     assert page.get_attribute("#picture", "alt") == "Your picture, day.png"
-    until(page, lambda: page.evaluate("document.getElementById('picture').naturalWidth") == 40)
+    expect(page.locator("#picture")).to_have_js_property("naturalWidth", 40)
     assert site.shelves.in_use.production in page.text_content("#by")
     assert "in production" in page.text_content("#by")
     assert site.bodies == [picture()]
 
 
-def test_the_same_file_can_be_chosen_twice_and_another_after_it(open_page: Callable[..., Any], site: Site) -> None:
+def test_the_same_file_can_be_chosen_twice_and_another_after_it(
+    open_page: Callable[..., Any], site: Site, expect: Callable[..., Any]
+) -> None:
     page = open_page()
     for level, expected in ((230, "light"), (230, "light"), (20, "dark")):
         with page.expect_response("**/predict"):
             page.set_input_files("#file", file("a.png", "image/png", picture(level)))
-        until(page, lambda expected=expected: str(page.text_content("#answer")).startswith(expected))
+        expect(page.locator("#answer")).to_have_text(re.compile(f"^{expected}"))
     assert len(site.bodies) == 3
 
 
@@ -205,15 +208,14 @@ def test_a_format_that_only_the_browser_knows_is_turned_into_one_that_the_api_re
 
 def test_the_keyboard_is_enough(open_page: Callable[..., Any]) -> None:
     page = open_page()
-    chosen: list[Any] = []
-    page.on("filechooser", lambda chooser: chosen.append(chooser))  # noqa: PLW0108  (Playwright marks the callable)
+    page.on("filechooser", lambda _: None)  # that of `expect_file_chooser` may come into force after the key
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "file"
     outline = page.evaluate("getComputedStyle(document.getElementById('drop')).outlineStyle")
     assert outline == "solid"
-    page.keyboard.press("Enter")
-    until(page, lambda: chosen)
-    chosen[0].set_files([file("day.png", "image/png", picture())])
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files([file("day.png", "image/png", picture())])
     assert answer(page) == "light, 1.00"
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from terraform_plans import ACCOUNT, CONFIGURATION, SHAPES, Resources, inventory
 
-FUNCTIONS = ("launch", "neuron", "predict", "register", "trainer")
 TABLES = ("costs", "invocations", "models", "runs")
 # The only statements that may say "*", each with all its actions. EC2 and X-Ray know no resource for these; in a key's
 # policy "*" is that key; the last two are denials.
@@ -134,8 +133,7 @@ def test_a_notebook_changes_nothing_but_the_input_and_its_own_state(planned: Cal
     bucket = f"arn:aws:s3:::lnn-{ACCOUNT}-us-east-1"
     tables = [f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/lnn-{name}" for name in TABLES]
     cache = f"arn:aws:elasticache:us-east-1:{ACCOUNT}"
-    groups = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws"
-    logs = f"{groups}/sagemaker/NotebookInstances"
+    logs = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws/sagemaker/NotebookInstances"
     assert {statement["Sid"]: (statement["Action"], statement["Resource"]) for statement in policy["Statement"]} == {
         "ConnectToCache": (
             ["elasticache:Connect"],
@@ -143,7 +141,6 @@ def test_a_notebook_changes_nothing_but_the_input_and_its_own_state(planned: Cal
         ),
         "FetchOwnCode": (["s3:GetObject"], [f"{bucket}/notebook/bundle.zip"]),
         "ReadBucket": (["s3:GetObject", "s3:GetObjectVersion"], [f"{bucket}/*"]),
-        "ReadLogs": (["logs:FilterLogEvents"], [f"{groups}/lambda/lnn-{name}:*" for name in FUNCTIONS]),
         "ReadTables": (["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"], tables),
         "ReadTriggers": (["s3:GetBucketNotification"], [bucket]),
         "StopItself": (

@@ -111,6 +111,7 @@ class Resident:
         (W, b), *above = state.parameters
         (slots_W, slots_b), *slots_above = state.slots
         own = self._cut.blocks[gang.rank]
+        # Who has all features shares X with the loaded data, which panels would copy.
         first_layer = Panelled if isinstance(self._cut, ByFeature) and plan.batches_per_epoch == 1 else Plain
         self._first: FirstLayer = first_layer(
             self._cut.features(data.X), self._cut.features(data.X_test), W[own], [slot[own] for slot in slots_W]
