@@ -16,7 +16,7 @@ from lnn.once import Once
 
 environment = Environment.read()
 services = clients.services(environment)
-inbox = Inbox(clients.client("s3"))
+inbox = Inbox(clients.client("s3"), prompt=clients.client("s3", clients.PROMPT))
 once = Once(environment.invocations_table)
 
 

@@ -31,10 +31,12 @@ from lnn.names import (
 )
 from lnn.network import Network
 from lnn.network.types import Parameters, Slots
+from lnn.promptness import PROMPT_BYTES, PromptS3
 from lnn.refusals import refusals
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
 Array = NDArray[Any]
 
@@ -101,8 +103,9 @@ class Model:
 class Artifacts:
     """The bucket of one deployment."""
 
-    def __init__(self, client: S3Client, bucket: str) -> None:
-        self._client = client
+    def __init__(self, client: S3Client, bucket: str, prompt: S3Client | None = None) -> None:
+        """``prompt``, if given, is asked first: see ``PromptS3``."""
+        self._s3 = PromptS3(client, prompt)
         self.bucket = bucket
 
     def put_tensor(self, run_id: str, name: str, value: Array) -> None:
@@ -183,7 +186,7 @@ class Artifacts:
         """
         version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
         with refusals("read", s3_uri(self.bucket, key)):
-            answer = self._client.get_object(Bucket=self.bucket, Key=key, **version)
+            answer = self._s3.patient.get_object(Bucket=self.bucket, Key=key, **version)
             if answer["ContentLength"] > max_bytes:
                 answer["Body"].close()
                 raise InputError(f"it has {answer['ContentLength']:,} bytes, and {max_bytes:,} are the most")
@@ -202,9 +205,7 @@ class Artifacts:
             (results_key(run_id), LATEST_RESULTS),
         ):
             with refusals("copy", f"{s3_uri(self.bucket, source)} to {s3_uri(self.bucket, target)}"):
-                self._client.copy_object(
-                    Bucket=self.bucket, Key=target, CopySource={"Bucket": self.bucket, "Key": source}
-                )
+                self._copy(source, target)
 
     def _put_array(self, key: str, value: Array) -> None:
         buffer = io.BytesIO()
@@ -229,12 +230,22 @@ class Artifacts:
             ) from error
 
     def _put(self, key: str, body: bytes, content_type: str = "application/octet-stream") -> None:
+        def put(client: S3Client) -> None:
+            client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+
         with refusals("write", s3_uri(self.bucket, key)):
-            self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+            if len(body) > PROMPT_BYTES:
+                put(self._s3.patient)
+            else:
+                self._s3.ask(put)
 
     def _get(self, key: str) -> bytes:
         with refusals("read", s3_uri(self.bucket, key)):
-            return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+            return self._s3.ask(lambda client: client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+
+    def _copy(self, source: str, target: str) -> None:
+        place: CopySourceTypeDef = {"Bucket": self.bucket, "Key": source}
+        self._s3.ask(lambda client: client.copy_object(Bucket=self.bucket, Key=target, CopySource=place))
 
 
 def encode_model(model: Model) -> bytes:

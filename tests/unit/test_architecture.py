@@ -28,6 +28,7 @@ HOMES = {
         "lnn/invoker.py",
         "lnn/ledger.py",
         "lnn/notify.py",
+        "lnn/promptness.py",
         "lnn/refusals.py",
         "lnn/registry.py",
         "lnn/serving.py",

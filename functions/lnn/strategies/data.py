@@ -37,6 +37,9 @@ from lnn.wire import Buffer
 WHOLE_UP_TO = 2
 """Workers among whom arrays are exchanged whole: with more it would be more bytes than in pieces."""
 
+COUNTED_BYTES = 8 * 2**20
+"""Of a block whose examples are only counted: one that stays in the processor's cache is faster."""
+
 COUNT = struct.Struct("<q")
 
 
@@ -65,7 +68,8 @@ class Data:
         self._plan, self._gang = plan, gang
         self._network, self._optimiser = plan.network, plan.optimiser
         self._train = OwnExamples(artifacts, run_id, TRAIN_X, TRAIN_Y, plan, *share(plan.examples, gang))
-        self._test = OwnExamples(artifacts, run_id, TEST_X, TEST_Y, plan, *share(plan.test_examples, gang))
+        test = share(plan.test_examples, gang)
+        self._test = OwnExamples(artifacts, run_id, TEST_X, TEST_Y, plan, *test, COUNTED_BYTES)
         self._flat = flattened(state.parameters, plan.dtype)
         self._parameters = layers_of(self._flat, plan.sizes)
         self._gradient = np.empty_like(self._flat)

@@ -14,7 +14,8 @@ SHARD_MB = 32
 """A shard of the features on its way from S3: as it arrives, and as an array."""
 
 BLOCK_MB = 64
-"""Strategy ``data``: a block of examples with what the layers make of it, about 32 MB, and its temporaries."""
+"""Strategy ``data``: a block of training examples with what the layers make of it, about 32 MB, one of test examples, 8
+MB, and up to 24 MB of examples for mini-batches."""
 
 LABELS_AND_ORDER = 24
 """Strategy ``data``: bytes for each training example of the whole set: labels (8), an epoch's shuffled order (16)."""
