@@ -52,9 +52,9 @@ STRATEGIES = {
 """A row for each way of running a training. All store a checkpoint after each second of work, mostly amid an epoch."""
 
 LONG = {
-    "fused": STRATEGIES["fused"].with_epochs(1800),
-    "example space": STRATEGIES["example space"].with_epochs(6500),
-    "resident": STRATEGIES["resident"].with_epochs(1000),
-    "data": STRATEGIES["data"].with_epochs(600),
+    "fused": STRATEGIES["fused"].with_epochs(3000),
+    "example space": STRATEGIES["example space"].with_epochs(9000),
+    "resident": STRATEGIES["resident"].with_epochs(1500),
+    "data": STRATEGIES["data"].with_epochs(900),
 }
 """Jobs that a time limit of seconds cuts into ten generations, if the machine is not too fast for that."""
