@@ -7,7 +7,11 @@ redis-py still opens the connection, with TLS and login as its client was told.
 
 from __future__ import annotations
 
+import os
+import select
 import socket
+import ssl
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -19,6 +23,10 @@ Argument: TypeAlias = str | float | Buffer | tuple[Buffer, ...]
 
 CHUNK_BYTES = 64 * 1024
 """What is longer is neither joined with its neighbours before it is sent, nor received by way of another buffer."""
+
+SPIN_SECONDS = 0.001
+"""How long answers to short commands are looked out for before the thread sleeps: on a virtual machine, to be woken
+may take as long as such an answer. With long ones Redis has work to do, for which it may need this core."""
 
 
 class WireError(Exception):
@@ -32,14 +40,18 @@ class Wire:
         """``connection`` is one of redis-py's, connected, and no longer used in any other way."""
         self.connection = connection
         self._socket: socket.socket = connection._sock
+        self._looks_until = 0.0
         self._bytes = bytearray(CHUNK_BYTES)
         self._received = memoryview(self._bytes)
         self._start = self._end = 0  # what of it is still to be read
 
     def send(self, commands: Iterable[Sequence[Argument]]) -> None:
         """Send commands; ``read`` returns their answers, in the same order."""
+        sent = 0
         for chunk in _packed(commands):
             self._socket.sendall(chunk)
+            sent += len(chunk)
+        self._looks_until = time.perf_counter() + SPIN_SECONDS if sent < CHUNK_BYTES else 0.0
 
     def read(self) -> Any:
         """An answer: int, memoryview, str (a status), list of answers, or None. Raises WireError."""
@@ -91,7 +103,18 @@ class Wire:
         return value
 
     def _receive_some(self) -> None:
+        if self._looks_until:
+            self._look_out()
         self._start, self._end = 0, self._checked(self._socket.recv_into(self._received))
+
+    def _look_out(self) -> None:
+        """Return when there is something to receive, or it takes too long to wait like this."""
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return  # decrypted already: no longer to be seen in the connection
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        while not poll.poll(0) and time.perf_counter() < self._looks_until:
+            os.sched_yield()
 
     @staticmethod
     def _checked(received: int) -> int:

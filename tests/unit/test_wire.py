@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnn.wire import CHUNK_BYTES, Wire, WireError
+from lnn.wire import CHUNK_BYTES, SPIN_SECONDS, Wire, WireError
 
 
 class Connection:
@@ -143,3 +143,24 @@ def test_nothing_is_none_in_both_protocols(ends: tuple[Wire, socket.socket]) -> 
     wire, peer = ends
     peer.sendall(b"$-1\r\n*-1\r\n_\r\n")
     assert [wire.read() for _ in range(3)] == [None, None, None]
+
+
+@pytest.mark.parametrize("late", [0.0, SPIN_SECONDS / 2, SPIN_SECONDS * 20], ids=["at once", "soon", "after sleeping"])
+def test_an_answer_to_short_commands_is_read_whenever_it_comes(ends: tuple[Wire, socket.socket], late: float) -> None:
+    wire, peer = ends
+    wire.send([("GET", "key")])
+    received_by(peer, len(b"*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n"))
+    timer = threading.Timer(late, peer.sendall, [encoded(b"value") + encoded(7)])
+    timer.start()
+    assert [plain(wire.read()), wire.read()] == [b"value", 7]
+    timer.join()
+
+
+def test_silence_ends_with_the_connection_s_own_time_out() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(0.05)
+        wire = Wire(Connection(ours))
+        wire.send([("PING",)])
+        with pytest.raises(TimeoutError):
+            wire.read()
