@@ -40,18 +40,14 @@ def training_data(artifacts: Artifacts, run_id: str, plan: Plan) -> TrainingData
     data = _loaded.get(run_id)
     if data is None:
         _loaded.clear()
-        # Side by side: they wait for S3 more than they compute. Of each set there is one shard at a time.
-        with ThreadPoolExecutor(4) as pool:
-            X = pool.submit(_features, artifacts, run_id, TRAIN_X, plan, plan.examples)
-            X_test = pool.submit(_features, artifacts, run_id, TEST_X, plan, plan.test_examples)
-            y = pool.submit(artifacts.get_tensor, run_id, TRAIN_Y)
-            y_test = pool.submit(artifacts.get_tensor, run_id, TEST_Y)
+        # The labels at the same time: S3 is waited for more than it sends. Of the features one shard at a time.
+        with ThreadPoolExecutor(2) as pool:
+            waited_for = [pool.submit(artifacts.get_tensor, run_id, name) for name in (TRAIN_Y, TEST_Y)]
+            X = _features(artifacts, run_id, TRAIN_X, plan, plan.examples)
+            X_test = _features(artifacts, run_id, TEST_X, plan, plan.test_examples)
+        y, y_test = (labels.result() for labels in waited_for)
         data = _loaded[run_id] = TrainingData(
-            X=X.result(),
-            Y=label_matrix(y.result(), plan.sizes[-1], plan.dtype),
-            y=y.result(),
-            X_test=X_test.result(),
-            y_test=y_test.result(),
+            X=X, Y=label_matrix(y, plan.sizes[-1], plan.dtype), y=y, X_test=X_test, y_test=y_test
         )
     return data
 

@@ -50,7 +50,7 @@ class Wire:
         sent = 0
         for chunk in _packed(commands):
             self._socket.sendall(chunk)
-            sent += len(chunk)
+            sent += _length(chunk)
         self._looks_until = time.perf_counter() + SPIN_SECONDS if sent < CHUNK_BYTES else 0.0
 
     def read(self) -> Any:
