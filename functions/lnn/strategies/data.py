@@ -23,11 +23,11 @@ import numpy.typing as npt
 from lnn.artifacts import Artifacts, Checkpoint
 from lnn.dataset import label_matrix
 from lnn.gang import Gang
-from lnn.network import cost_from_logits, penalty, predicted_classes
+from lnn.network import correct_count, cost_from_logits, penalty, predicted_classes
 from lnn.network.batches import Batch
 from lnn.network.flat import flattened, layers_of, weight_ranges
 from lnn.network.model import backward
-from lnn.network.types import Array, Labels
+from lnn.network.types import Array
 from lnn.own_examples import OwnExamples
 from lnn.plan import Plan
 from lnn.strategies.workers import Stepped
@@ -156,7 +156,7 @@ class Data:
             Y = label_matrix(y, self._plan.sizes[-1], self._plan.dtype)
             A, logits = self._network.forward(self._parameters, X)
             cost += cost_from_logits(activations[-1], logits, Y) * len(y)
-            correct += _correct(A[-1], y)
+            correct += correct_count(A[-1], Y)
             # The first block's dW goes to its place in the flat gradient; those of the others are added to it.
             out = None if seen else self._gradients
             for layer, dW, db in backward(self._parameters, A, Y, activations, 0.0, m, out):
@@ -173,7 +173,10 @@ class Data:
 
     def _right(self, examples: OwnExamples) -> int:
         """How many of the own examples are predicted right."""
-        return sum(_correct(self._network.forward(self._parameters, X).A[-1], y) for X, y in examples.blocks())
+        return sum(
+            int(np.count_nonzero(predicted_classes(self._network.forward(self._parameters, X).A[-1]) == y))
+            for X, y in examples.blocks()
+        )
 
     def _add_up(self, count: int) -> int:
         return sum(COUNT.unpack(part)[0] for part in self._gang.all_gather(COUNT.pack(count)))
@@ -244,12 +247,9 @@ class Data:
         first, *others = (
             mine if of == rank else piece_in(part, values.dtype, FIGURES.size) for of, part in enumerate(received)
         )
-        if len(others) == 1:  # in place: a + b and b + a are the same bits
-            own = np.add(first, others[0], out=mine)
-        else:
-            own = first + others[0] if others else first
-            for other in others[1:]:
-                own += other
+        own = first + others[0] if others else first.copy()
+        for other in others[1:]:
+            own += other
         return own, Figures(
             sum(figures.cost for figures in told),
             sum(figures.correct for figures in told),
@@ -262,11 +262,6 @@ class Data:
         received = self._gang.all_gather(pieces[self._gang.rank].data)
         for peer in self._gang.peers:
             pieces[peer][...] = piece_in(received[peer], values.dtype)
-
-
-def _correct(A: Array, y: Labels) -> int:
-    """How many of the classes y (m,) the probabilities A (units, m) name."""
-    return int(np.count_nonzero(predicted_classes(A) == y))
 
 
 def share(count: int, gang: Gang) -> tuple[int, int]:
