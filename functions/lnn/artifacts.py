@@ -31,7 +31,7 @@ from lnn.names import (
 )
 from lnn.network import Network
 from lnn.network.types import Parameters, Slots
-from lnn.promptness import PROMPT_BYTES, PromptS3
+from lnn.promptness import PromptS3
 from lnn.refusals import refusals
 
 if TYPE_CHECKING:
@@ -185,12 +185,16 @@ class Artifacts:
         Raises InputError when it has more than ``max_bytes``, Gone when it has been deleted since.
         """
         version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
-        with refusals("read", s3_uri(self.bucket, key)):
-            answer = self._s3.patient.get_object(Bucket=self.bucket, Key=key, **version)
+
+        def read(client: S3Client) -> bytes:
+            answer = client.get_object(Bucket=self.bucket, Key=key, **version)
             if answer["ContentLength"] > max_bytes:
                 answer["Body"].close()
                 raise InputError(f"it has {answer['ContentLength']:,} bytes, and {max_bytes:,} are the most")
             return answer["Body"].read()
+
+        with refusals("read", s3_uri(self.bucket, key)):
+            return self._s3.ask(read)
 
     def put_results(self, run_id: str, results: Mapping[str, Any]) -> str:
         """Store ``results.json`` of a run and return its ``s3://`` address."""
@@ -234,10 +238,7 @@ class Artifacts:
             client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
 
         with refusals("write", s3_uri(self.bucket, key)):
-            if len(body) > PROMPT_BYTES:
-                put(self._s3.patient)
-            else:
-                self._s3.ask(put)
+            self._s3.ask(put, sent=len(body))
 
     def _get(self, key: str) -> bytes:
         with refusals("read", s3_uri(self.bucket, key)):

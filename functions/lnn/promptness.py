@@ -22,22 +22,21 @@ PROMPT_BYTES = 8 * 2**20
 
 
 class PromptS3:
-    """The clients of one bucket's users."""
+    """Two clients for the same objects: one with a short time-out, and one that waits longer."""
 
     def __init__(self, patient: S3Client, prompt: S3Client | None = None) -> None:
         """``prompt`` has the short time-out; None for one client that does all."""
-        self.patient = patient
-        """For uploads over ``PROMPT_BYTES``, and for what is rarely asked for."""
+        self._patient = patient
         self._prompt = prompt
 
-    def ask(self, call: Callable[[S3Client], Answer]) -> Answer:
-        """``call`` with the one client; where that hears nothing in time, with the other.
+    def ask(self, call: Callable[[S3Client], Answer], sent: int = 0) -> Answer:
+        """``call`` with the prompt client; where that hears nothing in time, with the patient one.
 
-        ``call`` reads its answer to the end, and may be repeated.
+        ``call`` sends so many bytes, reads its answer to the end, and may be repeated.
         """
-        if self._prompt is None:
-            return call(self.patient)
+        if self._prompt is None or sent > PROMPT_BYTES:
+            return call(self._patient)
         try:
             return call(self._prompt)
         except (ConnectTimeoutError, HTTPClientError):
-            return call(self.patient)
+            return call(self._patient)

@@ -69,7 +69,7 @@ class Data:
         self._network, self._optimiser = plan.network, plan.optimiser
         self._train = OwnExamples(artifacts, run_id, TRAIN_X, TRAIN_Y, plan, *share(plan.examples, gang))
         test = share(plan.test_examples, gang)
-        self._test = OwnExamples(artifacts, run_id, TEST_X, TEST_Y, plan, *test, COUNTED_BYTES)
+        self._test = OwnExamples(artifacts, run_id, TEST_X, TEST_Y, plan, *test, block_bytes=COUNTED_BYTES)
         self._flat = flattened(state.parameters, plan.dtype)
         self._parameters = layers_of(self._flat, plan.sizes)
         self._gradient = np.empty_like(self._flat)
