@@ -91,8 +91,9 @@ def parameter_server(environment: Environment) -> Any:
     return server
 
 
+@cache
 def client(name: str, config: Config = CONFIG) -> Any:
-    """An AWS client that is made when it is first used."""
+    """An AWS client that is made when it is first used, and shared by all who ask for it."""
     return OnDemand(name, config)
 
 
