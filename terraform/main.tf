@@ -67,9 +67,12 @@ locals {
   }
 
   # One BLAS thread for each vCPU that the memory buys: more would only wait for each other. glibc is to keep what a step frees
-  # for the next step: by default it gives it back, and the kernel clears the pages anew at every step.
+  # for the next step: by default it gives it back, and the kernel clears the pages anew at every step. A call that AWS fails is
+  # to be repeated after tens of milliseconds, not seconds: boto3 does so by itself from November 2026 on ("Announcing updated
+  # retry behavior for AWS SDKs and Tools", AWS Developer Tools Blog), and the runtime's may be older.
   own_environment = {
     for key in keys(local.function_name) : key => merge(local.environment, {
+      AWS_NEW_RETRIES_2026    = "true"
       MALLOC_MMAP_THRESHOLD_  = tostring(8 * 1024 * 1024)
       MALLOC_TRIM_THRESHOLD_  = tostring(128 * 1024 * 1024)
       OPENBLAS_NUM_THREADS    = tostring(ceil(var.functions[key].memory / 1769))

@@ -75,6 +75,13 @@ class OwnExamples:
     def __len__(self) -> int:
         return self.last - self.first
 
+    def hold(self) -> npt.NDArray[Any]:
+        """What mini-batches find in memory; read from the file when it is first asked for."""
+        if self._held is None:
+            self._held = np.empty((min(len(self), HELD_BYTES // self._row_bytes), self._raw.shape[1]), self._stored)
+            self._fill(self._held, 0)
+        return self._held
+
     def of(self, batch: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Which of the own examples, counted from 0 and in order, are in a batch of examples of the whole set."""
         own = batch[(batch >= self.first) & (batch < self.last)]
@@ -113,12 +120,10 @@ class OwnExamples:
 
     def _read_chosen(self, chosen: npt.NDArray[np.int64]) -> None:
         """The chosen examples into the first rows of the buffer: those that are held, and the rest from the file."""
-        if self._held is None:
-            self._held = np.empty((min(len(self), HELD_BYTES // self._row_bytes), self._raw.shape[1]), self._stored)
-            self._fill(self._held, 0)
-        held = int(np.searchsorted(chosen, len(self._held)))
+        in_memory = self.hold()
+        held = int(np.searchsorted(chosen, len(in_memory)))
         # All are there; "clip" is the mode that writes to ``out`` without another buffer.
-        np.take(self._held, chosen[:held], axis=0, out=self._raw[:held], mode="clip")
+        np.take(in_memory, chosen[:held], axis=0, out=self._raw[:held], mode="clip")
         self._read_one_by_one(chosen, held)
         self._standardize(len(chosen))
 

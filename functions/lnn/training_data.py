@@ -35,6 +35,11 @@ class TrainingData:
 _loaded: dict[str, TrainingData] = {}
 
 
+def is_loaded(run_id: str) -> bool:
+    """Whether ``training_data`` has a run's data without asking S3."""
+    return run_id in _loaded
+
+
 def training_data(artifacts: Artifacts, run_id: str, plan: Plan) -> TrainingData:
     """The data of a run. Only the last run's is kept, so that memory holds one data set."""
     data = _loaded.get(run_id)

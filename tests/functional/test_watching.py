@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from inprocess_cloud import NAMES, InProcessCloud, tiny_dataset
 
-from lnn import training
+from lnn import reporting, training
 from lnn.events import Message
 from lnn.ledger import LEASE_SECONDS
 from lnn.watching import CLOSING_SECONDS, LAUNCH_SECONDS, START_SECONDS
@@ -74,6 +74,33 @@ def test_a_renewed_lease_keeps_the_watch_away(
         later.setattr(time, "time", lambda: now + 100)
         ledger.renew(launched, 1)
     assert watch_after(cloud, 100 + LEASE_SECONDS - 5, monkeypatch) == []
+
+
+def test_the_lease_is_kept_while_a_trainer_between_two_steps_waits_for_s3(
+    cloud: InProcessCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "INTERVAL_SECONDS", 0.01)
+    upload = cloud.upload(tiny_dataset(tmp_path / "made.h5"), {**PARAMETERS, "strategy": "neuron"})
+    assert cloud.launch(upload) == "launched"
+    waited = []
+
+    def answers_once_the_lease_is_renewed(**_: Any) -> None:
+        if waited:
+            return
+        cloud.let_leases_expire(upload.run_id)
+        deadline = time.monotonic() + 10
+        while cloud.run(upload.run_id)["lease_expires"] < time.time():
+            assert time.monotonic() < deadline, "nobody keeps the lease"
+            time.sleep(0.01)
+        waited.append(upload.run_id)
+
+    while cloud.queue.messages:
+        function, message = cloud.queue.messages.pop(0)
+        if message.state == "forward" and function == "trainer":
+            cloud.s3.meta.events.register("before-call.s3.GetObject", answers_once_the_lease_is_renewed)
+        cloud.deliver(function, message)
+    assert waited
+    assert cloud.run(upload.run_id)["status"] == "COMPLETED"
 
 
 def test_a_released_lease_is_taken_up_at_once(

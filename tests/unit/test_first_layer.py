@@ -30,13 +30,24 @@ def block_of(shape: tuple[int, int, int, int], optimiser: Optimiser, seed: int) 
 shapes = st.tuples(st.integers(1, 40), st.integers(1, 5), st.integers(1, 9), st.integers(1, 4))
 
 
-@given(shape=shapes, panel=st.integers(1, 50), name=st.sampled_from(sorted(OPTIMISERS)), l2=st.sampled_from([0.0, 0.5]))
+@given(
+    shape=shapes,
+    panel=st.integers(1, 50),
+    tile=st.integers(1, 12),
+    small=st.sampled_from([0, 10**6]),
+    name=st.sampled_from(sorted(OPTIMISERS)),
+    l2=st.sampled_from([0.0, 0.5]),
+)
 @settings(deadline=None, max_examples=60)
-def test_panels_train_as_the_whole_does(shape: tuple[int, int, int, int], panel: int, name: str, l2: float) -> None:
+def test_panels_train_as_the_whole_does(
+    shape: tuple[int, int, int, int], panel: int, tile: int, small: int, name: str, l2: float
+) -> None:
     optimiser = Optimiser(name, 0.1)
     made_of = block_of(shape, optimiser, seed=panel)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(first_layer, "PANEL_FEATURES", panel)
+        patched.setattr(first_layer, "TILE_FEATURES", tile)
+        patched.setattr(first_layer, "SMALL_PRODUCT", small)
         panelled, plain = Panelled(**made_of), Plain(**made_of)
     rng = np.random.default_rng(shape[2])
     for t in range(1, 4):
@@ -53,7 +64,8 @@ def test_panels_train_as_the_whole_does(shape: tuple[int, int, int, int], panel:
 
 
 def test_who_goes_on_from_saved_weights_has_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_layer, "PANEL_FEATURES", 7)
+    monkeypatch.setattr(first_layer, "PANEL_FEATURES", 14)
+    monkeypatch.setattr(first_layer, "TILE_FEATURES", 7)
     optimiser = Optimiser("momentum", 0.1)
     made_of = block_of((30, 3, 8, 2), optimiser, seed=1)
     first = Panelled(**made_of)

@@ -11,7 +11,7 @@ Every function works on any block of a layer's rows, so that one neuron and a wh
 from lnn.network.activations import ACTIVATIONS, Activation, softmax
 from lnn.network.batches import batch_slices, take_examples
 from lnn.network.initialisers import INITIALISERS, init_parameters
-from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta
+from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta, weight_gradient
 from lnn.network.losses import (
     OUTPUT_ACTIVATIONS,
     binary_cross_entropy,
@@ -53,4 +53,5 @@ __all__ = [
     "take_examples",
     "train_above",
     "train_step",
+    "weight_gradient",
 ]

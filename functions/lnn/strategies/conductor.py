@@ -51,7 +51,7 @@ from lnn.services import Services
 from lnn.strategies.fused import save
 from lnn.strategies.neuron import PLAN_KEY, plan_of
 from lnn.telemetry import recorded
-from lnn.training_data import training_data
+from lnn.training_data import TrainingData, is_loaded, training_data
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ class Conductor:
             state,
             Ending("STOPPED", f"stopped on request after {self._plan.place(state.epoch, state.so_far.batches)}"),
             cost=cost_of_checkpoint(self._services, run),
-            accuracies=self._accuracies(state),
+            accuracies=self._accuracies(state, int(run["generation"])),
             training_ended_at=time.time(),
             invocations=int(run.get("step_invocations", 0)),
             usd=float(run.get("usd", 0.0)),
@@ -234,7 +234,7 @@ class Conductor:
     def _evaluate(self, position: Position) -> tuple[dict[str, str], list[Tensor]] | Ending:
         """The output layer's neurons have their logits: the batch's cost, and dZ of the output layer."""
         plan, step = self._plan, position.step
-        data = training_data(self._services.artifacts, self._run_id, plan)
+        data = self._data(step.generation)
         Z = self._server.get(plan.output_key(step))
         Y = take_examples(data.Y, plan.batches(step.epoch)[step.batch])
         cost = cost_from_logits(plan.activations[-1], Z, Y)
@@ -278,7 +278,7 @@ class Conductor:
         if plan.recorded(epoch) or ending is not None or checkpoint_due:
             state = self._state(epoch, epoch * plan.batches_per_epoch)
         if state is not None and (plan.recorded(epoch) or ending is not None):
-            data = training_data(self._services.artifacts, self._run_id, plan)
+            data = self._data(step.generation)
             test_accuracy = plan.network.accuracy(state.parameters, data.X_test, data.y_test)
             row = EpochRow(epoch, cost, int(fields["correct"]) / plan.examples, test_accuracy, now - started)
             ledger.record(self._run_id, [row])
@@ -291,7 +291,7 @@ class Conductor:
                 state,
                 ending,
                 cost=cost,
-                accuracies=self._accuracies(state),
+                accuracies=self._accuracies(state, step.generation),
                 training_ended_at=now,
                 invocations=int(fields["invocations"]) + 1,
                 usd=usd,
@@ -353,7 +353,7 @@ class Conductor:
                 state,
                 ending,
                 cost=cost_of(self._services, run, state.epoch),
-                accuracies=self._accuracies(state),
+                accuracies=self._accuracies(state, step.generation),
                 training_ended_at=now,
                 invocations=invocations,
                 usd=usd,
@@ -384,9 +384,17 @@ class Conductor:
             usd=self._usd(position.fields),
         )
 
-    def _accuracies(self, state: Checkpoint) -> Accuracies:
-        data = training_data(self._services.artifacts, self._run_id, self._plan)
-        return Accuracies.of(self._plan, state.parameters, data)
+    def _accuracies(self, state: Checkpoint, generation: int) -> Accuracies:
+        return Accuracies.of(self._plan, state.parameters, self._data(generation))
+
+    def _data(self, generation: int) -> TrainingData:
+        """The run's data; while S3 is asked for it the lease is kept, since that may take longer than it lasts."""
+        services, run_id, plan = self._services, self._run_id, self._plan
+        if is_loaded(run_id):
+            return training_data(services.artifacts, run_id, plan)
+        run = services.ledger.renew(run_id, generation)
+        with Reporter(services.ledger, services.notifier, run, plan):
+            return training_data(services.artifacts, run_id, plan)
 
     def _put(self, key: TensorKey, value: Array) -> None:
         self._server.put(key.name, np.ascontiguousarray(value, key.dtype))

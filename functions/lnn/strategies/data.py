@@ -68,6 +68,8 @@ class Data:
         self._plan, self._gang = plan, gang
         self._network, self._optimiser = plan.network, plan.optimiser
         self._train = OwnExamples(artifacts, run_id, TRAIN_X, TRAIN_Y, plan, *share(plan.examples, gang))
+        if plan.batches_per_epoch > 1:
+            self._train.hold()  # now, not in the first step
         test = share(plan.test_examples, gang)
         self._test = OwnExamples(artifacts, run_id, TEST_X, TEST_Y, plan, *test, block_bytes=COUNTED_BYTES)
         self._flat = flattened(state.parameters, plan.dtype)

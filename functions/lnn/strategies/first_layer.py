@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 
-from lnn.network import linear_backward, take_examples
+from lnn.network import linear_backward, take_examples, weight_gradient
 from lnn.network.batches import Batch
 from lnn.network.optimisers import Optimiser
 from lnn.network.types import Array
 
-PANEL_FEATURES = 1536
-"""Features that are gone over twice at a time: as fast as any of 750 to 1,500; with twice as many the gain is gone."""
+PANEL_FEATURES = 1024
+"""Features that are gone over twice at a time: so many stay in the processor's cache meanwhile."""
+
+TILE_FEATURES = 64
+SMALL_PRODUCT = 10**6
+"""Multiplications up to which OpenBLAS takes a product's factors as they lie in memory (``interface/gemm.c`` and its
+kernels' permits). Larger ones it copies into another order first, which takes as long as the product itself where a
+layer has few units: it is made in tiles of features then."""
 
 
 class FirstLayer(Protocol):
@@ -71,50 +75,41 @@ class Plain:
         return product
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """Some features of all examples, (m + m_test, features), with the weights, slots and gradient of these."""
-
-    rows: Array
-    weights: Array
-    slots: list[Array]
-    gradient: Array
-
-
 class Panelled:
     """The full batch, panel by panel of features: a panel's weights are updated and at once multiplied again.
 
     So an epoch goes over the examples once, not twice: the product that the next epoch begins with is made of a panel
     that is still in the processor's cache. The test set's rows go along, asked for or not. Takes what ``Plain`` takes,
     and copies the examples.
+
+    Everything is in tiles of ``w`` features, of which a panel has one or many; the last may be filled up with zeros,
+    which stay zeros: rows (tiles, m + m_test, w), weights, slots and gradient (tiles, units, w).
     """
 
     def __init__(self, X: Array, X_test: Array, block: Array, slots: Sequence[Array]) -> None:
-        self._m = X.shape[1]
-        count = -(-len(X) // PANEL_FEATURES)
-        bounds = pairwise(len(X) * part // count for part in range(count + 1))
-        self._panels = [
-            Panel(
-                rows=np.ascontiguousarray(np.concatenate([X[first:end].T, X_test[first:end].T])),
-                weights=block[:, first:end].copy(),
-                slots=[slot[:, first:end].copy() for slot in slots],
-                gradient=np.empty((len(block), end - first), block.dtype),
-            )
-            for first, end in bounds
-        ]
-        self._product = np.zeros((self._m + X_test.shape[1], len(block)), block.dtype)
+        units, self._features = block.shape
+        self._m, examples = X.shape[1], X.shape[1] + X_test.shape[1]
+        self._small = units * examples * TILE_FEATURES <= SMALL_PRODUCT
+        # As many tiles as are needed, all of one width.
+        tiles = -(-self._features // (TILE_FEATURES if self._small else PANEL_FEATURES))
+        width = -(-self._features // tiles)
+        self._rows = np.concatenate([_in_tiles(of.T, width) for of in (X, X_test)], axis=1)
+        self._weights = _in_tiles(block, width)
+        self._slots = [_in_tiles(slot, width) for slot in slots]
+        self._gradient = np.empty_like(self._weights)
+        step = max(1, PANEL_FEATURES // width)
+        self._panels = [slice(start, start + step) for start in range(0, tiles, step)]
+        self._product = np.zeros((examples, units), block.dtype)
         for panel in self._panels:
             self._add_product(panel)
 
     @property
     def weights(self) -> Array:
-        return np.concatenate([panel.weights for panel in self._panels], axis=1)
+        return self._whole(self._weights)
 
     @property
     def slots(self) -> list[Array]:
-        return [
-            np.concatenate(of_slot, axis=1) for of_slot in zip(*(panel.slots for panel in self._panels), strict=True)
-        ]
+        return [self._whole(slot) for slot in self._slots]
 
     def train_product(self, batch: Batch) -> Array:
         if batch is not None:
@@ -125,17 +120,37 @@ class Panelled:
         return self._product[self._m :]
 
     def sum_of_squares(self) -> float:
-        return sum(sum_of_squares(panel.weights) for panel in self._panels)
+        return sum_of_squares(self._weights)
 
     def update(self, dZ: Array, optimiser: Optimiser, t: int, l2: float) -> None:
+        dZ = dZ / self._m
+        decay = l2 / self._m
         self._product.fill(0)
         for panel in self._panels:
-            dW, _ = linear_backward(dZ, panel.rows[: self._m].T, panel.weights, l2, out=panel.gradient)
-            optimiser.update(panel.weights, dW, panel.slots, t)
+            weights, X = self._weights[panel], self._rows[panel, : self._m].swapaxes(1, 2)
+            dW = weight_gradient(dZ, X, weights, decay, out=self._gradient[panel])
+            optimiser.update(weights, dW, [slot[panel] for slot in self._slots], t)
             self._add_product(panel)
 
-    def _add_product(self, panel: Panel) -> None:
-        self._product += panel.rows @ panel.weights.T
+    def _add_product(self, panel: slice) -> None:
+        turned = self._weights[panel].swapaxes(1, 2)
+        if self._small:
+            turned = np.ascontiguousarray(turned)  # OpenBLAS has no small product for a second factor that is turned
+        self._product += (self._rows[panel] @ turned).sum(axis=0)
+
+    def _whole(self, tiles: Array) -> Array:
+        whole: Array = np.concatenate(list(tiles), axis=1)
+        return np.ascontiguousarray(whole[:, : self._features])
+
+
+def _in_tiles(matrix: Array, width: int) -> Array:
+    """(rows, features) as (tiles, rows, width), filled up with zeros."""
+    rows, features = matrix.shape
+    tiles = np.zeros((-(-features // width), rows, width), matrix.dtype)
+    for tile, start in zip(tiles, range(0, features, width), strict=True):
+        part = matrix[:, start : start + width]
+        tile[:, : part.shape[1]] = part
+    return tiles
 
 
 def sum_of_squares(weights: Array) -> float:
