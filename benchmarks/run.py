@@ -64,7 +64,7 @@ def parse() -> argparse.Namespace:
         metavar="A,B",
         help=f"some of {','.join(Benchmark.SECTIONS)}",
     )
-    parser.add_argument("--repeats", type=int, default=3, help="samples of each way (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=5, help="samples of each way (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="small jobs and few epochs: does it work at all?")
     parser.add_argument(
         "--patience", type=float, default=20, help="seconds to wait before a sample for others to be quiet"

@@ -111,7 +111,7 @@ def cat(cloud: Cloud, job: Job, floor: Floor, *, quick: bool) -> Comparison:
 
 def batches(cloud: Cloud, job: Job, floor: Floor, *, quick: bool) -> Comparison:
     """The mini-batch job: what can train it, numpy, PyTorch and scikit-learn."""
-    epochs = 2 if quick else 8
+    epochs = 2 if quick else 24
     ways: list[Way] = [
         Strategy(cloud, job, "data", epochs, 2),
         Program(job, *NUMPY, epochs),

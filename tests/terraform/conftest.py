@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import tftest
-from terraform_plans import ACCOUNT, CONFIGURATION, HERE, REPOSITORY, Resources, inventory, walk
+from terraform_plans import ACCOUNT, CONFIGURATION, HERE, REPOSITORY, Resources, failures, inventory, walk
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -92,3 +92,13 @@ def native(terraform: tftest.TerraformTest) -> Callable[..., list[dict[str, Any]
         return [json.loads(line) for line in report.stdout.splitlines() if line.startswith("{")]
 
     return events
+
+
+@pytest.fixture(scope="session")
+def deployed(native: Callable[..., list[dict[str, Any]]]) -> Resources:
+    """Every resource by address, of the deployment that a native test makes of mocks: all its values are known."""
+    report = native("deployment", verbose=True)
+    assert failures(report) == {}
+    states = [event["test_state"] for event in report if event["type"] == "test_state"]
+    assert len(states) == 1, "the run `defaults` printed no state"
+    return {resource["address"]: resource for resource in walk(states[0]["root_module"])}

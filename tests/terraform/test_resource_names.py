@@ -7,22 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from terraform_plans import ACCOUNT, REPOSITORY, Resources, failures, walk
+from terraform_plans import ACCOUNT, REPOSITORY, Resources
 
 from lnn import names
 from lnn.environment import Environment
 
 ROLES = ("launch", "neuron", "predict", "register", "trainer")
-
-
-@pytest.fixture(scope="session")
-def deployed(native: Callable[..., list[dict[str, Any]]]) -> Resources:
-    """Every resource by address, of the deployment that a native test makes of mocks: all its values are known."""
-    report = native("deployment", verbose=True)
-    assert failures(report) == {}
-    states = [event["test_state"] for event in report if event["type"] == "test_state"]
-    assert len(states) == 1, "the run `defaults` printed no state"
-    return {resource["address"]: resource for resource in walk(states[0]["root_module"])}
 
 
 @pytest.mark.parametrize(
