@@ -93,9 +93,12 @@ class Panelled:
         # As many tiles as are needed, all of one width.
         tiles = -(-self._features // (TILE_FEATURES if self._small else PANEL_FEATURES))
         width = -(-self._features // tiles)
-        self._rows = np.concatenate([_in_tiles(of.T, width) for of in (X, X_test)], axis=1)
-        self._weights = _in_tiles(block, width)
-        self._slots = [_in_tiles(slot, width) for slot in slots]
+        # Into its place at once: of X there is no memory for another copy.
+        self._rows = np.zeros((tiles, examples, width), X.dtype)
+        _put(X.T, self._rows[:, : self._m])
+        _put(X_test.T, self._rows[:, self._m :])
+        self._weights = _in_tiles(block, tiles, width)
+        self._slots = [_in_tiles(slot, tiles, width) for slot in slots]
         self._gradient = np.empty_like(self._weights)
         step = max(1, PANEL_FEATURES // width)
         self._panels = [slice(start, start + step) for start in range(0, tiles, step)]
@@ -143,14 +146,19 @@ class Panelled:
         return np.ascontiguousarray(whole[:, : self._features])
 
 
-def _in_tiles(matrix: Array, width: int) -> Array:
-    """(rows, features) as (tiles, rows, width), filled up with zeros."""
-    rows, features = matrix.shape
-    tiles = np.zeros((-(-features // width), rows, width), matrix.dtype)
-    for tile, start in zip(tiles, range(0, features, width), strict=True):
+def _in_tiles(matrix: Array, tiles: int, width: int) -> Array:
+    """A matrix (rows, features) as (tiles, rows, width)."""
+    new = np.zeros((tiles, len(matrix), width), matrix.dtype)
+    _put(matrix, new)
+    return new
+
+
+def _put(matrix: Array, tiles: Array) -> None:
+    """A matrix (rows, features) into ``tiles`` (tiles, rows, width), which are zeros where it has no more features."""
+    width = tiles.shape[2]
+    for tile, start in zip(tiles, range(0, matrix.shape[1], width), strict=True):
         part = matrix[:, start : start + width]
         tile[:, : part.shape[1]] = part
-    return tiles
 
 
 def sum_of_squares(weights: Array) -> float:
