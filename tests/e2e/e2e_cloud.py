@@ -39,6 +39,12 @@ WATCH_SECONDS = 3.0
 Run = dict[str, Any]
 Found = TypeVar("Found")
 
+IDLE_MESSAGES: dict[str, dict[str, Any]] = {
+    "neuron": {"run_id": "nobody's", "generation": 0, "state": "start", "neuron": 0},
+    "trainer": {"state": "watch"},
+}
+"""What a function may be called with at any time."""
+
 
 def eventually(
     probe: Callable[[], Found | None], what: str, seconds: float = DEADLINE_SECONDS, state: Callable[[], Any] = str
@@ -246,6 +252,21 @@ class CloudUnderTest:
             filterPattern=" ".join(f'"{phrase}"' for phrase in phrases),
         )
         return [event["message"] for page in pages for event in page["events"]]
+
+    def logged(self, role: str, *phrases: str, count: int = 1) -> list[str]:
+        """``log_lines``, once there are so many; fails if there never are.
+
+        The emulator may keep the last lines of an invocation until its worker has another.
+        """
+
+        def look() -> list[str]:
+            lines = self.log_lines(role, *phrases)
+            if len(lines) < count:
+                self.invoke(role, IDLE_MESSAGES[role])
+                return []
+            return lines
+
+        return eventually(look, f"{count} lines of the {role} with {phrases}")
 
     def dead_letters(self, role: str) -> int:
         """How many events a function has given up."""

@@ -26,7 +26,7 @@ def test_an_event_delivered_again_and_again_is_one_training(cloud: CloudUnderTes
     assert (done["generation"], done["invocations"]) == (1, 2)
     assert cloud.outcome(run_id) == before
     assert [row["epoch"] for row in before.history] == [1, 2]
-    assert len(cloud.log_lines("trainer", run_id, "handled")) == 1
+    assert len(cloud.logged("trainer", run_id, "handled")) == 1
     assert subjects(cloud, run_id, 2) == ["LNN: training 4-3-1 has started", "LNN: training completed"]
 
 

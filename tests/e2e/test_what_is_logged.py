@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from e2e_cloud import CloudUnderTest, eventually
+from e2e_cloud import CloudUnderTest
 from e2e_jobs import blobs, encode, network
 
 from lnn.journal import PLACE
@@ -30,7 +30,7 @@ def run(request: pytest.FixtureRequest, cloud: CloudUnderTest) -> dict[str, Any]
     count = 2 if request.param == "resident" else 1
     last = "worker done" if request.param == "resident" else "run ended"
     role = who_ends(completed)
-    eventually(lambda: len(cloud.log_lines(role, completed["run_id"], last)) >= count, "the end in a log")
+    cloud.logged(role, completed["run_id"], last, count=count)
     return completed
 
 
