@@ -207,10 +207,16 @@ class Bench:
 
 
 def _fused(bench: Bench, strategy: str, model: Model) -> Correction:
-    """Two lengths, so that what comes in every epoch and what comes once are told apart."""
+    """Two lengths where something comes once, so that it is told apart from what comes in every epoch.
+
+    Elsewhere one is better: the difference of two has the noise of both.
+    """
     formulation = model.formulation()
     course = model.course(strategy, 1, formulation)
     epochs = _epochs(course.epoch)
+    if not course.once:
+        only = bench.train_steadily(strategy, epochs)
+        return Correction(fixed_seconds=only.around, factor=_ratio(only.epoch, course.epoch))
     while replace(model, job=replace(model.job, epochs=max(1, epochs // 4))).formulation() != formulation:
         epochs *= 2
     short = bench.train_steadily(strategy, max(1, epochs // 4))

@@ -136,10 +136,13 @@ class Panelled:
             self._add_product(panel)
 
     def _add_product(self, panel: slice) -> None:
-        turned = self._weights[panel].swapaxes(1, 2)
+        rows, turned = self._rows[panel], self._weights[panel].swapaxes(1, 2)
         if self._small:
-            turned = np.ascontiguousarray(turned)  # OpenBLAS has no small product for a second factor that is turned
-        self._product += (self._rows[panel] @ turned).sum(axis=0)
+            # OpenBLAS has no small product for a second factor that is turned.
+            self._product += (rows @ np.ascontiguousarray(turned)).sum(axis=0)
+        else:
+            for tile, W_T in zip(rows, turned, strict=True):
+                self._product += tile @ W_T
 
     def _whole(self, tiles: Array) -> Array:
         whole: Array = np.concatenate(list(tiles), axis=1)
