@@ -33,11 +33,27 @@ class TrainingData:
 
 
 _loaded: dict[str, TrainingData] = {}
+_labels: dict[str, Array] = {}
 
 
 def is_loaded(run_id: str) -> bool:
     """Whether ``training_data`` has a run's data without asking S3."""
     return run_id in _loaded
+
+
+def train_labels_are_loaded(run_id: str) -> bool:
+    """Whether ``train_labels`` has a run's labels without asking S3."""
+    return run_id in _loaded or run_id in _labels
+
+
+def train_labels(artifacts: Artifacts, run_id: str, plan: Plan) -> Array:
+    """Y of the training set, (units of the output, m): one small object, for who does not need the features."""
+    if run_id in _loaded:
+        return _loaded[run_id].Y
+    if run_id not in _labels:
+        _labels.clear()
+        _labels[run_id] = label_matrix(artifacts.get_tensor(run_id, TRAIN_Y), plan.sizes[-1], plan.dtype)
+    return _labels[run_id]
 
 
 def training_data(artifacts: Artifacts, run_id: str, plan: Plan) -> TrainingData:

@@ -172,6 +172,7 @@ class InProcessCloud:
         if function == "trainer":
             # Environments differ from call to call: nothing may depend on what an earlier one has cached.
             training_data._loaded.clear()
+            training_data._labels.clear()
             training.handle(self.services, message, self._clock())
             return
         if message.state == "start":

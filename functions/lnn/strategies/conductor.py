@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -51,7 +52,13 @@ from lnn.services import Services
 from lnn.strategies.fused import save
 from lnn.strategies.neuron import PLAN_KEY, plan_of
 from lnn.telemetry import recorded
-from lnn.training_data import TrainingData, is_loaded, training_data
+from lnn.training_data import (
+    TrainingData,
+    is_loaded,
+    train_labels,
+    train_labels_are_loaded,
+    training_data,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -234,9 +241,9 @@ class Conductor:
     def _evaluate(self, position: Position) -> tuple[dict[str, str], list[Tensor]] | Ending:
         """The output layer's neurons have their logits: the batch's cost, and dZ of the output layer."""
         plan, step = self._plan, position.step
-        data = self._data(step.generation)
+        labels = self._train_labels(step.generation)
         Z = self._server.get(plan.output_key(step))
-        Y = take_examples(data.Y, plan.batches(step.epoch)[step.batch])
+        Y = take_examples(labels, plan.batches(step.epoch)[step.batch])
         cost = cost_from_logits(plan.activations[-1], Z, Y)
         if plan.l2:
             parameters = self._state(step.epoch, plan.updates_before(step)).parameters
@@ -387,14 +394,20 @@ class Conductor:
     def _accuracies(self, state: Checkpoint, generation: int) -> Accuracies:
         return Accuracies.of(self._plan, state.parameters, self._data(generation))
 
+    def _train_labels(self, generation: int) -> Array:
+        artifacts, run_id, plan = self._services.artifacts, self._run_id, self._plan
+        with nullcontext() if train_labels_are_loaded(run_id) else self._lease_kept(generation):
+            return train_labels(artifacts, run_id, plan)
+
     def _data(self, generation: int) -> TrainingData:
-        """The run's data; while S3 is asked for it the lease is kept, since that may take longer than it lasts."""
-        services, run_id, plan = self._services, self._run_id, self._plan
-        if is_loaded(run_id):
-            return training_data(services.artifacts, run_id, plan)
-        run = services.ledger.renew(run_id, generation)
-        with Reporter(services.ledger, services.notifier, run, plan):
-            return training_data(services.artifacts, run_id, plan)
+        artifacts, run_id, plan = self._services.artifacts, self._run_id, self._plan
+        with nullcontext() if is_loaded(run_id) else self._lease_kept(generation):
+            return training_data(artifacts, run_id, plan)
+
+    def _lease_kept(self, generation: int) -> Reporter:
+        """Around what S3 is asked for: that may take longer than the lease lasts."""
+        run = self._services.ledger.renew(self._run_id, generation)
+        return Reporter(self._services.ledger, self._services.notifier, run, self._plan)
 
     def _put(self, key: TensorKey, value: Array) -> None:
         self._server.put(key.name, np.ascontiguousarray(value, key.dtype))
