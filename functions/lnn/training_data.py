@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,42 +37,40 @@ class TrainingData:
 _loaded: dict[str, TrainingData] = {}
 _labels: dict[str, Array] = {}
 
-
-def is_loaded(run_id: str) -> bool:
-    """Whether ``training_data`` has a run's data without asking S3."""
-    return run_id in _loaded
+WhileLoading = Callable[[], AbstractContextManager[object]]
+"""Entered around what S3 is asked for, and only then: that may take longer than a lease lasts."""
 
 
-def train_labels_are_loaded(run_id: str) -> bool:
-    """Whether ``train_labels`` has a run's labels without asking S3."""
-    return run_id in _loaded or run_id in _labels
-
-
-def train_labels(artifacts: Artifacts, run_id: str, plan: Plan) -> Array:
+def train_labels(artifacts: Artifacts, run_id: str, plan: Plan, while_loading: WhileLoading = nullcontext) -> Array:
     """Y of the training set, (units of the output, m): one small object, for who does not need the features."""
     if run_id in _loaded:
         return _loaded[run_id].Y
     if run_id not in _labels:
         _labels.clear()
-        _labels[run_id] = label_matrix(artifacts.get_tensor(run_id, TRAIN_Y), plan.sizes[-1], plan.dtype)
+        with while_loading():
+            _labels[run_id] = label_matrix(artifacts.get_tensor(run_id, TRAIN_Y), plan.sizes[-1], plan.dtype)
     return _labels[run_id]
 
 
-def training_data(artifacts: Artifacts, run_id: str, plan: Plan) -> TrainingData:
+def training_data(
+    artifacts: Artifacts, run_id: str, plan: Plan, while_loading: WhileLoading = nullcontext
+) -> TrainingData:
     """The data of a run. Only the last run's is kept, so that memory holds one data set."""
-    data = _loaded.get(run_id)
-    if data is None:
+    if run_id not in _loaded:
         _loaded.clear()
-        # The labels at the same time: S3 is waited for more than it sends. Of the features one shard at a time.
-        with ThreadPoolExecutor(2) as pool:
-            waited_for = [pool.submit(artifacts.get_tensor, run_id, name) for name in (TRAIN_Y, TEST_Y)]
-            X = _features(artifacts, run_id, TRAIN_X, plan, plan.examples)
-            X_test = _features(artifacts, run_id, TEST_X, plan, plan.test_examples)
-        y, y_test = (labels.result() for labels in waited_for)
-        data = _loaded[run_id] = TrainingData(
-            X=X, Y=label_matrix(y, plan.sizes[-1], plan.dtype), y=y, X_test=X_test, y_test=y_test
-        )
-    return data
+        with while_loading():
+            _loaded[run_id] = _all(artifacts, run_id, plan)
+    return _loaded[run_id]
+
+
+def _all(artifacts: Artifacts, run_id: str, plan: Plan) -> TrainingData:
+    # The labels at the same time: S3 is waited for more than it sends. Of the features one shard at a time.
+    with ThreadPoolExecutor(2) as pool:
+        waited_for = [pool.submit(artifacts.get_tensor, run_id, name) for name in (TRAIN_Y, TEST_Y)]
+        X = _features(artifacts, run_id, TRAIN_X, plan, plan.examples)
+        X_test = _features(artifacts, run_id, TEST_X, plan, plan.test_examples)
+    y, y_test = (labels.result() for labels in waited_for)
+    return TrainingData(X=X, Y=label_matrix(y, plan.sizes[-1], plan.dtype), y=y, X_test=X_test, y_test=y_test)
 
 
 def _features(artifacts: Artifacts, run_id: str, name: str, plan: Plan, examples: int) -> Array:

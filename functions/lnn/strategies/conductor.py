@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,13 +52,7 @@ from lnn.services import Services
 from lnn.strategies.fused import save
 from lnn.strategies.neuron import PLAN_KEY, plan_of
 from lnn.telemetry import recorded
-from lnn.training_data import (
-    TrainingData,
-    is_loaded,
-    train_labels,
-    train_labels_are_loaded,
-    training_data,
-)
+from lnn.training_data import TrainingData, train_labels, training_data
 
 logger = logging.getLogger(__name__)
 
@@ -395,17 +389,12 @@ class Conductor:
         return Accuracies.of(self._plan, state.parameters, self._data(generation))
 
     def _train_labels(self, generation: int) -> Array:
-        artifacts, run_id, plan = self._services.artifacts, self._run_id, self._plan
-        with nullcontext() if train_labels_are_loaded(run_id) else self._lease_kept(generation):
-            return train_labels(artifacts, run_id, plan)
+        return train_labels(self._services.artifacts, self._run_id, self._plan, partial(self._lease_kept, generation))
 
     def _data(self, generation: int) -> TrainingData:
-        artifacts, run_id, plan = self._services.artifacts, self._run_id, self._plan
-        with nullcontext() if is_loaded(run_id) else self._lease_kept(generation):
-            return training_data(artifacts, run_id, plan)
+        return training_data(self._services.artifacts, self._run_id, self._plan, partial(self._lease_kept, generation))
 
     def _lease_kept(self, generation: int) -> Reporter:
-        """Around what S3 is asked for: that may take longer than the lease lasts."""
         run = self._services.ledger.renew(self._run_id, generation)
         return Reporter(self._services.ledger, self._services.notifier, run, self._plan)
 
