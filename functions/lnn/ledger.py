@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Status = Literal["PENDING", "RUNNING", "COMPLETED", "FAILED", "STOPPED"]
 
-LEASE_SECONDS = 10.0
+LEASE_SECONDS = 8.0
 """A trainer that has not renewed its lease for this long is taken for dead."""
 
 BATCH_WRITE_ITEMS = 25

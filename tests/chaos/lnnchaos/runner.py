@@ -1,4 +1,4 @@
-"""Runs the rounds, those that keep to themselves side by side, and compares what they lead to."""
+"""Runs the rounds, side by side unless others would feel it, and compares what they lead to."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lnnchaos.scene import Fault, Scene, TooLate, Victim
 from lnnchaos.schedule import Round
 
 SIDE_BY_SIDE = 4
-"""Private rounds under way at once, on two cores."""
+"""Rounds under way at once, on two cores."""
 WATCH_SECONDS = 5.0
 LOOK_SECONDS = 0.2
 RUN_SECONDS = 180.0
@@ -59,8 +59,8 @@ class Runner:
     def run(self, rounds: Iterable[Round]) -> list[Result]:
         """Every round's results."""
         rounds = list(rounds)
-        private = [turn for turn in rounds if not turn.fault.shared]
-        shared = [turn for turn in rounds if turn.fault.shared]
+        side_by_side = [turn for turn in rounds if not turn.by_itself]
+        one_by_one = [turn for turn in rounds if turn.by_itself]
         watch = threading.Thread(target=self._watch, daemon=True)
         watch.start()
         try:
@@ -68,9 +68,9 @@ class Runner:
                 self._undisturbed_outcome(name, long)
             results: list[Result] = []
             with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-                for some in pool.map(self._play, private):
+                for some in pool.map(self._play, side_by_side):
                     results += some
-            for turn in shared:
+            for turn in one_by_one:
                 results += self._play(turn)
             return results
         finally:

@@ -137,5 +137,7 @@ class Fault:
     """It strikes every run on the cloud."""
     long: bool = False
     """It needs a job of a minute or so."""
+    heavy: tuple[str, ...] = ()
+    """Strategies with which it keeps the whole machine busy."""
     several: int = 1
     """How many runs it takes."""

@@ -19,6 +19,11 @@ class Round:
     fault: Fault
     strategies: tuple[str, ...]
 
+    @property
+    def by_itself(self) -> bool:
+        """Whether other rounds would feel it."""
+        return self.fault.shared or any(name in self.fault.heavy for name in self.strategies)
+
 
 def schedule(faults: Sequence[Fault], runs: int, seed: int) -> list[Round]:
     """Rounds with ``runs`` runs in all: a fault of each kind, then every fault with every strategy, again and again."""

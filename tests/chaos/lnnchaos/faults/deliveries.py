@@ -48,5 +48,12 @@ def messages(scene: Scene) -> Iterator[tuple[str, str]]:
 
 
 FAULTS = [
-    Fault("messages twice to five times", "deliveries", tuple(STRATEGIES), repeat, prepare=repeat_from_the_start),
+    Fault(
+        "messages twice to five times",
+        "deliveries",
+        tuple(STRATEGIES),
+        repeat,
+        prepare=repeat_from_the_start,
+        heavy=("neuron",),  # each neuron of a layer several times at once, each in an environment of its own
+    ),
 ]
