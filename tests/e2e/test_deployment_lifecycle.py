@@ -46,6 +46,8 @@ EMULATORS_DRIFT = {
     "module.vpc.aws_security_group.functions": {"egress"},
     "module.vpc.aws_vpc_endpoint.interface": {"private_dns_enabled", "security_group_ids"},
 }
+EMULATORS_NOT_FOUND = "DashboardNotFoundError"
+"""Of a dashboard that a repeated delete does not find. AWS says ResourceNotFound, which the provider takes for done."""
 
 POLICY = REPOSITORY / "docs" / "deployer-policy.json"
 
@@ -221,10 +223,21 @@ def what_is_left(cloud: CloudUnderTest) -> dict[str, Found]:
     }
 
 
+def destroy(terraform: Callable[..., str]) -> None:
+    """Once; a second time only where the emulator lost the answer to a delete, as it does now and then."""
+    try:
+        terraform("destroy", "-auto-approve", "-backup=-")
+    except AssertionError as failed:
+        errors = [line for line in str(failed).splitlines() if line.lstrip().startswith("Error: ")]
+        if not errors or not all(EMULATORS_NOT_FOUND in line for line in errors):
+            raise
+        terraform("destroy", "-auto-approve", "-backup=-")
+
+
 def test_a_destroy_leaves_every_listing_empty(terraform: Callable[..., str], own_cloud: CloudUnderTest) -> None:
     there = what_is_left(own_cloud)
     assert {"dynamodb list_tables", "lambda list_functions", "logs describe_log_groups", "s3 list_buckets"} <= set(
         there
     )
-    terraform("destroy", "-auto-approve", "-backup=-")
+    destroy(terraform)
     assert what_is_left(own_cloud) == {}
