@@ -292,12 +292,14 @@ class TestGang:
     ) -> None:
         monkeypatch.setattr(gang, "JOIN_SECONDS", 600.0)
         members = self.members(cloud)
-        called: set[int] = set()
+        called: dict[int, threading.Thread] = {}
 
         def call(rank: int) -> None:
             if rank not in called:
-                called.add(rank)
-                threading.Thread(target=members[rank].all_gather, args=[b""]).start()
+                called[rank] = threading.Thread(target=members[rank].all_gather, args=[b""])
+                called[rank].start()
 
         members[0].meet(call)
-        assert called == {1, 2}
+        assert called.keys() == {1, 2}
+        for worker in called.values():
+            worker.join()
