@@ -22,11 +22,10 @@ from lnn.dataset_checks import (
     LABELS,
     MAX_BYTES,
     DatasetSummary,
-    blocks,
-    open_file,
-    reading,
+    open_dataset,
 )
 from lnn.errors import DatasetError
+from lnn.hdf5 import blocks, reading
 
 __all__ = [
     "BLOCK_LIMIT",
@@ -93,11 +92,11 @@ def load_labels(path: str | Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
 
     Raises DatasetError if they cannot be read after all.
     """
-    with open_file(path) as file:
+    with open_dataset(path) as file:
         labels = []
         for name in LABELS:
             with reading(name):
-                labels.append(file[name][...].ravel().astype(np.int64, copy=False))
+                labels.append(file.dataset(name)[...].ravel().astype(np.int64, copy=False))
     return labels[0], labels[1]
 
 
@@ -112,8 +111,8 @@ def feature_shards(path: str | Path, name: str, features: int, rows: int) -> Ite
     Only one block of the file and one shard are held. A shard is overwritten by the next one. Raises DatasetError if
     the file, which ``inspect_dataset`` has passed, cannot be read after all.
     """
-    with open_file(path) as file, reading(name):
-        dataset = file[name]
+    with open_dataset(path) as file, reading(name):
+        dataset = file.dataset(name)
         shard = np.empty((min(rows, len(dataset)), features), dataset.dtype.newbyteorder("="))
         filled = 0
         for _, values in blocks(dataset):

@@ -16,7 +16,6 @@ import json
 import math
 import resource
 import sys
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,9 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from lnn.errors import DatasetError
+from lnn.errors import DatasetError, Hdf5Error
+from lnn.hdf5 import Hdf5File, blocks, least_rows, open_file, reading, storage_problem
 
 if TYPE_CHECKING:
     import h5py
@@ -48,16 +47,6 @@ SPARE_BYTES = 2**29
 """What the checking itself may take besides a block."""
 BLOCK_COPIES = 4
 """A block that is one chunk is there packed, unpacked into a buffer that grows by doubling, and as an array."""
-BLOCK_BYTES = 32 * 2**20
-"""Values are read in blocks of about this size, where the chunks allow it."""
-
-DEFLATE, SHUFFLE, FLETCHER32, LZF = 1, 2, 3, 32000
-FILTERS = {DEFLATE, SHUFFLE, FLETCHER32, LZF}
-"""HDF5's numbers of the filters that h5py itself always has; no other is run on a stranger's bytes."""
-
-# What h5py raises, by the kind of damage: I/O and format (OSError), unknown types (TypeError), names and text
-# (ValueError), broken references (KeyError, RuntimeError), sizes that cannot be (MemoryError, OverflowError).
-H5_ERRORS = (OSError, TypeError, ValueError, KeyError, RuntimeError, MemoryError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +72,7 @@ def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: i
     what must be read at once, and so the memory that checking can take.
     """
     problems: list[str] = []
-    with open_file(path) as file:
+    with open_dataset(path) as file:
         found = {name: _find(file, name, problems) for name in (*FEATURES, *LABELS, CLASSES)}
         _check_structure(found, max_bytes, block_limit, problems)
         if problems:
@@ -111,109 +100,29 @@ def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: i
         )
 
 
-# Opening and reading -------------------------------------------------------------------------------------------------
+# Opening -------------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def open_file(path: str | Path) -> Iterator[h5py.File]:
-    """The file, open for reading. Any h5py trouble inside the block becomes a DatasetError."""
-    import h5py
-
-    path = Path(path)
-    if not path.is_file():
-        raise DatasetError(f"{path.name}: no such file")
-    with path.open("rb") as stream:
-        start = stream.read(8)
-    if not start:
-        raise DatasetError(f"{path.name}: the file is empty; expected an HDF5 file")
-    if not h5py.is_hdf5(path):
-        raise DatasetError(
-            f"{path.name}: found a file that starts with {start!r}; expected an HDF5 file, as h5py writes it"
-        )
-    with reading(path.name), h5py.File(path, "r") as file:
-        yield file
-
-
-@contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Any h5py trouble inside the block becomes a DatasetError about ``name``."""
+def open_dataset(path: str | Path) -> Iterator[Hdf5File]:
+    """The file, open for reading. Any trouble with HDF5 inside the block becomes a DatasetError."""
     try:
-        yield
-    except H5_ERRORS as error:
-        reason = _reason(error)
-        raise DatasetError(
-            f"{name}: cannot be read: the file is truncated or damaged ({reason}); write or upload it again"
-        ) from error
-
-
-def _reason(error: Exception) -> str:
-    """An error of h5py's on one line, no longer than a reader will read."""
-    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)  # KeyError's is a repr
-    return " ".join(text.split())[:200]
-
-
-def _short(name: str) -> str:
-    """A stranger's name for something, fit to be printed."""
-    return ascii(name)[1:-1][:40]
-
-
-def blocks(dataset: h5py.Dataset) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    """Consecutive blocks of examples, each with the index of its first: whole chunks, so that each is unpacked once."""
-    rows = _block_rows(dataset)
-    for start in range(0, len(dataset), rows):
-        yield start, dataset[start : start + rows]
-
-
-def _block_rows(dataset: h5py.Dataset) -> int:
-    """Examples of a block: what ``BLOCK_BYTES`` holds, in whole chunks, and at least one chunk's."""
-    least = _least_rows(dataset)
-    rows: int = max(1, BLOCK_BYTES * len(dataset) // (dataset.nbytes * least)) * least
-    return rows
-
-
-def _least_rows(dataset: h5py.Dataset) -> int:
-    """The fewest examples that can be read with no chunk unpacked twice."""
-    return min(dataset.chunks[0], len(dataset)) if dataset.chunks else 1
+        with open_file(path) as file:
+            yield file
+    except Hdf5Error as error:
+        raise DatasetError(error.problems) from error
 
 
 # Structure: what the file declares -----------------------------------------------------------------------------------
 
 
-def _find(file: h5py.File, name: str, problems: list[str]) -> h5py.Dataset | None:
+def _find(file: Hdf5File, name: str, problems: list[str]) -> h5py.Dataset | None:
     """The dataset of that name; None, with a problem noted, if it is not there or is not one that may be read."""
     try:
-        problem, dataset = _look_up(file, name)
-    except TypeError:
-        problem, dataset = (
-            "found values of a type that numpy does not have; write it with h5py from a numpy array",
-            None,
-        )
-    except H5_ERRORS as error:
-        problem, dataset = f"cannot be read: {_reason(error)}", None
-    if problem:
-        problems.append(f"{name}: {problem}")
-    return dataset
-
-
-def _look_up(file: h5py.File, name: str) -> tuple[str, h5py.Dataset | None]:
-    """(problem, None) or ("", dataset). A link is looked at before it is followed: it may lead out of the file."""
-    import h5py
-
-    problem, dataset = "", None
-    if not file.id.links.exists(name.encode()):
-        there = ", ".join(_short(other) for other, _ in zip(file.keys(), range(8), strict=False))
-        problem = f"missing; expected a dataset of this name; the file holds {there or 'nothing'}"
-    elif file.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
-        problem = "found a link to somewhere else; expected the dataset itself, in this file"
-    elif not isinstance(item := file[name], h5py.Dataset):
-        problem = f"found a {type(item).__name__.lower()}; expected a dataset"
-    elif item.is_virtual or item.external:
-        problem = "found values kept in other files; expected them in this file"
-    elif item.shape is None or item.ndim == 0:
-        problem = f"found {'nothing' if item.shape is None else 'a single value'}; expected an array"
-    elif item.dtype is not None:  # h5py finds out here whether numpy has such a type
-        dataset = item
-    return problem, dataset
+        return file.dataset(name)
+    except Hdf5Error as error:
+        problems += error.problems
+        return None
 
 
 def _check_structure(
@@ -301,70 +210,11 @@ def _type_name(dtype: np.dtype[Any]) -> str:
 def _check_storage(name: str, dataset: h5py.Dataset, block_limit: int, problems: list[str]) -> None:
     """Chunks and filters: nothing that takes more memory to read than a block may."""
     if name in FEATURES:
-        block_bytes = _least_rows(dataset) * math.prod(dataset.shape[1:]) * dataset.dtype.itemsize
+        at_once = least_rows(dataset) * math.prod(dataset.shape[1:]) * dataset.dtype.itemsize
     else:  # small enough to be read at once
-        block_bytes = dataset.nbytes
-    chunk_bytes = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
-    if max(block_bytes, chunk_bytes) > block_limit:
-        if dataset.chunks:
-            what = f"HDF5 chunks of shape {dataset.chunks} in an array of shape {dataset.shape}"
-            mend = "write it with chunks that hold fewer examples, such as chunks=(64, ...)"
-        else:
-            what, mend = f"an array of shape {dataset.shape}", "use fewer or smaller examples"
-        problems.append(
-            f"{name}: found {what}, of which {max(block_bytes, chunk_bytes) / 2**20:,.0f} MiB have to be read at once; "
-            f"expected at most {block_limit / 2**20:,.0f} MiB: {mend}"
-        )
-        return
-    if not dataset.chunks:
-        return
-    creation = dataset.id.get_create_plist()
-    filters = [creation.get_filter(index)[0] for index in range(creation.get_nfilters())]
-    if not FILTERS.issuperset(filters) or filters.count(DEFLATE) + filters.count(LZF) > 1:
-        problems.append(f'{name}: found HDF5 filters {filters}; expected compression="gzip" or none')
-        return
-    if LZF in filters and creation.get_filter(filters.index(LZF))[2][2:3] < (chunk_bytes,):  # what lzf makes room for
-        problems.append(f"{name}: cannot be read: its lzf filter is for chunks of less than {chunk_bytes:,} bytes")
-        return
-    try:
-        _check_chunks(dataset, chunk_bytes, filters)
-    except zlib.error as error:
-        problems.append(f"{name}: cannot be read: the file is truncated or damaged ({error}); write or upload it again")
-    except H5_ERRORS as error:
-        problems.append(f"{name}: cannot be read: {_reason(error)}")
-
-
-def _check_chunks(dataset: h5py.Dataset, chunk_bytes: int, filters: list[int]) -> None:
-    """HDF5 trusts a chunk to unpack to its declared size: it inflates for as long as there is more, and of a chunk that
-    is too short it reads whatever memory comes after. Find such chunks before it does. Raises ValueError, zlib.error.
-    """
-    packed = []
-
-    def collect(chunk: Any) -> None:
-        used = [number for index, number in enumerate(filters) if not chunk.filter_mask >> index & 1]
-        if chunk.size > 1.1 * chunk_bytes + 1_024:  # deflate never makes anything that much longer
-            raise ValueError(f"a chunk of {chunk_bytes:,} bytes claims to be {chunk.size:,} bytes long when compressed")
-        if DEFLATE in used:
-            packed.append((chunk.chunk_offset, chunk_bytes + _checksums(used[: used.index(DEFLATE)])))
-        elif LZF not in used and chunk.size != chunk_bytes + _checksums(used):
-            raise ValueError(f"a chunk of {chunk_bytes:,} bytes is stored as {chunk.size:,}")
-
-    dataset.id.chunk_iter(collect)
-    for offset, expected in packed:
-        _, stored = dataset.id.read_direct_chunk(offset)
-        inflater = zlib.decompressobj()
-        size = 0
-        while stored and size <= expected:
-            size += len(inflater.decompress(stored, BLOCK_BYTES))
-            stored = inflater.unconsumed_tail
-        if size != expected:
-            unpacked = "more" if size > expected else "less"
-            raise ValueError(f"a chunk unpacks to {unpacked} than its declared {chunk_bytes:,} bytes")
-
-
-def _checksums(filters: list[int]) -> int:
-    """Bytes that the filters add to a chunk."""
-    return 4 * filters.count(FLETCHER32)
+        at_once = dataset.nbytes
+    if problem := storage_problem(dataset, at_once, block_limit):
+        problems.append(f"{name}: {problem}")
 
 
 # Values --------------------------------------------------------------------------------------------------------------

@@ -21,6 +21,10 @@ class SettingsError(InputError):
     """``parameters.json`` cannot be used."""
 
 
+class Hdf5Error(InputError):
+    """An HDF5 file cannot be read, or holds what may not be read."""
+
+
 class DatasetError(InputError):
     """``datasets.h5`` cannot be used."""
 

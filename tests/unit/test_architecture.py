@@ -37,7 +37,7 @@ HOMES = {
     "aws_lambda_powertools": {*HANDLERS, "lnn/journal.py", "lnn/once.py", "lnn/telemetry.py"},
     # Only Launch reads settings and datasets: Trainer and Neuron start without either library.
     "pydantic": {"lnn/settings.py"},
-    "h5py": {"lnn/artifacts.py", "lnn/dataset.py", "lnn/dataset_checks.py"},
+    "h5py": {"lnn/artifacts.py", "lnn/dataset.py", "lnn/dataset_checks.py", "lnn/hdf5.py"},
     # Pictures are read in one way, for training and for predictions.
     "PIL": {"lnn/pictures.py"},
 }

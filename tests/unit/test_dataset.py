@@ -102,7 +102,7 @@ def test_loading_gives_rows_of_features_in_c_order_and_flat_labels(tmp_path: Pat
 def test_shards_are_the_examples_in_order_however_the_file_is_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunks: tuple[int, ...] | None, rows: int
 ) -> None:
-    monkeypatch.setattr("lnn.dataset_checks.BLOCK_BYTES", 50)
+    monkeypatch.setattr("lnn.hdf5.BLOCK_BYTES", 50)
     x = arrays()["train_set_x"].reshape(8, 24)
     path = write(
         tmp_path / "d.h5", {"train_set_x": None}, lambda file: file.create_dataset("train_set_x", data=x, chunks=chunks)
@@ -115,7 +115,7 @@ def test_shards_are_the_examples_in_order_however_the_file_is_cut(
 def test_reading_shards_holds_a_block_and_a_shard_however_many_examples_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lnn.dataset_checks.BLOCK_BYTES", 100_000)
+    monkeypatch.setattr("lnn.hdf5.BLOCK_BYTES", 100_000)
     peaks = []
     for examples in (2_000, 8_000):
         x = np.zeros((examples, 500), np.uint8)
@@ -541,7 +541,7 @@ def test_a_label_too_large_for_int64_is_out_of_range(tmp_path: Path) -> None:
 def test_a_feature_that_is_not_finite_is_found_wherever_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: float
 ) -> None:
-    monkeypatch.setattr("lnn.dataset_checks.BLOCK_BYTES", 50)
+    monkeypatch.setattr("lnn.hdf5.BLOCK_BYTES", 50)
     x = {"train_set_x": np.zeros((8, 4, 3), "f4"), "test_set_x": np.zeros((5, 4, 3), "f4")}
     x[name][3, 2, 1] = value
     [problem] = problems(write(tmp_path / "d.h5", x))
@@ -661,7 +661,7 @@ def test_a_compression_bomb_is_refused_without_unpacking_it(tmp_path: Path) -> N
 def test_a_chunk_that_unpacks_to_more_than_it_declares_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lnn.dataset_checks.BLOCK_BYTES", 10_000)
+    monkeypatch.setattr("lnn.hdf5.BLOCK_BYTES", 10_000)
     packed = zlib.compress(bytes(10**5), 9)
     [problem] = problems(write(tmp_path / "d.h5", {"train_set_x": None}, bomb(packed, compression="gzip")))
     assert problem == "train_set_x: cannot be read: a chunk unpacks to more than its declared 192 bytes"

@@ -1,0 +1,219 @@
+"""HDF5 files from anyone, opened in one checked way: the only module that opens one to read it.
+
+An HDF5 file can name other files of the machine that reads it, in links, in virtual datasets and in external storage.
+It can declare sizes that no memory holds, and filters that load code. So a name is looked at before it is followed,
+and what is declared is checked before anything is read. What ``Hdf5File`` hands out lies in the file itself.
+
+h5py is imported where it is used: only what opens a file pays for it.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from lnn.errors import Hdf5Error
+
+if TYPE_CHECKING:
+    import h5py
+
+BLOCK_BYTES = 32 * 2**20
+"""Values are read in blocks of about this size, where the chunks allow it."""
+
+DEFLATE, SHUFFLE, FLETCHER32, LZF = 1, 2, 3, 32000
+FILTERS = {DEFLATE, SHUFFLE, FLETCHER32, LZF}
+"""HDF5's numbers of the filters that h5py itself always has; no other is run on a stranger's bytes."""
+
+NAMES_SHOWN = 8
+
+# What h5py raises, by the kind of damage: I/O and format (OSError), unknown types (TypeError), names and text
+# (ValueError), broken references (KeyError, RuntimeError), sizes that cannot be (MemoryError, OverflowError).
+H5_ERRORS = (OSError, TypeError, ValueError, KeyError, RuntimeError, MemoryError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True)
+class Hdf5File:
+    """An open file: the names in its root group, and the datasets that lie in it."""
+
+    name: str
+    _file: h5py.File
+
+    def names(self) -> list[str]:
+        """The first few names in the root group, fit to be printed."""
+        return [_printable(name) for name, _ in zip(self._file.keys(), range(NAMES_SHOWN), strict=False)]
+
+    def dataset(self, name: str) -> h5py.Dataset:
+        """The dataset of that name. Raises Hdf5Error when it is missing, or is not one that may be read."""
+        try:
+            problem, dataset = self._look_up(name)
+        except TypeError:
+            raise Hdf5Error(
+                f"{name}: found values of a type that numpy does not have; write it with h5py from a numpy array"
+            ) from None
+        except H5_ERRORS as error:
+            raise Hdf5Error(f"{name}: cannot be read: {reason_of(error)}") from error
+        if problem:
+            raise Hdf5Error(f"{name}: {problem}")
+        return dataset
+
+    def _look_up(self, name: str) -> tuple[str, h5py.Dataset | None]:
+        """(problem, None) or ("", dataset). A link is looked at before it is followed: it may lead out of the file."""
+        import h5py
+
+        problem, dataset = "", None
+        if not self._file.id.links.exists(name.encode()):
+            there = ", ".join(self.names())
+            problem = f"missing; expected a dataset of this name; the file holds {there or 'nothing'}"
+        elif self._file.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+            problem = "found a link to somewhere else; expected the dataset itself, in this file"
+        elif not isinstance(item := self._file[name], h5py.Dataset):
+            problem = f"found a {type(item).__name__.lower()}; expected a dataset"
+        elif item.is_virtual or item.external:
+            problem = "found values kept in other files; expected them in this file"
+        elif item.shape is None or item.ndim == 0:
+            problem = f"found {'nothing' if item.shape is None else 'a single value'}; expected an array"
+        elif item.dtype is not None:  # h5py finds out here whether numpy has such a type
+            dataset = item
+        return problem, dataset
+
+
+@contextmanager
+def open_file(path: str | Path) -> Iterator[Hdf5File]:
+    """The file, open for reading. Any h5py trouble inside the block becomes an Hdf5Error."""
+    import h5py
+
+    path = Path(path)
+    if not path.is_file():
+        raise Hdf5Error(f"{path.name}: no such file")
+    with path.open("rb") as stream:
+        start = stream.read(8)
+    if not start:
+        raise Hdf5Error(f"{path.name}: the file is empty; expected an HDF5 file")
+    if not h5py.is_hdf5(path):
+        raise Hdf5Error(
+            f"{path.name}: found a file that starts with {start!r}; expected an HDF5 file, as h5py writes it"
+        )
+    with reading(path.name), h5py.File(path, "r") as file:
+        yield Hdf5File(path.name, file)
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Any h5py trouble inside the block becomes an Hdf5Error about ``name``."""
+    try:
+        yield
+    except H5_ERRORS as error:
+        raise Hdf5Error(
+            f"{name}: cannot be read: the file is truncated or damaged ({reason_of(error)}); write or upload it again"
+        ) from error
+
+
+def reason_of(error: Exception) -> str:
+    """An error of h5py's on one line, no longer than a reader will read."""
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)  # KeyError's is a repr
+    return " ".join(text.split())[:200]
+
+
+def _printable(name: str) -> str:
+    """A stranger's name for something, fit to be printed."""
+    return ascii(name)[1:-1][:40]
+
+
+def blocks(dataset: h5py.Dataset) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    """Consecutive blocks of examples, each with the index of its first: whole chunks, so that each is unpacked once."""
+    rows = _block_rows(dataset)
+    for start in range(0, len(dataset), rows):
+        yield start, dataset[start : start + rows]
+
+
+def _block_rows(dataset: h5py.Dataset) -> int:
+    """Examples of a block: what ``BLOCK_BYTES`` holds, in whole chunks, and at least one chunk's."""
+    least = least_rows(dataset)
+    rows: int = max(1, BLOCK_BYTES * len(dataset) // (dataset.nbytes * least)) * least
+    return rows
+
+
+def least_rows(dataset: h5py.Dataset) -> int:
+    """The fewest examples that can be read with no chunk unpacked twice."""
+    return min(dataset.chunks[0], len(dataset)) if dataset.chunks else 1
+
+
+def storage_problem(dataset: h5py.Dataset, bytes_at_once: int, limit: int) -> str:
+    """What forbids to read ``bytes_at_once`` of a dataset at a time, of which ``limit`` are the most; "" if nothing.
+
+    Looks at chunks and filters, and goes through every stored chunk: HDF5 itself trusts what they declare.
+    """
+    chunk_bytes = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
+    at_once = max(bytes_at_once, chunk_bytes)
+    if at_once > limit:
+        return _too_much(dataset, at_once, limit)
+    try:
+        return _chunk_problem(dataset, chunk_bytes) if dataset.chunks else ""
+    except zlib.error as error:
+        return f"cannot be read: the file is truncated or damaged ({error}); write or upload it again"
+    except H5_ERRORS as error:
+        return f"cannot be read: {reason_of(error)}"
+
+
+def _chunk_problem(dataset: h5py.Dataset, chunk_bytes: int) -> str:
+    """What is wrong with filters. Raises ValueError or zlib.error for what is wrong with a chunk."""
+    creation = dataset.id.get_create_plist()
+    filters = [creation.get_filter(index)[0] for index in range(creation.get_nfilters())]
+    if not FILTERS.issuperset(filters) or filters.count(DEFLATE) + filters.count(LZF) > 1:
+        return f'found HDF5 filters {filters}; expected compression="gzip" or none'
+    if LZF in filters and creation.get_filter(filters.index(LZF))[2][2:3] < (chunk_bytes,):  # what lzf makes room for
+        return f"cannot be read: its lzf filter is for chunks of less than {chunk_bytes:,} bytes"
+    _check_chunks(dataset, chunk_bytes, filters)
+    return ""
+
+
+def _too_much(dataset: h5py.Dataset, at_once: int, limit: int) -> str:
+    if dataset.chunks:
+        what = f"HDF5 chunks of shape {dataset.chunks} in an array of shape {dataset.shape}"
+        mend = "write it with chunks that hold fewer examples, such as chunks=(64, ...)"
+    else:
+        what, mend = f"an array of shape {dataset.shape}", "use fewer or smaller examples"
+    return (
+        f"found {what}, of which {at_once / 2**20:,.0f} MiB have to be read at once; "
+        f"expected at most {limit / 2**20:,.0f} MiB: {mend}"
+    )
+
+
+def _check_chunks(dataset: h5py.Dataset, chunk_bytes: int, filters: list[int]) -> None:
+    """HDF5 trusts a chunk to unpack to its declared size: it inflates for as long as there is more, and of a chunk that
+    is too short it reads whatever memory comes after. Find such chunks before it does. Raises ValueError, zlib.error.
+    """
+    packed = []
+
+    def collect(chunk: Any) -> None:
+        used = [number for index, number in enumerate(filters) if not chunk.filter_mask >> index & 1]
+        if chunk.size > 1.1 * chunk_bytes + 1_024:  # deflate never makes anything that much longer
+            raise ValueError(f"a chunk of {chunk_bytes:,} bytes claims to be {chunk.size:,} bytes long when compressed")
+        if DEFLATE in used:
+            packed.append((chunk.chunk_offset, chunk_bytes + _checksums(used[: used.index(DEFLATE)])))
+        elif LZF not in used and chunk.size != chunk_bytes + _checksums(used):
+            raise ValueError(f"a chunk of {chunk_bytes:,} bytes is stored as {chunk.size:,}")
+
+    dataset.id.chunk_iter(collect)
+    for offset, expected in packed:
+        _, stored = dataset.id.read_direct_chunk(offset)
+        inflater = zlib.decompressobj()
+        size = 0
+        while stored and size <= expected:
+            size += len(inflater.decompress(stored, BLOCK_BYTES))
+            stored = inflater.unconsumed_tail
+        if size != expected:
+            unpacked = "more" if size > expected else "less"
+            raise ValueError(f"a chunk unpacks to {unpacked} than its declared {chunk_bytes:,} bytes")
+
+
+def _checksums(filters: list[int]) -> int:
+    """Bytes that the filters add to a chunk."""
+    return 4 * filters.count(FLETCHER32)
