@@ -16,7 +16,6 @@ import json
 import math
 import resource
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lnn.class_names import clash, kept
 from lnn.errors import DatasetError, Hdf5Error
 from lnn.hdf5 import Hdf5File, blocks, least_rows, open_file, reading, storage_problem
 
@@ -245,12 +245,9 @@ def _check_classes(dataset: h5py.Dataset, problems: list[str]) -> list[str]:
             f"{CLASSES}: found {len(names):,} names that take {size:,} bytes in all, as JSON; "
             f"expected at most {MAX_NAMES_BYTES:,}: use shorter names"
         )
-    duplicates = sorted(name for name, count in Counter(names).items() if name and count > 1)
-    if duplicates:
-        problems.append(
-            f"{CLASSES}: found {', '.join(map(repr, duplicates[:5]))} more than once; expected different names"
-        )
-    return names
+    if problem := clash(filter(None, names)):
+        problems.append(f"{CLASSES}: {problem}")
+    return [kept(name) for name in names]
 
 
 def _check_labels(dataset: h5py.Dataset, name: str, classes: int, problems: list[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from lnn.artifacts import Model
+from lnn.class_names import clash
 from lnn.network import ACTIVATIONS, OUTPUT_ACTIVATIONS
 
 
@@ -53,8 +54,10 @@ def _activations(model: Model) -> Iterator[str]:
 
 def _classes(model: Model) -> Iterator[str]:
     classes, units = model.list_classes, len(model.parameters[-1][0])
-    if not all(isinstance(name, str) for name in classes) or len(set(classes)) != len(classes) or len(classes) < 2:
+    if not all(isinstance(name, str) for name in classes) or len(classes) < 2:
         yield "list_classes must name at least 2 different classes"
+    elif problem := clash(classes):
+        yield f"list_classes: {problem}"
     elif units != len(classes) and (units, len(classes)) != (1, 2):
         yield f"the output layer has {units} units for {len(classes)} classes"
 
