@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -21,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from awsdeploy import questions
 from awsdeploy.errors import DeploymentError
-from awsdeploy.folder import CONFIGURATION, REPOSITORY, Folder, local_state, remote_state
+from awsdeploy.folder import CONFIGURATION, Folder, local_state, remote_state
 from awsdeploy.state_bucket import bucket_name, ensure_bucket
 
 # S3 can hold the lock by itself since this version.
@@ -102,12 +103,22 @@ def prepare(folder: Folder, account: str, answer: Callable[[str], str] | None, *
     else:
         backend = local_state()
     folder.keep_state(backend)
-    mirror = subprocess.run(
-        [REPOSITORY / "scripts" / "provider_mirror.sh"], capture_output=True, text=True, check=True
-    ).stdout
-    options = [f"-plugin-dir={mirror}"] if mirror else []
-    terraform(folder, "init", "-input=false", "-upgrade", *options, quiet=True)
+    terraform(folder, "init", "-input=false", "-lockfile=readonly", *provider_options(), quiet=True)
     return [f"-var-file={folder.variables}"]
+
+
+def provider_options() -> list[str]:
+    """Where Terraform gets the provider: its registry, or the folder that ``LNN_PROVIDER_MIRROR`` names.
+
+    The search of the disk that the local cloud makes has no place here: what it finds would run with these credentials.
+
+    Raises:
+        DeploymentError: there is no such folder.
+    """
+    mirror = os.environ.get("LNN_PROVIDER_MIRROR")
+    if mirror and not Path(mirror).is_dir():
+        raise DeploymentError(f"LNN_PROVIDER_MIRROR names no folder: {mirror}")
+    return [f"-plugin-dir={Path(mirror).absolute()}"] if mirror else []
 
 
 def names(values: Mapping[str, Any]) -> dict[str, str]:

@@ -133,6 +133,8 @@ def install(python: Path, destination: Path, options: list[str]) -> None:
         "--disable-pip-version-check",
         "--no-compile",
         "--no-deps",
+        "--only-binary=:all:",
+        "--require-hashes",
     ]
     command += [*options, "--requirement", str(REQUIREMENTS), "--target", str(destination)]
     result = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
@@ -196,7 +198,7 @@ def build_for_aws(target: Target, output: Path = OUTPUT) -> Path:
     try:
         packages = stage / target.site_packages
         packages.mkdir(parents=True)
-        options = ["--only-binary=:all:", "--implementation=cp", f"--python-version={target.version}"]
+        options = ["--implementation=cp", f"--python-version={target.version}"]
         install(Path(sys.executable), packages, options + platforms(target.architecture))
         prune(packages)
         check_binaries(packages, target)

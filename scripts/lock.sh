@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Pins every requirement, transitive ones too, for Python 3.11 to 3.13: *.in is written by hand, *.txt by this script.
+# Pins every requirement, transitive ones too, for Python 3.11 to 3.13, each with the hashes of its files: *.in is written by
+# hand, *.txt by this script.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,16 +9,19 @@ if ! command -v uv >/dev/null; then
   exit 1
 fi
 
-pin() { # IN OUT: the present pins stay unless IN asks for another version
+pin() { # IN OUT OPTIONS: the present pins stay unless IN asks for another version
   echo "lock: $2"
   (cd "$(dirname "$1")" &&
-    UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 \
-      --no-emit-index-url --no-annotate --output-file "$(basename "$2")" "$(basename "$1")")
+    UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+      --only-binary :all: --no-emit-index-url --no-annotate "${@:3}" --output-file "$(basename "$2")" "$(basename "$1")")
 }
 
-for name in bench browser cli dev docs local-cloud notebooks scan; do
+for name in browser cli dev docs local-cloud notebooks scan; do
   pin "requirements/$name.in" "requirements/$name.txt"
 done
-# PyTorch pins its CUDA packages itself, and its build for CPUs has none: pinned here, they would be installed for either.
-sed --in-place --regexp-extended '/^(cuda-|nvidia-|triton=)/d' requirements/bench.txt
+pin requirements/valkey.in requirements/valkey.txt --no-deps
 pin layers/numpy-h5py/requirements.in layers/numpy-h5py/requirements.txt
+
+cat requirements/bench.txt requirements/bench-cuda.txt >requirements/bench-all.txt
+pin requirements/bench.in requirements/bench-all.txt
+python3 scripts/split_bench_pins.py

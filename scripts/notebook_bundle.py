@@ -7,6 +7,7 @@ The instance has no way to the internet: a wheel of each requirement is fetched 
 import argparse
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -36,7 +37,7 @@ class BundleError(Exception):
 
 
 def pinned(text: str, version: str) -> list[str]:
-    """The requirements of a file of pins that hold for that Python on 64-bit Linux, as plain NAME==VERSION.
+    """The requirements of a file of pins that hold for that Python on 64-bit Linux: NAME==VERSION and its hashes.
 
     pip would work out their markers for the Python that runs it.
     """
@@ -50,11 +51,16 @@ def pinned(text: str, version: str) -> list[str]:
         "python_version": version,
         "sys_platform": "linux",
     }
-    lines = (line.strip() for line in text.splitlines())
-    requirements = [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
-    return [
-        f"{found.name}{found.specifier}" for found in requirements if not found.marker or found.marker.evaluate(target)
-    ]
+    kept = []
+    for line in re.sub(r"\\\n\s*", "", text).splitlines():
+        if line and not line.startswith(("#", "-")):
+            requirement, *hashes = line.split("--hash=")
+            found = Requirement(requirement)
+            if not found.marker or found.marker.evaluate(target):
+                kept.append(
+                    " ".join([f"{found.name}{found.specifier}", *(f"--hash={digest.strip()}" for digest in hashes)])
+                )
+    return kept
 
 
 def wheels(requirements: list[str], version: str, build: Path) -> Path:
@@ -70,16 +76,19 @@ def wheels(requirements: list[str], version: str, build: Path) -> Path:
     stage = build / f".{folder.name}"
     shutil.rmtree(stage, ignore_errors=True)
     stage.mkdir(parents=True)
+    pins = build / "requirements.txt"
+    pins.write_text("".join(f"{requirement}\n" for requirement in requirements), encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     # A bare 3.11 would be 3.11.0 to pip, for which the latest of some packages are too new.
     options = [
         "--only-binary=:all:",
+        "--require-hashes",
         "--implementation=cp",
         f"--python-version={version}.{LATE_PATCH}",
         *platforms("x86_64"),
     ]
     result = subprocess.run(
-        [*command, *options, "--dest", str(stage), *requirements],
+        [*command, *options, "--dest", str(stage), "--requirement", str(pins)],
         capture_output=True,
         text=True,
         check=False,

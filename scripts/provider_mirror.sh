@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Prints the folder to give to `terraform init -plugin-dir=`, or nothing where Terraform should use its registry.
 #
+# For the local cloud, the tests and lint only: what holds AWS credentials (scripts/aws.py) runs no program that a search of the
+# disk has found.
+#
 # A copy on this machine is preferred over the registry. It is fast: no download of 150 MB for each clone, and it works with no
 # network. It is as safe as any program installed here: only a copy that belongs to root or to you, and that nobody else may
-# change, is taken. Terraform still checks its version against terraform/versions.tf.
+# change, is taken. Terraform still checks its version and its hash against terraform/.terraform.lock.hcl.
 #
 # LNN_PROVIDER_MIRROR names a folder to use; set but empty, it means the registry.
 set -euo pipefail
@@ -23,7 +26,7 @@ if grep -qs provider_installation "${TF_CLI_CONFIG_FILE:-$HOME/.terraformrc}"; t
   exit 0
 fi
 
-oldest_minor=100 # of 5.x; terraform/versions.tf asks for ~> 5.100
+wanted=$(sed -nE 's/^  version *= "(.*)"$/\1/p' terraform/.terraform.lock.hcl)
 case $(uname -m) in
   arm64 | aarch64) platform=$(uname -s | tr '[:upper:]' '[:lower:]')_arm64 ;;
   *) platform=$(uname -s | tr '[:upper:]' '[:lower:]')_amd64 ;;
@@ -40,14 +43,8 @@ trusted() { # FOLDER: it and all above it belong to root or to us, and others ma
   done
 }
 
-usable() { # MIRROR: it holds a version that fits, for this platform
-  local version
-  for version in "$1/$provider"/5.*; do
-    if [[ -e $version/$platform ]] && (($(basename "$version" | cut -d. -f2) >= oldest_minor)) && trusted "$version"; then
-      return 0
-    fi
-  done
-  return 1
+usable() { # MIRROR: it holds the locked version, for this platform
+  [[ -e $1/$provider/$wanted/$platform ]] && trusted "$1/$provider/$wanted"
 }
 
 # Where Terraform itself looks before it asks the registry.
@@ -80,7 +77,7 @@ while IFS= read -r version; do
     break
   fi
 done < <("${limit[@]}" find / -xdev \( -path /proc -o -path /sys -o -path '*/providers' \) -prune \
-  -o -type d -path "*/$provider/5.*" -prune -print 2>/dev/null || true)
+  -o -type d -path "*/$provider/$wanted" -prune -print 2>/dev/null || true)
 
 mkdir -p build
 printf '%s' "$mirror" >"$answer.$$"

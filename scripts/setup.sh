@@ -49,10 +49,18 @@ base=$("$python" -c 'import os, sys; print(os.path.realpath(sys.executable))')
 # Twice quiet: errors only. Warnings here are about the place packages come from, not about LNN.
 pip=("$venv/bin/python" -m pip --disable-pip-version-check --quiet --quiet)
 # Compiled when first imported: most of what is installed never is, and compiling it all takes a third of the time.
-# Editable, with the build backend that the file pins: nothing is resolved or fetched twice.
-"${pip[@]}" install --no-compile --requirement "$pins"
+# Wheels only: to build a source distribution, pip fetches a build backend whose hash no file of pins names.
+pinned=(install --no-compile --no-deps --only-binary=:all: --require-hashes --requirement)
+"${pip[@]}" "${pinned[@]}" "$pins"
+# PyTorch's builds for CPUs need nothing of CUDA; the builds that PyPI has for Linux do.
+needs_cuda='import importlib.metadata as m, sys; sys.exit(not any(n.startswith("nvidia-") for n in m.requires("torch") or []))'
+if [[ $venv == .venv-bench ]] && "$venv/bin/python" -c "$needs_cuda"; then
+  "${pip[@]}" "${pinned[@]}" requirements/bench-cuda.txt
+fi
+# Editable, so without hashes, but with the build backend that the file pins: nothing is resolved or fetched.
 if [[ $venv == .venv || $venv == .venv-bench || $venv == .venv-notebooks ]]; then
   "${pip[@]}" install --no-deps --no-build-isolation --editable .
 fi
+# Nothing was resolved: this finds a pin that is missing.
 "${pip[@]}" check >/dev/null
 echo "$wanted" >"$stamp"

@@ -11,7 +11,7 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIGURATION = REPOSITORY / "terraform"
-OWN_FILES = {".terraform", ".terraform.lock.hcl", "terraform.tfstate", "terraform.tfstate.backup", "tests"}
+OWN_FILES = {".terraform", "terraform.tfstate", "terraform.tfstate.backup", "tests"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,10 @@ class Folder:
                 entry.unlink()
         for entry in CONFIGURATION.iterdir():
             if entry.name not in OWN_FILES:
-                (self.configuration / entry.name).symlink_to(entry)
+                link = self.configuration / entry.name
+                # Releases before the lock file was committed left one of their own here.
+                link.unlink(missing_ok=True)
+                link.symlink_to(entry)
         for name in ("build", "parameters.json"):
             (self.path / name).unlink(missing_ok=True)
             (self.path / name).symlink_to(REPOSITORY / name)

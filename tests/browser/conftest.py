@@ -38,7 +38,7 @@ def tools() -> Path:
     folder = TOOLS / f"browser-{key_of(PINS)}"
 
     def build(target: Path) -> None:
-        run([sys.executable, *pip_install(PINS), "--no-deps", "--no-compile", "--target", str(target)])
+        run([sys.executable, *pip_install(PINS), "--no-compile", "--target", str(target)])
 
     try:
         install_once(folder, build)

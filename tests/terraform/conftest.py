@@ -29,7 +29,7 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tftest.Terra
     """The configuration, copied, with empty builds beside it, and initialised."""
     folder = tmp_path_factory.mktemp("repository")
     configuration = folder / "terraform"
-    shutil.copytree(CONFIGURATION, configuration, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
+    shutil.copytree(CONFIGURATION, configuration, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*"))
     shutil.copy(HERE / "offline_override.tf", configuration)
     shutil.copy(REPOSITORY / "parameters.json", folder)
     for name in (

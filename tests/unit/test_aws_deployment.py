@@ -139,7 +139,11 @@ def test_terraform_reads_the_configuration_and_the_builds_by_their_own_paths(fol
     backend = json.loads((folder.configuration / "backend.tf.json").read_text())
     assert backend["terraform"]["backend"]["local"]["path"].endswith("/terraform/terraform.tfstate")
     assert not (CONFIGURATION / "backend.tf.json").exists()
+    lock = folder.configuration / ".terraform.lock.hcl"
+    lock.unlink()
+    lock.write_text("of an earlier release, which kept its own\n")
     folder.link()  # again, over what is there
+    assert lock.read_text() == (CONFIGURATION / ".terraform.lock.hcl").read_text()
     assert (folder.configuration / "backend.tf.json").exists()
 
 
@@ -195,3 +199,20 @@ def test_an_endpoint_that_is_not_aws_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
     with pytest.raises(DeploymentError, match="AWS_ENDPOINT_URL points at"):
         aws.run("deploy", yes=True)
+
+
+@pytest.mark.usefixtures("_aws")
+def test_what_holds_credentials_runs_no_provider_that_a_search_of_the_disk_finds(
+    folder: Folder, commands: Callable[[], list[list[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock file's provider, from the registry or from a folder that the user names."""
+    monkeypatch.delenv("LNN_PROVIDER_MIRROR", raising=False)
+    aws.prepare(folder, ACCOUNT, None, move_state=False)
+    monkeypatch.setenv("LNN_PROVIDER_MIRROR", str(tmp_path))
+    aws.prepare(folder, ACCOUNT, None, move_state=False)
+    (_, *found), (_, *named) = commands()
+    assert found == ["init", "-input=false", "-lockfile=readonly"]
+    assert named == [*found, f"-plugin-dir={tmp_path}"]
+    monkeypatch.setenv("LNN_PROVIDER_MIRROR", str(tmp_path / "nowhere"))
+    with pytest.raises(DeploymentError, match="LNN_PROVIDER_MIRROR names no folder"):
+        aws.prepare(folder, ACCOUNT, None, move_state=False)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -55,6 +56,12 @@ def wheel(folder: Path, name: str, source: str) -> None:
             f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
         archive.writestr(f"{name}-1.0.dist-info/RECORD", "")
+
+
+def pin(folder: Path, name: str) -> str:
+    """The line of a requirements file for a wheel that `wheel` made."""
+    digest = hashlib.sha256((folder / f"{name}-1.0-py3-none-any.whl").read_bytes()).hexdigest()
+    return f"{name}==1.0 --hash=sha256:{digest}"
 
 
 @dataclass
@@ -116,7 +123,7 @@ class Instance:
         return log.read_text()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -133,6 +140,8 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         (root / "bin" / name).write_text(f"#!/usr/bin/env bash\n{lines}\n")
         (root / "bin" / name).chmod(0o755)
     repository = tmp_path_factory.mktemp("repository")
+    index = tmp_path_factory.mktemp("index")
+    wheel(index, "ipykernel", KERNEL_PACKAGE)
     files = {
         "LICENSE": "",
         "README.md": "",
@@ -144,14 +153,12 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         "notebooks/Introduction.ipynb": json.dumps({"cells": [], "metadata": {"kernelspec": {"name": "python3"}}}),
         "parameters.json": "{}",
         "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["functions"]\n',
-        "requirements/notebooks.txt": "ipykernel==1.0\nwinonly==1.0 ; sys_platform == 'win32'\n",
+        "requirements/notebooks.txt": f"{pin(index, 'ipykernel')}\nwinonly==1.0 ; sys_platform == 'win32'\n",
     }
     for name, text in files.items():
         path = repository / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    index = tmp_path_factory.mktemp("index")
-    wheel(index, "ipykernel", KERNEL_PACKAGE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIP_NO_INDEX", "1")
         patch.setenv("PIP_FIND_LINKS", str(index))
@@ -242,7 +249,7 @@ def test_a_bundle_has_what_the_instances_python_needs_and_no_leftovers(instance:
     with zipfile.ZipFile(instance.bundle()) as archive:
         names = set(archive.namelist())
         requirements = archive.read("code/requirements/notebooks.txt").decode()
-    assert requirements == "ipykernel==1.0\n"
+    assert re.fullmatch(r"ipykernel==1\.0 --hash=sha256:[0-9a-f]{64}\n", requirements)
     assert {"code/functions/lnn/__init__.py", "code/pyproject.toml", "wheels/ipykernel-1.0-py3-none-any.whl"} <= names
     assert not [name for name in names if "__pycache__" in name]
 
@@ -256,10 +263,26 @@ def test_markers_are_worked_out_for_the_instances_python(version: str, expected:
     assert pinned(text, version) == expected
 
 
+def test_each_pin_of_a_bundle_keeps_its_hashes() -> None:
+    text = (
+        "a==1 ; os_name == 'posix' \\\n    --hash=sha256:11 \\\n    --hash=sha256:22\nb==1 \\\n    --hash=sha256:33\n"
+    )
+    assert pinned(text, "3.13") == ["a==1 --hash=sha256:11 --hash=sha256:22", "b==1 --hash=sha256:33"]
+
+
+def test_a_bundle_takes_no_wheel_but_the_pinned_one(instance: Instance, first_log: str) -> None:
+    requirements = instance.repository / "requirements" / "notebooks.txt"
+    kept = requirements.read_text()
+    requirements.write_text(f"ipykernel==1.0 --hash=sha256:{'0' * 64}\n")
+    with pytest.raises(BundleError, match=r"(?i)hash"):
+        instance.bundle()
+    requirements.write_text(kept)
+
+
 def test_a_bundle_that_cannot_be_built_says_why(instance: Instance, first_log: str) -> None:
     requirements = instance.repository / "requirements" / "notebooks.txt"
     kept = requirements.read_text()
-    requirements.write_text("nowhere==1.0\n")
+    requirements.write_text(f"nowhere==1.0 --hash=sha256:{'0' * 64}\n")
     with pytest.raises(BundleError, match=r"nowhere==1\.0"):
         instance.bundle()
     requirements.unlink()

@@ -37,7 +37,7 @@ install_code() { # the bundle's archive, and an environment from its wheels: not
   as_owner cp --recursive "$new/code/." "$code"
   as_owner "$PYTHON" -m venv --clear "$venv"
   local pip=("$venv/bin/python" -m pip --disable-pip-version-check --quiet install --no-index --find-links "$new/wheels")
-  as_owner "${pip[@]}" --requirement "$code/requirements/notebooks.txt"
+  as_owner "${pip[@]}" --no-deps --only-binary=:all: --require-hashes --requirement "$code/requirements/notebooks.txt"
   as_owner "${pip[@]}" --no-deps --no-build-isolation --editable "$code"
   as_owner rm -rf "$bundle" "$new"
   as_owner tee "$venv/bundle" <<<"$BUNDLE_SHA256" >/dev/null
