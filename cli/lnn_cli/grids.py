@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
+from lnn.hdf5 import open_file
 from lnn_cli.drawing import WIDTH, Chart, Theme, without_ticks
 from lnn_cli.errors import CliError
 
@@ -33,14 +33,15 @@ def grid(file: Path, summary: DatasetSummary, split: str, columns: int, seed: in
         raise CliError(f"{file}: its examples {what}, so there are no pictures to show: only grey and RGB can be")
     shown = min(len(summary.classes), MOST_CLASSES)
     rng = np.random.default_rng(seed)
-    with h5py.File(file) as stored:
-        labels = stored[f"{split}_set_y"][...].ravel()
+    with open_file(file) as stored:
+        labels = stored.dataset(f"{split}_set_y")[...].ravel()
         chosen = []
         for label in range(shown):
             of_class = np.flatnonzero(labels == label)
             # In ascending order: h5py reads no other.
             chosen.append(np.sort(rng.permutation(of_class)[:columns]))
-        examples = [stored[f"{split}_set_x"][positions] for positions in chosen]
+        stored_examples = stored.dataset(f"{split}_set_x")
+        examples = [stored_examples[positions] for positions in chosen]
     side = (WIDTH - _NAME_WIDTH) / columns
 
     def draw(figure: FigureBase, _: Theme) -> None:

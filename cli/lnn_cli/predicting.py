@@ -101,12 +101,12 @@ def _features(model: Model, image: Path, *, invert: bool) -> NDArray[np.float64]
 
 def load_named(model: str, target: Target, prefix: str | None, region: str | None) -> Model:
     """The model in a local file, a registered one, or that of a run in the bucket."""
-    from lnn.artifacts import load_model
+    from lnn.model_checks import inspect_model
 
     path = Path(model)
     if path.suffix == _MODEL_SUFFIX or path.is_file():
-        return load_model(existing_file(path))
-    return load_model(_download(connect(target, prefix, region), model))
+        return inspect_model(existing_file(path))
+    return inspect_model(_download(connect(target, prefix, region), model))
 
 
 def _download(cloud: Cloud, model: str) -> bytes:

@@ -17,7 +17,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from lnn.errors import InputError, LnnError
+from lnn.errors import InputError, LnnError, ModelError
+from lnn.hdf5 import Hdf5File, open_bytes, open_file
 from lnn.names import (
     LATEST_PARAMS,
     LATEST_RESULTS,
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
 Array = NDArray[Any]
+
+MODEL_FILE = "params.h5"
+MAX_MODEL_BYTES = 10_240 * 2**20
+"""Of a model's arrays: no function has more memory to train one (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
 
 EXAMPLE_SPACE = "example_space."
 """Prefix of that formulation's arrays in a checkpoint."""
@@ -267,27 +272,39 @@ def encode_model(model: Model) -> bytes:
     return buffer.getvalue()
 
 
-def load_model(source: str | Path | bytes, max_bytes: int | None = None) -> Model:
+def load_model(source: str | Path | bytes, max_bytes: int = MAX_MODEL_BYTES) -> Model:
     """The model in a ``params.h5``, given its path or its bytes; ``max_bytes`` bounds its arrays, unpacked.
 
-    Raises LnnError that says what is missing when it is not one.
+    Raises ModelError that says what is missing, or what may not be read, when it is not one.
     """
-    import h5py
-
+    opened = open_bytes(source, MODEL_FILE) if isinstance(source, bytes) else open_file(source)
     try:
-        with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
-            layers = int(file.attrs["layers"])
-            unpacked = sum(file[f"{name}{i}"].nbytes for i in range(1, layers + 1) for name in "Wb")
-            if max_bytes is not None and unpacked > max_bytes:
-                raise ValueError(f"its arrays take {unpacked:,} bytes, and {max_bytes:,} are the most")
-            shape: Sequence[int] | None = json.loads(file.attrs["image_shape"])
-            return Model(
-                parameters=[(file[f"W{i}"][()], file[f"b{i}"][()]) for i in range(1, layers + 1)],
-                run_id=str(file.attrs["run_id"]),
-                activations=list(json.loads(file.attrs["activations"])),
-                list_classes=list(json.loads(file.attrs["list_classes"])),
-                image_shape=tuple(shape) if shape else None,
-                scale=float(file.attrs["scale"]),
+        with opened as file:
+            layers = file.attribute("layers")
+            if not isinstance(layers, int):
+                raise ModelError(f"attribute layers: found {layers!r:.40}; expected a whole number")
+            arrays = list(_arrays(file, layers, max_bytes))
+            scale = file.attribute("scale")
+            run_id, activations, list_classes, image_shape = (
+                str(file.attribute(name)) for name in ("run_id", "activations", "list_classes", "image_shape")
             )
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
-        raise LnnError(f"not a params.h5 that LNN wrote: {error}") from error
+        shape: Sequence[int] | None = json.loads(image_shape)
+        return Model(
+            parameters=list(zip(arrays[::2], arrays[1::2], strict=True)),
+            run_id=run_id,
+            activations=list(json.loads(activations)),
+            list_classes=list(json.loads(list_classes)),
+            image_shape=tuple(shape) if shape else None,
+            scale=float(scale),
+        )
+    except (InputError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise ModelError(f"not a params.h5 that LNN wrote: {error}") from error
+
+
+def _arrays(file: Hdf5File, layers: int, max_bytes: int) -> Iterator[Array]:
+    """W1, b1, W2, ...: together at most ``max_bytes``."""
+    for layer in range(1, layers + 1):
+        for kind in "Wb":
+            array = file.array(f"{kind}{layer}", max_bytes)
+            max_bytes -= array.nbytes
+            yield array

@@ -5,10 +5,6 @@ h5py is imported where it is used: only what opens a file pays for it.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +20,9 @@ from lnn.dataset_checks import (
     DatasetSummary,
     open_dataset,
 )
-from lnn.errors import DatasetError
+from lnn.errors import DatasetError, InputError
 from lnn.hdf5 import blocks, reading
+from lnn.inspection import inspect
 
 __all__ = [
     "BLOCK_LIMIT",
@@ -44,10 +41,6 @@ __all__ = [
 SHARD_BYTES = 16 * 2**20
 """About what a shard of the features takes: large enough for S3 to be fast, small enough to be held beside a model."""
 
-CHECK_SECONDS = 60.0
-CHECK_BYTES_PER_SECOND = 10 * 2**20
-"""How long checking may take: so long, and as long as the file's bytes take at this rate, slow for unpacking gzip."""
-
 
 def inspect_dataset(
     path: str | Path, max_bytes: int = MAX_BYTES, block_limit: int = BLOCK_LIMIT, seconds: float | None = None
@@ -55,34 +48,12 @@ def inspect_dataset(
     """Check the whole file: structure first, then every value. Raises DatasetError with all problems.
 
     ``max_bytes`` bounds what the arrays would take together, ``block_limit`` what is read of them at once. The work is
-    done in a process of its own, which may take ``seconds`` (None: by the file's size): on some damaged files the HDF5
-    library loops for ever or crashes.
+    done by a process of its own, which may take ``seconds`` (None: by the file's size).
     """
-    name = Path(path).name
-    if seconds is None:
-        size = Path(path).stat().st_size if Path(path).is_file() else 0
-        seconds = CHECK_SECONDS + size / CHECK_BYTES_PER_SECOND
-    command = [sys.executable, "-m", "lnn.dataset_checks", str(path), str(max_bytes), str(block_limit)]
-    search_path = os.pathsep.join(entry for entry in sys.path if entry)
     try:
-        done = subprocess.run(  # noqa: S603 - this interpreter and this module
-            command, capture_output=True, check=False, timeout=seconds, env={**os.environ, "PYTHONPATH": search_path}
-        )
-    except subprocess.TimeoutExpired:
-        raise DatasetError(
-            f"{name}: cannot be read: the file is damaged, or too much to check in {seconds:.0f} s; "
-            "write or upload it again"
-        ) from None
-    if done.returncode < 0:
-        raise DatasetError(
-            f"{name}: cannot be read: the file is damaged so that reading it ended with signal {-done.returncode}; "
-            "write or upload it again"
-        )
-    if done.returncode:
-        raise RuntimeError(f"the dataset could not be checked: {done.stderr.decode(errors='replace')[-2000:]}")
-    answer = json.loads(done.stdout)
-    if "problems" in answer:
-        raise DatasetError(answer["problems"])
+        answer = inspect("lnn.dataset_checks", path, max_bytes, block_limit, seconds=seconds)
+    except InputError as error:
+        raise DatasetError(error.problems) from error
     shape = answer["summary"].pop("image_shape")
     return DatasetSummary(**answer["summary"], image_shape=None if shape is None else tuple(shape))
 

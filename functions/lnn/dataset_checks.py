@@ -4,17 +4,13 @@ A file comes from anyone. What it declares (shapes, types, links, filters) is ch
 limit, before any value is read; values are then checked block by block. A problem reads
 ``dataset: found what is there; expected what should be, or how to mend it``, and one DatasetError carries all of them.
 
-Run as a program, it checks one file for ``lnn.dataset.inspect_dataset`` and answers on standard output: the HDF5
-library itself may crash or never come back on a damaged file, and takes nobody with it then.
-
-h5py is imported where it is used: only what opens a file pays for it.
+Run as a program, it checks one file for ``lnn.dataset.inspect_dataset``: see ``lnn.inspection``.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +22,8 @@ import numpy as np
 
 from lnn.class_names import clash, kept
 from lnn.errors import DatasetError, Hdf5Error
-from lnn.hdf5 import Hdf5File, blocks, least_rows, open_file, reading, storage_problem
+from lnn.hdf5 import Hdf5File, blocks, holds_text, least_rows, open_file, reading, storage_problem
+from lnn.inspection import reply
 
 if TYPE_CHECKING:
     import h5py
@@ -43,8 +40,6 @@ MAX_CLASSES = 65_536
 MAX_NAME_BYTES = 1_024
 MAX_NAMES_BYTES = 60_000
 """All names as JSON: an attribute of ``params.h5`` holds 64 KB, and a run in DynamoDB, which has them twice, 400 KB."""
-SPARE_BYTES = 2**29
-"""What the checking itself may take besides a block."""
 BLOCK_COPIES = 4
 """A block that is one chunk is there packed, unpacked into a buffer that grows by doubling, and as an array."""
 
@@ -184,12 +179,9 @@ def _check_alike(train: h5py.Dataset, test: h5py.Dataset, problems: list[str]) -
 
 
 def _check_type(name: str, dataset: h5py.Dataset, problems: list[str]) -> None:
-    import h5py
-
     dtype = dataset.dtype
     if name == CLASSES:
-        string = h5py.check_string_dtype(dtype)
-        if string is None and dtype.kind != "S":
+        if not holds_text(dtype):
             problems.append(f"{name}: found {_type_name(dtype)}; expected bytes or str, the classes' names")
         elif dtype.kind == "S" and dtype.itemsize > MAX_NAME_BYTES:
             problems.append(f"{name}: found names of {dtype.itemsize:,} bytes; expected at most {MAX_NAME_BYTES:,}")
@@ -284,17 +276,7 @@ def _check_features(dataset: h5py.Dataset, name: str, problems: list[str]) -> No
 
 def main(path: str, max_bytes: int, block_limit: int) -> None:
     """Examine one file within bounded memory; print {"summary": {...}} or {"problems": [...]}."""
-    import h5py  # noqa: F401 - before the limit, which counts from what the process takes now
-
-    pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 0
-    if pages:
-        limit = pages * resource.getpagesize() + BLOCK_COPIES * block_limit + SPARE_BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    try:
-        answer: dict[str, Any] = {"summary": asdict(examine_dataset(path, max_bytes, block_limit))}
-    except DatasetError as error:
-        answer = {"problems": error.problems}
-    json.dump(answer, sys.stdout)
+    reply(lambda: {"summary": asdict(examine_dataset(path, max_bytes, block_limit))}, BLOCK_COPIES * block_limit)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,10 @@ class DatasetError(InputError):
     """``datasets.h5`` cannot be used."""
 
 
+class ModelError(InputError):
+    """``params.h5`` cannot be used."""
+
+
 class RunStateError(LnnError):
     """The run is not in a state in which the requested change makes sense."""
 

@@ -9,6 +9,7 @@ h5py is imported where it is used: only what opens a file pays for it.
 
 from __future__ import annotations
 
+import io
 import math
 import zlib
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from lnn.errors import Hdf5Error
@@ -31,7 +33,14 @@ DEFLATE, SHUFFLE, FLETCHER32, LZF = 1, 2, 3, 32000
 FILTERS = {DEFLATE, SHUFFLE, FLETCHER32, LZF}
 """HDF5's numbers of the filters that h5py itself always has; no other is run on a stranger's bytes."""
 
+COMMITTED = "found a type that lies elsewhere in the file"
 NAMES_SHOWN = 8
+
+MAX_ATTRIBUTE_BYTES = 2**20
+MAX_CHUNK_BYTES = 64 * 2**20
+"""Of an array that is read whole: unpacking a chunk takes its size a few times over."""
+MAX_INFLATION = 1_100
+"""Bytes that a byte of the file may stand for in an array: deflate reaches 1,032 (https://zlib.net/zlib_tech.html)."""
 
 # What h5py raises, by the kind of damage: I/O and format (OSError), unknown types (TypeError), names and text
 # (ValueError), broken references (KeyError, RuntimeError), sizes that cannot be (MemoryError, OverflowError).
@@ -40,9 +49,11 @@ H5_ERRORS = (OSError, TypeError, ValueError, KeyError, RuntimeError, MemoryError
 
 @dataclass(frozen=True, slots=True)
 class Hdf5File:
-    """An open file: the names in its root group, and the datasets that lie in it."""
+    """An open file: the names in its root group, and the datasets and attributes that lie in it."""
 
     name: str
+    size: int
+    """Bytes of the file."""
     _file: h5py.File
 
     def names(self) -> list[str]:
@@ -63,6 +74,57 @@ class Hdf5File:
             raise Hdf5Error(f"{name}: {problem}")
         return dataset
 
+    def array(self, name: str, limit: int) -> npt.NDArray[Any]:
+        """All of a dataset of numbers, which may take ``limit`` bytes. Raises Hdf5Error when it may not be read."""
+        dataset = self.dataset(name)
+        if dataset.dtype.kind not in "fiub":
+            raise Hdf5Error(f"{name}: found values of another kind; expected numbers")
+        takes = f"{name}: found shape {dataset.shape}, which takes {dataset.nbytes:,} bytes"
+        if dataset.nbytes > limit:
+            raise Hdf5Error(f"{takes}; expected at most {limit:,}")
+        if dataset.nbytes > MAX_INFLATION * self.size:
+            raise Hdf5Error(f"{takes}; expected no more than a file of {self.size:,} bytes can hold")
+        if problem := storage_problem(dataset, 0, MAX_CHUNK_BYTES):
+            raise Hdf5Error(f"{name}: {problem}")
+        with reading(name):
+            values: npt.NDArray[Any] = dataset[()]
+        return values
+
+    def attribute(self, name: str, default: str | float | None = None) -> str | float:
+        """The root group's attribute of that name: one number, or one text. Raises Hdf5Error when it is something else.
+
+        ``default``, if given, stands for one that is missing.
+        """
+        with reading(name):
+            exists = name in self._file.attrs
+        if not exists and default is not None:
+            return default
+        try:
+            problem = self._attribute_problem(name) if exists else "missing"
+            value = "" if problem else self._file.attrs[name]
+            text = value.decode() if isinstance(value, bytes) else value
+            if isinstance(text, str):
+                problem = problem or ("" if len(text.encode()) <= MAX_ATTRIBUTE_BYTES else "found too long a text")
+        except H5_ERRORS as error:
+            raise Hdf5Error(f"attribute {name}: cannot be read: {reason_of(error)}") from error
+        if problem:
+            raise Hdf5Error(f"attribute {name}: {problem}; expected one number or text")
+        return text if isinstance(text, str) else text.item()
+
+    def _attribute_problem(self, name: str) -> str:
+        """What an attribute declares that is neither a number nor a text; "" when it is one."""
+        import h5py
+
+        attribute = h5py.h5a.open(self._file.id, name.encode())
+        if attribute.get_space().get_simple_extent_type() != h5py.h5s.SCALAR:
+            return "found an array, or nothing"
+        if attribute.get_type().committed():
+            return COMMITTED
+        if attribute.get_storage_size() > MAX_ATTRIBUTE_BYTES:
+            return f"found {attribute.get_storage_size():,} bytes"
+        dtype = attribute.dtype
+        return "" if holds_text(dtype) or dtype.kind in "fiub" else "found values of another kind"
+
     def _look_up(self, name: str) -> tuple[str, h5py.Dataset | None]:
         """(problem, None) or ("", dataset). A link is looked at before it is followed: it may lead out of the file."""
         import h5py
@@ -79,9 +141,16 @@ class Hdf5File:
             problem = "found values kept in other files; expected them in this file"
         elif item.shape is None or item.ndim == 0:
             problem = f"found {'nothing' if item.shape is None else 'a single value'}; expected an array"
+        elif item.id.get_type().committed():
+            problem = f"{COMMITTED}; write it with h5py from a numpy array"
         elif item.dtype is not None:  # h5py finds out here whether numpy has such a type
             dataset = item
         return problem, dataset
+
+
+def load_library() -> None:
+    """Load h5py now, not with the first file."""
+    import h5py  # noqa: F401
 
 
 @contextmanager
@@ -101,7 +170,16 @@ def open_file(path: str | Path) -> Iterator[Hdf5File]:
             f"{path.name}: found a file that starts with {start!r}; expected an HDF5 file, as h5py writes it"
         )
     with reading(path.name), h5py.File(path, "r") as file:
-        yield Hdf5File(path.name, file)
+        yield Hdf5File(path.name, path.stat().st_size, file)
+
+
+@contextmanager
+def open_bytes(content: bytes, name: str) -> Iterator[Hdf5File]:
+    """The file of that content, called ``name``. Any h5py trouble inside the block becomes an Hdf5Error."""
+    import h5py
+
+    with reading(name), h5py.File(io.BytesIO(content), "r") as file:
+        yield Hdf5File(name, len(content), file)
 
 
 @contextmanager
@@ -124,6 +202,13 @@ def reason_of(error: Exception) -> str:
 def _printable(name: str) -> str:
     """A stranger's name for something, fit to be printed."""
     return ascii(name)[1:-1][:40]
+
+
+def holds_text(dtype: np.dtype[Any]) -> bool:
+    """Whether values of this type are bytes or str."""
+    import h5py
+
+    return dtype.kind == "S" or h5py.check_string_dtype(dtype) is not None
 
 
 def blocks(dataset: h5py.Dataset) -> Iterator[tuple[int, npt.NDArray[Any]]]:

@@ -1,15 +1,49 @@
-"""Whether a model fits together: what is checked before anybody is asked to trust it."""
+"""Whether a model can be read and fits together: what is checked before anybody is asked to trust it.
+
+Run as a program, it reads one file for ``inspect_model``: see ``lnn.inspection``.
+"""
 
 from __future__ import annotations
 
 import math
+import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
-from lnn.artifacts import Model
+from lnn.artifacts import MAX_MODEL_BYTES, MODEL_FILE, Model, load_model
 from lnn.class_names import clash
+from lnn.errors import InputError, ModelError
+from lnn.hdf5 import MAX_CHUNK_BYTES
+from lnn.inspection import inspect, reply
 from lnn.network import ACTIVATIONS, OUTPUT_ACTIVATIONS
+
+CHUNK_COPIES = 4
+"""A chunk is there packed, unpacked into a buffer that grows by doubling, and as a part of the array."""
+
+
+def inspect_model(source: Path | bytes, max_bytes: int = MAX_MODEL_BYTES, seconds: float | None = None) -> Model:
+    """The model in a ``params.h5`` from anyone; a process of its own, which may take ``seconds``, has read it before.
+
+    ``max_bytes`` bounds its arrays, unpacked. Raises ModelError when it is not one.
+    """
+    if isinstance(source, bytes):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / MODEL_FILE
+            path.write_bytes(source)
+            _try(path, max_bytes, seconds)
+    else:
+        _try(source, max_bytes, seconds)
+    return load_model(source, max_bytes)
+
+
+def _try(path: Path, max_bytes: int, seconds: float | None) -> None:
+    try:
+        inspect("lnn.model_checks", path, max_bytes, seconds=seconds)
+    except InputError as error:
+        raise ModelError(error.problems) from error
 
 
 def misfits(model: Model) -> list[str]:
@@ -46,9 +80,9 @@ def _activations(model: Model) -> Iterator[str]:
         return
     *hidden, output = model.activations
     for name in hidden:
-        if name not in ACTIVATIONS:
+        if not isinstance(name, str) or name not in ACTIVATIONS:
             yield f"there is no activation {name!r}"
-    if output not in OUTPUT_ACTIVATIONS:
+    if not isinstance(output, str) or output not in OUTPUT_ACTIVATIONS:
         yield f"the output layer has activation {output!r}; expected one of {', '.join(OUTPUT_ACTIVATIONS)}"
 
 
@@ -70,3 +104,17 @@ def _input(model: Model) -> Iterator[str]:
         return
     if not all(isinstance(side, int) and side > 0 for side in shape) or math.prod(shape) != model.features:
         yield f"image_shape {shape} does not make the {model.features} inputs of layer 1"
+
+
+def main(path: str, max_bytes: int) -> None:
+    """Read one file within bounded memory; print {} or {"problems": [...]}."""
+
+    def examine() -> dict[str, list[str]]:
+        load_model(path, max_bytes)
+        return {}
+
+    reply(examine, max_bytes + CHUNK_COPIES * MAX_CHUNK_BYTES)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

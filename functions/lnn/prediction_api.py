@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lnn.errors import LnnError
+from lnn.errors import LnnError, ModelError
 from lnn.events import HttpRequest
 from lnn.inference import predict
 from lnn.request_body import RequestError, body_of, column_of_request
@@ -82,6 +82,9 @@ class PredictionApi:
             return _failure(error.status, error.code, error.reason)
         except NoModel as error:
             return _failure(404, "no_model", str(error))
+        except ModelError as error:
+            logger.exception("the model cannot be read")
+            return _failure(503, "unavailable", f"the model cannot be loaded: {error}")
         except LnnError:
             logger.exception("the model cannot be loaded")
             return _failure(503, "unavailable", "the model cannot be loaded at the moment; try again later")

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lnn.artifacts import Artifacts, Model, load_model
+from lnn.artifacts import Artifacts, Model
 from lnn.errors import Gone, LnnError
 from lnn.events import Upload
 from lnn.ledger import Ledger
-from lnn.model_checks import misfits
+from lnn.model_checks import inspect_model, misfits
 from lnn.names import is_calibration, s3_uri
 from lnn.notify import Notifier
 from lnn.registry import Registry
@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 MAX_BYTES = 256 * 2**20
 """Of a model, packed or unpacked: a function that predicts holds a few of them."""
+
+INSPECTION_SECONDS = 20.0
+"""Of the function's minute: as long again may be spent on waiting for the run's end."""
 
 RUN_ENDS_SECONDS = 20.0
 POLL_SECONDS = 0.2
@@ -55,7 +58,7 @@ def register(shelf: Shelf, upload: Upload) -> str:
     """Enter the uploaded model; says in a word or a sentence what became of it."""
     try:
         content = shelf.artifacts.get_upload(upload.key, upload.version_id, MAX_BYTES)
-        model = load_model(content, MAX_BYTES)
+        model = inspect_model(content, MAX_BYTES, INSPECTION_SECONDS)
     except Gone:
         return "gone: it was deleted before it could be read"
     except LnnError as error:

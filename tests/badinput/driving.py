@@ -23,7 +23,7 @@ from cases import EITHER, VALID, Case
 from inprocess_cloud import NAMES, REGION, InProcessCloud
 from moto import mock_aws
 
-from lnn import dataset, launching
+from lnn import dataset, inspection, launching
 from lnn.dataset_checks import examine_dataset
 
 PROCESSES = 2
@@ -71,7 +71,7 @@ class Driver:
         self.folder = folder / f"temporary-{database}"
         self.folder.mkdir()
         tempfile.tempdir = str(self.folder)
-        dataset.CHECK_SECONDS = CHECK_SECONDS
+        inspection.SECONDS = CHECK_SECONDS
 
     def drive(self, case: Case) -> Outcome:
         # A dataset that is right may as well be checked without a process.

@@ -224,7 +224,7 @@ UNUSABLE: dict[str, tuple[bytes, str]] = {
     "of no number of layers": (with_attribute("layers", "many"), "not a params.h5"),
     "with activations that are no JSON": (with_attribute("activations", "sigmoid"), "not a params.h5"),
     "with activations that are no list": (with_attribute("activations", "7"), "not a params.h5"),
-    "that unpacks to 8 GB": (too_large_unpacked(), "are the most"),
+    "that unpacks to 8 GB": (too_large_unpacked(), "takes 8,000,000,000 bytes; expected at most"),
     "of layers that do not fit": (
         refitted(parameters=TWO_LAYERS, activations=["relu", "sigmoid"]),
         "W2 takes 4 inputs, and the layer before it has 3 units",

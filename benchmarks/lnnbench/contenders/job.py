@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
+
+from lnn.hdf5 import open_file
 
 Array = NDArray[Any]
 
@@ -56,8 +57,10 @@ def read_job() -> Job:
     parser.add_argument("--dtype", default="float64")
     parser.add_argument("--accuracies", action="store_true")
     arguments = parser.parse_args()
-    with h5py.File(arguments.dataset) as file:
-        x, y, x_test, y_test = (file[name][:] for name in ("train_set_x", "train_set_y", "test_set_x", "test_set_y"))
+    with open_file(arguments.dataset) as file:
+        x, y, x_test, y_test = (
+            file.dataset(name)[:] for name in ("train_set_x", "train_set_y", "test_set_x", "test_set_y")
+        )
     start = np.load(arguments.start)
     layers = sum(name.startswith("W") for name in start.files)
     return Job(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lnn.artifacts import Artifacts, Model, load_model
+from lnn.artifacts import Artifacts, Model
 from lnn.dataset import standardize
 from lnn.errors import LnnError
+from lnn.model_checks import inspect_model
 from lnn.names import params_key
 from lnn.network import predicted_classes
 from lnn.plan import Plan
@@ -97,7 +98,7 @@ def model_of_run(cloud: Cloud, run: Run) -> Model:
     run_id, bucket = run["run_id"], cloud.names.bucket
     if not (run.get("artefacts") or {}).get("params"):
         raise CliError(f"run {run_id} is {run['status']} and has no model; pick another: {command('lnn runs')}")
-    return load_model(cloud.s3.get_object(Bucket=bucket, Key=params_key(run_id))["Body"].read())
+    return inspect_model(cloud.s3.get_object(Bucket=bucket, Key=params_key(run_id))["Body"].read())
 
 
 def evaluated(cloud: Cloud, run: Run, model: Model) -> Evaluated:
