@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Self
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
+from lnn.clocks import is_fresh, wall
 from lnn.codec import TensorKey, Value, decode, encode, key_of
 from lnn.environment import CacheAddress
 from lnn.errors import CacheLost, LnnError
@@ -35,6 +35,9 @@ PRESENCE_INTERVAL_SECONDS = 1.0
 
 TOKEN_LIFETIME_SECONDS = 900
 """An ElastiCache IAM token is valid for 15 minutes (ElastiCache user guide, "Authenticating with IAM")."""
+
+TOKEN_KEPT_SECONDS = TOKEN_LIFETIME_SECONDS - 60
+"""How long a token is used for new connections: less than it is valid, since ElastiCache has a clock of its own."""
 
 # One element of each row: a column, without fetching the matrix around it.
 _COLUMN = """
@@ -188,7 +191,7 @@ def connect(address: CacheAddress, region: str) -> redis.Redis:
 
 
 class IamLogin(redis.CredentialProvider):
-    """Signs ElastiCache IAM tokens and renews them before they expire.
+    """Signs ElastiCache IAM tokens and renews them before they expire, by the wall clock: see ``lnn.clocks``.
 
     The token is a presigned ``connect`` request without its scheme (ElastiCache user guide,
     "Authenticating with IAM").
@@ -197,15 +200,14 @@ class IamLogin(redis.CredentialProvider):
     def __init__(self, address: CacheAddress, region: str) -> None:
         self._address = address
         self._region = region
-        self._token = ""
-        self._expires = 0.0
+        self._token: tuple[str, float] | None = None
+        """With the moment that it was signed at."""
 
     def get_credentials(self) -> tuple[str, str]:
-        now = time.monotonic()
-        if now >= self._expires:
-            self._token = self._sign()
-            self._expires = now + TOKEN_LIFETIME_SECONDS - 60
-        return self._address.user, self._token
+        kept, now = self._token, wall()
+        if kept is None or not is_fresh(kept[1], TOKEN_KEPT_SECONDS, now):
+            kept = self._token = self._sign(), now
+        return self._address.user, kept[0]
 
     def _sign(self) -> str:
         # Imported here: only a cache with IAM login pays for botocore.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Generic, Literal, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lnn.artifacts import Artifacts, Model
+from lnn.clocks import is_fresh, wall
 from lnn.errors import LnnError
 from lnn.registry import ModelRecord, Registry
 from lnn.stages import Current, Stage
@@ -48,7 +48,10 @@ Kept = TypeVar("Kept")
 
 
 class Refreshed(Generic[Kept]):
-    """A value that is read anew once it is ``seconds`` old; while reading fails the old one serves on."""
+    """A value that is read anew once it is ``seconds`` old; while reading fails the old one serves on.
+
+    The age is by the wall clock, since a value outlives invocations: see ``lnn.clocks``.
+    """
 
     def __init__(self, read: Callable[[], Kept], seconds: float, clock: Callable[[], float]) -> None:
         self._read, self._seconds, self._clock = read, seconds, clock
@@ -56,7 +59,7 @@ class Refreshed(Generic[Kept]):
 
     def __call__(self) -> Kept:
         kept = self._kept
-        if kept is not None and self._clock() - kept[1] < self._seconds:
+        if kept is not None and is_fresh(kept[1], self._seconds, self._clock()):
             return kept[0]
         try:
             self._kept = self._read(), self._clock()
@@ -71,7 +74,7 @@ class Refreshed(Generic[Kept]):
 class Serving:
     """The models of one deployment, as a function that predicts sees them."""
 
-    def __init__(self, registry: Registry, artifacts: Artifacts, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, registry: Registry, artifacts: Artifacts, clock: Callable[[], float] = wall) -> None:
         self._registry = registry
         self._artifacts = artifacts
         self.current: Refreshed[Current] = Refreshed(registry.current, REFRESH_SECONDS, clock)

@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lnn.clocks import seconds_between
+
 Event = dict[str, Any]
 """``at`` (epoch seconds) and ``what``; figures beside them where a person may want to count."""
 
@@ -33,9 +35,9 @@ def beginning(before: Mapping[str, Any], generation: int, now: float) -> tuple[E
     if before["status"] == "PENDING":
         return event(started, generation=generation), {}
     fault = fault_of(before, before["generation"])
-    silent = max(0.0, now - float(before.get("heartbeat") or now))
-    lapsed = now > float(before.get("lease_expires") or 0.0) > 0.0
-    if fault is None and not lapsed:
+    silent = seconds_between(float(before.get("heartbeat") or now), now)
+    given_back = not before.get("lease_expires")
+    if fault is None and given_back:
         return event(started, generation=generation), {}
     why = fault or "the watch found nobody at work"
     sums = disturbances(before)

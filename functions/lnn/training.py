@@ -38,7 +38,7 @@ def handle(services: Services, message: Message, remaining: Callable[[], float])
     Raises what a later repeat of the message may heal; everything else becomes the run's status.
     """
     if message.state == "watch":
-        watch(services)
+        watch(services, remaining)
         return
     run_id, generation = message.run_id, message.generation
     try:

@@ -12,7 +12,7 @@ import redis
 from inprocess_cloud import REGION, InProcessCloud
 from moto import mock_aws
 
-from lnn import training
+from lnn import training, watching
 from lnn.dataset_checks import examine_dataset
 from localcloud.ports import claim_port
 from localcloud.tools import redis_server
@@ -21,6 +21,12 @@ from localcloud.tools import redis_server
 @pytest.fixture(autouse=True)
 def _no_pause_between_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "PAUSE_SECONDS", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _a_watch_that_trusts_the_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here one clock serves all: there is nothing to observe, but for tests that are about that."""
+    monkeypatch.setattr(watching, "patience", lambda run: 0.0)
 
 
 @pytest.fixture(scope="session")

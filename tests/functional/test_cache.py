@@ -194,7 +194,7 @@ def test_a_token_is_kept_until_shortly_before_it_expires(monkeypatch: pytest.Mon
     signed = iter(["first", "second"])
     now = 1000.0
     monkeypatch.setattr(login, "_sign", lambda: next(signed))
-    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "time", lambda: now)
     assert login.get_credentials()[1] == "first"
     now += cache.TOKEN_LIFETIME_SECONDS - 61
     assert login.get_credentials()[1] == "first"

@@ -75,8 +75,8 @@ def _environment_of_a_function(cache: Cache, monkeypatch: pytest.MonkeyPatch) ->
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Lets time pass for whoever reads the clock: Signature Version 4 has the second in it, and logins their age."""
     passed = 0.0
-    clock = time.monotonic
-    monkeypatch.setattr(time, "monotonic", lambda: clock() + passed)
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + passed)
 
     def wait(seconds: float) -> None:
         nonlocal passed

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -120,3 +122,44 @@ def test_a_copy_with_too_little_time_to_wait_gives_up_so_that_lambda_repeats_it(
             run(records, "run-1", lambda: "worked twice", seconds_left=once.LOCK_SECONDS)
         may_end.set()
         assert first.result(30) == "launched"
+
+
+class Later(dt.datetime):
+    """What Powertools reads the time from, 40 minutes on."""
+
+    @classmethod
+    def now(cls, tz: dt.tzinfo | None = None) -> Later:  # type: ignore[override]
+        return cls.fromtimestamp(time.time() + 2400, tz)
+
+
+@pytest.fixture
+def thaw(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """An environment that was frozen for 40 minutes: Lambda stops the monotonic clock meanwhile."""
+
+    def pass_by() -> None:
+        frozen = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: frozen)
+        monkeypatch.setattr(dt, "datetime", Later)
+
+    return pass_by
+
+
+def test_a_record_holds_in_an_environment_that_was_frozen(records: Once, thaw: Callable[[], None]) -> None:
+    assert run(records, "run-1", lambda: "launched") == "launched"
+    thaw()
+    assert run(records, "run-1", lambda: "worked twice") == "launched"
+
+
+def test_the_claim_of_who_died_before_the_freeze_is_over_after_it(
+    records: Once, thaw: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(records._store), "delete_record", lambda *_, **__: None)
+
+    def die() -> str:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(records, "run-1", die)
+    monkeypatch.setattr(once, "POLL_SECONDS", 60)
+    thaw()
+    assert run(records, "run-1", lambda: "launched") == "launched"

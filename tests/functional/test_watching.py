@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from inprocess_cloud import NAMES, InProcessCloud, tiny_dataset
 
-from lnn import reporting, training
+from lnn import reporting, training, watching
 from lnn.events import Message
 from lnn.ledger import LEASE_SECONDS
 from lnn.watching import CLOSING_SECONDS, LAUNCH_SECONDS, START_SECONDS
@@ -24,6 +26,8 @@ PARAMETERS: dict[str, Any] = {
     "learning_rate": 0.1,
     "strategy": "fused",
 }
+
+PATIENCE = watching.patience
 
 
 @pytest.fixture
@@ -180,3 +184,107 @@ def test_runs_that_have_ended_are_left_alone(
     before = cloud.run(launched)
     assert watch_after(cloud, 10**6, monkeypatch) == []
     assert cloud.run(launched) == before
+
+
+# Clocks that differ: by them the watch only suspects a run
+
+
+class Observation:
+    """The watch's own clock while it observes: what it waits, and what others do meanwhile."""
+
+    def __init__(self) -> None:
+        self.waited: list[float] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def sleep(self, seconds: float) -> None:
+        self.waited.append(seconds)
+        self.meanwhile()
+
+
+@pytest.fixture
+def observation(monkeypatch: pytest.MonkeyPatch) -> Observation:
+    """A watch that trusts its own clock alone, in an environment that has not looked yet."""
+    observed = Observation()
+    monkeypatch.setattr(watching, "patience", PATIENCE)
+    monkeypatch.setattr(watching, "_seen", {})
+    monkeypatch.setattr(watching, "time", SimpleNamespace(sleep=observed.sleep))
+    return observed
+
+
+def by_a_clock(off: float, monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> None:
+    """What a machine does whose clock is off by so many seconds."""
+    now = time.time()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(time, "time", lambda: now + off)
+        work()
+
+
+@pytest.mark.parametrize("off", [-300.0, -LEASE_SECONDS - 1, 300.0])
+def test_a_trainer_at_work_keeps_its_run_whatever_its_clock_shows(
+    off: float, cloud: InProcessCloud, launched: str, observation: Observation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = cloud.services.ledger
+    by_a_clock(off, monkeypatch, lambda: ledger.claim(launched, 1, "owner"))
+    observation.meanwhile = lambda: by_a_clock(off, monkeypatch, lambda: ledger.renew(launched, 1))
+    assert watch_after(cloud, 0, monkeypatch) == []
+    assert observation.waited == pytest.approx([LEASE_SECONDS])
+    assert cloud.run(launched)["generation"] == 1
+
+
+@pytest.mark.parametrize("off", [-300.0, 0.0, 300.0])
+def test_a_dead_trainer_is_found_whatever_its_clock_showed(
+    off: float, cloud: InProcessCloud, launched: str, observation: Observation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_a_clock(off, monkeypatch, lambda: cloud.services.ledger.claim(launched, 1, "owner"))
+    assert watch_after(cloud, LEASE_SECONDS + 1, monkeypatch) == [("trainer", Message(launched, 2, "start"))]
+    assert observation.waited == pytest.approx([LEASE_SECONDS])
+
+
+def test_looks_that_follow_each_other_are_one_observation(
+    cloud: InProcessCloud, launched: str, observation: Observation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.services.ledger.claim(launched, 1, "owner")
+    assert watch_after(cloud, LEASE_SECONDS - 3, monkeypatch) == []
+    assert observation.waited == []
+    assert watch_after(cloud, LEASE_SECONDS + 2, monkeypatch) == [("trainer", Message(launched, 2, "start"))]
+    assert observation.waited == pytest.approx([LEASE_SECONDS - 5], abs=0.5)
+
+
+def test_what_was_seen_before_the_watch_s_own_clock_was_set_back_counts_for_nothing(
+    cloud: InProcessCloud, launched: str, observation: Observation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.services.ledger.claim(launched, 1, "owner")
+    assert watch_after(cloud, LEASE_SECONDS - 3, monkeypatch) == []
+    assert watch_after(cloud, -300, monkeypatch) == [("trainer", Message(launched, 2, "start"))]
+    assert observation.waited == pytest.approx([LEASE_SECONDS])
+
+
+def test_a_watch_without_the_time_to_observe_leaves_the_run_to_the_next_look(
+    cloud: InProcessCloud, launched: str, observation: Observation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_a_clock(-300, monkeypatch, lambda: cloud.services.ledger.claim(launched, 1, "owner"))
+    training.handle(cloud.services, Message("", 0, "watch"), lambda: LEASE_SECONDS)
+    assert (cloud.queue.messages, observation.waited) == ([], [])
+
+
+@pytest.mark.parametrize("off", [-300.0, 300.0])
+def test_an_end_that_is_being_carried_out_is_left_to_whoever_does_it(
+    off: float, cloud: InProcessCloud, launched: str, observation: Observation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = cloud.services.ledger
+    ledger.claim(launched, 1, "owner")
+    by_a_clock(off, monkeypatch, lambda: ledger.finish(launched, 1, "FAILED", "the reason"))
+    observation.meanwhile = lambda: ledger.close(launched)
+    assert watch_after(cloud, 0, monkeypatch) == []
+    assert observation.waited == pytest.approx([CLOSING_SECONDS])
+    assert cloud.messages_sent() == []
+
+
+def test_a_run_that_is_resumed_before_its_end_was_carried_out_goes_on(
+    cloud: InProcessCloud, launched: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = cloud.services.ledger
+    ledger.claim(launched, 1, "owner")
+    ledger.finish(launched, 1, "STOPPED", "on request")
+    assert ledger.reopen(launched) == 2
+    assert watch_after(cloud, START_SECONDS + 1, monkeypatch) == [("trainer", Message(launched, 2, "start"))]

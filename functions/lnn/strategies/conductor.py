@@ -369,7 +369,10 @@ class Conductor:
     def _dispatch(self, step: Step, neurons: Any) -> None:
         window = self._services.environment.neuron_window
         first = list(neurons)[: window or None]
-        self._services.invoker.invoke_neurons(step.message(self._run_id, neuron) for neuron in first)
+        self._services.invoker.invoke_neurons(
+            (step.message(self._run_id, neuron) for neuron in first),
+            while_waking=partial(self._lease_kept, step.generation),
+        )
         self._barrier.confirm_dispatch(step)
 
     def _fail(self, position: Position, ending: Ending) -> None:

@@ -86,7 +86,10 @@ def start(services: Services, run: Mapping[str, Any], plan: Plan) -> None:
     """Invoke the workers of the run's generation (the Trainer's part)."""
     run_id, generation = str(run["run_id"]), int(run["generation"])
     services.ledger.go_back(run, invocations=int(run["invocations"]) + plan.workers)
-    services.invoker.invoke_neurons(Message(run_id, generation, "start", neuron=rank) for rank in range(plan.workers))
+    services.invoker.invoke_neurons(
+        (Message(run_id, generation, "start", neuron=rank) for rank in range(plan.workers)),
+        while_waking=lambda: Reporter(services.ledger, services.notifier, run, plan),  # keeps the lease
+    )
 
 
 def work(services: Services, message: Message, remaining: Callable[[], float]) -> str:
