@@ -13,7 +13,7 @@ import typer
 
 from lnn_cli.checking import check_dataset, check_training, existing_file
 from lnn_cli.errors import CliError
-from lnn_cli.options import ForceOption, JsonOption
+from lnn_cli.options import ForceOption, JsonOption, WhiteOption, check_white
 from lnn_cli.parameters import parameters_path
 from lnn_cli.rendering import messages, note, number, print_json, print_pairs, size
 from lnn_cli.targets import repository
@@ -21,6 +21,8 @@ from lnn_cli.writing import refuse_to_replace, write_whole
 
 if TYPE_CHECKING:
     from lnn_cli.folders import Pictures, Split
+
+TEST_SHARE = 0.2
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Dataset to write.")]
 
@@ -114,33 +116,49 @@ def from_images(
     ] = 64,
     grey: Annotated[bool, typer.Option("--grey", help="Grey instead of colour: a third of the features.")] = False,
     test_share: Annotated[
-        float, typer.Option(metavar="SHARE", help="Share of each class that is kept for testing, between 0 and 1.")
-    ] = 0.2,
+        float | None,
+        typer.Option(metavar="SHARE", help="Share of each class for testing, between 0 and 1 (default: 0.2)."),
+    ] = None,
+    all_classes: Annotated[
+        bool, typer.Option("--all-classes", help="Folders named train or test are classes, too.")
+    ] = False,
+    white: WhiteOption = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same split.")] = 0,
     force: ForceOption = False,
 ) -> None:
     """Make a dataset of pictures, one folder for each class.
 
-    Any sizes and formats; the split for testing is stratified. What cannot be read is skipped, and told.
+    Of any size and format. Those for testing are drawn by lot, or are in DIR/test/CLASS.
+    What cannot be read is skipped, and told.
 
     Example: lnn dataset from-images pets/ -o pets.h5 --size 64
     """
     from rich.progress import Progress
 
-    from lnn_cli.folders import class_folders, picture_paths, read_pictures, stratified_split, write_dataset
+    from lnn_cli.class_folders import find_layout, picture_paths
+    from lnn_cli.folders import read_pictures, split_of_folders, stratified_split, write_dataset
 
-    if not 0 < test_share < 1:
-        raise CliError(f"--test-share {test_share}: it must lie between 0 and 1, for example 0.2")
+    share = TEST_SHARE if test_share is None else test_share
+    if not 0 < share < 1:
+        raise CliError(f"--test-share {share}: it must lie between 0 and 1, for example 0.2")
     refuse_to_replace(output, force=force)
+    check_white(white)
+    layout = find_layout(directory, split_folders=not all_classes)
+    if layout.is_split and test_share is not None:
+        raise CliError(f"--test-share {share}: {directory} says by its folders which pictures are for testing; omit it")
     shape = (pixels, pixels) if grey else (pixels, pixels, 3)
-    total = sum(len(picture_paths(folder)) for folder in class_folders(directory))
     console = messages()
     with Progress(console=console, disable=not console.is_terminal) as progress:
+        total = sum(len(picture_paths(folder.path)) for folder in layout.folders)
         task = progress.add_task("reading pictures", total=total)
-        pictures = read_pictures(directory, shape, lambda: progress.advance(task))
-    split = stratified_split(pictures.labels, test_share, seed)
+        pictures = read_pictures(directory, layout, shape, white, lambda: progress.advance(task))
+    if layout.is_split:
+        split = split_of_folders(pictures.parts, seed)
+    else:
+        split = stratified_split(pictures.labels, share, seed)
     write_dataset(output, pictures, split)
-    check_dataset(output)
+    for folder in layout.aside:
+        note(f"{folder} is put aside: a dataset has no validation set yet, so none of its pictures is in {output}")
     _tell(output, pictures, split)
 
 

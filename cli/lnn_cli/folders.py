@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lnn_cli.checking import check_dataset
+from lnn_cli.class_folders import TEST, TRAIN, ClassFolder, Layout, Part, picture_paths
 from lnn_cli.errors import CliError
-from lnn_cli.pictures import read_picture
+from lnn_cli.pictures import WhiteUnknown, read_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -25,6 +28,8 @@ class Pictures:
     classes: list[str]
     images: list[NDArray[np.uint8]] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
+    parts: list[Part | None] = field(default_factory=list)
+    """What each picture is for; None where that is drawn by lot."""
     skipped: list[str] = field(default_factory=list)
 
 
@@ -36,57 +41,23 @@ class Split:
     test: list[int]
 
 
-def class_folders(directory: Path) -> list[Path]:
-    """The folders whose names are the classes, in order of name.
-
-    Raises:
-        CliError: there are fewer than two.
-    """
-    if not directory.is_dir():
-        raise CliError(f"{directory} is not a folder; name one that holds a folder for each class")
-    folders = sorted(path for path in directory.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if len(folders) < 2:
-        found = f"only {folders[0].name}/" if folders else "none"
-        raise CliError(
-            f"{directory} must hold a folder of pictures for each of at least 2 classes, such as "
-            f"{directory}/cat and {directory}/dog; found {found}"
-        )
-    return folders
-
-
-def picture_paths(folder: Path) -> list[Path]:
-    """Every file below a class's folder that is not hidden, in order of name."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-
-
-def read_pictures(directory: Path, shape: tuple[int, ...], step: Callable[[], None] = lambda: None) -> Pictures:
+def read_pictures(
+    directory: Path,
+    layout: Layout,
+    shape: tuple[int, ...],
+    white: float | None = None,
+    step: Callable[[], None] = lambda: None,
+) -> Pictures:
     """Reads every picture; ``step`` is called after each file.
 
     Raises:
+        WhiteUnknown: a picture of more than 8 bits does not say which value is white.
         CliError: fewer than two classes have a picture that can be read.
     """
-    folders = [(folder, picture_paths(folder)) for folder in class_folders(directory)]
     found = Pictures(classes=[])
-    for folder, paths in folders:
-        images = []
-        for path in paths:
-            try:
-                images.append(_read_quietly(path, shape))
-            except CliError as error:
-                found.skipped.append(str(error))
-            step()
-        if images:
-            found.labels += [len(found.classes)] * len(images)
-            found.images += images
-            found.classes.append(folder.name)
-        else:
-            found.skipped.append(f"{folder} holds no picture that can be read, so it is no class")
-    outside = [path for path in directory.iterdir() if path.is_file() and not path.name.startswith(".")]
-    found.skipped += [f"{path} is in no class's folder" for path in sorted(outside)]
+    for name, folders in itertools.groupby(layout.folders, key=lambda folder: folder.name):
+        _read_class(found, name, list(folders), shape, white, step)
+    found.skipped += [f"{path} is in no class's folder" for path in layout.stray]
     if len(found.classes) < 2:
         raise CliError(
             f"{directory} has pictures that can be read in {len(found.classes)} class folder(s), and 2 are needed: "
@@ -95,7 +66,38 @@ def read_pictures(directory: Path, shape: tuple[int, ...], step: Callable[[], No
     return found
 
 
-def _read_quietly(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def _read_class(
+    found: Pictures,
+    name: str,
+    folders: Sequence[ClassFolder],
+    shape: tuple[int, ...],
+    white: float | None,
+    step: Callable[[], None],
+) -> None:
+    """Adds one class: train's pictures come first, without which it is none."""
+    for folder in sorted(folders, key=lambda folder: folder.part == TEST):
+        images = []
+        for path in picture_paths(folder.path):
+            try:
+                images.append(_read_quietly(path, shape, white))
+            except WhiteUnknown:
+                raise
+            except CliError as error:
+                found.skipped.append(str(error))
+            step()
+        if not images:
+            found.skipped.append(f"{folder.path} holds no picture that can be read, so it is no class")
+            if folder.part != TEST:
+                return
+            continue
+        if folder.part != TEST:
+            found.classes.append(name)
+        found.labels += [len(found.classes) - 1] * len(images)
+        found.parts += [folder.part] * len(images)
+        found.images += images
+
+
+def _read_quietly(path: Path, shape: tuple[int, ...], white: float | None) -> NDArray[np.uint8]:
     """``read_picture`` for one file of many, which must not stop for whatever is wrong with one of them.
 
     Raises:
@@ -105,7 +107,7 @@ def _read_quietly(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             # A picture that can be read with something odd in it is no news among many.
             warnings.simplefilter("ignore")
-            return read_picture(path, shape)
+            return read_picture(path, shape, white)
     except CliError:
         raise
     except Exception as error:
@@ -137,8 +139,27 @@ def stratified_split(labels: list[int], test_share: float, seed: int) -> Split:
     return Split(rng.permutation(train).tolist(), rng.permutation(test).tolist())
 
 
+def split_of_folders(parts: Sequence[Part | None], seed: int) -> Split:
+    """The split that the folders say, in an order that is always alike for one seed.
+
+    Raises:
+        CliError: no picture is left to test with.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng([seed, len(parts)])
+    train, test = (rng.permutation([at for at, its in enumerate(parts) if its == part]) for part in (TRAIN, TEST))
+    if not len(test):
+        raise CliError("no picture of the test folder can be read, so none is left to test with")
+    return Split(train.tolist(), test.tolist())
+
+
 def write_dataset(path: Path, pictures: Pictures, split: Split) -> None:
-    """Writes the HDF5 file; a failure leaves no half of one behind."""
+    """Writes the HDF5 file and checks it; a failure leaves nothing behind.
+
+    Raises:
+        CliError: it would not be accepted for training.
+    """
     import h5py
     import numpy as np
 
@@ -151,6 +172,7 @@ def write_dataset(path: Path, pictures: Pictures, split: Split) -> None:
                 file.create_dataset(f"{name}_set_x", data=images[chosen])
                 file.create_dataset(f"{name}_set_y", data=labels[chosen])
             file.create_dataset("list_classes", data=[name.encode() for name in pictures.classes])
+        check_dataset(unfinished)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

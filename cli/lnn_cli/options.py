@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
 
+from lnn_cli.errors import CliError
 from lnn_cli.targets import Target
 
 _PANEL = "Where"
@@ -37,6 +39,19 @@ RegionOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else.")]
 ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace the file if it exists.")]
+WhiteOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="VALUE",
+        help="What is white in pictures of over 8 bits: 4095 for 12.",
+    ),
+]
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="Run id, the start of one that fits no other, or `latest`.")
 ]
+
+
+def check_white(white: float | None) -> None:
+    """Raises CliError for a --white that nothing can be divided by."""
+    if white is not None and not 0 < white < math.inf:
+        raise CliError(f"--white {white:g}: it must be a number above 0, for example 4095")

@@ -12,23 +12,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def read_picture(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+class WhiteUnknown(CliError):
+    """A picture of more than 8 bits does not say which value is white; the user can."""
+
+
+def read_picture(path: Path, shape: tuple[int, ...], white: float | None = None) -> NDArray[np.uint8]:
     """The picture in a file of any format, resized to ``shape``: see ``lnn.pictures``.
 
     Raises:
+        WhiteUnknown: nothing says which value is white.
         CliError: it is no picture that can be read, or ``shape`` is not that of a picture.
     """
     from lnn import pictures
 
     try:
-        return pictures.read_picture(path, shape)
+        return pictures.read_picture(path, shape, white=white)
     except FileNotFoundError:
         raise CliError(f"{path} does not exist") from None
-    except pictures.NotAPicture:
-        raise CliError(f"{path} is not a picture in a format that can be read") from None
-    except pictures.PictureTooLarge:
-        raise CliError(f"{path} has too many pixels; make it smaller") from None
-    except pictures.PictureDamaged as error:
+    except pictures.PictureUnclear as error:
+        whites = dict.fromkeys((error.usual_white, pictures.DEEP_WHITE))
+        said = ", or ".join(f"--white {usual}" for usual in whites)
+        raise WhiteUnknown(f"{path}: {error}; say which value is white, such as {said}") from error
+    except (pictures.NotAPicture, pictures.PictureTooLarge, pictures.PictureDamaged) as error:
         raise CliError(f"{path}: {error}") from error
     except ValueError as error:
         raise CliError(str(error)) from error

@@ -9,7 +9,7 @@ import typer
 
 from lnn_cli.checking import existing_file
 from lnn_cli.errors import CliError
-from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption
+from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, WhiteOption, check_white
 from lnn_cli.registered import PRODUCTION, STAGING, find_model
 from lnn_cli.rendering import note, print_json, print_table, share
 from lnn_cli.runs import LATEST, find_run
@@ -40,6 +40,7 @@ def predict(
     invert: Annotated[
         bool, typer.Option("--invert", help="Swap dark and light: the digits were learned white on black.")
     ] = False,
+    white: WhiteOption = None,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
     prefix: PrefixOption = None,
@@ -49,8 +50,9 @@ def predict(
 
     Example: lnn predict my-cat.jpg --model latest
     """
+    check_white(white)
     network = load_named(model, target, prefix, region)
-    predictions = predict_pictures(network, images, invert=invert)
+    predictions = predict_pictures(network, images, invert=invert, white=white)
     if as_json:
         print_json([{"image": str(image)} | said.to_json() for image, said in zip(images, predictions, strict=True)])
         return
@@ -62,7 +64,9 @@ def predict(
     note(f"model of run {network.run_id}")
 
 
-def predict_pictures(model: Model, images: list[Path], *, invert: bool = False) -> list[Prediction]:
+def predict_pictures(
+    model: Model, images: list[Path], *, invert: bool = False, white: float | None = None
+) -> list[Prediction]:
     """Predictions for pictures, in their order.
 
     Raises:
@@ -79,7 +83,7 @@ def predict_pictures(model: Model, images: list[Path], *, invert: bool = False) 
     problems = []
     for image in images:
         try:
-            columns.append(_features(model, image, invert=invert))
+            columns.append(_features(model, image, invert=invert, white=white))
         except CliError as error:
             problems.append(str(error))
     if problems:
@@ -87,13 +91,13 @@ def predict_pictures(model: Model, images: list[Path], *, invert: bool = False) 
     return inference.predict(model, columns)
 
 
-def _features(model: Model, image: Path, *, invert: bool) -> NDArray[np.float64]:
+def _features(model: Model, image: Path, *, invert: bool, white: float | None) -> NDArray[np.float64]:
     """The picture as one column of X (n,), on the scale that the model was trained on."""
     from lnn.inference import column_of_picture
     from lnn_cli.pictures import read_picture
 
     assert model.image_shape is not None  # noqa: S101 - predict_pictures has checked it
-    pixels = read_picture(image, model.image_shape)
+    pixels = read_picture(image, model.image_shape, white)
     if invert:
         pixels = 255 - pixels
     return column_of_picture(model, pixels)

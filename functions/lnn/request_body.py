@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from lnn.errors import LnnError
 from lnn.inference import column_of_picture, column_of_values
-from lnn.pictures import NotAPicture, PictureDamaged, PictureTooLarge, read_picture
+from lnn.pictures import NotAPicture, PictureDamaged, PictureTooLarge, PictureUnclear, read_picture
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,6 +128,10 @@ def _from_picture(model: Model, content: bytes) -> NDArray[np.float64]:
         raise RequestError(413, "too_many_pixels", str(error)) from error
     except PictureDamaged as error:
         raise RequestError(422, "damaged_picture", str(error)[:300]) from error
+    except PictureUnclear as error:
+        raise RequestError(
+            422, "unclear_picture", f"{error}; scale them so that white is the largest value, or send 8 bits"
+        ) from error
     except ValueError as error:  # of examples with two channels, or seven
         raise RequestError(422, "no_pictures", f'{error}; send {{"features": [...]}}') from error
     return column_of_picture(model, pixels)

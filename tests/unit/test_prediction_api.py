@@ -129,6 +129,25 @@ def test_what_is_transparent_is_white_and_a_turned_picture_is_turned_back(shelve
     assert json.loads(post(api, buffer.getvalue()).body)["class"] == "light"
 
 
+@pytest.mark.parametrize(
+    ("body", "status", "code", "reason"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50), 415, "not_a_picture", "a HEIC picture, as iPhones take"),
+        (b"%PDF-1.7\n" + bytes(50), 415, "not_a_picture", "a PDF document; draw its pages as pixels"),
+        (png(kind="TIFF"), 415, "not_a_picture", "begins as a TIFF picture does"),
+        (png(4095, mode="I;16"), 422, "unclear_picture", "a camera's 12 bits were not scaled to 16"),
+    ],
+)
+def test_a_picture_that_is_refused_is_named_with_its_cure(
+    api: PredictionApi, body: bytes, status: int, code: str, reason: str
+) -> None:
+    """Sent as a JPEG, since phones name HEIC so."""
+    reply = post(api, body, "image/jpeg")
+    assert (reply.status, json.loads(reply.body)["error"]) == (status, code)
+    assert reason in json.loads(reply.body)["reason"]
+    assert len(reply.body) < 1000
+
+
 def test_staging_answers_with_the_model_under_review(api: PredictionApi) -> None:
     answer = json.loads(post(api, png(), path="/staging/predict").body)
     assert (answer["model"], answer["stage"]) == (NEW, "staging")

@@ -142,9 +142,10 @@ def mixed(tmp_path: Path) -> Path:
         noise = rng.integers(0, 60, (*rng.integers(3, 90, 2), 3)) + 190 * of_class
         path = root / ("bright" if of_class else "dark") / f"{number:03d}.{suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        deep = mode == "I;16"
-        picture = Image.fromarray(noise[..., 0].astype(np.uint16) * 257 if deep else noise.astype(np.uint8))
-        (picture if deep else picture.convert(mode)).save(path)
+        grey = noise[..., 0]
+        deep = {"I;16": grey.astype(np.uint16) * 257, "F": (grey / 255).astype(np.float32)}
+        plain = Image.fromarray(noise.astype(np.uint8))
+        (Image.fromarray(deep[mode]) if mode in deep else plain.convert(mode)).save(path)
         if number % 5 == 0:
             content = path.read_bytes()
             ways = (b"", content[:20], content[: len(content) // 3], rng.bytes(500), b"no picture at all")
