@@ -116,7 +116,6 @@ def test_texts_come_back_equal(value: str) -> None:
         np.zeros(2, [("x", "f8")]),
         np.zeros(2, "V4"),
     ],
-    ids=str,
 )
 def test_what_cannot_come_back_exactly_is_refused_by_name(value: Any) -> None:
     with pytest.raises(TypeError, match="gradient"):

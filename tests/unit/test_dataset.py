@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -484,14 +483,13 @@ def test_a_type_that_numpy_does_not_have_is_refused(tmp_path: Path) -> None:
 
 
 def test_more_names_than_a_model_can_hold_are_refused_without_comparing_each_with_each(tmp_path: Path) -> None:
+    # Two thousand million comparisons would outlast the time that every test has.
     names = np.array([f"class {index}" for index in range(65_536)], h5py.string_dtype())
-    start = time.monotonic()
     [problem] = problems(write(tmp_path / "d.h5", {"list_classes": names}))
     assert problem == (
         "list_classes: found 65,536 names that take 971,930 bytes in all, as JSON; expected at most 60,000: "
         "use shorter names"
     )
-    assert time.monotonic() - start < 20
 
 
 @pytest.mark.parametrize(
