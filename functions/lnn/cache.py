@@ -39,6 +39,17 @@ TOKEN_LIFETIME_SECONDS = 900
 TOKEN_KEPT_SECONDS = TOKEN_LIFETIME_SECONDS - 60
 """How long a token is used for new connections: less than it is valid, since ElastiCache has a clock of its own."""
 
+NOT_NOW = (
+    redis.exceptions.BusyLoadingError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.MasterDownError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.TryAgainError,
+)
+"""What a server answers that was the primary until a failover, or that is not ready yet. Nothing was changed then, and
+the name of the cache leads to another server soon, or the server becomes ready (Valkey documentation, "Replication";
+ElastiCache user guide, "Minimizing downtime in Valkey and Redis OSS with Multi-AZ")."""
+
 # One element of each row: a column, without fetching the matrix around it.
 _COLUMN = """
 local parts = {}
@@ -174,6 +185,9 @@ class ParameterServer:
 def connect(address: CacheAddress, region: str) -> redis.Redis:
     """A client that reconnects by itself, with TLS and IAM login where the address asks for it.
 
+    It does so, too, where the server is not the one to ask at the moment (``NOT_NOW``): the new connection leads to
+    whatever server the name stands for by then.
+
     Repeating a command after a broken connection is safe: every write of this system is either
     fenced by a step's id or writes the same bytes again.
     """
@@ -186,6 +200,7 @@ def connect(address: CacheAddress, region: str) -> redis.Redis:
         socket_connect_timeout=5,
         socket_keepalive=True,
         retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), retries=4),
+        retry_on_error=[*NOT_NOW],
         health_check_interval=0,
     )
 

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 from lnn.cache import KEY_LIFETIME_SECONDS, ParameterServer, Presence
 from lnn.errors import GangBroken
-from lnn.wire import Argument, Buffer, Wire, WireError
+from lnn.wire import Argument, Buffer, NotNow, Wire, WireError
 
 Part: TypeAlias = Buffer | tuple[Buffer, ...]
 """What is given to a worker; it gets the buffers of a tuple as one."""
@@ -40,6 +40,9 @@ JOIN_SECONDS = 60.0
 
 PATIENCE_SECONDS = 20.0
 """How long a later exchange waits for a peer, besides what the worker's own part may have taken."""
+
+PAUSE_SECONDS = 0.2
+"""Before Redis is asked again that is not the one to ask at the moment, as after a failover."""
 
 
 class Flag(IntFlag):
@@ -117,7 +120,7 @@ class Gang:
         received: list[Any] = [b""] * self.size
         received[self.rank] = part
         if self.rank:
-            self._talk(self._push(0, part, self.wish))
+            self._tell(self._push(0, part, self.wish))
         elif self.peers:
             self._receive([], received)
         return received
@@ -152,10 +155,15 @@ class Gang:
         patience = JOIN_SECONDS if self._number == 1 else PATIENCE_SECONDS + 5 * (began - self._met_at)
         missing = list(self.peers)
         parts: dict[int, Any] = {}
+        unsent = pushes
         while missing:
             waits = [command for peer in missing for command in self._wait(peer)]
-            answers = self._talk([*pushes, *waits], meanwhile)[len(pushes) :]
-            pushes, meanwhile = [], None
+            given = self._talk([*unsent, *waits], meanwhile)
+            meanwhile = None
+            refused = any(isinstance(answer, NotNow) for answer in given)
+            answers = [None if isinstance(answer, NotNow) else answer for answer in given[len(unsent) :]]
+            # A failover may have lost what was sent before. A part that comes twice is passed over: see ``_accept``.
+            unsent = pushes if refused else []
             # A part may be there when its note has been waited for in vain, and comes a moment later.
             parts |= {peer: part for peer, part in zip(missing, answers[1::2], strict=True) if part is not None}
             noted = {
@@ -166,29 +174,62 @@ class Gang:
                     raise GangBroken(f"the part of worker {peer} for exchange {self._number} was lost")
                 received[peer] = parts[peer]
             missing = [peer for peer in missing if peer not in noted]
-            if missing:
+            if missing and refused:
+                time.sleep(PAUSE_SECONDS)
+            elif missing:
                 self._look_for(missing)
             if missing and time.monotonic() > began + patience:
                 raise GangBroken(f"worker {missing[0]} did not answer worker {self.rank} in exchange {self._number}")
         self._met_at = time.monotonic()
         self.waited += self._met_at - began
 
+    def _tell(self, commands: list[Command]) -> None:
+        """Send commands whose answers say nothing, until Redis takes them."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while refusals := [answer for answer in self._talk(commands) if isinstance(answer, NotNow)]:
+            if time.monotonic() > deadline:
+                raise GangBroken(f"worker {self.rank} cannot tell Redis anything: {refusals[0]}")
+            time.sleep(PAUSE_SECONDS)
+
     def _talk(self, commands: list[Command], meanwhile: Callable[[], None] | None = None) -> list[Any]:
-        """The answers to some commands. A pipeline of redis-py would not let go between sending and reading."""
+        """The answers to some commands; NotNow in the place of those that Redis does not take at the moment.
+
+        A pipeline of redis-py would not let go between sending and reading.
+        """
         try:
             if self._wire is None:
                 self._wire = Wire(self._client.connection_pool.get_connection())
             self._wire.send(commands)
             if meanwhile is not None:
                 meanwhile()
-            return [self._wire.read() for _ in commands]
+            answers = self._answers(self._wire, len(commands))
         except BaseException as error:
-            if self._wire is not None:
-                self._wire.connection.disconnect()  # its answers would be taken for those of others
-                self.close()
+            self._hang_up()  # its answers would be taken for those of others
             if isinstance(error, OSError | WireError):
                 raise GangBroken(f"worker {self.rank} cannot exchange with Redis: {error}") from error
             raise
+        if any(isinstance(answer, NotNow) for answer in answers):
+            self._hang_up()  # the next connection may lead to another server
+        return answers
+
+    @staticmethod
+    def _answers(wire: Wire, count: int) -> list[Any]:
+        answers: list[Any] = []
+        while len(answers) < count:
+            try:
+                answers.append(wire.read())
+            except NotNow as refusal:
+                answers.append(refusal)
+            except OSError:
+                if not answers or not isinstance(answers[-1], NotNow):
+                    raise
+                answers.append(answers[-1])  # a primary that becomes a replica tells who waits so, and hangs up
+        return answers
+
+    def _hang_up(self) -> None:
+        if self._wire is not None:
+            self._wire.connection.disconnect()
+            self.close()
 
     def _look_for(self, missing: Sequence[int]) -> None:
         """Raises GangBroken when a peer has died: it has taken its place but, twice in a row, gives no sign of life.

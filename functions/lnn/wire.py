@@ -29,8 +29,16 @@ SPIN_SECONDS = 0.001
 may take as long as such an answer. With long ones Redis has work to do, for which it may need this core."""
 
 
+NOT_NOW = frozenset({"CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN", "UNBLOCKED"})
+"""Codes of the answers that ``lnn.cache.NOT_NOW`` is about; the last is for who waits when a primary becomes a replica."""
+
+
 class WireError(Exception):
     """Redis refused a command, or answered what nobody asked for."""
+
+
+class NotNow(WireError):
+    """Redis refused a command that it, or the server that takes its place, will soon take; it changed nothing."""
 
 
 class Wire:
@@ -54,7 +62,10 @@ class Wire:
         self._looks_until = time.perf_counter() + SPIN_SECONDS if sent < CHUNK_BYTES else 0.0
 
     def read(self) -> Any:
-        """An answer: int, memoryview, str (a status), list of answers, or None. Raises WireError."""
+        """An answer: int, memoryview, str (a status), list of answers, or None. Raises WireError.
+
+        After NotNow the next answer can be read.
+        """
         line = self._line()
         kind, rest = line[:1], line[1:]
         if kind == b":":
@@ -68,7 +79,8 @@ class Wire:
         if kind == b"_":  # "nothing" in RESP3
             return None
         if kind == b"-":
-            raise WireError(rest.decode(errors="replace"))
+            text = rest.decode(errors="replace")
+            raise (NotNow if text.partition(" ")[0] in NOT_NOW else WireError)(text)
         raise WireError(f"an answer that begins with {line[:20]!r}")
 
     def _line(self) -> bytes:

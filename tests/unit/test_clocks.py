@@ -34,6 +34,7 @@ MONOTONIC = {
 ALLOWED = {
     "lnn/gang.py: Gang.__init__": "a worker's gang lives as long as its invocation",
     "lnn/gang.py: Gang._receive": "how long one exchange waits for the peers",
+    "lnn/gang.py: Gang._tell": "how long one part waits for Redis to take it",
     "lnn/invoker.py: _once_awake": "how long one call waits until a function is Active",
     "lnn/journal.py: _Formatter": "the import; a line's seconds count from the invocation's start, set anew each time",
     "lnn/journal.py: _Formatter.serialize": "seconds from the invocation's start to a line of it",
