@@ -30,7 +30,7 @@ may take as long as such an answer. With long ones Redis has work to do, for whi
 
 
 NOT_NOW = frozenset({"CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN", "UNBLOCKED"})
-"""Codes of the answers that ``lnn.cache.NOT_NOW`` is about; the last is for who waits when a primary becomes a replica."""
+"""Codes of the answers that ``lnn.cache.NOT_NOW`` is about; UNBLOCKED is for who waits when a primary is demoted."""
 
 
 class WireError(Exception):
