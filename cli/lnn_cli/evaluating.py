@@ -173,7 +173,7 @@ def _show(found: Evaluation, model: str, dataset: str) -> None:
         ]
     )
     if len(found.classes) <= SHOWN_CLASSES:
-        typer.echo("\nconfusion: rows are what it is, columns what the model says")
+        typer.echo("\nconfusion: rows are true classes, columns predicted ones")
         rows = [[name, *map(str, counts)] for name, counts in zip(found.classes, found.confusion, strict=True)]
         print_table(("", *found.classes), rows, right=found.classes)
     else:
@@ -184,5 +184,5 @@ def _show(found: Evaluation, model: str, dataset: str) -> None:
             [str(m.example), m.label, m.predicted, share(m.probability), share(m.probability_of_label)]
             for m in found.mistakes
         ]
-        headings = ("example", "it is", "the model says", "probability", "of what it is")
-        print_table(headings, rows, right=("example", "probability", "of what it is"))
+        headings = ("example", "true", "predicted", "p(predicted)", "p(true)")
+        print_table(headings, rows, right=("example", "p(predicted)", "p(true)"))

@@ -41,8 +41,10 @@ class Evaluation:
         return sum(map(sum, self.confusion))
 
 
-def evaluate(classes: Sequence[str], probabilities: NDArray[Any], labels: NDArray[np.int64], worst: int) -> Evaluation:
-    """Probabilities (K, m) against class indices (m,); of the mistakes, the ``worst`` so many."""
+def evaluate(
+    classes: Sequence[str], probabilities: NDArray[Any], labels: NDArray[np.int64], worst: int | None = None
+) -> Evaluation:
+    """Probabilities (K, m) against class indices (m,); of the mistakes all, or the ``worst`` so many."""
     predicted = probabilities.argmax(axis=0)
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(confusion, (labels, predicted), 1)

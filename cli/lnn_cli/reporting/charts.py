@@ -47,7 +47,7 @@ def charts_of(findings: Findings) -> list[Chart]:
         charts.append(_curves(findings.history))
     if findings.tested is not None and findings.model is not None:
         charts.append(_confusion(findings.tested, findings.model.list_classes))
-        if _is_picture(findings.model) and len(findings.tested.mistakes()):
+        if _is_picture(findings.model) and findings.tested.evaluation.mistakes:
             charts.append(_mistakes(findings.tested, findings.model))
     if findings.model is not None:
         charts.append(_first_layer(findings.model))
@@ -130,27 +130,24 @@ def _confusion(tested: Evaluated, classes: Sequence[str]) -> Chart:
 
 
 def _mistakes(tested: Evaluated, model: Model) -> Chart:
-    mistakes = tested.mistakes()
+    mistakes = tested.evaluation.mistakes
     shown = mistakes[:SHOWN_MISTAKES]
     rows = -(-len(shown) // MISTAKES_IN_A_ROW)
-    predicted = tested.predicted
-    title = f"The {len(shown)} surest of {len(mistakes):,}" if len(mistakes) > len(shown) else f"All {len(mistakes)}"
+    title = f"The {len(shown)} worst of {len(mistakes):,}" if len(mistakes) > len(shown) else f"All {len(mistakes)}"
 
     def draw(figure: FigureBase, _: Theme) -> None:
         figure.suptitle(f"{title} mistakes in the test: true class, and what the model saw")
         panels = figure.subplots(rows, MISTAKES_IN_A_ROW, squeeze=False).ravel()
-        for axes, index in zip(panels, shown, strict=False):
-            _picture(axes, tested.X[:, index], model)
-            seen = predicted[index]
+        for axes, mistake in zip(panels, shown, strict=False):
+            _picture(axes, tested.X[:, mistake.example], model)
             axes.set_title(
-                f"{_short(model.list_classes[tested.y[index]], 12)}\n"
-                f"{_short(model.list_classes[seen], 12)}, {tested.probabilities[seen, index]:.0%}",
-                fontsize=8.5,
+                f"{_short(mistake.label, 12)}\n{_short(mistake.predicted, 12)}, {mistake.probability:.0%}", fontsize=8.5
             )
         for axes in panels[len(shown) :]:
             axes.set_axis_off()
 
-    about = f"{title} mistakes of {tested.y.size:,} test examples; above each its true class, then what the model saw."
+    examples = tested.evaluation.examples
+    about = f"{title} mistakes of {examples:,} test examples; above each its true class, then what the model saw."
     return Chart("mistakes", "Mistakes", about, 0.5 + 1.45 * rows, draw)
 
 

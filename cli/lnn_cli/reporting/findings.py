@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnn.artifacts import Artifacts, Model
-from lnn.dataset import standardize
 from lnn.errors import LnnError
+from lnn.evaluation import Evaluation, evaluate
+from lnn.inference import column_of_values
 from lnn.model_checks import inspect_model
 from lnn.names import params_key
-from lnn.network import predicted_classes
 from lnn.plan import Plan
 from lnn.training_data import TEST_X, TEST_Y
 from lnn_cli.errors import CliError, explain
@@ -33,29 +33,14 @@ class Evaluated:
     """The test examples as the model sees them."""
 
     X: Array
-    """(n, m_test), standardized."""
-    y: NDArray[np.int64]
-    """True classes, (m_test,)."""
-    probabilities: Array
-    """(K, m_test)."""
-
-    @property
-    def predicted(self) -> NDArray[np.int64]:
-        """Classes, (m_test,)."""
-        return predicted_classes(self.probabilities)
+    """(n, m_test), as the network takes them."""
+    evaluation: Evaluation
+    """As ``lnn evaluate`` makes it: every mistake, the worst first."""
 
     @property
     def confusion(self) -> NDArray[np.int64]:
         """How many examples of each class (rows) were taken for each (columns), (K, K)."""
-        classes = len(self.probabilities)
-        counted = np.bincount(self.y * classes + self.predicted, minlength=classes**2)
-        return counted.reshape(classes, classes)
-
-    def mistakes(self) -> NDArray[np.int64]:
-        """The examples that were taken for another class, the surest mistakes first."""
-        wrong = np.flatnonzero(self.predicted != self.y)
-        surest = self.probabilities[self.predicted[wrong], wrong]
-        return wrong[np.argsort(-surest, kind="stable")]
+        return np.array(self.evaluation.confusion, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +94,12 @@ def evaluated(cloud: Cloud, run: Run, model: Model) -> Evaluated:
     """
     plan = Plan.parse(run["plan"])
     artifacts = Artifacts(cloud.s3, cloud.names.bucket)
-    rows = np.empty((plan.test_examples, plan.sizes[0]), plan.dtype)
+    rows = np.empty((plan.test_examples, plan.sizes[0]))
     try:
         y = artifacts.get_tensor(run["run_id"], TEST_Y)
         for index, start in enumerate(range(0, plan.test_examples, plan.shard_rows)):
-            shard = artifacts.get_shard(run["run_id"], TEST_X, index)
-            standardize(shard, plan.scale, rows[start : start + plan.shard_rows])
+            for place, example in enumerate(artifacts.get_shard(run["run_id"], TEST_X, index), start=start):
+                rows[place] = column_of_values(model, example)
     except LnnError as error:
         raise CliError(f"the test examples cannot be read: {error}") from error
-    return Evaluated(rows.T, y, model.predict_proba(rows.T))
+    return Evaluated(rows.T, evaluate(model.list_classes, model.predict_proba(rows.T), y))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lnn.dataset import write_dataset
 from lnn_cli.invocations import timeline
 from lnn_cli.reporting.charts import _mosaic, charts_of
-from lnn_cli.reporting.findings import Evaluated, Findings, gather
+from lnn_cli.reporting.findings import Findings, gather
 from lnn_cli.targets import Target, connect
 
 if TYPE_CHECKING:
@@ -228,7 +230,22 @@ def test_the_confusion_matrix_and_the_mistakes_are_those_of_the_model(finished: 
             wrong.append((-max(p, 1 - p), index))
     assert tested.confusion.tolist() == expected.tolist()
     assert 0 < len(wrong) < 10
-    assert tested.mistakes().tolist() == [index for _, index in sorted(wrong)]
+    assert [mistake.example for mistake in tested.evaluation.mistakes] == [index for _, index in sorted(wrong)]
+
+
+def test_the_report_and_evaluate_tell_the_same_mistakes_in_the_same_order(cli: RunCli, world: World) -> None:
+    """The worst is whose true class got the least probability, not the surest one: of three classes these differ."""
+    model = world.train_whole(RUN, classes=("a", "b", "c"), activations=("relu", "softmax"), dtype="float32")
+    tested = gather(connect(Target.AWS), world.run(RUN)).tested
+    assert tested is not None
+    values = np.rint(tested.X.T * 255).astype(np.uint8).reshape(-1, 4, 4)
+    labels = np.arange(15) % 3
+    write_dataset("data.h5", values, labels, values, labels, model.list_classes)
+    found = json.loads(cli("evaluate", "data.h5", "--model", RUN, "--worst", "15", "--target", "aws", "--json").stdout)
+    assert found["mistakes"] == [asdict(mistake) for mistake in tested.evaluation.mistakes]
+    assert found["confusion"] == tested.confusion.tolist()
+    surest = sorted(found["mistakes"], key=lambda mistake: -mistake["probability"])
+    assert surest != found["mistakes"]
 
 
 @pytest.mark.parametrize(
@@ -309,9 +326,3 @@ def test_a_timeline_shows_where_each_generation_began(strategy: str) -> None:
         assert ("3 generations: dotted lines" in chart.about) == bool(lines)
         drawn = render([chart], LIGHT, "svg")
         assert drawn.count(b"stroke-dasharray: 1,1.65") == (lines + 1 if lines else 0), "the lines, and the legend's"
-
-
-def test_all_right_is_no_mistake() -> None:
-    tested = Evaluated(np.zeros((1, 3)), np.array([0, 1, 1]), np.array([[0.9, 0.2, 0.1], [0.1, 0.8, 0.9]]))
-    assert tested.confusion.tolist() == [[1, 0], [0, 2]]
-    assert tested.mistakes().tolist() == []
