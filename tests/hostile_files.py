@@ -12,7 +12,7 @@ from models_at_hand import brightness_model
 
 from lnn.artifacts import encode_model
 
-SECRET = b"AKIAOTHERFILE7EXAMPLE"
+SECRET = b"Zq7kV2xP9wL4mT6rJ8sB3"
 """What the other file holds, again and again: no answer may have any of it."""
 FEATURES = 16
 
@@ -57,8 +57,8 @@ def reach_out(file: h5py.File, name: str, kind: str, other: Path, like: tuple[tu
     elif kind == "external link":
         file[name] = h5py.ExternalLink(str(other), source)
     else:
-        file["group/link"] = h5py.ExternalLink(str(other), source)
-        file[name] = h5py.SoftLink("/group/link")
+        file["later/link"] = h5py.ExternalLink(str(other), source)
+        file[name] = h5py.SoftLink("/later/link")
 
 
 def model_reaching_out(kind: str, other: Path, name: str = "W1") -> bytes:
