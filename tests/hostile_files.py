@@ -57,8 +57,8 @@ def reach_out(file: h5py.File, name: str, kind: str, other: Path, like: tuple[tu
     elif kind == "external link":
         file[name] = h5py.ExternalLink(str(other), source)
     else:
-        file["later/link"] = h5py.ExternalLink(str(other), source)
-        file[name] = h5py.SoftLink("/later/link")
+        file["zoo/link"] = h5py.ExternalLink(str(other), source)
+        file[name] = h5py.SoftLink("/zoo/link")
 
 
 def model_reaching_out(kind: str, other: Path, name: str = "W1") -> bytes:
