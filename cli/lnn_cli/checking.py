@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lnn.errors import InputError
 from lnn_cli.errors import CliError
+from lnn_cli.rendering import note
 
 if TYPE_CHECKING:
     from lnn.dataset import DatasetSummary
@@ -54,6 +56,12 @@ def check_dataset(dataset: Path) -> DatasetSummary:
         return inspect_dataset(existing_file(dataset))
     except InputError as error:
         raise CliError(f"{dataset}: {error}") from error
+
+
+def tell_warnings(warnings: Iterable[str]) -> None:
+    """Says on standard error what is odd about a dataset that can be trained on."""
+    for warning in warnings:
+        note(f"warning: {warning}")
 
 
 def existing_file(path: Path) -> Path:

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lnn_cli.checking import check_dataset, check_training, existing_file
+from lnn_cli.checking import check_dataset, check_training, existing_file, tell_warnings
 from lnn_cli.errors import CliError
 from lnn_cli.options import ForceOption, JsonOption, WhiteOption, check_white
 from lnn_cli.parameters import parameters_path
-from lnn_cli.rendering import messages, note, number, print_json, print_pairs, size
+from lnn_cli.rendering import messages, note, print_json, print_pairs, size
 from lnn_cli.targets import repository
 from lnn_cli.writing import refuse_to_replace, write_whole
 
 if TYPE_CHECKING:
+    from lnn.dataset import DatasetSummary
     from lnn_cli.folders import Pictures, Split
 
 TEST_SHARE = 0.2
@@ -51,11 +52,22 @@ def check(
             ("training", f"{summary.m} examples"),
             ("testing", f"{summary.m_test} examples"),
             ("features", f"{summary.features}" + (f", pictures of {' x '.join(map(str, shape))}" if shape else "")),
-            ("values", f"{summary.dtype}, divided by {number(summary.scale)} for training"),
+            ("values", _values(summary)),
             ("classes", f"{len(summary.classes)}: {', '.join(summary.classes)}"),
         ]
     )
-    note("the dataset is fine" + ("" if parameters is None else f", and {parameters} fits it"))
+    tell_warnings(summary.warnings)
+    verdict = "can be trained on" if summary.warnings else "is fine"
+    note(f"the dataset {verdict}" + ("" if parameters is None else f", and {parameters} fits it"))
+
+
+def _values(summary: DatasetSummary) -> str:
+    """Type and scale; and of pictures the values that are black and white."""
+    divided = "used as they are" if summary.scale == 1 else f"divided by {summary.scale:g} for training"
+    if summary.value_range is None or summary.image_shape is None:
+        return f"{summary.dtype}, {divided}"
+    black, white = summary.value_range
+    return f"{summary.dtype}, {divided}; black is {black:g}, white {white:g}"
 
 
 def show(
@@ -156,10 +168,11 @@ def from_images(
         split = split_of_folders(pictures.parts, seed)
     else:
         split = stratified_split(pictures.labels, share, seed)
-    write_dataset(output, pictures, split)
+    warnings = write_dataset(output, pictures, split)
     for folder in layout.aside:
         note(f"{folder} is put aside: a dataset has no validation set yet, so none of its pictures is in {output}")
     _tell(output, pictures, split)
+    tell_warnings(warnings)
 
 
 def _tell(output: Path, pictures: Pictures, split: Split) -> None:

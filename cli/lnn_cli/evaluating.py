@@ -97,16 +97,22 @@ def _locally(
     """The model's name, and its probabilities (K, m)."""
     import numpy as np
 
-    from lnn.inference import column_of_values
+    from lnn.class_names import kept
+    from lnn.inference import column_of_example, takes_pictures_of
 
     network = load_named(model, target, prefix, region)
-    if network.features != summary.features or network.list_classes != list(summary.classes):
+    if network.features != summary.features or list(map(kept, network.list_classes)) != summary.classes:
         raise CliError(
             f"the model takes {network.features} features and knows {_names(network.list_classes)}; {dataset} has "
             f"{summary.features} features of {_names(list(summary.classes))}: choose the dataset it was trained for"
         )
+    if network.scale != summary.scale and not takes_pictures_of(network, summary):
+        raise CliError(
+            f"the model learned from values divided by {network.scale:g}, and {dataset} ({summary.dtype}) is divided "
+            f"by {summary.scale:g}: save it in the type and on the scale of the dataset that the model learned from"
+        )
     parts = [
-        network.predict_proba(np.stack([column_of_values(network, example) for example in block], axis=1))
+        network.predict_proba(np.stack([column_of_example(network, summary, example) for example in block], axis=1))
         for block in _blocks(dataset, split, summary)
     ]
     return network.run_id, np.concatenate(parts, axis=1)
@@ -120,6 +126,7 @@ def _through_api(
 
     import numpy as np
 
+    from lnn.class_names import kept
     from lnn_cli.api import Api
 
     api = Api(cloud)
@@ -130,6 +137,7 @@ def _through_api(
         body, kind = _request(example, summary)
         answer = api.call("POST", f"predict?model={quote(model_id)}", body, kind).json()
         said = answer["probabilities"]
+        said = {kept(name): probability for name, probability in said.items()}
         if set(said) != set(summary.classes):
             raise CliError(f"{model_id} knows {_names(list(said))}, and {dataset} has {_names(list(summary.classes))}")
         return [said[name] for name in summary.classes]
@@ -140,13 +148,18 @@ def _through_api(
 
 
 def _request(example: NDArray[Any], summary: DatasetSummary) -> tuple[bytes, str]:
-    """An example as the API takes it: pictures of bytes as PNG, without loss, others as numbers."""
+    """An example as a user would send it: pictures as PNG, others as numbers."""
+    from lnn.axis_order import is_picture
+    from lnn.value_range import bytes_of
+
     shape = summary.image_shape
-    if shape is not None and example.dtype.name == "uint8" and (len(shape) == 2 or shape[2] in (1, 3)):
+    if shape is not None and summary.value_range is not None and is_picture(shape):
         from PIL import Image
 
         buffer = io.BytesIO()
-        pixels = example.reshape(shape if len(shape) == 3 and shape[2] == 3 else shape[:2])
+        pixels = bytes_of(example, summary.value_range).reshape(
+            shape if len(shape) == 3 and shape[2] == 3 else shape[:2]
+        )
         Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
         return buffer.getvalue(), "image/png"
     return json.dumps({"features": example.tolist()}).encode(), "application/json"

@@ -154,8 +154,8 @@ def split_of_folders(parts: Sequence[Part | None], seed: int) -> Split:
     return Split(train.tolist(), test.tolist())
 
 
-def write_dataset(path: Path, pictures: Pictures, split: Split) -> None:
-    """Writes the HDF5 file and checks it; a failure leaves nothing behind.
+def write_dataset(path: Path, pictures: Pictures, split: Split) -> list[str]:
+    """Writes the HDF5 file and checks it; returns what is odd about it. A failure leaves nothing behind.
 
     Raises:
         CliError: it would not be accepted for training.
@@ -172,7 +172,8 @@ def write_dataset(path: Path, pictures: Pictures, split: Split) -> None:
                 file.create_dataset(f"{name}_set_x", data=images[chosen])
                 file.create_dataset(f"{name}_set_y", data=labels[chosen])
             file.create_dataset("list_classes", data=[name.encode() for name in pictures.classes])
-        check_dataset(unfinished)
+        summary = check_dataset(unfinished)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+    return summary.warnings

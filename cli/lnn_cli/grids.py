@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lnn.axis_order import is_picture
 from lnn.hdf5 import open_file
+from lnn.value_range import bytes_of
 from lnn_cli.drawing import WIDTH, Chart, Theme, without_ticks
 from lnn_cli.errors import CliError
 
@@ -27,8 +29,8 @@ def grid(file: Path, summary: DatasetSummary, split: str, columns: int, seed: in
     Raises:
         CliError: the examples are no pictures.
     """
-    shape = summary.image_shape
-    if shape is None or shape[2:] not in ((), (1,), (3,)):
+    shape, value_range = summary.image_shape, summary.value_range
+    if shape is None or value_range is None or not is_picture(shape):
         what = f"have {summary.features} plain features" if shape is None else f"have the shape {shape}"
         raise CliError(f"{file}: its examples {what}, so there are no pictures to show: only grey and RGB can be")
     shown = min(len(summary.classes), MOST_CLASSES)
@@ -48,9 +50,9 @@ def grid(file: Path, summary: DatasetSummary, split: str, columns: int, seed: in
         figure.suptitle(f"{file.name}: {'test' if split == 'test' else 'training'} examples, a row for each class")
         panels = figure.subplots(shown, columns, squeeze=False)
         for row, pictures, name in zip(panels, examples, summary.classes, strict=False):
-            for axes, pixels in zip(row, pictures, strict=False):
-                bright = pixels / summary.scale if summary.scale != 1 else _stretched(pixels)
-                axes.imshow(bright[..., 0] if shape[2:] == (1,) else bright, cmap="gray", vmin=0, vmax=1)
+            for axes, stored_values in zip(row, pictures, strict=False):
+                pixels = bytes_of(stored_values, value_range)
+                axes.imshow(pixels[..., 0] if shape[2:] == (1,) else pixels, cmap="gray", vmin=0, vmax=255)
             for axes in row:
                 without_ticks(axes)
                 axes.set_frame_on(False)
@@ -59,10 +61,3 @@ def grid(file: Path, summary: DatasetSummary, split: str, columns: int, seed: in
     left_out = f"; {len(summary.classes) - shown} more classes are not shown" if shown < len(summary.classes) else ""
     counts = ", ".join(f"{name} {int((labels == label).sum())}" for label, name in enumerate(summary.classes[:shown]))
     return Chart("grid", file.name, f"examples by class: {counts}{left_out}", 0.5 + (side + 0.05) * shown, draw)
-
-
-def _stretched(pixels: np.ndarray) -> np.ndarray:
-    """Floats of any range, from 0 to 1."""
-    low, high = float(pixels.min()), float(pixels.max())
-    stretched: np.ndarray = (pixels - low) / ((high - low) or 1.0)
-    return stretched

@@ -190,6 +190,8 @@ def facts(run: Run) -> Iterator[tuple[str, str | Text]]:
     yield "status", status(run["status"])
     if run.get("reason"):
         yield "reason", Text(str(run["reason"]), style="red" if run["status"] == "FAILED" else "")
+    for warning in run.get("warnings") or []:
+        yield "warning", Text(str(warning), style="yellow")
     yield from _how(run)
     yield from _figures(run)
     yield from _times(run)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lnn.names import TRAINING_INPUT
-from lnn_cli.checking import check_training, existing_file
+from lnn_cli.checking import check_training, existing_file, tell_warnings
 from lnn_cli.errors import CliError
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption
 from lnn_cli.parameters import parameters_path, read_parameters
@@ -59,7 +59,7 @@ def train(
     path = parameters_path(parameters)
     content = read_parameters(path, changes or [], strategy)
     if check:
-        check_training(dataset, content, str(path))
+        tell_warnings(check_training(dataset, content, str(path))[0].warnings)
     cloud = connect(target, prefix, region)
     uploaded = upload_training(cloud, dataset, content, own_folder(), DATASET)
     run = wait_for_run(cloud, uploaded)
@@ -71,6 +71,8 @@ def train(
         run = _until_launched(cloud, run)
         if run["status"] != "FAILED":
             say_how_to_watch(run_id)
+    if not check:
+        tell_warnings(run.get("warnings") or [])
     if as_json:
         print_json(result(run))
     if run["status"] == "FAILED" or (wait and run["status"] != "COMPLETED"):
@@ -113,6 +115,7 @@ def upload(
     run = _until_launched(cloud, run)
     if run["status"] == "FAILED":
         raise CliError(failure(run))
+    tell_warnings(run.get("warnings") or [])
     say_how_to_watch(run["run_id"])
 
 

@@ -34,6 +34,7 @@ from lnn.network import Network
 from lnn.network.types import Parameters, Slots
 from lnn.promptness import PromptS3
 from lnn.refusals import refusals
+from lnn.value_range import Range
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -91,6 +92,9 @@ class Model:
     list_classes: list[str]
     image_shape: tuple[int, ...] | None
     scale: float
+    """What its training examples were divided by."""
+    value_range: Range | None = None
+    """Their values of black and of white, as stored; None for rows of floats, and in files of before it was kept."""
 
     @property
     def features(self) -> int:
@@ -269,6 +273,7 @@ def encode_model(model: Model) -> bytes:
         file.attrs["list_classes"] = json.dumps(model.list_classes)
         file.attrs["image_shape"] = json.dumps(model.image_shape)
         file.attrs["scale"] = model.scale
+        file.attrs["value_range"] = json.dumps(model.value_range)
     return buffer.getvalue()
 
 
@@ -285,10 +290,12 @@ def load_model(source: str | Path | bytes, max_bytes: int = MAX_MODEL_BYTES) -> 
                 raise ModelError(f"attribute layers: found {layers!r:.40}; expected a whole number")
             arrays = list(_arrays(file, layers, max_bytes))
             scale = file.attribute("scale")
+            stored_range = file.attribute("value_range", "null")
             run_id, activations, list_classes, image_shape = (
                 str(file.attribute(name)) for name in ("run_id", "activations", "list_classes", "image_shape")
             )
         shape: Sequence[int] | None = json.loads(image_shape)
+        value_range: Sequence[float] | None = json.loads(str(stored_range))
         return Model(
             parameters=list(zip(arrays[::2], arrays[1::2], strict=True)),
             run_id=run_id,
@@ -296,9 +303,14 @@ def load_model(source: str | Path | bytes, max_bytes: int = MAX_MODEL_BYTES) -> 
             list_classes=list(json.loads(list_classes)),
             image_shape=tuple(shape) if shape else None,
             scale=float(scale),
+            value_range=None if value_range is None else _range(*value_range),
         )
     except (InputError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ModelError(f"not a params.h5 that LNN wrote: {error}") from error
+
+
+def _range(black: float, white: float) -> Range:
+    return float(black), float(white)
 
 
 def _arrays(file: Hdf5File, layers: int, max_bytes: int) -> Iterator[Array]:

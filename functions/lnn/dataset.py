@@ -54,8 +54,10 @@ def inspect_dataset(
         answer = inspect("lnn.dataset_checks", path, max_bytes, block_limit, seconds=seconds)
     except InputError as error:
         raise DatasetError(error.problems) from error
-    shape = answer["summary"].pop("image_shape")
-    return DatasetSummary(**answer["summary"], image_shape=None if shape is None else tuple(shape))
+    summary = answer["summary"]
+    # JSON has lists only.
+    tuples = {name: summary[name] and tuple(summary[name]) for name in ("image_shape", "value_range")}
+    return DatasetSummary(**{**summary, **tuples})
 
 
 def load_labels(path: str | Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

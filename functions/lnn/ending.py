@@ -144,6 +144,7 @@ def end_with_model(
             list_classes=plan.list_classes,
             image_shape=tuple(plan.image_shape) if plan.image_shape else None,
             scale=plan.scale,
+            value_range=(plan.value_range[0], plan.value_range[1]) if plan.value_range else None,
         )
     )
     model_written_at = time.time()

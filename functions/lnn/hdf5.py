@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn.errors import Hdf5Error
+from lnn.hdf5_lookalikes import lookalike
 
 if TYPE_CHECKING:
     import h5py
@@ -59,6 +60,10 @@ class Hdf5File:
     def names(self) -> list[str]:
         """The first few names in the root group, fit to be printed."""
         return [_printable(name) for name, _ in zip(self._file.keys(), range(NAMES_SHOWN), strict=False)]
+
+    def holds(self, name: str) -> bool:
+        """Whether the root group has such a name, whatever it stands for."""
+        return bool(self._file.id.links.exists(name.encode()))
 
     def dataset(self, name: str) -> h5py.Dataset:
         """The dataset of that name. Raises Hdf5Error when it is missing, or is not one that may be read."""
@@ -130,7 +135,7 @@ class Hdf5File:
         import h5py
 
         problem, dataset = "", None
-        if not self._file.id.links.exists(name.encode()):
+        if not self.holds(name):
             there = ", ".join(self.names())
             problem = f"missing; expected a dataset of this name; the file holds {there or 'nothing'}"
         elif self._file.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
@@ -161,15 +166,15 @@ def open_file(path: str | Path) -> Iterator[Hdf5File]:
     path = Path(path)
     if not path.is_file():
         raise Hdf5Error(f"{path.name}: no such file")
-    with path.open("rb") as stream:
-        start = stream.read(8)
-    if not start:
+    if not path.stat().st_size:
         raise Hdf5Error(f"{path.name}: the file is empty; expected an HDF5 file")
     if not h5py.is_hdf5(path):
-        raise Hdf5Error(
-            f"{path.name}: found a file that starts with {start!r}; expected an HDF5 file, as h5py writes it"
-        )
-    with reading(path.name), h5py.File(path, "r") as file:
+        raise Hdf5Error(f"{path.name}: {lookalike(path)}")
+    try:
+        opened = h5py.File(path, "r")
+    except H5_ERRORS as error:
+        raise Hdf5Error(f"{path.name}: {_unopened(error)}") from error
+    with reading(path.name), opened as file:
         yield Hdf5File(path.name, path.stat().st_size, file)
 
 
@@ -180,6 +185,22 @@ def open_bytes(content: bytes, name: str) -> Iterator[Hdf5File]:
 
     with reading(name), h5py.File(io.BytesIO(content), "r") as file:
         yield Hdf5File(name, len(content), file)
+
+
+def _unopened(error: Exception) -> str:
+    """Why a file that begins as HDF5 cannot be opened, as HDF5's own words tell, and what helps."""
+    reason = reason_of(error)
+    if "unable to lock file" in reason:
+        return "another program has it open for writing; close it there (f.close()), then try again"
+    if "already open for write" in reason:
+        return (
+            "the program that wrote it has not closed it; close it there (f.close()) and upload it again, or, where "
+            "that program has crashed, run: h5clear -s FILE"
+        )
+    return (
+        f"cannot be read: the file is truncated or damaged ({reason}), or the program that wrote it has not closed it; "
+        "close it there (f.close()), then write or upload it again"
+    )
 
 
 @contextmanager

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lnn.axis_order import is_picture
+from lnn.value_range import BYTES, bytes_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lnn.artifacts import Model
-
-WHITE = 255.0
-"""The largest value of a picture's 8 bits."""
+    from lnn.dataset_checks import DatasetSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,34 @@ class Prediction:
 
 
 def column_of_picture(model: Model, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """A picture of the model's ``image_shape`` as one column of X (n,), on the scale that the model was trained on.
+    """A picture of the model's ``image_shape`` as one column of X (n,), as the network saw its training examples.
 
-    Models of float data carry scale 1, and float pictures run from 0 to 1 by convention: so theirs is 255 too.
+    A file of before the range was kept has none: then scale 1 is that of floats from 0 (black) to 1 (white).
     """
-    column: NDArray[np.float64] = pixels.reshape(-1) / (model.scale if model.scale != 1 else WHITE)
+    white_byte = BYTES[1]
+    column: NDArray[np.float64]
+    if model.value_range is None:
+        column = pixels.reshape(-1) / (model.scale if model.scale != 1 else white_byte)
+    else:
+        black, white = model.value_range
+        column = black / model.scale + pixels.reshape(-1) / white_byte * ((white - black) / model.scale)
     return column
+
+
+def takes_pictures_of(model: Model, summary: DatasetSummary) -> bool:
+    """Whether the model can be asked about a dataset's examples as about any picture."""
+    return model.image_shape is not None and summary.image_shape is not None and is_picture(summary.image_shape)
+
+
+def column_of_example(model: Model, summary: DatasetSummary, values: NDArray[Any]) -> NDArray[np.float64]:
+    """An example of any dataset that the model fits, (n,) values as stored, as one column of X (n,).
+
+    A picture takes the way of a user's picture, over whole bytes: its dataset may be stored on another scale than the
+    one that the model learned from.
+    """
+    if summary.value_range is None or not takes_pictures_of(model, summary):
+        return column_of_values(model, values)
+    return column_of_picture(model, bytes_of(values, summary.value_range))
 
 
 def column_of_values(model: Model, values: Sequence[float] | NDArray[Any]) -> NDArray[np.float64]:

@@ -112,6 +112,7 @@ def prepare(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) ->
             "classes": summary.classes,
             "sizes": plan.sizes,
         },
+        warnings=summary.warnings,
         strategy=decision.strategy,
         strategy_reason=decision.reason,
         workers=decision.workers,
@@ -120,6 +121,8 @@ def prepare(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) ->
         launched_at=time.time(),
         checkpoint={"epoch": 0, "key": key},
     )
+    for warning in summary.warnings:
+        logger.warning("dataset is odd", extra={"run_id": run_id, "why": warning})
     logger.info("run prepared", extra={"run_id": run_id, "strategy": decision.strategy, "why": decision.reason})
 
 
@@ -151,6 +154,7 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> 
         shard_rows=examples_per_shard(summary),
         formulation=decision.formulation,
         average_every=settings.average_every,
+        value_range=list(summary.value_range) if summary.value_range else None,
     )
 
 

@@ -99,6 +99,10 @@ def _classes(model: Model) -> Iterator[str]:
 def _input(model: Model) -> Iterator[str]:
     if not math.isfinite(model.scale) or model.scale <= 0:
         yield f"scale is {model.scale}; expected a positive number"
+    if model.value_range is not None:
+        black, white = model.value_range
+        if not (math.isfinite(black) and math.isfinite(white) and black < white):
+            yield f"value_range is {model.value_range}; expected the values of black and, above it, of white"
     shape = model.image_shape
     if shape is None:
         return

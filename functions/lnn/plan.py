@@ -58,6 +58,8 @@ class Plan:
     """Of strategy ``fused``: ``plain`` or ``example_space``, which gives the same history faster where it fits."""
     average_every: int | None = None
     """Of strategy ``data``: updates that a worker makes by itself before all average their parameters; None is none."""
+    value_range: list[float] | None = None
+    """The stored values of black and of white; see ``lnn.value_range``."""
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Plan:

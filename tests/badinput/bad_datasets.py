@@ -61,6 +61,9 @@ def no_hdf5() -> Iterator[Case]:
     for name, content in {
         "empty": b"",
         "text": b"x,y\n1,2\n",
+        "Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
+        "web page": b"<!DOCTYPE html><html><title>Sign in</title>",
+        "MATLAB file of before 7.3": b"MATLAB 5.0 MAT-file, Platform: GLNXA64".ljust(200),
         "npz": archive.getvalue(),
         "gzip of a good file": gzip.compress(GOOD, mtime=0),
         "PNG": b"\x89PNG\r\n\x1a\n" + bytes(100),
@@ -226,7 +229,16 @@ def shapes() -> Iterator[Case]:
         "train_set_x", np.uint8(3), "train_set_x: found a single value; expected an array", called="a single value"
     )
     yield replaced(
-        "train_set_y", np.zeros((10, 2), int), "train_set_y: found shape (10, 2); expected (m,)", called="one-hot"
+        "train_set_y", np.zeros((10, 2), int), "train_set_y: found shape (10, 2)", "y.argmax(axis=1)", called="one-hot"
+    )
+    axes = {name: arrays()[name].T for name in ("train_set_x", "test_set_x")}
+    yield case("MATLAB's axes", dataset(axes), "train_set_x: found axes in reverse", "save x.transpose(3, 2, 1, 0)")
+    yield declared(
+        "names of tutorials",
+        "train_set_x",
+        lambda file: file.__setitem__("X_train", arrays()["train_set_x"]),
+        "train_set_x: missing",
+        '.move("X_train", "train_set_x")',
     )
     yield replaced(
         "list_classes", np.array([[b"ant", b"bee"]]), "list_classes: found shape (1, 2)", called="names in a row"
@@ -265,7 +277,7 @@ def types() -> Iterator[Case]:
         yield replaced(
             "train_set_y", np.zeros(10, dtype), "train_set_y: found", "expected integers", called=f"labels of {dtype}"
         )
-    yield replaced("list_classes", np.arange(2), "list_classes: found int64; expected bytes or str")
+    yield replaced("list_classes", np.arange(2.0), "list_classes: found float64; expected bytes, str or integers")
 
 
 def filters() -> Iterator[Case]:
@@ -350,6 +362,11 @@ def texts() -> Iterator[Case]:
     yield replaced(
         "list_classes", np.array([b"ant", b"ant"]), "list_classes: found 'ant' more than once", called="names alike"
     )
+    for difference, other in {"case": "CAF\u00c9", "blanks": "caf\u00e9 ", "Unicode form": "cafe\u0301"}.items():
+        names = np.array(["caf\u00e9", other], h5py.string_dtype())
+        yield replaced(
+            "list_classes", names, "list_classes: found", "more than once", called=f"names but for {difference}"
+        )
     many = np.array([f"class {index}".encode() for index in range(65_536)])
     yield replaced(
         "list_classes", many, "list_classes: found", "names", "bytes in all", called="65,536 different class names"
@@ -394,6 +411,7 @@ def values() -> Iterator[Case]:
         ("too large", np.full(10, 2), "train_set_y: found label 2 at index 0 (10 labels out of range)"),
         ("negative", np.array([0, 1, -1, 0, 1, 0, 1, 0, 1, 0]), "train_set_y: found label -1 at index 2"),
         ("enormous", np.array([0, 2**64 - 1] * 5, np.uint64), "train_set_y: found label 18446744073709551615"),
+        ("from 1", np.arange(10) % 2 + 1, "they begin at 1: save y - 1"),
         ("all alike", np.ones(10, int), "train_set_y: found only label 1"),
         ("too few", np.zeros(9, int), "train_set_y: found 9 labels; expected 10"),
     ):
@@ -404,6 +422,12 @@ def unusual_but_valid() -> Iterator[Case]:
     for dtype in (">f8", "f2", "f4"):
         features = {name: arrays()[name].astype(dtype) / np.array(255, dtype) for name in ("train_set_x", "test_set_x")}
         yield case(f"features as {dtype}", dataset(features), VALID)
+    yield case(
+        "float pictures of 0 to 255", dataset({x: arrays()[x] * 1.0 for x in ("train_set_x", "test_set_x")}), VALID
+    )
+    yield replaced("train_set_y", arrays()["train_set_y"][:, np.newaxis], VALID, called="labels in a column")
+    yield replaced("list_classes", np.arange(2), VALID, called="names that are integers")
+    yield replaced("test_set_x", arrays()["train_set_x"][:6], VALID, called="test examples of the training set")
     for dtype in ("i1", ">u8"):
         yield replaced("train_set_y", arrays()["train_set_y"].astype(dtype), VALID)
     yield case("chunks and filters", packed(), VALID)
@@ -426,6 +450,8 @@ def unusual_but_valid() -> Iterator[Case]:
     yield replaced("train_set_y", arrays()["train_set_y"].astype(kinds), VALID, called="labels that have names")
     emoji = np.array(["\U0001f41c", "b\u00e9e \u732b"], h5py.string_dtype())
     yield replaced("list_classes", emoji, VALID, called="class names beyond ASCII")
+    channels_first = {name: np.moveaxis(arrays()[name], -1, 1) for name in ("train_set_x", "test_set_x")}
+    yield case("channels first", dataset(channels_first), VALID)
     yield declared(
         "a chunk for every value",
         "train_set_x",

@@ -33,9 +33,9 @@ HUNG_SECONDS = 60.0
 
 NOT_FOR_READERS = re.compile(
     r"Traceback|\w(Error|Exception|Warning)\b|\bType[A-Z]\w+|<class|object at 0x|/tmp|"
-    r"\b(h5py|numpy|pydantic|lnn)\.|\.py\b"
+    r"\b(h5py\.(?!File\()|(numpy|pydantic|lnn)\.)|\.py\b"
 )
-"""What no reader of a reason has any use for: the insides of Python."""
+"""What no reader of a reason has any use for: the insides of Python. A line that mends a file may open it."""
 
 ABOUT = re.compile(
     r"(datasets\.h5|parameters\.json|(train|test)_set_[xy]|list_classes|training diverged): |"

@@ -73,6 +73,12 @@ def problems(path: Path, **options: int) -> list[str]:
 # What is accepted
 
 
+NO_PICTURES = (
+    "train_set_x: found examples of shape (4, 3, 2), of which a model takes no pictures: expected (h, w), (h, w, 1) or "
+    "(h, w, 3)"
+)
+
+
 def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
     assert examine_dataset(write(tmp_path / "d.h5")) == DatasetSummary(
         m=8,
@@ -82,6 +88,8 @@ def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
         image_shape=(4, 3, 2),
         dtype="uint8",
         scale=255.0,
+        value_range=(0.0, 255.0),
+        warnings=[NO_PICTURES],
     )
 
 
@@ -226,7 +234,7 @@ def test_the_digits_are_as_their_readme_says() -> None:
     ("content", "expected"),
     [
         (b"", "d.h5: the file is empty; expected an HDF5 file"),
-        (b"PK\x03\x04 a zip archive", "d.h5: found a file that starts with b'PK\\x03\\x04 a z'; expected an HDF5 file"),
+        (b"PK\x03\x04 a zip archive", "d.h5: found a part of a zip file; expected an HDF5 file"),
         (b"\x89HDF\r\n\x1a\n", "d.h5: cannot be read: the file is truncated or damaged"),
         (b"\x89HDF\r\n\x1a\n" + bytes(4096), "d.h5: cannot be read: the file is truncated or damaged"),
     ],
@@ -339,7 +347,9 @@ def script(path: Path, line: str) -> str:
 def test_a_missing_dataset_is_named(tmp_path: Path, name: str) -> None:
     [problem] = problems(write(tmp_path / "d.h5", {name: None}))
     others = ", ".join(sorted(set(NAMES) - {name}))
-    assert problem == f"{name}: missing; expected a dataset of this name; the file holds {others}"
+    told = f"{name}: missing; expected a dataset of this name; the file holds {others}"
+    mend = '; name the classes: h5py.File("datasets.h5", "r+")["list_classes"] = [b"first", b"second"]'
+    assert problem == told + (mend if name == "list_classes" else "")
 
 
 def test_an_empty_hdf5_file_lacks_all_five(tmp_path: Path) -> None:
@@ -351,7 +361,7 @@ def test_an_empty_hdf5_file_lacks_all_five(tmp_path: Path) -> None:
         "test_set_y",
         "list_classes",
     ]
-    assert all(problem.endswith("the file holds nothing") for problem in found)
+    assert all("the file holds nothing" in problem for problem in found)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -421,8 +431,11 @@ def test_a_dataset_without_an_array_is_refused(tmp_path: Path, name: str, value:
         ),
         ("train_set_y", np.zeros(7, int), "found 7 labels; expected 8, one for each example in train_set_x"),
         ("test_set_y", np.zeros((1, 6), int), "found 6 labels; expected 5, one for each example in test_set_x"),
-        ("train_set_y", np.zeros((8, 1), int), "found shape (8, 1); expected (m,) or (1, m)"),
-        ("train_set_y", np.zeros((8, 3), int), "found shape (8, 3); expected (m,) or (1, m)"),
+        (
+            "train_set_y",
+            np.zeros((8, 3), int),
+            "found shape (8, 3); expected (m,), (m, 1) or (1, m), one label",
+        ),
         ("list_classes", np.array([[b"a", b"b", b"c"]]), "found shape (1, 3); expected (K,), the names of 2 to"),
         ("list_classes", np.array([b"a"]), "found shape (1,); expected (K,), the names of 2 to"),
         ("list_classes", np.array([b"cat"] * 70_000), "found shape (70000,); expected (K,), the names of 2 to 65,536"),
@@ -454,7 +467,7 @@ def test_shapes_that_cannot_be_or_disagree_are_refused(tmp_path: Path, name: str
         ("train_set_y", np.zeros(8), "found float64; expected integers, the classes' indices from 0: save them with"),
         ("test_set_y", np.zeros(5, bool), "found bool; expected integers"),
         ("train_set_y", np.array([b"cat"] * 8), "found bytes; expected integers"),
-        ("list_classes", np.arange(3), "found int64; expected bytes or str, the classes' names"),
+        ("list_classes", np.arange(3.0), "found float64; expected bytes, str or integers, the classes' names"),
         ("list_classes", np.array([b"x" * 2000] * 3), "found names of 2,000 bytes; expected at most 1,024"),
     ],
 )
@@ -510,6 +523,171 @@ def test_class_names_that_nobody_could_read_are_refused(tmp_path: Path, names: A
     assert problem.startswith(f"list_classes: {expected}")
 
 
+# What is accepted, and said to be odd
+
+
+def warnings(path: Path) -> list[str]:
+    return [warning for warning in examine_dataset(path).warnings if warning != NO_PICTURES]
+
+
+def pictures(examples: int, *shape: int, seed: int = 0) -> Any:
+    return np.random.default_rng(seed).integers(0, 256, (examples, *shape), np.uint8)
+
+
+def test_labels_of_a_column_are_accepted(tmp_path: Path) -> None:
+    path = write(tmp_path / "d.h5", {"train_set_y": arrays()["train_set_y"][:, np.newaxis]})
+    assert examine_dataset(path).m == 8
+    assert load_labels(path)[0].tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+
+
+def test_integers_are_names_of_classes(tmp_path: Path) -> None:
+    assert examine_dataset(write(tmp_path / "d.h5", {"list_classes": np.array([7, 8, 10])})).classes == ["7", "8", "10"]
+
+
+def test_names_are_kept_composed_and_without_blanks(tmp_path: Path) -> None:
+    names = np.array([" ant ", "cafe\u0301", "c"], h5py.string_dtype())
+    assert examine_dataset(write(tmp_path / "d.h5", {"list_classes": names})).classes == ["ant", "caf\u00e9", "c"]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("block_bytes", [50, 10**6])
+def test_test_examples_that_are_training_examples_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int, dtype: str
+) -> None:
+    monkeypatch.setattr("lnn.hdf5.BLOCK_BYTES", block_bytes)
+    train, test = pictures(8, 4, 3).astype(dtype), pictures(5, 4, 3, seed=1).astype(dtype)
+    test[[0, 3]] = train[[7, 2]]
+    path = write(
+        tmp_path / "d.h5", {"train_set_x": train, "test_set_x": test.astype("f8" if dtype != "uint8" else dtype)}
+    )
+    (warning,) = warnings(path)
+    assert warning == (
+        "test_set_x: found 2 of 5 examples in train_set_x as well, so the test accuracy says too much; take them out "
+        "of one of the two"
+    )
+
+
+def test_repeated_examples_are_looked_for_among_the_first_of_each_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lnn.dataset_checks.MOST_COMPARED", 3)
+    train = pictures(8, 4, 3)
+    test = train[[0, 5, 2, 1, 0]]
+    (warning,) = warnings(write(tmp_path / "d.h5", {"train_set_x": train, "test_set_x": test}))
+    assert warning.startswith("test_set_x: found 2 of 3 examples in train_set_x as well")
+
+
+def test_classes_that_training_cannot_learn_are_named(tmp_path: Path) -> None:
+    names = np.array([f"class {index}" for index in range(11)], h5py.string_dtype())
+    path = write(tmp_path / "d.h5", {"train_set_y": np.array([0, 1, 2, 0, 1, 0, 0, 1]), "list_classes": names})
+    none, one = warnings(path)
+    assert none == (
+        "train_set_y: found no example of class 'class 3', 'class 4', 'class 5', 'class 6', 'class 7' and 3 more, "
+        "which cannot be learned; add examples, or leave the class out"
+    )
+    assert one.startswith("train_set_y: found one example only of class 'class 2', which cannot be learned; ")
+
+
+def test_what_is_odd_about_values_and_axes_names_the_dataset(tmp_path: Path) -> None:
+    train, test = pictures(8, 3, 6, 5) % 2, pictures(5, 3, 6, 5)
+    found = warnings(write(tmp_path / "d.h5", {"train_set_x": train, "test_set_x": test}))
+    assert [warning[:40] for warning in found] == [
+        "train_set_x: found uint8 whose largest v",
+        "test_set_x: found values from 0 to 255, ",
+        "train_set_x: found examples of shape (3,",
+    ]
+
+
+def test_a_file_that_matlab_wrote_says_which_axes_are_in_reverse(tmp_path: Path) -> None:
+    def mark(file: h5py.File) -> None:
+        file["train_set_x"].attrs["MATLAB_class"] = np.bytes_(b"uint8")
+
+    path = write(tmp_path / "d.h5", {"train_set_x": pictures(8, 4, 3), "test_set_x": pictures(5, 4, 3, seed=1)}, mark)
+    (warning,) = warnings(path)
+    assert warning.endswith("if its pictures lie on their side, save x.transpose(0, 2, 1)")
+
+
+def test_float_pictures_of_0_to_255_are_divided_as_bytes_are(tmp_path: Path) -> None:
+    x = {"train_set_x": pictures(8, 4, 3), "test_set_x": pictures(5, 4, 3, seed=1)}
+    x["train_set_x"][0, 0, :2] = 0, 255
+    path = write(tmp_path / "d.h5", {name: values.astype("f4") for name, values in x.items()})
+    found = inspect_dataset(path)
+    assert (found.scale, found.value_range, found.warnings) == (255.0, (0.0, 255.0), [])
+    rows = np.empty((8, 12))
+    standardize(loaded(path, "train_set_x", 12), found.scale, rows)
+    np.testing.assert_array_equal(rows, x["train_set_x"].reshape(8, 12) / 255)
+
+
+# What is refused, with the mend
+
+
+MENDS: dict[str, tuple[dict[str, Any], str]] = {
+    "one-hot rows": ({"train_set_y": np.eye(3, dtype=int)[[0, 1, 2] * 2 + [0, 1]]}, "save y.argmax(axis=1)"),
+    "one-hot columns": ({"train_set_y": np.eye(3)[[0, 1, 2] * 2 + [0, 1]].T}, "save y.argmax(axis=0)"),
+    "labels from 1": ({"train_set_y": np.array([1, 2, 3, 1, 2, 3, 1, 2])}, "they begin at 1: save y - 1"),
+    "labels of -1 and 1": (
+        {"train_set_y": np.array([-1, 1] * 4), "test_set_y": np.zeros(5, int), "list_classes": np.array([b"a", b"b"])},
+        'save (y > 0).astype("int64")',
+    ),
+    "labels of text": (
+        {"train_set_y": np.array([b"cat"] * 8)},
+        "save np.searchsorted(names, y), and names = np.unique",
+    ),
+    "labels of any text": (
+        {"test_set_y": np.array(["cat"] * 5, h5py.string_dtype())},
+        "save np.searchsorted(names, y)",
+    ),
+    "bools": ({"train_set_x": np.zeros((8, 4, 3), bool)}, 'save it with .astype("float32")'),
+    "16 bits": (
+        {"train_set_x": np.zeros((8, 4, 3), "u2")},
+        'if white is 255, else (x / white).astype("float32"), where white is 65535 in 16 bits',
+    ),
+    "rows of integers": ({"train_set_x": np.zeros((8, 12), "i8")}, 'if white is 255, else .astype("float32")'),
+    "axes in reverse": ({"train_set_x": pictures(8, 4, 5, 3).T}, "save x.transpose(3, 2, 1, 0), of shape (8, 4, 5, 3)"),
+}
+
+
+@pytest.mark.parametrize("mistake", MENDS)
+def test_a_common_mistake_comes_with_the_line_that_mends_it(tmp_path: Path, mistake: str) -> None:
+    changes, mend = MENDS[mistake]
+    found = [problem for problem in problems(write(tmp_path / "d.h5", changes)) if mend in problem]
+    assert len(found) == 1, problems(tmp_path / "d.h5")
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("train_set_x", "X_train"),
+        ("test_set_y", "y_test"),
+        ("train_set_x", "train_images"),
+        ("list_classes", "classes"),
+    ],
+)
+def test_a_dataset_of_another_name_is_mended_by_the_line_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, other: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    [problem] = problems(write(Path("datasets.h5"), change=lambda file: file.move(name, other)))
+    _, _, mend = problem.partition("rename it: ")
+    exec(mend, {"h5py": h5py})  # noqa: S102 - what a reader would paste
+    assert examine_dataset("datasets.h5").m == 8
+
+
+def test_examples_that_nobody_has_divided_are_divided_by_the_lines_that_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with h5py.File("datasets.h5", "w") as file:
+        file["images"], file["labels"] = pictures(20, 4, 3), np.arange(20) % 3
+        file["list_classes"] = arrays()["list_classes"]
+    for problem in problems(Path("datasets.h5")):
+        names: dict[str, Any] = {"h5py": h5py, "np": np}
+        exec(problem.partition("for the test: ")[2], names)  # noqa: S102 - what a reader would paste
+        names["f"].close()
+    found = examine_dataset("datasets.h5")
+    assert (found.m, found.m_test) == (16, 4)
+
+
 # What is refused: the values
 
 
@@ -552,7 +730,7 @@ def test_everything_wrong_with_the_structure_is_reported_at_once(tmp_path: Path)
         "train_set_y": np.zeros(9),
         "test_set_x": None,
         "test_set_y": np.zeros((2, 2), int),
-        "list_classes": np.arange(3),
+        "list_classes": np.arange(3.0),
     }
     found = problems(write(tmp_path / "d.h5", changes))
     assert sorted({problem.partition(":")[0] for problem in found}) == sorted(NAMES)

@@ -70,6 +70,7 @@ def properties(model: Model) -> dict[str, str]:
         "list_classes": json.dumps(model.list_classes),
         "image_shape": json.dumps(model.image_shape),
         "scale": repr(model.scale),
+        "value_range": json.dumps(model.value_range),
         "input": "examples as rows, C order, divided by scale",
     }
 

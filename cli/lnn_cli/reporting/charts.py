@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from lnn.artifacts import Model
+from lnn.axis_order import is_picture
 from lnn_cli.drawing import Chart, Theme, logarithmic, without_ticks
 from lnn_cli.invocations import Invocation, Timeline
 from lnn_cli.rendering import share
@@ -377,7 +378,7 @@ def _kind(one: Invocation) -> str:
 
 def _is_picture(model: Model) -> bool:
     """Whether an example can be shown: grey, or red, green and blue."""
-    return model.image_shape is not None and model.image_shape[2:] in ((), (1,), (3,))
+    return model.image_shape is not None and is_picture(model.image_shape)
 
 
 def _picture(axes: Axes, column: Array, model: Model) -> None:
@@ -386,8 +387,10 @@ def _picture(axes: Axes, column: Array, model: Model) -> None:
     pixels = column.reshape(model.image_shape)
     if len(model.image_shape) == 3 and model.image_shape[2] == 1:
         pixels = pixels[..., 0]
-    low, high = (0.0, 1.0) if model.scale != 1 else (float(pixels.min()), float(pixels.max()))
-    # Float pictures may have any range.
+    if model.value_range is not None:
+        low, high = (value / model.scale for value in model.value_range)
+    else:  # a file of before the range was kept, whose float pictures may have any
+        low, high = (0.0, 1.0) if model.scale != 1 else (float(pixels.min()), float(pixels.max()))
     spread = (pixels - low) / ((high - low) or 1.0)
     axes.imshow(np.clip(spread, 0, 1), cmap="gray", vmin=0, vmax=1)
     without_ticks(axes)

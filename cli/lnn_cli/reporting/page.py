@@ -23,7 +23,7 @@ from lnn_cli.targets import Target
 SHOWN_HISTORY = 12
 """Epochs in the table: the first, the last, and some between."""
 
-_TOLD_ELSEWHERE = frozenset({"run", "status", "reason", "disturbed", "cost of it", "expected on AWS"})
+_TOLD_ELSEWHERE = frozenset({"run", "status", "reason", "warning", "disturbed", "cost of it", "expected on AWS"})
 
 
 def html(findings: Findings, target: Target) -> str:
@@ -83,6 +83,7 @@ def _content(findings: Findings, target: Target) -> dict[str, Any]:
     return {
         "run": run,
         "reason": run.get("reason"),
+        "warnings": [str(warning) for warning in run.get("warnings") or []],
         "summary": _summary(run),
         "tiles": list(_tiles(run)),
         "facts": [(name, str(value)) for name, value in facts(run) if name not in _TOLD_ELSEWHERE],
