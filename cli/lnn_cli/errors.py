@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Any
@@ -57,6 +58,7 @@ class OneLineErrors(CompactHelp):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the command line; exits 1 on a failure, 2 on wrong usage, 130 on Ctrl-C."""
         extra["standalone_mode"] = False
+        _escape_what_cannot_be_written()
         try:
             outcome = super().main(*args, **extra)
         except BrokenPipeError:
@@ -138,6 +140,12 @@ def _usage_line(usage: typer.TyperException) -> str:
 
 def _report(line: str) -> None:
     typer.echo(f"error: {' '.join(line.split())}", err=True)
+
+
+def _escape_what_cannot_be_written() -> None:
+    """A file's name need not be UTF-8, nor a terminal take every letter: such letters are printed as escapes."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _silence_stdout() -> None:

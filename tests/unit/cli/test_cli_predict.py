@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,3 +149,24 @@ def test_orientation_transparency_and_16_bits_are_respected(tmp_path: Path) -> N
 
     Image.fromarray(np.full((2, 2), 32768, dtype=np.uint16)).save(tmp_path / "deep.png")
     assert read_picture(tmp_path / "deep.png", (1, 1)).tolist() == [[128]]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_a_picture_whose_name_is_not_utf_8_is_printed_with_escapes(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    model = save(tmp_path / "params.h5", brightness_model())
+    try:
+        image = picture(tmp_path / os.fsdecode(b"caf\xe9.png"), 255)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    lnn = Path(sys.executable).with_name("lnn")
+    done = subprocess.run(
+        [lnn, "predict", image, "--model", model, *arguments],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict", "COLUMNS": "300"},
+    )
+    assert (done.returncode, b"light" in done.stdout) == (0, True), done.stderr
+    if arguments:
+        assert json.loads(done.stdout)[0]["image"] == str(image)
+    else:
+        assert rb"caf\udce9.png" in done.stdout
