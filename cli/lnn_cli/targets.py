@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 DEFAULT_PREFIX = "lnn"
 HOME_VARIABLE = "LNN_HOME"
+NOT_ON_WINDOWS = (
+    "the local cloud runs on Linux and macOS, not on Windows: work in WSL (in PowerShell: wsl --install, then set LNN "
+    "up in the Linux that it brings), or use your AWS account with --target aws"
+)
 # Set where AWS cannot be asked for it: a private subnet without a way to its identity service.
 ACCOUNT_VARIABLE = "LNN_ACCOUNT"
 
@@ -183,9 +188,11 @@ def connect(target: Target, prefix: str | None = None, region: str | None = None
     """The cloud that ``--target``, ``--prefix`` and ``--region`` mean.
 
     Raises:
-        CliError: the local cloud has never been started.
+        CliError: the local cloud has never been started, or cannot run on this system.
     """
     _chosen.set(target)
+    if target is Target.LOCAL and platform.system() == "Windows":
+        raise CliError(NOT_ON_WINDOWS)
     return _connect_local(prefix) if target is Target.LOCAL else _connect_aws(prefix, region)
 
 

@@ -24,7 +24,7 @@ BYTES_PER_SECOND = 10 * 2**20
 SPARE_BYTES = 2**29
 """Memory that inspecting may take besides what it reads."""
 
-ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
+ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "SYSTEMROOT", "TMPDIR")
 """The variables that Python needs to start; a function's others are its credentials."""
 
 

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from inprocess_cloud import NAMES, InProcessCloud, tiny_dataset
 
+from lnn.dataset import write_dataset
 from lnn.events import Message
 from lnn.network import init_parameters
+from lnn.plan import Plan
 
 PARAMETERS: dict[str, Any] = {
     "epochs": 3,
@@ -230,3 +232,18 @@ def test_a_crash_of_launch_is_healed_by_the_next_delivery(
     assert cloud.launch(upload) == "launched"
     assert cloud.queue.messages == [("trainer", Message(upload.run_id, 1, "start"))]
     assert cloud.run_to_end(upload.run_id)["status"] == "COMPLETED"
+
+
+def test_what_is_odd_about_a_dataset_stays_with_its_run_and_its_range_with_the_plan(
+    cloud: InProcessCloud, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 255, (8, 4, 3))
+    write_dataset(tmp_path / "datasets.h5", x, [0, 1] * 4, x[:2], [0, 1], ["ant", "bee"])
+    upload = cloud.upload((tmp_path / "datasets.h5").read_bytes(), PARAMETERS)
+    assert cloud.launch(upload) == "launched", cloud.run(upload.run_id)
+    run = cloud.run(upload.run_id)
+    assert [warning[:46] for warning in run["warnings"]] == ["test_set_x: found 2 of 2 examples in train_set"]
+    plan = Plan.parse(run["plan"])
+    assert (plan.scale, plan.value_range) == (255.0, [0.0, 255.0])
+    assert Plan.parse({name: value for name, value in run["plan"].items() if name != "value_range"}).value_range is None

@@ -255,3 +255,20 @@ def test_fewer_than_two_classes_is_refused_and_writes_nothing(cli: RunCli, tmp_p
 def test_a_folder_that_is_not_there_is_named(cli: RunCli) -> None:
     result = cli("dataset", "from-images", "nowhere", "-o", "x.h5")
     assert result.stderr.startswith("error: nowhere is not a folder")
+
+
+def test_check_warns_of_what_can_be_trained_on_and_is_likely_a_mistake(cli: RunCli, dataset: Path) -> None:
+    with h5py.File(dataset, "a") as file:
+        file["test_set_x"][0] = file["train_set_x"][0]
+    result = cli("dataset", "check", dataset)
+    assert result.exit_code == 0
+    assert "warning: test_set_x: found 1 of 4 examples in train_set_x as well" in result.stderr
+    assert "the dataset can be trained on" in result.stderr
+    assert json.loads(cli("dataset", "check", dataset, "--json").stdout)["warnings"][0].startswith("test_set_x: ")
+
+
+def test_check_says_which_values_are_black_and_white(cli: RunCli, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 255, (6, 8, 8))
+    write_dataset(tmp_path / "d.h5", x[:4], [0, 1, 0, 1], x[4:], [0, 1], ["a", "b"])
+    assert "float64, divided by 255 for training; black is 0, white 255" in cli("dataset", "check", "d.h5").stdout

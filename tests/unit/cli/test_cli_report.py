@@ -326,3 +326,16 @@ def test_a_timeline_shows_where_each_generation_began(strategy: str) -> None:
         assert ("3 generations: dotted lines" in chart.about) == bool(lines)
         drawn = render([chart], LIGHT, "svg")
         assert drawn.count(b"stroke-dasharray: 1,1.65") == (lines + 1 if lines else 0), "the lines, and the legend's"
+
+
+@pytest.mark.parametrize("kind", ["html", "md"])
+def test_a_report_begins_with_what_was_odd_about_the_dataset(cli: RunCli, world: World, blank: None, kind: str) -> None:
+    run_id = "20261101T080000Z-0dd00000"
+    world.open_run(run_id)
+    assert world.ledger.describe(run_id, warnings=["test_set_x: found 2 of 5 <examples> in train_set_x as well"])
+    world.end(run_id, "FAILED", "no reason")
+    assert cli("report", run_id, "-o", f"report.{kind}").exit_code == 0
+    page = Path(f"report.{kind}").read_text(encoding="utf-8")
+    escaped = "&lt;examples&gt;" if kind == "html" else "<examples>"
+    assert f"Warning: test_set_x: found 2 of 5 {escaped} in train_set_x as well" in page
+    assert "found 2 of 5 <examples>" in cli("show", run_id).stdout

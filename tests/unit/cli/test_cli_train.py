@@ -9,6 +9,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import pytest
 
 if TYPE_CHECKING:
@@ -271,3 +272,14 @@ def test_a_second_upload_of_the_same_key_finds_its_own_run(cli: RunCli, world: W
     world.open_run("20260101T000000Z-ffffffff", dataset_key=place["key"], dataset=place)
     world.script = [world.launch, world.accept]
     assert f"run {RUN}" in cli("upload", dataset).stdout
+
+
+def test_train_warns_of_a_dataset_that_is_likely_a_mistake(
+    cli: RunCli, trained: World, dataset: Path, parameters: Path
+) -> None:
+    with h5py.File(dataset, "a") as file:
+        file["test_set_x"][0] = file["train_set_x"][0]
+    result = cli("train", dataset)
+    assert result.exit_code == 0, result.output
+    assert "warning: test_set_x: found 1 of 4 examples in train_set_x as well" in result.stderr
+    assert result.stdout == f"{RUN}\n"
