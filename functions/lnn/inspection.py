@@ -39,7 +39,8 @@ def inspect(module: str, path: str | Path, *limits: int, seconds: float | None =
         seconds = SECONDS + size / BYTES_PER_SECOND
     environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
     environment["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
-    command = [sys.executable, "-m", module, str(path), *map(str, limits)]
+    # -P: not the modules that lie in the folder where the command is given.
+    command = [sys.executable, "-P", "-m", module, str(path), *map(str, limits)]
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter and a module of ours
             command, capture_output=True, check=False, timeout=seconds, env=environment

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 from cases import EITHER, VALID, Case
-from good_input import Change, arrays, dataset, floats, packed, parameters
+from good_input import REACHING_OUT, Change, arrays, dataset, floats, packed, parameters, reach_out
 
 GOOD = dataset()
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -47,6 +47,7 @@ def cases() -> Iterator[Case]:
     yield from bit_flips()
     yield from structures()
     yield from links()
+    yield from other_places()
     yield from shapes()
     yield from types()
     yield from filters()
@@ -162,6 +163,26 @@ def links() -> Iterator[Case]:
         "values in a system file": outside,
     }.items():
         yield declared(name, "train_set_x", change, "train_set_x: found values kept in other files")
+
+
+def other_places() -> Iterator[Case]:
+    """Values, or their type, that lie in another place than the dataset."""
+    for name in ("train_set_y", "test_set_x", "list_classes"):
+        for kind in REACHING_OUT:
+            yield declared(
+                f"{name} is {kind}",
+                name,
+                lambda file, name=name, kind=kind: reach_out(file, name, kind),
+                f"{name}: found values kept in other files",
+            )
+
+    def typed(file: h5py.File) -> None:
+        file["type"] = np.dtype("u1")
+        file.create_dataset("train_set_x", (10, 24), file["type"])
+
+    yield declared(
+        "type that lies elsewhere", "train_set_x", typed, "train_set_x: found a type that lies elsewhere in the file"
+    )
 
 
 def shapes() -> Iterator[Case]:
@@ -433,6 +454,7 @@ def unusual_but_valid() -> Iterator[Case]:
     yield case("chunks and filters", packed(), VALID)
     yield case("chunks and filters in the newest format", packed(libver="latest"), VALID)
     yield case("the newest format", dataset(libver="latest"), VALID)
+    yield case("pages", packed(fs_strategy="page", fs_page_size=4_096), VALID)
     yield case("a block of the user's own before it", dataset(userblock_size=512), VALID)
     yield case("bytes after its end", GOOD + b"appended", VALID)
 

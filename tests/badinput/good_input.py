@@ -65,6 +65,23 @@ def floats() -> bytes:
     return dataset({name: arrays()[name].reshape(-1, 24) / 100 for name in ("train_set_x", "test_set_x")})
 
 
+REACHING_OUT = ("external storage", "external storage in pieces", "a virtual dataset", "a virtual dataset of this file")
+
+
+def reach_out(file: h5py.File, name: str, kind: str) -> None:
+    """Puts a dataset into the file whose values would be those of a file of the machine that reads it."""
+    shape = (10, 24) if name.endswith("_x") else (10,)
+    secret = "/proc/self/environ"
+    if kind.startswith("external storage"):
+        pieces = [(secret, 0, 8 * size) for size in ((1, 29) if kind.endswith("pieces") else (30,))]
+        file.create_dataset(name, shape, "u1", external=pieces)
+        return
+    source = h5py.VirtualSource("." if kind.endswith("this file") else secret, "list_classes", shape)
+    layout = h5py.VirtualLayout(shape, "u1")
+    layout[:5] = source[:5]
+    file.create_virtual_dataset(name, layout, fillvalue=7)
+
+
 def parameters(**changes: Any) -> bytes:
     """The good parameters as JSON text, with other values for some keys (``...`` leaves one out)."""
     return json.dumps({key: value for key, value in {**PARAMETERS, **changes}.items() if value is not ...}).encode()

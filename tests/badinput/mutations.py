@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 from cases import EITHER, Case
-from good_input import PARAMETERS, dataset, floats, packed, parameters
+from good_input import PARAMETERS, REACHING_OUT, dataset, floats, packed, parameters, reach_out
 
 SOURCES = (dataset(), packed(), floats(), dataset(libver="latest"))
 NUMBERS = [0, 1, 255, 2**16, 2**31, 2**32 - 1, 2**62, 2**64 - 1]
@@ -83,7 +83,7 @@ def restructured(content: bytes, dice: random.Random) -> bytes:
 
 
 def replace(file: h5py.File, name: str, values: Any, dice: random.Random) -> None:  # noqa: C901 - a list of ways
-    match dice.randrange(9):
+    match dice.randrange(10):
         case 0:
             pass
         case 1:
@@ -116,6 +116,8 @@ def replace(file: h5py.File, name: str, values: Any, dice: random.Random) -> Non
             if values.dtype.kind not in "iu":
                 options = {"chunks": True}
             file.create_dataset(name, data=values, **(options if values.size else {}))
+        case 9:
+            reach_out(file, name, dice.choice(REACHING_OUT))
 
 
 def changed(dice: random.Random) -> bytes:

@@ -20,6 +20,7 @@ import urllib3
 from botocore.exceptions import ClientError
 from e2e_cloud import REPOSITORY, CloudUnderTest, eventually
 from e2e_jobs import encode, network, pictures
+from hostile_files import ELSEWHERE, model_reaching_out
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -375,3 +376,17 @@ def test_a_model_that_cannot_predict_is_refused_and_production_stays(
     eventually(lambda: any(m.get("refused") for m in registry.list_models()), "the refusal")
     assert registry.current() == before
     assert "refused: not a params.h5" in cloud.lnn("models").stdout
+
+
+def test_a_model_that_would_read_the_function_s_environment_is_refused(
+    cloud: CloudUnderTest, registry: Registry
+) -> None:
+    before, key = registry.current(), f"{PREDICTION_INPUT}hostile-{time.time_ns():x}.h5"
+    cloud.put(key, model_reaching_out("external storage", Path("/proc/self/environ")))
+
+    def find() -> dict[str, Any] | None:
+        return next((model for model in registry.list_models() if str(model.get("source")).endswith(key)), None)
+
+    record = eventually(find, "the refusal", state=lambda: str(registry.list_models()))
+    assert record["refused"] == f"not a params.h5 that LNN wrote: W1: {ELSEWHERE}"
+    assert registry.current() == before

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import hypothesis
 import numpy as np
 import pytest
 from hostile_files import ELSEWHERE, KINDS, dataset_reaching_out, leaks, model_reaching_out, other_file
+from hypothesis import given
+from hypothesis import strategies as st
 from models_at_hand import brightness_model
 
 from lnn import inspection
@@ -199,6 +202,18 @@ def test_activations_that_are_no_names_are_misfits(activations: str) -> None:
     assert any("activation" in problem for problem in misfits(load_model(content)))
 
 
+@hypothesis.settings(derandomize=True, max_examples=150)
+@given(data=st.data())
+def test_any_damaged_model_is_refused_or_read_but_never_anything_else(data: st.DataObject) -> None:
+    content = bytearray(encode_model(brightness_model()))
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        misfits(load_model(bytes(content), 2**20))
+    except ModelError as refused:
+        assert refused.problems  # noqa: PT017 - either outcome is right
+
+
 # What is read
 
 
@@ -276,6 +291,14 @@ def test_the_library_needs_no_more_than_that_environment(tmp_path: Path) -> None
     assert inspect_model(encode_model(brightness_model())).features == 16
     assert "AWS_SECRET_ACCESS_KEY" not in inspection.ENVIRONMENT
     assert not [name for name in inspection.ENVIRONMENT if name.startswith(("AWS", "LNN", "HDF5"))]
+
+
+def test_the_process_runs_no_module_of_the_folder_where_the_command_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "h5py.py").write_text("raise SystemExit('another h5py')")
+    monkeypatch.chdir(tmp_path)
+    assert inspect_model(encode_model(brightness_model())).features == 16
 
 
 @pytest.mark.parametrize(
