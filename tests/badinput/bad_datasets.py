@@ -454,7 +454,6 @@ def unusual_but_valid() -> Iterator[Case]:
     yield case("chunks and filters", packed(), VALID)
     yield case("chunks and filters in the newest format", packed(libver="latest"), VALID)
     yield case("the newest format", dataset(libver="latest"), VALID)
-    yield case("pages", packed(fs_strategy="page", fs_page_size=4_096), VALID)
     yield case("a block of the user's own before it", dataset(userblock_size=512), VALID)
     yield case("bytes after its end", GOOD + b"appended", VALID)
 

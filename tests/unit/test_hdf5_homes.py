@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,8 @@ WRITERS = {
 
 LIBRARIES = {"h5netcdf", "h5py", "netCDF4", "pyfive", "tables"}
 """What reads HDF5."""
+MODULE = re.compile(r"h5py(\.\w+)*")
+"""The name of one, as ``importlib`` takes it."""
 BY_PANDAS = {"HDFStore", "read_hdf"}
 
 
@@ -59,7 +62,7 @@ def breaches(source: str, *, writer: bool) -> Iterator[str]:
             (isinstance(node, ast.Import) and any(is_library(name.name) for name in node.names))
             or (isinstance(node, ast.ImportFrom) and is_library(node.module or ""))
             or (writer and isinstance(node, ast.Name) and node.id == "h5py")
-            or (isinstance(node, ast.Constant) and str(node.value).partition(".")[0] == "h5py")
+            or (isinstance(node, ast.Constant) and MODULE.fullmatch(str(node.value)) is not None)
             or (isinstance(node, ast.Attribute) and node.attr in BY_PANDAS)
         ):
             yield f"line {node.lineno}: {ast.unparse(node)}"
