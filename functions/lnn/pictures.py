@@ -254,7 +254,7 @@ def _eight_bits(picture: Image, depth: Depth, white: float | None) -> Image:
     if not np.isfinite(values).all():
         raise PictureDamaged("it holds NaN or infinite values")
     darkest, brightest = float(values.min()), float(values.max())
-    if white is None:
+    if white is None or (depth.white is not None and not depth.is_capacity):
         white = _stated_white(picture.mode, depth, darkest, brightest)
     if darkest < 0 or brightest > white:
         raise PictureUnclear(

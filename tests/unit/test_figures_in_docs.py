@@ -133,7 +133,7 @@ FIGURES: list[tuple[str, str, list[float]]] = [
     ("docs/aws.md", "(about {} GB of tensors for a cache.t4g.micro)", [cost_model.CACHE_MB / 1000]),
     ("docs/aws.md", "idle_minutes = {}, instance_type", [terraform_default("notebook", "idle_minutes")]),
     ("docs/aws.md", "volume_gb = {} }}", [terraform_default("notebook", "volume_gb")]),
-    ("README.md", "class names, {} bytes of JSON at most", [dataset_checks.MAX_NAMES_BYTES]),
+    ("README.md", "{} bytes of JSON at most", [dataset_checks.MAX_NAMES_BYTES]),
     (
         "README.md",
         "a private subnet, {} endpoints, {} security groups",

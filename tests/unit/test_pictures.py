@@ -214,6 +214,17 @@ def test_a_file_that_does_not_say_which_value_is_white_is_refused_until_the_user
     assert read(content, white=white) == SCALED
 
 
+@pytest.mark.parametrize("name", ["12-bit PGM", "12-bit TIFF"])
+def test_a_white_that_the_file_states_comes_before_one_that_is_given(name: str) -> None:
+    assert read(SAYING_THEIR_WHITE[name], white=65_535) == SCALED
+    assert read(SAYING_THEIR_WHITE[name], white=255) == SCALED
+
+
+def test_a_white_that_is_given_counts_for_floats_of_0_to_1_too() -> None:
+    """Among pictures of 0 to 255 one that is all dark may end below 1, and is no bright one."""
+    assert read(SAYING_THEIR_WHITE["float TIFF of 0 to 1"], white=255) == [[0, 0, 1]]
+
+
 def test_values_beyond_the_white_that_is_given_are_refused_and_not_clipped() -> None:
     for content in (png(RAMP), tiff(-RAMP.astype(np.int32))):
         with pytest.raises(PictureUnclear, match="0 to 4095 were expected"):
