@@ -1,32 +1,60 @@
 #!/usr/bin/env bash
-# Everything that reads the code without running it.
+# Everything that reads the code without running it, in three parts side by side: most of each is waiting.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=.venv/bin
-
-"$bin/ruff" check
-"$bin/ruff" format --check
-"$bin/mypy" functions cli
-shellcheck=$bin/shellcheck
-[[ -x $shellcheck ]] || shellcheck=shellcheck # no wheel of it for Linux on arm64
-"$shellcheck" scripts/*.sh .ci/run terraform/modules/*/*.sh
-
-"$bin/python" scripts/module_docs.py --check
-"$bin/python" scripts/made_docs.py --check
-
-terraform fmt -check -recursive terraform
-# A folder of its own, so that validating never touches the state of a deployment.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mirror=$(scripts/provider_mirror.sh)
-export TF_DATA_DIR=$work/data CHECKPOINT_DISABLE=1
-cp -r terraform "$work/terraform"
-if ! terraform -chdir="$work/terraform" init -backend=false -input=false -lockfile=readonly ${mirror:+-plugin-dir="$mirror"} >"$work/init.log" 2>&1; then
-  cat "$work/init.log" >&2
+
+code() {
+  "$bin/ruff" check
+  "$bin/ruff" format --check
+  "$bin/mypy" functions cli
+  shellcheck=$bin/shellcheck
+  [[ -x $shellcheck ]] || shellcheck=shellcheck # no wheel of it for Linux on arm64
+  "$shellcheck" scripts/*.sh .ci/run terraform/modules/*/*.sh
+
+  "$bin/python" scripts/module_docs.py --check
+  "$bin/python" scripts/made_docs.py --check
+}
+
+configuration() {
+  terraform fmt -check -recursive terraform
+  # A folder of its own, so that validating never touches the state of a deployment.
+  mirror=$(scripts/provider_mirror.sh)
+  export TF_DATA_DIR=$work/data CHECKPOINT_DISABLE=1
+  cp -r terraform "$work/terraform"
+  if ! terraform -chdir="$work/terraform" init -backend=false -input=false -lockfile=readonly ${mirror:+-plugin-dir="$mirror"} >"$work/init.log" 2>&1; then
+    cat "$work/init.log" >&2
+    exit 1
+  fi
+  terraform -chdir="$work/terraform" validate -no-color
+
+  # In the copy, which has no builds and no state. What is skipped says why in its line; a test counts these.
+  .venv-scan/bin/checkov --directory "$work/terraform" --framework terraform --skip-download --quiet --compact
+}
+
+# A test checks the roles' policies in the same way, from a plan.
+policies_and_requirements() {
+  .venv-scan/bin/python scripts/policy_check.py docs/deployer-policy*.json
+  .venv-scan/bin/python scripts/policy_check.py docs/permissions-boundary.json
+  .venv-scan/bin/python scripts/audit_requirements.py requirements/*.txt layers/*/requirements.txt
+}
+
+scripts/setup.sh scan
+parts=(code configuration policies_and_requirements)
+pids=()
+for part in "${parts[@]}"; do
+  "$part" >"$work/$part.log" 2>&1 &
+  pids+=($!)
+done
+
+failed=
+for index in "${!parts[@]}"; do
+  wait "${pids[index]}" || failed+=" ${parts[index]}"
+  cat "$work/${parts[index]}.log"
+done
+if [[ -n $failed ]]; then
+  echo "lint: failed:$failed" >&2
   exit 1
 fi
-terraform -chdir="$work/terraform" validate -no-color
-
-# In the copy, which has no builds and no state. What is skipped says why in its line; a test counts these.
-scripts/setup.sh scan
-.venv-scan/bin/checkov --directory "$work/terraform" --framework terraform --skip-download --quiet --compact
