@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import policies
 import pytest
 from terraform_plans import ACCOUNT, CONFIGURATION, SHAPES, Resources, inventory
 
@@ -111,6 +112,54 @@ def test_every_roles_policy_is_known_before_it_is_applied(shape: str, planned: C
 def test_a_wildcard_is_found(statement: dict[str, Any], excess: str) -> None:
     policy = {"policy": json.dumps({"Version": "2012-10-17", "Statement": [statement]})}
     assert [found for document in documents(policy) for found in excesses(document)] == [excess]
+
+
+def sample(pattern: str) -> str:
+    """A text that a policy's pattern fits."""
+    return pattern.replace("*", "x")
+
+
+def as_in_a_call(condition: dict[str, dict[str, list[str]]]) -> dict[str, str | list[str]]:
+    """The context of a call that meets a condition."""
+    return {key: values[0] for keys in condition.values() for key, values in keys.items()}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_boundary_allows_what_each_role_may_do_and_no_other_action(
+    shape: str, planned: Callable[[str], Resources]
+) -> None:
+    region = inventory(shape).get("variables", {}).get("region", policies.REGION)
+    boundary = policies.policy(policies.BOUNDARY, region=region)
+    beyond = set()
+    for address, resource in planned(shape).items():
+        if resource["type"] != "aws_iam_role_policy":
+            continue
+        for statement in json.loads(resource["values"]["policy"])["Statement"]:
+            if statement["Effect"] == "Deny":
+                continue
+            context = as_in_a_call(statement.get("Condition", {}))
+            beyond |= {
+                f"{address}: {action} on {pattern}"
+                for action in as_list(statement["Action"])
+                for pattern in as_list(statement["Resource"])
+                if not policies.allows([boundary], action, sample(pattern), context)
+            }
+    assert beyond == set()
+
+
+def test_the_boundary_allows_no_action_that_no_role_has(planned: Callable[[str], Resources]) -> None:
+    roles = {
+        action
+        for shape in SHAPES
+        for resource in planned(shape).values()
+        if resource["type"] == "aws_iam_role_policy"
+        for statement in json.loads(resource["values"]["policy"])["Statement"]
+        for action in as_list(statement["Action"])
+    }
+    allowed = [
+        statement for statement in policies.policy(policies.BOUNDARY)["Statement"] if statement["Effect"] == "Allow"
+    ]
+    assert {action for statement in allowed for action in as_list(statement["Action"])} - roles == set()
 
 
 def test_only_the_trainer_the_neuron_and_a_notebook_reach_the_cache_and_only_on_aws(

@@ -7,10 +7,12 @@ them are tested here. `make lint` checks that AWS knows each action, with that r
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
-from policies import ACCOUNT, BOUNDARY, DEPLOYER, PREFIX, REGION, Context, allows, as_list, policy
+from policies import ACCOUNT, BOUNDARY, DEPLOYER, DOCS, PREFIX, REGION, Context, allows, as_list, policy
 
 LIMIT = 6144
 """Characters of a managed policy, blanks not counted ("IAM and AWS STS quotas")."""
@@ -252,6 +254,32 @@ def test_a_role_within_the_boundary_gives_nobody_more_than_the_deployments_own_d
     code = {"lambda:SourceFunctionArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:lnn-launch"}
     assert bounded("ec2:CreateNetworkInterface", ec2("network-interface"))
     assert not bounded("ec2:CreateNetworkInterface", ec2("network-interface"), code)
+
+
+def test_an_administrator_makes_the_policies_with_one_command(tmp_path: Path) -> None:
+    program = tmp_path / "aws"
+    program.write_text(
+        "#!/usr/bin/env bash\n"
+        f'printf "%s\\n" "$*" >>{tmp_path}/asked\n'
+        f"if [[ $2 == get-caller-identity ]]; then echo {ACCOUNT}; fi\n"
+        f"if [[ $2 == create-policy ]]; then echo arn:aws:iam::{ACCOUNT}:policy/$4; fi\n"
+        f'if [[ $2 == create-policy ]]; then printf "%s" "${{10}}" >"{tmp_path}/$4.json"; fi\n'
+    )
+    program.chmod(0o755)
+    done = subprocess.run(
+        [DOCS.parent / "scripts" / "deployer_policies.sh", PREFIX, REGION, "ada"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f'permissions_boundary = "{BOUNDARY_ARN}"\n'
+    made = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
+    expected = {f"{PREFIX}-{name}-{REGION}": policy(name) for name in DEPLOYER}
+    assert made == expected | {f"{PREFIX}-boundary-{REGION}": policy(BOUNDARY)}
+    attached = [line for line in (tmp_path / "asked").read_text().splitlines() if "attach-user-policy" in line]
+    assert len(attached) == 3
+    assert all("--user-name ada" in line and "boundary" not in line for line in attached)
 
 
 def test_the_boundary_allows_no_action_by_a_pattern() -> None:
