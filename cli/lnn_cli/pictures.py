@@ -29,6 +29,8 @@ def read_picture(path: Path, shape: tuple[int, ...], white: float | None = None)
         return pictures.read_picture(path, shape, white=white)
     except FileNotFoundError:
         raise CliError(f"{path} does not exist") from None
+    except OSError as error:
+        raise CliError(f"{path}: {error.strerror}; check the path and its permissions") from error
     except pictures.PictureUnclear as error:
         whites = dict.fromkeys((error.usual_white, pictures.DEEP_WHITE))
         said = ", or ".join(f"--white {usual}" for usual in whites)

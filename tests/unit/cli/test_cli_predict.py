@@ -105,11 +105,13 @@ def test_every_picture_that_cannot_be_read_is_named(cli: RunCli, tmp_path: Path)
     (tmp_path / "notes.txt").write_text("hello")
     cut = tmp_path / "cut.png"
     cut.write_bytes(good.read_bytes()[:60])
-    result = cli("predict", good, tmp_path / "notes.txt", cut, tmp_path / "gone.png", "--model", model)
+    (tmp_path / "folder").mkdir()
+    wrong = [tmp_path / "notes.txt", cut, tmp_path / "folder", tmp_path / "gone.png"]
+    result = cli("predict", good, *wrong, "--model", model)
     assert result.exit_code == 1
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
-    for name in ("notes.txt", "cut.png", "gone.png"):
+    for name in ("notes.txt", "cut.png", "folder", "gone.png"):
         assert name in line
     assert "day.png" not in line
 
