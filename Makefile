@@ -39,10 +39,14 @@ package: setup ## build the functions' archives
 bundle: setup ## build the SageMaker notebook's code and wheels (RUNTIME=python3.13)
 	@$(BIN)/python scripts/notebook_bundle.py $(if $(RUNTIME),--runtime $(RUNTIME))
 
-plan: layer package ## show what a deployment to your AWS account would change
+plan: setup ## show what a deployment to your AWS account would change
+	@$(BIN)/python scripts/aws.py check
+	@$(MAKE) --no-print-directory layer package
 	@$(BIN)/python scripts/aws.py plan
 
-deploy: layer package ## deploy to your AWS account, after asking (OPTIONS=--yes)
+deploy: setup ## deploy to your AWS account, after asking (OPTIONS=--yes)
+	@$(BIN)/python scripts/aws.py check
+	@$(MAKE) --no-print-directory layer package
 	@$(BIN)/python scripts/aws.py deploy $(OPTIONS)
 
 destroy: setup ## remove everything from your AWS account, after asking (OPTIONS=--yes)

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Deploys to, or removes from, the AWS account that your credentials belong to: scripts/aws.py plan|deploy|destroy.
 
+`scripts/aws.py check` looks at credentials and account alone, so that nothing is built for a deployment that cannot be.
+
 What it must know it asks once. Terraform's variables can be given as usual, too: TF_VAR_region=eu-central-1, or
 terraform/terraform.tfvars. RUNTIME and ARCH, as for `make layer`, choose the functions' along with the layer's.
 """
@@ -17,13 +19,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-
 from awsdeploy import questions
+from awsdeploy.credentials import Identity, identity
 from awsdeploy.errors import DeploymentError
 from awsdeploy.folder import CONFIGURATION, Folder, local_state, remote_state
 from awsdeploy.state_bucket import bucket_name, ensure_bucket
+from lnn_cli.deployment import DamagedRecordError, Deployment
 
 # S3 can hold the lock by itself since this version.
 OLDEST_WITH_LOCK = (1, 10)
@@ -34,12 +35,14 @@ def plan(folder: Folder, variables: list[str]) -> None:
     terraform(folder, "plan", *variables)
 
 
-def deploy(folder: Folder, variables: list[str], *, confirm: Callable[[str], bool]) -> None:
-    """Shows the plan and applies it, after asking."""
+def deploy(folder: Folder, variables: list[str], *, deployment: Deployment, confirm: Callable[[str], bool]) -> None:
+    """Shows the plan and applies it, after asking; from then on the folder knows where the deployment is."""
     planned = str(folder.path / "planned")
     terraform(folder, "plan", f"-out={planned}", *variables)
     if not confirm("Apply this plan?"):
         raise DeploymentError("nothing was changed")
+    # Before, and not after: what an apply leaves that fails half-way must be found again.
+    deployment.save(folder.path)
     terraform(folder, "apply", planned)
     print("deployed; try: .venv/bin/lnn train examples/digits/datasets.h5 --target aws --wait")
 
@@ -48,6 +51,7 @@ def destroy(folder: Folder, variables: list[str], *, confirm: Callable[[str], bo
     """Removes everything, the data included, and says what that was."""
     there = deployed(folder)
     if not there:
+        Deployment.forget(folder.path)
         print("aws: nothing is deployed")
         return
     for line in told(there):
@@ -58,6 +62,7 @@ def destroy(folder: Folder, variables: list[str], *, confirm: Callable[[str], bo
     left = deployed(folder)
     if left:
         raise DeploymentError("not removed: " + "; ".join(told(left)) + "; run make destroy again")
+    Deployment.forget(folder.path)
     print("removed:")
     for line in told(there):
         print(line)
@@ -89,22 +94,84 @@ def told(found: dict[str, list[str]]) -> list[str]:
     ]
 
 
-def prepare(folder: Folder, account: str, answer: Callable[[str], str] | None, *, move_state: bool) -> list[str]:
-    """Asks what is not known yet and makes the folder ready; the arguments that give Terraform its variables."""
+def prepare(
+    folder: Folder, found: Identity, answer: Callable[[str], str] | None, *, move_state: bool
+) -> tuple[list[str], Deployment]:
+    """Asks what is not known yet and makes the folder ready.
+
+    Returns:
+        The arguments that give Terraform its variables, and what they come to.
+
+    Raises:
+        DeploymentError: another account or region is given than the deployment's.
+    """
     given = questions.given(os.environ, CONFIGURATION)
+    refuse_elsewhere(folder, found.account, given)
     first = not folder.backend.exists() and not (CONFIGURATION / "terraform.tfstate").exists()
-    values = questions.answers(folder.answers, given, answer)
-    folder.variables.write_text(json.dumps(values))
+    values = questions.answers(folder.answers, given, answer, remembered=remembered(folder))
+    folder.variables.write_text(json.dumps({"account_id": found.account} | values))
     folder.link()
     if first and answer and move_state:
-        backend = ask_for_state(account, answer, **names(values | given))
+        backend = ask_for_state(found.account, answer, **names(values | given))
     elif folder.backend.exists():
         backend = json.loads(folder.backend.read_text())["terraform"]["backend"]
     else:
         backend = local_state()
     folder.keep_state(backend)
     terraform(folder, "init", "-input=false", "-lockfile=readonly", *provider_options(), quiet=True)
-    return [f"-var-file={folder.variables}"]
+    deployment = Deployment(
+        account=found.account, profile_region=found.profile_region, state=place(backend), **names(values | given)
+    )
+    return [f"-var-file={folder.variables}"], deployment
+
+
+def remembered(folder: Folder) -> dict[str, Any]:
+    """Region and prefix of what is deployed, whoever gave them: they hold until somebody gives others."""
+    made = record(folder)
+    return {"region": made.region, "prefix": made.prefix} if made else {}
+
+
+def record(folder: Folder) -> Deployment | None:
+    """What was deployed from the folder.
+
+    Raises:
+        DeploymentError: its record cannot be read.
+    """
+    try:
+        return Deployment.load(folder.path)
+    except DamagedRecordError as error:
+        raise DeploymentError(str(error)) from error
+
+
+def refuse_elsewhere(folder: Folder, account: str, given: Mapping[str, Any]) -> None:
+    """Keeps Terraform from looking for what is deployed where it is not: it would make everything a second time.
+
+    Raises:
+        DeploymentError: the credentials are of another account than ``account_id``, or account or region is not the
+            deployment's.
+    """
+    if given.get("account_id") not in {None, "", "null", account}:
+        raise DeploymentError(
+            f"account_id is {given['account_id']}, but the credentials in use are of account {account}; set AWS_PROFILE"
+        )
+    made = record(folder)
+    if made is None:
+        return
+    wrong = made.other_account(account)
+    if wrong:
+        raise DeploymentError(f"{wrong}, or deploy to account {account} from a clone of its own")
+    region = str(given.get("region", made.region))
+    if region != made.region:
+        raise DeploymentError(
+            f"{made.prefix!r} is deployed in {made.region}, but region is {region} (TF_VAR_region or a .tfvars file); "
+            f"drop that, run make destroy first, or deploy to {region} from a clone of its own"
+        )
+
+
+def place(backend: Mapping[str, Any]) -> str:
+    """Where a backend keeps the state, on one line."""
+    ((kind, settings),) = backend.items()
+    return f"s3://{settings['bucket']}/{settings['key']}" if kind == "s3" else str(settings["path"])
 
 
 def provider_options() -> list[str]:
@@ -138,7 +205,7 @@ def ask_for_state(account: str, answer: Callable[[str], str], prefix: str, regio
     bucket = answer(f"Bucket [{offered}]: ").strip() or offered
     made = ensure_bucket(bucket, account, region)
     print(f"aws: state in s3://{bucket}/{prefix}/terraform.tfstate" + (", a new bucket" if made else ""))
-    return remote_state(bucket, f"{prefix}/terraform.tfstate", region)
+    return remote_state(bucket, f"{prefix}/terraform.tfstate", region, account)
 
 
 def terraform_version() -> tuple[int, int]:
@@ -157,6 +224,7 @@ def terraform(folder: Folder, command: str, *arguments: str, quiet: bool = False
     done = subprocess.run(
         ["terraform", f"-chdir={folder.configuration}", command, *arguments],
         stdout=subprocess.PIPE if quiet else None,
+        env=folder.identity.environment(os.environ) if folder.identity else None,
         text=True,
         check=False,
     )
@@ -165,22 +233,8 @@ def terraform(folder: Folder, command: str, *arguments: str, quiet: bool = False
     return done.stdout or ""
 
 
-def account_number() -> str:
-    """Of the credentials in use.
-
-    Raises:
-        DeploymentError: there are none that work.
-    """
-    try:
-        return str(boto3.client("sts", region_name="us-east-1").get_caller_identity()["Account"])
-    except (BotoCoreError, ClientError) as error:
-        raise DeploymentError(
-            "no working AWS credentials; run 'aws configure' or 'aws sso login', or set AWS_PROFILE"
-        ) from error
-
-
 def run(action: str, *, yes: bool) -> None:
-    """Plans, deploys or destroys.
+    """Checks, plans, deploys or destroys.
 
     Raises:
         DeploymentError: it cannot be done, or was not wanted.
@@ -194,8 +248,14 @@ def run(action: str, *, yes: bool) -> None:
         raise DeploymentError(
             "terraform is not on PATH; install 1.9 or newer: https://developer.hashicorp.com/terraform/install"
         )
-    account = account_number()
-    print(f"aws: account {account}")
+    found = identity()
+    folder = Folder(identity=found)
+    refuse_elsewhere(folder, found.account, questions.given(os.environ, CONFIGURATION))
+    if action in {"check", "destroy"}:
+        found.check_time(print)
+    if action == "check":
+        return
+    print(f"aws: account {found.account}")
     for name, variable in (("RUNTIME", "runtime"), ("ARCH", "architecture")):
         if os.environ.get(name):
             os.environ[f"TF_VAR_{variable}"] = os.environ[name]
@@ -204,18 +264,19 @@ def run(action: str, *, yes: bool) -> None:
     def confirm(question: str) -> bool:
         return yes or (answer is not None and answer(f"{question} Only 'yes' will do: ").strip() == "yes")
 
-    folder = Folder()
-    variables = prepare(folder, account, answer, move_state=action == "deploy")
+    variables, deployment = prepare(folder, found, answer, move_state=action == "deploy")
     if action == "plan":
         plan(folder, variables)
+    elif action == "deploy":
+        deploy(folder, variables, deployment=deployment, confirm=confirm)
     else:
-        {"deploy": deploy, "destroy": destroy}[action](folder, variables, confirm=confirm)
+        destroy(folder, variables, confirm=confirm)
 
 
 def main() -> int:
     """Runs the command; an error is one message on standard error."""
     parser = argparse.ArgumentParser(description="Deploy to, or remove from, your AWS account.")
-    parser.add_argument("action", choices=("plan", "deploy", "destroy"))
+    parser.add_argument("action", choices=("check", "plan", "deploy", "destroy"))
     parser.add_argument("--yes", action="store_true", help="ask nothing: defaults, and yes to the plan")
     given = parser.parse_args()
     try:

@@ -1,5 +1,5 @@
 variable "account_id" {
-  description = "AWS account number, to name things after. Null looks it up with the credentials in use."
+  description = "AWS account number, to name things after; credentials of another account are refused. Null looks it up with the credentials in use. `make deploy` gives it."
   type        = string
   default     = null
 

@@ -28,14 +28,18 @@ PrefixOption = Annotated[
     typer.Option(
         "--prefix",
         envvar="LNN_PREFIX",
-        help="Prefix of the deployment (default: lnn, or LNN_PREFIX).",
+        help="Prefix of the deployment (default: LNN_PREFIX, or what `make deploy` used, or lnn).",
         rich_help_panel=_PANEL,
         show_envvar=False,
     ),
 ]
 RegionOption = Annotated[
     str | None,
-    typer.Option("--region", help="AWS region (default: that of your profile).", rich_help_panel=_PANEL),
+    typer.Option(
+        "--region",
+        help="AWS region (default: AWS_REGION, or where `make deploy` put it, or your profile's).",
+        rich_help_panel=_PANEL,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else.")]
 ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace the file if it exists.")]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lnn.names import Names
+from lnn_cli.deployment import DamagedRecordError, Deployment
 from lnn_cli.errors import CliError
 
 if TYPE_CHECKING:
@@ -64,6 +65,11 @@ def local_home() -> Path:
     return Path(named) if named else repository() / ".lnn" / "local"
 
 
+def aws_home() -> Path:
+    """Folder in which `make deploy` keeps what it knows of the deployment."""
+    return repository() / ".lnn" / "aws"
+
+
 def local_description() -> dict[str, Any]:
     """What ``make up`` wrote about the local cloud: endpoint, region, prefix, credentials, Redis.
 
@@ -91,11 +97,20 @@ class Cloud:
     prefix: str
     endpoint: str | None
     known_account: str | None
+    deployment: Deployment | None = None
 
     @cached_property
     def names(self) -> Names:
-        """Names of the deployment's resources; asks AWS for the account if it is not known."""
-        return Names(self.prefix, self.known_account or self.caller()["Account"], self.region)
+        """Names of the deployment's resources; asks AWS for the account if it is not known.
+
+        Raises:
+            CliError: the credentials are of another account than the deployment.
+        """
+        account = self.known_account or self.caller()["Account"]
+        wrong = None if self.known_account or not self.deployment else self.deployment.other_account(account)
+        if wrong:
+            raise CliError(f"{wrong}, or {ACCOUNT_VARIABLE}={account} for a deployment there")
+        return Names(self.prefix, account, self.region)
 
     @property
     def region(self) -> str:
@@ -222,10 +237,49 @@ def _connect_local(prefix: str | None) -> Cloud:
 def _connect_aws(prefix: str | None, region: str | None) -> Cloud:
     import boto3
 
+    try:
+        made = Deployment.load(aws_home())
+    except DamagedRecordError as error:
+        raise CliError(str(error)) from error
+    region = region or _region(made)
+    session = boto3.Session(region_name=region)
+    if not made or session.region_name != made.region or (prefix or made.prefix) != made.prefix:
+        made = None
     return Cloud(
         target=Target.AWS,
-        session=boto3.Session(region_name=region),
-        prefix=prefix or DEFAULT_PREFIX,
+        session=session,
+        prefix=prefix or (made.prefix if made else DEFAULT_PREFIX),
         endpoint=None,
         known_account=os.environ.get(ACCOUNT_VARIABLE),
+        deployment=made,
+    )
+
+
+def region_of_environment() -> str | None:
+    """The region that a variable names. boto3 itself reads only the second of them."""
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+
+
+def _region(made: Deployment | None) -> str | None:
+    """The region to work in where no option names it: the deployment's, unless the environment names another.
+
+    What environment and profile named when `make deploy` ran says nothing: the deployment went elsewhere all the same.
+
+    Raises:
+        CliError: the profile is for another region.
+    """
+    import boto3
+
+    session = boto3.Session()
+    variable = region_of_environment()
+    named = variable or session.region_name
+    if made is None:
+        return named
+    if named in {None, made.region, made.profile_region}:
+        return made.region
+    if variable:
+        return variable
+    raise CliError(
+        f"profile {session.profile_name!r} is for {named}, but {made.prefix!r} is deployed in {made.region} (account "
+        f"{made.account}); pass --region {made.region}, set AWS_REGION, or set AWS_PROFILE to another profile"
     )

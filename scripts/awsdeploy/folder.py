@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from awsdeploy.credentials import Identity
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIGURATION = REPOSITORY / "terraform"
 OWN_FILES = {".terraform", "terraform.tfstate", "terraform.tfstate.backup", "tests"}
@@ -16,9 +18,10 @@ OWN_FILES = {".terraform", "terraform.tfstate", "terraform.tfstate.backup", "tes
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The folder of deployments to AWS."""
+    """The folder of deployments to AWS, and who works in it."""
 
     path: Path = REPOSITORY / ".lnn" / "aws"
+    identity: Identity | None = None
 
     @property
     def configuration(self) -> Path:
@@ -66,6 +69,7 @@ def local_state() -> dict[str, Any]:
     return {"local": {"path": str(CONFIGURATION / "terraform.tfstate")}}
 
 
-def remote_state(bucket: str, key: str, region: str) -> dict[str, Any]:
-    """State in S3, where a lock file keeps two deployments from each other."""
-    return {"s3": {"bucket": bucket, "encrypt": True, "key": key, "region": region, "use_lockfile": True}}
+def remote_state(bucket: str, key: str, region: str, account: str) -> dict[str, Any]:
+    """State in S3, where a lock file keeps two deployments from each other; other accounts' credentials are refused."""
+    where = {"allowed_account_ids": [account], "bucket": bucket, "key": key, "region": region}
+    return {"s3": where | {"encrypt": True, "use_lockfile": True}}

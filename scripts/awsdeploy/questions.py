@@ -85,13 +85,19 @@ def ask(questions: Iterable[Question], answer: Callable[[str], str], say: Callab
 
 
 def answers(
-    file: Path, taken: Mapping[str, Any], answer: Callable[[str], str] | None, say: Callable[[str], None] = print
+    file: Path,
+    taken: Mapping[str, Any],
+    answer: Callable[[str], str] | None,
+    say: Callable[[str], None] = print,
+    *,
+    remembered: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What the file holds, and what is asked for besides; nothing is asked without somebody to ``answer``.
 
-    A variable that is ``taken`` is left to whoever has set it.
+    A variable that is ``taken`` is left to whoever has set it. What is ``remembered`` of a deployment is not asked
+    again and stands above the file: it may have been given in another way then.
     """
-    known = json.loads(file.read_text()) if file.exists() else {}
+    known = (json.loads(file.read_text()) if file.exists() else {}) | (remembered or {})
     open_questions = [question for question in QUESTIONS if question.name not in known and question.name not in taken]
     if answer:
         known |= ask(open_questions, answer, say)

@@ -145,7 +145,7 @@ def _pytest(words: Sequence[str], _whole: bool) -> None:
 
 def _terraform(words: Sequence[str], _whole: bool) -> None:
     words = [word for word in words if not word.startswith("-chdir=") or not (ROOT / word.partition("=")[2]).is_dir()]
-    if words[0] not in {"apply", "force-unlock", "import", "init", "output", "plan", "validate"}:
+    if words[0] not in {"apply", "force-unlock", "import", "init", "output", "plan", "providers", "validate"}:
         raise UnknownCommandError(f"terraform {words[0]} is not known here")
     if words[0] == "output" and (unknown := set(words[1:]) - _terraform_names("output") - {"-raw", "-json"}):
         raise UnknownCommandError(f"Terraform has no output {', '.join(unknown)}")
@@ -153,7 +153,9 @@ def _terraform(words: Sequence[str], _whole: bool) -> None:
 
 def _aws(words: Sequence[str], _whole: bool) -> None:
     """Services and operations as botocore knows them, and what the AWS CLI has besides."""
-    if list(words[:2]) in (["configure"], ["sso", "login"]) or (words[0] == "s3" and words[1] in {"cp", "ls", "sync"}):
+    if list(words[:2]) in (["configure"], ["login"], ["sso", "login"]) or (
+        words[0] == "s3" and words[1] in {"cp", "ls", "sync"}
+    ):
         return
     session = botocore.session.get_session()
     if words[0] not in session.get_available_services():

@@ -24,6 +24,7 @@ from lnn.names import Names
 from lnn.network import init_parameters
 from lnn.plan import Plan
 from lnn.training_data import TEST_X, TEST_Y
+from lnn_cli import targets
 from lnn_cli.main import app
 
 NAMES = Names("lnn", "123456789012", "us-east-1")
@@ -228,6 +229,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("LNN_HOME", "LNN_PREFIX", "AWS_PROFILE", "AWS_ENDPOINT_URL", "LNN_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LNN_HOME", str(tmp_path / "no-cloud"))
+    monkeypatch.setattr(targets, "aws_home", lambda: tmp_path / "no-deployment")
     monkeypatch.setenv("LNN_TARGET", "aws")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")

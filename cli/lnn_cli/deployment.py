@@ -1,0 +1,64 @@
+"""Where `make deploy` put it: the record of the deployment that this folder made, for every command that follows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+class DamagedRecordError(Exception):
+    """The record cannot be read; the text says how to mend it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What was in effect when the deployment was made or last changed, whoever gave it."""
+
+    account: str
+    region: str
+    prefix: str
+    state: str
+    """Where Terraform's state is: `s3://BUCKET/KEY`, or a file."""
+    profile_region: str | None = None
+    """The region that the credentials' profile or the environment named at that time."""
+
+    @staticmethod
+    def load(folder: Path) -> Deployment | None:
+        """The record in ``folder``; None where nothing was deployed from it.
+
+        Raises:
+            DamagedRecordError: the file is no record.
+        """
+        path = _path(folder)
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            return Deployment(**{name: values[name] for name in Deployment.__slots__ if name in values})
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as error:
+            raise DamagedRecordError(
+                f"{path} is damaged ({error}); delete it, and give region and prefix until the next make deploy"
+            ) from error
+
+    def save(self, folder: Path) -> None:
+        """Write the record."""
+        _path(folder).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @staticmethod
+    def forget(folder: Path) -> None:
+        """Delete the record: nothing is deployed any more."""
+        _path(folder).unlink(missing_ok=True)
+
+    def other_account(self, account: str) -> str | None:
+        """What is wrong if the credentials in use are of ``account``; None if they are of the deployment's."""
+        if account == self.account:
+            return None
+        return (
+            f"{self.prefix!r} is deployed in account {self.account} ({self.region}), but the credentials in use are of "
+            f"account {account}; set AWS_PROFILE to a profile of account {self.account}"
+        )
+
+
+def _path(folder: Path) -> Path:
+    return folder / "deployment.json"
