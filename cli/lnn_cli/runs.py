@@ -54,7 +54,9 @@ def seconds_total(run: Run) -> float | None:
 
 
 def seconds_training(run: Run) -> float | None:
-    """From the first epoch's start to the last epoch's end."""
+    """From the first epoch's start to the last epoch's end, by the clocks of those who trained."""
+    if run.get("trained_seconds") is not None and run.get("training_started_at") and run.get("training_ended_at"):
+        return float(run["trained_seconds"])
     return _between(run, "training_started_at", "training_ended_at")
 
 
@@ -121,4 +123,5 @@ def outcome(run: Run) -> str:
 
 def _between(run: Run, start: str, end: str) -> float | None:
     first, last = run.get(start), run.get(end)
-    return float(last) - float(first) if first is not None and last is not None else None
+    # Two machines' clocks may differ.
+    return max(0.0, float(last) - float(first)) if first is not None and last is not None else None

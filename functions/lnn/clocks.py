@@ -12,6 +12,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 
 def wall() -> float:
@@ -27,3 +29,25 @@ def is_fresh(since: float, seconds: float, now: float) -> bool:
 def seconds_between(earlier: float, later: float) -> float:
     """What went by between two moments that wall clocks showed, maybe of two machines: never less than nothing."""
     return max(0.0, later - earlier)
+
+
+class Stopwatch:
+    """Seconds that add up over the invocations that work on one thing, each by its own monotonic clock."""
+
+    def __init__(self, before: float = 0.0) -> None:
+        """``before`` is what earlier invocations took."""
+        self._before, self._began = before, time.monotonic()
+
+    def seconds(self) -> float:
+        return self._before + time.monotonic() - self._began
+
+
+def trained_before(run: Mapping[str, Any]) -> float:
+    """Seconds in which earlier generations have trained the run; it goes on now.
+
+    A run of the release before has but the moment of its start.
+    """
+    if run.get("trained_seconds") is not None:
+        return float(run["trained_seconds"])
+    started = run.get("training_started_at")
+    return 0.0 if started is None else seconds_between(float(started), wall())

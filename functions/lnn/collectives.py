@@ -13,7 +13,7 @@ nothing when that is no longer the current one. From this follows what the run r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnn.cache import KEY_LIFETIME_SECONDS, ParameterServer
+from lnn.clocks import Stopwatch
 from lnn.codec import TensorKey
 from lnn.errors import CacheLost
 from lnn.events import Step
@@ -124,8 +125,15 @@ class Position:
     arrived: int
     dispatched: bool
     opened_at: float
-    now: float
+    read_at: float
+    """By Redis's clock: the functions' need not agree, and each step is another invocation's."""
     fields: Mapping[str, str]
+    age: Stopwatch = field(default_factory=Stopwatch)
+
+    @property
+    def now(self) -> float:
+        """What Redis's clock shows now."""
+        return self.read_at + self.age.seconds()
 
     @property
     def complete(self) -> bool:
@@ -237,9 +245,13 @@ class Barrier:
             arrived=arrived,
             dispatched=fields.pop("dispatched") == "1",
             opened_at=float(fields.pop("opened_at")),
-            now=float(seconds) + float(microseconds) / 1e6,  # Redis's clock: the functions' need not agree
+            read_at=_moment(seconds, microseconds),
             fields=fields,
         )
+
+    def now(self) -> float:
+        """What Redis's clock shows."""
+        return _moment(*self._client.time())
 
     def is_current(self, step: Step) -> bool:
         """Whether there is still something to do for ``step``. Raises CacheLost when Redis knows nothing of the run."""
@@ -252,3 +264,7 @@ class Barrier:
         """The neurons that have not arrived yet."""
         arrived = {int(neuron) for neuron in self._client.hkeys(self._arrivals)}
         return [neuron for neuron in range(width) if neuron not in arrived]
+
+
+def _moment(seconds: int, microseconds: int) -> float:
+    return float(seconds) + float(microseconds) / 1e6

@@ -120,15 +120,17 @@ def end_with_model(
     cost: float | None,
     accuracies: Accuracies,
     training_ended_at: float,
+    training_seconds: float,
     invocations: int,
     usd: float,
     **facts: Any,
 ) -> None:
     """End a run that has a model to show: ``state`` holds its parameters after ``state.epoch``.
 
-    ``invocations`` counts those that the ledger does not know of; ``facts`` are noted with the run. The
-    checkpoint is stored too, so that a stopped run can be resumed. Parameters that are no numbers are no model: the
-    last update may make them so without a cost that shows it, and then the run fails.
+    ``training_seconds`` are those of all generations, each by its own clock. ``invocations`` counts those that the
+    ledger does not know of; ``facts`` are noted with the run. The checkpoint is stored too, so that a stopped run
+    can be resumed. Parameters that are no numbers are no model: the last update may make them so without a cost
+    that shows it, and then the run fails.
     """
     run_id, generation = str(run["run_id"]), int(run["generation"])
     if not all(np.isfinite(array).all() for layer in state.parameters for array in layer):
@@ -156,7 +158,8 @@ def end_with_model(
         "test_accuracy": accuracies.test,
         "training_started_at": started,
         "training_ended_at": training_ended_at,
-        "training_seconds": None if started is None else training_ended_at - started,
+        "training_seconds": None if started is None else training_seconds,
+        "trained_seconds": training_seconds,
         "model_written_at": model_written_at,
         "usd": usd,
         **facts,

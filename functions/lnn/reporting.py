@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lnn import journal
+from lnn.clocks import Stopwatch
 from lnn.errors import LedgerUnavailable, Refused, StaleGeneration
 from lnn.ledger import EpochRow, Ledger
 from lnn.notify import Notifier
@@ -45,6 +46,8 @@ class Reporter:
         """A person asked the run to end."""
         self.stale = False
         """Another generation owns the run: nothing more may be changed."""
+        self.trained: Stopwatch | None = None
+        """How long the run has been trained, once it is."""
         self._refused: Refused | None = None
 
     def __enter__(self) -> Self:
@@ -104,6 +107,8 @@ class Reporter:
             self._messages = []
         if progress:
             journal.at(epoch=progress["epoch"])
+        if self.trained is not None:
+            progress["trained_seconds"] = self.trained.seconds()
         self._ledger.record(str(self._run["run_id"]), rows)
         with self._lock:
             del self._rows[: len(rows)]

@@ -17,7 +17,7 @@ class Clock:
 
     now = 1000.0
 
-    def time(self) -> float:
+    def monotonic(self) -> float:
         return self.now
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from lnn.artifacts import Checkpoint, EpochSoFar
 from lnn.cache import ParameterServer
+from lnn.clocks import seconds_between, trained_before, wall
 from lnn.codec import TensorKey
 from lnn.collectives import Barrier, Position
 from lnn.ending import (
@@ -86,7 +87,7 @@ class Conductor:
         self._plan = plan
         self._server = server
         self._barrier = Barrier(server)
-        self._begun = time.time()
+        self._begun = time.monotonic()
 
     # Starting
 
@@ -117,12 +118,12 @@ class Conductor:
         with Reporter(self._services.ledger, self._services.notifier, run, plan):
             state = self._fill_server(run["checkpoint"])
 
-        now = time.time()
-        started = run.get("training_started_at") or now
-        self._services.ledger.go_back(run, training_started_at=started)
+        now = self._barrier.now()
+        self._services.ledger.go_back(run, training_started_at=run.get("training_started_at") or wall())
         first = plan.first_step(generation, state.epoch + 1, state.so_far.batches)
         fields = {
-            "training_started_at": repr(float(started)),
+            "training_started_at": repr(now),  # by this generation, and by Redis's clock, as all that follow
+            "trained_before": repr(trained_before(run)),
             "epoch_started_at": repr(now - state.so_far.seconds),
             "checkpointed_at": repr(now),
             "renewed_at": repr(now),
@@ -167,7 +168,8 @@ class Conductor:
             Ending("STOPPED", f"stopped on request after {self._plan.place(state.epoch, state.so_far.batches)}"),
             cost=cost_of_checkpoint(self._services, run),
             accuracies=self._accuracies(state, int(run["generation"])),
-            training_ended_at=time.time(),
+            training_ended_at=wall(),
+            training_seconds=trained_before(run),
             invocations=int(run.get("step_invocations", 0)),
             usd=float(run.get("usd", 0.0)),
         )
@@ -219,14 +221,14 @@ class Conductor:
             if ended_or_fields is None:
                 return
             fields = ended_or_fields
-        elif time.time() - float(position.fields["renewed_at"]) >= RENEWAL_SECONDS:
+        elif position.now - float(position.fields["renewed_at"]) >= RENEWAL_SECONDS:
             self._services.ledger.renew(self._run_id, step.generation)
-            fields = {"renewed_at": repr(time.time())}
+            fields = {"renewed_at": repr(position.now)}
 
         following = plan.following(step)
         if following is None:
             raise AssertionError("the last step of the last epoch ends the run")
-        spent = (time.time() - self._begun) * 1000
+        spent = (time.monotonic() - self._begun) * 1000
         fields["trainer_ms"] = str(int(position.fields["trainer_ms"]) + round(spent))
         width = plan.sizes[following.layer]
         if self._barrier.advance(step, following, width, fields, tensors):
@@ -255,7 +257,7 @@ class Conductor:
     def _end_epoch(self, position: Position) -> dict[str, str] | None:
         """The last batch's update is done: history, checkpoint, end. None when the run has ended."""
         plan, step, fields = self._plan, position.step, position.fields
-        ledger, now = self._services.ledger, time.time()
+        ledger, now, trained = self._services.ledger, position.now, self._trained(position)
         epoch, cost = step.epoch, float(fields["cost_sum"]) / plan.examples
         started = float(fields["epoch_started_at"])
         usd = self._usd(fields)
@@ -266,10 +268,11 @@ class Conductor:
             cost=cost,
             usd=usd,
             step_invocations=int(fields["invocations"]) + 1,
+            trained_seconds=trained,
         )
         totals = Totals(
-            seconds=now - float(fields["training_started_at"]),
-            epoch_seconds=now - started,
+            seconds=trained,
+            epoch_seconds=seconds_between(started, now),
             usd=usd,
             epoch_usd=usd - float(fields["usd_before"]) - float(fields["usd_epoch"]),
         )
@@ -281,7 +284,7 @@ class Conductor:
         if state is not None and (plan.recorded(epoch) or ending is not None):
             data = self._data(step.generation)
             test_accuracy = plan.network.accuracy(state.parameters, data.X_test, data.y_test)
-            row = EpochRow(epoch, cost, int(fields["correct"]) / plan.examples, test_accuracy, now - started)
+            row = EpochRow(epoch, cost, int(fields["correct"]) / plan.examples, test_accuracy, totals.epoch_seconds)
             ledger.record(self._run_id, [row])
             recorded(run, plan, row)
         if ending is not None and state is not None:
@@ -293,7 +296,8 @@ class Conductor:
                 ending,
                 cost=cost,
                 accuracies=self._accuracies(state, step.generation),
-                training_ended_at=now,
+                training_ended_at=wall(),
+                training_seconds=trained,
                 invocations=int(fields["invocations"]) + 1,
                 usd=usd,
             )
@@ -310,12 +314,12 @@ class Conductor:
         if checkpoint_due and state is not None:
             save(self._services, run, state)
             self._server.renew()
-            changed["checkpointed_at"] = repr(time.time())
+            changed["checkpointed_at"] = repr(position.now)
         return changed
 
     def _batch_tells(self, position: Position) -> bool:
         """Whether it is time for a checkpoint, or to see whether the run is to stop."""
-        now, fields = time.time(), position.fields
+        now, fields = position.now, position.fields
         return (
             now - float(fields["checkpointed_at"]) >= self._plan.checkpoint_seconds
             or now - float(fields["renewed_at"]) >= RENEWAL_SECONDS
@@ -324,19 +328,19 @@ class Conductor:
     def _end_batch(self, position: Position) -> dict[str, str] | None:
         """An update within the epoch is done: checkpoint, end of a long epoch. None when the run has ended."""
         plan, step, fields = self._plan, position.step, position.fields
-        ledger, now = self._services.ledger, time.time()
+        ledger, now, trained = self._services.ledger, position.now, self._trained(position)
         seconds, usd, invocations = (
-            now - float(fields["epoch_started_at"]),
+            seconds_between(float(fields["epoch_started_at"]), now),
             self._usd(fields),
             int(fields["invocations"]) + 1,
         )
-        run = ledger.renew(self._run_id, step.generation, usd=usd, step_invocations=invocations)
+        run = ledger.renew(
+            self._run_id, step.generation, usd=usd, step_invocations=invocations, trained_seconds=trained
+        )
         batches, ending = step.batch + 1, None
         if seconds > LONG_EPOCH_SECONDS:
             epoch_usd = usd - float(fields["usd_before"]) - float(fields["usd_epoch"])
-            totals = Totals(
-                now - float(fields["training_started_at"]), seconds / batches, usd, max(0.0, epoch_usd) / batches
-            )
+            totals = Totals(trained, seconds / batches, usd, max(0.0, epoch_usd) / batches)
             ending = stopped_by(plan, plan.place(step.epoch - 1, batches), totals, bool(run.get("stop_requested")))
         checkpoint_due = now - float(fields["checkpointed_at"]) >= plan.checkpoint_seconds
         changed = {"renewed_at": repr(now)}
@@ -355,16 +359,24 @@ class Conductor:
                 ending,
                 cost=cost_of(self._services, run, state.epoch),
                 accuracies=self._accuracies(state, step.generation),
-                training_ended_at=now,
+                training_ended_at=wall(),
+                training_seconds=trained,
                 invocations=invocations,
                 usd=usd,
             )
             return None
         save(self._services, run, state)
         self._server.renew()
-        return changed | {"checkpointed_at": repr(time.time())}
+        return changed | {"checkpointed_at": repr(position.now)}
 
     # Mechanics
+
+    def _trained(self, position: Position) -> float:
+        """How long the run has been trained."""
+        fields = position.fields
+        # A run that the release before began has no sum of earlier generations.
+        before = float(fields.get("trained_before", 0.0))
+        return before + seconds_between(float(fields["training_started_at"]), position.now)
 
     def _dispatch(self, step: Step, neurons: Any) -> None:
         window = self._services.environment.neuron_window
@@ -444,7 +456,7 @@ class Conductor:
     def _usd(self, fields: Mapping[str, str]) -> float:
         """What the run has cost so far, this invocation included."""
         services = self._services
-        trainer_ms = int(fields["trainer_ms"]) + (time.time() - self._begun) * 1000
+        trainer_ms = int(fields["trainer_ms"]) + (time.monotonic() - self._begun) * 1000
         return (
             float(fields["usd_before"])
             + services.neuron_usd(

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from lnn.artifacts import Checkpoint, EpochSoFar
+from lnn.clocks import Stopwatch, trained_before, wall
 from lnn.ending import (
     LONG_EPOCH_SECONDS,
     Accuracies,
@@ -53,7 +54,7 @@ def train(services: Services, run: Mapping[str, Any], plan: Plan, remaining: Cal
         data = training_data(services.artifacts, run_id, plan)
         saved = run["checkpoint"]
         state = services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
-        run = services.ledger.go_back(run, training_started_at=run.get("training_started_at") or time.time())
+        run = services.ledger.go_back(run, training_started_at=run.get("training_started_at") or wall())
         engine = InExampleSpace(plan, data, state) if plan.formulation == EXAMPLE_SPACE else Plain(plan, data, state)
         pace = Pace(plan.checkpoint_seconds, remaining)
         training = Training(services, run, plan, data, engine, reporter, pace, came_to_something, state.so_far)
@@ -165,8 +166,9 @@ class Training:
     """What there is of the epoch that comes next."""
 
     def __post_init__(self) -> None:
-        self._begun = self._ended = time.time()
-        self._started = float(self.run["training_started_at"])
+        self._begun = self._ended = time.monotonic()
+        self._trained = self.reporter.trained = Stopwatch(trained_before(self.run))
+        self._trained_at_end = self._trained.seconds()
         self._usd_before = float(self.run.get("usd", 0.0))
         self._epoch = int(self.run["checkpoint"]["epoch"])
         self._cost = cost_of_checkpoint(self.services, self.run)
@@ -186,13 +188,13 @@ class Training:
 
     def _train_epoch(self) -> bool:
         """Train up to the end of the epoch (True), or up to a batch after which there is something to do."""
-        self._epoch_began = time.time() - self.so_far.seconds
+        self._epoch_began = time.monotonic() - self.so_far.seconds
         # A training that diverges overflows on its way; its cost will say so.
         with np.errstate(over="ignore", invalid="ignore"):
             done, total, correct = train_epoch(
                 self.engine, self.plan, self.data, self._epoch + 1, self.so_far, self._pause
             )
-        self._ended = time.time()
+        self._ended, self._trained_at_end = time.monotonic(), self._trained.seconds()
         self.so_far = EpochSoFar(done, total, correct, self._ended - self._epoch_began)
         return done == self.plan.batches_per_epoch
 
@@ -208,11 +210,11 @@ class Training:
 
     def _stopped_within(self) -> Ending | None:
         """The end that is due between two batches of a long epoch."""
-        now = time.time()
+        now = time.monotonic()
         if now - self._epoch_began < LONG_EPOCH_SECONDS:
             return None
         leg = self.pace.leg
-        totals = Totals(now - self._started, leg, self._usd(now), self.services.usd(leg, 0))
+        totals = Totals(self._trained.seconds(), leg, self._usd(now), self.services.usd(leg, 0))
         return stopped_by(self.plan, self._place(), totals, self.reporter.stop_requested)
 
     def _end_epoch(self) -> Ending | None:
@@ -224,7 +226,7 @@ class Training:
             return ending
         self._epoch, self._cost = epoch, cost
         totals = Totals(
-            seconds=now - self._started,
+            seconds=self._trained_at_end,
             epoch_seconds=seconds,
             usd=self._usd(now),
             epoch_usd=self.services.usd(seconds, 0),
@@ -240,7 +242,8 @@ class Training:
     def finish(self, ending: Ending | None) -> None:
         """Carry out the end, or let a successor go on from here before Lambda ends this invocation."""
         run_id, generation = str(self.run["run_id"]), int(self.run["generation"])
-        usd = self._usd(time.time())
+        usd = self._usd(time.monotonic())
+        ended_at = wall() - (time.monotonic() - self._ended)
         if self.reporter.stale:
             logger.warning("superseded")
         elif ending is None:
@@ -250,7 +253,14 @@ class Training:
             self.services.invoker.invoke_trainer(Message(run_id, generation + 1, "start"))
         elif ending.status == "FAILED":
             end_without_model(
-                self.services, run_id, generation, ending, epoch=self._epoch, usd=usd, training_ended_at=self._ended
+                self.services,
+                run_id,
+                generation,
+                ending,
+                epoch=self._epoch,
+                usd=usd,
+                training_ended_at=ended_at,
+                trained_seconds=self._trained_at_end,
             )
         else:
             state = self._state()
@@ -262,7 +272,8 @@ class Training:
                 ending,
                 cost=self._cost,
                 accuracies=Accuracies.of(self.plan, state.parameters, self.data),
-                training_ended_at=self._ended,
+                training_ended_at=ended_at,
+                training_seconds=self._trained_at_end,
                 invocations=0,
                 usd=usd,
             )

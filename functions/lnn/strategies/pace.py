@@ -31,10 +31,10 @@ class Pace:
         self.leg = 0.0
         """Seconds of the latest leg; 0 before the first."""
         self._longest_leg = self._longest_save = self._latest_save = 0.0
-        self._leg_began = self._stored_at = time.time()
+        self._leg_began = self._stored_at = time.monotonic()
 
     def leg_done(self) -> None:
-        now = time.time()
+        now = time.monotonic()
         self.leg = now - self._leg_began
         self._longest_leg = max(self._longest_leg, self.leg)
         self._leg_began = now
@@ -42,9 +42,9 @@ class Pace:
     @contextmanager
     def saving(self) -> Iterator[None]:
         """Around the storing of a checkpoint."""
-        began = time.time()
+        began = time.monotonic()
         yield
-        self._leg_began = self._stored_at = time.time()
+        self._leg_began = self._stored_at = time.monotonic()
         self._latest_save = self._stored_at - began
         self._longest_save = max(self._longest_save, self._latest_save)
 
@@ -58,7 +58,7 @@ class Pace:
         ``ahead`` is how many legs will be done before the next opportunity. Where storing takes longer than the work
         that is to be kept, no more time goes into it than into training: else a slow store would stop a run.
         """
-        since = time.time() - self._stored_at
+        since = time.monotonic() - self._stored_at
         return since + ahead * self.leg > self._checkpoint_seconds and since >= self._latest_save
 
 

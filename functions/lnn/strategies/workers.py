@@ -21,6 +21,7 @@ from uuid import uuid4
 import numpy as np
 
 from lnn.artifacts import Checkpoint, EpochSoFar
+from lnn.clocks import Stopwatch, trained_before, wall
 from lnn.ending import (
     LONG_EPOCH_SECONDS,
     Accuracies,
@@ -170,7 +171,7 @@ class Worker:
         self, services: Services, run: Mapping[str, Any], plan: Plan, gang: Gang, remaining: Callable[[], float]
     ) -> None:
         self._services, self._run, self._plan, self._gang, self._remaining = services, run, plan, gang, remaining
-        self._begun = time.time()
+        self._begun = time.monotonic()
         self._epoch = int(run["checkpoint"]["epoch"])
         self._usd_before = float(run.get("usd", 0.0))
         self._last_epoch = 0.0
@@ -192,9 +193,12 @@ class Worker:
             if self._gang.rank == 0:
                 self._cost = cost_of_checkpoint(self._services, self._run)
                 self._keep_started_at()
-            self._computing_since = self._ended = time.time()
+            self._trained = Stopwatch(trained_before(self._run))
+            self._computing_since = self._ended = time.monotonic()
+            self._trained_at_end = self._trained.seconds()
+            if self._report is not None:
+                self._report.trained = self._trained
             self._pace = Pace(self._plan.checkpoint_seconds, self._remaining)
-            self._started = float(self._run.get("training_started_at") or self._begun)
             self._gang.waited = 0.0
             if Flag.STOP in self._gang.agreed:
                 self._finish(Ending("STOPPED", f"stopped on request after {self._place()}"))
@@ -216,7 +220,7 @@ class Worker:
     def _keep_started_at(self) -> None:
         if self._run.get("training_started_at") is None:
             run_id, generation = str(self._run["run_id"]), int(self._run["generation"])
-            self._run = self._services.ledger.renew(run_id, generation, training_started_at=time.time())
+            self._run = self._services.ledger.renew(run_id, generation, training_started_at=wall())
 
     def _reporter(self) -> Any:
         if self._gang.rank:
@@ -228,11 +232,11 @@ class Worker:
     def _run_epochs(self) -> Ending | None:
         """Train until an end is due, or until it is time to hand over (None)."""
         for epoch in range(self._epoch + 1, self._plan.epochs + 1):
-            self._epoch_began = time.time() - self._so_far.seconds
+            self._epoch_began = time.monotonic() - self._so_far.seconds
             # A training that diverges overflows on its way; its cost will say so.
             with np.errstate(over="ignore", invalid="ignore"):
                 whole = self._train_epoch(epoch)
-            self._ended = time.time()
+            self._ended, self._trained_at_end = time.monotonic(), self._trained.seconds()
             if whole is None:
                 return (self._stopped or Ending("STOPPED")) if Flag.STOP in self._gang.agreed else None
             cost, correct = whole
@@ -281,11 +285,11 @@ class Worker:
             if not self._paced:
                 self._meet_after_the_first_leg(epoch, done)
             if done < plan.batches_per_epoch and self._gang.agreed:
-                self._so_far = EpochSoFar(done, total, right, time.time() - self._epoch_began)
+                self._so_far = EpochSoFar(done, total, right, time.monotonic() - self._epoch_began)
                 if self._gang.agreed & (Flag.STOP | Flag.HAND_OVER):
                     return None
                 self._save()
-                self._epoch_began = time.time() - self._so_far.seconds
+                self._epoch_began = time.monotonic() - self._so_far.seconds
         self._so_far = EpochSoFar()
         return total / plan.examples, right
 
@@ -313,7 +317,7 @@ class Worker:
 
     def _stopped_by(self, epoch: int, done: int, legs: int) -> Ending | None:
         """The end that a person or a limit has set to the run, if it is due after batch ``done`` of ``epoch``."""
-        now = time.time()
+        now = time.monotonic()
         if done == self._plan.batches_per_epoch:
             place, one_more = self._plan.place(epoch, 0), self._last_epoch
             ends = max(now, self._epoch_began + self._last_epoch)
@@ -323,7 +327,7 @@ class Worker:
         else:
             return None
         totals = Totals(
-            seconds=ends - self._started,
+            seconds=self._trained.seconds() + ends - now,
             epoch_seconds=one_more,
             usd=self._usd(ends),
             epoch_usd=self._services.neuron_usd(one_more * self._plan.workers, 0),
@@ -360,16 +364,23 @@ class Worker:
         """Carry out the end, or let the next generation go on from here."""
         run_id, generation = str(self._run["run_id"]), int(self._run["generation"])
         if ending is None:
-            self._save(usd=self._usd(time.time()))
+            self._save(usd=self._usd(time.monotonic()))
             if self._gang.rank == 0:
                 what = f"generation {generation} hands over after {self._place()}"
                 self._services.ledger.release(run_id, generation, what)
                 self._services.invoker.invoke_trainer(Message(run_id, generation + 1, "start"))
         elif ending.status == "FAILED":
             if self._gang.rank == 0:
-                usd = self._usd(time.time())
-                facts = {"epoch": self._epoch, "usd": usd, "training_ended_at": self._ended}
-                end_without_model(self._services, run_id, generation, ending, **facts)
+                end_without_model(
+                    self._services,
+                    run_id,
+                    generation,
+                    ending,
+                    epoch=self._epoch,
+                    usd=self._usd(time.monotonic()),
+                    training_ended_at=self._ended_at(),
+                    trained_seconds=self._trained_at_end,
+                )
         else:
             self._finish_with_model(ending)
 
@@ -393,11 +404,16 @@ class Worker:
             ending,
             cost=self._cost,
             accuracies=accuracies,
-            training_ended_at=self._ended,
+            training_ended_at=self._ended_at(),
+            training_seconds=self._trained_at_end,
             invocations=0,
-            usd=self._usd(time.time()),
+            usd=self._usd(time.monotonic()),
             worker_seconds=[{"computing": computing, "waiting": waiting} for computing, waiting in seconds],
         )
+
+    def _ended_at(self) -> float:
+        """When the last epoch ended."""
+        return wall() - (time.monotonic() - self._ended)
 
     def _place(self) -> str:
         return self._plan.place(self._epoch, self._so_far.batches)
