@@ -128,8 +128,8 @@ def as_in_a_call(condition: dict[str, dict[str, list[str]]]) -> dict[str, str | 
 def test_the_boundary_allows_what_each_role_may_do_and_no_other_action(
     shape: str, planned: Callable[[str], Resources]
 ) -> None:
-    region = inventory(shape).get("variables", {}).get("region", policies.REGION)
-    boundary = policies.policy(policies.BOUNDARY, region=region)
+    place = {name: inventory(shape).get("variables", {}).get(name) for name in ("prefix", "region")}
+    boundary = policies.policy(policies.BOUNDARY, **{name: value for name, value in place.items() if value})
     beyond = set()
     for address, resource in planned(shape).items():
         if resource["type"] != "aws_iam_role_policy":
