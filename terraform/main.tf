@@ -84,8 +84,9 @@ locals {
   watch_minutes = tonumber(regex("[0-9]+", var.watch_rate)) * { minute = 1, hour = 60, day = 1440 }[regex("minute|hour|day", var.watch_rate)]
 
   vpc = {
-    security_group_ids = [module.vpc.functions_security_group_id]
-    subnet_ids         = module.vpc.subnet_ids
+    replacement_security_group_ids = module.vpc.default_security_group_id[*]
+    security_group_ids             = [module.vpc.functions_security_group_id]
+    subnet_ids                     = module.vpc.subnet_ids
   }
 
   # Statements that more than one function needs.
@@ -170,7 +171,11 @@ module "vpc" {
   permissions_boundary    = var.permissions_boundary
   prefix                  = var.prefix
   region                  = var.region
+  zone_count              = var.zone_count
   zones                   = var.zones
+
+  # Amazon Linux's packages, among them the notebook's Python.
+  foreign_buckets = var.notebook.enabled ? ["al2023-repos-${var.region}-de612dc2"] : []
 }
 
 module "elasticache" {
@@ -219,8 +224,9 @@ module "budget" {
   source = "./modules/budget"
 
   emails = var.emails
-  name   = "${var.prefix}-monthly"
-  usd    = var.monthly_budget_usd
+  # Budgets are the account's, whatever the region.
+  name = "${var.prefix}-monthly-${var.region}"
+  usd  = var.monthly_budget_usd
 }
 
 module "layer" {

@@ -58,11 +58,12 @@ variable "build_directory" {
 variable "cache" {
   description = <<-EOT
     The parameter server. A cache.t4g.micro holds about 0.4 GB of tensors and costs about $9 a month; each replica costs as much
-    again and adds automatic failover. `transit_encryption` is TLS with IAM login; turn it off for a local cloud only, whose Redis
-    speaks plain text.
+    again and adds automatic failover. `engine_version` (Valkey) is what a new cache starts with; a running one is upgraded by the
+    command that a plan prints when it is older. `transit_encryption` is TLS with IAM login; turn it off for a local cloud only, whose
+    Redis speaks plain text.
   EOT
   type = object({
-    engine_version     = optional(string, "8.0")
+    engine_version     = optional(string, "8.2")
     node_type          = optional(string, "cache.t4g.micro")
     replicas           = optional(number, 0)
     transit_encryption = optional(bool, true)
@@ -107,12 +108,14 @@ variable "existing_vpc" {
   description = <<-EOT
     A VPC that is there, instead of a new one: its id, private subnets in one zone each, and the route tables of these subnets, which
     get endpoints for S3 and DynamoDB. `endpoints = false` adds none, where the VPC reaches S3, DynamoDB, Lambda and SNS by itself.
+    The endpoints lead to this account's resources only, for everybody in the VPC: `endpoint_policies = false` lifts that.
   EOT
   type = object({
-    endpoints       = optional(bool, true)
-    route_table_ids = optional(list(string), [])
-    subnet_ids      = list(string)
-    vpc_id          = string
+    endpoint_policies = optional(bool, true)
+    endpoints         = optional(bool, true)
+    route_table_ids   = optional(list(string), [])
+    subnet_ids        = list(string)
+    vpc_id            = string
   })
   default = null
 
@@ -375,13 +378,13 @@ variable "prefix" {
 }
 
 variable "region" {
-  description = "AWS region of everything."
+  description = "AWS region of everything: a commercial one."
   type        = string
   default     = "us-east-1"
 
   validation {
-    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
-    error_message = "Give region as AWS names it, for example \"us-east-1\"."
+    condition     = can(regex("^[a-z]{2}-[a-z]+-[0-9]$", var.region)) && !startswith(var.region, "cn-")
+    error_message = "Give region as AWS names it, for example \"us-east-1\". Only commercial regions will do: China, GovCloud and sovereign clouds have other names for services and rights, which nobody has tried here."
   }
 }
 
@@ -453,16 +456,31 @@ variable "watch_rate" {
   }
 }
 
-variable "zones" {
+variable "zone_count" {
   description = <<-EOT
-    Letters of the availability zones for functions and cache. One is the fastest and cheapest: a round trip to the cache stays in
-    the zone. Several, with cache.replicas, survive the loss of a zone; each adds about $15 a month of interface endpoints.
+    Availability zones for functions and cache. One is the fastest and cheapest: a round trip to the cache stays in the zone. Several,
+    with cache.replicas, survive the loss of a zone; each adds about $15 a month of interface endpoints. The first deployment chooses
+    zones that have all services, and later ones keep them: to change them, name them in `zones`.
   EOT
-  type        = list(string)
-  default     = ["a"]
+  type        = number
+  default     = 1
 
   validation {
-    condition     = length(var.zones) > 0 && length(var.zones) <= 6 && alltrue([for zone in var.zones : can(regex("^[a-f]$", zone))]) && length(distinct(var.zones)) == length(var.zones)
-    error_message = "Give zones as one to six different letters of availability zones, for example [\"a\", \"b\"]."
+    condition     = var.zone_count >= 1 && var.zone_count <= 6 && floor(var.zone_count) == var.zone_count
+    error_message = "Give zone_count as a whole number from 1 to 6."
+  }
+}
+
+variable "zones" {
+  description = <<-EOT
+    Letters of the availability zones, instead of a choice by `zone_count`: the present ones first and in their order, since a subnet's
+    addresses go by its place here. A letter is another place in each account.
+  EOT
+  type        = list(string)
+  default     = null
+
+  validation {
+    condition     = var.zones == null || try(length(var.zones) > 0 && length(var.zones) <= 6 && alltrue([for zone in var.zones : can(regex("^[a-f]$", zone))]) && length(distinct(var.zones)) == length(var.zones), false)
+    error_message = "Give zones as one to six different letters of availability zones, for example [\"a\", \"b\"], or null to have them chosen."
   }
 }

@@ -22,7 +22,8 @@ class Question:
 
 
 def region(text: str) -> str:
-    return matching(r"[a-z]{2}(-[a-z]+)+-\d", text, "a region as AWS names it, for example eu-central-1")
+    # As terraform/variables.tf has it: asked here, nothing is made before the refusal.
+    return matching(r"(?!cn-)[a-z]{2}-[a-z]+-\d", text, "a commercial region as AWS names it, for example eu-central-1")
 
 
 def prefix(text: str) -> str:

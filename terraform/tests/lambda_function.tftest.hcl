@@ -39,6 +39,54 @@ run "makes_neither_network_nor_schedule_nor_traces_unasked" {
   }
 }
 
+run "controls_recursion_where_lambda_has_that_control" {
+  command = plan
+
+  module {
+    source = "./modules/lambda_function"
+  }
+
+  assert {
+    condition     = aws_lambda_function_recursion_config.this[0].recursive_loop == "Terminate"
+    error_message = "A loop would go on."
+  }
+}
+
+run "controls_no_recursion_where_lambda_has_no_such_control" {
+  command = plan
+
+  module {
+    source = "./modules/lambda_function"
+  }
+
+  variables {
+    recursive_loop = "Allow"
+    region         = "ap-southeast-6"
+  }
+
+  assert {
+    condition     = length(aws_lambda_function_recursion_config.this) == 0
+    error_message = "Lambda would refuse the setting."
+  }
+}
+
+run "leaves_its_network_interfaces_in_another_group" {
+  command = plan
+
+  module {
+    source = "./modules/lambda_function"
+  }
+
+  variables {
+    vpc = { replacement_security_group_ids = ["sg-default"], security_group_ids = ["sg-functions"], subnet_ids = ["subnet-1"] }
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.replace_security_groups_on_destroy && aws_lambda_function.this.replacement_security_group_ids == toset(["sg-default"]) && aws_lambda_function.this.timeouts.delete == "90m"
+    error_message = "The functions' group waits for their network interfaces."
+  }
+}
+
 run "passes_statements_with_their_conditions" {
   command = plan
 

@@ -33,6 +33,7 @@ run "refuses_wrong_values" {
     runtime                 = "python3.8"
     vpc_cidr                = "10.0.0.0/8"
     watch_rate              = "rate(1 minutes)"
+    zone_count              = 0
     zones                   = ["a", "a"]
   }
 
@@ -62,6 +63,7 @@ run "refuses_wrong_values" {
     var.runtime,
     var.vpc_cidr,
     var.watch_rate,
+    var.zone_count,
     var.zones,
   ]
 }
@@ -98,4 +100,34 @@ run "refuses_prefixes_too_long_for_a_bucket" {
   }
 
   expect_failures = [var.prefix]
+}
+
+run "refuses_china" {
+  command = plan
+
+  variables {
+    region = "cn-north-1"
+  }
+
+  expect_failures = [var.region]
+}
+
+run "refuses_govcloud" {
+  command = plan
+
+  variables {
+    region = "us-gov-west-1"
+  }
+
+  expect_failures = [var.region]
+}
+
+run "refuses_a_sovereign_cloud" {
+  command = plan
+
+  variables {
+    region = "eusc-de-east-1"
+  }
+
+  expect_failures = [var.region]
 }

@@ -46,7 +46,8 @@ EMULATORS_DRIFT = {
         "replaced",
     },
     "module.vpc.aws_security_group.functions": {"egress"},
-    "module.vpc.aws_vpc_endpoint.interface": {"private_dns_enabled", "security_group_ids"},
+    "module.vpc.aws_vpc_endpoint.gateway": {"policy"},
+    "module.vpc.aws_vpc_endpoint.interface": {"policy", "private_dns_enabled", "security_group_ids"},
 }
 EMULATORS_NOT_FOUND = "DashboardNotFoundError"
 """Of a dashboard that a repeated delete does not find. AWS says ResourceNotFound, which the provider takes for done."""

@@ -118,7 +118,9 @@ def test_lnn_logs_follows_a_run_to_its_end(cloud: CloudUnderTest) -> None:
 
 def test_dashboard_and_alarms_are_there_and_alarms_reach_the_topic(cloud: CloudUnderTest) -> None:
     cloudwatch = cloud.client("cloudwatch")
-    body = cloudwatch.get_dashboard(DashboardName=f"{cloud.names.prefix}-trainings")["DashboardBody"]
+    body = cloudwatch.get_dashboard(DashboardName=f"{cloud.names.prefix}-trainings-{cloud.names.region}")[
+        "DashboardBody"
+    ]
     assert json.loads(body)["widgets"]
     alarms = cloudwatch.describe_alarms(AlarmNamePrefix=f"{cloud.names.prefix}-")["MetricAlarms"]
     assert {alarm["AlarmName"] for alarm in alarms} >= {

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import tftest
+from ec2_zones import answering
 from terraform_plans import ACCOUNT, CONFIGURATION, HERE, REPOSITORY, Resources, failures, inventory, walk
 
 
@@ -53,22 +54,40 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tftest.Terra
     run.env = {name: value for name, value in run.env.items() if not name.startswith(("AWS_", "TF_"))}
     run.env["CHECKPOINT_DISABLE"] = "1"
     run.setup(**({"plugin_dir": mirror} if mirror else {}))
-    yield run
+    with answering() as ec2:
+        run.env["AWS_ENDPOINT_URL_EC2"] = ec2
+        yield run
     shutil.rmtree(configuration / ".terraform", ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def planned(terraform: tftest.TerraformTest) -> Callable[[str], Resources]:
-    """Planned values of every resource by address, for the shape that an inventory names."""
+def plan(terraform: tftest.TerraformTest) -> Callable[..., Resources]:
+    """Planned values of every resource by address, for files of variables and for variables.
+
+    Raises:
+        tftest.TerraformTestError: Terraform refuses them, and says why.
+    """
 
     @cache
+    def resources(*files: str, variables: str) -> Resources:
+        given = Path(terraform.tfdir) / "given.tfvars.json"
+        given.write_text(variables)
+        made = terraform.plan(output=True, lock=False, tf_var_file=[*files, given.name])
+        return {resource["address"]: resource for resource in walk(made["planned_values"]["root_module"])}
+
+    def of(*files: str, **variables: Any) -> Resources:
+        return resources(*files, variables=json.dumps({"account_id": ACCOUNT} | variables))
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def planned(plan: Callable[..., Resources]) -> Callable[[str], Resources]:
+    """Planned values of every resource by address, for the shape that an inventory names."""
+
     def resources(shape: str) -> Resources:
         given = inventory(shape)
-        variables = Path(terraform.tfdir) / f"{shape}.tfvars.json"
-        variables.write_text(json.dumps({"account_id": ACCOUNT} | given.get("variables", {})))
-        files = [*given.get("variable_files", []), variables.name]
-        plan = terraform.plan(output=True, lock=False, tf_var_file=files)
-        return {resource["address"]: resource for resource in walk(plan["planned_values"]["root_module"])}
+        return plan(*given.get("variable_files", []), **given.get("variables", {}))
 
     return resources
 

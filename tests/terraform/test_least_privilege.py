@@ -12,7 +12,7 @@ from terraform_plans import ACCOUNT, CONFIGURATION, SHAPES, Resources, inventory
 
 TABLES = ("costs", "invocations", "models", "runs")
 # The only statements that may say "*", each with all its actions. EC2 and X-Ray know no resource for these; in a key's
-# policy "*" is that key; the last two are denials.
+# policy "*" is that key; an endpoint's policy is a bound that grants nothing; the last two are denials.
 WILDCARDS = {
     ("Allow", "DescribeNetwork"): {"ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"},
     ("Allow", "WriteTraces"): {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
@@ -27,6 +27,7 @@ WILDCARDS = {
         "kms:ReEncryptFrom",
         "kms:ReEncryptTo",
     },
+    ("Allow", "OwnAccountOnly"): {"*"},
     ("Deny", "RefusePlainHttp"): {"s3:*"},
     ("Deny", "KeepNetworkFromCode"): {
         "ec2:AssignPrivateIpAddresses",

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ STATEFUL = {
     "aws_cloudwatch_log_group",
     "aws_dynamodb_table",
     "aws_elasticache_replication_group",
+    "aws_iam_role",
     "aws_kms_key",
     "aws_s3_bucket",
     "aws_security_group",
@@ -36,14 +36,28 @@ STATEFUL = {
 Changes = dict[str, list[str]]
 
 
+class RefusedError(Exception):
+    """What Terraform says about a plan that it does not make."""
+
+
+def running(state: dict[str, Any], engine_version: str | None) -> dict[str, Any]:
+    """The state, refreshed after somebody upgraded the cache to ``engine_version``."""
+    for resource in state["resources"]:
+        if resource["type"] == "aws_elasticache_replication_group" and engine_version:
+            attributes = resource["instances"][0]["attributes"]
+            attributes |= {"engine_version": engine_version, "engine_version_actual": f"{engine_version}.0"}
+    return state
+
+
 @pytest.fixture
 def upgrade(terraform: tftest.TerraformTest, tmp_path: Path) -> Callable[..., Changes]:
     """What a plan would do to each stateful resource of a state, by address."""
 
-    def plan(state: Path, **variables: Any) -> Changes:
+    def plan(state: Path, engine_version: str | None = None, **variables: Any) -> Changes:
         given = tmp_path / "given.tfvars.json"
         given.write_text(json.dumps(VARIABLES | variables))
-        copy = shutil.copy(state, tmp_path / "state")
+        copy = tmp_path / "state"
+        copy.write_text(json.dumps(running(json.loads(state.read_text()), engine_version)))
         options = ["-input=false", "-lock=false", "-refresh=false", f"-state={copy}", f"-var-file={given}"]
         for command in (["plan", *options, f"-out={tmp_path / 'plan'}"], ["show", "-json", str(tmp_path / "plan")]):
             done = subprocess.run(
@@ -54,7 +68,8 @@ def upgrade(terraform: tftest.TerraformTest, tmp_path: Path) -> Callable[..., Ch
                 text=True,
                 check=False,
             )
-            assert done.returncode == 0, done.stderr
+            if done.returncode:
+                raise RefusedError(" ".join(done.stderr.replace("│", " ").split()))
         changes = json.loads(done.stdout)["resource_changes"]
         return {
             change["address"]: change["change"]["actions"]
@@ -79,3 +94,29 @@ def test_an_upgrade_replaces_nothing_that_holds_state(state: Path, upgrade: Call
 def test_a_change_that_replaces_the_cache_would_be_found(upgrade: Callable[..., Changes]) -> None:
     changes = upgrade(STATES[-1], cache_port=6380)
     assert "delete" in changes["module.elasticache.aws_elasticache_replication_group.this"]
+
+
+@pytest.mark.parametrize("engine_version", ["8.0", "8.2", "8.9"])
+def test_no_engine_that_runs_is_replaced(upgrade: Callable[..., Changes], engine_version: str) -> None:
+    changes = upgrade(STATES[-1], engine_version, cache={"engine_version": "8.1"})
+    assert changes["module.elasticache.aws_elasticache_replication_group.this"] == ["update"]
+
+
+@pytest.mark.parametrize(("runs", "configured"), [("9.0", "8.2"), ("8.2", "9.0")])
+def test_another_major_version_than_runs_is_refused(
+    upgrade: Callable[..., Changes], runs: str, configured: str
+) -> None:
+    with pytest.raises(RefusedError, match=rf"team-cache runs Valkey {runs}, and cache.engine_version is {configured}"):
+        upgrade(STATES[-1], runs, cache={"engine_version": configured})
+
+
+def test_a_cache_of_a_newer_major_version_gets_its_family(upgrade: Callable[..., Changes]) -> None:
+    changes = upgrade(STATES[-1], "9.0", cache={"engine_version": "9.0"})
+    assert changes["module.elasticache.aws_elasticache_replication_group.this"] == ["update"]
+
+
+def test_a_deployment_keeps_its_roles_under_their_names(upgrade: Callable[..., Changes]) -> None:
+    changes = upgrade(STATES[-1])
+    roles = {address: actions for address, actions in changes.items() if ".aws_iam_role.this" in address}
+    assert len(roles) == 3
+    assert {tuple(actions) for actions in roles.values()} <= {("no-op",), ("update",)}

@@ -116,6 +116,12 @@ def test_what_is_asked_once_is_not_asked_again(tmp_path: Path) -> None:
     assert questions.answers(file, {}, answering()) == first
 
 
+@pytest.mark.parametrize("region", ["cn-north-1", "eu-isoe-west-1", "eusc-de-east-1", "us-gov-west-1"])
+def test_a_region_of_another_partition_is_refused_before_anything_is_made(region: str) -> None:
+    with pytest.raises(ValueError, match="a commercial region"):
+        questions.region(region)
+
+
 def test_a_wrong_answer_is_explained_and_asked_again(tmp_path: Path) -> None:
     said: list[str] = []
     answers = answering("Ohio", "us-east-2", "Not_A_Prefix", "lnn-2", "nobody", "", "free", "0", "")

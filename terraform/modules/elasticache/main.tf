@@ -1,4 +1,8 @@
 locals {
+  # "8.2" is of the family valkey8.
+  family  = "valkey${split(".", var.engine_version)[0]}"
+  upgrade = "aws elasticache modify-replication-group --replication-group-id ${local.name} --engine-version ${var.engine_version} --apply-immediately"
+
   name      = "${var.prefix}-cache"
   user_name = "${var.prefix}-functions"
 
@@ -22,15 +26,15 @@ resource "aws_elasticache_subnet_group" "this" {
 # A full cache must refuse a write, not silently drop a run's tensors.
 resource "aws_elasticache_parameter_group" "this" {
   description = "LNN parameter server: never evict"
-  family      = "valkey${split(".", var.engine_version)[0]}"
-  name        = local.name
+  family      = local.family
+  name        = "${local.name}-${local.family}"
 
   parameter {
     name  = "maxmemory-policy"
     value = "noeviction"
   }
 
-  # A new major version needs a new group of another family, made before the old one goes.
+  # A new major version needs a new group of another family, made before the old one goes: so its name says the family.
   lifecycle {
     create_before_destroy = true
   }
@@ -79,6 +83,7 @@ resource "aws_elasticache_replication_group" "this" {
   #checkov:skip=CKV_AWS_191:encrypted with ElastiCache's own key; it holds nothing for longer than a day, and another key would replace the cache
   #checkov:skip=CKV2_AWS_50:one node is the cheap default and a run goes on from S3 without it; cache.replicas adds failover
   apply_immediately          = true
+  auto_minor_version_upgrade = false
   at_rest_encryption_enabled = true
   automatic_failover_enabled = var.replicas > 0
   description                = "LNN parameter server"
@@ -98,4 +103,21 @@ resource "aws_elasticache_replication_group" "this" {
 
   # No snapshots: whatever is here can be recomputed from the checkpoints in S3.
   snapshot_retention_limit = 0
+
+  lifecycle {
+    # An engine that is newer than configured, since AWS or somebody upgraded it, would be replaced, and the runs in it with it.
+    ignore_changes = [engine_version]
+
+    postcondition {
+      condition     = split(".", self.engine_version)[0] == split(".", var.engine_version)[0]
+      error_message = "${local.name} runs Valkey ${self.engine_version}, and cache.engine_version is ${var.engine_version}. Set it to what runs; or, where that is older, upgrade while nothing trains and deploy then: ${local.upgrade} --cache-parameter-group-name default.${local.family}"
+    }
+  }
+}
+
+check "engine_is_current" {
+  assert {
+    condition     = tonumber(split(".", aws_elasticache_replication_group.this.engine_version)[1]) >= tonumber(split(".", var.engine_version)[1])
+    error_message = "${local.name} runs Valkey ${aws_elasticache_replication_group.this.engine_version}, older than cache.engine_version. Upgrade it while nothing trains: ${local.upgrade}"
+  }
 }

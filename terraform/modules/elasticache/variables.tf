@@ -1,5 +1,5 @@
 variable "engine_version" {
-  description = "Valkey version, major.minor."
+  description = "Valkey version, major.minor, that a new cache starts with. A running one is not changed: a check prints the command that upgrades it."
   type        = string
 
   validation {

@@ -1,6 +1,10 @@
 data "aws_partition" "current" {}
 
 locals {
+  # Where Lambda neither looks for loops nor lets a function say that it is one on purpose
+  # (https://github.com/aws/aws-lambda-roadmap/issues/18): the setting would be refused there.
+  regions_without_recursion_control = ["ap-southeast-6", "mx-central-1"]
+
   # Composed, so that the policy is known in the plan and needs nothing that needs the policy.
   function_arn = "arn:${data.aws_partition.current.partition}:lambda:${var.region}:${var.account_id}:function:${var.name}"
   queue_name   = "${var.name}-dlq"
@@ -65,7 +69,8 @@ locals {
 }
 
 resource "aws_iam_role" "this" {
-  name                 = var.name
+  # Roles are the account's, whatever the region.
+  name                 = "${var.name}-${var.region}"
   permissions_boundary = var.permissions_boundary
 
   assume_role_policy = jsonencode({
@@ -76,6 +81,11 @@ resource "aws_iam_role" "this" {
       Principal = { Service = "lambda.amazonaws.com" }
     }]
   })
+
+  # A deployment from before roles were named after regions keeps its role.
+  lifecycle {
+    ignore_changes = [name]
+  }
 }
 
 resource "aws_iam_role_policy" "this" {
@@ -148,6 +158,14 @@ resource "aws_lambda_function" "this" {
     }
   }
 
+  # Lambda's network interfaces outlive the function for up to an hour: in another group, they do not hold its own.
+  replace_security_groups_on_destroy = var.vpc == null ? null : true
+  replacement_security_group_ids     = try(var.vpc.replacement_security_group_ids, null)
+
+  timeouts {
+    delete = "90m"
+  }
+
   # Lambda tries the role's rights on queue and network when it makes the function, and a log group that the first
   # invocation had to make would have no retention and outlive a destroy.
   depends_on = [aws_cloudwatch_log_group.this, aws_iam_role_policy.this]
@@ -167,6 +185,8 @@ resource "aws_lambda_function_event_invoke_config" "this" {
 }
 
 resource "aws_lambda_function_recursion_config" "this" {
+  count = contains(local.regions_without_recursion_control, var.region) ? 0 : 1
+
   function_name  = aws_lambda_function.this.function_name
   recursive_loop = var.recursive_loop
 }

@@ -58,7 +58,7 @@ variable "permissions_boundary" {
 }
 
 variable "recursive_loop" {
-  description = "\"Allow\" for a function that is part of a chain of invocations on purpose; Lambda stops such a chain at about 16 otherwise."
+  description = "\"Allow\" for a function that is part of a chain of invocations on purpose; Lambda stops such a chain at about 16 otherwise. Left out where Lambda has no such control."
   type        = string
   default     = "Terminate"
 
@@ -144,10 +144,11 @@ variable "tracing" {
 }
 
 variable "vpc" {
-  description = "Subnets and security groups of a function that runs in a VPC. Null for one that does not."
+  description = "Subnets and security groups of a function that runs in a VPC, and groups that its network interfaces are left in when it is destroyed: the VPC's default group, unless given. Null for a function outside."
   type = object({
-    security_group_ids = list(string)
-    subnet_ids         = list(string)
+    replacement_security_group_ids = optional(list(string))
+    security_group_ids             = list(string)
+    subnet_ids                     = list(string)
   })
   default = null
 }

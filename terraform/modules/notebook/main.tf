@@ -57,7 +57,8 @@ locals {
 }
 
 resource "aws_iam_role" "this" {
-  name                 = var.name
+  # Roles are the account's, whatever the region.
+  name                 = "${var.name}-${var.region}"
   permissions_boundary = var.permissions_boundary
 
   assume_role_policy = jsonencode({
@@ -69,6 +70,11 @@ resource "aws_iam_role" "this" {
       Condition = { StringEquals = { "aws:SourceAccount" = var.account_id } }
     }]
   })
+
+  # A deployment from before roles were named after regions keeps its role.
+  lifecycle {
+    ignore_changes = [name]
+  }
 }
 
 resource "aws_iam_role_policy" "this" {

@@ -93,7 +93,8 @@ resource "aws_cloudwatch_metric_alarm" "this" {
 }
 
 resource "aws_cloudwatch_dashboard" "this" {
-  dashboard_name = "${var.prefix}-trainings"
+  # Dashboards are the account's, whatever the region.
+  dashboard_name = "${var.prefix}-trainings-${var.region}"
   dashboard_body = jsonencode({
     start     = "-PT3H"
     variables = [local.run_variable]

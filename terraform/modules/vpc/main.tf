@@ -1,17 +1,91 @@
 data "aws_partition" "current" {}
 
+# Letters are other places in each account, and a service is not in every zone: an account may have no zone "a" at all, or one
+# without Lambda. Local and wavelength zones must be opted in to, and have neither.
+data "aws_availability_zones" "this" {
+  count = local.chooses ? 1 : 0
+
+  state = "available"
+
+  filter {
+    name   = "opt-in-status"
+    values = ["opt-in-not-required"]
+  }
+}
+
+data "aws_vpc_endpoint_service" "interface" {
+  for_each = local.chooses ? var.interface_services : toset([])
+
+  service_name = "com.amazonaws.${var.region}.${each.key}"
+  service_type = "Interface"
+}
+
+# The choice of the first apply. A later one would move subnets, and the cache with them, when AWS adds or closes a zone: so it keeps
+# what its state says. `input` and not `output`, which a plan does not know before the first apply.
+resource "terraform_data" "zones" {
+  count = local.chooses ? 1 : 0
+
+  input = slice(local.served_zones, 0, min(var.zone_count, length(local.served_zones)))
+
+  lifecycle {
+    ignore_changes = [input]
+
+    postcondition {
+      condition     = length(self.input) == var.zone_count
+      error_message = "zone_count is ${var.zone_count}, and the zones are ${jsonencode(self.input)}, chosen at the first deployment. Zones of ${var.region} that have ${join(", ", var.interface_services)}: ${jsonencode(local.served_zones)}. Name those that you want in zones, the present ones first."
+    }
+  }
+}
+
 locals {
+  # Lambda's network interfaces stay for up to an hour after the functions that they were for
+  # (https://github.com/hashicorp/terraform-provider-aws/issues/32130), and hold subnets and groups that long.
+  interfaces_gone = "90m"
+
   is_new    = var.existing == null
+  chooses   = local.is_new && var.zones == null
   endpoints = local.is_new || try(var.existing.endpoints, false)
-  zones     = local.is_new ? { for index, zone in var.zones : zone => index } : {}
+
+  served_zones = local.chooses ? sort([
+    for name in data.aws_availability_zones.this[0].names : trimprefix(name, var.region)
+    if alltrue([for service in data.aws_vpc_endpoint_service.interface : contains(service.availability_zones, name)])
+  ]) : []
+  chosen_zones = local.chooses ? terraform_data.zones[0].input : var.zones
+  zones        = local.is_new ? { for index, zone in local.chosen_zones : zone => index } : {}
 
   # One of the two is there; splats, since the other has no element to name.
   route_table_ids = local.is_new ? aws_route_table.private[*].id : var.existing.route_table_ids
-  subnet_ids      = local.is_new ? [for zone in var.zones : aws_subnet.private[zone].id] : var.existing.subnet_ids
+  subnet_ids      = local.is_new ? [for zone in local.chosen_zones : aws_subnet.private[zone].id] : var.existing.subnet_ids
   vpc_id          = local.is_new ? aws_vpc.this[0].id : var.existing.vpc_id
 
   log_group_name = "/aws/vpc/${var.prefix}"
   log_group_arn  = "arn:${data.aws_partition.current.partition}:logs:${var.region}:${var.account_id}:log-group:${local.log_group_name}"
+
+  # With these, whoever takes a function over cannot carry data out through an endpoint to an account of his own.
+  own_account_only = {
+    Sid       = "OwnAccountOnly"
+    Effect    = "Allow"
+    Principal = "*"
+    # "*": a bound, which grants nothing. Who may do what is in the roles.
+    Action = "*"
+    # "*": of this account, says the condition.
+    Resource  = "*"
+    Condition = { StringEquals = { "aws:ResourceAccount" = var.account_id } }
+  }
+  read_foreign_buckets = {
+    Sid       = "ReadForeignBuckets"
+    Effect    = "Allow"
+    Principal = "*"
+    Action    = ["s3:GetObject"]
+    Resource  = [for bucket in var.foreign_buckets : "arn:${data.aws_partition.current.partition}:s3:::${bucket}/*"]
+  }
+  bounded = local.is_new || try(var.existing.endpoint_policies, true)
+  endpoint_policies = {
+    for service in setunion(["dynamodb", "s3"], var.interface_services) : service => local.bounded ? jsonencode({
+      Version   = "2012-10-17"
+      Statement = concat([local.own_account_only], service == "s3" && length(var.foreign_buckets) > 0 ? [local.read_foreign_buckets] : [])
+    }) : null
+  }
 }
 
 resource "aws_vpc" "this" {
@@ -41,6 +115,10 @@ resource "aws_subnet" "private" {
   vpc_id            = aws_vpc.this[0].id
 
   tags = { Name = "${var.prefix}-private-${each.key}" }
+
+  timeouts {
+    delete = local.interfaces_gone
+  }
 }
 
 # No route out: what the functions call is reached through endpoints, so no NAT gateway is needed.
@@ -111,6 +189,10 @@ resource "aws_security_group" "functions" {
   }
 
   tags = { Name = "${var.prefix}-functions" }
+
+  timeouts {
+    delete = local.interfaces_gone
+  }
 }
 
 resource "aws_security_group" "endpoints" {
@@ -137,6 +219,7 @@ resource "aws_vpc_security_group_ingress_rule" "endpoints_from_functions" {
 resource "aws_vpc_endpoint" "gateway" {
   for_each = local.endpoints ? toset(["dynamodb", "s3"]) : toset([])
 
+  policy            = local.endpoint_policies[each.key]
   route_table_ids   = local.route_table_ids
   service_name      = "com.amazonaws.${var.region}.${each.key}"
   vpc_endpoint_type = "Gateway"
@@ -148,6 +231,7 @@ resource "aws_vpc_endpoint" "gateway" {
 resource "aws_vpc_endpoint" "interface" {
   for_each = local.endpoints ? var.interface_services : toset([])
 
+  policy              = local.endpoint_policies[each.key]
   private_dns_enabled = true
   security_group_ids  = [aws_security_group.endpoints[0].id]
   service_name        = "com.amazonaws.${var.region}.${each.key}"
@@ -184,7 +268,8 @@ resource "aws_cloudwatch_log_group" "flow_logs" {
 resource "aws_iam_role" "flow_logs" {
   count = local.is_new && var.flow_logs != null ? 1 : 0
 
-  name                 = "${var.prefix}-flow-logs"
+  # Roles are the account's, whatever the region.
+  name                 = "${var.prefix}-flow-logs-${var.region}"
   permissions_boundary = var.permissions_boundary
 
   assume_role_policy = jsonencode({
@@ -196,6 +281,11 @@ resource "aws_iam_role" "flow_logs" {
       Condition = { StringEquals = { "aws:SourceAccount" = var.account_id } }
     }]
   })
+
+  # A deployment from before roles were named after regions keeps its role.
+  lifecycle {
+    ignore_changes = [name]
+  }
 }
 
 resource "aws_iam_role_policy" "flow_logs" {

@@ -1,3 +1,8 @@
+output "default_security_group_id" {
+  description = "The closed default security group of a new network; null in one that was there."
+  value       = one(aws_default_security_group.this[*].id)
+}
+
 output "endpoints" {
   description = "For others than the functions, to reach the endpoints: security group of the interface endpoints, prefix lists of the gateway endpoints. Null where none were made."
   value = local.endpoints ? {

@@ -26,13 +26,15 @@ variable "cidr" {
 variable "existing" {
   description = <<-EOT
     A network that is there: its id, its private subnets and, where this module shall add its endpoints, the route tables of those
-    subnets. `endpoints = false` where the network reaches S3, DynamoDB, Lambda and SNS by itself. Null makes a network.
+    subnets. `endpoints = false` where the network reaches S3, DynamoDB, Lambda and SNS by itself; `endpoint_policies = false` where
+    others there need the endpoints for other accounts' resources. Null makes a network.
   EOT
   type = object({
-    endpoints       = optional(bool, true)
-    route_table_ids = optional(list(string), [])
-    subnet_ids      = list(string)
-    vpc_id          = string
+    endpoint_policies = optional(bool, true)
+    endpoints         = optional(bool, true)
+    route_table_ids   = optional(list(string), [])
+    subnet_ids        = list(string)
+    vpc_id            = string
   })
   default = null
 }
@@ -47,6 +49,12 @@ variable "flow_logs" {
   description = "Traffic of a new network that is logged: ALL, ACCEPT, REJECT, or null for none."
   type        = string
   default     = "ALL"
+}
+
+variable "foreign_buckets" {
+  description = "Buckets of other accounts that may be read through the endpoint of S3."
+  type        = list(string)
+  default     = []
 }
 
 variable "interface_services" {
@@ -77,7 +85,14 @@ variable "region" {
   type        = string
 }
 
+variable "zone_count" {
+  description = "Availability zones that get a private subnet, where `zones` names none. The first apply chooses them, later ones keep them."
+  type        = number
+  default     = 1
+}
+
 variable "zones" {
-  description = "Letters of the availability zones that get a private subnet."
+  description = "Letters of the availability zones that get a private subnet; null has them chosen."
   type        = list(string)
+  default     = null
 }

@@ -1,11 +1,19 @@
 # What the provider's own checks ask of values that AWS would make up.
 
+mock_data "aws_availability_zones" {
+  defaults = { names = ["us-east-1a", "us-east-1b", "us-east-1c"] }
+}
+
 mock_data "aws_caller_identity" {
   defaults = { account_id = "123456789012" }
 }
 
 mock_data "aws_partition" {
   defaults = { partition = "aws" }
+}
+
+mock_data "aws_vpc_endpoint_service" {
+  defaults = { availability_zones = ["us-east-1a", "us-east-1b", "us-east-1c"] }
 }
 
 mock_resource "aws_apigatewayv2_api" {
