@@ -121,13 +121,3 @@ run "refuses_govcloud" {
 
   expect_failures = [var.region]
 }
-
-run "refuses_a_sovereign_cloud" {
-  command = plan
-
-  variables {
-    region = "eusc-de-east-1"
-  }
-
-  expect_failures = [var.region]
-}

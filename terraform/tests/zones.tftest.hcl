@@ -23,6 +23,12 @@ run "the_first_zone_that_has_every_service_is_taken" {
     values = { availability_zones = ["us-east-1b", "us-east-1c"] }
   }
 
+  # Which the filter leaves.
+  override_data {
+    target = data.aws_availability_zones.this
+    values = { names = ["us-east-1b", "us-east-1c"] }
+  }
+
   assert {
     condition     = keys(aws_subnet.private) == ["b"] && aws_subnet.private["b"].availability_zone == "us-east-1b"
     error_message = "The functions are where the service is not."

@@ -35,6 +35,12 @@ SERVICE = """<DescribeVpcEndpointServicesResponse xmlns="http://ec2.amazonaws.co
 <vpcEndpointPolicySupported>true</vpcEndpointPolicySupported></item></serviceDetailSet></DescribeVpcEndpointServicesResponse>"""
 
 
+def filtered(form: dict[str, list[str]], name: str) -> set[str]:
+    """The values of a request's filter."""
+    (filter_,) = [key.removesuffix(".Name") for key, values in form.items() if values == [name]]
+    return {values[0] for key, values in form.items() if key.startswith(f"{filter_}.Value.")}
+
+
 class Ec2(BaseHTTPRequestHandler):
     """Answers the two questions that a plan asks; the region is in the request's signature."""
 
@@ -47,7 +53,9 @@ class Ec2(BaseHTTPRequestHandler):
         zones = self.regions.get(region, DEFAULT)
         match form["Action"][0]:
             case "DescribeAvailabilityZones":
-                items = "".join(ZONE.format(region=region, letter=letter) for letter in zones["zones"])
+                wanted = filtered(form, "zone-name")
+                found = [letter for letter in zones["zones"] if f"{region}{letter}" in wanted]
+                items = "".join(ZONE.format(region=region, letter=letter) for letter in found)
                 self.answer(ZONES.format(items=items))
             case "DescribeVpcEndpointServices":
                 name = form["ServiceName.1"][0]

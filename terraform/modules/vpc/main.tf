@@ -3,13 +3,18 @@ data "aws_partition" "current" {}
 # Letters are other places in each account, and a service is not in every zone: an account may have no zone "a" at all, or one
 # without Lambda. Local and wavelength zones must be opted in to, and have neither.
 data "aws_availability_zones" "this" {
-  count = local.chooses ? 1 : 0
+  count = length(local.serving_zones) > 0 ? 1 : 0
 
   state = "available"
 
   filter {
     name   = "opt-in-status"
     values = ["opt-in-not-required"]
+  }
+
+  filter {
+    name   = "zone-name"
+    values = local.serving_zones
   }
 }
 
@@ -25,14 +30,14 @@ data "aws_vpc_endpoint_service" "interface" {
 resource "terraform_data" "zones" {
   count = local.chooses ? 1 : 0
 
-  input = slice(local.served_zones, 0, min(var.zone_count, length(local.served_zones)))
+  input = slice(local.open_zones, 0, min(var.zone_count, length(local.open_zones)))
 
   lifecycle {
     ignore_changes = [input]
 
     postcondition {
       condition     = length(self.input) == var.zone_count
-      error_message = "zone_count is ${var.zone_count}, and the zones are ${jsonencode(self.input)}, chosen at the first deployment. Zones of ${var.region} that have ${join(", ", var.interface_services)}: ${jsonencode(local.served_zones)}. Name those that you want in zones, the present ones first."
+      error_message = "zone_count is ${var.zone_count}, and the zones are ${jsonencode(self.input)}, chosen at the first deployment. Zones of ${var.region} that have ${join(", ", var.interface_services)}: ${jsonencode(local.open_zones)}. Name those that you want in zones, the present ones first."
     }
   }
 }
@@ -46,10 +51,10 @@ locals {
   chooses   = local.is_new && var.zones == null
   endpoints = local.is_new || try(var.existing.endpoints, false)
 
-  served_zones = local.chooses ? sort([
-    for name in data.aws_availability_zones.this[0].names : trimprefix(name, var.region)
-    if alltrue([for service in data.aws_vpc_endpoint_service.interface : contains(service.availability_zones, name)])
-  ]) : []
+  # Zones in which every service has its endpoint; and letters of those that are open to the account.
+  serving_zones = local.chooses ? setintersection([for service in data.aws_vpc_endpoint_service.interface : service.availability_zones]...) : []
+  open_zones    = sort([for name in flatten(data.aws_availability_zones.this[*].names) : trimprefix(name, var.region)])
+
   chosen_zones = local.chooses ? terraform_data.zones[0].input : var.zones
   zones        = local.is_new ? { for index, zone in local.chosen_zones : zone => index } : {}
 
