@@ -85,13 +85,21 @@ def test_zones_are_those_that_have_every_service(
     assert zones(plan(**variables)) == expected
 
 
-def test_named_zones_and_an_existing_network_ask_for_no_zones(
-    plan: Callable[..., Resources], terraform: tftest.TerraformTest, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [({"region": "us-east-2", "zones": ["a"]}, ["us-east-2a"]), ({"existing_vpc": EXISTING}, [])],
+    ids=["named zones, whatever is offered there", "an existing network"],
+)
+def test_no_zones_are_asked_for_where_they_are_given(
+    plan: Callable[..., Resources],
+    terraform: tftest.TerraformTest,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, Any],
+    expected: list[str],
 ) -> None:
     monkeypatch.setitem(terraform.env, "AWS_ENDPOINT_URL_EC2", "http://127.0.0.1:9")
     monkeypatch.setitem(terraform.env, "AWS_MAX_ATTEMPTS", "1")
-    assert zones(plan(region="us-east-2", zones=["a"])) == ["us-east-2a"]  # by name, whatever is offered there
-    assert zones(plan(existing_vpc=EXISTING)) == []
+    assert zones(plan(**variables)) == expected
 
 
 def test_too_few_zones_are_refused_with_those_that_there_are(
@@ -180,6 +188,14 @@ def test_every_endpoint_leads_to_this_accounts_resources_only(plan: Callable[...
     assert all(policy["Statement"] == [own] for policy in found.values())
 
 
-def test_an_existing_network_is_bounded_too_unless_its_owner_says_no(plan: Callable[..., Resources]) -> None:
-    assert all(policies(plan(existing_vpc=EXISTING)).values())
-    assert not any(policies(plan(existing_vpc=EXISTING | {"endpoint_policies": False})).values())
+@pytest.mark.parametrize(
+    ("existing", "bounded"),
+    [(EXISTING, True), (EXISTING | {"endpoint_policies": False}, False)],
+    ids=["bounded", "not bounded"],
+)
+def test_an_existing_network_is_bounded_too_unless_its_owner_says_no(
+    plan: Callable[..., Resources], existing: dict[str, Any], bounded: bool
+) -> None:
+    found = policies(plan(existing_vpc=existing))
+    assert len(found) == 4
+    assert {policy is not None for policy in found.values()} == {bounded}
