@@ -14,8 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
+from scaled_digits import STORED, picture_files, write_digits
 
 from lnn.artifacts import Model
+from lnn.dataset import feature_shards, label_matrix, load_labels, standardize
+from lnn.dataset_checks import examine_dataset
+from lnn.inference import column_of_picture, predict
+from lnn.network import Network, Optimiser, init_parameters, new_slots
 from lnn.request_body import MAX_BYTES
 from lnn.stages import Canary, Current
 
@@ -248,6 +253,23 @@ def test_a_stage_without_a_model_says_so_and_takes_no_picture(open_page: Callabl
     assert page.is_disabled("#file")
 
 
+def trained_on(dataset: Path) -> Model:
+    """A network after some epochs on a dataset, as a run makes it: on the scale that its check found."""
+    summary = examine_dataset(dataset)
+    rows = np.empty((summary.m, summary.features))
+    for shard in feature_shards(dataset, "train_set_x", summary.features, summary.m):
+        standardize(shard, summary.scale, rows)
+    Y = label_matrix(load_labels(dataset)[0], 10, "float64")
+    sizes, activations, optimiser = [summary.features, 16, 10], ["tanh", "softmax"], Optimiser("adam", 0.02)
+    network, parameters = Network(sizes, activations), init_parameters(sizes, activations, "auto", 0, "float64")
+    slots = new_slots(parameters, optimiser)
+    for t in range(1, 61):
+        network.train_step(parameters, slots, rows.T, Y, optimiser, t)
+    return Model(
+        parameters, "digits", activations, summary.classes, summary.image_shape, summary.scale, summary.value_range
+    )
+
+
 def many_classes() -> Model:
     """Thirty classes, of which `<b>29</b>` has most of the probability."""
     return Model(
@@ -273,6 +295,25 @@ def test_of_many_classes_the_likeliest_are_shown_and_their_names_are_text(
     page.click("summary")
     assert page.locator("#more li").count() == 20
     assert page.locator("#result b").count() == 0
+
+
+@pytest.mark.parametrize("way", STORED)
+def test_a_digit_has_one_answer_however_the_digits_were_stored_that_the_model_learned_from(
+    open_page: Callable[..., Any], site: Site, expect: Callable[..., Any], tmp_path: Path, way: str
+) -> None:
+    models = {name: trained_on(write_digits(tmp_path / f"{number}.h5", name, 1)) for number, name in enumerate(STORED)}
+    site.shelves.models["digits-1"] = models[way]
+    site.shelves.in_use = Current(9, production="digits-1")
+    site.renew()
+    page = open_page()
+    for content in picture_files(4):
+        pixels = np.asarray(Image.open(io.BytesIO(content)))
+        (said,) = predict(models["uint8"], [column_of_picture(models["uint8"], pixels)])
+        with page.expect_response("**/predict"):
+            page.set_input_files("#file", file("digit.png", "image/png", content))
+        expect(page.locator("#answer")).to_have_text(
+            f"{said.classes[said.index]}, {said.probabilities[said.index]:.2f}"
+        )
 
 
 PHONE = {"viewport": {"width": 320, "height": 640}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
