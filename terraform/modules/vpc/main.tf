@@ -68,8 +68,9 @@ locals {
 
   # With these, whoever takes a function over cannot carry data out through an endpoint to an account of his own.
   own_account_only = {
-    Sid       = "OwnAccountOnly"
-    Effect    = "Allow"
+    Sid    = "OwnAccountOnly"
+    Effect = "Allow"
+    # "*": the endpoint of a gateway takes no other.
     Principal = "*"
     # "*": a bound, which grants nothing. Who may do what is in the roles.
     Action = "*"
@@ -78,8 +79,9 @@ locals {
     Condition = { StringEquals = { "aws:ResourceAccount" = var.account_id } }
   }
   read_foreign_buckets = {
-    Sid       = "ReadForeignBuckets"
-    Effect    = "Allow"
+    Sid    = "ReadForeignBuckets"
+    Effect = "Allow"
+    # "*": as above.
     Principal = "*"
     Action    = ["s3:GetObject"]
     Resource  = [for bucket in var.foreign_buckets : "arn:${data.aws_partition.current.partition}:s3:::${bucket}/*"]
