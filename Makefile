@@ -25,7 +25,8 @@ status: setup ## show what of the local cloud runs
 	@$(BIN)/python scripts/local_cloud.py status
 
 test: setup ## run every test: unit, functional, terraform, end to end
-	@$(BIN)/pytest -ra tests
+	@$(BIN)/pytest --numprocesses auto --dist loadgroup tests/unit tests/docs tests/functional tests/terraform
+	@$(BIN)/pytest tests/e2e tests/browser tests/chaos
 
 lint: setup ## check style, types, Terraform and shell scripts
 	@scripts/lint.sh

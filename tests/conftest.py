@@ -18,6 +18,13 @@ hypothesis.settings.register_profile("lnn", deadline=None)
 hypothesis.settings.load_profile("lnn")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a file share fixtures, so one worker gets them all; a folder that shares more has said so already."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[CloudUnderTest]:
     """The local cloud that the end-to-end and chaos tests run on, started for them under .lnn/test.
