@@ -39,15 +39,25 @@ async function call(path, options) {
   throw new Trouble(answer.reason ?? answer.message ?? `The request failed with status ${response.status}.`);
 }
 
-/** What to send: the file itself, or, where it is large or of another format, a smaller PNG made of it. */
+/** Whether it is a PNG of 16 bits a channel: this browser would keep 8, where the API can tell what is lost. */
+async function isDeep(file) {
+  const head = new Uint8Array(await file.slice(0, 25).arrayBuffer());
+  return String.fromCharCode(...head.slice(1, 4)) === "PNG" && head[24] === 16;
+}
+
+/**
+ * What to send: the file itself, or, where it is large or of another format, a smaller PNG made of it. Of what this
+ * browser cannot read the beginning: the API says what it is, and how a picture is made of it.
+ */
 async function content(file) {
-  if (!file.type.startsWith("image/")) throw new Trouble(`${file.name || "This"} is not a picture.`);
+  if (file.type && !file.type.startsWith("image/")) throw new Trouble(`${file.name || "This"} is not a picture.`);
   if (SENT_AS_IT_IS.has(file.type) && file.size <= LARGE_BYTES) return file;
+  if (await isDeep(file)) return file;
   let bitmap;
   try {
     bitmap = await createImageBitmap(file);
   } catch {
-    throw new Trouble(`${file.name || "This"} cannot be read as a picture: it may be damaged, or of a format that this browser does not know.`);
+return file.slice(0, LARGE_BYTES, "application/octet-stream");
   }
   const scale = Math.min(1, SIDE / Math.max(bitmap.width, bitmap.height));
   const canvas = document.createElement("canvas");

@@ -195,11 +195,41 @@ def test_a_picture_of_10_megabytes_is_made_smaller_before_it_is_sent(
         assert smaller.size == (1024, 1024)
 
 
-def test_a_large_picture_that_cannot_be_read_says_so(open_page: Callable[..., Any], site: Site) -> None:
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(2_000_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "content", "reason"),
+    [
+        ("large.png", "image/png", picture()[:60] + bytes(2_000_000), "damaged"),
+        ("IMG_0001.jpg", "image/jpeg", HEIC, "a HEIC picture, as iPhones take them"),
+        ("IMG_0001.heic", "", HEIC, "a HEIC picture, as iPhones take them"),
+        ("small.jpg", "image/jpeg", HEIC[:500], "a HEIC picture, as iPhones take them"),
+        ("drawing.svg", "image/svg+xml", b'<svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG drawing"),
+        ("scan.tif", "image/tiff", picture(kind="TIFF"), "begins as a TIFF picture does"),
+    ],
+)
+def test_of_what_the_browser_cannot_read_the_api_says_what_it_is(
+    open_page: Callable[..., Any], site: Site, name: str, kind: str, content: bytes, reason: str
+) -> None:
     page = open_page()
-    page.set_input_files("#file", file("large.png", "image/png", picture()[:60] + bytes(2_000_000)))
-    assert "cannot be read as a picture" in message(page)
-    assert site.bodies == []
+    page.set_input_files("#file", file(name, kind, content))
+    assert reason in message(page)
+    (sent,) = site.bodies
+    assert sent == content[:1_000_000]
+
+
+def test_16_bits_are_not_made_8_before_the_api_has_seen_them(
+    open_page: Callable[..., Any], site: Site, tmp_path: Path
+) -> None:
+    """12 bits in a PNG of 16: made smaller by the browser, it would be nearly black, and answered."""
+    deep = tmp_path / "deep.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 4096, (1000, 1000), dtype=np.uint16)).save(deep)
+    assert deep.stat().st_size > 1_000_000
+    page = open_page()
+    page.set_input_files("#file", deep)
+    assert "12 bits were not scaled to 16" in message(page)
+    assert site.bodies == [deep.read_bytes()]
 
 
 def test_a_format_that_only_the_browser_knows_is_turned_into_one_that_the_api_reads(
