@@ -249,11 +249,13 @@ def _check_storage(name: str, dataset: h5py.Dataset, block_limit: int, problems:
 
 
 def _check_classes(dataset: h5py.Dataset, problems: list[str]) -> list[str]:
-    """The class names, one read at a time: each may be as long as the file."""
+    """The class names. Those of no fixed length are read one at a time: each may be as long as the file."""
     names: list[str] = []
+    with reading(CLASSES):
+        stored = dataset if dataset.dtype.kind == "O" else dataset[...]
     for index in range(len(dataset)):
         with reading(CLASSES):
-            raw = dataset[index]
+            raw = stored[index]
         name = raw if isinstance(raw, bytes) else str(raw).encode()
         try:
             text = name.decode() if len(name) <= MAX_NAME_BYTES else ""
