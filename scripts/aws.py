@@ -24,6 +24,7 @@ from awsdeploy.credentials import Identity, identity
 from awsdeploy.errors import DeploymentError
 from awsdeploy.folder import CONFIGURATION, Folder, local_state, remote_state
 from awsdeploy.state_bucket import bucket_name, ensure_bucket
+from awsdeploy.upgrade import enter_unfinished_runs
 from lnn_cli.deployment import DamagedRecordError, Deployment
 
 # S3 can hold the lock by itself since this version.
@@ -44,6 +45,9 @@ def deploy(folder: Folder, variables: list[str], *, deployment: Deployment, conf
     # Before, and not after: what an apply leaves that fails half-way must be found again.
     deployment.save(folder.path)
     terraform(folder, "apply", planned)
+    tables = json.loads(terraform(folder, "output", "-json", "tables", quiet=True))
+    for run_id in enter_unfinished_runs(tables["runs"], tables["costs"], deployment.region):
+        print(f"aws: the watch looks after run {run_id} of the release before")
     print("deployed; try: .venv/bin/lnn train examples/digits/datasets.h5 --target aws --wait")
 
 

@@ -36,9 +36,11 @@ locals {
       attributes = { model_id = "S" }
       hash_key   = "model_id"
     }
+    # The watch reads the index, which holds only the runs that have this attribute: those that have not ended.
     runs = {
-      attributes = { run_id = "S" }
+      attributes = { run_id = "S", watched = "S" }
       hash_key   = "run_id"
+      indexes    = { watched = "watched" }
     }
   }
 
@@ -311,8 +313,8 @@ module "trainer" {
 
   statements = merge(local.connect_to_cache, local.notify, local.tell_missing_keys, local.keep_run, {
     FindRuns = {
-      actions   = ["dynamodb:Scan"]
-      resources = [local.table_arn.runs]
+      actions   = ["dynamodb:Query"]
+      resources = ["${local.table_arn.runs}/index/watched"]
     }
     StartSteps = {
       actions   = ["lambda:InvokeFunction"]

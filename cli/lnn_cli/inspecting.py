@@ -42,6 +42,7 @@ _INTERNAL = frozenset(
         "stop_requested",
         "told",
         "told_use",
+        "watched",
     }
 )
 

@@ -34,6 +34,16 @@ LEASE_SECONDS = 8.0
 BATCH_WRITE_ITEMS = 25
 """BatchWriteItem's limit (DynamoDB API reference)."""
 
+WATCHED_INDEX = "watched"
+"""The runs table's sparse index: DynamoDB lists an item in it as long as the item has the attribute of this name."""
+
+WATCHED: Mapping[str, Any] = {WATCHED_INDEX: "yes"}
+"""On every run that the watch has to look at: PENDING, RUNNING, or with an end that was not carried out."""
+
+UNFINISHED = "#status IN (:pending, :running) OR closing = :true"
+"""What makes a run one to watch."""
+UNFINISHED_VALUES: Mapping[str, Any] = {":pending": "PENDING", ":running": "RUNNING", ":true": True}
+
 
 @dataclass(frozen=True, slots=True)
 class EpochRow:
@@ -82,6 +92,48 @@ class Ledger:
             runs = [_plain(item) for page in pages for item in page["Items"]]
         return sorted(runs, key=lambda run: str(run["run_id"]), reverse=True)
 
+    def watched_runs(self) -> list[dict[str, Any]]:
+        """Every run that has not ended, or whose end was not carried out.
+
+        The index is some moments behind the table (DynamoDB developer guide, "Global secondary indexes: eventually
+        consistent reads"): each run that it names is read from the table, and one that it does not name yet is found at
+        the next look.
+        """
+        with refusals("query", f"the index {WATCHED_INDEX} of {self._runs_table}"):
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._runs,
+                IndexName=WATCHED_INDEX,
+                KeyConditionExpression="#watched = :watched",
+                ExpressionAttributeNames={"#watched": WATCHED_INDEX},
+                ExpressionAttributeValues={":watched": attribute(WATCHED[WATCHED_INDEX])},
+            )
+            run_ids = [str(plain(item)["run_id"]) for page in pages for item in page["Items"]]
+        runs = [run for run_id in sorted(run_ids) if (run := self.get_run(run_id)) is not None]
+        for run in runs:
+            if WATCHED_INDEX in run and not is_unfinished(run):
+                # Closed by a function of the release before, which does not know the attribute.
+                self._change(str(run["run_id"]), {}, f"NOT ({UNFINISHED})", UNFINISHED_VALUES, removed=[WATCHED_INDEX])
+        return [run for run in runs if is_unfinished(run)]
+
+    def watch_unfinished_runs(self) -> list[str]:
+        """Enter in the index what a release without it has left unfinished; returns the ids of these runs.
+
+        Reads the whole table: for an upgrade, once.
+        """
+        arguments: dict[str, Any] = {
+            "FilterExpression": f"attribute_not_exists(#watched) AND ({UNFINISHED})",
+            "ExpressionAttributeNames": {"#watched": WATCHED_INDEX, "#status": "status"},
+            "ExpressionAttributeValues": {name: attribute(value) for name, value in UNFINISHED_VALUES.items()},
+        }
+        with refusals("scan", self._runs_table):
+            pages = self._client.get_paginator("scan").paginate(
+                TableName=self._runs, ProjectionExpression="run_id", ConsistentRead=True, **arguments
+            )
+            run_ids = sorted(str(plain(item)["run_id"]) for page in pages for item in page["Items"])
+        return [
+            run_id for run_id in run_ids if self._change(run_id, WATCHED, UNFINISHED, UNFINISHED_VALUES) is not None
+        ]
+
     def find_run_of_upload(self, bucket: str, key: str, version: str) -> dict[str, Any] | None:
         """The run that the upload of this object started; ``version`` is its version id or its ETag."""
         for run in self.list_runs(dataset_key=key):
@@ -110,6 +162,7 @@ class Ledger:
         now = time.time()
         item = {
             **run,
+            **WATCHED,
             "status": "PENDING",
             "generation": 0,
             "epoch": 0,
@@ -147,6 +200,7 @@ class Ledger:
             run_id,
             {
                 **sums,
+                **WATCHED,
                 "status": "RUNNING",
                 "generation": generation,
                 "owner": owner,
@@ -179,7 +233,7 @@ class Ledger:
         now = time.time()
         run = self._change(
             run_id,
-            {**attributes, "heartbeat": now, "lease_expires": now + LEASE_SECONDS},
+            {**attributes, **WATCHED, "heartbeat": now, "lease_expires": now + LEASE_SECONDS},
             "#status = :running AND #generation = :mine",
             {":running": "RUNNING", ":mine": generation},
             event=event,
@@ -223,6 +277,7 @@ class Ledger:
             run_id,
             {
                 **attributes,
+                **WATCHED,
                 "status": status,
                 "reason": reason,
                 "finished_at": time.time(),
@@ -235,14 +290,23 @@ class Ledger:
         )
 
     def close(self, run_id: str, *, done: bool = True, **attributes: Any) -> None:
-        """People have been told of the end of a run; ``done`` when so is everything else that follows it."""
-        self._change(run_id, {"closing": not done, "told": True, **attributes}, "attribute_exists(run_id)", {})
+        """People have been told of the end of a run; ``done`` when so is everything else that follows it.
+
+        Changes nothing where the run has been resumed meanwhile: its next end has to be told, too.
+        """
+        self._change(
+            run_id,
+            {"closing": not done, "told": True, **attributes},
+            "attribute_exists(run_id) AND NOT (#status IN (:pending, :running))",
+            {":pending": "PENDING", ":running": "RUNNING"},
+            removed=[WATCHED_INDEX] if done else [],
+        )
 
     def request_stop(self, run_id: str) -> dict[str, Any]:
         """Ask the run's trainer to end it cleanly. Raises RunStateError when it is not going."""
         run = self._change(
             run_id,
-            {"stop_requested": True},
+            {**WATCHED, "stop_requested": True},
             "#status IN (:pending, :running)",
             {":pending": "PENDING", ":running": "RUNNING"},
             event="stop requested",
@@ -267,6 +331,7 @@ class Ledger:
         reopened = self._change(
             run_id,
             {
+                **WATCHED,
                 "status": "PENDING",
                 "reason": None,
                 "stop_requested": False,
@@ -326,8 +391,9 @@ class Ledger:
         *,
         event: str | Event | None = None,
         count: str | None = None,
+        removed: Iterable[str] = (),
     ) -> dict[str, Any] | None:
-        """Set attributes where ``condition`` holds; the new run, or None where it does not."""
+        """Set and remove attributes where ``condition`` holds; the new run, or None where it does not."""
         names = {"#status": "status", "#generation": "generation"}
         given = {name: attribute(value) for name, value in values.items()}
         settings = []
@@ -339,11 +405,16 @@ class Ledger:
             names["#events"] = "events"
             given[":event"] = attribute([story_event(event) if isinstance(event, str) else event])
             settings.append("#events = list_append(#events, :event)")
-        expression = "SET " + ", ".join(settings)
+        clauses = ["SET " + ", ".join(settings)] if settings else []
         if count is not None:
             names["#count"] = count
             given[":one"] = {"N": "1"}
-            expression += " ADD #count :one"
+            clauses.append("ADD #count :one")
+        removals = {f"#r{index}": name for index, name in enumerate(removed)}
+        if removals:
+            names |= removals
+            clauses.append("REMOVE " + ", ".join(removals))
+        expression = " ".join(clauses)
         used = expression + condition
         arguments: dict[str, Any] = {
             "TableName": self._runs,
@@ -382,6 +453,11 @@ class Ledger:
         if run is None:
             return f"there is no run {run_id}; 'lnn runs' lists those there are"
         return f"run {run_id} cannot be {done}: it is {run['status']}, and {rule}"
+
+
+def is_unfinished(run: Mapping[str, Any]) -> bool:
+    """Whether the watch has to look at a run."""
+    return run["status"] in ("PENDING", "RUNNING") or bool(run.get("closing"))
 
 
 def _plain(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,9 +53,9 @@ def watch(services: Services, remaining: Callable[[], float]) -> None:
     been looked at.
     """
     now = wall()
-    going = [run for status in ("PENDING", "RUNNING") for run in services.ledger.list_runs(status=status)]
     # A run that is resumed before its end was carried out is one that goes on.
-    runs = [*going, *filter(has_ended, services.ledger.list_runs(closing=True))]
+    runs = services.ledger.watched_runs()
+    going = [run for run in runs if not has_ended(run)]
     waits = {str(run["run_id"]): _observation_left(run, now) for run in runs if is_suspect(run, now)}
     _remember(runs, now)
     ready = [run for run in runs if waits.get(str(run["run_id"])) == 0]

@@ -100,6 +100,7 @@ DENIALS = [
         *DELETE_ITEM,
         **on_table("invocations", Key={"invocation": {"S": "denied"}}),
     ),
+    Denial("trainer", "look through all runs", *SCAN, **on_table("runs")),
     Denial("trainer", "look through the models", *SCAN, **on_table("models")),
     # Neuron computes and hands over.
     Denial("neuron", "read an input", *GET, **on_object("training_input/parameters.json")),

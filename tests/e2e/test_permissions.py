@@ -9,6 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 from e2e_cloud import CloudUnderTest
 
+from lnn.ledger import WATCHED_INDEX
+
 REFUSED = {"AccessDenied", "AccessDeniedException", "AuthorizationError"}
 UNKNOWN = {"InvalidAccessKeyId", "UnrecognizedClientException", "InvalidClientTokenId", "SignatureDoesNotMatch"}
 
@@ -84,8 +86,15 @@ def test_a_function_may_do_nothing_else(cloud: CloudUnderTest, in_role: Callable
             s3.put_object, Bucket=names.bucket, Key="prediction_input/params.h5", Body=b"forged"
         )
         codes["call neuron"] = refusal(in_role("lambda").invoke, FunctionName=names.neuron, InvocationType="DryRun")
+    codes["scan runs"] = refusal(dynamodb.scan, TableName=names.runs_table)
     if role != "trainer":
-        codes["scan runs"] = refusal(dynamodb.scan, TableName=names.runs_table)
+        codes["read the index of open runs"] = refusal(
+            dynamodb.query,
+            TableName=names.runs_table,
+            IndexName=WATCHED_INDEX,
+            KeyConditionExpression="watched = :yes",
+            ExpressionAttributeValues={":yes": {"S": "yes"}},
+        )
     if role == "neuron":
         codes["read input"] = refusal(s3.get_object, Bucket=names.bucket, Key="training_input/parameters.json")
     assert {what: code for what, code in codes.items() if code not in REFUSED} == {}

@@ -25,7 +25,7 @@ from lnn.environment import CacheAddress, Environment
 from lnn.events import Message, Upload
 from lnn.inbox import Inbox
 from lnn.invoker import Invoker
-from lnn.ledger import Ledger
+from lnn.ledger import WATCHED_INDEX, Ledger
 from lnn.names import Names
 from lnn.notify import Notifier
 from lnn.services import Services
@@ -77,17 +77,24 @@ class InProcessCloud:
         self.s3: Any = session.client("s3")
         self.sns: Any = session.client("sns")
         self.sqs: Any = session.client("sqs")
-        for table, keys in (
-            (NAMES.runs_table, [("run_id", "S")]),
-            (NAMES.costs_table, [("run_id", "S"), ("epoch", "N")]),
+        watched: Any = {
+            "IndexName": WATCHED_INDEX,
+            "KeySchema": [{"AttributeName": WATCHED_INDEX, "KeyType": "HASH"}],
+            "Projection": {"ProjectionType": "KEYS_ONLY"},
+        }
+        for table, keys, indexes in (
+            (NAMES.runs_table, [("run_id", "S")], [watched]),
+            (NAMES.costs_table, [("run_id", "S"), ("epoch", "N")], []),
         ):
+            indexed = [(index["IndexName"], "S") for index in indexes]
             self.dynamodb.create_table(
                 TableName=table,
                 KeySchema=[
                     {"AttributeName": name, "KeyType": kind}
                     for (name, _), kind in zip(keys, ("HASH", "RANGE"), strict=False)
                 ],
-                AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, kind in keys],
+                AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, kind in keys + indexed],
+                **({"GlobalSecondaryIndexes": indexes} if indexes else {}),
                 BillingMode="PAY_PER_REQUEST",
             )
         self.s3.create_bucket(Bucket=NAMES.bucket)

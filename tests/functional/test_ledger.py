@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from inprocess_cloud import NAMES, InProcessCloud
 
+from lnn import training
 from lnn.errors import LedgerUnavailable, RunStateError, StaleGeneration
-from lnn.ledger import EpochRow, Ledger
+from lnn.events import Message
+from lnn.ledger import WATCHED_INDEX, EpochRow, Ledger
 
 RUN = "20260304T050607Z-0123abcd"
 
@@ -384,3 +387,126 @@ def test_a_run_of_hundreds_of_generations_has_a_short_story_and_true_sums(runnin
     assert len(run["events"]) <= 61
     assert run["disturbances"]["takeovers"] == 200
     assert run["events"][-1]["generation"] == 201
+
+
+# What the watch reads
+
+
+def indexed(cloud: InProcessCloud) -> list[str]:
+    """The ids that the sparse index holds."""
+    items = cloud.dynamodb.scan(TableName=NAMES.runs_table, IndexName=WATCHED_INDEX)["Items"]
+    return sorted(item["run_id"]["S"] for item in items)
+
+
+def test_a_run_is_in_the_index_from_its_opening_until_its_end_was_carried_out(
+    cloud: InProcessCloud, ledger: Ledger
+) -> None:
+    ledger.open_run({"run_id": RUN})
+    assert [run["run_id"] for run in ledger.watched_runs()] == [RUN]
+    ledger.claim(RUN, 1, "owner")
+    assert [run["status"] for run in ledger.watched_runs()] == ["RUNNING"]
+    ledger.finish(RUN, 1, "STOPPED", "on request", checkpoint={"epoch": 1, "key": "k"})
+    ledger.close(RUN, done=False)
+    assert [run["closing"] for run in ledger.watched_runs()] == [True]
+    ledger.close(RUN)
+    assert (ledger.watched_runs(), indexed(cloud)) == ([], [])
+    ledger.reopen(RUN)
+    assert indexed(cloud) == [RUN]
+
+
+def test_the_watch_reads_the_index_and_the_runs_in_it_and_never_the_table(
+    cloud: InProcessCloud, ledger: Ledger
+) -> None:
+    for number in range(20):
+        ledger.open_run({"run_id": f"run-{number}"})
+        ledger.finish(f"run-{number}", 0, "FAILED", "done with")
+        ledger.close(f"run-{number}")
+    ledger.open_run({"run_id": RUN})
+    calls: list[str] = []
+    cloud.dynamodb.meta.events.register("before-call.dynamodb", lambda model, **_: calls.append(model.name))
+    training.handle(cloud.services, Message("", 0, "watch"), lambda: 60.0)
+    assert calls == ["Query", "GetItem"]
+
+
+def test_an_index_that_is_behind_the_table_misleads_nobody(
+    cloud: InProcessCloud, running: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that has ended meanwhile, one that was deleted, and one that is not in the index yet."""
+    stale = [{"run_id": {"S": RUN}}, {"run_id": {"S": "deleted"}}]
+    running.finish(RUN, 1, "COMPLETED", None)
+    running.close(RUN)
+    running.open_run({"run_id": "too-new"})
+    ended = run_of(running)
+    with monkeypatch.context() as behind:
+        behind.setattr(
+            cloud.dynamodb, "get_paginator", lambda _: SimpleNamespace(paginate=lambda **_: [{"Items": stale}])
+        )
+        assert running.watched_runs() == []
+    assert run_of(running) == ended
+    assert [run["run_id"] for run in running.watched_runs()] == ["too-new"]
+
+
+def without_index(cloud: InProcessCloud, run_id: str) -> None:
+    """A run as a release without the index has left it."""
+    cloud.dynamodb.update_item(
+        TableName=NAMES.runs_table,
+        Key={"run_id": {"S": run_id}},
+        UpdateExpression="REMOVE #watched",
+        ExpressionAttributeNames={"#watched": WATCHED_INDEX},
+    )
+
+
+def test_runs_that_the_release_before_left_unfinished_are_found_once_they_are_entered(
+    cloud: InProcessCloud, ledger: Ledger
+) -> None:
+    for run_id in ("pending", "running", "ended", "closed"):
+        ledger.open_run({"run_id": run_id})
+    ledger.claim("running", 1, "owner")
+    ledger.finish("ended", 0, "FAILED", "a reason")
+    ledger.finish("closed", 0, "FAILED", "a reason")
+    ledger.close("closed")
+    for run_id in ("pending", "running", "ended"):
+        without_index(cloud, run_id)
+    assert ledger.watched_runs() == []
+    assert ledger.watch_unfinished_runs() == ["ended", "pending", "running"]
+    assert [run["run_id"] for run in ledger.watched_runs()] == ["ended", "pending", "running"]
+    assert ledger.watch_unfinished_runs() == [], "there is nothing left to enter"
+
+
+@pytest.mark.parametrize("change", ["claim", "renew", "finish", "request_stop"])
+def test_a_run_of_the_release_before_enters_the_index_with_its_next_change(
+    cloud: InProcessCloud, running: Ledger, change: str
+) -> None:
+    without_index(cloud, RUN)
+    arguments: dict[str, tuple[Any, ...]] = {
+        "claim": (RUN, 2, "owner"),
+        "renew": (RUN, 1),
+        "finish": (RUN, 1, "FAILED", "a reason"),
+        "request_stop": (RUN,),
+    }
+    assert getattr(running, change)(*arguments[change])
+    assert indexed(cloud) == [RUN]
+
+
+def test_a_run_that_a_function_of_the_release_before_has_closed_leaves_the_index_at_the_next_look(
+    cloud: InProcessCloud, running: Ledger
+) -> None:
+    running.finish(RUN, 1, "COMPLETED", None)
+    running.close(RUN)
+    cloud.dynamodb.update_item(
+        TableName=NAMES.runs_table,
+        Key={"run_id": {"S": RUN}},
+        UpdateExpression="SET #watched = :yes",
+        ExpressionAttributeNames={"#watched": WATCHED_INDEX},
+        ExpressionAttributeValues={":yes": {"S": "yes"}},
+    )
+    assert running.watched_runs() == []
+    assert indexed(cloud) == []
+
+
+def test_the_late_end_of_a_run_that_was_resumed_meanwhile_closes_nothing(running: Ledger) -> None:
+    running.finish(RUN, 1, "STOPPED", "on request", checkpoint={"epoch": 1, "key": "k"})
+    running.reopen(RUN)
+    running.close(RUN)
+    assert run_of(running)["told"] is False
+    assert [run["run_id"] for run in running.watched_runs()] == [RUN]

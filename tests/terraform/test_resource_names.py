@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from terraform_plans import ACCOUNT, REPOSITORY, Resources
 
 from lnn import names
 from lnn.environment import Environment
+from lnn.ledger import WATCHED_INDEX
 
 ROLES = ("launch", "neuron", "predict", "register", "trainer")
 
@@ -85,6 +87,19 @@ def test_functions_read_their_environment_from_what_terraform_sets(role: str, de
     )
     assert (variables["POWERTOOLS_METRICS_NAMESPACE"], variables["POWERTOOLS_SERVICE_NAME"]) == ("LNN", expected.prefix)
     assert variables["OPENBLAS_NUM_THREADS"] == ("2" if role == "trainer" else "1")
+
+
+def test_the_watch_queries_the_index_that_terraform_makes_and_may_read_no_more_of_all_runs(
+    deployed: Resources,
+) -> None:
+    table = deployed['module.dynamodb.aws_dynamodb_table.this["runs"]']["values"]
+    (index,) = table["global_secondary_index"]
+    assert (index["name"], index["hash_key"], index["projection_type"]) == (WATCHED_INDEX, WATCHED_INDEX, "KEYS_ONLY")
+    statements = json.loads(deployed["module.trainer.aws_iam_role_policy.this"]["values"]["policy"])["Statement"]
+    assert [statement["Action"] for statement in statements if "dynamodb:Scan" in statement["Action"]] == []
+    (find,) = (statement for statement in statements if statement["Sid"] == "FindRuns")
+    runs = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/{table['name']}"
+    assert (find["Action"], find["Resource"]) == (["dynamodb:Query"], [f"{runs}/index/{WATCHED_INDEX}"])
 
 
 def test_each_environment_fits_into_lambdas_4_kilobytes(deployed: Resources) -> None:

@@ -89,6 +89,8 @@ def test_an_upgrade_replaces_nothing_that_holds_state(state: Path, upgrade: Call
         'module.dynamodb.aws_dynamodb_table.this["runs"]',
     } <= set(changes)
     assert {address: actions for address, actions in changes.items() if "delete" in actions} == {}
+    # The index of open runs is added to the table as it stands.
+    assert changes['module.dynamodb.aws_dynamodb_table.this["runs"]'] == ["update"]
 
 
 def test_a_change_that_replaces_the_cache_would_be_found(upgrade: Callable[..., Changes]) -> None:

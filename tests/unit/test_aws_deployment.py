@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -22,6 +23,7 @@ from awsdeploy.credentials import Identity
 from awsdeploy.errors import DeploymentError
 from awsdeploy.folder import CONFIGURATION, Folder, local_state, remote_state
 from awsdeploy.state_bucket import ensure_bucket
+from lnn.ledger import WATCHED_INDEX
 from lnn_cli.deployment import Deployment
 
 ACCOUNT = "123456789012"
@@ -66,6 +68,9 @@ STATE = {
 }
 
 
+TABLES = {"runs": "lnn-runs", "costs": "lnn-costs"}
+
+
 def answering(*answers: str) -> Callable[[str], str]:
     left = iter(answers)
     return lambda question: next(left)
@@ -96,6 +101,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], li
     program.write_text(
         f'#!/bin/sh\necho "$@" >>{record}\ncase "$*" in\n'
         f"*' show '*) cat {tmp_path}/state ;;\n"
+        f"*' output '*) echo '{json.dumps(TABLES)}' ;;\n"
         f"*' destroy '*) echo '{{}}' >{tmp_path}/state ;;\n"
         'version*) echo \'{"terraform_version": "1.11.4"}\' ;;\nesac\n'
     )
@@ -185,14 +191,49 @@ def test_a_remote_state_has_a_bucket_and_a_lock() -> None:
     boto3.client("s3", region_name="eu-central-1").head_bucket(Bucket=backend["s3"]["bucket"])
 
 
+@pytest.fixture
+def runs_table(_aws: None) -> Any:
+    """The runs table of the deployment, empty."""
+    dynamodb = boto3.resource("dynamodb", region_name="eu-central-1")
+    return dynamodb.create_table(
+        TableName="lnn-runs",
+        KeySchema=[{"AttributeName": "run_id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "run_id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+@pytest.mark.usefixtures("runs_table")
 def test_a_deployment_shows_its_plan_and_applies_that_one(
     folder: Folder, commands: Callable[[], list[list[str]]]
 ) -> None:
     folder.link()
     aws.deploy(folder, ["-var-file=given"], deployment=DEPLOYMENT, confirm=lambda question: True)
-    (_, plan, out, given), (_, apply, planned) = commands()
+    (_, plan, out, given), (_, apply, planned), _ = commands()
     assert (plan, apply, given) == ("plan", "apply", "-var-file=given")
     assert out == f"-out={planned}"
+
+
+@pytest.mark.usefixtures("commands")
+def test_an_upgrade_enters_the_runs_that_the_release_before_left_unfinished(
+    folder: Folder, runs_table: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.link()
+    runs_table.put_item(Item={"run_id": "going", "status": "RUNNING"})
+    runs_table.put_item(Item={"run_id": "done", "status": "COMPLETED", "closing": False})
+    aws.deploy(folder, [], deployment=DEPLOYMENT, confirm=lambda question: True)
+    assert "going" in capsys.readouterr().out
+    watched = {item["run_id"]: item.get(WATCHED_INDEX) for item in runs_table.scan()["Items"]}
+    assert watched == {"going": "yes", "done": None}
+    aws.deploy(folder, [], deployment=DEPLOYMENT, confirm=lambda question: True)
+    assert "going" not in capsys.readouterr().out, "it was entered already"
+
+
+@pytest.mark.usefixtures("commands", "_aws")
+def test_a_deployment_that_cannot_read_the_runs_says_what_to_allow(folder: Folder) -> None:
+    folder.link()
+    with pytest.raises(DeploymentError, match=r"Allow dynamodb:Scan .* on lnn-runs, then run make deploy again"):
+        aws.deploy(folder, [], deployment=DEPLOYMENT, confirm=lambda question: True)
 
 
 def test_nothing_is_applied_or_removed_without_a_yes(folder: Folder, commands: Callable[[], list[list[str]]]) -> None:

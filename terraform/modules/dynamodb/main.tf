@@ -16,6 +16,17 @@ resource "aws_dynamodb_table" "this" {
     }
   }
 
+  # Of keys alone: an index that held more would be written, and paid for, at every change of an item.
+  dynamic "global_secondary_index" {
+    for_each = each.value.indexes
+
+    content {
+      hash_key        = global_secondary_index.value
+      name            = global_secondary_index.key
+      projection_type = "KEYS_ONLY"
+    }
+  }
+
   point_in_time_recovery {
     enabled = var.point_in_time_recovery
   }
