@@ -44,6 +44,14 @@ locals {
     }
   }
 
+  # Seconds: the longest that Lambda lets an invocation take, and the one home of that figure (docs/adr/20261128-lambda-time-limit.md).
+  longest_invocation = 900
+
+  functions = { for key, size in var.functions : key => merge(size, { timeout = coalesce(size.timeout, local.longest_invocation) }) }
+
+  # The most invocations of Predict at the same time that the API's throttling lets happen.
+  predictions_at_once = ceil(var.prediction_throttling.burst + var.prediction_throttling.rate * local.functions.predict.timeout)
+
   environment = {
     LNN_BUCKET                   = local.bucket_name
     LNN_CACHE_HOST               = module.elasticache.host
@@ -53,17 +61,20 @@ locals {
     LNN_CACHE_USER               = module.elasticache.user_name
     LNN_COSTS_TABLE              = module.dynamodb.names.costs
     LNN_INVOCATIONS_TABLE        = module.dynamodb.names.invocations
+    LNN_LAUNCH_TIMEOUT           = tostring(local.functions.launch.timeout)
     LNN_MAX_WORKERS              = tostring(var.max_workers)
     LNN_MODELS_TABLE             = module.dynamodb.names.models
     LNN_NEURON_FUNCTION          = local.function_name.neuron
     LNN_NEURON_MEMORY_MB         = tostring(var.functions.neuron.memory)
     LNN_NEURON_STORAGE_MB        = tostring(var.functions.neuron.storage)
+    LNN_NEURON_TIMEOUT           = tostring(local.functions.neuron.timeout)
     LNN_NEURON_WINDOW            = tostring(var.neuron_window)
     LNN_PREFIX                   = var.prefix
     LNN_RUNS_TABLE               = module.dynamodb.names.runs
     LNN_TOPIC_ARN                = module.sns.arn
     LNN_TRAINER_FUNCTION         = local.function_name.trainer
     LNN_TRAINER_MEMORY_MB        = tostring(var.functions.trainer.memory)
+    LNN_TRAINER_TIMEOUT          = tostring(local.functions.trainer.timeout)
     POWERTOOLS_LOG_LEVEL         = var.log_level
     POWERTOOLS_METRICS_NAMESPACE = "LNN"
   }
@@ -251,12 +262,13 @@ module "launch" {
   handler              = "launch.handler.handler"
   kms_key_arn          = module.key.arn
   layers               = [module.layer.arn]
+  log_level            = var.log_level
   log_retention_days   = var.log_retention_days
   name                 = local.function_name.launch
   permissions_boundary = var.permissions_boundary
   region               = var.region
   runtime              = var.runtime
-  size                 = var.functions.launch
+  size                 = local.functions.launch
   tracing              = var.tracing
   zip                  = "${var.build_directory}/functions/launch.zip"
 
@@ -294,13 +306,14 @@ module "trainer" {
   handler              = "trainer.handler.handler"
   kms_key_arn          = module.key.arn
   layers               = [module.layer.arn]
+  log_level            = var.log_level
   log_retention_days   = var.log_retention_days
   name                 = local.function_name.trainer
   permissions_boundary = var.permissions_boundary
   recursive_loop       = "Allow"
   region               = var.region
   runtime              = var.runtime
-  size                 = var.functions.trainer
+  size                 = local.functions.trainer
   tracing              = var.tracing
   vpc                  = local.vpc
   zip                  = "${var.build_directory}/functions/trainer.zip"
@@ -333,13 +346,14 @@ module "neuron" {
   handler              = "neuron.handler.handler"
   kms_key_arn          = module.key.arn
   layers               = [module.layer.arn]
+  log_level            = var.log_level
   log_retention_days   = var.log_retention_days
   name                 = local.function_name.neuron
   permissions_boundary = var.permissions_boundary
   recursive_loop       = "Allow"
   region               = var.region
   runtime              = var.runtime
-  size                 = var.functions.neuron
+  size                 = local.functions.neuron
   tracing              = var.tracing
   vpc                  = local.vpc
   zip                  = "${var.build_directory}/functions/neuron.zip"

@@ -10,12 +10,13 @@ module "register" {
   handler              = "register.handler.handler"
   kms_key_arn          = module.key.arn
   layers               = [module.layer.arn]
+  log_level            = var.log_level
   log_retention_days   = var.log_retention_days
   name                 = local.function_name.register
   permissions_boundary = var.permissions_boundary
   region               = var.region
   runtime              = var.runtime
-  size                 = var.functions.register
+  size                 = local.functions.register
   tracing              = var.tracing
   zip                  = "${var.build_directory}/functions/register.zip"
 
@@ -49,12 +50,13 @@ module "predict" {
   handler              = "predict.handler.handler"
   kms_key_arn          = module.key.arn
   layers               = [module.layer.arn]
+  log_level            = var.log_level
   log_retention_days   = var.log_retention_days
   name                 = local.function_name.predict
   permissions_boundary = var.permissions_boundary
   region               = var.region
   runtime              = var.runtime
-  size                 = var.functions.predict
+  size                 = local.functions.predict
   tracing              = var.tracing
   zip                  = "${var.build_directory}/functions/predict.zip"
 

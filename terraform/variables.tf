@@ -156,7 +156,7 @@ variable "functions" {
   description = <<-EOT
     Memory (MB), timeout (s), /tmp (MB) and reserved concurrency of each function. Cost follows memory x time; CPU follows memory:
     1,769 MB is one vCPU. launch has /tmp for the data set's file, of which it holds a block at a time. trainer runs whole trainings
-    (`fused`), for up to Lambda's longest time; 3,008 MB is the most that every new account allows. neuron does one neuron's work
+    (`fused`), for up to Lambda's longest time, which a timeout of null is; 3,008 MB is the most that every new account allows. neuron does one neuron's work
     in milliseconds, or stays as a worker (`resident`, `data`), with one vCPU and /tmp for its share of the examples. predict answers
     the prediction API, which waits for 29 seconds; register enters models. A reserved concurrency both keeps and caps environments;
     null takes from the account's pool.
@@ -164,13 +164,13 @@ variable "functions" {
   type = object({
     launch = optional(object({
       memory               = optional(number, 1769)
-      timeout              = optional(number, 900)
+      timeout              = optional(number)
       storage              = optional(number, 2048)
       reserved_concurrency = optional(number)
     }), {})
     neuron = optional(object({
       memory               = optional(number, 1769)
-      timeout              = optional(number, 900)
+      timeout              = optional(number)
       storage              = optional(number, 2048)
       reserved_concurrency = optional(number)
     }), {})
@@ -188,7 +188,7 @@ variable "functions" {
     }), {})
     trainer = optional(object({
       memory               = optional(number, 3008)
-      timeout              = optional(number, 900)
+      timeout              = optional(number)
       storage              = optional(number, 512)
       reserved_concurrency = optional(number)
     }), {})
@@ -201,8 +201,8 @@ variable "functions" {
   }
 
   validation {
-    condition     = alltrue([for size in values(var.functions) : size.timeout >= 10 && size.timeout <= 900])
-    error_message = "Give the timeout of each function from 10 to 900 seconds: Lambda stops at 15 minutes."
+    condition     = alltrue([for size in values(var.functions) : try(size.timeout >= 10 && size.timeout <= local.longest_invocation, size.timeout == null)])
+    error_message = "Give the timeout of each function from 10 to ${local.longest_invocation} seconds, or null for the longest: Lambda, as this provider knows it, stops there."
   }
 
   validation {
@@ -223,7 +223,7 @@ variable "layer_zip" {
 }
 
 variable "log_level" {
-  description = "Least severe log lines that the functions write. DEBUG costs log storage: about $0.50 for each GB."
+  description = "Least severe log lines that the functions write. DEBUG adds a line for each neuron of each step, which costs about as much as the neuron: $0.50 for each GB."
   type        = string
   default     = "INFO"
 
@@ -341,7 +341,8 @@ variable "permissions_boundary" {
 variable "prediction_access" {
   description = <<-EOT
     Who may call the prediction API and see its page. "iam": callers of this account whose policies allow it, with signed requests
-    (`lnn page` signs a browser's). "public": everybody who knows the address; prediction_throttling bounds what that costs.
+    (`lnn page` signs a browser's). "public": everybody who knows the address. They share the account's concurrent executions with
+    training, so "public" asks for a bound: functions.predict.reserved_concurrency, or a low prediction_throttling.
   EOT
   type        = string
   default     = "iam"
@@ -350,15 +351,31 @@ variable "prediction_access" {
     condition     = contains(["iam", "public"], var.prediction_access)
     error_message = "Set prediction_access to \"iam\" or \"public\"."
   }
+
+  # API Gateway lets burst requests through at once and rate more in each second, and each may keep an environment until the timeout
+  # (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html).
+  validation {
+    condition     = var.prediction_access != "public" || var.functions.predict.reserved_concurrency != null || local.predictions_at_once <= var.prediction_throttling.at_once
+    error_message = "Public predictions could take ${local.predictions_at_once} concurrent executions from training. Set functions.predict.reserved_concurrency, for example to 20; or, where the account has none to reserve, lower prediction_throttling and functions.predict.timeout: burst + rate x timeout may be at most prediction_throttling.at_once, ${var.prediction_throttling.at_once}."
+  }
 }
 
 variable "prediction_throttling" {
-  description = "Requests a second that the prediction API answers in the long run (rate) and at once (burst); callers of more get 429."
+  description = <<-EOT
+    Requests a second that the prediction API answers in the long run (rate) and at once (burst); callers of more get 429. at_once is the
+    most concurrent executions that a public API may take from the account's pool where functions.predict reserves none.
+  EOT
   type = object({
-    burst = optional(number, 100)
-    rate  = optional(number, 50)
+    at_once = optional(number, 100)
+    burst   = optional(number, 100)
+    rate    = optional(number, 50)
   })
   default = {}
+
+  validation {
+    condition     = var.prediction_throttling.at_once >= 1 && floor(var.prediction_throttling.at_once) == var.prediction_throttling.at_once
+    error_message = "Give prediction_throttling.at_once as a whole number of 1 or more."
+  }
 
   validation {
     condition     = var.prediction_throttling.rate > 0 && var.prediction_throttling.burst >= 1 && floor(var.prediction_throttling.burst) == var.prediction_throttling.burst

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lnn.strategies.job import Functions
     from lnn_cli.calibrating import Calibration
 
-LOCAL_MAX_WORKERS = 2
+LOCAL_MAX_WORKERS, LOCAL_LOG_LEVEL = 2, "DEBUG"
 """As in terraform/local.tfvars."""
 
 NOT_INCLUDED = (
@@ -161,7 +161,9 @@ def _sizes(where: Target, trainer: int | None, neuron: int | None, max_workers: 
     sizes = Functions()
     if where is Target.LOCAL:
         machine = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
-        sizes = replace(sizes, max_workers=LOCAL_MAX_WORKERS, neuron_window=4, architecture=machine)
+        sizes = replace(
+            sizes, max_workers=LOCAL_MAX_WORKERS, neuron_window=4, architecture=machine, log_level=LOCAL_LOG_LEVEL
+        )
     return replace(
         sizes,
         trainer_memory_mb=trainer or sizes.trainer_memory_mb,

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ MOST_LINES = 20_000
 
 _MARGIN_SECONDS = 120.0
 """Launch is at work before it opens the run; logs arrive some time after what they tell of."""
+
+_REPORTS = ('"platform.report"', '"REPORT RequestId"')
+"""Lambda's own lines about an invocation. AWS writes one where the invocation failed, as JSON; the local cloud always
+writes one, as text, and so did AWS for releases before."""
 
 _REPORT = re.compile(r"REPORT RequestId: (?P<request>\S+)\s+Duration: (?P<ms>[\d.]+) ms")
 
@@ -52,10 +57,11 @@ def timeline(logs: CloudWatchLogsClient, names: Names, run: Run, most: int = MOS
     found: list[Invocation] = []
     complete = True
     for role in ROLES:
-        lines = list(_events(logs, names.log_group(role), run, f'"{run["run_id"]}"', most))
-        ends = list(_events(logs, names.log_group(role), run, '"REPORT RequestId"', most))
-        complete = complete and len(lines) < most and len(ends) < most
-        found += _of_role(role, lines, ends)
+        group = names.log_group(role)
+        lines = list(_events(logs, group, run, f'"{run["run_id"]}"', most))
+        reports = [list(_events(logs, group, run, pattern, most)) for pattern in _REPORTS]
+        complete = complete and all(len(read) < most for read in (lines, *reports))
+        found += _of_role(role, lines, [event for of_pattern in reports for event in of_pattern])
     return Timeline(sorted(found, key=lambda one: one.start), complete)
 
 
@@ -77,26 +83,55 @@ def _events(
 def _of_role(
     role: str, lines: list[FilteredLogEventTypeDef], reports: list[FilteredLogEventTypeDef]
 ) -> Iterator[Invocation]:
-    """A function's own lines say what it did; Lambda's report, by the same request id, how long it took."""
+    """A function's last line says what the invocation did and how long it took.
+
+    Lambda's report, by the same request id, has the last word: an invocation that was cut off has written no last line.
+    """
     asked: dict[str, dict[str, Any]] = {}
     for event in lines:
         line = _parsed(event["message"])
         request = line.get("function_request_id")
-        if request:
-            failed = line.get("level") in ("ERROR", "CRITICAL") or asked.get(request, {}).get("failed", False)
-            asked[request] = {**asked.get(request, {}), **line, "failed": failed}
+        if not request:
+            continue
+        before = asked.get(request, {"failed": False, "ends": 0.0, "seconds": 0.0})
+        seconds = max(before["seconds"], float(line.get("elapsed_seconds", 0.0)))
+        asked[request] = {
+            **before,
+            **line,
+            "failed": line.get("level") in ("ERROR", "CRITICAL") or before["failed"],
+            "seconds": seconds,
+            "ends": max(before["ends"], _written_at(line, event["timestamp"] / 1000)),
+        }
     for event in reports:
-        report = _REPORT.search(event["message"])
-        line = asked.pop(report["request"], {}) if report else {}
-        if report and line:
-            seconds = float(report["ms"]) / 1000
-            yield Invocation(
-                role=role,
-                start=event["timestamp"] / 1000 - seconds,
-                seconds=seconds,
-                **{name: line.get(name) for name in ("state", "layer", "neuron", "generation")},
-                failed=line["failed"],
-            )
+        request, reported = _reported(event["message"])
+        if request in asked:
+            asked[request] |= {"seconds": reported, "ends": max(asked[request]["ends"], event["timestamp"] / 1000)}
+    for line in asked.values():
+        yield Invocation(
+            role=role,
+            start=line["ends"] - line["seconds"],
+            seconds=line["seconds"],
+            **{name: line.get(name) for name in ("state", "layer", "neuron", "generation")},
+            failed=line["failed"],
+        )
+
+
+def _reported(message: str) -> tuple[str, float]:
+    """The request id of one of Lambda's reports, and the seconds that the invocation took."""
+    text = _REPORT.search(message)
+    if text:
+        return text["request"], float(text["ms"]) / 1000
+    record = _parsed(message).get("record") or {}
+    milliseconds = (record.get("metrics") or {}).get("durationMs", 0.0)
+    return str(record.get("requestId")), float(milliseconds) / 1000
+
+
+def _written_at(line: dict[str, Any], arrived: float) -> float:
+    """When a line was written, in epoch seconds: the local cloud shows all of an invocation's when it has ended."""
+    try:
+        return datetime.fromisoformat(line["timestamp"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return arrived
 
 
 def _parsed(message: str) -> dict[str, Any]:

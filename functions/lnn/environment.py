@@ -44,6 +44,12 @@ class Environment:
     neuron_memory_mb: int
     neuron_storage_mb: int
     """Of /tmp."""
+    launch_timeout: int
+    trainer_timeout: int
+    neuron_timeout: int
+    """Seconds that one invocation of each function may take."""
+    log_level: str
+    """The least severe lines that functions write; what they write is a part of a run's price."""
     max_workers: int
     """The most workers that are chosen where none were asked for."""
     architecture: str
@@ -68,6 +74,10 @@ class Environment:
                 trainer_memory_mb=int(variables["LNN_TRAINER_MEMORY_MB"]),
                 neuron_memory_mb=int(variables["LNN_NEURON_MEMORY_MB"]),
                 neuron_storage_mb=int(variables["LNN_NEURON_STORAGE_MB"]),
+                launch_timeout=int(variables["LNN_LAUNCH_TIMEOUT"]),
+                trainer_timeout=int(variables["LNN_TRAINER_TIMEOUT"]),
+                neuron_timeout=int(variables["LNN_NEURON_TIMEOUT"]),
+                log_level=variables.get("POWERTOOLS_LOG_LEVEL", "INFO"),
                 max_workers=int(variables["LNN_MAX_WORKERS"]),
                 architecture="arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64",
                 cache=CacheAddress(

@@ -19,6 +19,9 @@ from lnn.network.batches import Batch
 PLAIN, EXAMPLE_SPACE = "plain", "example_space"
 """Formulations of the mathematics of a run."""
 
+WHOLE_UP_TO = 2
+"""Workers of ``data`` among whom arrays are exchanged whole: with more it would be more bytes than in pieces."""
+
 BUDGET_FACTOR = 6.0
 BUDGET_ALLOWANCE = 100
 """The fuse of a run: six times its planned invocations, since Lambda may deliver each of them several times and a loop

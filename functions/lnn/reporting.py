@@ -50,6 +50,11 @@ class Reporter:
         """How long the run has been trained, once it is."""
         self._refused: Refused | None = None
 
+    @property
+    def metrics_lines(self) -> int:
+        """Lines of metrics that were written so far."""
+        return self._curve.lines
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self

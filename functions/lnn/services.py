@@ -10,8 +10,9 @@ from lnn.artifacts import Artifacts
 from lnn.environment import Environment
 from lnn.invoker import Invoker
 from lnn.ledger import Ledger
+from lnn.log_size import METRICS_BYTES, closing_bytes
 from lnn.notify import Notifier
-from lnn.prices import lambda_usd
+from lnn.prices import lambda_usd, logs_usd
 
 if TYPE_CHECKING:
     from lnn.cache import ParameterServer
@@ -29,12 +30,24 @@ class Services:
     server: Callable[[str], ParameterServer]
     """The parameter server of a run; connects when it is first asked for."""
 
-    def usd(self, seconds: float, invocations: int) -> float:
-        """Price of this much of the Trainer, in US dollars."""
+    def usd(self, seconds: float, invocations: int, metrics_lines: int = 0) -> float:
+        """Price of this much of the Trainer and of what it logs, in US dollars."""
         environment = self.environment
-        return lambda_usd(seconds, environment.trainer_memory_mb, invocations, environment.architecture)
+        logged = invocations * closing_bytes(environment.log_level) + metrics_lines * METRICS_BYTES
+        return lambda_usd(seconds, environment.trainer_memory_mb, invocations, environment.architecture) + logs_usd(
+            logged
+        )
+
+    def worker_usd(self, seconds: float, invocations: int, metrics_lines: int = 0) -> float:
+        """Price of this much of the Neuron as a worker that stays, and of what it logs, in US dollars."""
+        logged = invocations * closing_bytes(self.environment.log_level) + metrics_lines * METRICS_BYTES
+        return self._neuron_usd(seconds, invocations) + logs_usd(logged)
 
     def neuron_usd(self, seconds: float, invocations: int) -> float:
-        """Price of this much of the Neuron, in US dollars."""
+        """Price of this much of the Neuron as single neurons, and of what they log, in US dollars."""
+        logged = invocations * closing_bytes(self.environment.log_level, neuron=True)
+        return self._neuron_usd(seconds, invocations) + logs_usd(logged)
+
+    def _neuron_usd(self, seconds: float, invocations: int) -> float:
         environment = self.environment
         return lambda_usd(seconds, environment.neuron_memory_mb, invocations, environment.architecture)

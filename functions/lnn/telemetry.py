@@ -15,16 +15,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from lnn import journal
+from lnn.log_size import METRICS_INTERVAL_SECONDS, METRICS_LINES
 
 if TYPE_CHECKING:
     from lnn.ledger import EpochRow
     from lnn.plan import Plan
-
-LINES = 25
-"""The most lines that are written at once: 25 take some 3 ms, whatever the number of epochs they stand for."""
-
-INTERVAL_SECONDS = 5.0
-"""Between two times, in a training that goes on: a metric has one point a minute, and a log line has its price."""
 
 SHARE = 100.0
 """A share of 1 as CloudWatch's Percent."""
@@ -69,6 +64,8 @@ class Curve:
         self._record_every = plan.record_every
         self._rows: list[EpochRow] = []
         self._waited = 0.0
+        self.lines = 0
+        """Lines written so far."""
         self._written = time.monotonic()
 
     def add(self, rows: Iterable[EpochRow]) -> None:
@@ -76,16 +73,17 @@ class Curve:
         self._rows += rows
 
     def write_now_and_then(self) -> None:
-        if time.monotonic() - self._written >= INTERVAL_SECONDS:
+        if time.monotonic() - self._written >= METRICS_INTERVAL_SECONDS:
             self.write()
 
     def write(self) -> None:
         """Write what is waiting. Where it is much, a line stands for several rows: the cost and the accuracies are the
         last one's, times are means, and epochs are counted.
         """
-        count = min(len(self._rows), LINES)
+        count = min(len(self._rows), METRICS_LINES)
         for line in range(count):
             self._write(self._rows[line * len(self._rows) // count : (line + 1) * len(self._rows) // count])
+        self.lines += count
         self._rows = []
         self._written = time.monotonic()
 

@@ -26,10 +26,6 @@ CLOCKS_DIFFER_SECONDS = 600.0
 """How far the clocks of two functions can be apart: AWS refuses a request whose signature is more than five minutes off
 its own time (IAM user guide, "Signature Version 4 request elements")."""
 
-LAUNCH_SECONDS = 3 * 900.0 + 180.0 + CLOCKS_DIFFER_SECONDS
-"""The longest that Launch takes, with Lambda's two retries, one and two minutes later: a run that has no checkpoint by
-then will never get one."""
-
 START_SECONDS = 10.0
 """How long a launched run may wait for its Trainer to take it; a second start message is refused."""
 
@@ -56,7 +52,8 @@ def watch(services: Services, remaining: Callable[[], float]) -> None:
     # A run that is resumed before its end was carried out is one that goes on.
     runs = services.ledger.watched_runs()
     going = [run for run in runs if not has_ended(run)]
-    waits = {str(run["run_id"]): _observation_left(run, now) for run in runs if is_suspect(run, now)}
+    longest_launch = launch_seconds(services.environment.launch_timeout)
+    waits = {str(run["run_id"]): _observation_left(run, now) for run in runs if is_suspect(run, now, longest_launch)}
     _remember(runs, now)
     ready = [run for run in runs if waits.get(str(run["run_id"])) == 0]
     faults = _look_after(services, ready)
@@ -67,7 +64,15 @@ def watch(services: Services, remaining: Callable[[], float]) -> None:
         raise faults[0]
 
 
-def is_suspect(run: Run, now: float) -> bool:
+def launch_seconds(timeout: float) -> float:
+    """The longest that a Launch of this ``timeout`` takes, with Lambda's two retries, one and two minutes later.
+
+    A run that has no checkpoint by then will never get one.
+    """
+    return 3.0 * timeout + 180.0 + CLOCKS_DIFFER_SECONDS
+
+
+def is_suspect(run: Run, now: float, longest_launch: float) -> bool:
     """Whether nobody seems to work on a run, by clocks that may differ.
 
     What seems to come from the future is as suspect as what is too old: a clock that is ahead must not hide a dead run.
@@ -75,7 +80,7 @@ def is_suspect(run: Run, now: float) -> bool:
     if has_ended(run):
         return not is_fresh(float(run["finished_at"]), CLOSING_SECONDS, now)
     if not has_begun(run):
-        return now - float(run["created_at"]) > LAUNCH_SECONDS
+        return now - float(run["created_at"]) > longest_launch
     if run["status"] == "RUNNING" and run.get("lease_expires") is not None:
         return not 0 <= float(run["lease_expires"]) - now <= 2 * LEASE_SECONDS
     return not is_fresh(float(run.get("heartbeat") or run.get("launched_at") or run["created_at"]), START_SECONDS, now)

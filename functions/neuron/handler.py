@@ -26,4 +26,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         journal.logger.info("worker done", extra={"outcome": outcome})
         return
     standing = neuron.handle(services, message)
-    journal.logger.info("neuron done", extra={"standing": standing})
+    # A run has hundreds of thousands of neurons: by default they tell only what is out of the ordinary.
+    tell = journal.logger.info if standing in ("stale", "failed") else journal.logger.debug
+    tell("neuron done", extra={"standing": standing})

@@ -87,6 +87,45 @@ run "leaves_its_network_interfaces_in_another_group" {
   }
 }
 
+run "lets_lambda_log_failures_alone_and_every_line_of_metrics" {
+  command = plan
+
+  module {
+    source = "./modules/lambda_function"
+  }
+
+  variables {
+    log_level = "ERROR"
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.logging_config[0].system_log_level == "WARN" && aws_lambda_function.this.logging_config[0].log_format == "JSON"
+    error_message = "Lambda writes lines of its own about every invocation."
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.logging_config[0].application_log_level == "INFO"
+    error_message = "Lambda's filter would drop lines of metrics, which it takes for INFO."
+  }
+}
+
+run "lets_debug_lines_through_lambdas_filter" {
+  command = plan
+
+  module {
+    source = "./modules/lambda_function"
+  }
+
+  variables {
+    log_level = "DEBUG"
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.logging_config[0].application_log_level == "DEBUG"
+    error_message = "Lambda's filter drops the lines that were asked for."
+  }
+}
+
 run "passes_statements_with_their_conditions" {
   command = plan
 

@@ -25,7 +25,6 @@ run "refuses_wrong_values" {
     noncurrent_version_days = 0
     notebook                = { idle_minutes = 5, instance_type = "t3.medium", volume_gb = 4 }
     permissions_boundary    = "boundary"
-    prediction_access       = "everybody"
     prediction_throttling   = { rate = 0 }
     prefix                  = "Not_A_Prefix"
     region                  = "Ohio"
@@ -55,7 +54,6 @@ run "refuses_wrong_values" {
     var.noncurrent_version_days,
     var.notebook,
     var.permissions_boundary,
-    var.prediction_access,
     var.prediction_throttling,
     var.prefix,
     var.region,
@@ -80,6 +78,63 @@ run "refuses_wrong_function_sizes" {
   }
 
   expect_failures = [var.functions]
+}
+
+# By itself: it is compared with other variables, and not looked at where one of them is wrong.
+run "refuses_callers_that_nobody_knows" {
+  command = plan
+
+  variables {
+    prediction_access = "everybody"
+  }
+
+  expect_failures = [var.prediction_access]
+}
+
+run "refuses_public_predictions_that_could_take_every_concurrent_execution" {
+  command = plan
+
+  variables {
+    prediction_access = "public"
+  }
+
+  expect_failures = [var.prediction_access]
+}
+
+run "refuses_public_predictions_whose_throttling_bounds_too_little" {
+  command = plan
+
+  variables {
+    functions             = { predict = { timeout = 10 } }
+    prediction_access     = "public"
+    prediction_throttling = { burst = 20, rate = 8.1 }
+  }
+
+  expect_failures = [var.prediction_access]
+}
+
+run "takes_public_predictions_with_a_reservation" {
+  command = plan
+
+  variables {
+    functions         = { predict = { reserved_concurrency = 20 } }
+    prediction_access = "public"
+  }
+
+  assert {
+    condition     = module.predict.reserved_concurrency == 20
+    error_message = "Predict's reservation is not the one that was asked for."
+  }
+}
+
+run "takes_public_predictions_whose_throttling_bounds_them" {
+  command = plan
+
+  variables {
+    functions             = { predict = { timeout = 10 } }
+    prediction_access     = "public"
+    prediction_throttling = { burst = 20, rate = 8 }
+  }
 }
 
 run "refuses_prefixes_that_would_end_in_a_hyphen" {

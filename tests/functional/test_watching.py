@@ -14,7 +14,7 @@ from inprocess_cloud import NAMES, InProcessCloud, tiny_dataset
 from lnn import reporting, training, watching
 from lnn.events import Message
 from lnn.ledger import LEASE_SECONDS
-from lnn.watching import CLOSING_SECONDS, LAUNCH_SECONDS, START_SECONDS
+from lnn.watching import CLOCKS_DIFFER_SECONDS, CLOSING_SECONDS, START_SECONDS, launch_seconds
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 
@@ -144,9 +144,11 @@ def test_a_run_that_launch_never_finished_fails_once_launch_can_no_longer_come(
     cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.services.ledger.open_run({"run_id": "run-1"})
-    assert watch_after(cloud, LAUNCH_SECONDS - 5, monkeypatch) == []
+    longest = launch_seconds(cloud.services.environment.launch_timeout)
+    assert longest == 3 * 900 + 180 + CLOCKS_DIFFER_SECONDS
+    assert watch_after(cloud, longest - 5, monkeypatch) == []
     assert cloud.run("run-1")["status"] == "PENDING"
-    assert watch_after(cloud, LAUNCH_SECONDS + 1, monkeypatch) == []
+    assert watch_after(cloud, longest + 1, monkeypatch) == []
     run = cloud.run("run-1")
     assert (run["status"], run["closing"]) == ("FAILED", False)
     assert "Launch" in run["reason"]

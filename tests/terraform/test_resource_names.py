@@ -13,6 +13,7 @@ from terraform_plans import ACCOUNT, REPOSITORY, Resources
 from lnn import names
 from lnn.environment import Environment
 from lnn.ledger import WATCHED_INDEX
+from lnn.strategies.job import Functions
 
 ROLES = ("launch", "neuron", "predict", "register", "trainer")
 
@@ -100,6 +101,21 @@ def test_the_watch_queries_the_index_that_terraform_makes_and_may_read_no_more_o
     (find,) = (statement for statement in statements if statement["Sid"] == "FindRuns")
     runs = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/{table['name']}"
     assert (find["Action"], find["Resource"]) == (["dynamodb:Query"], [f"{runs}/index/{WATCHED_INDEX}"])
+
+
+def test_the_longest_invocation_is_one_figure_for_terraform_and_for_estimates_without_a_deployment(
+    deployed: Resources,
+) -> None:
+    timeouts = {role: deployed[f"module.{role}.aws_lambda_function.this"]["values"]["timeout"] for role in ROLES}
+    variables = deployed["module.trainer.aws_lambda_function.this"]["values"]["environment"][0]["variables"]
+    environment = Environment.read({"AWS_REGION": "us-east-1"} | variables)
+    assert (environment.launch_timeout, environment.neuron_timeout, environment.trainer_timeout) == (
+        timeouts["launch"],
+        timeouts["neuron"],
+        timeouts["trainer"],
+    )
+    default = Functions()
+    assert (default.neuron_timeout, default.trainer_timeout) == (timeouts["neuron"], timeouts["trainer"])
 
 
 def test_each_environment_fits_into_lambdas_4_kilobytes(deployed: Resources) -> None:

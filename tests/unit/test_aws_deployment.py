@@ -296,7 +296,7 @@ def variables_of(arguments: list[str]) -> dict[str, object]:
     return values
 
 
-@pytest.mark.usefixtures("_aws", "_no_tfvars", "commands")
+@pytest.mark.usefixtures("runs_table", "_no_tfvars", "commands")
 @pytest.mark.parametrize("answered_before", [False, True])
 def test_where_variables_put_a_deployment_is_remembered_without_them(
     folder: Folder, answered_before: bool, monkeypatch: pytest.MonkeyPatch

@@ -10,7 +10,7 @@ import pytest
 from lnn.network import example_space
 from lnn.plan import EXAMPLE_SPACE, PLAIN
 from lnn.prices import lambda_usd
-from lnn.strategies.cost_model import AWS, STRATEGIES, Correction, Estimate, Model, local
+from lnn.strategies.cost_model import AWS, PART_COMMANDS, STRATEGIES, Correction, Estimate, Model, local
 from lnn.strategies.job import Functions, Job
 
 WAYS = [(strategy, 1) for strategy in STRATEGIES] + [("resident", 4), ("data", 4), ("data", 64)]
@@ -108,7 +108,7 @@ def test_workers_only_add_round_trips_where_there_is_little_to_compute() -> None
 def test_redis_serves_all_parts_of_an_exchange_one_after_the_other() -> None:
     exchanges = [Model(JOB)._exchange(workers, 1000) for workers in (1, 2, 64, 256)]
     assert exchanges[0] == 0
-    commands = 3 * 256 * 255 * AWS.command_seconds
+    commands = PART_COMMANDS * 256 * 255 * AWS.command_seconds
     assert exchanges[3] > commands > 10 * exchanges[1]
     assert exchanges == sorted(exchanges)
 

@@ -24,13 +24,17 @@ VARIABLES = {
     "LNN_NEURON_MEMORY_MB": "1769",
     "LNN_NEURON_STORAGE_MB": "2048",
     "LNN_MAX_WORKERS": "16",
+    "LNN_LAUNCH_TIMEOUT": "300",
+    "LNN_TRAINER_TIMEOUT": "900",
+    "LNN_NEURON_TIMEOUT": "600",
+    "POWERTOOLS_LOG_LEVEL": "DEBUG",
     "LNN_CACHE_HOST": "cache.example",
     "LNN_CACHE_PORT": "6379",
     "LNN_CACHE_TLS": "true",
     "LNN_CACHE_USER": "lnn-functions",
     "LNN_CACHE_NAME": "lnn-cache",
 }
-OPTIONAL = {"LNN_NEURON_WINDOW", "LNN_CACHE_TLS", "LNN_CACHE_USER", "LNN_CACHE_NAME"}
+OPTIONAL = {"POWERTOOLS_LOG_LEVEL", "LNN_NEURON_WINDOW", "LNN_CACHE_TLS", "LNN_CACHE_USER", "LNN_CACHE_NAME"}
 
 
 def test_every_variable_is_read() -> None:
@@ -43,6 +47,8 @@ def test_every_variable_is_read() -> None:
     assert environment.neuron_window == 16
     assert (environment.trainer_memory_mb, environment.neuron_memory_mb) == (3008, 1769)
     assert (environment.neuron_storage_mb, environment.max_workers) == (2048, 16)
+    assert (environment.launch_timeout, environment.trainer_timeout, environment.neuron_timeout) == (300, 900, 600)
+    assert environment.log_level == "DEBUG"
     cache = environment.cache
     assert (cache.host, cache.port, cache.tls) == ("cache.example", 6379, True)
     assert (cache.user, cache.name) == ("lnn-functions", "lnn-cache")

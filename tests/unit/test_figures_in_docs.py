@@ -17,6 +17,7 @@ from lnn import (
     gang,
     invoker,
     ledger,
+    log_size,
     once,
     own_examples,
     pictures,
@@ -25,13 +26,12 @@ from lnn import (
     promptness,
     request_body,
     serving,
-    telemetry,
     training,
     watching,
 )
 from lnn import reporting as lease_renewal
 from lnn.network import model
-from lnn.strategies import conductor, cost_model
+from lnn.strategies import conductor, cost_model, job
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -76,13 +76,13 @@ FIGURES: list[tuple[str, str, list[float]]] = [
     (PROTOCOL, "After {} that all began at the same epoch", [training.ATTEMPTS_WITHOUT_PROGRESS]),
     (PROTOCOL, "finds Redis away or full waits for it ({} s, under", [training.PARAMETER_SERVER_SECONDS]),
     (PROTOCOL, "stays unconfirmed for {} seconds is dispatched again", [collectives.DISPATCH_SECONDS]),
-    (PROTOCOL, "after five such attempts (at {} s:", [cost_model.INVOCATION_SECONDS]),
+    (PROTOCOL, "after five such attempts (at {} s:", [job.LONGEST_SECONDS]),
     (PROTOCOL, "{} seconds they end it after the next batch instead", [ending.LONG_EPOCH_SECONDS]),
     (PROTOCOL, "a key of {} seconds, renewed every", [cache.PRESENCE_SECONDS]),
     (PROTOCOL, "looks for its peer every {} seconds", [gang.BLOCK_SECONDS]),
     (PROTOCOL, "miss its sign of life within {} seconds", [cache.PRESENCE_SECONDS + 2 * gang.BLOCK_SECONDS]),
     (PROTOCOL, "waits for the claim to lapse ({} s)", [once.LOCK_SECONDS]),
-    (PROTOCOL, "after {} minutes the watch ends the run", [watching.LAUNCH_SECONDS / 60]),
+    (PROTOCOL, "after {} minutes the watch ends the run", [watching.launch_seconds(job.LONGEST_SECONDS) / 60]),
     (PROTOCOL, "seen nobody do so for {} seconds", [watching.CLOSING_SECONDS]),
     (PROTOCOL, "and a gang's exchange for up to {} s, connect anew", [gang.PATIENCE_SECONDS]),
     (
@@ -124,7 +124,11 @@ FIGURES: list[tuple[str, str, list[float]]] = [
         "{} million pixels, {} a side and {} MB are the most",
         [request_body.MAX_PIXELS / 1e6, request_body.MAX_SIDE, request_body.MAX_BYTES / 1e6],
     ),
-    (CLOUDWATCH, "every {} seconds and at the end, in at most {} lines", [telemetry.INTERVAL_SECONDS, telemetry.LINES]),
+    (
+        CLOUDWATCH,
+        "every {} seconds and at the end, in at most {} lines",
+        [log_size.METRICS_INTERVAL_SECONDS, log_size.METRICS_LINES],
+    ),
     (CLOUDWATCH, "kept for `log_retention_days` ({})", [terraform_default("log_retention_days")]),
     (CLOUDWATCH, "`throttles`, {} |", [terraform_default("alarm_thresholds", "throttles")]),
     (CLOUDWATCH, "`errors`, {} |", [terraform_default("alarm_thresholds", "errors")]),
@@ -140,7 +144,7 @@ FIGURES: list[tuple[str, str, list[float]]] = [
         [planned("aws_vpc_endpoint"), planned("aws_security_group")],
     ),
     ("README.md", "a dashboard, {} alarms", [planned("aws_cloudwatch_metric_alarm")]),
-    ("README.md", "and ${} for a million invocations", [prices.PER_INVOCATION * 1e6]),
+    ("README.md", "${} for a million invocations", [prices.PER_INVOCATION * 1e6]),
     ("docs/pictures.md", "white is {}, and", [pictures.DEEP_WHITE]),
     ("docs/pictures.md", "refused where no value reaches {}, which", [pictures.DIM]),
     ("docs/pictures.md", "refused where those end below {} of 255", [pictures.DIM >> 8]),
@@ -152,7 +156,7 @@ FIGURES: list[tuple[str, str, list[float]]] = [
     (
         "docs/adr/20261121-metrics-as-lines.md",
         "writes at most {} lines every {} seconds",
-        [telemetry.LINES, telemetry.INTERVAL_SECONDS],
+        [log_size.METRICS_LINES, log_size.METRICS_INTERVAL_SECONDS],
     ),
     ("docs/adr/20261121-idempotency-with-a-short-lock.md", "The lock lasts {} seconds", [once.LOCK_SECONDS]),
     ("docs/adr/20261128-clocks.md", "heartbeat for the {} seconds of a lease", [LEASE]),

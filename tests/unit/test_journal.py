@@ -28,11 +28,14 @@ def log() -> Iterator[io.StringIO]:
     before = (library.handlers, library.level, library.propagate)
     stream = io.StringIO()
     handler: Any = journal.logger.registered_handler
+    root, level = logging.getLogger().level, handler.level
     standard = handler.setStream(stream)
     try:
         yield stream
     finally:
         handler.setStream(standard)
+        handler.setLevel(level)
+        logging.getLogger().setLevel(root)
         journal.logger.structure_logs()
         library.handlers, library.level, library.propagate = before
 
@@ -90,3 +93,42 @@ def test_who_looks_after_many_runs_names_each(log: io.StringIO) -> None:
 
     watch({}, CONTEXT)
     assert [(line["run_id"], line["generation"]) for line in lines(log)] == [("one", 4), ("two", 4), (None, None)]
+
+
+def told_at(level: str, log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Messages of an invocation that tells something at each level, by itself, in the library and in botocore."""
+    monkeypatch.setattr(journal, "LEVEL", level)
+    # What Lambda does with the level of its own filter (awslambdaric, "_setup_logging"); Powertools takes it, too.
+    logging.getLogger().setLevel(logging.DEBUG)
+    journal.logger.setLevel("DEBUG")
+
+    @journal.invocation
+    def telling(event: Any, context: Any) -> None:
+        for logger in (journal.logger, logging.getLogger("lnn.somewhere"), logging.getLogger("botocore.somewhere")):
+            for name in ("debug", "info", "warning"):
+                getattr(logger, name)(name)
+
+    telling({}, CONTEXT)
+    return [line["message"] for line in lines(log)]
+
+
+@pytest.mark.parametrize(
+    ("level", "told"),
+    [("DEBUG", ["debug", "info", "warning"]), ("INFO", ["info", "warning"]), ("WARNING", ["warning"])],
+)
+def test_lines_keep_to_the_deployments_level_whatever_lambdas_filter_lets_through(
+    level: str, told: list[str], log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert told_at(level, log, monkeypatch) == 2 * told, "of the handler and of the library"
+
+
+def test_no_line_of_another_library_is_written_below_warning(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    told_at("DEBUG", log, monkeypatch)
+    assert not logging.getLogger("botocore.somewhere").isEnabledFor(logging.INFO)
+
+
+def test_a_line_has_duration_and_memory_which_lambda_no_longer_tells(log: io.StringIO) -> None:
+    journal.invocation(handler)(MESSAGE.as_json(), CONTEXT)
+    (line,) = lines(log)
+    assert 1 < line["peak_memory_mb"] < 10_000
+    assert line["elapsed_seconds"] < 10

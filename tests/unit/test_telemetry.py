@@ -10,7 +10,9 @@ from plans import plan
 
 from lnn import telemetry
 from lnn.ledger import EpochRow
-from lnn.telemetry import LINES, Curve, Metric
+from lnn.log_size import METRICS_INTERVAL_SECONDS
+from lnn.log_size import METRICS_LINES as LINES
+from lnn.telemetry import Curve, Metric
 
 RUN: dict[str, Any] = {"run_id": "20261121T101500Z-0a1b2c3d", "generation": 2}
 
@@ -92,7 +94,7 @@ def test_a_training_that_goes_on_is_told_of_now_and_then(
     monkeypatch.setattr("lnn.telemetry.time.monotonic", lambda: now)
     curve = Curve(RUN, plan())
     curve.add(rows(2))
-    now += telemetry.INTERVAL_SECONDS - 1
+    now += METRICS_INTERVAL_SECONDS - 1
     curve.write_now_and_then()
     assert written(capsys) == []
     now += 1

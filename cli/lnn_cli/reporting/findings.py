@@ -71,6 +71,15 @@ def gather(cloud: Cloud, run: Run) -> Findings:
     if model is not None:
         tested = read("no confusion matrix and mistakes", lambda: evaluated(cloud, run, model))
     logged = read("no timeline", lambda: timeline(cloud.client("logs"), cloud.names, run))
+    if (
+        logged is not None
+        and run.get("strategy") == "neuron"
+        and all(one.role != "neuron" for one in logged.invocations)
+    ):
+        missing.append(
+            "no neurons in the timeline: they log what they do at DEBUG, and the functions' level is higher; "
+            'set log_level = "DEBUG" in Terraform to see them'
+        )
     return Findings(run, cloud.ledger.history(run["run_id"]), model, tested, logged, missing)
 
 

@@ -133,6 +133,8 @@ class Conductor:
             "invocations_before": str(run.get("step_invocations", 0)),
             "neuron_ms": "0",
             "trainer_ms": "0",
+            "trainer_invocations": "0",
+            "rows": "0",
             "usd_before": repr(float(run.get("usd", 0.0))),
             "usd_epoch": "0.0",
         }
@@ -230,6 +232,7 @@ class Conductor:
             raise AssertionError("the last step of the last epoch ends the run")
         spent = (time.monotonic() - self._begun) * 1000
         fields["trainer_ms"] = str(int(position.fields["trainer_ms"]) + round(spent))
+        fields["trainer_invocations"] = str(trainer_invocations(position.fields))
         width = plan.sizes[following.layer]
         if self._barrier.advance(step, following, width, fields, tensors):
             self._dispatch(following, range(width))
@@ -256,7 +259,9 @@ class Conductor:
 
     def _end_epoch(self, position: Position) -> dict[str, str] | None:
         """The last batch's update is done: history, checkpoint, end. None when the run has ended."""
-        plan, step, fields = self._plan, position.step, position.fields
+        plan, step = self._plan, position.step
+        rows = rows_recorded(position.fields) + plan.recorded(step.epoch)
+        fields = {**position.fields, "rows": str(rows)}
         ledger, now, trained = self._services.ledger, position.now, self._trained(position)
         epoch, cost = step.epoch, float(fields["cost_sum"]) / plan.examples
         started = float(fields["epoch_started_at"])
@@ -310,6 +315,7 @@ class Conductor:
             "renewed_at": repr(now),
             "epoch_started_at": repr(now),
             "usd_epoch": repr(usd - float(fields["usd_before"])),
+            "rows": fields["rows"],
         }
         if checkpoint_due and state is not None:
             save(self._services, run, state)
@@ -457,10 +463,24 @@ class Conductor:
         """What the run has cost so far, this invocation included."""
         services = self._services
         trainer_ms = int(fields["trainer_ms"]) + (time.monotonic() - self._begun) * 1000
+        trainers = trainer_invocations(fields)
+        # The barrier counts neurons and, at every advance, the Trainer; this invocation is not counted yet.
+        counted = int(fields["invocations"]) - int(fields["invocations_before"])
         return (
             float(fields["usd_before"])
-            + services.neuron_usd(
-                int(fields["neuron_ms"]) / 1000, int(fields["invocations"]) - int(fields["invocations_before"])
-            )
-            + services.usd(trainer_ms / 1000, 0)
+            + services.neuron_usd(int(fields["neuron_ms"]) / 1000, counted + 1 - trainers)
+            + services.usd(trainer_ms / 1000, trainers, rows_recorded(fields))
         )
+
+
+def trainer_invocations(fields: Mapping[str, str]) -> int:
+    """How often the Trainer was invoked for a step of this generation, this time included.
+
+    A run that the release before has in Redis counts from here on.
+    """
+    return int(fields.get("trainer_invocations", "0")) + 1
+
+
+def rows_recorded(fields: Mapping[str, str]) -> int:
+    """Rows of the history that this generation has written: each is a line of metrics."""
+    return int(fields.get("rows", "0"))

@@ -12,9 +12,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lnn.log_size import METRICS_BYTES, closing_bytes, metrics_lines
 from lnn.network import example_space
-from lnn.plan import EXAMPLE_SPACE, PLAIN
-from lnn.prices import lambda_usd
+from lnn.plan import EXAMPLE_SPACE, PLAIN, WHOLE_UP_TO
+from lnn.prices import lambda_usd, logs_usd
 from lnn.strategies import memory
 from lnn.strategies.job import Functions, Job
 
@@ -23,11 +24,27 @@ STRATEGIES = ("fused", "resident", "data", "neuron")
 VCPU_MB = 1769
 """Memory that buys one vCPU (AWS Lambda developer guide, "Configure Lambda function memory")."""
 
-INVOCATION_SECONDS = 900
-"""The longest that one invocation may take (AWS Lambda quotas)."""
-
 CACHE_MB = 400
 """What a cache.t4g.micro holds of tensors: 0.5 GiB less what ElastiCache reserves (ElastiCache user guide)."""
+
+PART_COMMANDS = 5
+"""Redis commands for each part that one worker gives another: SET, RPUSH and EXPIRE by the giver, BLPOP and GETDEL by
+the taker (``gang``)."""
+
+
+def exchanges_of_an_update(workers: int) -> int:
+    """How often the workers of ``data`` meet for one update: two give each other all of it, more give pieces first."""
+    return 1 if workers <= WHOLE_UP_TO else 2
+
+
+def neuron_round_trips(first: bool, last: bool) -> tuple[int, int]:
+    """How often one neuron of a layer waits for Redis, forward and backward; ``first`` and ``last`` are of layers.
+
+    Which step it is, its own rows, A of the layer before, and its arrival. Backward, a hidden layer also asks for its
+    column of the next layer's W and for that layer's dZ. The environment keeps the examples, A of layer 0.
+    """
+    before = 0 if first else 1
+    return 3 + before, 3 + before + (0 if last else 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +87,8 @@ class Rates:
     # Invocations
     invocation_seconds: float = 0.03
     """One asynchronous invocation of a warm function, from the call to the handler. Estimate."""
-    handler_seconds: float = 0.01
-    """A neuron's handler without its arithmetic: four round trips, parsing, logging. Estimate."""
+    handler_seconds: float = 0.0076
+    """A neuron's handler without its arithmetic and its round trips: parsing, Python. Estimate."""
     step_seconds: float = 0.08
     """From the last neuron of a step to the calls of the next: an invocation of the Trainer and its work. Estimate."""
     step_busy_seconds: float = 0.05
@@ -107,7 +124,7 @@ def local(cores: int) -> Rates:
         s3_bytes=5e7,
         upload_bytes=5e7,
         invocation_seconds=0.007,
-        handler_seconds=0.004,
+        handler_seconds=0.0028,
         step_seconds=0.03,
         step_busy_seconds=0.01,
         parallel_neurons=cores,
@@ -144,7 +161,7 @@ class Estimate:
     """From the first epoch's start to the last one's end."""
     ms_per_epoch: float
     usd: float
-    """Functions' time and requests from the Trainer on: what a run adds up as its own price."""
+    """Functions' time, requests and logs from the Trainer on: what a run adds up as its own price."""
     invocations: int
     peak_memory_mb: int
     """Of the function that needs the most."""
@@ -194,7 +211,7 @@ class Model:
         if fixed is None:
             fixed = self._launch_seconds() + course.load + end
         busy = course.load + training + end
-        usd, invocations = self._price(strategy, workers, busy)
+        usd, invocations = self._price(strategy, workers, busy, training)
         obstacle = self._obstacle(strategy, workers, course.load + epoch / self.job.legs)
         small_cache = obstacle is None and strategy == "neuron" and memory.neuron_cache_mb(self.job) > CACHE_MB
         if small_cache:
@@ -290,8 +307,9 @@ class Model:
         epoch = self._passes(cores, own, own_tests) + read + self._rows()
         averaged = 1 + job.slots if job.average_every else 1
         meetings = math.ceil(job.batches / (job.average_every or 1))
-        piece = averaged * job.parameters * job.item / workers
-        exchange = 2 * meetings * self._exchange(workers, piece)
+        pieces = 1 if exchanges_of_an_update(workers) == 1 else workers
+        piece = averaged * job.parameters * job.item / pieces
+        exchange = meetings * exchanges_of_an_update(workers) * self._exchange(workers, piece)
         return Course(epoch, exchange, load=self._worker_start() + self._loading(self._set_bytes() / workers, workers))
 
     def _neuron(self) -> Course:
@@ -324,7 +342,10 @@ class Model:
         pass_seconds = used * job.item / rates.memory_bytes / cores
         forward = (before + inputs + m) * job.item / rates.function_bytes
         backward = (before + above + 2 * (1 + job.slots) * inputs + 2 * m) * job.item / rates.function_bytes
-        return rates.handler_seconds + pass_seconds + forward, rates.handler_seconds + pass_seconds + backward
+        first, last = layer == 1, layer == job.layers
+        to_and_fro = [trips * rates.round_trip_seconds for trips in neuron_round_trips(first, last)]
+        handler = rates.handler_seconds + pass_seconds
+        return handler + to_and_fro[0] + forward, handler + to_and_fro[1] + backward
 
     def _passes(
         self, cores: float, examples: float, tests: float, units: int | None = None, features: int | None = None
@@ -362,14 +383,14 @@ class Model:
     def _exchange(self, workers: int, part: float) -> float:
         """Seconds of one exchange in which each worker gives ``part`` bytes to each other one.
 
-        A part is pushed, given a lifetime and taken: three commands, and its bytes go in and out. Redis serves one
-        command after the other; the workers do their parts of it at the same time, where they have cores of their own.
+        A part's bytes go in and out. Redis serves one command after the other; the workers do their parts of it at the
+        same time, where they have cores of their own.
         """
         if workers == 1:
             return 0.0
         rates, peers = self.rates, workers - 1
-        server = workers * peers * (3 * rates.command_seconds + 2 * part / rates.cache_bytes)
-        client = peers * (3 * rates.client_command_seconds + 2 * part / rates.function_bytes)
+        server = workers * peers * (PART_COMMANDS * rates.command_seconds + 2 * part / rates.cache_bytes)
+        client = peers * (PART_COMMANDS * rates.client_command_seconds + 2 * part / rates.function_bytes)
         if rates.cores is None:
             return rates.round_trip_seconds + max(server, client)
         return rates.round_trip_seconds + (server + workers * client) / rates.cores
@@ -415,18 +436,27 @@ class Model:
 
     # Price
 
-    def _price(self, strategy: str, workers: int, busy: float) -> tuple[float, int]:
+    def _price(self, strategy: str, workers: int, busy: float, training: float) -> tuple[float, int]:
         """US dollars from the Trainer on, and invocations, Launch's included; ``busy`` counts for each function."""
-        functions = self.functions
-        trainer, neuron = functions.trainer_memory_mb, functions.neuron_memory_mb
-        generations = math.ceil(busy / INVOCATION_SECONDS)
-        if strategy == "fused":
-            return lambda_usd(busy, trainer, generations, functions.architecture), 1 + generations
         if strategy == "neuron":
             return self._neuron_price()
-        usd = lambda_usd(busy * workers, neuron, generations * workers, functions.architecture)
-        usd += lambda_usd(generations * 0.2, trainer, generations, functions.architecture)
-        return usd, 1 + generations * (1 + workers)
+        functions = self.functions
+        trainer, neuron = functions.trainer_memory_mb, functions.neuron_memory_mb
+        generations = math.ceil(busy / self._longest_seconds(strategy))
+        invocations = generations if strategy == "fused" else generations * (1 + workers)
+        usd = logs_usd(
+            invocations * closing_bytes(functions.log_level) + metrics_lines(self.job.rows, training) * METRICS_BYTES
+        )
+        if strategy == "fused":
+            usd += lambda_usd(busy, trainer, generations, functions.architecture)
+        else:
+            usd += lambda_usd(busy * workers, neuron, generations * workers, functions.architecture)
+            usd += lambda_usd(generations * 0.2, trainer, generations, functions.architecture)
+        return usd, 1 + invocations
+
+    def _longest_seconds(self, strategy: str) -> int:
+        """How long one invocation may take of the function that trains."""
+        return self.functions.trainer_timeout if strategy == "fused" else self.functions.neuron_timeout
 
     def _neuron_price(self) -> tuple[float, int]:
         job, functions = self.job, self.functions
@@ -435,10 +465,16 @@ class Model:
         seconds = sum(
             units * busy for layer, units in enumerate(job.units, start=1) for busy in self._neuron_busy(layer)
         )
-        calls = updates * 2 * (neurons + job.layers)
-        usd = lambda_usd(updates * seconds, functions.neuron_memory_mb, calls, functions.architecture)
-        steps = updates * 2 * job.layers * self.rates.step_busy_seconds
-        return usd + lambda_usd(steps, functions.trainer_memory_mb, 0, functions.architecture), 2 + calls
+        of_neuron, of_trainer = updates * 2 * neurons, updates * 2 * job.layers
+        usd = lambda_usd(updates * seconds, functions.neuron_memory_mb, of_neuron, functions.architecture)
+        steps = of_trainer * self.rates.step_busy_seconds
+        usd += lambda_usd(steps, functions.trainer_memory_mb, of_trainer, functions.architecture)
+        usd += logs_usd(
+            of_neuron * closing_bytes(functions.log_level, neuron=True)
+            + of_trainer * closing_bytes(functions.log_level)
+            + job.rows * METRICS_BYTES
+        )
+        return usd, 2 + of_neuron + of_trainer
 
     # Memory, and what else may be in the way
 
@@ -476,10 +512,11 @@ class Model:
             storage = memory.data_storage_mb(job, workers)
             if storage > functions.neuron_storage_mb:
                 return _too_little("ephemeral storage", storage, "neuron", "storage", functions.neuron_storage_mb)
-        if strategy != "neuron" and leg > INVOCATION_SECONDS:
+        longest = self._longest_seconds(strategy)
+        if strategy != "neuron" and leg > longest:
             what = "a batch" if job.batch < job.examples else "an epoch of one batch"
             what = f"{job.average_every} batches" if (job.average_every or 1) > 1 else what
-            return f"to load the data and {what} take {leg:.0f} s, and one invocation ends after {INVOCATION_SECONDS} s"
+            return f"to load the data and {what} take {leg:.0f} s, and one invocation ends after {longest} s"
         return None
 
 

@@ -29,13 +29,10 @@ from lnn.network.flat import flattened, layers_of, weight_ranges
 from lnn.network.model import backward
 from lnn.network.types import Array
 from lnn.own_examples import OwnExamples
-from lnn.plan import Plan
+from lnn.plan import WHOLE_UP_TO, Plan
 from lnn.strategies.workers import Stepped
 from lnn.training_data import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y
 from lnn.wire import Buffer
-
-WHOLE_UP_TO = 2
-"""Workers among whom arrays are exchanged whole: with more it would be more bytes than in pieces."""
 
 COUNTED_BYTES = 8 * 2**20
 """Of a block whose examples are only counted: one that stays in the processor's cache is faster."""

@@ -44,6 +44,7 @@ def train(services: Services, run: Mapping[str, Any], plan: Plan, remaining: Cal
 
     ``remaining()`` is the seconds this invocation has left.
     """
+    begun = time.monotonic()
     run_id = str(run["run_id"])
     message = Message(run_id, int(run["generation"]), "start")
     # From here on, since loading may take longer than a lease lasts.
@@ -57,7 +58,7 @@ def train(services: Services, run: Mapping[str, Any], plan: Plan, remaining: Cal
         run = services.ledger.go_back(run, training_started_at=run.get("training_started_at") or wall())
         engine = InExampleSpace(plan, data, state) if plan.formulation == EXAMPLE_SPACE else Plain(plan, data, state)
         pace = Pace(plan.checkpoint_seconds, remaining)
-        training = Training(services, run, plan, data, engine, reporter, pace, came_to_something, state.so_far)
+        training = Training(services, run, plan, data, engine, reporter, pace, came_to_something, begun, state.so_far)
         ending = training.run_epochs()
     training.finish(ending)
 
@@ -162,11 +163,13 @@ class Training:
     reporter: Reporter
     pace: Pace
     came_to_something: Callable[[], None]
+    begun: float
+    """When the invocation began to cost: before its data was loaded."""
     so_far: EpochSoFar
     """What there is of the epoch that comes next."""
 
     def __post_init__(self) -> None:
-        self._begun = self._ended = time.monotonic()
+        self._ended = time.monotonic()
         self._trained = self.reporter.trained = Stopwatch(trained_before(self.run))
         self._trained_at_end = self._trained.seconds()
         self._usd_before = float(self.run.get("usd", 0.0))
@@ -291,7 +294,7 @@ class Training:
         return self.plan.place(self._epoch, self.so_far.batches)
 
     def _usd(self, now: float) -> float:
-        return self._usd_before + self.services.usd(now - self._begun, 1)
+        return self._usd_before + self.services.usd(now - self.begun, 1, self.reporter.metrics_lines)
 
 
 def save(services: Services, run: Mapping[str, Any], state: Checkpoint, **facts: Any) -> None:

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from lnn.environment import Environment
     from lnn.settings import Settings
 
+LONGEST_SECONDS = 900
+"""Terraform's default for how long one invocation of Trainer or Neuron may take, the longest that it allows
+(docs/adr/20261128-lambda-time-limit.md): for estimates without a deployment. Functions read their own from the
+environment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -106,10 +111,14 @@ class Job:
         return units, math.ceil(features / workers)
 
     @property
+    def rows(self) -> int:
+        """Rows of the history: the last epoch has one, too."""
+        return self.epochs // self.record_every + (self.epochs % self.record_every > 0)
+
+    @property
     def recorded(self) -> float:
         """Share of the epochs that have a row in the history, and so a test accuracy."""
-        rows = self.epochs // self.record_every + (self.epochs % self.record_every > 0)
-        return rows / self.epochs
+        return self.rows / self.epochs
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +129,9 @@ class Functions:
     neuron_memory_mb: int = 1769
     neuron_storage_mb: int = 2048
     """Of /tmp."""
+    trainer_timeout: int = LONGEST_SECONDS
+    neuron_timeout: int = LONGEST_SECONDS
+    log_level: str = "INFO"
     neuron_window: int = 0
     max_workers: int = 16
     """The most workers that are chosen where none were asked for."""
@@ -131,6 +143,9 @@ class Functions:
             trainer_memory_mb=environment.trainer_memory_mb,
             neuron_memory_mb=environment.neuron_memory_mb,
             neuron_storage_mb=environment.neuron_storage_mb,
+            trainer_timeout=environment.trainer_timeout,
+            neuron_timeout=environment.neuron_timeout,
+            log_level=environment.log_level,
             neuron_window=environment.neuron_window,
             max_workers=environment.max_workers,
             architecture=environment.architecture,

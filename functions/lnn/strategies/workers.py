@@ -330,7 +330,7 @@ class Worker:
             seconds=self._trained.seconds() + ends - now,
             epoch_seconds=one_more,
             usd=self._usd(ends),
-            epoch_usd=self._services.neuron_usd(one_more * self._plan.workers, 0),
+            epoch_usd=self._services.worker_usd(one_more * self._plan.workers, 0),
         )
         return stopped_by(self._plan, place, totals, self._report is not None and self._report.stop_requested)
 
@@ -420,4 +420,5 @@ class Worker:
 
     def _usd(self, now: float) -> float:
         workers = self._plan.workers
-        return self._usd_before + self._services.neuron_usd((now - self._begun) * workers, workers)
+        lines = 0 if self._report is None else self._report.metrics_lines
+        return self._usd_before + self._services.worker_usd((now - self._begun) * workers, workers, lines)

@@ -145,6 +145,15 @@ resource "aws_lambda_function" "this" {
     size = var.size.storage
   }
 
+  # Lambda's own lines only of what failed, at WARN: START, END and REPORT of every invocation would cost as much to log as a short
+  # invocation itself. The functions' last lines have duration and memory.
+  # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+  logging_config {
+    application_log_level = var.log_level == "DEBUG" ? "DEBUG" : "INFO"
+    log_format            = "JSON"
+    system_log_level      = "WARN"
+  }
+
   tracing_config {
     mode = var.tracing ? "Active" : "PassThrough"
   }

@@ -41,6 +41,20 @@ variable "layers" {
   default     = []
 }
 
+variable "log_level" {
+  description = <<-EOT
+    Least severe lines that the function writes: DEBUG, INFO, WARNING or ERROR. It keeps to that by itself. Lambda's own filter stays at
+    INFO or below: metrics are lines without a level, which it takes for INFO and would drop.
+  EOT
+  type        = string
+  default     = "INFO"
+
+  validation {
+    condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.log_level)
+    error_message = "Set log_level to DEBUG, INFO, WARNING or ERROR."
+  }
+}
+
 variable "log_retention_days" {
   description = "Days for which CloudWatch keeps the logs."
   type        = number

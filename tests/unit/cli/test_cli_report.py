@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -339,3 +340,62 @@ def test_a_report_begins_with_what_was_odd_about_the_dataset(cli: RunCli, world:
     escaped = "&lt;examples&gt;" if kind == "html" else "<examples>"
     assert f"Warning: test_set_x: found 2 of 5 {escaped} in train_set_x as well" in page
     assert "found 2 of 5 <examples>" in cli("show", run_id).stdout
+
+
+def put_lines(role: str, *messages: dict[str, Any], at: float) -> None:
+    """Lines that arrive in a function's log at the same time; the others log nothing."""
+    logs = boto3.client("logs")
+    for function in ("launch", "trainer", "neuron"):
+        logs.create_log_group(logGroupName=f"/aws/lambda/lnn-{function}")
+    group = f"/aws/lambda/lnn-{role}"
+    logs.create_log_stream(logGroupName=group, logStreamName="s")
+    events: Any = [{"timestamp": int(at * 1000), "message": json.dumps(message)} for message in messages]
+    logs.put_log_events(logGroupName=group, logStreamName="s", logEvents=events)
+
+
+def told(request: str, written: float, elapsed: float, **fields: Any) -> dict[str, Any]:
+    """A line as the functions write it."""
+    timestamp = datetime.fromtimestamp(written, UTC).isoformat(timespec="milliseconds")
+    place = {"run_id": RUN, "generation": 1, "state": "forward", "epoch": 1, "layer": 1}
+    return {
+        "level": "INFO",
+        "message": "handled",
+        "timestamp": timestamp,
+        "function_request_id": request,
+        "elapsed_seconds": elapsed,
+        **place,
+        **fields,
+    }
+
+
+def test_a_timeline_needs_no_line_of_lambdas_about_what_went_well(world: World) -> None:
+    """As on AWS, where Lambda logs failed invocations alone."""
+    world.train_whole(RUN, epochs=3)
+    now = time.time()
+    failed = {
+        "time": "2026-11-28T10:00:00.000Z",
+        "type": "platform.report",
+        "record": {"requestId": "cut-off", "status": "timeout", "metrics": {"durationMs": 60_000.0}},
+    }
+    put_lines(
+        "trainer",
+        told("whole", now - 30, 0.1, message="run prepared"),
+        told("whole", now - 28, 2.1),
+        told("cut-off", now - 70, 1.0, level="ERROR", message="attempt failed"),
+        failed,
+        at=now - 10,
+    )
+    read = timeline(boto3.client("logs"), connect(Target.AWS).names, world.run(RUN))
+    assert [(one.start - now, one.seconds, one.failed) for one in read.invocations] == [
+        (pytest.approx(-70, abs=0.01), 60.0, True),
+        (pytest.approx(-30.1, abs=0.01), 2.1, False),
+    ]
+
+
+def test_neurons_that_do_not_log_are_missed_with_the_setting_that_makes_them(world: World) -> None:
+    world.train_whole(RUN, epochs=3)
+    put_lines("trainer", told("whole", time.time(), 2.1), at=time.time())
+    cloud = connect(Target.AWS)
+    neurons = gather(cloud, world.run(RUN) | {"strategy": "neuron"}).missing
+    assert [what for what in neurons if 'log_level = "DEBUG"' in what]
+    assert not [what for what in gather(cloud, world.run(RUN)).missing if "DEBUG" in what]
