@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -39,6 +38,8 @@ class _Formatter(LambdaPowertoolsFormatter):
     began = time.perf_counter()
 
     def serialize(self, log: Any) -> str:
+        import resource  # here: Windows has no such module, and the `lnn` command imports this one there, too
+
         used = {
             "elapsed_seconds": round(time.perf_counter() - self.began, 4),
             # Linux has kilobytes here (getrusage(2)), the most at one time since the environment began.

@@ -48,7 +48,9 @@ def test_credentials_of_another_account_than_the_given_one_are_refused(
 ) -> None:
     for name in ("providers.tf", "variables.tf", "versions.tf", ".terraform.lock.hcl"):
         shutil.copy(CONFIGURATION / name, tmp_path)
-    (tmp_path / "main.tf").write_text('data "aws_caller_identity" "current" {}\n')
+    # What the variables' own rules name beside the variables.
+    named = "locals {\n  longest_invocation = 900\n  predictions_at_once = 0\n}\n"
+    (tmp_path / "main.tf").write_text('data "aws_caller_identity" "current" {}\n' + named)
     (tmp_path / ".terraform").symlink_to(Path(terraform.tfdir) / ".terraform")  # the provider, initialised once
     environment = terraform.env | {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret"}
     environment |= {"AWS_ENDPOINT_URL_STS": identity_service, "AWS_EC2_METADATA_DISABLED": "true"}

@@ -48,6 +48,7 @@ ALLOWED = {
     "lnn/strategies/fused.py: Training.__post_init__": "seconds of an epoch, and of one invocation for the bill",
     "lnn/strategies/fused.py: Training._stopped_within": "the same",
     "lnn/strategies/fused.py: Training._train_epoch": "the same",
+    "lnn/strategies/fused.py: train": "the same",
     "lnn/strategies/fused.py: Training.finish": "the same",
     "lnn/strategies/neuron.py: work": "what one neuron took",
     "lnn/strategies/pace.py: Pace.__init__": "legs and checkpoints of one invocation",

@@ -156,6 +156,7 @@ def test_the_repositorys_own_functions_start_from_their_archives_alone(tmp_path:
     environment |= {"LNN_CACHE_USER": "", "LNN_CACHE_NAME": "x", "LNN_NEURON_WINDOW": "0"}
     environment |= {"LNN_TRAINER_MEMORY_MB": "128", "LNN_NEURON_MEMORY_MB": "128"}
     environment |= {"LNN_NEURON_STORAGE_MB": "512", "LNN_MAX_WORKERS": "2"}
+    environment |= {f"LNN_{name}_TIMEOUT": "900" for name in ("LAUNCH", "TRAINER", "NEURON")}
     for name in hashes:
         # The work tree's own functions/ is taken off the path; site-packages stands for the layer and AWS's runtime.
         code = (
