@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from lnn.artifacts import Model
 from lnn.errors import LnnError
-from lnn.serving import Serving
-from lnn.stages import Current
+from lnn.models.store import Model
+from lnn.serving.rollout import Current
+from lnn.serving.router import Serving
 
 RUN = "20261101T080000Z-aaaaaaaa"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lnn.plan import Plan
+from lnn.job.plan import Plan
 
 
 def plan(**changes: Any) -> Plan:

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from lnn.dataset import inspect_dataset, write_dataset
+from lnn.data.dataset import inspect_dataset, write_dataset
 from lnn.network import batch_slices, init_parameters
 
 SEED = 0

@@ -11,14 +11,14 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from lnn.names import CALIBRATION
-from lnn.strategies.cost_model import Correction, Model
+from lnn.planning.cost_model import Correction, Model
 from lnn_cli.errors import CliError
 from lnn_cli.rendering import note
 from lnn_cli.runs import failure, seconds_total, seconds_training
 from lnn_cli.targets import Cloud, Target, local_home
 
 if TYPE_CHECKING:
-    from lnn.settings import Settings
+    from lnn.job.hyperparameters import Settings
 
 RUN_SECONDS = 2.5
 """About how long the epochs of a measured training take together."""

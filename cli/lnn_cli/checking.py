@@ -11,8 +11,8 @@ from lnn_cli.errors import CliError
 from lnn_cli.rendering import note
 
 if TYPE_CHECKING:
-    from lnn.dataset import DatasetSummary
-    from lnn.settings import Settings
+    from lnn.data.dataset import DatasetSummary
+    from lnn.job.hyperparameters import Settings
 
 
 def check_training(dataset: Path, parameters: bytes, parameters_name: str) -> tuple[DatasetSummary, Settings]:
@@ -21,8 +21,8 @@ def check_training(dataset: Path, parameters: bytes, parameters_name: str) -> tu
     Raises:
         CliError: everything wrong with either, in one line.
     """
-    from lnn.dataset import inspect_dataset
-    from lnn.settings import check_settings_fit, parse_settings
+    from lnn.data.dataset import inspect_dataset
+    from lnn.job.hyperparameters import check_settings_fit, parse_settings
 
     problems = []
     summary = settings = None
@@ -50,7 +50,7 @@ def check_dataset(dataset: Path) -> DatasetSummary:
     Raises:
         CliError: everything wrong with it, in one line.
     """
-    from lnn.dataset import inspect_dataset
+    from lnn.data.dataset import inspect_dataset
 
     try:
         return inspect_dataset(existing_file(dataset))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from lnn.class_names import clash, kept
+from lnn.data.class_names import clash, kept
 from lnn_cli.errors import CliError
 
 Part = Literal["train", "test"]

@@ -20,7 +20,7 @@ from lnn_cli.targets import repository
 from lnn_cli.writing import refuse_to_replace, write_whole
 
 if TYPE_CHECKING:
-    from lnn.dataset import DatasetSummary
+    from lnn.data.dataset import DatasetSummary
     from lnn_cli.folders import Pictures, Split
 
 TEST_SHARE = 0.2

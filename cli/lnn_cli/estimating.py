@@ -19,9 +19,9 @@ from lnn_cli.rendering import duration, note, number, print_json, print_table
 from lnn_cli.targets import Target, command, connect
 
 if TYPE_CHECKING:
-    from lnn.settings import Settings
-    from lnn.strategies.cost_model import Estimate, Model
-    from lnn.strategies.job import Functions
+    from lnn.job.hyperparameters import Settings
+    from lnn.planning.cost_model import Estimate, Model
+    from lnn.planning.workload import Functions
     from lnn_cli.calibrating import Calibration
 
 LOCAL_MAX_WORKERS, LOCAL_LOG_LEVEL = 2, "DEBUG"
@@ -75,9 +75,9 @@ def estimate(
     Example: lnn estimate datasets.h5 --set epochs=1000
     """
     from lnn.errors import SettingsError
-    from lnn.strategies.cost_model import AWS, Model, local
-    from lnn.strategies.job import Job
-    from lnn.strategies.planner import decide
+    from lnn.planning.cost_model import AWS, Model, local
+    from lnn.planning.planner import decide
+    from lnn.planning.workload import Job
     from lnn_cli import calibrating
 
     existing_file(dataset)
@@ -124,7 +124,7 @@ def estimate(
 
 def estimates(model: Model) -> Iterator[Estimate]:
     """Every strategy, with every number of workers where it has some."""
-    from lnn.strategies.planner import PARALLEL, WORKER_COUNTS
+    from lnn.planning.planner import PARALLEL, WORKER_COUNTS
 
     for strategy in ("neuron", "fused", *PARALLEL):
         for workers in WORKER_COUNTS if strategy in PARALLEL else (1,):
@@ -156,7 +156,7 @@ def _sizes(where: Target, trainer: int | None, neuron: int | None, max_workers: 
     """Terraform's defaults for the target, with what the command line changes."""
     import platform
 
-    from lnn.strategies.job import Functions
+    from lnn.planning.workload import Functions
 
     sizes = Functions()
     if where is Target.LOCAL:
@@ -175,7 +175,7 @@ def _sizes(where: Target, trainer: int | None, neuron: int | None, max_workers: 
 def _print(
     where: Target, calibration: Calibration, rows: list[Estimate], auto: dict[str, Any], settings: Settings
 ) -> None:
-    from lnn.prices import dynamodb_usd
+    from lnn.aws.pricing import dynamodb_usd
 
     headings = ("", "strategy", "workers", "upload to model", "an epoch", "US dollars", "invocations", "memory", "")
     picked = (auto["strategy"], auto["workers"])

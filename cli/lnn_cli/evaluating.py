@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lnn.dataset import DatasetSummary
-    from lnn.evaluation import Evaluation
+    from lnn.data.dataset import DatasetSummary
+    from lnn.models.evaluation import Evaluation
     from lnn_cli.targets import Cloud
 
 PARALLEL_CALLS = 4
@@ -66,8 +66,8 @@ def evaluate(
 
     Example: lnn evaluate digits.h5 --model staging --json
     """
-    from lnn.dataset import load_labels
-    from lnn.evaluation import evaluate as judge
+    from lnn.data.dataset import load_labels
+    from lnn.models.evaluation import evaluate as judge
 
     summary = check_dataset(dataset)
     labels = load_labels(dataset)[0 if split is Split.TRAIN else 1]
@@ -97,8 +97,8 @@ def _locally(
     """The model's name, and its probabilities (K, m)."""
     import numpy as np
 
-    from lnn.class_names import kept
-    from lnn.inference import column_of_example, takes_pictures_of
+    from lnn.data.class_names import kept
+    from lnn.models.inference import column_of_example, takes_pictures_of
 
     network = load_named(model, target, prefix, region)
     if network.features != summary.features or list(map(kept, network.list_classes)) != summary.classes:
@@ -126,7 +126,7 @@ def _through_api(
 
     import numpy as np
 
-    from lnn.class_names import kept
+    from lnn.data.class_names import kept
     from lnn_cli.api import Api
 
     api = Api(cloud)
@@ -149,8 +149,8 @@ def _through_api(
 
 def _request(example: NDArray[Any], summary: DatasetSummary) -> tuple[bytes, str]:
     """An example as a user would send it: pictures as PNG, others as numbers."""
-    from lnn.axis_order import is_picture
-    from lnn.value_range import bytes_of
+    from lnn.data.axis_order import is_picture
+    from lnn.data.value_range import bytes_of
 
     shape = summary.image_shape
     if shape is not None and summary.value_range is not None and is_picture(shape):
@@ -167,7 +167,7 @@ def _request(example: NDArray[Any], summary: DatasetSummary) -> tuple[bytes, str
 
 def _blocks(dataset: Path, split: Split, summary: DatasetSummary) -> Iterator[NDArray[np.generic]]:
     """The examples as they are stored, (up to BLOCK, n) at a time."""
-    from lnn.dataset import feature_shards
+    from lnn.data.dataset import feature_shards
 
     for block in feature_shards(dataset, f"{split}_set_x", summary.features, BLOCK):
         yield block.copy()

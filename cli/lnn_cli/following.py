@@ -23,7 +23,7 @@ from lnn_cli.sparkline import BLOCKS, PLAIN, sparkline
 from lnn_cli.targets import command
 
 if TYPE_CHECKING:
-    from lnn.ledger import Ledger
+    from lnn.runs.store import Ledger
 
 POLL_SECONDS = 0.5
 HISTORY_SECONDS = 2.0

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lnn.axis_order import is_picture
-from lnn.hdf5 import open_file
-from lnn.value_range import bytes_of
+from lnn.data.axis_order import is_picture
+from lnn.data.hdf5 import open_file
+from lnn.data.value_range import bytes_of
 from lnn_cli.drawing import WIDTH, Chart, Theme, without_ticks
 from lnn_cli.errors import CliError
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
 
-    from lnn.dataset import DatasetSummary
+    from lnn.data.dataset import DatasetSummary
 
 MOST_CLASSES = 40
 _NAME_WIDTH = 1.3

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from lnn.story import disturbances
+from lnn.runs.event_log import disturbances
 from lnn_cli.errors import CliError
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption
 from lnn_cli.rendering import (

@@ -34,7 +34,7 @@ def read_parameters(path: Path, changes: Sequence[str], strategy: str | None) ->
     raw = path.read_bytes()
     if not changes and strategy is None:
         return raw
-    from lnn.settings import apply_overrides, load_json_object
+    from lnn.job.hyperparameters import apply_overrides, load_json_object
 
     try:
         changed = apply_overrides(load_json_object(raw), changes)

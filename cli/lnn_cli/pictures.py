@@ -17,25 +17,25 @@ class WhiteUnknown(CliError):
 
 
 def read_picture(path: Path, shape: tuple[int, ...], white: float | None = None) -> NDArray[np.uint8]:
-    """The picture in a file of any format, resized to ``shape``: see ``lnn.pictures``.
+    """The picture in a file of any format, resized to ``shape``: see ``lnn.data.images``.
 
     Raises:
         WhiteUnknown: nothing says which value is white.
         CliError: it is no picture that can be read, or ``shape`` is not that of a picture.
     """
-    from lnn import pictures
+    from lnn.data import images
 
     try:
-        return pictures.read_picture(path, shape, white=white)
+        return images.read_picture(path, shape, white=white)
     except FileNotFoundError:
         raise CliError(f"{path} does not exist") from None
     except OSError as error:
         raise CliError(f"{path}: {error.strerror}; check the path and its permissions") from error
-    except pictures.PictureUnclear as error:
-        whites = dict.fromkeys((error.usual_white, pictures.DEEP_WHITE))
+    except images.PictureUnclear as error:
+        whites = dict.fromkeys((error.usual_white, images.DEEP_WHITE))
         said = ", or ".join(f"--white {usual}" for usual in whites)
         raise WhiteUnknown(f"{path}: {error}; say which value is white, such as {said}") from error
-    except (pictures.NotAPicture, pictures.PictureTooLarge, pictures.PictureDamaged) as error:
+    except (images.NotAPicture, images.PictureTooLarge, images.PictureDamaged) as error:
         raise CliError(f"{path}: {error}") from error
     except ValueError as error:
         raise CliError(str(error)) from error

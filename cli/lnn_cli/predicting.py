@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lnn.artifacts import Model
-    from lnn.inference import Prediction
+    from lnn.models.inference import Prediction
+    from lnn.models.store import Model
     from lnn_cli.targets import Cloud
 
 _MODEL_SUFFIX = ".h5"
@@ -72,12 +72,12 @@ def predict_pictures(
     Raises:
         CliError: the model was not trained on pictures, or some pictures cannot be read; names all of them.
     """
-    from lnn import inference
+    from lnn.models import inference
 
     if model.image_shape is None:
         raise CliError(
             f"the model of run {model.run_id} was trained on {model.features} plain features, not on pictures; "
-            "use lnn.artifacts.load_model from Python for such data"
+            "use lnn.models.store.load_model from Python for such data"
         )
     columns = []
     problems = []
@@ -93,7 +93,7 @@ def predict_pictures(
 
 def _features(model: Model, image: Path, *, invert: bool, white: float | None) -> NDArray[np.float64]:
     """The picture as one column of X (n,), on the scale that the model was trained on."""
-    from lnn.inference import column_of_picture
+    from lnn.models.inference import column_of_picture
     from lnn_cli.pictures import read_picture
 
     assert model.image_shape is not None  # noqa: S101 - predict_pictures has checked it
@@ -105,7 +105,7 @@ def _features(model: Model, image: Path, *, invert: bool, white: float | None) -
 
 def load_named(model: str, target: Target, prefix: str | None, region: str | None) -> Model:
     """The model in a local file, a registered one, or that of a run in the bucket."""
-    from lnn.model_checks import inspect_model
+    from lnn.models.validation import inspect_model
 
     path = Path(model)
     if path.suffix == _MODEL_SUFFIX or path.is_file():

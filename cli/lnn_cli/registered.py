@@ -13,8 +13,8 @@ from lnn_cli.rendering import moment, note, print_json, print_table, share
 from lnn_cli.targets import Target, command, connect
 
 if TYPE_CHECKING:
-    from lnn.registry import ModelRecord, Registry
-    from lnn.stages import Current, Step
+    from lnn.serving.registry import ModelRecord, Registry
+    from lnn.serving.rollout import Current, Step
     from lnn_cli.targets import Cloud
 
 NEWEST, STAGING, PRODUCTION = "newest", "staging", "production"
@@ -39,12 +39,12 @@ def models(
 
     Example: lnn models --history
     """
-    from lnn import stages
+    from lnn.serving import rollout
 
     registry = connect(target, prefix, region).registry
     current, found, changes = registry.current(), registry.list_models(), registry.changes()
     if as_json:
-        print_json({"current": stages.as_record(current), "models": found, "history": changes})
+        print_json({"current": rollout.as_record(current), "models": found, "history": changes})
         return
     if not found:
         note(f"there is no model yet; train one with: {command('lnn train DATASET.h5 --wait')}")
@@ -144,10 +144,10 @@ def _changed(cloud: Cloud, change: Callable[[str], Step]) -> Step:
 
 
 def _tell(step: Step, *, as_json: bool) -> None:
-    from lnn import stages
+    from lnn.serving import rollout
 
     if as_json:
-        print_json({"change": step.what, **stages.as_record(step.after)})
+        print_json({"change": step.what, **rollout.as_record(step.after)})
         return
     typer.echo(step.what)
     if step.after.past or step.after.canary:

@@ -9,7 +9,7 @@ from lnn_cli.rendering import duration, number, share
 from lnn_cli.targets import command
 
 if TYPE_CHECKING:
-    from lnn.ledger import Ledger
+    from lnn.runs.store import Ledger
 
 Run = dict[str, Any]
 

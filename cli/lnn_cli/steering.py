@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lnn.events import Message
+from lnn.messages import Message
 from lnn_cli.errors import CliError
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption
 from lnn_cli.rendering import note, print_json

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
 
-    from lnn.invoker import Invoker
-    from lnn.ledger import Ledger
-    from lnn.registry import Registry
+    from lnn.aws.invoker import Invoker
+    from lnn.runs.store import Ledger
+    from lnn.serving.registry import Registry
 
 DEFAULT_PREFIX = "lnn"
 HOME_VARIABLE = "LNN_HOME"
@@ -142,21 +142,21 @@ class Cloud:
     @cached_property
     def ledger(self) -> Ledger:
         """The runs of this deployment."""
-        from lnn.ledger import Ledger
+        from lnn.runs.store import Ledger
 
         return Ledger(self.dynamodb, self.names.runs_table, self.names.costs_table)
 
     @cached_property
     def registry(self) -> Registry:
         """The models of this deployment."""
-        from lnn.registry import Registry
+        from lnn.serving.registry import Registry
 
         return Registry(self.dynamodb, self.names.models_table)
 
     @cached_property
     def invoker(self) -> Invoker:
         """Sends messages to the functions."""
-        from lnn.invoker import Invoker
+        from lnn.aws.invoker import Invoker
 
         return Invoker(self.functions, self.names.trainer, self.names.neuron)
 
@@ -168,8 +168,8 @@ class Cloud:
             LnnError: a variable is missing.
         """
         if self.target is Target.AWS:
-            from lnn.cache import connect as connect_to
             from lnn.environment import Environment
+            from lnn.parameter_server.server import connect as connect_to
 
             return connect_to(Environment.read().cache, self.region)
         import redis

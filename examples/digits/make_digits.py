@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
-from lnn.dataset import inspect_dataset, write_dataset
+from lnn.data.dataset import inspect_dataset, write_dataset
 
 OUTPUT = Path(__file__).with_name("datasets.h5")
 SEED = 0

@@ -7,26 +7,27 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lnn import clients, journal
+from lnn import wiring
+from lnn.aws.events import uploads
+from lnn.aws.idempotency import Once
+from lnn.data.uploads import Inbox
 from lnn.environment import Environment
-from lnn.events import uploads
-from lnn.inbox import Inbox
-from lnn.launching import launch
-from lnn.once import Once
+from lnn.launch import launch
+from lnn.runs import logs
 
 environment = Environment.read()
-services = clients.services(environment)
-inbox = Inbox(clients.client("s3"), prompt=clients.client("s3", clients.PROMPT))
+services = wiring.services(environment)
+inbox = Inbox(wiring.client("s3"), prompt=wiring.client("s3", wiring.PROMPT))
 once = Once(environment.invocations_table)
 
 
-@journal.invocation
+@logs.invocation
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
     """Open a run for each upload in an S3 event; answers what became of each."""
     outcomes = {}
     for upload in uploads(event):
-        journal.at(run_id=upload.run_id, generation=0, state="launch", epoch=0)
+        logs.at(run_id=upload.run_id, generation=0, state="launch", epoch=0)
         work = partial(launch, services, inbox, upload, int(context.memory_limit_in_mb))
         outcomes[upload.run_id] = once.run(upload.run_id, work, context)
-        journal.logger.info("upload handled", extra={"key": upload.key, "outcome": outcomes[upload.run_id]})
+        logs.logger.info("upload handled", extra={"key": upload.key, "outcome": outcomes[upload.run_id]})
     return outcomes

@@ -6,26 +6,27 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lnn import clients, journal
+from lnn import wiring
 from lnn.environment import Environment
-from lnn.events import Message
-from lnn.strategies import neuron
+from lnn.messages import Message
+from lnn.runs import logs
+from lnn.strategies.neuron import neuron
 
-services = clients.services(Environment.read())
+services = wiring.services(Environment.read())
 
 
-@journal.invocation
+@logs.invocation
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Do one neuron's part of one step; on ``start``, be a worker."""
     message = Message.parse(event)
-    journal.at(**message.as_json())
+    logs.at(**message.as_json())
     if message.state == "start":
-        from lnn.strategies import workers
+        from lnn.strategies import worker
 
-        outcome = workers.work(services, message, clients.seconds_left(context.get_remaining_time_in_millis))
-        journal.logger.info("worker done", extra={"outcome": outcome})
+        outcome = worker.work(services, message, wiring.seconds_left(context.get_remaining_time_in_millis))
+        logs.logger.info("worker done", extra={"outcome": outcome})
         return
     standing = neuron.handle(services, message)
     # A run has hundreds of thousands of neurons: by default they tell only what is out of the ordinary.
-    tell = journal.logger.info if standing in ("stale", "failed") else journal.logger.debug
+    tell = logs.logger.info if standing in ("stale", "failed") else logs.logger.debug
     tell("neuron done", extra={"standing": standing})

@@ -6,19 +6,20 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lnn import clients, journal
+from lnn import wiring
+from lnn.aws.events import uploads
 from lnn.environment import Environment
-from lnn.events import uploads
-from lnn.registration import register
+from lnn.runs import logs
+from lnn.serving.registration import register
 
-shelf = clients.shelf(Environment.read())
+shelf = wiring.shelf(Environment.read())
 
 
-@journal.invocation
+@logs.invocation
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
     """Register each upload in an S3 event; answers what became of each."""
     outcomes = {}
     for upload in uploads(event):
         outcomes[upload.key] = register(shelf, upload)
-        journal.logger.info("upload handled", extra={"key": upload.key, "outcome": outcomes[upload.key]})
+        logs.logger.info("upload handled", extra={"key": upload.key, "outcome": outcomes[upload.key]})
     return outcomes

@@ -6,17 +6,18 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lnn import clients, journal, training
+from lnn import train, wiring
 from lnn.environment import Environment
-from lnn.events import Message
+from lnn.messages import Message
+from lnn.runs import logs
 
-services = clients.services(Environment.read())
+services = wiring.services(Environment.read())
 
 
-@journal.invocation
+@logs.invocation
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Act on one message: ``start``, ``forward``, ``backward`` or ``watch``."""
     message = Message.parse(event)
-    journal.at(**message.as_json())
-    training.handle(services, message, clients.seconds_left(context.get_remaining_time_in_millis))
-    journal.logger.info("handled")
+    logs.at(**message.as_json())
+    train.handle(services, message, wiring.seconds_left(context.get_remaining_time_in_millis))
+    logs.logger.info("handled")

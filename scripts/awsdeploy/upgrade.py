@@ -5,7 +5,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from awsdeploy.errors import DeploymentError
 from lnn.errors import LnnError
-from lnn.ledger import Ledger
+from lnn.runs.store import Ledger
 
 
 def enter_unfinished_runs(runs_table: str, costs_table: str, region: str) -> list[str]:

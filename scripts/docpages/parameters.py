@@ -6,7 +6,7 @@ import json
 
 from pydantic.fields import FieldInfo
 
-from lnn.settings import Settings
+from lnn.job.hyperparameters import Settings
 
 
 def table() -> str:

@@ -23,8 +23,9 @@ from cases import EITHER, VALID, Case
 from inprocess_cloud import NAMES, REGION, InProcessCloud
 from moto import mock_aws
 
-from lnn import dataset, inspection, launching
-from lnn.dataset_checks import examine_dataset
+from lnn import launch
+from lnn.data import dataset, inspection
+from lnn.data.validation import examine_dataset
 
 PROCESSES = 2
 CHECK_SECONDS = 10.0
@@ -75,7 +76,7 @@ class Driver:
 
     def drive(self, case: Case) -> Outcome:
         # A dataset that is right may as well be checked without a process.
-        launching.inspect_dataset = examine_dataset if case.name.startswith("parameters") else dataset.inspect_dataset  # type: ignore[assignment]
+        launch.inspect_dataset = examine_dataset if case.name.startswith("parameters") else dataset.inspect_dataset  # type: ignore[assignment]
         upload = self.cloud.upload(case.dataset, case.parameters)
         start = time.monotonic()
         run: dict[str, Any] = {"status": "NONE"}

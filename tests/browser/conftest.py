@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from models_at_hand import Shelves, brightness_model
 
-from lnn.events import http_request
-from lnn.prediction_api import PredictionApi
-from lnn.stages import Current
+from lnn.aws.events import http_request
+from lnn.serving.api import PredictionApi
+from lnn.serving.rollout import Current
 from localcloud.errors import LocalCloudError
 from localcloud.tools import TOOLS, install_once, key_of, pip_install, run
 

@@ -16,13 +16,13 @@ import pytest
 from PIL import Image
 from scaled_digits import STORED, picture_files, write_digits
 
-from lnn.artifacts import Model
-from lnn.dataset import feature_shards, label_matrix, load_labels, standardize
-from lnn.dataset_checks import examine_dataset
-from lnn.inference import column_of_picture, predict
+from lnn.data.dataset import feature_shards, label_matrix, load_labels, standardize
+from lnn.data.validation import examine_dataset
+from lnn.models.inference import column_of_picture, predict
+from lnn.models.store import Model
 from lnn.network import Network, Optimiser, init_parameters, new_slots
-from lnn.request_body import MAX_BYTES
-from lnn.stages import Canary, Current
+from lnn.serving.requests import MAX_BYTES
+from lnn.serving.rollout import Canary, Current
 
 if TYPE_CHECKING:
     from conftest import Site

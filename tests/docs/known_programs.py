@@ -14,7 +14,7 @@ import typer.main
 from botocore import xform_name
 
 from lnn.errors import SettingsError
-from lnn.settings import Settings, apply_overrides
+from lnn.job.hyperparameters import Settings, apply_overrides
 from lnn_cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ import pytest
 
 import made_docs
 from docpages import commands, parameters, picture
-from lnn.settings import Settings
+from lnn.job.hyperparameters import Settings
 
 SVG = "{http://www.w3.org/2000/svg}"
 TWO_BOXES = """

@@ -15,7 +15,7 @@ from e2e_jobs import (
     NEURON_PARAMETERS,
 )
 
-from lnn.plan import EXAMPLE_SPACE
+from lnn.job.plan import EXAMPLE_SPACE
 
 HERE = Path(__file__).parent
 TEST_SECONDS = 600

@@ -23,11 +23,11 @@ import psutil
 import redis
 from botocore.config import Config
 
-from lnn.cache import ParameterServer
-from lnn.collectives import Barrier, Position
-from lnn.events import uploads
-from lnn.ledger import Ledger
+from lnn.aws.events import uploads
 from lnn.names import TRAINING_INPUT, Names, params_key
+from lnn.parameter_server.barrier import Barrier, Position
+from lnn.parameter_server.server import ParameterServer
+from lnn.runs.store import Ledger
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENDED = {"COMPLETED", "FAILED", "STOPPED"}

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from e2e_cloud import CloudUnderTest
 
-from lnn.ledger import WATCHED_INDEX
+from lnn.runs.store import WATCHED_INDEX
 
 REFUSED = {"AccessDenied", "AccessDeniedException", "AuthorizationError"}
 UNKNOWN = {"InvalidAccessKeyId", "UnrecognizedClientException", "InvalidClientTokenId", "SignatureDoesNotMatch"}

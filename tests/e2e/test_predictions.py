@@ -24,13 +24,13 @@ from hostile_files import ELSEWHERE, model_reaching_out
 from numpy.typing import NDArray
 from PIL import Image
 
-from lnn import stages
-from lnn.artifacts import Model, encode_model, load_model
 from lnn.errors import Outrun
-from lnn.inference import column_of_picture
+from lnn.models.inference import column_of_picture
+from lnn.models.store import Model, encode_model, load_model
 from lnn.names import PREDICTION_INPUT, model_key
 from lnn.network import init_parameters
-from lnn.registry import Registry
+from lnn.serving import rollout
+from lnn.serving.registry import Registry
 from lnn_cli.api import Api
 from lnn_cli.page import SigningServer
 from lnn_cli.targets import Target, connect
@@ -108,7 +108,7 @@ def test_a_trained_model_is_staged_promoted_and_rolled_back(
 
     assert cloud.lnn_json("promote", "staging", "--canary", "40")["canary"] == {"model_id": second, "percent": 40}
     bodies = [json.dumps({"features": [level] * 48}).encode() for level in range(30)]
-    expected = [second if stages.share_of(body) < 40 else first for body in bodies]
+    expected = [second if rollout.share_of(body) < 40 else first for body in bodies]
     eventually(
         lambda: [http(f"{url}predict", body, "application/json").json()["model"] for body in bodies] == expected,
         "the canary's share",
@@ -136,13 +136,13 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(
     cloud: CloudUnderTest, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     candidates = [upload(cloud, registry, f"rival-{seed}", small_model(seed)) for seed in (11, 12)]
-    together, promote = threading.Barrier(2), stages.promote
+    together, promote = threading.Barrier(2), rollout.promote
 
-    def look_together(*arguments: Any) -> stages.Step:
+    def look_together(*arguments: Any) -> rollout.Step:
         together.wait(30)
         return promote(*arguments)
 
-    monkeypatch.setattr("lnn.registry.stages.promote", look_together)
+    monkeypatch.setattr("lnn.serving.registry.stages.promote", look_together)
     with ThreadPoolExecutor(2) as pool:
         tries = [pool.submit(registry.promote, model, f"person {model}") for model in candidates]
         errors = [tried.exception() for tried in tries]

@@ -11,8 +11,8 @@ import pytest
 from e2e_cloud import CloudUnderTest
 from e2e_jobs import blobs, encode, network
 
-from lnn.journal import PLACE
-from lnn.telemetry import Metric
+from lnn.runs.logs import PLACE
+from lnn.runs.metrics import Metric
 
 ROLES = ("launch", "trainer", "neuron")
 DATASET = encode(blobs())

@@ -12,21 +12,22 @@ import redis
 from inprocess_cloud import REGION, InProcessCloud
 from moto import mock_aws
 
-from lnn import training, watching
-from lnn.dataset_checks import examine_dataset
+from lnn import train
+from lnn.data.validation import examine_dataset
+from lnn.runs import watchdog
 from localcloud.ports import claim_port
 from localcloud.tools import redis_server
 
 
 @pytest.fixture(autouse=True)
 def _no_pause_between_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(train, "PAUSE_SECONDS", 0.0)
 
 
 @pytest.fixture(autouse=True)
 def _a_watch_that_trusts_the_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here one clock serves all: there is nothing to observe, but for tests that are about that."""
-    monkeypatch.setattr(watching, "patience", lambda run: 0.0)
+    monkeypatch.setattr(watchdog, "patience", lambda run: 0.0)
 
 
 @pytest.fixture(scope="session")
@@ -80,4 +81,4 @@ def cloud(client: redis.Redis, aws: boto3.Session) -> Iterator[InProcessCloud]:
 @pytest.fixture
 def _datasets_are_checked_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same checks without a process for each launch: for tests that are about what comes after."""
-    monkeypatch.setattr("lnn.launching.inspect_dataset", examine_dataset)
+    monkeypatch.setattr("lnn.launch.inspect_dataset", examine_dataset)

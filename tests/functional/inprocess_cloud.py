@@ -17,19 +17,22 @@ import boto3
 import numpy as np
 import redis
 
-from lnn import launching, training, training_data
-from lnn.artifacts import Artifacts, load_model
-from lnn.cache import ParameterServer
-from lnn.dataset import write_dataset
+from lnn import launch, train
+from lnn.aws.events import Upload
+from lnn.aws.invoker import Invoker
+from lnn.aws.notifier import Notifier
+from lnn.data import in_memory
+from lnn.data.dataset import write_dataset
+from lnn.data.uploads import Inbox
 from lnn.environment import CacheAddress, Environment
-from lnn.events import Message, Upload
-from lnn.inbox import Inbox
-from lnn.invoker import Invoker
-from lnn.ledger import WATCHED_INDEX, Ledger
+from lnn.messages import Message
+from lnn.models.store import Artifacts, load_model
 from lnn.names import Names
-from lnn.notify import Notifier
-from lnn.services import Services
-from lnn.strategies import neuron, workers
+from lnn.parameter_server.server import ParameterServer
+from lnn.runs.services import Services
+from lnn.runs.store import WATCHED_INDEX, Ledger
+from lnn.strategies import worker
+from lnn.strategies.neuron import neuron
 
 REGION = "us-east-1"
 NAMES = Names("lnn", "123456789012", REGION)
@@ -174,7 +177,7 @@ class InProcessCloud:
         return self.put(f"{folder}/datasets.h5", dataset)
 
     def launch(self, upload: Upload) -> str:
-        return launching.launch(self.services, Inbox(self.s3), upload, memory_mb=1769)
+        return launch.launch(self.services, Inbox(self.s3), upload, memory_mb=1769)
 
     # Delivering
 
@@ -182,15 +185,15 @@ class InProcessCloud:
         """Run one invocation to its end; what it raises, the caller sees."""
         if function == "trainer":
             # Environments differ from call to call: nothing may depend on what an earlier one has cached.
-            training_data._loaded.clear()
-            training_data._labels.clear()
-            training.handle(self.services, message, self._clock())
+            in_memory._loaded.clear()
+            in_memory._labels.clear()
+            train.handle(self.services, message, self._clock())
             return
         if message.state == "start":
             # Workers wait for each other, so each has a thread; what a broken one does next, it asks for by message.
-            worker = threading.Thread(target=workers.work, args=(self.services, message, self._clock()))
-            self.workers.append(worker)
-            worker.start()
+            thread = threading.Thread(target=worker.work, args=(self.services, message, self._clock()))
+            self.workers.append(thread)
+            thread.start()
             return
         neuron.handle(self.services, message)
 
@@ -213,7 +216,7 @@ class InProcessCloud:
             quiet += 1
             assert quiet < 50, f"the run is stuck: {run}"
             self.let_leases_expire(run_id)
-            training.handle(self.services, Message("", 0, "watch"), self._clock())
+            train.handle(self.services, Message("", 0, "watch"), self._clock())
         raise AssertionError("the messages never end")
 
     def _clock(self) -> Callable[[], float]:

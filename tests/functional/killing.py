@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from lnn.artifacts import Artifacts
-from lnn.collectives import Barrier
-from lnn.invoker import Invoker
-from lnn.ledger import Ledger
+from lnn.aws.invoker import Invoker
+from lnn.models.store import Artifacts
+from lnn.parameter_server.barrier import Barrier
+from lnn.runs.store import Ledger
 
 
 class Killed(BaseException):

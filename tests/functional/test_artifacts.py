@@ -15,8 +15,8 @@ import pytest
 from botocore.exceptions import ClientError
 from inprocess_cloud import NAMES, InProcessCloud
 
-from lnn.artifacts import Artifacts, Checkpoint, EpochSoFar, Model, encode_model, load_model
 from lnn.errors import LnnError
+from lnn.models.store import Artifacts, Checkpoint, EpochSoFar, Model, encode_model, load_model
 from lnn.network import Network, Optimiser, init_parameters, new_slots
 
 RUN = "20260304T050607Z-0123abcd"

@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 import redis
 
-from lnn import collectives
-from lnn.cache import ParameterServer
-from lnn.codec import TensorKey
-from lnn.collectives import Barrier, Standing
 from lnn.errors import CacheLost
-from lnn.events import Step
+from lnn.messages import Step
+from lnn.parameter_server.barrier import Barrier, Standing
+from lnn.parameter_server.codec import TensorKey
+from lnn.parameter_server.server import ParameterServer
 
 STEP = Step(2, 1, 0, "forward", 1)
 NEXT = Step(2, 1, 0, "forward", 2)
@@ -273,7 +272,7 @@ def test_a_step_whose_dispatch_was_not_confirmed_is_abandoned_after_a_while(
     assert position is not None
     assert not position.dispatched
     assert not position.abandoned, "it has only just been opened"
-    monkeypatch.setattr(collectives, "DISPATCH_SECONDS", 0.0)
+    monkeypatch.setattr("lnn.parameter_server.barrier.DISPATCH_SECONDS", 0.0)
     assert position.abandoned
     barrier.confirm_dispatch(STEP)
     position = barrier.position()

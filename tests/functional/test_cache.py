@@ -13,11 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from lnn import cache
-from lnn.cache import IamLogin, ParameterServer, connect
-from lnn.codec import TensorKey
 from lnn.environment import CacheAddress
 from lnn.errors import CacheLost, LnnError
+from lnn.parameter_server.codec import TensorKey
+from lnn.parameter_server.server import TOKEN_LIFETIME_SECONDS, IamLogin, ParameterServer, connect
 
 W = np.arange(12.0).reshape(3, 4)
 W_KEY = TensorKey("W1", W.dtype, W.shape)
@@ -196,7 +195,7 @@ def test_a_token_is_kept_until_shortly_before_it_expires(monkeypatch: pytest.Mon
     monkeypatch.setattr(login, "_sign", lambda: next(signed))
     monkeypatch.setattr(time, "time", lambda: now)
     assert login.get_credentials()[1] == "first"
-    now += cache.TOKEN_LIFETIME_SECONDS - 61
+    now += TOKEN_LIFETIME_SECONDS - 61
     assert login.get_credentials()[1] == "first"
     now += 2
     assert login.get_credentials()[1] == "second"

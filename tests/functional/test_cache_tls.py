@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import redis
 
-from lnn.cache import TOKEN_LIFETIME_SECONDS, IamLogin, ParameterServer, connect
 from lnn.environment import CacheAddress
-from lnn.wire import Wire
+from lnn.parameter_server.resp import Wire
+from lnn.parameter_server.server import TOKEN_LIFETIME_SECONDS, IamLogin, ParameterServer, connect
 from localcloud import tls
 from localcloud.errors import LocalCloudError
 from localcloud.home import Home

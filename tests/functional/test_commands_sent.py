@@ -10,7 +10,7 @@ import redis
 from inprocess_cloud import InProcessCloud, tiny_dataset
 from redis.connection import Connection
 
-from lnn.strategies.cost_model import PART_COMMANDS, exchanges_of_an_update, neuron_round_trips
+from lnn.planning.cost_model import PART_COMMANDS, exchanges_of_an_update, neuron_round_trips
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 
@@ -48,7 +48,7 @@ def test_an_update_of_workers_takes_as_many_commands_as_the_cost_model_prices(
     cloud: InProcessCloud, tmp_path: Path, strategy: str, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for period in ("PRESENCE_SECONDS", "PRESENCE_INTERVAL_SECONDS"):  # one sign of life, however long the run takes
-        monkeypatch.setattr(f"lnn.cache.{period}", 1000)
+        monkeypatch.setattr(f"lnn.parameter_server.server.{period}", 1000)
     few, more = (
         commands_of(cloud, tmp_path, strategy=strategy, workers=workers, epochs=epochs, record_every=100)
         for epochs in (2, 12)

@@ -15,15 +15,15 @@ import redis
 from numpy.typing import NDArray
 from plans import plan as plan_with
 
-from lnn.artifacts import Artifacts, Checkpoint
-from lnn.cache import ParameterServer
+from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y, TrainingData, _loaded, training_data
+from lnn.data.on_disk import OwnExamples
 from lnn.errors import LnnError
-from lnn.gang import Gang
+from lnn.job.plan import Plan
+from lnn.models.store import Artifacts, Checkpoint
 from lnn.network import init_parameters, new_slots, take_examples
-from lnn.own_examples import OwnExamples
-from lnn.plan import Plan
-from lnn.strategies.data import Data
-from lnn.training_data import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y, TrainingData, _loaded, training_data
+from lnn.parameter_server.process_group import Gang
+from lnn.parameter_server.server import ParameterServer
+from lnn.strategies.data_parallel import Data
 
 RUN = "20260102T030405Z-0123abcd"
 CHANGES: dict[str, Any] = {"strategy": "data", "examples": 23, "test_examples": 7, "shard_rows": 4}
@@ -253,7 +253,7 @@ def test_examples_that_do_not_fit_a_block_are_done_block_by_block(
 ) -> None:
     plan = plan_with(**CHANGES, workers=2, batch_size=batch_size, learning_rate=0.01)
     artifacts = stored(plan)
-    monkeypatch.setattr("lnn.own_examples.BLOCK_BYTES", 1000)
+    monkeypatch.setattr("lnn.data.on_disk.BLOCK_BYTES", 1000)
     sizes = [X.shape[1] for X, _ in OwnExamples(artifacts, RUN, TRAIN_X, TRAIN_Y, plan, 0, 23).blocks()]
     assert len(sizes) > 5
     assert sum(sizes) == 23
@@ -286,7 +286,7 @@ def test_a_batch_is_the_same_however_many_examples_are_held_in_memory(
     plan = plan_with(**CHANGES)
     artifacts = stored(plan, dtype)
     data = loaded(artifacts, plan)
-    monkeypatch.setattr("lnn.own_examples.HELD_BYTES", held * plan.sizes[0] * np.dtype(dtype).itemsize)
+    monkeypatch.setattr("lnn.data.on_disk.HELD_BYTES", held * plan.sizes[0] * np.dtype(dtype).itemsize)
     own = OwnExamples(artifacts, RUN, TRAIN_X, TRAIN_Y, plan, 2, 21)
     for chosen in ([0, 3, 6, 7, 11, 18], [1, 2], [8, 17], list(range(19)), []):
         found = [(X.copy(), y) for X, y in own.blocks(np.array(chosen, np.int64))]

@@ -19,13 +19,13 @@ import pytest
 import redis
 from redis._parsers.base import BaseParser
 
-from lnn import cache, wire
-from lnn.cache import ParameterServer, connect
-from lnn.codec import TensorKey
-from lnn.collectives import Barrier, Standing
 from lnn.environment import CacheAddress
-from lnn.events import Step
-from lnn.gang import Gang
+from lnn.messages import Step
+from lnn.parameter_server import resp
+from lnn.parameter_server.barrier import Barrier, Standing
+from lnn.parameter_server.codec import TensorKey
+from lnn.parameter_server.process_group import Gang
+from lnn.parameter_server.server import NOT_NOW, ParameterServer, connect
 from localcloud.ports import claim_port
 from localcloud.tools import redis_server
 
@@ -326,5 +326,5 @@ def test_a_server_that_is_loading_is_waited_for(servers: Servers, tmp_path: Path
 
 
 def test_the_wire_and_the_client_go_on_after_the_same_answers() -> None:
-    parsed = {code: BaseParser.parse_error(f"{code} and why") for code in wire.NOT_NOW - {"UNBLOCKED"}}
-    assert {type(error) for error in parsed.values()} == set(cache.NOT_NOW)
+    parsed = {code: BaseParser.parse_error(f"{code} and why") for code in resp.NOT_NOW - {"UNBLOCKED"}}
+    assert {type(error) for error in parsed.values()} == set(NOT_NOW)

@@ -10,13 +10,13 @@ from hostile_files import KINDS, dataset_reaching_out, leaks, model_reaching_out
 from inprocess_cloud import NAMES, InProcessCloud
 from models_at_hand import brightness_model
 
-from lnn.artifacts import encode_model
-from lnn.events import HttpRequest
+from lnn.aws.events import HttpRequest
+from lnn.models.store import encode_model
 from lnn.names import model_key
-from lnn.prediction_api import PredictionApi
-from lnn.registration import Shelf, register
-from lnn.registry import Registry
-from lnn.serving import Serving
+from lnn.serving.api import PredictionApi
+from lnn.serving.registration import Shelf, register
+from lnn.serving.registry import Registry
+from lnn.serving.router import Serving
 
 PARAMETERS = {
     "epochs": 1,

@@ -17,9 +17,10 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from inprocess_cloud import InProcessCloud, tiny_dataset
 
-from lnn import invoker, reporting
-from lnn.events import Message
-from lnn.invoker import WAKING, WAKING_POLL_SECONDS, WAKING_SECONDS, Invoker
+from lnn.aws import invoker
+from lnn.aws.invoker import WAKING, WAKING_POLL_SECONDS, WAKING_SECONDS, Invoker
+from lnn.messages import Message
+from lnn.runs import lease
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 
@@ -149,7 +150,7 @@ def test_a_run_begins_though_the_neuron_was_idle_for_weeks(
     strategy: str, cloud: InProcessCloud, tmp_path: Path, waited: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asleep = count()
-    monkeypatch.setattr(reporting, "INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(lease, "INTERVAL_SECONDS", 0.01)
 
     def fault(function: str, message: Message) -> None:
         if function == "neuron" and next(asleep) < 12:

@@ -10,10 +10,10 @@ import pytest
 from botocore.exceptions import ClientError
 from inprocess_cloud import NAMES, InProcessCloud
 
+from lnn.aws.events import Upload
+from lnn.data.uploads import Inbox
 from lnn.errors import DatasetError, Refused, SettingsError
-from lnn.events import Upload
-from lnn.inbox import Inbox
-from lnn.settings import MAX_FILE_BYTES
+from lnn.job.hyperparameters import MAX_FILE_BYTES
 
 KEY = "training_input/meine Katzen & 猫/a+b.h5"
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from inprocess_cloud import NAMES, InProcessCloud, tiny_dataset
 
-from lnn.dataset import write_dataset
-from lnn.events import Message
+from lnn.data.dataset import write_dataset
+from lnn.job.plan import Plan
+from lnn.messages import Message
 from lnn.network import init_parameters
-from lnn.plan import Plan
 
 PARAMETERS: dict[str, Any] = {
     "epochs": 3,
@@ -103,7 +103,7 @@ def test_a_refusal_delivered_twice_is_told_once(cloud: InProcessCloud) -> None:
 def test_what_does_not_fit_the_trainer_is_refused(
     cloud: InProcessCloud, dataset: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lnn.strategies.memory.RUNTIME_MB", 4000)
+    monkeypatch.setattr("lnn.planning.memory.RUNTIME_MB", 4000)
     upload = cloud.upload(dataset, PARAMETERS)
     assert cloud.launch(upload) == "refused"
     assert "3008 MB" in cloud.run(upload.run_id)["reason"]
@@ -125,7 +125,7 @@ def test_running_out_of_memory_is_a_reason_not_a_crash(
     def exhaust(*_: Any, **__: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("lnn.launching.inspect_dataset", exhaust)
+    monkeypatch.setattr("lnn.launch.inspect_dataset", exhaust)
     upload = cloud.upload(dataset, PARAMETERS)
     assert cloud.launch(upload) == "refused"
     assert "1769 MB" in cloud.run(upload.run_id)["reason"]

@@ -10,10 +10,10 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from inprocess_cloud import NAMES, InProcessCloud
 
-from lnn import training
+from lnn import train
 from lnn.errors import LedgerUnavailable, RunStateError, StaleGeneration
-from lnn.events import Message
-from lnn.ledger import WATCHED_INDEX, EpochRow, Ledger
+from lnn.messages import Message
+from lnn.runs.store import WATCHED_INDEX, EpochRow, Ledger
 
 RUN = "20260304T050607Z-0123abcd"
 
@@ -424,7 +424,7 @@ def test_the_watch_reads_the_index_and_the_runs_in_it_and_never_the_table(
     ledger.open_run({"run_id": RUN})
     calls: list[str] = []
     cloud.dynamodb.meta.events.register("before-call.dynamodb", lambda model, **_: calls.append(model.name))
-    training.handle(cloud.services, Message("", 0, "watch"), lambda: 60.0)
+    train.handle(cloud.services, Message("", 0, "watch"), lambda: 60.0)
     assert calls == ["Query", "GetItem"]
 
 

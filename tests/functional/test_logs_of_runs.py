@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from inprocess_cloud import InProcessCloud, tiny_dataset
 
-from lnn.log_size import CLOSING_BYTES, METRICS_BYTES
-from lnn.prices import logs_usd
+from lnn.aws.pricing import logs_usd
+from lnn.runs.log_size import CLOSING_BYTES, METRICS_BYTES
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 
@@ -27,7 +27,7 @@ STEPS = EPOCHS * 2 * 2
 
 @pytest.fixture(autouse=True)
 def _time_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lnn.services.lambda_usd", lambda *_: 0.0)
+    monkeypatch.setattr("lnn.runs.services.lambda_usd", lambda *_: 0.0)
 
 
 def price(cloud: InProcessCloud, tmp_path: Path, log_level: str, **changes: Any) -> float:

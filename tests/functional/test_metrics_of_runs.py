@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from inprocess_cloud import InProcessCloud, tiny_dataset
 
-from lnn import training
-from lnn.events import Message
-from lnn.telemetry import Metric
+from lnn import train
+from lnn.messages import Message
+from lnn.runs.metrics import Metric
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 
@@ -88,7 +88,7 @@ def test_trainings_and_the_watch_together_emit_every_metric(
     cloud.run_to_end(start(strategy="resident", workers=2))
     assert cloud.run_to_end(start(strategy="fused", max_seconds=1e-9))["status"] == "STOPPED"
     assert cloud.run_to_end(start(learning_rate=-1))["status"] == "FAILED"
-    training.handle(cloud.services, Message("", 0, "watch"), lambda: 900.0)
+    train.handle(cloud.services, Message("", 0, "watch"), lambda: 900.0)
     assert {metric for line in emitted(capsys) for metric in Metric if metric in line} == set(Metric)
 
 
@@ -96,7 +96,7 @@ def test_the_watch_counts_the_runs_that_nobody_works_on(
     cloud: InProcessCloud, start: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     def look() -> tuple[float, float]:
-        training.handle(cloud.services, Message("", 0, "watch"), lambda: 900.0)
+        train.handle(cloud.services, Message("", 0, "watch"), lambda: 900.0)
         (line,) = [line for line in emitted(capsys) if line["message"] == "runs watched"]
         return line[Metric.ACTIVE_RUNS][0], line[Metric.STALLED_RUNS][0]
 

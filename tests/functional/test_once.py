@@ -13,8 +13,8 @@ import pytest
 from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAlreadyInProgressError
 from inprocess_cloud import NAMES, InProcessCloud
 
-from lnn import once
-from lnn.once import Once
+from lnn.aws import idempotency
+from lnn.aws.idempotency import Once
 
 
 class Context:
@@ -38,7 +38,7 @@ def records(cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         AttributeDefinitions=[{"AttributeName": "invocation", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    monkeypatch.setattr(once, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(idempotency, "POLL_SECONDS", 0.02)
     return Once(NAMES.invocations_table)
 
 
@@ -94,7 +94,7 @@ def test_a_claim_whose_holder_died_lapses(records: Once, monkeypatch: pytest.Mon
     class Killed(BaseException):
         """Lambda ends a process without a word."""
 
-    monkeypatch.setattr(once, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(idempotency, "LOCK_SECONDS", 1)
     # What a killed process cannot do: Powertools would give the claim back.
     with monkeypatch.context() as dead:
         dead.setattr(type(records._store), "delete_record", lambda *_, **__: None)
@@ -119,7 +119,7 @@ def test_a_copy_with_too_little_time_to_wait_gives_up_so_that_lambda_repeats_it(
         first = pool.submit(run, records, "run-1", slow)
         assert begun.wait(30)
         with pytest.raises(IdempotencyAlreadyInProgressError):
-            run(records, "run-1", lambda: "worked twice", seconds_left=once.LOCK_SECONDS)
+            run(records, "run-1", lambda: "worked twice", seconds_left=idempotency.LOCK_SECONDS)
         may_end.set()
         assert first.result(30) == "launched"
 
@@ -160,6 +160,6 @@ def test_the_claim_of_who_died_before_the_freeze_is_over_after_it(
 
     with pytest.raises(KeyboardInterrupt):
         run(records, "run-1", die)
-    monkeypatch.setattr(once, "POLL_SECONDS", 60)
+    monkeypatch.setattr(idempotency, "POLL_SECONDS", 60)
     thaw()
     assert run(records, "run-1", lambda: "launched") == "launched"

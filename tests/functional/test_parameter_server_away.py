@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from inprocess_cloud import InProcessCloud, tiny_dataset
 
-from lnn import training
-from lnn.cache import ParameterServer
+from lnn import train
+from lnn.parameter_server.server import ParameterServer
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 
@@ -41,7 +41,7 @@ def test_a_start_waits_for_a_redis_that_takes_no_writes(
 ) -> None:
     answers = iter([False] * 10)
     takes_writes = ParameterServer.takes_writes
-    monkeypatch.setattr(training, "PROBE_SECONDS", 0.01)
+    monkeypatch.setattr(train, "PROBE_SECONDS", 0.01)
     takes = lambda self: next(answers, None) is None and takes_writes(self)  # noqa: E731
     monkeypatch.setattr(ParameterServer, "takes_writes", takes)
     run = cloud.run_to_end(launch(strategy))

@@ -16,12 +16,12 @@ from models_at_hand import Shelves
 from scaled_digits import DIGITS, PARAMETERS, STORED, picture_files, write_digits
 from typer.testing import CliRunner
 
-from lnn.artifacts import load_model
-from lnn.dataset_checks import examine_dataset
-from lnn.events import HttpRequest
+from lnn.aws.events import HttpRequest
+from lnn.data.validation import examine_dataset
+from lnn.models.store import load_model
 from lnn.names import params_key
-from lnn.prediction_api import PredictionApi
-from lnn.stages import Current
+from lnn.serving.api import PredictionApi
+from lnn.serving.rollout import Current
 from lnn_cli.api import Answer
 from lnn_cli.main import app
 
@@ -96,7 +96,7 @@ def test_pictures_of_every_scale_make_one_model_and_one_prediction_by_every_way(
 
     # A dataset on any scale is evaluated as the pictures that it holds, whatever scale the model learned from.
     monkeypatch.setattr("lnn_cli.evaluating.connect", lambda *_: SimpleNamespace(registry=None))
-    monkeypatch.setattr("lnn.dataset.inspect_dataset", examine_dataset)
+    monkeypatch.setattr("lnn.data.dataset.inspect_dataset", examine_dataset)
     monkeypatch.setattr("lnn_cli.evaluating.find_model", lambda *_: {"model_id": MODEL})
     for way, (_, model) in trained.items():
         gateway = Gateway(model.read_bytes())

@@ -19,10 +19,10 @@ from inprocess_cloud import InProcessCloud, tiny_dataset
 from killing import POINTS, killed
 from moto import mock_aws
 
-from lnn import collectives
-from lnn.collectives import Barrier
 from lnn.errors import RunStateError
-from lnn.events import Message
+from lnn.messages import Message
+from lnn.parameter_server import barrier
+from lnn.parameter_server.barrier import Barrier
 
 PARAMETERS: dict[str, Any] = {
     "epochs": 3,
@@ -184,9 +184,9 @@ class Protocol(RuleBasedStateMachine):
 def test_no_order_of_events_changes_what_a_run_leads_to(
     client: redis.Redis, aws: boto3.Session, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collectives, "DISPATCH_SECONDS", 0.0)
-    monkeypatch.setattr("lnn.training.ATTEMPTS_WITHOUT_PROGRESS", 10_000)
-    monkeypatch.setattr("lnn.plan.BUDGET_ALLOWANCE", 10_000)
+    monkeypatch.setattr(barrier, "DISPATCH_SECONDS", 0.0)
+    monkeypatch.setattr("lnn.train.ATTEMPTS_WITHOUT_PROGRESS", 10_000)
+    monkeypatch.setattr("lnn.job.plan.BUDGET_ALLOWANCE", 10_000)
     Protocol.redis, Protocol.session, Protocol.dataset = client, aws, tiny_dataset(tmp_path / "datasets.h5")
     Protocol.expected = None
     machine = Protocol.TestCase

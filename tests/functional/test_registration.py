@@ -16,14 +16,14 @@ import pytest
 from models_at_hand import RUN, brightness_model
 from moto import mock_aws
 
-from lnn import registration
-from lnn.artifacts import Artifacts, Model, encode_model
-from lnn.events import Upload
-from lnn.ledger import Ledger
+from lnn.aws.events import Upload
+from lnn.aws.notifier import Notifier
+from lnn.models.store import Artifacts, Model, encode_model
 from lnn.names import LATEST_PARAMS, Names, model_key, params_key
-from lnn.notify import Notifier
-from lnn.registration import Shelf, register
-from lnn.registry import Registry
+from lnn.runs.store import Ledger
+from lnn.serving import registration
+from lnn.serving.registration import Shelf, register
+from lnn.serving.registry import Registry
 
 NAMES = Names("lnn", "123456789012", "us-east-1")
 

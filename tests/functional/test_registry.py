@@ -11,8 +11,8 @@ import pytest
 from moto import mock_aws
 
 from lnn.errors import ModelStateError, Outrun
-from lnn.registry import Registry
-from lnn.stages import Canary, Current
+from lnn.serving.registry import Registry
+from lnn.serving.rollout import Canary, Current
 
 TABLE = "lnn-models"
 

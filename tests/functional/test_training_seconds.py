@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from inprocess_cloud import InProcessCloud, tiny_dataset
 
-from lnn.events import Message
+from lnn.messages import Message
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 

@@ -11,10 +11,12 @@ import pytest
 from botocore.exceptions import ClientError
 from inprocess_cloud import NAMES, Chaos, InProcessCloud, tiny_dataset
 
-from lnn import gang, training
+from lnn import train
 from lnn.errors import Refused
-from lnn.events import Message
-from lnn.strategies import neuron, workers
+from lnn.messages import Message
+from lnn.parameter_server import process_group
+from lnn.strategies import worker
+from lnn.strategies.neuron import neuron
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 
@@ -37,9 +39,9 @@ RunTo = Callable[..., str]
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gang, "BLOCK_SECONDS", 0.1)
-    monkeypatch.setattr(gang, "JOIN_SECONDS", 2.0)
-    monkeypatch.setattr(gang, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(process_group, "BLOCK_SECONDS", 0.1)
+    monkeypatch.setattr(process_group, "JOIN_SECONDS", 2.0)
+    monkeypatch.setattr(process_group, "PATIENCE_SECONDS", 1.0)
 
 
 @pytest.fixture
@@ -171,7 +173,7 @@ def test_a_neuron_that_always_raises_ends_the_run_with_what_it_raised(
 
     run_id = launch(strategy)
     with monkeypatch.context() as broken:
-        broken.setattr(workers, "engine_for", fail)
+        broken.setattr(worker, "engine_for", fail)
         broken.setattr(neuron, "forward", fail)
         failed: list[ZeroDivisionError] = []
         while cloud.run(run_id)["status"] in ("PENDING", "RUNNING"):
@@ -216,7 +218,7 @@ def test_a_worker_that_may_not_read_the_runs_has_the_trainer_tell(
     run_id = launch("resident")
     cloud.queue.messages.clear()
     with refused(cloud.dynamodb, "GetItem"), pytest.raises(Refused, match="not allowed to read the table"):
-        workers.work(cloud.services, Message(run_id, 1, "start", neuron=0), lambda: 900.0)
+        worker.work(cloud.services, Message(run_id, 1, "start", neuron=0), lambda: 900.0)
     assert cloud.queue.messages == [("trainer", Message(run_id, 2, "start"))]
 
 
@@ -289,8 +291,8 @@ def test_a_parameter_server_that_is_away_does_not_keep_the_end_from_people(
         raise ConnectionError("no route")
 
     with monkeypatch.context() as broken:
-        broken.setattr("lnn.cache.ParameterServer.delete_run", away)
-        training.end_without_model(cloud.services, run_id, 1, training.Ending("FAILED", "for a test"))
+        broken.setattr("lnn.parameter_server.server.ParameterServer.delete_run", away)
+        train.end_without_model(cloud.services, run_id, 1, train.Ending("FAILED", "for a test"))
     assert cloud.messages_sent() == ["LNN: training failed"]
     assert cloud.run(run_id)["closing"] is True
     assert cloud.run_to_end(run_id)["closing"] is False
@@ -314,6 +316,6 @@ def test_the_watch_looks_after_all_runs_though_one_of_them_raises(
     for run_id in runs:
         cloud.let_leases_expire(run_id)
     with pytest.raises(ConnectionError, match="cut off"):
-        training.handle(cloud.services, Message("", 0, "watch"), lambda: 900.0)
+        train.handle(cloud.services, Message("", 0, "watch"), lambda: 900.0)
     assert set(asked) == runs
     assert len(cloud.queue.messages) == 1

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from inprocess_cloud import NAMES, InProcessCloud, tiny_dataset
 
-from lnn import reporting, training, watching
-from lnn.events import Message
-from lnn.ledger import LEASE_SECONDS
-from lnn.watching import CLOCKS_DIFFER_SECONDS, CLOSING_SECONDS, START_SECONDS, launch_seconds
+from lnn import train
+from lnn.messages import Message
+from lnn.runs import lease, watchdog
+from lnn.runs.store import LEASE_SECONDS
+from lnn.runs.watchdog import CLOCKS_DIFFER_SECONDS, CLOSING_SECONDS, START_SECONDS, launch_seconds
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 
@@ -27,7 +28,7 @@ PARAMETERS: dict[str, Any] = {
     "strategy": "fused",
 }
 
-PATIENCE = watching.patience
+PATIENCE = watchdog.patience
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def watch_after(cloud: InProcessCloud, seconds: float, monkeypatch: pytest.Monke
     now = time.time()
     with monkeypatch.context() as later:
         later.setattr(time, "time", lambda: now + seconds)
-        training.handle(cloud.services, Message("", 0, "watch"), lambda: 60.0)
+        train.handle(cloud.services, Message("", 0, "watch"), lambda: 60.0)
     sent, cloud.queue.messages = cloud.queue.messages, []
     return sent
 
@@ -83,7 +84,7 @@ def test_a_renewed_lease_keeps_the_watch_away(
 def test_the_lease_is_kept_while_a_trainer_between_two_steps_waits_for_s3(
     cloud: InProcessCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reporting, "INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(lease, "INTERVAL_SECONDS", 0.01)
     upload = cloud.upload(tiny_dataset(tmp_path / "made.h5"), {**PARAMETERS, "strategy": "neuron"})
     assert cloud.launch(upload) == "launched"
     waited = []
@@ -162,7 +163,7 @@ def test_an_end_that_was_not_carried_out_is_carried_out(
         raise ConnectionError("cut off")
 
     with monkeypatch.context() as broken:
-        broken.setattr("lnn.ending.close", crash)
+        broken.setattr("lnn.runs.finalize.close", crash)
         with pytest.raises(ConnectionError):
             cloud.deliver("trainer", Message(launched, 1, "start"))
     run = cloud.run(launched)
@@ -207,9 +208,9 @@ class Observation:
 def observation(monkeypatch: pytest.MonkeyPatch) -> Observation:
     """A watch that trusts its own clock alone, in an environment that has not looked yet."""
     observed = Observation()
-    monkeypatch.setattr(watching, "patience", PATIENCE)
-    monkeypatch.setattr(watching, "_seen", {})
-    monkeypatch.setattr(watching, "time", SimpleNamespace(sleep=observed.sleep))
+    monkeypatch.setattr(watchdog, "patience", PATIENCE)
+    monkeypatch.setattr(watchdog, "_seen", {})
+    monkeypatch.setattr(watchdog, "time", SimpleNamespace(sleep=observed.sleep))
     return observed
 
 
@@ -265,7 +266,7 @@ def test_a_watch_without_the_time_to_observe_leaves_the_run_to_the_next_look(
     cloud: InProcessCloud, launched: str, observation: Observation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     by_a_clock(-300, monkeypatch, lambda: cloud.services.ledger.claim(launched, 1, "owner"))
-    training.handle(cloud.services, Message("", 0, "watch"), lambda: LEASE_SECONDS)
+    train.handle(cloud.services, Message("", 0, "watch"), lambda: LEASE_SECONDS)
     assert (cloud.queue.messages, observation.waited) == ([], [])
 
 

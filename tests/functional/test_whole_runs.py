@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from inprocess_cloud import Chaos, InProcessCloud, tiny_dataset
 
-from lnn import collectives
-from lnn.events import Message
-from lnn.ledger import EpochRow
+from lnn.messages import Message
+from lnn.parameter_server import barrier
+from lnn.runs.store import EpochRow
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 
@@ -69,7 +69,7 @@ def train(cloud: InProcessCloud, tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture(autouse=True)
 def _no_waiting_for_abandoned_dispatches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collectives, "DISPATCH_SECONDS", 0.0)
+    monkeypatch.setattr(barrier, "DISPATCH_SECONDS", 0.0)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -223,8 +223,8 @@ def test_a_calibration_leaves_the_latest_model_and_people_alone(
 def test_the_fuse_ends_a_run_that_feeds_itself(
     cloud: InProcessCloud, train: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lnn.plan.BUDGET_FACTOR", 0.1)
-    monkeypatch.setattr("lnn.plan.BUDGET_ALLOWANCE", 0)
+    monkeypatch.setattr("lnn.job.plan.BUDGET_FACTOR", 0.1)
+    monkeypatch.setattr("lnn.job.plan.BUDGET_ALLOWANCE", 0)
     run = cloud.run_to_end(train("full batch", "neuron"))
     assert run["status"] == "FAILED"
     assert "invocations" in run["reason"]

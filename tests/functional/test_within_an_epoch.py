@@ -14,11 +14,12 @@ import pytest
 from inprocess_cloud import Chaos, InProcessCloud, tiny_dataset
 from killing import Killed, killed
 
-from lnn import gang
-from lnn.events import Message
-from lnn.strategies import conductor, fused, workers
-from lnn.strategies.data import Data
-from lnn.strategies.pace import Pace
+from lnn.messages import Message
+from lnn.parameter_server import process_group
+from lnn.strategies import fused, worker
+from lnn.strategies.data_parallel import Data
+from lnn.strategies.deadline import Pace
+from lnn.strategies.neuron import trainer
 from lnn.strategies.resident import Resident
 
 pytestmark = [
@@ -56,9 +57,9 @@ EVERY_BATCH = 1e-6
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing worker is missed within a second."""
-    monkeypatch.setattr(gang, "BLOCK_SECONDS", 0.1)
-    monkeypatch.setattr(gang, "JOIN_SECONDS", 1.0)
-    monkeypatch.setattr(gang, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(process_group, "BLOCK_SECONDS", 0.1)
+    monkeypatch.setattr(process_group, "JOIN_SECONDS", 1.0)
+    monkeypatch.setattr(process_group, "PATIENCE_SECONDS", 1.0)
 
 
 @pytest.fixture(autouse=True)
@@ -186,9 +187,9 @@ def test_a_long_epoch_is_stopped_between_two_batches_and_resumes_to_the_same_bit
 ) -> None:
     epochs = 3 if way == "example space" else 2
     undisturbed = cloud.run_to_end(launch(way, epochs=epochs))
-    for module in (fused, workers, conductor):
+    for module in (fused, worker, trainer):
         monkeypatch.setattr(module, "LONG_EPOCH_SECONDS", -1.0)
-    monkeypatch.setattr(conductor, "RENEWAL_SECONDS", 0.0)
+    monkeypatch.setattr(trainer, "RENEWAL_SECONDS", 0.0)
     run_id = launch(way, max_seconds=1e-6, epochs=epochs)
     reasons = []
     while (run := cloud.run_to_end(run_id))["status"] == "STOPPED":

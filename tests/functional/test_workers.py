@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from inprocess_cloud import Chaos, InProcessCloud, tiny_dataset
 
-from lnn import gang
 from lnn.errors import GangBroken
-from lnn.events import Message
-from lnn.strategies import workers
+from lnn.messages import Message
+from lnn.parameter_server import process_group
+from lnn.strategies import worker
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 
@@ -35,9 +35,9 @@ STRATEGIES = ["resident", "data"]
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing worker is missed within a second."""
-    monkeypatch.setattr(gang, "BLOCK_SECONDS", 0.1)
-    monkeypatch.setattr(gang, "JOIN_SECONDS", 1.0)
-    monkeypatch.setattr(gang, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(process_group, "BLOCK_SECONDS", 0.1)
+    monkeypatch.setattr(process_group, "JOIN_SECONDS", 1.0)
+    monkeypatch.setattr(process_group, "PATIENCE_SECONDS", 1.0)
 
 
 @pytest.fixture
@@ -87,14 +87,14 @@ def test_the_run_survives_a_worker_that_dies(
 ) -> None:
     undisturbed = cloud.run_to_end(launch(strategy))
     run_id = launch(strategy, checkpoint_seconds=1e-6)
-    alive = gang.Gang.exchange
+    alive = process_group.Gang.exchange
 
-    def die(self: gang.Gang, *given: Any) -> Any:
+    def die(self: process_group.Gang, *given: Any) -> Any:
         if self.rank == rank and self._number == 9 and self._generation == 1:
             raise SystemExit  # as if killed: it says good-bye to nobody
         return alive(self, *given)
 
-    monkeypatch.setattr(gang.Gang, "exchange", die)
+    monkeypatch.setattr(process_group.Gang, "exchange", die)
     run = cloud.run_to_end(run_id)
     assert (run["status"], run["generation"]) == ("COMPLETED", 2)
     assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])
@@ -108,7 +108,7 @@ def test_a_run_whose_workers_always_fail_ends_with_where_to_look(
     def fail(*_: Any) -> None:
         raise ValueError("no such thing")
 
-    monkeypatch.setattr(workers, "engine_for", fail)
+    monkeypatch.setattr(worker, "engine_for", fail)
     run = cloud.run_to_end(launch(strategy))
     assert run["status"] == "FAILED"
     assert "the last: worker" in run["reason"]
@@ -147,17 +147,17 @@ def test_a_place_is_taken_once(cloud: InProcessCloud, launch: Callable[..., str]
     cloud.queue.messages.clear()
     cloud.services.ledger.claim(run_id, 1, "the test")
     message = Message(run_id, 1, "start", neuron=0)
-    assert workers.work(cloud.services, message, lambda: 900.0) == "done"
-    assert workers.work(cloud.services, message, lambda: 900.0) == "stale", "the run has ended"
+    assert worker.work(cloud.services, message, lambda: 900.0) == "done"
+    assert worker.work(cloud.services, message, lambda: 900.0) == "stale", "the run has ended"
 
 
 class TestGang:
     """The exchange itself, three workers in threads."""
 
-    def members(self, cloud: InProcessCloud) -> list[gang.Gang]:
-        return [gang.Gang(cloud.services.server("run"), 1, rank, 3) for rank in range(3)]
+    def members(self, cloud: InProcessCloud) -> list[process_group.Gang]:
+        return [process_group.Gang(cloud.services.server("run"), 1, rank, 3) for rank in range(3)]
 
-    def all_do(self, members: list[gang.Gang], what: Callable[[gang.Gang], Any]) -> list[Any]:
+    def all_do(self, members: list[process_group.Gang], what: Callable[[process_group.Gang], Any]) -> list[Any]:
         results: list[Any] = [None] * len(members)
 
         def one(rank: int) -> None:
@@ -185,30 +185,32 @@ class TestGang:
 
     def test_what_one_wants_all_agree_on(self, cloud: InProcessCloud) -> None:
         members = self.members(cloud)
-        members[1].wish = gang.Flag.HAND_OVER
-        members[2].wish = gang.Flag.CHECKPOINT
+        members[1].wish = process_group.Flag.HAND_OVER
+        members[2].wish = process_group.Flag.CHECKPOINT
         self.all_do(members, lambda m: m.all_gather(b""))
-        assert {m.agreed for m in members} == {gang.Flag.HAND_OVER | gang.Flag.CHECKPOINT}
+        assert {m.agreed for m in members} == {process_group.Flag.HAND_OVER | process_group.Flag.CHECKPOINT}
 
     def test_a_note_sent_twice_counts_once(self, cloud: InProcessCloud) -> None:
         members = self.members(cloud)
         self.all_do(members, lambda m: m.all_gather(b"first"))
-        cloud.redis.rpush(members[0]._inbox(0, 1), gang.NOTE.pack(1, 0))
+        cloud.redis.rpush(members[0]._inbox(0, 1), process_group.NOTE.pack(1, 0))
         received = self.all_do(members, lambda m: m.all_gather(f"second {m.rank}".encode()))
         assert [bytes(part) for part in received[0]] == [b"second 0", b"second 1", b"second 2"]
 
     def test_a_part_whose_note_comes_later_is_kept(self, cloud: InProcessCloud) -> None:
-        waiting, peer = (gang.Gang(cloud.services.server("run"), 1, rank, 2) for rank in range(2))
+        waiting, peer = (process_group.Gang(cloud.services.server("run"), 1, rank, 2) for rank in range(2))
         peer._number = 1
         cloud.redis.set(peer._place_of_part(0, 1), b"early")
-        note = threading.Timer(3 * gang.BLOCK_SECONDS, cloud.redis.rpush, [peer._inbox(0, 1), gang.NOTE.pack(1, 0)])
+        note = threading.Timer(
+            3 * process_group.BLOCK_SECONDS, cloud.redis.rpush, [peer._inbox(0, 1), process_group.NOTE.pack(1, 0)]
+        )
         note.start()
         assert [bytes(part) for part in waiting.all_gather(b"own")] == [b"own", b"early"]
         note.join()
 
     def test_a_note_without_its_part_breaks_the_gang(self, cloud: InProcessCloud) -> None:
         members = self.members(cloud)
-        cloud.redis.rpush(members[0]._inbox(0, 1), gang.NOTE.pack(1, 0))
+        cloud.redis.rpush(members[0]._inbox(0, 1), process_group.NOTE.pack(1, 0))
         with pytest.raises(GangBroken, match="the part of worker 1 for exchange 1 was lost"):
             members[0].all_gather(b"")
 
@@ -220,17 +222,17 @@ class TestGang:
         ]
 
     def test_who_leaves_is_not_waited_for(self, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(gang, "JOIN_SECONDS", 600.0)
+        monkeypatch.setattr(process_group, "JOIN_SECONDS", 600.0)
         members = self.members(cloud)
         members[2].abandon()
         results = self.all_do(members[:2], lambda m: m.all_gather(b""))
         assert {str(result) for result in results} == {"worker 2 has left"}
 
     def test_a_generation_has_inboxes_of_its_own(self, cloud: InProcessCloud) -> None:
-        old, new = (gang.Gang(cloud.services.server("run"), generation, 0, 2) for generation in (1, 2))
-        peer = gang.Gang(cloud.services.server("run"), 1, 1, 2)
+        old, new = (process_group.Gang(cloud.services.server("run"), generation, 0, 2) for generation in (1, 2))
+        peer = process_group.Gang(cloud.services.server("run"), 1, 1, 2)
         self.all_do([old, peer], lambda m: m.all_gather(b"old"))
-        cloud.redis.rpush(old._inbox(0, 1), gang.NOTE.pack(1, 0))
+        cloud.redis.rpush(old._inbox(0, 1), process_group.NOTE.pack(1, 0))
         with pytest.raises(GangBroken, match="did not answer"):
             new.all_gather(b"new")
 
@@ -244,15 +246,15 @@ class TestGang:
         class Server:
             client = None
 
-        alone = gang.Gang(Server(), 1, 0, 1)  # type: ignore[arg-type]
-        alone.wish = gang.Flag.STOP
+        alone = process_group.Gang(Server(), 1, 0, 1)  # type: ignore[arg-type]
+        alone.wish = process_group.Flag.STOP
         assert alone.all_gather(b"mine") == [b"mine"]
-        assert alone.agreed == gang.Flag.STOP
+        assert alone.agreed == process_group.Flag.STOP
 
     def test_a_peer_that_dies_is_missed_long_before_patience_runs_out(
         self, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(gang, "PATIENCE_SECONDS", 600.0)
+        monkeypatch.setattr(process_group, "PATIENCE_SECONDS", 600.0)
         members = self.members(cloud)[:2]
         for member in members:
             member.size, member.peers = 2, [1 - member.rank]
@@ -265,7 +267,7 @@ class TestGang:
     def test_a_peer_that_dies_as_soon_as_it_has_taken_its_place_is_missed(
         self, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(gang, "JOIN_SECONDS", 600.0)
+        monkeypatch.setattr(process_group, "JOIN_SECONDS", 600.0)
         members = self.members(cloud)[:2]
         members[0].size, members[0].peers = 2, [1]
         assert all(member.join("somebody") for member in members)
@@ -277,7 +279,7 @@ class TestGang:
     def test_a_peer_that_is_slow_but_alive_is_waited_for(
         self, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(gang, "PATIENCE_SECONDS", 600.0)
+        monkeypatch.setattr(process_group, "PATIENCE_SECONDS", 600.0)
         members = self.members(cloud)
         with members[0].present(), members[1].present(), members[2].present():
             self.all_do(members, lambda m: m.all_gather(b""))
@@ -290,7 +292,7 @@ class TestGang:
     def test_a_worker_whose_message_was_lost_is_called_again(
         self, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(gang, "JOIN_SECONDS", 600.0)
+        monkeypatch.setattr(process_group, "JOIN_SECONDS", 600.0)
         members = self.members(cloud)
         called: dict[int, threading.Thread] = {}
 
@@ -301,5 +303,5 @@ class TestGang:
 
         members[0].meet(call)
         assert called.keys() == {1, 2}
-        for worker in called.values():
-            worker.join()
+        for thread in called.values():
+            thread.join()

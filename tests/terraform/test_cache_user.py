@@ -16,9 +16,9 @@ import pytest
 import redis
 from terraform_plans import Resources
 
-from lnn.cache import ParameterServer
-from lnn.codec import TensorKey
-from lnn.collectives import Barrier, Standing, Step
+from lnn.parameter_server.barrier import Barrier, Standing, Step
+from lnn.parameter_server.codec import TensorKey
+from lnn.parameter_server.server import ParameterServer
 from localcloud.tools import redis_server
 
 USER, PASSWORD = "lnn-functions", "of-this-test-only"

@@ -12,8 +12,8 @@ from terraform_plans import ACCOUNT, REPOSITORY, Resources
 
 from lnn import names
 from lnn.environment import Environment
-from lnn.ledger import WATCHED_INDEX
-from lnn.strategies.job import Functions
+from lnn.planning.workload import Functions
+from lnn.runs.store import WATCHED_INDEX
 
 ROLES = ("launch", "neuron", "predict", "register", "trainer")
 

@@ -27,7 +27,7 @@ import json, time
 pauses = []
 time.sleep = pauses.append
 import boto3
-from lnn import clients
+from lnn import wiring
 client = boto3.client({service!r}, config=clients.{config}, endpoint_url={url!r}, region_name="us-east-1")
 client.{call}
 print(json.dumps(pauses))

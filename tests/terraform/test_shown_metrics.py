@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from terraform_plans import REPOSITORY, SHAPES, Resources
 
-from lnn import journal
-from lnn.telemetry import Metric
+from lnn.runs import logs
+from lnn.runs.metrics import Metric
 
 Series = tuple[str, str, tuple[tuple[str, str], ...]]
 """Namespace, name and dimensions of a metric."""
@@ -153,7 +153,7 @@ def test_queries_ask_for_messages_that_are_logged_and_figures_that_are_emitted(
             assert message in texts, f"{name}: nothing logs {message!r}"
         assert set(re.findall(r"\b([A-Z]\w+)\.0\b", query)) <= set(Metric), name
         assert "run_id" in query, name
-    assert "run_id" in journal.PLACE
+    assert "run_id" in logs.PLACE
 
 
 def test_each_saved_query_asks_for_some_message_or_level(planned: Callable[[str], Resources]) -> None:

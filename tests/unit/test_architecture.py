@@ -18,29 +18,29 @@ HANDLERS = [path for path in MODULES if path.endswith("/handler.py")]
 
 HOMES = {
     # Redis is where the parameters are, and where neurons meet.
-    "redis": {"lnn/cache.py", "lnn/collectives.py"},
+    "redis": {"lnn/parameter_server/server.py", "lnn/parameter_server/barrier.py"},
     # Clients are built in one place; items take DynamoDB's own reading and writing of numbers.
-    "boto3": {"lnn/clients.py", "lnn/items.py"},
+    "boto3": {"lnn/wiring.py", "lnn/aws/dynamodb_items.py"},
     # Who talks to a service turns its errors into the library's; the cache signs its login with botocore.
     "botocore": {
-        "lnn/cache.py",
-        "lnn/clients.py",
-        "lnn/invoker.py",
-        "lnn/ledger.py",
-        "lnn/notify.py",
-        "lnn/promptness.py",
-        "lnn/refusals.py",
-        "lnn/registry.py",
-        "lnn/serving.py",
+        "lnn/parameter_server/server.py",
+        "lnn/wiring.py",
+        "lnn/aws/invoker.py",
+        "lnn/runs/store.py",
+        "lnn/aws/notifier.py",
+        "lnn/aws/s3_client.py",
+        "lnn/aws/client_errors.py",
+        "lnn/serving/registry.py",
+        "lnn/serving/router.py",
     },
     # Logs and metrics are written with it, and Launch is idempotent with it; the handlers name its type of a context.
-    "aws_lambda_powertools": {*HANDLERS, "lnn/journal.py", "lnn/once.py", "lnn/telemetry.py"},
+    "aws_lambda_powertools": {*HANDLERS, "lnn/runs/logs.py", "lnn/aws/idempotency.py", "lnn/runs/metrics.py"},
     # Only Launch reads settings and datasets: Trainer and Neuron start without either library.
-    "pydantic": {"lnn/settings.py"},
-    # Read in lnn/hdf5.py, written by the others: test_hdf5_homes holds all of the repository to that.
-    "h5py": {"lnn/artifacts.py", "lnn/dataset.py", "lnn/hdf5.py"},
+    "pydantic": {"lnn/job/hyperparameters.py"},
+    # Read in lnn/data/hdf5.py, written by the others: test_hdf5_homes holds all of the repository to that.
+    "h5py": {"lnn/models/store.py", "lnn/data/dataset.py", "lnn/data/hdf5.py"},
     # Pictures are read in one way, for training and for predictions.
-    "PIL": {"lnn/pictures.py"},
+    "PIL": {"lnn/data/images.py"},
 }
 S3_PREFIX = re.compile(r"\b(training_input|training_results|prediction_input|runs)/")
 
@@ -66,7 +66,7 @@ def texts(tree: ast.Module) -> Iterator[ast.Constant]:
 
 
 def test_the_modules_are_found() -> None:
-    assert {"lnn/names.py", "lnn/cache.py", "lnn/network/layers.py"} < set(MODULES)
+    assert {"lnn/names.py", "lnn/parameter_server/server.py", "lnn/network/layers.py"} < set(MODULES)
     assert len(HANDLERS) >= 3
 
 
@@ -78,8 +78,8 @@ def test_a_package_is_imported_in_its_homes_only(package: str) -> None:
 
 
 def test_no_module_but_settings_and_launch_s_own_loads_pydantic_or_the_dataset_reader() -> None:
-    launch_only = {"lnn.settings", "lnn.launching", "lnn.inbox", "lnn.once"}
-    for path in ("trainer/handler.py", "neuron/handler.py", "lnn/training.py", "lnn/strategies/conductor.py"):
+    launch_only = {"lnn.job.hyperparameters", "lnn.launch", "lnn.data.uploads", "lnn.aws.idempotency"}
+    for path in ("trainer/handler.py", "neuron/handler.py", "lnn/train.py", "lnn/strategies/neuron/trainer.py"):
         imported = {node.module for node in ast.walk(MODULES[path]) if isinstance(node, ast.ImportFrom) and node.module}
         assert not imported & launch_only, path
 
@@ -116,7 +116,7 @@ def test_redis_keys_are_composed_in_the_cache_only() -> None:
     found = [
         f"{path}:{text.lineno}: {text.value}"
         for path, tree in MODULES.items()
-        if path != "lnn/cache.py"
+        if path != "lnn/parameter_server/server.py"
         for text in texts(tree)
         if str(text.value).startswith("lnn:")
     ]

@@ -23,7 +23,7 @@ from awsdeploy.credentials import Identity
 from awsdeploy.errors import DeploymentError
 from awsdeploy.folder import CONFIGURATION, Folder, local_state, remote_state
 from awsdeploy.state_bucket import ensure_bucket
-from lnn.ledger import WATCHED_INDEX
+from lnn.runs.store import WATCHED_INDEX
 from lnn_cli.deployment import Deployment
 
 ACCOUNT = "123456789012"

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from lnn.axis_order import examples_elsewhere, picture_warning
+from lnn.data.axis_order import examples_elsewhere, picture_warning
 
 
 def as_told(x: np.ndarray, text: str, which: int = 0) -> np.ndarray:

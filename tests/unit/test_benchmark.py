@@ -8,7 +8,7 @@ from itertools import pairwise
 import h5py
 import pytest
 
-from lnn.dataset import label_matrix
+from lnn.data.dataset import label_matrix
 from lnn.network import Network, Optimiser, init_parameters, new_slots, take_examples
 from lnn.network.batches import batch_slices
 from lnnbench.floor import Floor, flops

@@ -7,9 +7,9 @@ import unicodedata
 import numpy as np
 import pytest
 
-from lnn.artifacts import Model
-from lnn.class_names import clash, kept
-from lnn.model_checks import misfits
+from lnn.data.class_names import clash, kept
+from lnn.models.store import Model
+from lnn.models.validation import misfits
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
 

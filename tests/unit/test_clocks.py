@@ -11,10 +11,10 @@ import pytest
 from models_at_hand import Shelves, brightness_model
 
 import lnn
-from lnn.cache import TOKEN_LIFETIME_SECONDS, IamLogin
 from lnn.environment import CacheAddress
-from lnn.serving import Serving
-from lnn.stages import Current
+from lnn.parameter_server.server import TOKEN_LIFETIME_SECONDS, IamLogin
+from lnn.serving.rollout import Current
+from lnn.serving.router import Serving
 
 FUNCTIONS = Path(lnn.__file__).parents[1]
 
@@ -32,43 +32,43 @@ MONOTONIC = {
 }
 
 ALLOWED = {
-    "lnn/clocks.py: Stopwatch.__init__": "the sum over invocations of what each took by its own clock",
-    "lnn/clocks.py: Stopwatch.seconds": "the same",
-    "lnn/gang.py: Gang.__init__": "a worker's gang lives as long as its invocation",
-    "lnn/gang.py: Gang._receive": "how long one exchange waits for the peers",
-    "lnn/gang.py: Gang._tell": "how long one part waits for Redis to take it",
-    "lnn/invoker.py: _once_awake": "how long one call waits until a function is Active",
-    "lnn/journal.py: _Formatter": "the import; a line's seconds count from the invocation's start, set anew each time",
-    "lnn/journal.py: _Formatter.serialize": "seconds from the invocation's start to a line of it",
-    "lnn/journal.py: invocation.handler": "the invocation's start",
-    "lnn/registration.py: _ended_run": "how long one registration waits for the run's end",
-    "lnn/strategies/conductor.py: Conductor.__init__": "what one Trainer took between two steps, for the bill",
-    "lnn/strategies/conductor.py: Conductor._conclude": "the same",
-    "lnn/strategies/conductor.py: Conductor._usd": "the same",
+    "lnn/aws/clocks.py: Stopwatch.__init__": "the sum over invocations of what each took by its own clock",
+    "lnn/aws/clocks.py: Stopwatch.seconds": "the same",
+    "lnn/parameter_server/process_group.py: Gang.__init__": "a worker's gang lives as long as its invocation",
+    "lnn/parameter_server/process_group.py: Gang._receive": "how long one exchange waits for the peers",
+    "lnn/parameter_server/process_group.py: Gang._tell": "how long one part waits for Redis to take it",
+    "lnn/aws/invoker.py: _once_awake": "how long one call waits until a function is Active",
+    "lnn/runs/logs.py: _Formatter": "the import; a line's seconds count from the invocation's start, which is set anew",
+    "lnn/runs/logs.py: _Formatter.serialize": "seconds from the invocation's start to a line of it",
+    "lnn/runs/logs.py: invocation.handler": "the invocation's start",
+    "lnn/serving/registration.py: _ended_run": "how long one registration waits for the run's end",
+    "lnn/strategies/neuron/trainer.py: Conductor.__init__": "what one Trainer took between two steps, for the bill",
+    "lnn/strategies/neuron/trainer.py: Conductor._conclude": "the same",
+    "lnn/strategies/neuron/trainer.py: Conductor._usd": "the same",
     "lnn/strategies/fused.py: Training.__post_init__": "seconds of an epoch, and of one invocation for the bill",
     "lnn/strategies/fused.py: Training._stopped_within": "the same",
     "lnn/strategies/fused.py: Training._train_epoch": "the same",
     "lnn/strategies/fused.py: train": "the same",
     "lnn/strategies/fused.py: Training.finish": "the same",
-    "lnn/strategies/neuron.py: work": "what one neuron took",
-    "lnn/strategies/pace.py: Pace.__init__": "legs and checkpoints of one invocation",
-    "lnn/strategies/pace.py: Pace.checkpoint_due": "the same",
-    "lnn/strategies/pace.py: Pace.leg_done": "the same",
-    "lnn/strategies/pace.py: Pace.saving": "the same",
-    "lnn/strategies/workers.py: Worker.__init__": "seconds of an epoch, and of one worker's invocation for the bill",
-    "lnn/strategies/workers.py: Worker._ended_at": "the same",
-    "lnn/strategies/workers.py: Worker._finish": "the same",
-    "lnn/strategies/workers.py: Worker._finish_with_model": "the same",
-    "lnn/strategies/workers.py: Worker._run_epochs": "the same",
-    "lnn/strategies/workers.py: Worker._stopped_by": "the same",
-    "lnn/strategies/workers.py: Worker._train_epoch": "the same",
-    "lnn/strategies/workers.py: Worker.train": "the same",
-    "lnn/telemetry.py: Curve.__init__": "seconds between two metrics of one training invocation",
-    "lnn/telemetry.py: Curve.write": "the same",
-    "lnn/telemetry.py: Curve.write_now_and_then": "the same",
-    "lnn/training.py: await_parameter_server": "how long one start waits for Redis",
-    "lnn/wire.py: Wire._look_out": "a millisecond of looking out for one answer",
-    "lnn/wire.py: Wire.send": "the same",
+    "lnn/strategies/neuron/neuron.py: work": "what one neuron took",
+    "lnn/strategies/deadline.py: Pace.__init__": "legs and checkpoints of one invocation",
+    "lnn/strategies/deadline.py: Pace.checkpoint_due": "the same",
+    "lnn/strategies/deadline.py: Pace.leg_done": "the same",
+    "lnn/strategies/deadline.py: Pace.saving": "the same",
+    "lnn/strategies/worker.py: Worker.__init__": "seconds of an epoch, and of one worker's invocation for the bill",
+    "lnn/strategies/worker.py: Worker._ended_at": "the same",
+    "lnn/strategies/worker.py: Worker._finish": "the same",
+    "lnn/strategies/worker.py: Worker._finish_with_model": "the same",
+    "lnn/strategies/worker.py: Worker._run_epochs": "the same",
+    "lnn/strategies/worker.py: Worker._stopped_by": "the same",
+    "lnn/strategies/worker.py: Worker._train_epoch": "the same",
+    "lnn/strategies/worker.py: Worker.train": "the same",
+    "lnn/runs/metrics.py: Curve.__init__": "seconds between two metrics of one training invocation",
+    "lnn/runs/metrics.py: Curve.write": "the same",
+    "lnn/runs/metrics.py: Curve.write_now_and_then": "the same",
+    "lnn/train.py: await_parameter_server": "how long one start waits for Redis",
+    "lnn/parameter_server/resp.py: Wire._look_out": "a millisecond of looking out for one answer",
+    "lnn/parameter_server/resp.py: Wire.send": "the same",
 }
 """Where functions read a monotonic clock, and which duration inside one invocation that is."""
 
@@ -92,7 +92,7 @@ def test_functions_read_a_monotonic_clock_for_durations_inside_one_invocation_on
         for path in FUNCTIONS.glob("**/*.py")
         for place in uses(ast.parse(path.read_text()))
     }
-    assert found == set(ALLOWED), "ages across invocations are read from the wall clock: see lnn.clocks"
+    assert found == set(ALLOWED), "ages across invocations are read from the wall clock: see lnn.aws.clocks"
 
 
 @pytest.mark.parametrize(

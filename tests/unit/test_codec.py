@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from lnn.codec import TensorKey, decode, encode, key_of
 from lnn.errors import CacheLost
+from lnn.parameter_server.codec import TensorKey, decode, encode, key_of
 
 DTYPES = st.one_of(
     npst.boolean_dtypes(),

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lnn.dataset_checks import examine_dataset
-from lnn.settings import parse_settings
-from lnn.strategies.cost_model import Estimate, Model
-from lnn.strategies.job import Functions, Job
+from lnn.data.validation import examine_dataset
+from lnn.job.hyperparameters import parse_settings
+from lnn.planning.cost_model import Estimate, Model
+from lnn.planning.workload import Functions, Job
 
 ROOT = Path(__file__).parents[2]
 HEADING = "### By hand: the digits, one neuron at a time"

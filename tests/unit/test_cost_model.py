@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from lnn.aws.pricing import lambda_usd
+from lnn.job.plan import EXAMPLE_SPACE, PLAIN
 from lnn.network import example_space
-from lnn.plan import EXAMPLE_SPACE, PLAIN
-from lnn.prices import lambda_usd
-from lnn.strategies.cost_model import AWS, PART_COMMANDS, STRATEGIES, Correction, Estimate, Model, local
-from lnn.strategies.job import Functions, Job
+from lnn.planning.cost_model import AWS, PART_COMMANDS, STRATEGIES, Correction, Estimate, Model, local
+from lnn.planning.workload import Functions, Job
 
 WAYS = [(strategy, 1) for strategy in STRATEGIES] + [("resident", 4), ("data", 4), ("data", 64)]
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lnn.dataset import (
+from lnn.data.dataset import (
     DatasetSummary,
     examples_per_shard,
     feature_shards,
@@ -27,7 +27,7 @@ from lnn.dataset import (
     standardize,
     write_dataset,
 )
-from lnn.dataset_checks import examine_dataset
+from lnn.data.validation import examine_dataset
 from lnn.errors import DatasetError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -109,7 +109,7 @@ def test_loading_gives_rows_of_features_in_c_order_and_flat_labels(tmp_path: Pat
 def test_shards_are_the_examples_in_order_however_the_file_is_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunks: tuple[int, ...] | None, rows: int
 ) -> None:
-    monkeypatch.setattr("lnn.hdf5.BLOCK_BYTES", 50)
+    monkeypatch.setattr("lnn.data.hdf5.BLOCK_BYTES", 50)
     x = arrays()["train_set_x"].reshape(8, 24)
     path = write(
         tmp_path / "d.h5", {"train_set_x": None}, lambda file: file.create_dataset("train_set_x", data=x, chunks=chunks)
@@ -122,7 +122,7 @@ def test_shards_are_the_examples_in_order_however_the_file_is_cut(
 def test_reading_shards_holds_a_block_and_a_shard_however_many_examples_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lnn.hdf5.BLOCK_BYTES", 100_000)
+    monkeypatch.setattr("lnn.data.hdf5.BLOCK_BYTES", 100_000)
     peaks = []
     for examples in (2_000, 8_000):
         x = np.zeros((examples, 500), np.uint8)
@@ -554,7 +554,7 @@ def test_names_are_kept_composed_and_without_blanks(tmp_path: Path) -> None:
 def test_test_examples_that_are_training_examples_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int, dtype: str
 ) -> None:
-    monkeypatch.setattr("lnn.hdf5.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("lnn.data.hdf5.BLOCK_BYTES", block_bytes)
     train, test = pictures(8, 4, 3).astype(dtype), pictures(5, 4, 3, seed=1).astype(dtype)
     test[[0, 3]] = train[[7, 2]]
     path = write(
@@ -570,7 +570,7 @@ def test_test_examples_that_are_training_examples_are_counted(
 def test_repeated_examples_are_looked_for_among_the_first_of_each_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lnn.dataset_checks.MOST_COMPARED", 3)
+    monkeypatch.setattr("lnn.data.validation.MOST_COMPARED", 3)
     train = pictures(8, 4, 3)
     test = train[[0, 5, 2, 1, 0]]
     (warning,) = warnings(write(tmp_path / "d.h5", {"train_set_x": train, "test_set_x": test}))
@@ -717,7 +717,7 @@ def test_a_label_too_large_for_int64_is_out_of_range(tmp_path: Path) -> None:
 def test_a_feature_that_is_not_finite_is_found_wherever_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: float
 ) -> None:
-    monkeypatch.setattr("lnn.hdf5.BLOCK_BYTES", 50)
+    monkeypatch.setattr("lnn.data.hdf5.BLOCK_BYTES", 50)
     x = {"train_set_x": np.zeros((8, 4, 3), "f4"), "test_set_x": np.zeros((5, 4, 3), "f4")}
     x[name][3, 2, 1] = value
     [problem] = problems(write(tmp_path / "d.h5", x))
@@ -837,7 +837,7 @@ def test_a_compression_bomb_is_refused_without_unpacking_it(tmp_path: Path) -> N
 def test_a_chunk_that_unpacks_to_more_than_it_declares_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lnn.hdf5.BLOCK_BYTES", 10_000)
+    monkeypatch.setattr("lnn.data.hdf5.BLOCK_BYTES", 10_000)
     packed = zlib.compress(bytes(10**5), 9)
     [problem] = problems(write(tmp_path / "d.h5", {"train_set_x": None}, bomb(packed, compression="gzip")))
     assert problem == "train_set_x: cannot be read: a chunk unpacks to more than its declared 192 bytes"

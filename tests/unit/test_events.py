@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lnn.events import Message, Step, uploads
+from lnn.aws.events import uploads
+from lnn.messages import Message, Step
 
 EVENTS = Path(__file__).parents[1] / "events"
 

@@ -31,7 +31,8 @@ from lnn import (
 )
 from lnn import reporting as lease_renewal
 from lnn.network import model
-from lnn.strategies import conductor, cost_model, job
+from lnn.planning import cost_model, workload
+from lnn.strategies.neuron import trainer
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -70,19 +71,19 @@ FIGURES: list[tuple[str, str, list[float]]] = [
     (PROTOCOL, "The lease (`lease_expires`, {} seconds)", [LEASE]),
     (PROTOCOL, "seen the same heartbeat for {} seconds by its own clock", [LEASE]),
     (PROTOCOL, "the lease has to run out ({} s)", [LEASE]),
-    (PROTOCOL, "any step more than {} seconds after the last renewal", [conductor.RENEWAL_SECONDS]),
+    (PROTOCOL, "any step more than {} seconds after the last renewal", [trainer.RENEWAL_SECONDS]),
     (PROTOCOL, "of one that renews it every {} outlives two tries", [lease_renewal.INTERVAL_SECONDS]),
     (PROTOCOL, "after {}, {} and {} seconds, so that a fault", [PAUSE, 2 * PAUSE, 4 * PAUSE]),
     (PROTOCOL, "After {} that all began at the same epoch", [training.ATTEMPTS_WITHOUT_PROGRESS]),
     (PROTOCOL, "finds Redis away or full waits for it ({} s, under", [training.PARAMETER_SERVER_SECONDS]),
     (PROTOCOL, "stays unconfirmed for {} seconds is dispatched again", [collectives.DISPATCH_SECONDS]),
-    (PROTOCOL, "after five such attempts (at {} s:", [job.LONGEST_SECONDS]),
+    (PROTOCOL, "after five such attempts (at {} s:", [workload.LONGEST_SECONDS]),
     (PROTOCOL, "{} seconds they end it after the next batch instead", [ending.LONG_EPOCH_SECONDS]),
     (PROTOCOL, "a key of {} seconds, renewed every", [cache.PRESENCE_SECONDS]),
     (PROTOCOL, "looks for its peer every {} seconds", [gang.BLOCK_SECONDS]),
     (PROTOCOL, "miss its sign of life within {} seconds", [cache.PRESENCE_SECONDS + 2 * gang.BLOCK_SECONDS]),
     (PROTOCOL, "waits for the claim to lapse ({} s)", [once.LOCK_SECONDS]),
-    (PROTOCOL, "after {} minutes the watch ends the run", [watching.launch_seconds(job.LONGEST_SECONDS) / 60]),
+    (PROTOCOL, "after {} minutes the watch ends the run", [watching.launch_seconds(workload.LONGEST_SECONDS) / 60]),
     (PROTOCOL, "seen nobody do so for {} seconds", [watching.CLOSING_SECONDS]),
     (PROTOCOL, "and a gang's exchange for up to {} s, connect anew", [gang.PATIENCE_SECONDS]),
     (

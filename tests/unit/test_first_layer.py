@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnn.network.optimisers import OPTIMISERS, Optimiser
+from lnn.network.optimizers import OPTIMISERS, Optimiser
 from lnn.network.types import Array
 from lnn.strategies import first_layer
 from lnn.strategies.first_layer import Panelled, Plain

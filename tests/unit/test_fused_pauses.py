@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plans import plan
 
-from lnn.artifacts import Checkpoint, EpochSoFar
+from lnn.data.in_memory import TrainingData
+from lnn.job.plan import Plan
+from lnn.models.store import Checkpoint, EpochSoFar
 from lnn.network import init_parameters, new_slots
-from lnn.plan import Plan
 from lnn.strategies.fused import Engine, InExampleSpace, Plain, train_epoch
-from lnn.training_data import TrainingData
 
 EPOCHS, BATCHES = 3, 7
 """7 batches: 13 examples in pairs."""

@@ -1,4 +1,4 @@
-"""``lnn.hdf5`` and ``lnn.inspection``: what may be read of a file from anyone, and by whom."""
+"""``lnn.data.hdf5`` and ``lnn.data.inspection``: what may be read of a file from anyone, and by whom."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from models_at_hand import brightness_model
 
-from lnn import inspection
-from lnn.artifacts import encode_model, load_model
-from lnn.dataset import inspect_dataset
-from lnn.dataset_checks import examine_dataset
+from lnn.data import inspection
+from lnn.data.dataset import inspect_dataset
+from lnn.data.hdf5 import open_bytes, open_file
+from lnn.data.validation import examine_dataset
 from lnn.errors import DatasetError, Hdf5Error, InputError, ModelError
-from lnn.hdf5 import open_bytes, open_file
-from lnn.model_checks import inspect_model, misfits
+from lnn.models.store import encode_model, load_model
+from lnn.models.validation import inspect_model, misfits
 
 Change = Callable[[h5py.File], object]
 
@@ -281,7 +281,7 @@ def test_the_process_that_inspects_has_no_credentials(tmp_path: Path, monkeypatc
         monkeypatch.setenv(name, "a secret")
     seen = tmp_path / "seen"
     monkeypatch.setattr("sys.executable", script(tmp_path, f"env > '{seen}'; echo '{{}}'"))
-    assert inspection.inspect("lnn.model_checks", tmp_path / "m.h5") == {}
+    assert inspection.inspect("lnn.models.validation", tmp_path / "m.h5") == {}
     variables = {line.partition("=")[0] for line in seen.read_text().splitlines()}
     assert variables <= {*inspection.ENVIRONMENT, "PYTHONPATH", "PWD", "SHLVL", "_"}
     assert "a secret" not in seen.read_text()
@@ -317,7 +317,7 @@ def test_the_model_is_loaded_only_after_the_process_has_read_it(monkeypatch: pyt
     def refuse(*_: object, **__: object) -> dict[str, Any]:
         raise InputError("it crashed")
 
-    monkeypatch.setattr("lnn.model_checks.inspect", refuse)
-    monkeypatch.setattr("lnn.model_checks.load_model", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("lnn.models.validation.inspect", refuse)
+    monkeypatch.setattr("lnn.models.validation.load_model", lambda *_: pytest.fail("the model was loaded"))
     with pytest.raises(ModelError, match="it crashed"):
         inspect_model(encode_model(brightness_model()))

@@ -1,4 +1,4 @@
-"""``lnn.hdf5`` is the only home of reading HDF5: nothing else opens a file but to write a new one."""
+"""``lnn.data.hdf5`` is the only home of reading HDF5: nothing else opens a file but to write a new one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ REPOSITORY = Path(__file__).parents[2]
 FOLDERS = ("benchmarks", "cli", "client", "examples", "functions", "notebooks", "scripts", "terraform")
 """Whatever runs for a user; tests make files of every kind, and look into them."""
 
-READER = "functions/lnn/hdf5.py"
+READER = "functions/lnn/data/hdf5.py"
 WRITERS = {
     "benchmarks/lnnbench/jobs.py",
     "cli/lnn_cli/folders.py",
-    "functions/lnn/artifacts.py",
-    "functions/lnn/dataset.py",
+    "functions/lnn/models/store.py",
+    "functions/lnn/data/dataset.py",
 }
 """Each opens files in one way only: ``h5py.File(target, "w")``, which reads nothing."""
 

@@ -16,8 +16,8 @@ import h5py
 import numpy as np
 import pytest
 
+from lnn.data.hdf5 import open_file
 from lnn.errors import Hdf5Error
-from lnn.hdf5 import open_file
 
 ARRAYS = {"train_set_x": np.arange(12.0).reshape(3, 4), "train_set_y": np.arange(3)}
 
@@ -93,7 +93,7 @@ def test_a_file_that_another_program_is_writing_is_told(tmp_path: Path) -> None:
         file["x"] = np.arange(3)
         file.flush()
         program = (
-            "import sys\nfrom lnn.errors import Hdf5Error\nfrom lnn.hdf5 import open_file\n"
+            "import sys\nfrom lnn.errors import Hdf5Error\nfrom lnn.data.hdf5 import open_file\n"
             "try:\n    with open_file(sys.argv[1]): pass\nexcept Hdf5Error as error:\n    print(error)"
         )
         done = subprocess.run(

@@ -16,10 +16,10 @@ import pytest
 from models_at_hand import Shelves, brightness_model
 from PIL import Image
 
-from lnn.events import HttpRequest
-from lnn.prediction_api import PredictionApi, Reply
-from lnn.request_body import MAX_BYTES, MAX_PIXELS
-from lnn.stages import Current
+from lnn.aws.events import HttpRequest
+from lnn.serving.api import PredictionApi, Reply
+from lnn.serving.requests import MAX_BYTES, MAX_PIXELS
+from lnn.serving.rollout import Current
 
 PREDICT = Path(__file__).parents[2] / "functions" / "predict"
 PICTURES, PLAIN, STEEP = "run-pictures-00000001", "run-plain-00000002", "run-steep-00000003"

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from lnn import journal
-from lnn.events import Message
+from lnn.messages import Message
+from lnn.runs import logs
 
 CONTEXT: Any = SimpleNamespace(
     function_name="lnn-neuron", memory_limit_in_mb=128, invoked_function_arn="arn", aws_request_id="request"
@@ -27,7 +27,7 @@ def log() -> Iterator[io.StringIO]:
     library = logging.getLogger("lnn")
     before = (library.handlers, library.level, library.propagate)
     stream = io.StringIO()
-    handler: Any = journal.logger.registered_handler
+    handler: Any = logs.logger.registered_handler
     root, level = logging.getLogger().level, handler.level
     standard = handler.setStream(stream)
     try:
@@ -36,7 +36,7 @@ def log() -> Iterator[io.StringIO]:
         handler.setStream(standard)
         handler.setLevel(level)
         logging.getLogger().setLevel(root)
-        journal.logger.structure_logs()
+        logs.logger.structure_logs()
         library.handlers, library.level, library.propagate = before
 
 
@@ -45,7 +45,7 @@ def lines(log: io.StringIO) -> list[dict[str, Any]]:
 
 
 def handler(event: dict[str, Any], context: Any) -> str:
-    journal.at(**event)
+    logs.at(**event)
     logging.getLogger("lnn.somewhere").info("deep inside", extra={"step": 7})
     if "neuron" not in event:
         raise RuntimeError("no neuron")
@@ -53,10 +53,10 @@ def handler(event: dict[str, Any], context: Any) -> str:
 
 
 def test_lines_of_the_library_have_the_place_of_the_message(log: io.StringIO) -> None:
-    assert journal.invocation(handler)(MESSAGE.as_json(), CONTEXT) == "done"
+    assert logs.invocation(handler)(MESSAGE.as_json(), CONTEXT) == "done"
     (line,) = lines(log)
     assert line["message"] == "deep inside"
-    assert {name: line[name] for name in journal.PLACE} == {
+    assert {name: line[name] for name in logs.PLACE} == {
         "run_id": MESSAGE.run_id,
         "generation": 2,
         "state": "forward",
@@ -70,7 +70,7 @@ def test_lines_of_the_library_have_the_place_of_the_message(log: io.StringIO) ->
 
 
 def test_what_a_handler_raises_is_told_with_its_run_and_raised(log: io.StringIO) -> None:
-    told = journal.invocation(handler)
+    told = logs.invocation(handler)
     told(MESSAGE.as_json(), CONTEXT)
     with pytest.raises(RuntimeError, match="no neuron"):
         told({"run_id": "another"}, CONTEXT)
@@ -84,12 +84,12 @@ def test_what_a_handler_raises_is_told_with_its_run_and_raised(log: io.StringIO)
 
 
 def test_who_looks_after_many_runs_names_each(log: io.StringIO) -> None:
-    @journal.invocation
+    @logs.invocation
     def watch(event: Any, context: Any) -> None:
         for run_id in ("one", "two"):
-            with journal.about({"run_id": run_id, "generation": 4}):
-                logging.getLogger("lnn.watching").warning("run has gone quiet")
-        logging.getLogger("lnn.watching").warning("done")
+            with logs.about({"run_id": run_id, "generation": 4}):
+                logging.getLogger("lnn.runs.watchdog").warning("run has gone quiet")
+        logging.getLogger("lnn.runs.watchdog").warning("done")
 
     watch({}, CONTEXT)
     assert [(line["run_id"], line["generation"]) for line in lines(log)] == [("one", 4), ("two", 4), (None, None)]
@@ -97,14 +97,14 @@ def test_who_looks_after_many_runs_names_each(log: io.StringIO) -> None:
 
 def told_at(level: str, log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Messages of an invocation that tells something at each level, by itself, in the library and in botocore."""
-    monkeypatch.setattr(journal, "LEVEL", level)
+    monkeypatch.setattr(logs, "LEVEL", level)
     # What Lambda does with the level of its own filter (awslambdaric, "_setup_logging"); Powertools takes it, too.
     logging.getLogger().setLevel(logging.DEBUG)
-    journal.logger.setLevel("DEBUG")
+    logs.logger.setLevel("DEBUG")
 
-    @journal.invocation
+    @logs.invocation
     def telling(event: Any, context: Any) -> None:
-        for logger in (journal.logger, logging.getLogger("lnn.somewhere"), logging.getLogger("botocore.somewhere")):
+        for logger in (logs.logger, logging.getLogger("lnn.somewhere"), logging.getLogger("botocore.somewhere")):
             for name in ("debug", "info", "warning"):
                 getattr(logger, name)(name)
 
@@ -128,7 +128,7 @@ def test_no_line_of_another_library_is_written_below_warning(log: io.StringIO, m
 
 
 def test_a_line_has_duration_and_memory_which_lambda_no_longer_tells(log: io.StringIO) -> None:
-    journal.invocation(handler)(MESSAGE.as_json(), CONTEXT)
+    logs.invocation(handler)(MESSAGE.as_json(), CONTEXT)
     (line,) = lines(log)
     assert 1 < line["peak_memory_mb"] < 10_000
     assert line["elapsed_seconds"] < 10

@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 from plans import plan
 
-from lnn import journal, telemetry
-from lnn.events import Message
-from lnn.ledger import EpochRow
-from lnn.log_size import (
+from lnn.messages import Message
+from lnn.runs import logs, metrics
+from lnn.runs.log_size import (
     CLOSING_BYTES,
     METRICS_BYTES,
     METRICS_INTERVAL_SECONDS,
@@ -24,6 +23,7 @@ from lnn.log_size import (
     closing_bytes,
     metrics_lines,
 )
+from lnn.runs.store import EpochRow
 
 RUN_ID = "20261121T101500Z-0a1b2c3d"
 STEP = Message(RUN_ID, 2, "backward", epoch=1234, layer=2, neuron=17)
@@ -34,7 +34,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What functions write; the library's loggers are as before afterwards."""
     library, root = logging.getLogger("lnn"), logging.getLogger().level
     before = (library.handlers, library.level, library.propagate)
-    handler: Any = journal.logger.registered_handler
+    handler: Any = logs.logger.registered_handler
     stream, level = io.StringIO(), handler.level
     standard = handler.setStream(stream)
     # What Lambda sets besides: the trace of the invocation.
@@ -62,12 +62,12 @@ def written(
     function: str, level: str, log: io.StringIO, monkeypatch: pytest.MonkeyPatch, standing: str = "counted"
 ) -> int:
     """Bytes that one invocation logs, on its way through the function's own handler."""
-    monkeypatch.setattr(journal, "LEVEL", level)
+    monkeypatch.setattr(logs, "LEVEL", level)
     monkeypatch.setattr("lnn.environment.Environment.read", lambda: None)
-    monkeypatch.setattr("lnn.clients.services", lambda _: None)
-    monkeypatch.setattr("lnn.training.handle", lambda *_: None)
-    monkeypatch.setattr("lnn.strategies.neuron.handle", lambda *_: standing)
-    journal.logger.setLevel("DEBUG" if level == "DEBUG" else "INFO")  # as Lambda's filter has it
+    monkeypatch.setattr("lnn.wiring.services", lambda _: None)
+    monkeypatch.setattr("lnn.train.handle", lambda *_: None)
+    monkeypatch.setattr("lnn.strategies.neuron.neuron.handle", lambda *_: standing)
+    logs.logger.setLevel("DEBUG" if level == "DEBUG" else "INFO")  # as Lambda's filter has it
     module = importlib.reload(importlib.import_module(f"{function}.handler"))
     log.seek(0)
     log.truncate()
@@ -99,7 +99,7 @@ def test_a_line_of_metrics_has_the_size_that_is_counted(
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "LNN")
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "lnn")
     row = EpochRow(1234, 0.123456789012345, 0.9876543210987654, 0.9654320987654321, 0.012345678901234)
-    telemetry.recorded({"run_id": RUN_ID, "generation": 2}, plan(), row)
+    metrics.recorded({"run_id": RUN_ID, "generation": 2}, plan(), row)
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["run_id"] == RUN_ID
     assert len(line.encode()) == pytest.approx(METRICS_BYTES, rel=0.05)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lnn.dataset import label_matrix
+from lnn.data.dataset import label_matrix
 from lnn.network import ACTIVATIONS, Network, init_parameters
 from lnn.network.types import Array, Parameters
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lnn.dataset import label_matrix
+from lnn.data.dataset import label_matrix
 from lnn.network import ACTIVATIONS, cost_from_logits, output_activation, output_delta, softmax
 
 OUTPUTS = [("sigmoid", 1), ("sigmoid", 3), ("softmax", 3)]

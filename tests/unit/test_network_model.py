@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from lnn.dataset import label_matrix
+from lnn.data.dataset import label_matrix
 from lnn.network import (
     ACTIVATIONS,
     OPTIMISERS,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from lnn.notify import Notifier
-from lnn.prices import lambda_usd
+from lnn.aws.notifier import Notifier
+from lnn.aws.pricing import lambda_usd
 
 RUN: dict[str, Any] = {
     "run_id": "20260304T050607Z-0123abcd",

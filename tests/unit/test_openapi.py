@@ -13,9 +13,9 @@ import pytest
 from models_at_hand import Shelves, brightness_model
 from PIL import Image
 
-from lnn.events import HttpRequest
-from lnn.prediction_api import FILES, METHODS, STAGING, PredictionApi
-from lnn.stages import Canary, Current
+from lnn.aws.events import HttpRequest
+from lnn.serving.api import FILES, METHODS, STAGING, PredictionApi
+from lnn.serving.rollout import Canary, Current
 
 REPOSITORY = Path(__file__).parents[2]
 PREDICT = REPOSITORY / "functions" / "predict"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lnn.strategies import pace
-from lnn.strategies.pace import Pace, last_words
+from lnn.strategies import deadline
+from lnn.strategies.deadline import Pace, last_words
 
 
 class Clock:
@@ -28,7 +28,7 @@ def test_a_crash_repeats_what_was_asked_for_or_as_much_as_storing_takes(
 ) -> None:
     clock = Clock()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pace, "time", clock)
+        patched.setattr(deadline, "time", clock)
         paced = Pace(limit, lambda: 1e6)
         stored_at = clock.now
         training = storing = 0.0
@@ -50,7 +50,7 @@ def test_a_crash_repeats_what_was_asked_for_or_as_much_as_storing_takes(
 def test_time_is_up_before_a_leg_twice_as_long_as_any_would_not_fit(legs: list[float], limit: float) -> None:
     clock = Clock()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pace, "time", clock)
+        patched.setattr(deadline, "time", clock)
         ends = clock.now + limit
         paced = Pace(30.0, lambda: ends - clock.now)
         longest = 0.0
@@ -59,7 +59,7 @@ def test_time_is_up_before_a_leg_twice_as_long_as_any_would_not_fit(legs: list[f
             paced.leg_done()
             if paced.time_is_up():
                 return
-            assert clock.now + 2 * longest + pace.HANDOVER_SECONDS <= ends + 1e-6
+            assert clock.now + 2 * longest + deadline.HANDOVER_SECONDS <= ends + 1e-6
 
 
 @pytest.mark.parametrize(("came_to_something", "told"), [(True, 0), (False, 1)])
@@ -67,11 +67,11 @@ def test_an_invocation_that_comes_to_nothing_says_so_before_its_time_is_up(
     came_to_something: bool, told: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faults: list[str] = []
-    monkeypatch.setattr(pace, "ask_for_next", lambda services, message, fault: faults.append(fault))
+    monkeypatch.setattr(deadline, "ask_for_next", lambda services, message, fault: faults.append(fault))
     nobody: Any = None
     with last_words(nobody, nobody, "worker 0", lambda: 0.05) as tell:
         if came_to_something:
             tell()
-        pace.threading.Event().wait(0.15)
+        deadline.threading.Event().wait(0.15)
     assert len(faults) == told
     assert all("0.05 s were left" in fault and "smaller batch_size" in fault for fault in faults)

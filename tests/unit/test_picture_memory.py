@@ -11,8 +11,8 @@ import pytest
 LARGEST = """
 import io, resource, sys
 from PIL import Image
-from lnn.pictures import read_picture
-from lnn.request_body import FORMATS, MAX_PIXELS, MAX_SIDE
+from lnn.data.images import read_picture
+from lnn.serving.requests import FORMATS, MAX_PIXELS, MAX_SIDE
 
 buffer = io.BytesIO()
 exif = Image.Exif()

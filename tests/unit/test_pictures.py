@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, features
 
-from lnn.pictures import (
+from lnn.data.images import (
     CONVERTED,
     DEEP,
     DIM,

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plans import plan
 
-from lnn.events import Step
-from lnn.plan import Plan
+from lnn.job.plan import Plan
+from lnn.messages import Step
 
 SHAPES = [
     {"sizes": [5, 1], "activations": ["sigmoid"]},

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from lnn.dataset import DatasetSummary
+from lnn.data.dataset import DatasetSummary
 from lnn.errors import SettingsError
-from lnn.settings import Settings
-from lnn.strategies.cost_model import Model
-from lnn.strategies.job import Functions, Job
-from lnn.strategies.planner import Decision, candidates, choose, decide
+from lnn.job.hyperparameters import Settings
+from lnn.planning.cost_model import Model
+from lnn.planning.planner import Decision, candidates, choose, decide
+from lnn.planning.workload import Functions, Job
 
 CATS = DatasetSummary(209, 50, 12288, ["cat", "non-cat"], (64, 64, 3), "uint8", 255.0)
 MANY = replace(CATS, m=60_000, m_test=10_000)

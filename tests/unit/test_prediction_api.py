@@ -15,10 +15,10 @@ from botocore.exceptions import EndpointConnectionError
 from models_at_hand import RUN, Shelves, brightness_model
 from PIL import Image
 
-from lnn.events import HttpRequest, http_request
-from lnn.prediction_api import METHODS, PredictionApi, Reply
-from lnn.serving import LIST_SECONDS, MODELS_KEPT, REFRESH_SECONDS
-from lnn.stages import Canary, Current
+from lnn.aws.events import HttpRequest, http_request
+from lnn.serving.api import METHODS, PredictionApi, Reply
+from lnn.serving.rollout import Canary, Current
+from lnn.serving.router import LIST_SECONDS, MODELS_KEPT, REFRESH_SECONDS
 
 PREDICT = Path(__file__).parents[2] / "functions" / "predict"
 OLD, NEW = "run-old-00000001", "run-new-00000002"

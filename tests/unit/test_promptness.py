@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError, ResponseStreamingError
 
-from lnn.artifacts import Artifacts
-from lnn.promptness import PROMPT_BYTES, PromptS3
+from lnn.aws.s3_client import PROMPT_BYTES, PromptS3
+from lnn.models.store import Artifacts
 
 SILENCE = [
     ReadTimeoutError(endpoint_url="https://s3"),

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lnn.dataset import DatasetSummary
+from lnn.data.dataset import DatasetSummary
 from lnn.errors import SettingsError
-from lnn.settings import (
+from lnn.job.hyperparameters import (
     MAX_PROBLEMS,
     Settings,
     apply_overrides,

@@ -6,44 +6,44 @@ from collections import Counter
 
 import pytest
 
-from lnn import stages
 from lnn.errors import ModelStateError
-from lnn.stages import Canary, Current
+from lnn.serving import rollout
+from lnn.serving.rollout import Canary, Current
 
 
 def test_a_new_model_takes_the_place_of_the_one_in_staging() -> None:
-    step = stages.stage(Current(version=4, production="a", staging="b"), "c")
+    step = rollout.stage(Current(version=4, production="a", staging="b"), "c")
     assert step.after == Current(version=5, production="a", staging="c")
     assert step.stages == {"b": "retired", "c": "staging"}
 
 
 def test_a_promoted_model_leaves_staging_and_retires_the_one_before_it() -> None:
-    step = stages.promote(Current(version=1, production="a", staging="b"), "b")
+    step = rollout.promote(Current(version=1, production="a", staging="b"), "b")
     assert step.after == Current(version=2, production="b", past=("a",))
     assert step.stages == {"a": "retired", "b": "production"}
 
 
 def test_a_rollback_brings_the_old_one_back_and_a_second_the_one_before_that() -> None:
-    current = stages.promote(stages.promote(stages.promote(Current(), "a").after, "b").after, "c").after
-    back = stages.roll_back(current)
+    current = rollout.promote(rollout.promote(rollout.promote(Current(), "a").after, "b").after, "c").after
+    back = rollout.roll_back(current)
     assert (back.after.production, back.stages) == ("b", {"b": "production", "c": "retired"})
-    again = stages.roll_back(back.after)
+    again = rollout.roll_back(back.after)
     assert again.after.production == "a"
     with pytest.raises(ModelStateError, match="nothing to roll back to"):
-        stages.roll_back(again.after)
+        rollout.roll_back(again.after)
 
 
 def test_a_canary_leaves_production_as_it_is_until_it_is_promoted_wholly() -> None:
-    canary = stages.promote(Current(production="a", staging="b"), "b", 10)
+    canary = rollout.promote(Current(production="a", staging="b"), "b", 10)
     assert canary.after == Current(version=1, production="a", staging="b", canary=Canary("b", 10))
     assert canary.stages == {}
-    whole = stages.promote(canary.after, "b").after
+    whole = rollout.promote(canary.after, "b").after
     assert (whole.production, whole.canary, whole.staging, whole.past) == ("b", None, None, ("a",))
 
 
 def test_a_rollback_ends_a_canary_first() -> None:
     current = Current(version=3, production="b", staging="c", canary=Canary("c", 10), past=("a",))
-    step = stages.roll_back(current)
+    step = rollout.roll_back(current)
     assert step.after == Current(version=4, production="b", past=("a",))
     assert step.stages == {"c": "retired"}
 
@@ -59,7 +59,7 @@ def test_a_share_of_the_requests_goes_to_the_canary_and_each_always_to_the_same(
 
 
 def test_a_rejected_model_is_retired_and_production_is_as_it_was() -> None:
-    step = stages.reject(Current(production="a", staging="b"), "b")
+    step = rollout.reject(Current(production="a", staging="b"), "b")
     assert step.after == Current(version=1, production="a")
     assert step.stages == {"b": "retired"}
 
@@ -67,12 +67,15 @@ def test_a_rejected_model_is_retired_and_production_is_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda: stages.promote(Current(production="a"), "a"), "in production already"),
-        (lambda: stages.promote(Current(), "a", 10), "no model in production"),
-        (lambda: stages.promote(Current(production="a", canary=Canary("b", 10)), "b", 10), "answers 10% of production"),
-        (lambda: stages.reject(Current(production="a"), "a"), "it is production"),
-        (lambda: stages.reject(Current(production="a"), "b"), "it is retired"),
-        (lambda: stages.roll_back(Current(production="a")), "nothing to roll back to"),
+        (lambda: rollout.promote(Current(production="a"), "a"), "in production already"),
+        (lambda: rollout.promote(Current(), "a", 10), "no model in production"),
+        (
+            lambda: rollout.promote(Current(production="a", canary=Canary("b", 10)), "b", 10),
+            "answers 10% of production",
+        ),
+        (lambda: rollout.reject(Current(production="a"), "a"), "it is production"),
+        (lambda: rollout.reject(Current(production="a"), "b"), "it is retired"),
+        (lambda: rollout.roll_back(Current(production="a")), "nothing to roll back to"),
     ],
 )
 def test_a_change_that_makes_no_sense_says_why(change: object, why: str) -> None:
@@ -82,4 +85,4 @@ def test_a_change_that_makes_no_sense_says_why(change: object, why: str) -> None
 
 def test_the_record_survives_being_stored() -> None:
     for current in (Current(), Current(7, "a", "b", Canary("b", 25), ("x", "y"))):
-        assert stages.from_record(stages.as_record(current)) == current
+        assert rollout.from_record(rollout.as_record(current)) == current

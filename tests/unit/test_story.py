@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lnn import story
+from lnn.runs import event_log
 
 NOW = 1000.0
 RUNNING: dict[str, Any] = {
@@ -21,17 +21,17 @@ RUNNING: dict[str, Any] = {
 
 
 def test_a_run_that_starts_or_is_resumed_is_not_taken_over() -> None:
-    event, changed = story.beginning({**RUNNING, "status": "PENDING"}, 2, NOW)
+    event, changed = event_log.beginning({**RUNNING, "status": "PENDING"}, 2, NOW)
     assert (event["what"], event["generation"], changed) == ("generation 2 started", 2, {})
 
 
 def test_a_run_that_was_handed_over_is_not_taken_over() -> None:
-    event, changed = story.beginning({**RUNNING, "lease_expires": 0.0}, 2, NOW)
+    event, changed = event_log.beginning({**RUNNING, "lease_expires": 0.0}, 2, NOW)
     assert (event["what"], changed) == ("generation 2 started", {})
 
 
 def test_a_run_whose_lease_ran_out_was_found_by_the_watch() -> None:
-    event, changed = story.beginning(RUNNING, 2, NOW)
+    event, changed = event_log.beginning(RUNNING, 2, NOW)
     assert event["what"] == (
         "generation 2 took over, 12.3 s after the last sign of life: the watch found nobody at work"
     )
@@ -45,10 +45,10 @@ def test_a_run_whose_lease_ran_out_was_found_by_the_watch() -> None:
 
 def test_a_generation_that_was_given_up_says_what_for_and_an_earlier_one_s_fault_is_no_reason() -> None:
     given_up = {**RUNNING, "lease_expires": 0.0, "fault": {"generation": 1, "what": "the Trainer: OSError: full"}}
-    event, _ = story.beginning(given_up, 2, NOW)
+    event, _ = event_log.beginning(given_up, 2, NOW)
     assert event["what"].endswith("last sign of life: the Trainer: OSError: full")
     assert event["why"] == "the Trainer: OSError: full"
-    event, changed = story.beginning({**given_up, "generation": 2}, 3, NOW)
+    event, changed = event_log.beginning({**given_up, "generation": 2}, 3, NOW)
     assert (event["what"], changed) == ("generation 3 started", {})
 
 
@@ -61,7 +61,7 @@ def test_a_generation_that_was_given_up_says_what_for_and_an_earlier_one_s_fault
 )
 def test_going_back_to_the_checkpoint_tells_which_epochs_that_repeats(reached: int, what: str) -> None:
     before = {"takeovers": 2, "silent_seconds": 9.0, "repeated_epochs": 7}
-    event, changed = story.set_back({**RUNNING, "epoch": reached, "disturbances": before})
+    event, changed = event_log.set_back({**RUNNING, "epoch": reached, "disturbances": before})
     assert event is not None
     assert (event["what"], event["repeated_epochs"]) == (what, reached - 40)
     assert changed["disturbances"] == {**before, "repeated_epochs": 7 + reached - 40}
@@ -69,21 +69,21 @@ def test_going_back_to_the_checkpoint_tells_which_epochs_that_repeats(reached: i
 
 def test_going_back_to_a_checkpoint_within_an_epoch_says_so() -> None:
     saved = {"epoch": 40, "batches": 7, "key": "k"}
-    event, _ = story.set_back({**RUNNING, "epoch": 41, "checkpoint": saved})
+    event, _ = event_log.set_back({**RUNNING, "epoch": 41, "checkpoint": saved})
     assert event is not None
     assert event["what"] == "epoch 41 is trained again: the checkpoint is of epoch 40 and 7 batches of the next"
 
 
 def test_beginning_at_the_checkpoint_s_epoch_repeats_nothing() -> None:
-    assert story.set_back({**RUNNING, "epoch": 40}) == (None, {})
+    assert event_log.set_back({**RUNNING, "epoch": 40}) == (None, {})
 
 
 def test_a_story_of_a_thousand_hand_overs_stays_short_and_counts_what_it_leaves_out() -> None:
-    events: list[story.Event] = []
+    events: list[event_log.Event] = []
     for number in range(1000):
-        what = f"generation {number} took over: " + "x" * story.FAULT_LENGTH
-        events = story.folded([*events, {"at": float(number), "what": what}])
-        assert len(events) <= story.LONGEST
+        what = f"generation {number} took over: " + "x" * event_log.FAULT_LENGTH
+        events = event_log.folded([*events, {"at": float(number), "what": what}])
+        assert len(events) <= event_log.LONGEST
     (gap,) = [event for event in events if "left_out" in event]
     assert gap["left_out"] + len(events) - 1 == 1000
     assert gap["what"] == f"{gap['left_out']} events are left out here"

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from plans import plan
 
-from lnn import telemetry
-from lnn.ledger import EpochRow
-from lnn.log_size import METRICS_INTERVAL_SECONDS
-from lnn.log_size import METRICS_LINES as LINES
-from lnn.telemetry import Curve, Metric
+from lnn.runs import metrics
+from lnn.runs.log_size import METRICS_INTERVAL_SECONDS
+from lnn.runs.log_size import METRICS_LINES as LINES
+from lnn.runs.metrics import Curve, Metric
+from lnn.runs.store import EpochRow
 
 RUN: dict[str, Any] = {"run_id": "20261121T101500Z-0a1b2c3d", "generation": 2}
 
@@ -57,7 +57,7 @@ def test_a_line_is_a_metric_of_the_deployment_with_the_run_beside_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "team")
-    telemetry.recorded(RUN, plan(strategy="data"), EpochRow(3, 0.5, 0.75, 0.5, 0.2, waited=0.1))
+    metrics.recorded(RUN, plan(strategy="data"), EpochRow(3, 0.5, 0.75, 0.5, 0.2, waited=0.1))
     (line,) = written(capsys)
     (described,) = line["_aws"]["CloudWatchMetrics"]
     assert (described["Namespace"], described["Dimensions"], line["service"]) == ("LNN", [["service"]], "team")
@@ -91,7 +91,7 @@ def test_a_training_that_goes_on_is_told_of_now_and_then(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr("lnn.telemetry.time.monotonic", lambda: now)
+    monkeypatch.setattr("lnn.runs.metrics.time.monotonic", lambda: now)
     curve = Curve(RUN, plan())
     curve.add(rows(2))
     now += METRICS_INTERVAL_SECONDS - 1
@@ -104,9 +104,9 @@ def test_a_training_that_goes_on_is_told_of_now_and_then(
 
 def test_a_resumed_run_adds_only_what_it_used_since(capsys: pytest.CaptureFixture[str]) -> None:
     stopped = RUN | {"status": "STOPPED", "invocations": 3, "step_invocations": 40, "usd": 0.5}
-    telemetry.ended(stopped)
-    completed = RUN | {"status": "COMPLETED", "invocations": 50, "usd": 0.75, "told_use": telemetry.use_of(stopped)}
-    telemetry.ended(completed)
+    metrics.ended(stopped)
+    completed = RUN | {"status": "COMPLETED", "invocations": 50, "usd": 0.75, "told_use": metrics.use_of(stopped)}
+    metrics.ended(completed)
     first, second = written(capsys)
     assert (first["Invocations"], first["Dollars"], first["StoppedRuns"]) == ([43.0], [0.5], [1.0])
     assert (second["Invocations"], second["Dollars"], second["CompletedRuns"]) == ([7.0], [0.25], [1.0])

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from models_at_hand import brightness_model
 
-from lnn.artifacts import Model, encode_model, load_model
+from lnn.data.value_range import apart_warnings, bytes_of, range_of, scale_of, value_warnings
 from lnn.errors import LnnError
-from lnn.inference import column_of_picture
-from lnn.model_checks import misfits
-from lnn.value_range import apart_warnings, bytes_of, range_of, scale_of, value_warnings
+from lnn.models.inference import column_of_picture
+from lnn.models.store import Model, encode_model, load_model
+from lnn.models.validation import misfits
 
 FLOATS = {
     "0 to 1": (0.0, 1.0, (0.0, 1.0), 1.0),

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnn.wire import CHUNK_BYTES, SPIN_SECONDS, Wire, WireError
+from lnn.parameter_server.resp import CHUNK_BYTES, SPIN_SECONDS, Wire, WireError
 
 
 class Connection:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lnn.hdf5 import open_file
+from lnn.data.hdf5 import open_file
 
 Array = NDArray[Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn.artifacts import Model
+from lnn.models.store import Model
 from lnn_cli.exporting.needs import need
 from lnn_cli.exporting.onnx_model import properties
 

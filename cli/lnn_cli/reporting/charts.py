@@ -13,8 +13,8 @@ from matplotlib.figure import FigureBase
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from lnn.artifacts import Model
-from lnn.axis_order import is_picture
+from lnn.data.axis_order import is_picture
+from lnn.models.store import Model
 from lnn_cli.drawing import Chart, Theme, logarithmic, without_ticks
 from lnn_cli.invocations import Invocation, Timeline
 from lnn_cli.rendering import share
@@ -261,7 +261,7 @@ def _timeline(timeline: Timeline, events: Sequence[dict[str, Any]]) -> Chart:
     names.sort(key=_row_order)
     place = {name: index for index, name in enumerate(names)}
     began = invocations[0].start
-    # What a generation that took over tells of the time before it; see lnn.story.
+    # What a generation that took over tells of the time before it; see lnn.runs.event_log.
     silences = [(float(one["at"]) - began, float(one["silent_seconds"])) for one in events if "silent_seconds" in one]
     generations = _later_generations(invocations)
 

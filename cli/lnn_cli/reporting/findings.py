@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lnn.artifacts import Artifacts, Model
+from lnn.data.in_memory import TEST_X, TEST_Y
 from lnn.errors import LnnError
-from lnn.evaluation import Evaluation, evaluate
-from lnn.inference import column_of_values
-from lnn.model_checks import inspect_model
+from lnn.job.plan import Plan
+from lnn.models.evaluation import Evaluation, evaluate
+from lnn.models.inference import column_of_values
+from lnn.models.store import Artifacts, Model
+from lnn.models.validation import inspect_model
 from lnn.names import params_key
-from lnn.plan import Plan
-from lnn.training_data import TEST_X, TEST_Y
 from lnn_cli.errors import CliError, explain
 from lnn_cli.invocations import Timeline, timeline
 from lnn_cli.runs import Run

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 from matplotlib.figure import FigureBase
 
-from lnn.story import disturbances
+from lnn.runs.event_log import disturbances
 from lnn_cli.drawing import DARK, LIGHT, Chart, Theme, render
 from lnn_cli.inspecting import facts
 from lnn_cli.rendering import dollars, duration, moment, number, share

@@ -23,7 +23,7 @@ import numpy as np
 
 from lnn.network.batches import Batch
 from lnn.network.model import classes_above, train_above
-from lnn.network.optimisers import MOMENTUM, Optimiser
+from lnn.network.optimizers import MOMENTUM, Optimiser
 from lnn.network.types import Array, Labels, Parameters, Slots
 
 

@@ -12,7 +12,7 @@ from lnn.network.activations import ACTIVATIONS
 from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta
 from lnn.network.losses import cost_from_logits, output_activation, output_delta
 from lnn.network.metrics import correct_count, predicted_classes
-from lnn.network.optimisers import Optimiser
+from lnn.network.optimizers import Optimiser
 from lnn.network.types import Array, Labels, Parameters, Slots
 
 ALL = slice(None)

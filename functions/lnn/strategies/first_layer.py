@@ -9,7 +9,7 @@ import numpy as np
 
 from lnn.network import linear_backward, take_examples, weight_gradient
 from lnn.network.batches import Batch
-from lnn.network.optimisers import Optimiser
+from lnn.network.optimizers import Optimiser
 from lnn.network.types import Array
 
 PANEL_FEATURES = 1024

@@ -10,9 +10,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lnn.artifacts import Checkpoint, EpochSoFar
-from lnn.clocks import Stopwatch, trained_before, wall
-from lnn.ending import (
+from lnn.aws.clocks import Stopwatch, trained_before, wall
+from lnn.data.in_memory import TrainingData, training_data
+from lnn.job.plan import EXAMPLE_SPACE, Plan
+from lnn.messages import Message
+from lnn.models.store import Checkpoint, EpochSoFar
+from lnn.network import take_examples
+from lnn.network.batches import Batch
+from lnn.network.example_space import ExampleSpace
+from lnn.network.types import Array
+from lnn.runs.finalize import (
     LONG_EPOCH_SECONDS,
     Accuracies,
     Ending,
@@ -24,17 +31,10 @@ from lnn.ending import (
     ending_after,
     stopped_by,
 )
-from lnn.events import Message
-from lnn.ledger import EpochRow
-from lnn.network import take_examples
-from lnn.network.batches import Batch
-from lnn.network.example_space import ExampleSpace
-from lnn.network.types import Array
-from lnn.plan import EXAMPLE_SPACE, Plan
-from lnn.reporting import Reporter
-from lnn.services import Services
-from lnn.strategies.pace import Pace, last_words
-from lnn.training_data import TrainingData, training_data
+from lnn.runs.lease import Reporter
+from lnn.runs.services import Services
+from lnn.runs.store import EpochRow
+from lnn.strategies.deadline import Pace, last_words
 
 logger = logging.getLogger(__name__)
 

@@ -14,17 +14,17 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from lnn.artifacts import Artifacts, Checkpoint
-from lnn.gang import Gang
+from lnn.data.in_memory import training_data
+from lnn.job.plan import Plan
+from lnn.models.store import Artifacts, Checkpoint
 from lnn.network import classes_above, take_examples, train_above
 from lnn.network.batches import Batch
 from lnn.network.model import ALL
 from lnn.network.types import Array, Labels
-from lnn.plan import Plan
+from lnn.parameter_server.process_group import Gang
+from lnn.parameter_server.resp import Buffer
 from lnn.strategies.first_layer import FirstLayer, Panelled, Plain
-from lnn.strategies.workers import Stepped
-from lnn.training_data import training_data
-from lnn.wire import Buffer
+from lnn.strategies.worker import Stepped
 
 Block: TypeAlias = tuple[slice, slice]
 """Rows and columns of W1."""

@@ -1,7 +1,7 @@
 data "aws_partition" "current" {}
 
 locals {
-  # The functions' own metrics: functions/lnn/telemetry.py has their names.
+  # The functions' own metrics: functions/lnn/runs/metrics.py has their names.
   namespace = "LNN"
 
   # ElastiCache numbers the nodes of a group from 001.

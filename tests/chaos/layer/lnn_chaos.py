@@ -24,23 +24,23 @@ FOLDER = Path(os.environ["LNN_CHAOS_FOLDER"])
 
 # Module: (what is wrapped, point before it, point after it).
 PATCHES = {
-    "lnn.ledger": [
+    "lnn.runs.store": [
         ("Ledger.claim", None, "claimed"),
         ("Ledger.record", None, "recorded"),
         ("Ledger.finish", None, "finished"),
     ],
-    "lnn.artifacts": [
+    "lnn.models.store": [
         ("Artifacts.put_checkpoint", None, "checkpoint-stored"),
         ("Artifacts.put_model", None, "model-stored"),
     ],
-    "lnn.collectives": [("Barrier.arrive", None, "arrived"), ("Barrier.advance", "advancing", "advanced")],
-    "lnn.gang": [("Gang.join", None, "joined"), ("Gang.exchange", "arriving", "arrived")],
-    "lnn.launching": [("prepare", "computing", "computed"), ("store_dataset", None, "stored")],
-    "lnn.strategies.neuron": [("forward", "computing", "computed"), ("backward", "computing", "computed")],
-    "lnn.strategies.conductor": [("Conductor._evaluate", "computing", "computed")],
+    "lnn.parameter_server.barrier": [("Barrier.arrive", None, "arrived"), ("Barrier.advance", "advancing", "advanced")],
+    "lnn.parameter_server.process_group": [("Gang.join", None, "joined"), ("Gang.exchange", "arriving", "arrived")],
+    "lnn.launch": [("prepare", "computing", "computed"), ("store_dataset", None, "stored")],
+    "lnn.strategies.neuron.neuron": [("forward", "computing", "computed"), ("backward", "computing", "computed")],
+    "lnn.strategies.neuron.trainer": [("Conductor._evaluate", "computing", "computed")],
     "lnn.strategies.fused": [("train_epoch", "computing", "computed")],
-    "lnn.strategies.workers": [("Worker._train_epoch", "computing", "computed")],
-    "lnn.invoker": [],
+    "lnn.strategies.worker": [("Worker._train_epoch", "computing", "computed")],
+    "lnn.aws.invoker": [],
     "launch.handler": [],
     "trainer.handler": [],
     "neuron.handler": [],
@@ -121,7 +121,7 @@ def patch(module):
         *owners, name = path.split(".")
         owner = functools.reduce(getattr, owners, module)
         setattr(owner, name, with_points(getattr(owner, name), before, after))
-    if module.__name__ == "lnn.invoker":
+    if module.__name__ == "lnn.aws.invoker":
         module.Invoker._invoke = repeating(module.Invoker._invoke)
     if module.__name__.endswith(".handler"):
         module.handler = noted(module.handler, module.__name__.split(".")[0])

@@ -18,12 +18,12 @@ from botocore.loaders import JSONFileLoader
 from moto import mock_aws
 from typer.testing import CliRunner, Result
 
-from lnn.artifacts import Artifacts, Model
-from lnn.ledger import EpochRow, Ledger
+from lnn.data.in_memory import TEST_X, TEST_Y
+from lnn.job.plan import Plan
+from lnn.models.store import Artifacts, Model
 from lnn.names import Names
 from lnn.network import init_parameters
-from lnn.plan import Plan
-from lnn.training_data import TEST_X, TEST_Y
+from lnn.runs.store import EpochRow, Ledger
 from lnn_cli import targets
 from lnn_cli.main import app
 

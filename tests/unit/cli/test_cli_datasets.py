@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lnn.dataset import inspect_dataset, label_matrix, write_dataset
+from lnn.data.dataset import inspect_dataset, label_matrix, write_dataset
 from lnn.network import Network, Optimiser, init_parameters, new_slots
 from lnn_cli.checking import check_training
 from lnn_cli.parameters import parameters_path, read_parameters

@@ -254,7 +254,7 @@ def test_a_failed_upload_is_explained_by_its_cause() -> None:
 def test_an_error_nobody_thought_of_names_its_kind_and_not_its_lines(
     cli: RunCli, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lnn.ledger import Ledger
+    from lnn.runs.store import Ledger
 
     def fail(self: Ledger) -> None:
         raise ZeroDivisionError("by\nzero")

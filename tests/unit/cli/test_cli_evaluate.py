@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from models_at_hand import Shelves, brightness_model
 
-from lnn.artifacts import encode_model
-from lnn.evaluation import evaluate
-from lnn.events import HttpRequest
-from lnn.prediction_api import PredictionApi
-from lnn.registry import Registry
-from lnn.stages import Current
+from lnn.aws.events import HttpRequest
+from lnn.models.evaluation import evaluate
+from lnn.models.store import encode_model
+from lnn.serving.api import PredictionApi
+from lnn.serving.registry import Registry
+from lnn.serving.rollout import Current
 from lnn_cli.api import Answer
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from hostile_files import FEATURES, KINDS, dataset_reaching_out, leaks, model_re
 from models_at_hand import brightness_model
 from PIL import Image
 
-from lnn.artifacts import encode_model
 from lnn.errors import ModelError
+from lnn.models.store import encode_model
 from lnn.names import LATEST_PARAMS, Names, params_key
 from lnn_cli.targets import Target, connect
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lnn.registry import Registry
+from lnn.serving.registry import Registry
 
 if TYPE_CHECKING:
     from .conftest import RunCli, World

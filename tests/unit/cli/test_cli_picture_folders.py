@@ -14,8 +14,8 @@ import pytest
 from models_at_hand import brightness_model
 from PIL import Image
 
-from lnn.artifacts import encode_model
-from lnn.dataset import inspect_dataset
+from lnn.data.dataset import inspect_dataset
+from lnn.models.store import encode_model
 
 if TYPE_CHECKING:
     from click.testing import Result

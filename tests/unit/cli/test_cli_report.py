@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lnn.dataset import write_dataset
+from lnn.data.dataset import write_dataset
 from lnn_cli.invocations import timeline
 from lnn_cli.reporting.charts import _mosaic, charts_of
 from lnn_cli.reporting.findings import Findings, gather

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lnn.events import Message
-from lnn.invoker import Invoker
+from lnn.aws.invoker import Invoker
+from lnn.messages import Message
 
 if TYPE_CHECKING:
     from .conftest import RunCli, World

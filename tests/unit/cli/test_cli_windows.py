@@ -22,7 +22,7 @@ from lnn_cli.main import app
 import lnn
 for module in pkgutil.walk_packages(lnn.__path__, "lnn."):
     importlib.import_module(module.name)
-from lnn.dataset import inspect_dataset
+from lnn.data.dataset import inspect_dataset
 print(inspect_dataset(sys.argv[1]).m)
 """
 

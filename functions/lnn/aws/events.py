@@ -1,0 +1,87 @@
+"""What AWS invokes functions with: S3's upload event and a call to the API.
+
+Raw JSON is read here and nowhere else; the rest of the library sees typed values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import unquote_plus
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One object that S3 says was written."""
+
+    bucket: str
+    key: str
+    version_id: str | None
+    etag: str
+    sequencer: str
+    event_time: str
+
+    @property
+    def run_id(self) -> str:
+        """``YYYYMMDDThhmmssZ-xxxxxxxx``: the same event delivered twice is the same run."""
+        identity = "\n".join((self.bucket, self.key, self.version_id or self.etag, self.sequencer))
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
+        return f"{self.uploaded_at:%Y%m%dT%H%M%SZ}-{digest}"
+
+    @property
+    def uploaded_at(self) -> datetime:
+        return datetime.fromisoformat(self.event_time)
+
+
+def uploads(event: Mapping[str, Any]) -> list[Upload]:
+    """The uploads an S3 notification tells of; S3's own test event tells of none.
+
+    Keys arrive URL-encoded with ``+`` for a space (S3 user guide, "Event message structure").
+    """
+    found = []
+    for record in event.get("Records", []):
+        if record.get("eventSource") != "aws:s3":
+            continue
+        entity = record["s3"]
+        stored = entity["object"]
+        found.append(
+            Upload(
+                bucket=entity["bucket"]["name"],
+                key=unquote_plus(stored["key"]),
+                version_id=stored.get("versionId"),
+                etag=stored.get("eTag", ""),
+                sequencer=stored.get("sequencer", ""),
+                event_time=record["eventTime"],
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A call to the prediction API."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """By their names in lower case."""
+    body: str | None = None
+    is_base64: bool = False
+
+
+def http_request(event: Mapping[str, Any]) -> HttpRequest:
+    """The request that API Gateway's event describes (payload format 2.0); the stage is no part of its path."""
+    context = event.get("requestContext", {})
+    path, stage = str(event.get("rawPath") or "/"), context.get("stage", "$default")
+    return HttpRequest(
+        method=str(context.get("http", {}).get("method", "GET")).upper(),
+        path=path if stage == "$default" else path.removeprefix(f"/{stage}") or "/",
+        query=event.get("queryStringParameters") or {},
+        headers={name.lower(): str(value) for name, value in (event.get("headers") or {}).items()},
+        body=event.get("body"),
+        is_base64=bool(event.get("isBase64Encoded")),
+    )

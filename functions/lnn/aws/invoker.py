@@ -1,0 +1,136 @@
+"""How one function calls another: asynchronously, with ids and positions only."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lnn.aws.client_errors import refusals
+from lnn.messages import Message
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+logger = logging.getLogger(__name__)
+
+PARALLEL_CALLS = 4
+"""Invoke calls under way at once: enough to hide their latency, few enough for one vCPU."""
+
+WAKING = frozenset(
+    {
+        "CodeArtifactUserPendingException",
+        "ENINotReadyException",
+        "ResourceConflictException",
+        "ResourceNotReadyException",
+    }
+)
+"""What Invoke answers for a function that was idle for weeks. Lambda has reclaimed its resources and made it Inactive:
+the first invocation fails, and so do all others until it is Active again (Lambda developer guide, "Lambda function
+states"; API reference, "Invoke"). Which error it is depends on what is being made anew (aws/aws-cdk, issue 20123)."""
+
+WAKING_SECONDS = 180.0
+"""How long a function may take to become Active: up to 106 s were seen (issue 801 of
+aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws)."""
+
+WAKING_POLL_SECONDS = 2.0
+
+Answer = TypeVar("Answer")
+
+WhileWaking = Callable[[], AbstractContextManager[object]]
+"""Entered around the wait for a function that is not Active, and only then: a lease would run out meanwhile."""
+
+
+def _once_awake(call: Callable[[], Answer], while_waking: WhileWaking = nullcontext) -> Answer:
+    """The answer to ``call``, which is made again while its function is not Active. Raises what else it raises."""
+    try:
+        return call()
+    except ClientError as error:
+        if not _is_waking(error):
+            raise
+        logger.warning("the function was idle for long; waiting until it is Active", extra={"error": str(error)})
+    deadline = time.monotonic() + WAKING_SECONDS
+    with while_waking():
+        while True:
+            time.sleep(WAKING_POLL_SECONDS)
+            try:
+                return call()
+            except ClientError as error:
+                if not _is_waking(error) or time.monotonic() > deadline:
+                    raise
+
+
+def _is_waking(error: ClientError) -> bool:
+    return error.response.get("Error", {}).get("Code") in WAKING
+
+
+class Invoker:
+    """The Trainer and Neuron functions of one deployment."""
+
+    def __init__(self, client: LambdaClient, trainer: str, neuron: str) -> None:
+        self._client = client
+        self._trainer = trainer
+        self._neuron = neuron
+
+    def invoke_trainer(self, message: Message) -> None:
+        self._invoke_all(self._trainer, [message])
+
+    def invoke_neuron(self, message: Message) -> None:
+        self._invoke_all(self._neuron, [message])
+
+    def invoke_neurons(self, messages: Iterable[Message], while_waking: WhileWaking = nullcontext) -> None:
+        """Invoke many neurons; returns when Lambda has accepted them all."""
+        self._invoke_all(self._neuron, list(messages), while_waking)
+
+    def try_neuron(self, message: Message) -> str | None:
+        """Wait for what the Neuron makes of a message: the error that it raises, or None, also where nobody knows."""
+        try:
+            answer = _once_awake(
+                lambda: self._client.invoke(
+                    FunctionName=self._neuron,
+                    InvocationType="RequestResponse",
+                    Payload=json.dumps(message.as_json()).encode(),
+                )
+            )
+        except (BotoCoreError, ClientError) as error:
+            logger.warning("the Neuron was not reached", extra={"error": str(error)})
+            return None
+        if "FunctionError" not in answer:
+            return None
+        raised = json.loads(answer["Payload"].read())
+        return f"{raised.get('errorType', answer['FunctionError'])}: {raised.get('errorMessage')}"
+
+    def _invoke_all(self, function: str, messages: list[Message], while_waking: WhileWaking = nullcontext) -> None:
+        def send_the_rest() -> None:
+            nonlocal messages
+            if len(messages) == 1:
+                faults = [self._fault_of_invoking(function, messages[0])]
+            else:
+                with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
+                    faults = list(pool.map(lambda message: self._fault_of_invoking(function, message), messages))
+            messages = [message for message, fault in zip(messages, faults, strict=True) if fault is not None]
+            for fault in filter(None, faults):
+                raise fault
+
+        _once_awake(send_the_rest, while_waking)
+
+    def _fault_of_invoking(self, function: str, message: Message) -> Exception | None:
+        try:
+            self._invoke(function, message)
+        except Exception as error:  # noqa: BLE001 - raised once the other messages have been sent
+            return error
+        return None
+
+    def _invoke(self, function: str, message: Message) -> None:
+        with refusals("invoke", f"the function {function}"):
+            self._client.invoke(
+                FunctionName=function,
+                InvocationType="Event",
+                Payload=json.dumps(message.as_json()).encode(),
+            )

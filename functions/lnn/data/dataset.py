@@ -1,0 +1,150 @@
+"""``datasets.h5``: checked, read, turned into the matrices that the network takes; and written.
+
+h5py is imported where it is used: only what opens a file pays for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn.data.hdf5 import blocks, reading
+from lnn.data.inspection import inspect
+from lnn.data.validation import (
+    BLOCK_LIMIT,
+    CLASSES,
+    LABELS,
+    MAX_BYTES,
+    DatasetSummary,
+    open_dataset,
+)
+from lnn.errors import DatasetError, InputError
+
+__all__ = [
+    "BLOCK_LIMIT",
+    "MAX_BYTES",
+    "DatasetSummary",
+    "examples_per_shard",
+    "feature_shards",
+    "inspect_dataset",
+    "label_matrix",
+    "load_labels",
+    "standardize",
+    "write_dataset",
+]
+
+
+SHARD_BYTES = 16 * 2**20
+"""About what a shard of the features takes: large enough for S3 to be fast, small enough to be held beside a model."""
+
+
+def inspect_dataset(
+    path: str | Path, max_bytes: int = MAX_BYTES, block_limit: int = BLOCK_LIMIT, seconds: float | None = None
+) -> DatasetSummary:
+    """Check the whole file: structure first, then every value. Raises DatasetError with all problems.
+
+    ``max_bytes`` bounds what the arrays would take together, ``block_limit`` what is read of them at once. The work is
+    done by a process of its own, which may take ``seconds`` (None: by the file's size).
+    """
+    try:
+        answer = inspect("lnn.data.validation", path, max_bytes, block_limit, seconds=seconds)
+    except InputError as error:
+        raise DatasetError(error.problems) from error
+    summary = answer["summary"]
+    # JSON has lists only.
+    tuples = {name: summary[name] and tuple(summary[name]) for name in ("image_shape", "value_range")}
+    return DatasetSummary(**{**summary, **tuples})
+
+
+def load_labels(path: str | Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Class indices (m,) and (m_test,) of a file that ``inspect_dataset`` has passed.
+
+    Raises DatasetError if they cannot be read after all.
+    """
+    with open_dataset(path) as file:
+        labels = []
+        for name in LABELS:
+            with reading(name):
+                labels.append(file.dataset(name)[...].ravel().astype(np.int64, copy=False))
+    return labels[0], labels[1]
+
+
+def examples_per_shard(summary: DatasetSummary) -> int:
+    """How many examples make a shard of about ``SHARD_BYTES``; at least one."""
+    return max(1, SHARD_BYTES // (summary.features * np.dtype(summary.dtype).itemsize))
+
+
+def feature_shards(path: str | Path, name: str, features: int, rows: int) -> Iterator[npt.NDArray[Any]]:
+    """The examples of dataset ``name``, in order: arrays (rows, features) in C order, the last may have fewer rows.
+
+    Only one block of the file and one shard are held. A shard is overwritten by the next one. Raises DatasetError if
+    the file, which ``inspect_dataset`` has passed, cannot be read after all.
+    """
+    with open_dataset(path) as file, reading(name):
+        dataset = file.dataset(name)
+        shard = np.empty((min(rows, len(dataset)), features), dataset.dtype.newbyteorder("="))
+        filled = 0
+        for _, values in blocks(dataset):
+            block = values.reshape(len(values), features)
+            while len(block):
+                taken = min(len(block), len(shard) - filled)
+                shard[filled : filled + taken] = block[:taken]
+                block = block[taken:]
+                filled += taken
+                if filled == len(shard):
+                    yield shard
+                    filled = 0
+        if filled:
+            yield shard[:filled]
+
+
+def standardize(x: npt.NDArray[Any], scale: float, out: npt.NDArray[np.floating[Any]]) -> None:
+    """Examples as stored, x (m, n), into ``out`` (m, n) as the network takes them: in its type, divided by ``scale``.
+
+    Raises DatasetError if a float64 value is too large for float32.
+    """
+    with np.errstate(over="ignore"):
+        out[...] = x
+    if scale != 1.0:
+        out /= scale
+    elif out.dtype.itemsize < x.dtype.itemsize and not np.isfinite(out).all():
+        raise DatasetError(
+            f'features: found values too large for {out.dtype.name}; use "dtype": "float64", or scale them down'
+        )
+
+
+def label_matrix(y: npt.NDArray[np.int64], units: int, dtype: npt.DTypeLike) -> npt.NDArray[np.floating[Any]]:
+    """Class indices (m,) to the network's Y: (1, m) for one output unit, else one-hot (units, m).
+
+    ``units`` are those of the output layer: 1 for two classes with a sigmoid, otherwise one for each class.
+    """
+    if units == 1:
+        return y.astype(dtype)[np.newaxis]
+    Y = np.zeros((units, len(y)), dtype)
+    Y[y, np.arange(len(y))] = 1
+    return Y
+
+
+def write_dataset(
+    path: str | Path,
+    train_x: npt.NDArray[Any],
+    train_y: npt.ArrayLike,
+    test_x: npt.NDArray[Any],
+    test_y: npt.ArrayLike,
+    classes: Sequence[str],
+) -> None:
+    """Write a ``datasets.h5``: gzip, and the same bytes for the same input."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        arrays = {"train_set_x": train_x, "train_set_y": train_y, "test_set_x": test_x, "test_set_y": test_y}
+        for name, values in arrays.items():
+            data = np.asarray(values)
+            file.create_dataset(
+                name, data=data, compression="gzip", compression_opts=9, shuffle=data.itemsize > 1, track_times=False
+            )
+        file.create_dataset(CLASSES, data=np.array([name.encode() for name in classes]), track_times=False)

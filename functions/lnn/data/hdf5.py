@@ -1,0 +1,325 @@
+"""HDF5 files from anyone, opened in one checked way: the only module that opens one to read it.
+
+An HDF5 file can name other files of the machine that reads it, in links, in virtual datasets and in external storage.
+It can declare sizes that no memory holds, and filters that load code. So a name is looked at before it is followed,
+and what is declared is checked before anything is read. What ``Hdf5File`` hands out lies in the file itself.
+
+h5py is imported where it is used: only what opens a file pays for it.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn.data.hdf5_lookalikes import lookalike
+from lnn.errors import Hdf5Error
+
+if TYPE_CHECKING:
+    import h5py
+
+BLOCK_BYTES = 32 * 2**20
+"""Values are read in blocks of about this size, where the chunks allow it."""
+
+DEFLATE, SHUFFLE, FLETCHER32, LZF = 1, 2, 3, 32000
+FILTERS = {DEFLATE, SHUFFLE, FLETCHER32, LZF}
+"""HDF5's numbers of the filters that h5py itself always has; no other is run on a stranger's bytes."""
+
+COMMITTED = "found a type that lies elsewhere in the file"
+NAMES_SHOWN = 8
+
+MAX_ATTRIBUTE_BYTES = 2**20
+MAX_CHUNK_BYTES = 64 * 2**20
+"""Of an array that is read whole: unpacking a chunk takes its size a few times over."""
+MAX_INFLATION = 1_100
+"""Bytes that a byte of the file may stand for in an array: deflate reaches 1,032 (https://zlib.net/zlib_tech.html)."""
+
+# What h5py raises, by the kind of damage: I/O and format (OSError), unknown types (TypeError), names and text
+# (ValueError), broken references (KeyError, RuntimeError), sizes that cannot be (MemoryError, OverflowError).
+H5_ERRORS = (OSError, TypeError, ValueError, KeyError, RuntimeError, MemoryError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True)
+class Hdf5File:
+    """An open file: the names in its root group, and the datasets and attributes that lie in it."""
+
+    name: str
+    size: int
+    """Bytes of the file."""
+    _file: h5py.File
+
+    def names(self) -> list[str]:
+        """The first few names in the root group, fit to be printed."""
+        return [_printable(name) for name, _ in zip(self._file.keys(), range(NAMES_SHOWN), strict=False)]
+
+    def holds(self, name: str) -> bool:
+        """Whether the root group has such a name, whatever it stands for."""
+        return bool(self._file.id.links.exists(name.encode()))
+
+    def dataset(self, name: str) -> h5py.Dataset:
+        """The dataset of that name. Raises Hdf5Error when it is missing, or is not one that may be read."""
+        try:
+            problem, dataset = self._look_up(name)
+        except TypeError:
+            raise Hdf5Error(
+                f"{name}: found values of a type that numpy does not have; write it with h5py from a numpy array"
+            ) from None
+        except H5_ERRORS as error:
+            raise Hdf5Error(f"{name}: cannot be read: {reason_of(error)}") from error
+        if problem:
+            raise Hdf5Error(f"{name}: {problem}")
+        return dataset
+
+    def array(self, name: str, limit: int) -> npt.NDArray[Any]:
+        """All of a dataset of numbers, which may take ``limit`` bytes. Raises Hdf5Error when it may not be read."""
+        dataset = self.dataset(name)
+        if dataset.dtype.kind not in "fiub":
+            raise Hdf5Error(f"{name}: found values of another kind; expected numbers")
+        takes = f"{name}: found shape {dataset.shape}, which takes {dataset.nbytes:,} bytes"
+        if dataset.nbytes > limit:
+            raise Hdf5Error(f"{takes}; expected at most {limit:,}")
+        if dataset.nbytes > MAX_INFLATION * self.size:
+            raise Hdf5Error(f"{takes}; expected no more than a file of {self.size:,} bytes can hold")
+        if problem := storage_problem(dataset, 0, MAX_CHUNK_BYTES):
+            raise Hdf5Error(f"{name}: {problem}")
+        with reading(name):
+            values: npt.NDArray[Any] = dataset[()]
+        return values
+
+    def attribute(self, name: str, default: str | float | None = None) -> str | float:
+        """The root group's attribute of that name: one number, or one text. Raises Hdf5Error when it is something else.
+
+        ``default``, if given, stands for one that is missing.
+        """
+        with reading(name):
+            exists = name in self._file.attrs
+        if not exists and default is not None:
+            return default
+        try:
+            problem = self._attribute_problem(name) if exists else "missing"
+            value = "" if problem else self._file.attrs[name]
+            text = value.decode() if isinstance(value, bytes) else value
+            if isinstance(text, str):
+                problem = problem or ("" if len(text.encode()) <= MAX_ATTRIBUTE_BYTES else "found too long a text")
+        except H5_ERRORS as error:
+            raise Hdf5Error(f"attribute {name}: cannot be read: {reason_of(error)}") from error
+        if problem:
+            raise Hdf5Error(f"attribute {name}: {problem}; expected one number or text")
+        return text if isinstance(text, str) else text.item()
+
+    def _attribute_problem(self, name: str) -> str:
+        """What an attribute declares that is neither a number nor a text; "" when it is one."""
+        import h5py
+
+        attribute = h5py.h5a.open(self._file.id, name.encode())
+        if attribute.get_space().get_simple_extent_type() != h5py.h5s.SCALAR:
+            return "found an array, or nothing"
+        if attribute.get_type().committed():
+            return COMMITTED
+        if attribute.get_storage_size() > MAX_ATTRIBUTE_BYTES:
+            return f"found {attribute.get_storage_size():,} bytes"
+        dtype = attribute.dtype
+        return "" if holds_text(dtype) or dtype.kind in "fiub" else "found values of another kind"
+
+    def _look_up(self, name: str) -> tuple[str, h5py.Dataset | None]:
+        """(problem, None) or ("", dataset). A link is looked at before it is followed: it may lead out of the file."""
+        import h5py
+
+        problem, dataset = "", None
+        if not self.holds(name):
+            there = ", ".join(self.names())
+            problem = f"missing; expected a dataset of this name; the file holds {there or 'nothing'}"
+        elif self._file.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+            problem = "found a link to somewhere else; expected the dataset itself, in this file"
+        elif not isinstance(item := self._file[name], h5py.Dataset):
+            problem = f"found a {type(item).__name__.lower()}; expected a dataset"
+        elif item.is_virtual or item.external:
+            problem = "found values kept in other files; expected them in this file"
+        elif item.shape is None or item.ndim == 0:
+            problem = f"found {'nothing' if item.shape is None else 'a single value'}; expected an array"
+        elif item.id.get_type().committed():
+            problem = f"{COMMITTED}; write it with h5py from a numpy array"
+        elif item.dtype is not None:  # h5py finds out here whether numpy has such a type
+            dataset = item
+        return problem, dataset
+
+
+def load_library() -> None:
+    """Load h5py now, not with the first file."""
+    import h5py  # noqa: F401
+
+
+@contextmanager
+def open_file(path: str | Path) -> Iterator[Hdf5File]:
+    """The file, open for reading. Any h5py trouble inside the block becomes an Hdf5Error."""
+    import h5py
+
+    path = Path(path)
+    if not path.is_file():
+        raise Hdf5Error(f"{path.name}: no such file")
+    if not path.stat().st_size:
+        raise Hdf5Error(f"{path.name}: the file is empty; expected an HDF5 file")
+    if not h5py.is_hdf5(path):
+        raise Hdf5Error(f"{path.name}: {lookalike(path)}")
+    try:
+        opened = h5py.File(path, "r")
+    except H5_ERRORS as error:
+        raise Hdf5Error(f"{path.name}: {_unopened(error)}") from error
+    with reading(path.name), opened as file:
+        yield Hdf5File(path.name, path.stat().st_size, file)
+
+
+@contextmanager
+def open_bytes(content: bytes, name: str) -> Iterator[Hdf5File]:
+    """The file of that content, called ``name``. Any h5py trouble inside the block becomes an Hdf5Error."""
+    import h5py
+
+    with reading(name), h5py.File(io.BytesIO(content), "r") as file:
+        yield Hdf5File(name, len(content), file)
+
+
+def _unopened(error: Exception) -> str:
+    """Why a file that begins as HDF5 cannot be opened, as HDF5's own words tell, and what helps."""
+    reason = reason_of(error)
+    if "unable to lock file" in reason:
+        return "another program has it open for writing; close it there (f.close()), then try again"
+    if "already open for write" in reason:
+        return (
+            "the program that wrote it has not closed it; close it there (f.close()) and upload it again, or, where "
+            "that program has crashed, run: h5clear -s FILE"
+        )
+    return (
+        f"cannot be read: the file is truncated or damaged ({reason}), or the program that wrote it has not closed it; "
+        "close it there (f.close()), then write or upload it again"
+    )
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Any h5py trouble inside the block becomes an Hdf5Error about ``name``."""
+    try:
+        yield
+    except H5_ERRORS as error:
+        raise Hdf5Error(
+            f"{name}: cannot be read: the file is truncated or damaged ({reason_of(error)}); write or upload it again"
+        ) from error
+
+
+def reason_of(error: Exception) -> str:
+    """An error of h5py's on one line, no longer than a reader will read."""
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)  # KeyError's is a repr
+    return " ".join(text.split())[:200]
+
+
+def _printable(name: str) -> str:
+    """A stranger's name for something, fit to be printed."""
+    return ascii(name)[1:-1][:40]
+
+
+def holds_text(dtype: np.dtype[Any]) -> bool:
+    """Whether values of this type are bytes or str."""
+    import h5py
+
+    return dtype.kind == "S" or h5py.check_string_dtype(dtype) is not None
+
+
+def blocks(dataset: h5py.Dataset) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    """Consecutive blocks of examples, each with the index of its first: whole chunks, so that each is unpacked once."""
+    rows = _block_rows(dataset)
+    for start in range(0, len(dataset), rows):
+        yield start, dataset[start : start + rows]
+
+
+def _block_rows(dataset: h5py.Dataset) -> int:
+    """Examples of a block: what ``BLOCK_BYTES`` holds, in whole chunks, and at least one chunk's."""
+    least = least_rows(dataset)
+    rows: int = max(1, BLOCK_BYTES * len(dataset) // (dataset.nbytes * least)) * least
+    return rows
+
+
+def least_rows(dataset: h5py.Dataset) -> int:
+    """The fewest examples that can be read with no chunk unpacked twice."""
+    return min(dataset.chunks[0], len(dataset)) if dataset.chunks else 1
+
+
+def storage_problem(dataset: h5py.Dataset, bytes_at_once: int, limit: int) -> str:
+    """What forbids to read ``bytes_at_once`` of a dataset at a time, of which ``limit`` are the most; "" if nothing.
+
+    Looks at chunks and filters, and goes through every stored chunk: HDF5 itself trusts what they declare.
+    """
+    chunk_bytes = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
+    at_once = max(bytes_at_once, chunk_bytes)
+    if at_once > limit:
+        return _too_much(dataset, at_once, limit)
+    try:
+        return _chunk_problem(dataset, chunk_bytes) if dataset.chunks else ""
+    except zlib.error as error:
+        return f"cannot be read: the file is truncated or damaged ({error}); write or upload it again"
+    except H5_ERRORS as error:
+        return f"cannot be read: {reason_of(error)}"
+
+
+def _chunk_problem(dataset: h5py.Dataset, chunk_bytes: int) -> str:
+    """What is wrong with filters. Raises ValueError or zlib.error for what is wrong with a chunk."""
+    creation = dataset.id.get_create_plist()
+    filters = [creation.get_filter(index)[0] for index in range(creation.get_nfilters())]
+    if not FILTERS.issuperset(filters) or filters.count(DEFLATE) + filters.count(LZF) > 1:
+        return f'found HDF5 filters {filters}; expected compression="gzip" or none'
+    if LZF in filters and creation.get_filter(filters.index(LZF))[2][2:3] < (chunk_bytes,):  # what lzf makes room for
+        return f"cannot be read: its lzf filter is for chunks of less than {chunk_bytes:,} bytes"
+    _check_chunks(dataset, chunk_bytes, filters)
+    return ""
+
+
+def _too_much(dataset: h5py.Dataset, at_once: int, limit: int) -> str:
+    if dataset.chunks:
+        what = f"HDF5 chunks of shape {dataset.chunks} in an array of shape {dataset.shape}"
+        mend = "write it with chunks that hold fewer examples, such as chunks=(64, ...)"
+    else:
+        what, mend = f"an array of shape {dataset.shape}", "use fewer or smaller examples"
+    return (
+        f"found {what}, of which {at_once / 2**20:,.0f} MiB have to be read at once; "
+        f"expected at most {limit / 2**20:,.0f} MiB: {mend}"
+    )
+
+
+def _check_chunks(dataset: h5py.Dataset, chunk_bytes: int, filters: list[int]) -> None:
+    """HDF5 trusts a chunk to unpack to its declared size: it inflates for as long as there is more, and of a chunk that
+    is too short it reads whatever memory comes after. Find such chunks before it does. Raises ValueError, zlib.error.
+    """
+    packed = []
+
+    def collect(chunk: Any) -> None:
+        used = [number for index, number in enumerate(filters) if not chunk.filter_mask >> index & 1]
+        if chunk.size > 1.1 * chunk_bytes + 1_024:  # deflate never makes anything that much longer
+            raise ValueError(f"a chunk of {chunk_bytes:,} bytes claims to be {chunk.size:,} bytes long when compressed")
+        if DEFLATE in used:
+            packed.append((chunk.chunk_offset, chunk_bytes + _checksums(used[: used.index(DEFLATE)])))
+        elif LZF not in used and chunk.size != chunk_bytes + _checksums(used):
+            raise ValueError(f"a chunk of {chunk_bytes:,} bytes is stored as {chunk.size:,}")
+
+    dataset.id.chunk_iter(collect)
+    for offset, expected in packed:
+        _, stored = dataset.id.read_direct_chunk(offset)
+        inflater = zlib.decompressobj()
+        size = 0
+        while stored and size <= expected:
+            size += len(inflater.decompress(stored, BLOCK_BYTES))
+            stored = inflater.unconsumed_tail
+        if size != expected:
+            unpacked = "more" if size > expected else "less"
+            raise ValueError(f"a chunk unpacks to {unpacked} than its declared {chunk_bytes:,} bytes")
+
+
+def _checksums(filters: list[int]) -> int:
+    """Bytes that the filters add to a chunk."""
+    return 4 * filters.count(FLETCHER32)

@@ -1,0 +1,315 @@
+"""Pictures of any size as arrays of one shape: for datasets, and for predictions alike. The one home of Pillow."""
+
+from __future__ import annotations
+
+import math
+import struct
+import warnings
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from lnn.data.file_kinds import HEAD_BYTES, RAW, kind_of, picture_format
+from lnn.errors import LnnError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+COLOURS = 3
+
+DEEP_WHITE = 65_535
+"""White in 16 bits a channel, by what PNG, TIFF and PGM say of themselves."""
+
+DIM = 4096
+"""16-bit values that all lie below this are nearly black, or a camera's 12 bits that nobody scaled to 16."""
+
+USUAL_WHITES = (1, 255, 1023, 4095, 16_383, DEEP_WHITE)
+"""Largest values of a fraction, and of 8, 10, 12, 14 and 16 bits."""
+
+DEEP = {"F", "I", "I;16", "I;16B", "I;16L", "I;16N"}
+PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
+CONVERTED = {"1", "CMYK", "HSV", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr"}
+"""Pillow's modes: of more than 8 bits, of colors that their alpha has dimmed, and what ``convert`` knows to convert."""
+
+NEW_SUBFILE_TYPE, BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT, DNG_VERSION = 254, 258, 262, 339, 50_706
+REDUCED, WHITE_IS_ZERO, SIGNED = 1, 0, 2
+"""TIFF's tags and their values (TIFF 6.0, sections 8 and 19; DNG 1.4)."""
+
+DAMAGED = (
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError, SyntaxError),
+    *(TypeError, ValueError, struct.error, zlib.error),
+)
+"""What Pillow's decoders raise for files that are not what they say."""
+
+
+class NotAPicture(LnnError):
+    """The file is no picture in a format that can be read."""
+
+
+class PictureTooLarge(LnnError):
+    """The picture has too many pixels."""
+
+
+class PictureUnclear(LnnError):
+    """Neither the file nor the caller says which value is white; ``usual_white`` is one that such values often have."""
+
+    def __init__(self, reason: str, usual_white: int) -> None:
+        super().__init__(reason)
+        self.usual_white = usual_white
+
+
+class PictureDamaged(LnnError):
+    """The file begins like a picture and goes on like something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """What a file says of its values."""
+
+    white: float | None
+    """The value that is white, of greys of more than 8 bits; None where none is said."""
+    is_capacity: bool
+    """Whether that is only the largest value that the bits can hold."""
+    is_inverted: bool
+    """Whether 0 is white: Pillow sees to that for 8 bits alone."""
+    is_halved: bool
+    """Whether there were 16 bits a channel, of which Pillow keeps 8."""
+
+
+def read_picture(
+    source: Path | IO[bytes],
+    shape: Sequence[int],
+    *,
+    formats: tuple[str, ...] | None = None,
+    max_pixels: int | None = None,
+    max_side: int | None = None,
+    white: float | None = None,
+) -> NDArray[np.uint8]:
+    """The picture, upright, resized to ``shape``: (h, w) is grey, (h, w, 1) too, (h, w, 3) is RGB.
+
+    What is transparent becomes white; of an animation or a document the first frame or page is taken. The picture is
+    stretched to the shape, not cut. ``formats`` are Pillow's names of those to accept. The limits are checked before
+    anything is decoded. ``white`` is the value that is white in a picture of more than 8 bits, for one that does not
+    say so itself.
+
+    Raises:
+        NotAPicture, PictureTooLarge, PictureDamaged, PictureUnclear: what each says.
+        FileNotFoundError: ``source`` is a path, and nothing is there.
+        ValueError: ``shape`` is not that of a picture.
+    """
+    import numpy as np
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    grey = is_grey(shape)
+    head = _head(source)
+    _refuse_others(head)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(source, formats=formats) as opened:
+                _check_size(opened, max_pixels, max_side)
+                _check_tiff(opened)
+                depth = depth_of(opened)
+                plain = flatten(ImageOps.exif_transpose(opened), depth, grey=grey, white=white)
+    except (FileNotFoundError, LnnError):
+        raise
+    except UnidentifiedImageError:
+        raise NotAPicture(_unidentified(head)) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise PictureTooLarge("it has too many pixels; make it smaller") from None
+    except DAMAGED as error:
+        raise PictureDamaged(f"it is damaged or cannot be read: {error}") from error
+    height, width = shape[0], shape[1]
+    resized = plain.resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(resized, dtype=np.uint8).reshape(tuple(shape))
+
+
+def is_grey(shape: Sequence[int]) -> bool:
+    """Whether pictures of this shape have no colours.
+
+    Raises:
+        ValueError: it is not the shape of a picture.
+    """
+    if len(shape) == 2 or (len(shape) == 3 and shape[2] == 1):
+        return True
+    if len(shape) == 3 and shape[2] == COLOURS:
+        return False
+    raise ValueError(
+        f"examples of shape {tuple(shape)} are no pictures: expected (height, width) or (height, width, 3)"
+    )
+
+
+def _check_size(picture: Image, max_pixels: int | None, max_side: int | None) -> None:
+    width, height = picture.size
+    if max_side is not None and max(width, height) > max_side:
+        raise PictureTooLarge(f"it is {width} x {height} pixels, and {max_side} is the longest side that is read")
+    if max_pixels is not None and width * height > max_pixels:
+        raise PictureTooLarge(f"it has {width} x {height} pixels, and {max_pixels:,} are the most that are read")
+
+
+def _head(source: Path | IO[bytes]) -> bytes:
+    if isinstance(source, Path):
+        with source.open("rb") as stream:
+            return stream.read(HEAD_BYTES)
+    source.seek(0)
+    return source.read(HEAD_BYTES)
+
+
+def _refuse_others(head: bytes) -> None:
+    """Names what is no picture before Pillow sees it, which hands PostScript to a program and takes raw for TIFF."""
+    if not head:
+        raise NotAPicture("the file is empty")
+    kind = kind_of(head)
+    if kind is not None:
+        raise NotAPicture(str(kind))
+
+
+def _unidentified(head: bytes) -> str:
+    known = picture_format(head)
+    if known is None:
+        return "it is not a picture in a format that can be read"
+    return f"it begins as {known} picture does, and is damaged or not of a kind that can be read"
+
+
+def _check_tiff(picture: Image) -> None:
+    """Refuses what Pillow takes for a plain TIFF: a raw file's thumbnail, and signed bytes as unsigned ones."""
+    tags = _tiff_tags(picture)
+    if DNG_VERSION in tags or tags.get(NEW_SUBFILE_TYPE, 0) & REDUCED:
+        raise NotAPicture(f"its first page is a thumbnail, as in a camera's raw file; {RAW.cure}")
+    if tags.get(SAMPLE_FORMAT, ())[:1] == (SIGNED,) and tags.get(BITS_PER_SAMPLE, ())[:1] == (8,):
+        raise NotAPicture("it is a TIFF of signed bytes, -128 to 127; save it with values from 0 to 255")
+
+
+def _tiff_tags(picture: Image) -> Mapping[int, Any]:
+    tags: Mapping[int, Any] = getattr(picture, "tag_v2", {})
+    return tags
+
+
+def depth_of(picture: Image) -> Depth:
+    """What a file that is open, and not decoded yet, says of its values: decoding and turning it forget that."""
+    tags = _tiff_tags(picture)
+    parts = [str(part) for tile in getattr(picture, "tile", ()) for part in tile]
+    white, is_capacity = None, False
+    if picture.mode.startswith("I;16"):
+        twelve = tags.get(BITS_PER_SAMPLE) == (12,)
+        white, is_capacity = (4095, False) if twelve else (DEEP_WHITE, True)
+    elif picture.mode == "I" and picture.format == "PPM":  # Pillow scales every largest value but this one to this one
+        white, is_capacity = DEEP_WHITE, "ppm" not in parts
+    return Depth(
+        white=white,
+        is_capacity=is_capacity,
+        is_inverted=tags.get(PHOTOMETRIC) == WHITE_IS_ZERO,
+        is_halved=picture.mode not in DEEP and any(";16" in part for part in parts),
+    )
+
+
+def flatten(picture: Image, depth: Depth, *, grey: bool, white: float | None = None) -> Image:
+    """A picture of any of Pillow's modes as ``L`` or ``RGB``: 8 bits a channel, what is transparent on white.
+
+    docs/pictures.md has the rule of each mode. ``white`` is the value that is white in one of more than 8 bits, for
+    one that does not say so itself.
+
+    Raises:
+        PictureUnclear: which value is white is not known.
+        PictureDamaged: it holds NaN or infinite values.
+        NotAPicture: no rule is known for its mode.
+    """
+    from PIL import Image
+
+    if picture.mode in DEEP:
+        picture = _eight_bits(picture, depth, white)
+    elif depth.is_halved:
+        _check_halved(picture, white)
+    elif picture.mode == "LAB":
+        picture = _from_lab(picture)
+    elif picture.mode in PREMULTIPLIED:
+        picture = picture.convert(PREMULTIPLIED[picture.mode])
+    elif picture.mode not in CONVERTED:
+        raise NotAPicture(f"it is a picture of Pillow's mode {picture.mode}, which is not read; save it as RGB")
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return picture.convert("L" if grey else "RGB")
+
+
+def _from_lab(picture: Image) -> Image:
+    from PIL import ImageCms
+
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")
+    assert converted is not None  # noqa: S101 - it is None only where the picture is changed in place
+    return converted
+
+
+def _eight_bits(picture: Image, depth: Depth, white: float | None) -> Image:
+    """Greys of more than 8 bits, scaled: Pillow would clip them at 255."""
+    import numpy as np
+    from PIL import Image
+
+    values: NDArray[Any] = np.asarray(picture)
+    if not np.isfinite(values).all():
+        raise PictureDamaged("it holds NaN or infinite values")
+    darkest, brightest = float(values.min()), float(values.max())
+    if white is None or (depth.white is not None and not depth.is_capacity):
+        white = _stated_white(picture.mode, depth, darkest, brightest)
+    if darkest < 0 or brightest > white:
+        raise PictureUnclear(
+            f"its values go from {darkest:g} to {brightest:g}, and 0 to {white:g} were expected",
+            _usual_white(brightest),
+        )
+    scaled = values.astype(np.float32)
+    scaled *= 255 / white
+    grey = np.rint(scaled, out=scaled).astype(np.uint8)
+    if depth.is_inverted:
+        grey = 255 - grey
+    transparent = picture.info.get("transparency")
+    if isinstance(transparent, int):  # the grey that a PNG declares transparent
+        grey[values == transparent] = 255
+    return Image.fromarray(grey)
+
+
+def _stated_white(mode: str, depth: Depth, darkest: float, brightest: float) -> float:
+    """The value that the file says is white.
+
+    Raises:
+        PictureUnclear: it says none, or one that its values make hard to believe.
+    """
+    span = f"values go from {darkest:g} to {brightest:g}"
+    if mode == "F" and darkest >= 0 and brightest <= 1:
+        return 1
+    if depth.white is None:
+        kind = "float" if mode == "F" else "32-bit"
+        raise PictureUnclear(f"its {kind} {span}, and nothing says which one is white", _usual_white(brightest))
+    if depth.is_capacity and 0 < brightest < DIM:
+        raise PictureUnclear(
+            f"its 16-bit {span} of {DEEP_WHITE:,}: it is nearly black, or a camera's {int(brightest).bit_length()} "
+            "bits were not scaled to 16",
+            _usual_white(brightest),
+        )
+    return depth.white
+
+
+def _check_halved(picture: Image, white: float | None) -> None:
+    """Colors of 16 bits a channel, of which Pillow keeps the upper 8: of a camera's 12 bits that is nearly nothing.
+
+    Raises:
+        PictureUnclear: too little is left of the values.
+    """
+    import numpy as np
+
+    brightest = int(np.asarray(picture.convert("RGB")).max())
+    if white not in (None, DEEP_WHITE) or (white is None and 0 < brightest < DIM >> 8):
+        raise PictureUnclear(
+            f"its 16 bits a channel, of which 8 are kept, end at {brightest} of 255: scale its values so that white is "
+            f"{DEEP_WHITE:,}, unless it is nearly black",
+            DEEP_WHITE,
+        )
+
+
+def _usual_white(brightest: float) -> int:
+    """The smallest of the usual largest values that is no smaller."""
+    return next((usual for usual in USUAL_WHITES if usual >= brightest), math.ceil(brightest))

@@ -1,0 +1,81 @@
+"""A run's tensors as the network wants them, loaded from S3 once for each warm environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+
+from lnn.data.dataset import label_matrix, standardize
+from lnn.job.plan import Plan
+from lnn.models.store import Artifacts
+from lnn.network.types import Array, Labels
+
+TRAIN_X, TRAIN_Y, TEST_X, TEST_Y = "train_x", "train_y", "test_x", "test_y"
+"""Names of the tensors that Launch stores, examples first, in the dataset's own dtype; the features in shards."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Standardized examples as columns, and their labels."""
+
+    X: Array
+    """(n, m)"""
+    Y: Array
+    """(units of the output, m)"""
+    y: Labels
+    """(m,)"""
+    X_test: Array
+    """(n, m_test)"""
+    y_test: Labels
+    """(m_test,)"""
+
+
+_loaded: dict[str, TrainingData] = {}
+_labels: dict[str, Array] = {}
+
+WhileLoading = Callable[[], AbstractContextManager[object]]
+"""Entered around what S3 is asked for, and only then: that may take longer than a lease lasts."""
+
+
+def train_labels(artifacts: Artifacts, run_id: str, plan: Plan, while_loading: WhileLoading = nullcontext) -> Array:
+    """Y of the training set, (units of the output, m): one small object, for who does not need the features."""
+    if run_id in _loaded:
+        return _loaded[run_id].Y
+    if run_id not in _labels:
+        _labels.clear()
+        with while_loading():
+            _labels[run_id] = label_matrix(artifacts.get_tensor(run_id, TRAIN_Y), plan.sizes[-1], plan.dtype)
+    return _labels[run_id]
+
+
+def training_data(
+    artifacts: Artifacts, run_id: str, plan: Plan, while_loading: WhileLoading = nullcontext
+) -> TrainingData:
+    """The data of a run. Only the last run's is kept, so that memory holds one data set."""
+    if run_id not in _loaded:
+        _loaded.clear()
+        with while_loading():
+            _loaded[run_id] = _all(artifacts, run_id, plan)
+    return _loaded[run_id]
+
+
+def _all(artifacts: Artifacts, run_id: str, plan: Plan) -> TrainingData:
+    # The labels at the same time: S3 is waited for more than it sends. Of the features one shard at a time.
+    with ThreadPoolExecutor(2) as pool:
+        waited_for = [pool.submit(artifacts.get_tensor, run_id, name) for name in (TRAIN_Y, TEST_Y)]
+        X = _features(artifacts, run_id, TRAIN_X, plan, plan.examples)
+        X_test = _features(artifacts, run_id, TEST_X, plan, plan.test_examples)
+    y, y_test = (labels.result() for labels in waited_for)
+    return TrainingData(X=X, Y=label_matrix(y, plan.sizes[-1], plan.dtype), y=y, X_test=X_test, y_test=y_test)
+
+
+def _features(artifacts: Artifacts, run_id: str, name: str, plan: Plan, examples: int) -> Array:
+    """All shards, standardized, as X (n, examples): a transposed view, so an example's features lie side by side."""
+    rows = np.empty((examples, plan.sizes[0]), plan.dtype)
+    for index, start in enumerate(range(0, examples, plan.shard_rows)):
+        standardize(artifacts.get_shard(run_id, name, index), plan.scale, rows[start : start + plan.shard_rows])
+    return rows.T

@@ -1,0 +1,175 @@
+"""A worker's own examples: fetched from S3 shard by shard, kept in a file, read in blocks of bounded size.
+
+Memory holds their labels, one block and, for mini-batches, the first of them, up to ``HELD_BYTES``, however many there
+are. They are read and not mapped into memory: mapped pages count as the process's own, and the kernel maps many at a
+time.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn.data.dataset import standardize
+from lnn.errors import LnnError
+from lnn.job.plan import Plan
+from lnn.models.store import Artifacts
+from lnn.network.types import Array, Labels
+
+BLOCK_BYTES = 32 * 2**20
+"""About what a block takes: its examples as stored and as the network takes them, and what the layers make of them."""
+
+HELD_BYTES = 24 * 2**20
+"""Of examples as stored that mini-batches find in memory: those of a batch lie anywhere in the file, and reading each
+takes longer than copying it."""
+
+TOO_SHORT = "the file of this worker's examples is shorter than it was written"
+
+
+class OwnExamples:
+    """Examples ``first`` to ``last`` (exclusive) of one set, in the network's type when they are read.
+
+    The file has no name in its folder, so it is gone when this object is, whatever happens to the process.
+    """
+
+    def __init__(
+        self,
+        artifacts: Artifacts,
+        run_id: str,
+        x: str,
+        y: str,
+        plan: Plan,
+        first: int,
+        last: int,
+        block_bytes: int | None = None,
+    ) -> None:
+        """``x`` and ``y`` are the tensors' names; a block takes ``BLOCK_BYTES`` unless it is told otherwise.
+
+        Raises LnnError when /tmp is too small, or the run's data is gone.
+        """
+        self.first, self.last = first, last
+        self._scale = plan.scale
+        self._y: Labels = artifacts.get_tensor(run_id, y)[first:last].copy()
+        self._file, self._stored = _fetch(artifacts, run_id, x, plan, first, last)
+        n = plan.sizes[0]
+        self._row_bytes = n * self._stored.itemsize
+        item = np.dtype(plan.dtype).itemsize
+        # An example has, for each unit, its output, its delta and temporaries of the same size.
+        example_bytes = self._row_bytes + item * (n + 4 * sum(plan.sizes[1:]))
+        self._block_rows = min(max(1, (block_bytes or BLOCK_BYTES) // example_bytes), max(1, last - first))
+        self._rows: Array = np.empty((self._block_rows, n), plan.dtype)
+        as_stored = self._stored == self._rows.dtype and plan.scale == 1.0
+        self._raw: npt.NDArray[Any] = self._rows if as_stored else np.empty(self._rows.shape, self._stored)
+        self._held: npt.NDArray[Any] | None = None
+        self._places: list[tuple[memoryview]] = []
+        self._prepared: npt.NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+    def hold(self) -> npt.NDArray[Any]:
+        """What mini-batches find in memory; read from the file when it is first asked for."""
+        if self._held is None:
+            self._held = np.empty((min(len(self), HELD_BYTES // self._row_bytes), self._raw.shape[1]), self._stored)
+            self._fill(self._held, 0)
+        return self._held
+
+    def of(self, batch: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Which of the own examples, counted from 0 and in order, are in a batch of examples of the whole set."""
+        own = batch[(batch >= self.first) & (batch < self.last)]
+        own -= self.first
+        own.sort()
+        return own
+
+    def prepare(self, chosen: npt.NDArray[np.int64]) -> None:
+        """Read the first block of the chosen ones ahead: the next call of ``blocks`` finds it there."""
+        self._read_chosen(chosen[: self._block_rows])
+        self._prepared = chosen
+
+    def blocks(self, chosen: npt.NDArray[np.int64] | None = None) -> Iterator[tuple[Array, Labels]]:
+        """The chosen ones of the own examples, in ascending order, or all: X (n, k) and their labels (k,), k bounded.
+
+        X is good until the next block is asked for, or prepared.
+        """
+        prepared, self._prepared = self._prepared, None
+        count = len(self) if chosen is None else len(chosen)
+        for start in range(0, count, self._block_rows):
+            stop = min(start + self._block_rows, count)
+            if chosen is None:
+                self._read(stop - start, start)
+                labels = self._y[start:stop]
+            else:
+                some = chosen[start:stop]
+                if start or prepared is not chosen:
+                    self._read_chosen(some)
+                labels = self._y[some]
+            yield self._rows[: stop - start].T, labels
+
+    def _read(self, examples: int, start: int) -> None:
+        """So many examples, from ``start`` on, into the first rows of the buffer."""
+        self._fill(self._raw[:examples], start)
+        self._standardize(examples)
+
+    def _read_chosen(self, chosen: npt.NDArray[np.int64]) -> None:
+        """The chosen examples into the first rows of the buffer: those that are held, and the rest from the file."""
+        in_memory = self.hold()
+        held = int(np.searchsorted(chosen, len(in_memory)))
+        # All are there; "clip" is the mode that writes to ``out`` without another buffer.
+        np.take(in_memory, chosen[:held], axis=0, out=self._raw[:held], mode="clip")
+        self._read_one_by_one(chosen, held)
+        self._standardize(len(chosen))
+
+    def _read_one_by_one(self, chosen: npt.NDArray[np.int64], held: int) -> None:
+        """The chosen examples but for the first ``held``: few are neighbours in the file."""
+        while len(self._places) < len(chosen):
+            self._places.append((self._raw[len(self._places)].data.cast("B"),))
+        offsets = (chosen[held:] * self._row_bytes).tolist()
+        read = sum(map(os.preadv, repeat(self._file.fileno()), self._places[held:], offsets))
+        if read != len(offsets) * self._row_bytes:
+            raise EOFError(TOO_SHORT)
+
+    def _fill(self, rows: npt.NDArray[Any], start: int) -> None:
+        """Read so many examples, from ``start`` on."""
+        if not rows.size:
+            return
+        place = rows.data.cast("B")
+        if os.preadv(self._file.fileno(), (place,), start * self._row_bytes) != len(place):
+            raise EOFError(TOO_SHORT)
+
+    def _standardize(self, examples: int) -> None:
+        if self._raw is not self._rows:
+            standardize(self._raw[:examples], self._scale, self._rows[:examples])
+
+
+def _fetch(
+    artifacts: Artifacts, run_id: str, name: str, plan: Plan, first: int, last: int
+) -> tuple[BinaryIO, np.dtype[Any]]:
+    """A file with the rows of the shards from ``first`` to ``last``, and their type."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as its owner
+    stored = np.dtype(plan.dtype)
+    for index in range(first // plan.shard_rows, -(-last // plan.shard_rows) if last > first else 0):
+        start = index * plan.shard_rows
+        rows = artifacts.get_shard(run_id, name, index)[max(0, first - start) : last - start]
+        stored = rows.dtype
+        try:
+            file.write(rows.data)
+            file.flush()
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            needed = (last - first) * rows[0].nbytes
+            room = file.tell() + shutil.disk_usage(tempfile.gettempdir()).free
+            raise LnnError(
+                f"{name}: this worker's {last - first:,} examples take {needed / 2**20:,.0f} MB of /tmp, which has "
+                f"{room / 2**20:,.0f} MB; raise functions.neuron.storage in Terraform (up to 10240) or use more workers"
+            ) from error
+        del rows  # before the next shard comes
+    return file, stored

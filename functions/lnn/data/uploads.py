@@ -1,0 +1,84 @@
+"""Where datasets and parameters arrive: reading what a user uploaded, from S3."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lnn.aws.client_errors import refusals
+from lnn.aws.events import Upload
+from lnn.aws.s3_client import PromptS3
+from lnn.errors import DatasetError, Gone, SettingsError
+from lnn.job.hyperparameters import MAX_FILE_BYTES
+from lnn.names import UPLOAD_STARTED_AT, parameters_key, s3_uri
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+class Inbox:
+    """The ``training_input/`` prefix, seen from Launch."""
+
+    def __init__(self, client: S3Client, prompt: S3Client | None = None) -> None:
+        """``prompt``, if given, is asked first: see ``PromptS3``."""
+        self._s3 = PromptS3(client, prompt)
+
+    def describe(self, upload: Upload) -> float | None:
+        """When the client began the upload, in epoch seconds, if it said so.
+
+        Raises DatasetError when the object is no longer there: who deletes an upload does not want it trained.
+        """
+        with self._reading(upload):
+            head = self._s3.ask(lambda client: client.head_object(Bucket=upload.bucket, Key=upload.key))
+        try:
+            began = float(head["Metadata"][UPLOAD_STARTED_AT])
+        except (KeyError, ValueError):
+            return None
+        return began if math.isfinite(began) else None
+
+    def fetch_dataset(self, upload: Upload, path: Path, limit: int) -> None:
+        """Download the very version that the event tells of. Raises DatasetError: gone, or over ``limit`` bytes."""
+        version: dict[str, Any] = {"VersionId": upload.version_id} if upload.version_id else {}
+
+        def download(client: S3Client) -> None:
+            answer = client.get_object(Bucket=upload.bucket, Key=upload.key, **version)
+            if answer["ContentLength"] > limit:
+                raise DatasetError(
+                    f"{s3_uri(upload.bucket, upload.key)}: found {answer['ContentLength'] / 2**20:,.0f} MB; the Launch "
+                    f"function has {limit / 2**20:,.0f} MB of /tmp: raise functions.launch.storage in Terraform"
+                )
+            with path.open("wb") as file:
+                for chunk in answer["Body"].iter_chunks(2**20):
+                    file.write(chunk)
+
+        with self._reading(upload):
+            self._s3.ask(download)
+
+    def read_parameters(self, upload: Upload) -> bytes:
+        """The ``parameters.json`` beside the dataset. Raises SettingsError when there is none."""
+        key = parameters_key(upload.key)
+
+        def read(client: S3Client) -> bytes:
+            # One byte more than is allowed is enough to see that there is too much.
+            return client.get_object(Bucket=upload.bucket, Key=key)["Body"].read(MAX_FILE_BYTES + 1)
+
+        try:
+            with refusals("read", s3_uri(upload.bucket, key)):
+                return self._s3.ask(read)
+        except Gone as error:
+            raise SettingsError(
+                f"parameters.json: missing; expected {s3_uri(upload.bucket, key)}, beside the dataset: "
+                "upload it first, then the dataset again"
+            ) from error
+
+    @contextmanager
+    def _reading(self, upload: Upload) -> Iterator[None]:
+        address = s3_uri(upload.bucket, upload.key)
+        try:
+            with refusals("read", address):
+                yield
+        except Gone as error:
+            raise DatasetError(f"{address}: deleted before it could be read; upload it again to train on it") from error

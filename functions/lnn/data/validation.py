@@ -1,0 +1,365 @@
+"""Whether a ``datasets.h5`` can be trained on.
+
+A file comes from anyone. What it declares (shapes, types, links, filters) is checked first, against a memory
+limit, before any value is read; values are then checked block by block. A problem reads
+``dataset: found what is there; expected what should be, or how to mend it``, and one DatasetError carries all of them.
+
+Run as a program, it checks one file for ``lnn.data.dataset.inspect_dataset``: see ``lnn.data.inspection``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn.data.axis_order import examples_elsewhere, picture_warning
+from lnn.data.class_names import clash, kept
+from lnn.data.hdf5 import Hdf5File, blocks, holds_text, least_rows, open_file, reading, storage_problem
+from lnn.data.inspection import reply
+from lnn.data.mends import feature_mend, is_one_hot, label_mend, label_type_mend, name_mend, one_hot_mend
+from lnn.data.repeated_examples import MOST_COMPARED, Hashes, count_repeated, hashes_of
+from lnn.data.value_range import Range, apart_warnings, range_of, scale_of, value_warnings
+from lnn.errors import DatasetError, Hdf5Error
+
+if TYPE_CHECKING:
+    import h5py
+
+FEATURES = ("train_set_x", "test_set_x")
+LABELS = ("train_set_y", "test_set_y")
+CLASSES = "list_classes"
+
+MAX_BYTES = 16 * 2**30
+"""Default for the most that all arrays of a file may take together: more is not read in Launch's 15 minutes."""
+BLOCK_LIMIT = 2**28
+"""Default for the most that may have to be read at once."""
+MAX_CLASSES = 65_536
+NAMES_SHOWN = 5
+"""Classes that a warning names."""
+MAX_NAME_BYTES = 1_024
+MAX_NAMES_BYTES = 60_000
+"""All names as JSON: an attribute of ``params.h5`` holds 64 KB, and a run in DynamoDB, which has them twice, 400 KB."""
+BLOCK_COPIES = 4
+"""A block that is one chunk is there packed, unpacked into a buffer that grows by doubling, and as an array."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSummary:
+    """What the rest of the system needs to know of a data set before, or without, reading it."""
+
+    m: int
+    m_test: int
+    features: int
+    classes: list[str]
+    image_shape: tuple[int, ...] | None
+    """(h, w, c) or (h, w) of one example; None for rows of features."""
+    dtype: str
+    """numpy's name of the type the training examples are stored in."""
+    scale: float
+    """What ``standardize`` divides by: 255 for uint8, 1 for most floats; see ``lnn.data.value_range``."""
+    value_range: Range | None = None
+    """The stored values of black and of white; None for rows of floats."""
+    warnings: list[str] = field(default_factory=list)
+    """What can be trained on and is likely a mistake, as ``dataset: found what is there; what helps``."""
+
+
+@dataclass(slots=True)
+class Features:
+    """What was seen of a dataset of examples while all its values were read."""
+
+    low: float = math.inf
+    high: float = -math.inf
+    hashes: list[Hashes] = field(default_factory=list)
+    """Of the first ``MOST_COMPARED`` examples."""
+
+
+def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: int = BLOCK_LIMIT) -> DatasetSummary:
+    """Check the whole file in this process, structure first, then every value. Raises DatasetError with all problems.
+
+    ``max_bytes`` bounds what the arrays would take together, and so how long it takes to read them; ``block_limit``
+    what must be read at once, and so the memory that checking can take.
+    """
+    problems: list[str] = []
+    with open_dataset(path) as file:
+        found = {name: _find(file, name, problems) for name in (*FEATURES, *LABELS, CLASSES)}
+        _check_structure(found, max_bytes, block_limit, problems)
+        if problems:
+            raise DatasetError(problems)
+
+        # From here on every dataset is there, and its shape, type and size are as they should be.
+        sets = {name: dataset for name, dataset in found.items() if dataset is not None}
+        classes = _check_classes(sets[CLASSES], problems)
+        labels = {name: _check_labels(sets[name], name, len(classes), problems) for name in LABELS}
+        train, test = (sets[name] for name in FEATURES)
+        seen = {name: _check_features(sets[name], name, train.dtype, problems) for name in FEATURES}
+        if problems:
+            raise DatasetError(problems)
+
+        image_shape = tuple(train.shape[1:]) if train.ndim > 2 else None
+        value_range = _value_range(train, seen["train_set_x"])
+        return DatasetSummary(
+            m=train.shape[0],
+            m_test=test.shape[0],
+            features=math.prod(train.shape[1:]),
+            classes=classes,
+            image_shape=image_shape,
+            dtype=train.dtype.newbyteorder("=").name,
+            scale=scale_of(train.dtype, value_range),
+            value_range=value_range,
+            warnings=[
+                *_feature_warnings(train, seen["train_set_x"], seen["test_set_x"]),
+                *_class_warnings(labels["train_set_y"], classes),
+            ],
+        )
+
+
+# Opening -------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def open_dataset(path: str | Path) -> Iterator[Hdf5File]:
+    """The file, open for reading. Any trouble with HDF5 inside the block becomes a DatasetError."""
+    try:
+        with open_file(path) as file:
+            yield file
+    except Hdf5Error as error:
+        raise DatasetError(error.problems) from error
+
+
+# Structure: what the file declares -----------------------------------------------------------------------------------
+
+
+def _find(file: Hdf5File, name: str, problems: list[str]) -> h5py.Dataset | None:
+    """The dataset of that name; None, with a problem noted, if it is not there or is not one that may be read."""
+    try:
+        return file.dataset(name)
+    except Hdf5Error as error:
+        mend = "" if file.holds(name) else name_mend(name, file.holds)
+        problems += [f"{problem}; {mend}" if mend else problem for problem in error.problems]
+        return None
+
+
+def _check_structure(
+    found: dict[str, h5py.Dataset | None], max_bytes: int, block_limit: int, problems: list[str]
+) -> None:
+    """Types, shapes, sizes and filters of the datasets that were found."""
+    for name, dataset in found.items():
+        if dataset is not None:
+            _check_type(name, dataset, problems)
+            _check_storage(name, dataset, block_limit, problems)
+    train, test = found["train_set_x"], found["test_set_x"]
+    turned = [
+        _check_shapes("train", train, found["train_set_y"], problems),
+        _check_shapes("test", test, found["test_set_y"], problems),
+    ]
+    if train is not None and test is not None and not any(turned):
+        _check_alike(train, test, problems)
+    classes = found[CLASSES]
+    if classes is not None and not (classes.ndim == 1 and 2 <= classes.size <= MAX_CLASSES):
+        problems.append(
+            f"{CLASSES}: found shape {classes.shape}; expected (K,), the names of 2 to {MAX_CLASSES:,} classes"
+        )
+    total = sum(dataset.nbytes for dataset in found.values() if dataset is not None)
+    if total > max_bytes:
+        sizes = ", ".join(f"{name} {dataset.shape}" for name, dataset in found.items() if dataset is not None)
+        problems.append(
+            f"datasets.h5: found {total / 2**20:,.0f} MiB of values ({sizes}); "
+            f"expected at most {max_bytes / 2**20:,.0f} MiB: use fewer examples, smaller images, or uint8"
+        )
+
+
+def _check_shapes(split: str, x: h5py.Dataset | None, y: h5py.Dataset | None, problems: list[str]) -> bool:
+    """Whether the examples lie along another axis than the first."""
+    elsewhere = None
+    if x is not None:
+        name = f"{split}_set_x"
+        if not 2 <= x.ndim <= 4:
+            problems.append(f"{name}: found shape {x.shape}; expected (m, n), (m, h, w) or (m, h, w, c)")
+        elif x.shape[0] == 0:
+            problems.append(f"{name}: found zero examples; expected at least one")
+        elif 0 in x.shape:
+            problems.append(f"{name}: found shape {x.shape}; expected at least one feature in each example")
+    if y is not None:
+        name = f"{split}_set_y"
+        m = None if x is None else x.shape[0]
+        if y.ndim > 2 or is_one_hot(y.shape):
+            mend = f": {one_hot_mend(y.shape, m)}" if y.ndim == 2 else ""
+            problems.append(
+                f"{name}: found shape {y.shape}; expected (m,), (m, 1) or (1, m), one label for each example{mend}"
+            )
+        elif x is not None and (elsewhere := examples_elsewhere(x.shape, y.size)):
+            problems.append(f"{split}_set_x: {elsewhere}")
+        elif x is not None and y.size != m:
+            problems.append(f"{name}: found {y.size:,} labels; expected {m:,}, one for each example in {split}_set_x")
+    return elsewhere is not None
+
+
+def _check_alike(train: h5py.Dataset, test: h5py.Dataset, problems: list[str]) -> None:
+    if train.shape[1:] != test.shape[1:]:
+        problems.append(
+            f"test_set_x: found examples of shape {test.shape[1:]}; expected {train.shape[1:]}, as in train_set_x"
+        )
+    if (train.dtype == np.uint8) != (test.dtype == np.uint8):
+        problems.append(
+            f"test_set_x: found {_type_name(test.dtype)}; expected {_type_name(train.dtype)}, as in train_set_x: "
+            "uint8 is divided by 255 and float is not"
+        )
+
+
+def _check_type(name: str, dataset: h5py.Dataset, problems: list[str]) -> None:
+    dtype = dataset.dtype
+    if name == CLASSES:
+        if not holds_text(dtype) and dtype.kind not in "iu":
+            problems.append(f"{name}: found {_type_name(dtype)}; expected bytes, str or integers, the classes' names")
+        elif dtype.kind == "S" and dtype.itemsize > MAX_NAME_BYTES:
+            problems.append(f"{name}: found names of {dtype.itemsize:,} bytes; expected at most {MAX_NAME_BYTES:,}")
+    elif name in LABELS:
+        if dtype.kind not in "iu" and not (dtype.kind in "fb" and is_one_hot(dataset.shape)):
+            mend = f": {told}" if (told := label_type_mend(dtype)) else ""
+            problems.append(f"{name}: found {_type_name(dtype)}; expected integers, the classes' indices from 0{mend}")
+    elif dtype != np.uint8 and not (dtype.kind == "f" and dtype.itemsize <= 8):
+        mend = f": {told}" if (told := feature_mend(dtype, pictures=dataset.ndim > 2)) else ""
+        problems.append(f"{name}: found {_type_name(dtype)}; expected uint8, float32 or float64{mend}")
+
+
+def _type_name(dtype: np.dtype[Any]) -> str:
+    kinds = {"O": "Python objects or strings", "V": "compound or opaque values", "S": "bytes"}
+    return kinds.get(dtype.kind, dtype.name)
+
+
+def _check_storage(name: str, dataset: h5py.Dataset, block_limit: int, problems: list[str]) -> None:
+    """Chunks and filters: nothing that takes more memory to read than a block may."""
+    if name in FEATURES:
+        at_once = least_rows(dataset) * math.prod(dataset.shape[1:]) * dataset.dtype.itemsize
+    else:  # small enough to be read at once
+        at_once = dataset.nbytes
+    if problem := storage_problem(dataset, at_once, block_limit):
+        problems.append(f"{name}: {problem}")
+
+
+# Values --------------------------------------------------------------------------------------------------------------
+
+
+def _check_classes(dataset: h5py.Dataset, problems: list[str]) -> list[str]:
+    """The class names. Those of no fixed length are read one at a time: each may be as long as the file."""
+    names: list[str] = []
+    with reading(CLASSES):
+        stored = dataset if dataset.dtype.kind == "O" else dataset[...]
+    for index in range(len(dataset)):
+        with reading(CLASSES):
+            raw = stored[index]
+        name = raw if isinstance(raw, bytes) else str(raw).encode()
+        try:
+            text = name.decode() if len(name) <= MAX_NAME_BYTES else ""
+        except UnicodeDecodeError:
+            text = ""
+        if not text.strip() or not text.isprintable():
+            problems.append(
+                f"{CLASSES}: found {name[:40]!r} at index {index}; expected a name in UTF-8, printable and at most "
+                f"{MAX_NAME_BYTES:,} bytes long"
+            )
+        names.append(text)
+        if len(problems) > 10:
+            break
+    size = len(json.dumps(names))
+    if size > MAX_NAMES_BYTES:
+        problems.append(
+            f"{CLASSES}: found {len(names):,} names that take {size:,} bytes in all, as JSON; "
+            f"expected at most {MAX_NAMES_BYTES:,}: use shorter names"
+        )
+    if problem := clash(filter(None, names)):
+        problems.append(f"{CLASSES}: {problem}")
+    return [kept(name) for name in names]
+
+
+def _check_labels(dataset: h5py.Dataset, name: str, classes: int, problems: list[str]) -> npt.NDArray[Any]:
+    """The labels, (m,)."""
+    with reading(name):
+        y: npt.NDArray[Any] = dataset[...].ravel()
+    wrong = np.flatnonzero((y < 0) | (y >= classes))
+    if wrong.size:
+        mend = f": {told}" if (told := label_mend(y, classes)) else ""
+        problems.append(
+            f"{name}: found label {y[wrong[0]]} at index {wrong[0]} ({wrong.size:,} labels out of range); "
+            f"expected 0 to {classes - 1}, for the {classes} names in {CLASSES}{mend}"
+        )
+    elif name == "train_set_y" and (y == y[0]).all():
+        problems.append(f"{name}: found only label {y[0]}; expected examples of at least two classes")
+    return y
+
+
+def _check_features(dataset: h5py.Dataset, name: str, dtype: np.dtype[Any], problems: list[str]) -> Features:
+    """Reads every value: float ones must be finite, and uint8 ones can only be unreadable.
+
+    Notes on the way what is known of them then only; ``dtype`` is that of the training examples.
+    """
+    seen = Features()
+    with reading(name):
+        for start, block in blocks(dataset):
+            if block.dtype.kind == "f" and not (finite := np.isfinite(block)).all():
+                first = tuple(int(index) for index in np.argwhere(~finite)[0])
+                place = (start + first[0], *first[1:])
+                problems.append(
+                    f"{name}: found {block[first]} at {place}; expected finite numbers: remove or replace NaN and inf"
+                )
+                return seen
+            seen.low, seen.high = min(seen.low, float(block.min())), max(seen.high, float(block.max()))
+            if start < MOST_COMPARED:
+                seen.hashes.append(hashes_of(block[: MOST_COMPARED - start], dtype))
+    return seen
+
+
+# Warnings: what can be trained on, and is likely a mistake -----------------------------------------------------------
+
+
+def _value_range(train: h5py.Dataset, seen: Features) -> Range | None:
+    if train.ndim == 2 and train.dtype != np.uint8:
+        return None
+    return range_of(train.dtype, seen.low, seen.high)
+
+
+def _feature_warnings(train: h5py.Dataset, seen: Features, seen_of_test: Features) -> Iterator[str]:
+    for warning in value_warnings(train.dtype, train.ndim > 2, seen.low, seen.high):
+        yield f"train_set_x: {warning}"
+    for warning in apart_warnings((seen.low, seen.high), (seen_of_test.low, seen_of_test.high)):
+        yield f"test_set_x: {warning}"
+    if train.ndim > 2 and (odd := picture_warning(train.shape[1:], matlab="MATLAB_class" in train.attrs)):
+        yield f"train_set_x: {odd}"
+    tested = np.concatenate(seen_of_test.hashes)
+    if repeated := count_repeated(np.concatenate(seen.hashes), tested):
+        yield (
+            f"test_set_x: found {repeated:,} of {len(tested):,} examples in train_set_x as well, so the test accuracy "
+            "says too much; take them out of one of the two"
+        )
+
+
+def _class_warnings(labels: npt.NDArray[Any], classes: list[str]) -> Iterator[str]:
+    counts = np.bincount(labels.astype(np.int64), minlength=len(classes))
+    for number, found in ((0, "no example"), (1, "one example only")):
+        few = [classes[index] for index in np.flatnonzero(counts == number)]
+        if few:
+            more = f" and {len(few) - NAMES_SHOWN} more" if len(few) > NAMES_SHOWN else ""
+            yield (
+                f"train_set_y: found {found} of class {', '.join(map(repr, few[:NAMES_SHOWN]))}{more}, which cannot be "
+                f"learned; add examples, or leave the class out"
+            )
+
+
+# As a program --------------------------------------------------------------------------------------------------------
+
+
+def main(path: str, max_bytes: int, block_limit: int) -> None:
+    """Examine one file within bounded memory; print {"summary": {...}} or {"problems": [...]}."""
+    reply(lambda: {"summary": asdict(examine_dataset(path, max_bytes, block_limit))}, BLOCK_COPIES * block_limit)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

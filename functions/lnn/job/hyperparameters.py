@@ -1,0 +1,414 @@
+"""``parameters.json``: parsed, checked, and refused with every problem it has, each naming its key.
+
+A problem reads ``key: found what is there; expected what should be``. Types are strict: ``"3"``, ``3.0`` and ``true``
+are not the integer 3. Upper bounds are there so that no file can ask for more than a Lambda function could ever hold.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Annotated, Any, Literal, NoReturn, TypeAlias, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lnn.data.dataset import DatasetSummary
+from lnn.errors import SettingsError
+
+HiddenActivation: TypeAlias = Literal["sigmoid", "relu", "tanh", "leaky_relu"]
+OutputActivation: TypeAlias = Literal["sigmoid", "softmax"]
+Strategy: TypeAlias = Literal["neuron", "resident", "data", "fused", "auto"]
+
+MAX_FILE_BYTES = 1_000_000
+MAX_LAYERS = 100
+MAX_UNITS = 65_536
+MAX_WORKERS = 256
+MAX_WEIGHTS = 50_000_000
+"""400 MB in float64, of which training holds two (sgd) to four (adam) copies."""
+MAX_ACTIVATIONS = 250_000_000
+"""Values that the units of all layers put out for one batch: 2 GB in float64. ``data`` makes them block by block."""
+MAX_PROBLEMS = 40
+"""More would not be read; a DynamoDB item and a message have limits, too."""
+
+HIDDEN = '"sigmoid", "relu", "tanh" or "leaky_relu"'
+OUTPUT = '"sigmoid" or "softmax"'
+LAYER_KEY = re.compile(r"layer([1-9][0-9]*)")
+
+Units: TypeAlias = Annotated[int, Field(ge=1, le=MAX_UNITS)]
+
+
+class Settings(BaseModel):
+    """What a run is asked to do. A title says what a field is for, a description what its error message expects."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    epochs: int = Field(
+        ge=1, le=10_000_000, title="passes over the training set", description="an integer from 1 to 10000000"
+    )
+    layers: int = Field(
+        ge=1,
+        le=MAX_LAYERS,
+        title="layers with weights, the output included; 1 is logistic regression",
+        description=f"an integer from 1 to {MAX_LAYERS}",
+    )
+    neurons: dict[str, Units] = Field(
+        title="units of each layer",
+        description=f'an object such as {{"layer1": 20, "layer2": 1}}, with integers from 1 to {MAX_UNITS}',
+    )
+    activations: dict[str, Literal["sigmoid", "relu", "tanh", "leaky_relu", "softmax"]] = Field(
+        title="activation of each layer",
+        description=f"an object with one of {HIDDEN} for each layer, and {OUTPUT} for the last",
+    )
+    learning_rate: float = Field(gt=0, title="step size", description="a number above 0")
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        title="examples of a mini-batch, shuffled anew each epoch",
+        description="an integer, 1 or more, or null for the full batch",
+    )
+    threshold: float | None = Field(
+        None,
+        gt=0,
+        title="stop once an epoch's cost is at or below it",
+        description="a number above 0, or null to never stop early",
+    )
+    strategy: Strategy = Field(
+        "auto",
+        title="the way to run it; `auto` takes the fastest that fits",
+        description='"neuron", "resident", "data", "fused" or "auto"',
+    )
+    workers: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_WORKERS,
+        title=(
+            "functions that train side by side, for `resident` and `data`; null leaves the number to the cost model, "
+            "up to Terraform's `max_workers`"
+        ),
+        description=f"an integer from 1 to {MAX_WORKERS}, or null",
+    )
+    average_every: int | None = Field(
+        None,
+        ge=1,
+        title=(
+            "of `data`: updates that each worker makes alone before parameters are averaged; null adds up the "
+            "gradients of every step, as one worker would"
+        ),
+        description="an integer, 1 or more, or null to add up the gradients of every step",
+    )
+    optimizer: Literal["sgd", "momentum", "adam"] = Field(
+        "sgd", title="how gradients change the weights", description='"sgd", "momentum" or "adam"'
+    )
+    weight_init: Literal["zeros", "xavier", "he", "auto"] = Field(
+        "auto",
+        title="initial weights; `auto` is he for relu kinds and xavier otherwise, `zeros` is for one layer",
+        description='"zeros", "xavier", "he" or "auto"',
+    )
+    l2: float = Field(0.0, ge=0, title="weight decay", description="a number, 0 or above")
+    dtype: Literal["float32", "float64"] = Field(
+        "float64", title="precision of everything", description='"float32" or "float64"'
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        lt=2**63,
+        title="every random draw comes from it",
+        description="an integer from 0 to 9223372036854775807",
+    )
+    record_every: int = Field(
+        1,
+        ge=1,
+        title="epochs between rows of the history; the last is always there",
+        description="an integer, 1 or more",
+    )
+    checkpoint_seconds: float = Field(
+        30.0,
+        gt=0,
+        le=86_400,
+        title="the most seconds of work that a crash may repeat; one batch, or what storing takes, is the least",
+        description="a number above 0, at most 86400",
+    )
+    notify_every: int | None = Field(
+        None,
+        ge=1,
+        title="epochs between progress messages",
+        description="an integer, 1 or more, or null for no progress messages",
+    )
+    max_seconds: float | None = Field(
+        None,
+        gt=0,
+        title="stop, keeping the model, before the run takes more seconds",
+        description="a number above 0, or null for no limit",
+    )
+    max_usd: float | None = Field(
+        None,
+        gt=0,
+        title="stop, keeping the model, before the run costs more US dollars",
+        description="a number above 0, or null for no limit",
+    )
+
+    @model_validator(mode="after")
+    def _layers_agree(self) -> Settings:
+        if problems := _layer_problems(self.model_dump()):
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def sizes(self) -> list[int]:
+        """Units of each layer, the first layer first, the output last."""
+        return [self.neurons[f"layer{layer}"] for layer in range(1, self.layers + 1)]
+
+    @property
+    def activation_list(self) -> list[str]:
+        """The activation of each layer, in the same order."""
+        return [self.activations[f"layer{layer}"] for layer in range(1, self.layers + 1)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every key with its value, defaults filled in: JSON types only."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Settings:
+        """The reverse of ``to_dict``. Raises SettingsError with every problem."""
+        return _settings(raw, [])
+
+
+def parse_settings(raw: bytes | str) -> Settings:
+    """The settings in the text of a ``parameters.json``. Raises SettingsError with every problem it has."""
+    return _settings(*_read_json_object(raw))
+
+
+def load_json_object(raw: bytes | str) -> dict[str, Any]:
+    """The JSON object in a ``parameters.json``, its values not looked at. Raises SettingsError if there is none."""
+    value, problems = _read_json_object(raw)
+    if problems:
+        _refuse(problems)
+    return value
+
+
+def apply_overrides(raw: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """``raw`` with every ``key=value`` (or ``neurons.layer1=20``) applied; ``raw`` itself stays as it is.
+
+    A value is read as JSON, and as a plain string if it is not JSON. Raises SettingsError for what is no assignment.
+    """
+    settings: dict[str, Any] = copy.deepcopy(dict(raw))
+    problems = []
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        keys = path.strip().split(".")
+        if not equals or not all(keys):
+            problems.append(f"--set: found {_show(assignment)}; expected key=value, such as epochs=20")
+            continue
+        target = settings
+        for key in keys[:-1]:
+            inner = target.setdefault(key, {})
+            if not isinstance(inner, dict):
+                problems.append(f"--set {path}: {key} is {_show(inner)}, so it has no {keys[-1]!r}")
+                break
+            target = inner
+        else:
+            target[keys[-1]] = _json_or_text(text)
+    if problems:
+        _refuse(problems)
+    return settings
+
+
+def check_settings_fit(settings: Settings, summary: DatasetSummary) -> None:
+    """Refuse settings that are right by themselves but do not fit this dataset, or each other.
+
+    Raises SettingsError with every problem.
+    """
+    problems = []
+    if settings.average_every is not None and settings.strategy != "data":
+        problems.append(
+            f'average_every: found {settings.average_every} with "strategy": "{settings.strategy}"; expected null, or '
+            '"strategy": "data": only workers with examples of their own have parameters to average'
+        )
+    if problem := _output_problem(settings, len(summary.classes)):
+        problems.append(problem)
+    if settings.batch_size is not None and settings.batch_size > summary.m:
+        problems.append(
+            f"batch_size: found {settings.batch_size}; expected at most {summary.m}, the examples in train_set_x, "
+            "or null for the full batch"
+        )
+    sizes = [summary.features, *settings.sizes]
+    weights = sum(n_in * n_out for n_in, n_out in pairwise(sizes))
+    if weights > MAX_WEIGHTS:
+        problems.append(
+            f"neurons: found {weights:,} weights in all, with {summary.features} features; "
+            f"expected at most {MAX_WEIGHTS:,}: use smaller layers"
+        )
+    values = sum(settings.sizes) * min(settings.batch_size or summary.m, summary.m)
+    if values > MAX_ACTIVATIONS and settings.strategy != "data":
+        problems.append(
+            f"batch_size: found {_show(settings.batch_size)}, so that a batch makes {values:,} values in all layers; "
+            f"expected at most {MAX_ACTIVATIONS:,}: use smaller batches or layers"
+        )
+    if problems:
+        _refuse(problems)
+
+
+def _settings(raw: Mapping[str, Any], problems: list[str]) -> Settings:
+    """Settings from a JSON object in which ``problems`` have been found already."""
+    # JSON can spell half a surrogate pair, which is no text; pydantic would stop at such a key and see nothing else.
+    raw = {key.encode(errors="backslashreplace").decode(): value for key, value in raw.items()}
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as error:
+        # An error without a place comes from _layers_agree, which only runs when every field is right by itself.
+        fields = [_describe(e["type"], e["loc"], e["input"]) for e in error.errors(include_url=False) if e["loc"]]
+        _refuse([*problems, *fields, *_layer_problems(raw)])
+    if problems:
+        _refuse(problems)
+    return settings
+
+
+def _read_json_object(raw: bytes | str) -> tuple[dict[str, Any], list[str]]:
+    """The object, and its keys that occur twice. Raises SettingsError if there is no object to read."""
+    if len(raw) > MAX_FILE_BYTES:
+        _refuse([f"parameters.json: found {len(raw):,} bytes; expected at most {MAX_FILE_BYTES:,}"])
+    try:
+        text = raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw
+    except UnicodeDecodeError as error:
+        _refuse([f"parameters.json: not UTF-8 text (byte {error.start}); save it as UTF-8"])
+    if not text.strip():
+        _refuse(["parameters.json: the file is empty; expected a JSON object"])
+
+    problems: list[str] = []
+
+    def note_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        counts = Counter(key for key, _ in pairs)
+        problems.extend(f"{_plain(key)}: found {n} times; expected once" for key, n in counts.items() if n > 1)
+        return dict(pairs)
+
+    try:
+        value = json.loads(text, object_pairs_hook=note_duplicates)
+    except json.JSONDecodeError as error:
+        _refuse([f"parameters.json: not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}"])
+    except RecursionError:
+        _refuse(["parameters.json: objects or lists nested too deep; expected a JSON object of settings"])
+    except ValueError:  # Python's own limit against integers of thousands of digits
+        _refuse(["parameters.json: found an integer of thousands of digits; expected a JSON object of settings"])
+    if not isinstance(value, dict):
+        _refuse([f"parameters.json: found {_show(value)}; expected a JSON object of settings"])
+    return value, problems
+
+
+def _output_problem(settings: Settings, classes: int) -> str:
+    """The output layer against the number of classes: one sigmoid unit for two of them, else a unit for each."""
+    last = f"layer{settings.layers}"
+    units, activation = settings.neurons[last], settings.activations[last]
+    if classes == 2 and (units, activation) not in {(1, "sigmoid"), (2, "softmax")}:
+        return (
+            f'neurons.{last}: found {units} with "{activation}" for the output layer; expected 1 with "sigmoid", '
+            'or 2 with "softmax", for the 2 classes in list_classes'
+        )
+    if classes > 2 and units != classes:
+        return (
+            f"neurons.{last}: found {units} for the output layer; expected {classes}, "
+            f"one for each of the {classes} classes in list_classes"
+        )
+    return ""
+
+
+def _layer_problems(raw: Mapping[str, Any]) -> list[str]:
+    """What fields cannot see alone: layers, neurons and activations together. Skips values of a wrong type."""
+    layers, neurons, activations = (raw.get(key) for key in ("layers", "neurons", "activations"))
+    if type(layers) is not int or not 1 <= layers <= MAX_LAYERS:
+        layers = None
+    problems = []
+    for key, value in (("neurons", neurons), ("activations", activations)):
+        if isinstance(value, dict):
+            problems += _layer_key_problems(key, value, layers)
+    if layers is None:
+        return problems
+
+    last = f"layer{layers}"
+    if isinstance(activations, dict):
+        if activations.get(last) in get_args(HiddenActivation) and activations[last] != "sigmoid":
+            problems.append(
+                f"activations.{last}: found {_show(activations[last])}; expected {OUTPUT} for the output layer"
+            )
+        problems += [
+            f'activations.layer{layer}: found "softmax"; expected {HIDDEN}: softmax is for the output layer, {last}'
+            for layer in range(1, layers)
+            if activations.get(f"layer{layer}") == "softmax"
+        ]
+        if activations.get(last) == "softmax" and isinstance(neurons, dict) and neurons.get(last) == 1:
+            problems.append(
+                f'neurons.{last}: found 1 with "softmax"; expected a unit for each class, or "sigmoid" for one unit'
+            )
+    if raw.get("weight_init") == "zeros" and layers > 1:
+        problems.append(
+            f'weight_init: found "zeros" with {layers} layers; expected "auto", "he" or "xavier": '
+            "units that start alike stay alike (zeros is for layers: 1)"
+        )
+    return problems
+
+
+def _layer_key_problems(key: str, value: Mapping[str, Any], layers: int | None) -> list[str]:
+    names = [f"layer{layer}" for layer in range(1, (layers or 1) + 1)]
+    problems = [f"{key}.{name}: missing; layers is {layers}" for name in names if layers and name not in value]
+    for name in value:
+        if not LAYER_KEY.fullmatch(name):
+            expected = _near(name, names) or f"expected layer1 to layer{layers or 'N'}"
+            problems.append(f"{key}.{_plain(name)}: unknown key; {expected}")
+        elif layers is not None and name not in names:
+            problems.append(f"{key}.{name}: found, but layers is {layers}; remove it or raise layers")
+    return problems
+
+
+def _describe(kind: str, loc: tuple[int | str, ...], found: object) -> str:
+    """One pydantic error as ``key: found ...; expected ...``."""
+    field = str(loc[0])
+    key = ".".join(_plain(str(part)) for part in loc if part != "[key]")
+    if kind == "extra_forbidden":
+        known = list(Settings.model_fields)
+        return f"{key}: unknown key; " + (_near(field, known) or f"expected one of {', '.join(known)}")
+    expected = Settings.model_fields[field].description
+    if len(loc) > 1:
+        expected = (
+            f"an integer from 1 to {MAX_UNITS}" if field == "neurons" else f"{HIDDEN} ({OUTPUT} for the last layer)"
+        )
+    if kind == "missing":
+        return f"{key}: missing; expected {expected}"
+    return f"{key}: found {_show(found)}; expected {expected}"
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name.lower()[:100], known, n=1)
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def _show(value: object) -> str:
+    """A value as JSON would write it, kept short and printable."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+        return _plain(text if text.isprintable() else json.dumps(value))
+    except (TypeError, ValueError, RecursionError):
+        return _plain(repr(value))
+
+
+def _plain(text: str) -> str:
+    """Text that can stand in a message: short, on one line, and possible to encode."""
+    text = text[:100] if text.isprintable() else ascii(text[:100])
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _json_or_text(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _refuse(problems: list[str]) -> NoReturn:
+    problems = list(dict.fromkeys(problems))
+    if len(problems) > MAX_PROBLEMS:
+        problems = [*problems[:MAX_PROBLEMS], f"and {len(problems) - MAX_PROBLEMS} more"]
+    raise SettingsError(problems)

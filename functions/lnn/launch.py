@@ -1,0 +1,185 @@
+"""From an upload to a run that is ready to train.
+
+Everything here may be repeated: names and bits come from the upload alone, and the writes that matter
+are conditional. So a crash at any line is healed by the next delivery of the event.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lnn.aws.events import Upload
+from lnn.data.dataset import (
+    DatasetSummary,
+    examples_per_shard,
+    feature_shards,
+    inspect_dataset,
+    load_labels,
+    standardize,
+)
+from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y
+from lnn.data.uploads import Inbox
+from lnn.data.validation import FEATURES
+from lnn.errors import InputError, Refused
+from lnn.job.hyperparameters import Settings, check_settings_fit, parse_settings
+from lnn.job.plan import Plan
+from lnn.messages import Message
+from lnn.models.store import Checkpoint
+from lnn.names import TRAINING_INPUT
+from lnn.network import Optimiser, init_parameters, new_slots
+from lnn.planning.planner import Decision, choose
+from lnn.planning.workload import Functions
+from lnn.runs.finalize import Ending, end_without_model
+from lnn.runs.services import Services
+
+logger = logging.getLogger(__name__)
+
+BLOCK_SHARE = 1 / 8
+"""Of Launch's memory for what must be read of a dataset at once: unpacking it holds it several times over."""
+
+
+def launch(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) -> str:
+    """Open a run for ``upload``, check what was uploaded, and start training; returns how it went.
+
+    ``memory_mb`` is this function's own memory. Bad input ends the run as FAILED, with every problem in its reason.
+    """
+    if not upload.key.startswith(TRAINING_INPUT) or not upload.key.endswith(".h5"):
+        return "ignored"
+    run_id = upload.run_id
+    services.ledger.open_run({"run_id": run_id, "dataset_key": upload.key, "dataset": _identity(upload)})
+    run = services.ledger.get_run(run_id)
+    if run is None or run["status"] != "PENDING" or run["generation"] > 0:
+        return "duplicate"
+    try:
+        prepare(services, inbox, upload, memory_mb)
+        services.invoker.invoke_trainer(Message(run_id, 1, "start"))
+    except (InputError, Refused) as error:
+        end_without_model(services, run_id, 0, Ending("FAILED", str(error)))
+        return "refused"
+    except MemoryError:
+        reason = (
+            f"the dataset does not fit the Launch function's {memory_mb} MB; raise functions.launch.memory in Terraform"
+        )
+        end_without_model(services, run_id, 0, Ending("FAILED", reason))
+        return "refused"
+    launched = services.ledger.get_run(run_id)
+    if launched is not None:
+        services.notifier.started(launched)
+    return "launched"
+
+
+def prepare(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) -> None:
+    """Validate, preprocess, initialise. Raises InputError with every problem of dataset and parameters."""
+    run_id = upload.run_id
+    upload_started_at = inbox.describe(upload)
+    services.ledger.describe(run_id, upload_started_at=upload_started_at)
+    problems: list[str] = []
+    settings = None
+    try:
+        settings = parse_settings(inbox.read_parameters(upload))
+    except InputError as error:
+        problems += error.problems
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "datasets.h5"
+        try:
+            inbox.fetch_dataset(upload, path, shutil.disk_usage(folder).free)
+            summary = inspect_dataset(path, block_limit=int(memory_mb * BLOCK_SHARE * 2**20))
+        except InputError as error:
+            raise InputError([*problems, *error.problems]) from error
+        if settings is None:
+            raise InputError(problems)
+        check_settings_fit(settings, summary)
+        decision = choose(settings, summary, Functions.of(services.environment))
+        plan = plan_of(settings, summary, decision)
+        store_dataset(services, run_id, plan, path)
+    key = store_first_checkpoint(services, run_id, plan, settings)
+    services.ledger.describe(
+        run_id,
+        settings=json.dumps(settings.to_dict()),
+        plan=json.dumps(plan.as_json()),
+        dimensions={
+            "features": summary.features,
+            "examples": summary.m,
+            "test_examples": summary.m_test,
+            "classes": summary.classes,
+            "sizes": plan.sizes,
+        },
+        warnings=summary.warnings,
+        strategy=decision.strategy,
+        strategy_reason=decision.reason,
+        workers=decision.workers,
+        estimate=dict(decision.expected),
+        epochs=settings.epochs,
+        launched_at=time.time(),
+        checkpoint={"epoch": 0, "key": key},
+    )
+    for warning in summary.warnings:
+        logger.warning("dataset is odd", extra={"run_id": run_id, "why": warning})
+    logger.info("run prepared", extra={"run_id": run_id, "strategy": decision.strategy, "why": decision.reason})
+
+
+def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> Plan:
+    """Settings and dimensions together."""
+    return Plan(
+        sizes=[summary.features, *settings.sizes],
+        activations=settings.activation_list,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        optimizer=settings.optimizer,
+        l2=settings.l2,
+        dtype=settings.dtype,
+        seed=settings.seed,
+        threshold=settings.threshold,
+        record_every=settings.record_every,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        notify_every=settings.notify_every,
+        max_seconds=settings.max_seconds,
+        max_usd=settings.max_usd,
+        examples=summary.m,
+        test_examples=summary.m_test,
+        list_classes=summary.classes,
+        image_shape=list(summary.image_shape) if summary.image_shape else None,
+        scale=summary.scale,
+        strategy=decision.strategy,
+        workers=decision.workers,
+        shard_rows=examples_per_shard(summary),
+        formulation=decision.formulation,
+        average_every=settings.average_every,
+        value_range=list(summary.value_range) if summary.value_range else None,
+    )
+
+
+def store_dataset(services: Services, run_id: str, plan: Plan, path: Path) -> None:
+    """Put labels and features into S3, the features shard by shard. Raises DatasetError if a value does not fit."""
+    for dataset in FEATURES:
+        for shard in feature_shards(path, dataset, plan.sizes[0], plan.shard_rows):
+            if shard.dtype.itemsize <= np.dtype(plan.dtype).itemsize:
+                break
+            # Standardizing is the workers'; here it only has to be possible, before anything is stored.
+            standardize(shard, plan.scale, np.empty(shard.shape, plan.dtype))
+    for name, labels in zip((TRAIN_Y, TEST_Y), load_labels(path), strict=True):
+        services.artifacts.put_tensor(run_id, name, labels)
+    for name, dataset in zip((TRAIN_X, TEST_X), FEATURES, strict=True):
+        for index, shard in enumerate(feature_shards(path, dataset, plan.sizes[0], plan.shard_rows)):
+            services.artifacts.put_shard(run_id, name, index, shard)
+
+
+def store_first_checkpoint(services: Services, run_id: str, plan: Plan, settings: Settings) -> str:
+    """Draw the initial weights and put them into S3; returns the checkpoint's key."""
+    parameters = init_parameters(plan.sizes, plan.activations, settings.weight_init, plan.seed, plan.dtype)
+    slots = new_slots(parameters, Optimiser(plan.optimizer, plan.learning_rate))
+    return services.artifacts.put_checkpoint(run_id, 0, Checkpoint(0, parameters, slots))
+
+
+def _identity(upload: Upload) -> dict[str, Any]:
+    return asdict(upload)

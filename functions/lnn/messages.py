@@ -1,0 +1,87 @@
+"""What Launch, Trainer and Neuron send each other: ids and positions, never tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Direction = Literal["forward", "backward"]
+State = Literal["start", "forward", "backward", "watch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What Launch, Trainer and Neuron send each other: ids and positions, never tensors.
+
+    To the Trainer, ``forward`` and ``backward`` say that every neuron of ``layer`` is done in that
+    direction; to a Neuron, they say what to compute for ``neuron``. Epochs and layers count from
+    1, batches and neurons from 0.
+    """
+
+    run_id: str
+    generation: int
+    state: State
+    epoch: int = 0
+    batch: int = 0
+    layer: int = 0
+    neuron: int | None = None
+
+    @classmethod
+    def parse(cls, event: Mapping[str, Any]) -> Message:
+        """Raises TypeError for a field that no message has, or that is missing.
+
+        The schedule's ``watch`` speaks of no run.
+        """
+        return cls(**{"run_id": "", "generation": 0, **event} if event.get("state") == "watch" else event)
+
+    def as_json(self) -> dict[str, Any]:
+        return {field: value for field, value in asdict(self).items() if value is not None}
+
+    def restart(self) -> Message:
+        """Asks the Trainer to begin the run's next generation."""
+        return Message(self.run_id, self.generation + 1, "start")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One layer's work in one direction: the unit at which the neurons of a run meet."""
+
+    generation: int
+    epoch: int
+    batch: int
+    direction: Direction
+    layer: int
+
+    @property
+    def id(self) -> str:
+        return f"{self.generation}:{self.epoch}:{self.batch}:{self.direction}:{self.layer}"
+
+    @classmethod
+    def parse(cls, step_id: str) -> Step:
+        generation, epoch, batch, direction, layer = step_id.split(":")
+        if direction not in ("forward", "backward"):
+            raise ValueError(f"not a step: {step_id!r}")
+        return cls(
+            int(generation),
+            int(epoch),
+            int(batch),
+            "forward" if direction == "forward" else "backward",
+            int(layer),
+        )
+
+    @classmethod
+    def of(cls, message: Message) -> Step:
+        direction: Direction = "forward" if message.state == "forward" else "backward"
+        return cls(message.generation, message.epoch, message.batch, direction, message.layer)
+
+    def message(self, run_id: str, neuron: int | None = None) -> Message:
+        return Message(
+            run_id,
+            self.generation,
+            self.direction,
+            self.epoch,
+            self.batch,
+            self.layer,
+            neuron,
+        )

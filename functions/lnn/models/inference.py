@@ -1,0 +1,88 @@
+"""What a trained network says about examples: for the prediction API and the command line alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lnn.data.axis_order import is_picture
+from lnn.data.value_range import BYTES, bytes_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lnn.data.validation import DatasetSummary
+    from lnn.models.store import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Classes with their probabilities, in class order."""
+
+    classes: list[str]
+    probabilities: list[float]
+
+    @property
+    def index(self) -> int:
+        """Index of the most probable class."""
+        return max(range(len(self.probabilities)), key=self.probabilities.__getitem__)
+
+    def to_json(self) -> dict[str, Any]:
+        """The prediction as JSON types."""
+        return {
+            "class": self.classes[self.index],
+            "index": self.index,
+            "probability": self.probabilities[self.index],
+            "probabilities": dict(zip(self.classes, self.probabilities, strict=True)),
+        }
+
+
+def column_of_picture(model: Model, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """A picture of the model's ``image_shape`` as one column of X (n,), as the network saw its training examples.
+
+    A file of before the range was kept has none: then scale 1 is that of floats from 0 (black) to 1 (white).
+    """
+    white_byte = BYTES[1]
+    column: NDArray[np.float64]
+    if model.value_range is None:
+        column = pixels.reshape(-1) / (model.scale if model.scale != 1 else white_byte)
+    else:
+        black, white = model.value_range
+        column = black / model.scale + pixels.reshape(-1) / white_byte * ((white - black) / model.scale)
+    return column
+
+
+def takes_pictures_of(model: Model, summary: DatasetSummary) -> bool:
+    """Whether the model can be asked about a dataset's examples as about any picture."""
+    return model.image_shape is not None and summary.image_shape is not None and is_picture(summary.image_shape)
+
+
+def column_of_example(model: Model, summary: DatasetSummary, values: NDArray[Any]) -> NDArray[np.float64]:
+    """An example of any dataset that the model fits, (n,) values as stored, as one column of X (n,).
+
+    A picture takes the way of a user's picture, over whole bytes: its dataset may be stored on another scale than the
+    one that the model learned from.
+    """
+    if summary.value_range is None or not takes_pictures_of(model, summary):
+        return column_of_values(model, values)
+    return column_of_picture(model, bytes_of(values, summary.value_range))
+
+
+def column_of_values(model: Model, values: Sequence[float] | NDArray[Any]) -> NDArray[np.float64]:
+    """An example as its dataset holds it, (n,) values, as one column of X (n,)."""
+    with np.errstate(over="ignore"):
+        column: NDArray[np.float64] = np.asarray(values, dtype=np.float64).reshape(-1) / model.scale
+    return column
+
+
+def predict(model: Model, columns: Sequence[NDArray[np.float64]]) -> list[Prediction]:
+    """What the model says about each column (n,); of infinite values it may say NaN."""
+    with np.errstate(invalid="ignore"):
+        probabilities = model.predict_proba(np.stack(columns, axis=1))
+    return [
+        Prediction(model.list_classes, [float(p) for p in probabilities[:, position]])
+        for position in range(len(columns))
+    ]

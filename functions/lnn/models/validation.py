@@ -1,0 +1,124 @@
+"""Whether a model can be read and fits together: what is checked before anybody is asked to trust it.
+
+Run as a program, it reads one file for ``inspect_model``: see ``lnn.data.inspection``.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from lnn.data.class_names import clash
+from lnn.data.hdf5 import MAX_CHUNK_BYTES
+from lnn.data.inspection import inspect, reply
+from lnn.errors import InputError, ModelError
+from lnn.models.store import MAX_MODEL_BYTES, MODEL_FILE, Model, load_model
+from lnn.network import ACTIVATIONS, OUTPUT_ACTIVATIONS
+
+CHUNK_COPIES = 4
+"""A chunk is there packed, unpacked into a buffer that grows by doubling, and as a part of the array."""
+
+
+def inspect_model(source: Path | bytes, max_bytes: int = MAX_MODEL_BYTES, seconds: float | None = None) -> Model:
+    """The model in a ``params.h5`` from anyone; a process of its own, which may take ``seconds``, has read it before.
+
+    ``max_bytes`` bounds its arrays, unpacked. Raises ModelError when it is not one.
+    """
+    if isinstance(source, bytes):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / MODEL_FILE
+            path.write_bytes(source)
+            _try(path, max_bytes, seconds)
+    else:
+        _try(source, max_bytes, seconds)
+    return load_model(source, max_bytes)
+
+
+def _try(path: Path, max_bytes: int, seconds: float | None) -> None:
+    try:
+        inspect("lnn.models.validation", path, max_bytes, seconds=seconds)
+    except InputError as error:
+        raise ModelError(error.problems) from error
+
+
+def misfits(model: Model) -> list[str]:
+    """Everything about a model that keeps it from predicting; empty when it can."""
+    wrong_layers = list(_layers(model))
+    # What follows reads shapes that only sound layers have.
+    return wrong_layers or [*_activations(model), *_classes(model), *_input(model)]
+
+
+def _layers(model: Model) -> Iterator[str]:
+    if not model.parameters:
+        yield "it has no layers"
+    before: int | None = None
+    for layer, (W, b) in enumerate(model.parameters, start=1):
+        if not all(isinstance(array, np.ndarray) and np.issubdtype(array.dtype, np.floating) for array in (W, b)):
+            yield f"W{layer} and b{layer} must be arrays of floating-point numbers"
+            return
+        if W.ndim != 2 or not W.size or b.shape != (len(W), 1):
+            yield (
+                f"W{layer} has shape {W.shape} and b{layer} {b.shape}; expected (units, units of the layer before) "
+                "and (units, 1)"
+            )
+            return
+        if before is not None and W.shape[1] != before:
+            yield f"W{layer} takes {W.shape[1]} inputs, and the layer before it has {before} units"
+        if not (np.isfinite(W).all() and np.isfinite(b).all()):
+            yield f"W{layer} or b{layer} holds values that are not finite"
+        before = len(W)
+
+
+def _activations(model: Model) -> Iterator[str]:
+    if len(model.activations) != len(model.parameters):
+        yield f"it has {len(model.parameters)} layers and {len(model.activations)} activations"
+        return
+    *hidden, output = model.activations
+    for name in hidden:
+        if not isinstance(name, str) or name not in ACTIVATIONS:
+            yield f"there is no activation {name!r}"
+    if not isinstance(output, str) or output not in OUTPUT_ACTIVATIONS:
+        yield f"the output layer has activation {output!r}; expected one of {', '.join(OUTPUT_ACTIVATIONS)}"
+
+
+def _classes(model: Model) -> Iterator[str]:
+    classes, units = model.list_classes, len(model.parameters[-1][0])
+    if not all(isinstance(name, str) for name in classes) or len(classes) < 2:
+        yield "list_classes must name at least 2 different classes"
+    elif problem := clash(classes):
+        yield f"list_classes: {problem}"
+    elif units != len(classes) and (units, len(classes)) != (1, 2):
+        yield f"the output layer has {units} units for {len(classes)} classes"
+
+
+def _input(model: Model) -> Iterator[str]:
+    if not math.isfinite(model.scale) or model.scale <= 0:
+        yield f"scale is {model.scale}; expected a positive number"
+    if model.value_range is not None:
+        black, white = model.value_range
+        if not (math.isfinite(black) and math.isfinite(white) and black < white):
+            yield f"value_range is {model.value_range}; expected the values of black and, above it, of white"
+    shape = model.image_shape
+    if shape is None:
+        return
+    if not all(isinstance(side, int) and side > 0 for side in shape) or math.prod(shape) != model.features:
+        yield f"image_shape {shape} does not make the {model.features} inputs of layer 1"
+
+
+def main(path: str, max_bytes: int) -> None:
+    """Read one file within bounded memory; print {} or {"problems": [...]}."""
+
+    def examine() -> dict[str, list[str]]:
+        load_model(path, max_bytes)
+        return {}
+
+    reply(examine, max_bytes + CHUNK_COPIES * MAX_CHUNK_BYTES)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,164 @@
+"""Redis commands over a connection of redis-py, without copying what is long.
+
+redis-py packs a command into new bytes, and hiredis puts an answer together twice: for an array of half a megabyte that
+takes longer than its way through Redis. Here arrays are sent from where they are, and answers received where they stay.
+redis-py still opens the connection, with TLS and login as its client was told.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import ssl
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+Argument: TypeAlias = str | float | Buffer | tuple[Buffer, ...]
+"""Of a command: text, a number, or bytes; a tuple's buffers are sent as one value."""
+
+CHUNK_BYTES = 64 * 1024
+"""What is longer is neither joined with its neighbours before it is sent, nor received by way of another buffer."""
+
+SPIN_SECONDS = 0.001
+"""How long answers to short commands are looked out for before the thread sleeps: on a virtual machine, to be woken
+may take as long as such an answer. With long ones Redis has work to do, for which it may need this core."""
+
+
+NOT_NOW = frozenset({"CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN", "UNBLOCKED"})
+"""Codes of the answers that ``server.NOT_NOW`` is about; UNBLOCKED is for who waits when a primary is demoted."""
+
+
+class WireError(Exception):
+    """Redis refused a command, or answered what nobody asked for."""
+
+
+class NotNow(WireError):
+    """Redis refused a command that it, or the server that takes its place, will soon take; it changed nothing."""
+
+
+class Wire:
+    """One connection, for one thread. Every method raises OSError when the connection breaks or is silent for long."""
+
+    def __init__(self, connection: Any) -> None:
+        """``connection`` is one of redis-py's, connected, and no longer used in any other way."""
+        self.connection = connection
+        self._socket: socket.socket = connection._sock
+        self._looks_until = 0.0
+        self._bytes = bytearray(CHUNK_BYTES)
+        self._received = memoryview(self._bytes)
+        self._start = self._end = 0  # what of it is still to be read
+
+    def send(self, commands: Iterable[Sequence[Argument]]) -> None:
+        """Send commands; ``read`` returns their answers, in the same order."""
+        sent = 0
+        for chunk in _packed(commands):
+            self._socket.sendall(chunk)
+            sent += _length(chunk)
+        self._looks_until = time.perf_counter() + SPIN_SECONDS if sent < CHUNK_BYTES else 0.0
+
+    def read(self) -> Any:
+        """An answer: int, memoryview, str (a status), list of answers, or None. Raises WireError.
+
+        After NotNow the next answer can be read.
+        """
+        line = self._line()
+        kind, rest = line[:1], line[1:]
+        if kind == b":":
+            return int(rest)
+        if kind == b"$":
+            return self._value(int(rest))
+        if kind == b"*":
+            return [self.read() for _ in range(int(rest))] if rest != b"-1" else None
+        if kind == b"+":
+            return rest.decode()
+        if kind == b"_":  # "nothing" in RESP3
+            return None
+        if kind == b"-":
+            text = rest.decode(errors="replace")
+            raise (NotNow if text.partition(" ")[0] in NOT_NOW else WireError)(text)
+        raise WireError(f"an answer that begins with {line[:20]!r}")
+
+    def _line(self) -> bytes:
+        line = b""
+        while not line.endswith(b"\r\n"):
+            if self._start == self._end:
+                self._receive_some()
+            # What is there may end anywhere, also between the two bytes of a line's end.
+            end = self._bytes.find(b"\n", self._start, self._end) + 1 or self._end
+            line += self._bytes[self._start : end]
+            self._start = end
+        return line[:-2]
+
+    def _value(self, length: int) -> memoryview | None:
+        if length < 0:
+            return None
+        # Not a bytearray: that would be filled with zeros first.
+        value = np.empty(length, np.uint8).data
+        filled = 0
+        while filled < length:
+            if self._start < self._end:
+                taken = min(length - filled, self._end - self._start)
+                value[filled : filled + taken] = self._received[self._start : self._start + taken]
+                self._start += taken
+            elif length - filled >= CHUNK_BYTES:
+                taken = self._checked(self._socket.recv_into(value[filled:]))
+            else:
+                self._receive_some()
+                continue
+            filled += taken
+        self._line()  # the end of the value's own line
+        return value
+
+    def _receive_some(self) -> None:
+        if self._looks_until:
+            self._look_out()
+        self._start, self._end = 0, self._checked(self._socket.recv_into(self._received))
+
+    def _look_out(self) -> None:
+        """Return when there is something to receive, or it takes too long to wait like this."""
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return  # decrypted already: no longer to be seen in the connection
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        while not poll.poll(0) and time.perf_counter() < self._looks_until:
+            os.sched_yield()
+
+    @staticmethod
+    def _checked(received: int) -> int:
+        if not received:
+            raise ConnectionResetError("Redis closed the connection")
+        return received
+
+
+def _packed(commands: Iterable[Sequence[Argument]]) -> Iterable[Buffer]:
+    """What to send for some commands: short pieces joined, long ones as they are."""
+    short = bytearray()
+    for command in commands:
+        short += b"*%d\r\n" % len(command)
+        for argument in command:
+            buffers = _buffers(argument)
+            short += b"$%d\r\n" % sum(map(_length, buffers))
+            for buffer in buffers:
+                if _length(buffer) < CHUNK_BYTES:
+                    short += buffer
+                else:
+                    yield short
+                    yield buffer
+                    short = bytearray()
+            short += b"\r\n"
+    yield short
+
+
+def _buffers(argument: Argument) -> tuple[Buffer, ...]:
+    if isinstance(argument, tuple):
+        return argument
+    return (str(argument).encode(),) if isinstance(argument, str | int | float) else (argument,)
+
+
+def _length(buffer: Buffer) -> int:
+    return buffer.nbytes if isinstance(buffer, memoryview) else len(buffer)

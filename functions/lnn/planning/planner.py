@@ -1,0 +1,175 @@
+"""``auto``: which strategy, and how many workers, run a training fastest among those that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from lnn.data.dataset import DatasetSummary
+from lnn.errors import SettingsError
+from lnn.job.hyperparameters import MAX_WORKERS, Settings
+from lnn.planning.cost_model import STRATEGIES, Estimate, Model
+from lnn.planning.workload import Functions, Job
+
+WORKER_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+"""Numbers of workers that are looked at."""
+
+PARALLEL = ("resident", "data")
+"""Strategies whose number of workers can be chosen."""
+
+CLOSE = 1.1
+"""Among ways that are at most so many times slower than the fastest, the cheapest is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The way a run will go, why, in a sentence, and what it is expected to take."""
+
+    chosen: Estimate
+    reason: str
+
+    @property
+    def strategy(self) -> str:
+        return self.chosen.strategy
+
+    @property
+    def workers(self) -> int:
+        return self.chosen.workers
+
+    @property
+    def formulation(self) -> str:
+        return self.chosen.formulation
+
+    @property
+    def expected(self) -> Mapping[str, float]:
+        """What is stored with the run, to be compared with what it took."""
+        return {"seconds": self.chosen.seconds_total, "usd": self.chosen.usd}
+
+
+def choose(settings: Settings, summary: DatasetSummary, functions: Functions) -> Decision:
+    """The strategy that was asked for, or the fastest that fits.
+
+    Raises SettingsError, which says what to change, when nothing fits.
+    """
+    return decide(settings, Model(Job.of(settings, summary), functions))
+
+
+def decide(settings: Settings, model: Model) -> Decision:
+    """``choose`` by the estimates of ``model``. Raises SettingsError."""
+    if settings.strategy != "auto" and (settings.strategy not in PARALLEL or settings.workers is not None):
+        return _as_asked(settings, model)
+    found = candidates(settings, model)
+    fitting = [estimate for estimate in found if estimate.fits]
+    if not fitting:
+        raise SettingsError(_nothing_fits(settings, model, found))
+    inside = [estimate for estimate in fitting if not _over_limit(settings, estimate)]
+    chosen = _cheapest_of_the_fastest(inside or fitting)
+    if settings.strategy != "auto":
+        what = f"as asked for in parameters.json; of its numbers of workers {chosen.workers} is estimated best"
+        reason = f"{what}: {_figures(chosen)}"
+    else:
+        reason = f"{name(chosen)} is estimated at {_figures(chosen)}{_others(chosen, found, settings)}"
+    if not inside:
+        reason += f"; it may be stopped by {_over_limit(settings, chosen)}"
+    return Decision(chosen, reason)
+
+
+def candidates(settings: Settings, model: Model) -> list[Estimate]:
+    """Every way that ``auto``, or a strategy without a number of workers, may take; whether it fits or not."""
+    strategies = STRATEGIES if settings.strategy == "auto" else (settings.strategy,)
+    return [
+        model.estimate(strategy, workers)
+        for strategy in strategies
+        for workers in worker_counts(strategy, settings.workers, model)
+    ]
+
+
+def worker_counts(strategy: str, asked: int | None, model: Model) -> Iterable[int]:
+    """Numbers of workers to look at: the one asked for, or those up to the deployment's ``max_workers``."""
+    if strategy not in PARALLEL:
+        return (1,)
+    most = model.most_workers(strategy)
+    if asked is not None:
+        return (min(asked, most),)
+    return [count for count in WORKER_COUNTS if count <= min(most, model.functions.max_workers)]
+
+
+def name(estimate: Estimate) -> str:
+    """``fused``, or ``resident with 4 workers``."""
+    if estimate.strategy not in PARALLEL:
+        return estimate.strategy
+    return f"{estimate.strategy} with {estimate.workers} worker{'s' if estimate.workers > 1 else ''}"
+
+
+def about(seconds: float) -> str:
+    """Seconds for people, with one digit that counts."""
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds" if seconds >= 2 else "under 2 seconds"
+
+
+def _as_asked(settings: Settings, model: Model) -> Decision:
+    most = model.most_workers(settings.strategy)
+    workers = min(settings.workers or 1, most) if settings.strategy in PARALLEL else 1
+    estimate = model.estimate(settings.strategy, workers)
+    if not estimate.fits and not estimate.depends_on_cache:
+        raise SettingsError(_nothing_fits(settings, model, [estimate]))
+    reason = "as asked for in parameters.json"
+    if settings.strategy in PARALLEL and (settings.workers or 1) > most:
+        there_are = model.most_work(settings.strategy)
+        reason += f", with {workers} workers instead of {settings.workers}: there are {there_are}"
+    return Decision(estimate, f"{reason}; estimated at {_figures(estimate)}")
+
+
+def _cheapest_of_the_fastest(estimates: list[Estimate]) -> Estimate:
+    fastest = min(estimate.seconds_total for estimate in estimates)
+    close = [estimate for estimate in estimates if estimate.seconds_total <= CLOSE * fastest]
+    return min(close, key=lambda estimate: estimate.usd)
+
+
+def _over_limit(settings: Settings, estimate: Estimate) -> str:
+    """The limits that a run would reach before its end, empty if none."""
+    limits = []
+    if settings.max_seconds is not None and estimate.seconds_training > settings.max_seconds:
+        limits.append(f"max_seconds ({settings.max_seconds:g})")
+    if settings.max_usd is not None and estimate.usd > settings.max_usd:
+        limits.append(f"max_usd ({settings.max_usd:g})")
+    return " and ".join(limits)
+
+
+def _others(chosen: Estimate, found: list[Estimate], settings: Settings) -> str:
+    """What the best way of every other strategy would take, or why there is none."""
+    parts = []
+    for strategy in STRATEGIES:
+        if strategy == chosen.strategy:
+            continue
+        ways = [estimate for estimate in found if estimate.strategy == strategy]
+        fitting = [estimate for estimate in ways if estimate.fits]
+        if not fitting:
+            parts.append(f"{strategy} does not fit ({ways[-1].reason})")
+            continue
+        best = min(fitting, key=lambda estimate: estimate.seconds_total)
+        over = _over_limit(settings, best)
+        parts.append(f"{name(best)} at {_figures(best)}" + (f", over {over}" if over else ""))
+    return "".join(f"; {part}" for part in parts)
+
+
+def _nothing_fits(settings: Settings, model: Model, found: list[Estimate]) -> str:
+    """One message: what is in the way of each strategy, and what to change."""
+    reasons = {estimate.strategy: f"{name(estimate)}: {estimate.reason}" for estimate in found}
+    ways = ["raise the functions' sizes in Terraform", "smaller layers or batches"]
+    if settings.dtype == "float64":
+        ways.insert(1, 'use "dtype": "float32"')
+    data = model.estimate("data", min(MAX_WORKERS, model.most_workers("data")))
+    if settings.strategy not in ("auto", "data") and data.fits:
+        ways.insert(0, 'use "strategy": "data", which keeps the examples on disk')
+    elif data.fits:
+        ways.insert(0, f'ask for more "workers" with "strategy": "data" (up to {MAX_WORKERS})')
+    return (
+        f"strategy: nothing fits this deployment: {'; '.join(reasons.values())}. To change that: {', or '.join(ways)}"
+    )
+
+
+def _figures(estimate: Estimate) -> str:
+    return f"{about(estimate.seconds_total)} and ${estimate.usd:.2g}"

@@ -1,0 +1,243 @@
+"""When a run ends, and all that has to happen then.
+
+An end is decided from figures that every strategy has at the end of an epoch. It is carried out in
+an order in which a crash at any point loses nothing: first the files, then the one conditional
+write that ends the run, then what may be repeated (``close``).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lnn.data.in_memory import TrainingData
+from lnn.errors import Refused
+from lnn.job.plan import Plan
+from lnn.models.store import Checkpoint, Model
+from lnn.names import is_calibration
+from lnn.network.types import Parameters
+from lnn.runs import metrics
+from lnn.runs.services import Services
+from lnn.runs.store import Status
+
+logger = logging.getLogger(__name__)
+
+LONG_EPOCH_SECONDS = 10.0
+"""A run is stopped at the end of an epoch; between two batches of one that has taken so long already."""
+
+MEET_IN_REDIS = {"neuron", "resident", "data"}
+"""Strategies that leave keys in the parameter server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ends, and why where that is not obvious."""
+
+    status: Status
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a run has used so far."""
+
+    seconds: float
+    """Since the first epoch began."""
+    epoch_seconds: float
+    """The latest epoch alone, or between two batches the latest of those: what one more is expected to take."""
+    usd: float = 0.0
+    epoch_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracies:
+    """Shares of the examples that the parameters at the end get right."""
+
+    train: float
+    test: float
+
+    @classmethod
+    def of(cls, plan: Plan, parameters: Parameters, data: TrainingData) -> Accuracies:
+        network = plan.network
+        with np.errstate(over="ignore", invalid="ignore"):  # of parameters that may have diverged
+            return cls(
+                network.accuracy(parameters, data.X, data.y), network.accuracy(parameters, data.X_test, data.y_test)
+            )
+
+
+def diverged(epoch: int, cost: float, plan: Plan) -> Ending | None:
+    """The end of a run whose cost is no longer a number."""
+    return None if math.isfinite(cost) else _divergence(f"the cost of epoch {epoch} is {cost}", plan)
+
+
+def _divergence(sign: str, plan: Plan) -> Ending:
+    reason = f"training diverged: {sign}; lower learning_rate (it is {plan.learning_rate:g}) and upload again"
+    return Ending("FAILED", reason)
+
+
+def ending_after(plan: Plan, epoch: int, cost: float, totals: Totals, stop_requested: bool) -> Ending | None:
+    """The end that is due after ``epoch``, if one is."""
+    return completed_by(plan, epoch, cost) or stopped_by(plan, plan.place(epoch, 0), totals, stop_requested)
+
+
+def completed_by(plan: Plan, epoch: int, cost: float) -> Ending | None:
+    """The end that training itself has come to: known to everybody who knows the cost."""
+    if plan.threshold is not None and cost <= plan.threshold:
+        return Ending("COMPLETED", f"the cost {cost:.6g} of epoch {epoch} reached the threshold {plan.threshold:g}")
+    return Ending("COMPLETED") if epoch == plan.epochs else None
+
+
+def stopped_by(plan: Plan, place: str, totals: Totals, stop_requested: bool) -> Ending | None:
+    """The end that a person or a limit has set to a run after ``place`` (see ``Plan.place``)."""
+    if stop_requested:
+        return Ending("STOPPED", f"stopped on request after {place}")
+    if plan.max_seconds is not None and totals.seconds + totals.epoch_seconds > plan.max_seconds:
+        return Ending(
+            "STOPPED",
+            f"max_seconds: {totals.seconds:.1f} s used after {place}; one more would pass {plan.max_seconds:g} s",
+        )
+    if plan.max_usd is not None and totals.usd + totals.epoch_usd > plan.max_usd:
+        return Ending(
+            "STOPPED",
+            f"max_usd: ${totals.usd:.6f} used after {place}; one more would pass ${plan.max_usd:g}",
+        )
+    return None
+
+
+def end_with_model(
+    services: Services,
+    run: Mapping[str, Any],
+    plan: Plan,
+    state: Checkpoint,
+    ending: Ending,
+    *,
+    cost: float | None,
+    accuracies: Accuracies,
+    training_ended_at: float,
+    training_seconds: float,
+    invocations: int,
+    usd: float,
+    **facts: Any,
+) -> None:
+    """End a run that has a model to show: ``state`` holds its parameters after ``state.epoch``.
+
+    ``training_seconds`` are those of all generations, each by its own clock. ``invocations`` counts those that the
+    ledger does not know of; ``facts`` are noted with the run. The checkpoint is stored too, so that a stopped run
+    can be resumed. Parameters that are no numbers are no model: the last update may make them so without a cost
+    that shows it, and then the run fails.
+    """
+    run_id, generation = str(run["run_id"]), int(run["generation"])
+    if not all(np.isfinite(array).all() for layer in state.parameters for array in layer):
+        broken = _divergence(f"the weights after epoch {state.epoch} are not finite", plan)
+        end_without_model(services, run_id, generation, broken, epoch=state.epoch, usd=usd)
+        return
+    checkpoint = services.artifacts.put_checkpoint(run_id, generation, state)
+    params = services.artifacts.put_model(
+        Model(
+            parameters=state.parameters,
+            run_id=run_id,
+            activations=plan.activations,
+            list_classes=plan.list_classes,
+            image_shape=tuple(plan.image_shape) if plan.image_shape else None,
+            scale=plan.scale,
+            value_range=(plan.value_range[0], plan.value_range[1]) if plan.value_range else None,
+        )
+    )
+    model_written_at = time.time()
+    started = run.get("training_started_at")
+    figures = {
+        "epoch": state.epoch,
+        "final_cost": cost,
+        "train_accuracy": accuracies.train,
+        "test_accuracy": accuracies.test,
+        "training_started_at": started,
+        "training_ended_at": training_ended_at,
+        "training_seconds": None if started is None else training_seconds,
+        "trained_seconds": training_seconds,
+        "model_written_at": model_written_at,
+        "usd": usd,
+        **facts,
+    }
+    results = services.artifacts.put_results(
+        run_id,
+        {
+            "run_id": run_id,
+            "status": ending.status,
+            "reason": ending.reason,
+            "strategy": plan.strategy,
+            "workers": plan.workers,
+            "epochs": state.epoch,
+            **figures,
+            "invocations": int(run["invocations"]) + invocations,
+            "settings": run["settings"],
+            "dimensions": run["dimensions"],
+            "model": params,
+        },
+    )
+    ended = services.ledger.finish(
+        run_id,
+        generation,
+        ending.status,
+        ending.reason,
+        **figures,
+        invocations=int(run["invocations"]) + invocations,
+        step_invocations=0,  # now a part of ``invocations``
+        checkpoint=state.stored_as(checkpoint),
+        artefacts={"params": params, "results": results},
+    )
+    if ended is not None:
+        close(services, ended)
+
+
+def end_without_model(services: Services, run_id: str, generation: int, ending: Ending, **facts: Any) -> None:
+    """End a run that has failed."""
+    ended = services.ledger.finish(run_id, generation, ending.status, ending.reason, **facts)
+    if ended is not None:
+        close(services, ended)
+
+
+def cost_of_checkpoint(services: Services, run: Mapping[str, Any]) -> float | None:
+    """The cost of the epoch that the run's checkpoint is after; a run may have got further before it crashed."""
+    return cost_of(services, run, run["checkpoint"]["epoch"])
+
+
+def cost_of(services: Services, run: Mapping[str, Any], epoch: int) -> float | None:
+    """The cost of an epoch, if it is known."""
+    cost = run.get("cost")
+    if cost is not None and run["epoch"] == epoch:
+        return float(cost)
+    rows = services.ledger.history(str(run["run_id"]))
+    return next((float(row["cost"]) for row in rows if row["epoch"] == epoch), None)
+
+
+def close(services: Services, run: Mapping[str, Any]) -> None:
+    """What follows the end of a run: publish, clean up, tell people. Repeating it is harmless."""
+    run_id = str(run["run_id"])
+    if run["status"] == "COMPLETED" and not is_calibration(str(run.get("dataset_key"))):
+        try:
+            services.artifacts.publish_latest(run_id)
+        except Refused as refused:
+            logger.exception("the run's model is not the latest")
+            services.ledger.note(run_id, int(run["generation"]), f"the model did not become the latest: {refused}")
+    emptied = run.get("strategy") not in MEET_IN_REDIS or emptied_parameter_server(services, run_id)
+    if not run.get("told"):
+        services.notifier.ended(run)
+        metrics.ended(run)
+    services.ledger.close(run_id, done=emptied, told_use=metrics.use_of(run))
+    logger.info("run ended", extra={"run_id": run_id, "status": run["status"], "reason": run.get("reason")})
+
+
+def emptied_parameter_server(services: Services, run_id: str) -> bool:
+    """Remove the run's keys; False when Redis does not answer, which must not keep the end from people."""
+    try:
+        services.server(run_id).delete_run()
+    except Exception:
+        logger.exception("keys are left in the parameter server; the watch will try again")
+        return False
+    return True

@@ -1,0 +1,128 @@
+"""Keeps the ledger true while a long-lived trainer computes, without ever making it wait."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from lnn.aws.clocks import Stopwatch
+from lnn.aws.notifier import Notifier
+from lnn.errors import LedgerUnavailable, Refused, StaleGeneration
+from lnn.job.plan import Plan
+from lnn.runs import logs
+from lnn.runs.metrics import Curve
+from lnn.runs.store import EpochRow, Ledger
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_SECONDS = 1.0
+"""Between two reports: often enough for a progress bar, and a fraction of the lease."""
+
+
+class Reporter:
+    """Renews the run's lease and writes its history from a thread of its own.
+
+    Used as a context manager. Leaving it writes what is still waiting.
+    """
+
+    def __init__(self, ledger: Ledger, notifier: Notifier, run: Mapping[str, Any], plan: Plan) -> None:
+        self._ledger = ledger
+        self._notifier = notifier
+        self._run = run
+        self._plan = plan
+        self._generation = int(run["generation"])
+        self._curve = Curve(run, plan)
+        self._lock = threading.Lock()
+        self._reporting = threading.Lock()
+        self._rows: list[EpochRow] = []
+        self._progress: dict[str, Any] = {}
+        self._messages: list[tuple[int, float]] = []
+        self._leaving = threading.Event()
+        self._thread = threading.Thread(target=self._report_until_left, name="reporter", daemon=True)
+        self.stop_requested = bool(run.get("stop_requested"))
+        """A person asked the run to end."""
+        self.stale = False
+        """Another generation owns the run: nothing more may be changed."""
+        self.trained: Stopwatch | None = None
+        """How long the run has been trained, once it is."""
+        self._refused: Refused | None = None
+
+    @property
+    def metrics_lines(self) -> int:
+        """Lines of metrics that were written so far."""
+        return self._curve.lines
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leaving.set()
+        self._thread.join()
+        self.flush()
+
+    def epoch_done(self, epoch: int, cost: float, row: EpochRow | None) -> None:
+        """Note that an epoch is over; ``row`` when it belongs in the history.
+
+        Raises Refused when AWS no longer takes reports, and will not.
+        """
+        if self._refused is not None:
+            raise self._refused
+        with self._lock:
+            self._progress = {"epoch": epoch, "cost": cost}
+            if row is not None:
+                self._rows.append(row)
+            if self._plan.notify_every and epoch % self._plan.notify_every == 0 and epoch < self._plan.epochs:
+                self._messages.append((epoch, cost))
+
+    def add_row(self, row: EpochRow) -> None:
+        """Put in the history an epoch that was reported as done before all of its figures were known."""
+        with self._lock:
+            self._rows.append(row)
+
+    def flush(self) -> None:
+        """Write what is waiting, now. Raises LedgerUnavailable."""
+        if not self.stale:
+            self._report(self._curve.write)
+
+    def _report_until_left(self) -> None:
+        while not self._leaving.wait(INTERVAL_SECONDS) and not self.stale:
+            try:
+                self._report(self._curve.write_now_and_then)
+            except LedgerUnavailable as error:
+                # The rows are still here and the lease outlives several such failures.
+                logger.warning("report postponed", extra={"error": str(error)})
+            except Refused as refused:
+                self._refused = refused
+                return
+
+    def _report(self, write_metrics: Callable[[], None]) -> None:
+        with self._reporting:
+            self._report_alone()
+            write_metrics()
+
+    def _report_alone(self) -> None:
+        with self._lock:
+            rows, progress, messages = list(self._rows), dict(self._progress), self._messages
+            self._messages = []
+        if progress:
+            logs.at(epoch=progress["epoch"])
+        if self.trained is not None:
+            progress["trained_seconds"] = self.trained.seconds()
+        self._ledger.record(str(self._run["run_id"]), rows)
+        with self._lock:
+            del self._rows[: len(rows)]
+        self._curve.add(rows)
+        try:
+            run = self._ledger.renew(str(self._run["run_id"]), self._generation, **progress)
+        except StaleGeneration:
+            self.stale = True
+            return
+        self.stop_requested = bool(run.get("stop_requested"))
+        for epoch, cost in messages[-1:]:  # earlier ones are out of date
+            self._notifier.progress(self._run, epoch, cost)

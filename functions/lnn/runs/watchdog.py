@@ -1,0 +1,178 @@
+"""The watch: finds runs that have gone quiet, on a schedule, and moves them along.
+
+The moments in a run's record are those of other machines' clocks. By them the watch only suspects a run. It takes one
+from whoever may be at work on it once it has seen, by its own clock, that no sign of life came for as long as a lease
+lasts: so a clock that is minutes off delays nothing for longer than that, and takes no run from a Trainer at work.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from lnn.aws.clocks import is_fresh, seconds_between, wall
+from lnn.errors import Refused
+from lnn.messages import Message
+from lnn.runs import logs, metrics
+from lnn.runs.finalize import Ending, close, end_without_model
+from lnn.runs.services import Services
+from lnn.runs.store import LEASE_SECONDS
+
+logger = logging.getLogger(__name__)
+
+CLOCKS_DIFFER_SECONDS = 600.0
+"""How far the clocks of two functions can be apart: AWS refuses a request whose signature is more than five minutes off
+its own time (IAM user guide, "Signature Version 4 request elements")."""
+
+START_SECONDS = 10.0
+"""How long a launched run may wait for its Trainer to take it; a second start message is refused."""
+
+CLOSING_SECONDS = 10.0
+"""How long the end of a run may take to be carried out."""
+
+SPARE_SECONDS = 3.0
+"""What the watch keeps of its invocation for what follows an observation."""
+
+Run = Mapping[str, Any]
+
+_seen: dict[str, tuple[tuple[Any, ...], float]] = {}
+"""Each run's latest sign of life, and when this environment first saw it, by its own wall clock. So the looks of the
+schedule add up to one observation where they meet the same environment."""
+
+
+def watch(services: Services, remaining: Callable[[], float]) -> None:
+    """Look at every run that has not ended, or whose end was not carried out.
+
+    ``remaining()`` is the seconds that this invocation has left. Raises what went wrong with a run once all others have
+    been looked at.
+    """
+    now = wall()
+    # A run that is resumed before its end was carried out is one that goes on.
+    runs = services.ledger.watched_runs()
+    going = [run for run in runs if not has_ended(run)]
+    longest_launch = launch_seconds(services.environment.launch_timeout)
+    waits = {str(run["run_id"]): _observation_left(run, now) for run in runs if is_suspect(run, now, longest_launch)}
+    _remember(runs, now)
+    ready = [run for run in runs if waits.get(str(run["run_id"])) == 0]
+    faults = _look_after(services, ready)
+    silent = _still_silent(services, [run for run in runs if waits.get(str(run["run_id"]), 0) > 0], waits, remaining)
+    faults += _look_after(services, silent)
+    metrics.watched(len(going), sum(not has_ended(run) and has_begun(run) for run in [*ready, *silent]))
+    if faults:
+        raise faults[0]
+
+
+def launch_seconds(timeout: float) -> float:
+    """The longest that a Launch of this ``timeout`` takes, with Lambda's two retries, one and two minutes later.
+
+    A run that has no checkpoint by then will never get one.
+    """
+    return 3.0 * timeout + 180.0 + CLOCKS_DIFFER_SECONDS
+
+
+def is_suspect(run: Run, now: float, longest_launch: float) -> bool:
+    """Whether nobody seems to work on a run, by clocks that may differ.
+
+    What seems to come from the future is as suspect as what is too old: a clock that is ahead must not hide a dead run.
+    """
+    if has_ended(run):
+        return not is_fresh(float(run["finished_at"]), CLOSING_SECONDS, now)
+    if not has_begun(run):
+        return now - float(run["created_at"]) > longest_launch
+    if run["status"] == "RUNNING" and run.get("lease_expires") is not None:
+        return not 0 <= float(run["lease_expires"]) - now <= 2 * LEASE_SECONDS
+    return not is_fresh(float(run.get("heartbeat") or run.get("launched_at") or run["created_at"]), START_SECONDS, now)
+
+
+def has_begun(run: Run) -> bool:
+    """Whether Launch has done its part."""
+    return run.get("checkpoint") is not None
+
+
+def has_ended(run: Run) -> bool:
+    return run["status"] not in ("PENDING", "RUNNING")
+
+
+def patience(run: Run) -> float:
+    """Seconds without a sign of life, by the watch's own clock, after which it acts on a suspect run.
+
+    None are needed where acting too early changes nothing: a start message that is sent twice is refused.
+    """
+    if has_ended(run):
+        return CLOSING_SECONDS
+    held = run["status"] == "RUNNING" and run.get("lease_expires") != 0
+    return LEASE_SECONDS if held and has_begun(run) else 0.0
+
+
+def _sign_of_life(run: Run) -> tuple[Any, ...]:
+    """What changes whenever somebody works on the run."""
+    return tuple(run.get(name) for name in ("status", "generation", "heartbeat", "lease_expires", "closing"))
+
+
+def _observation_left(run: Run, now: float) -> float:
+    """How long a suspect must still be observed."""
+    sign, since = _seen.get(str(run["run_id"]), (None, now))
+    seen = seconds_between(since, now) if sign == _sign_of_life(run) else 0.0
+    return max(0.0, patience(run) - seen)
+
+
+def _remember(runs: Iterable[Run], now: float) -> None:
+    before = dict(_seen)
+    _seen.clear()
+    for run in runs:
+        run_id, sign = str(run["run_id"]), _sign_of_life(run)
+        old, since = before.get(run_id, (None, now))
+        _seen[run_id] = (sign, min(since, now) if old == sign else now)
+
+
+def _still_silent(
+    services: Services, suspects: list[Run], waits: Mapping[str, float], remaining: Callable[[], float]
+) -> list[Run]:
+    """Those of the suspects that give no sign of life while they are observed; none where there is no time for that."""
+    wait = max((waits[str(run["run_id"])] for run in suspects), default=0.0)
+    if not suspects or wait + SPARE_SECONDS > remaining():
+        return []
+    time.sleep(wait)
+    silent: list[Run] = []
+    for run in suspects:
+        current = services.ledger.get_run(str(run["run_id"]))
+        if current is not None and _sign_of_life(current) == _sign_of_life(run):
+            silent.append(current)
+        else:
+            logger.info("at work, though its lease seemed to be over: clocks differ", extra={"run_id": run["run_id"]})
+    return silent
+
+
+def _look_after(services: Services, runs: Iterable[Run]) -> list[Exception]:
+    """Act on runs that nobody works on; returns what went wrong."""
+    faults: list[Exception] = []
+    for run in runs:
+        with logs.about(run):
+            try:
+                (finish if has_ended(run) else revive)(services, run)
+            except Exception as error:
+                logger.exception("run not looked after")
+                faults.append(error)
+    return faults
+
+
+def finish(services: Services, run: Run) -> None:
+    """Carry out the end of a run where whoever ended it did not."""
+    logger.warning("finishing what the end of the run left undone")
+    close(services, run)
+
+
+def revive(services: Services, run: Run) -> None:
+    """Start the next generation of a run that nobody works on; a late or doubled start is refused by the claim."""
+    run_id, generation = str(run["run_id"]), int(run["generation"])
+    if not has_begun(run):
+        reason = "the Launch function did not finish; its log says why. Upload the dataset again"
+        end_without_model(services, run_id, generation, Ending("FAILED", reason))
+        return
+    logger.warning("run has gone quiet")
+    try:
+        services.invoker.invoke_trainer(Message(run_id, generation + 1, "start"))
+    except Refused as refused:
+        end_without_model(services, run_id, generation, Ending("FAILED", str(refused)))

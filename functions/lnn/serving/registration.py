@@ -1,0 +1,137 @@
+"""From an uploaded ``params.h5`` to a model in staging.
+
+Everything here may be repeated: a model's id comes from its content, and entering it is conditional. So an event that
+comes twice, and the copy that makes a run's model the latest, change nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lnn.aws.events import Upload
+from lnn.aws.notifier import Notifier
+from lnn.errors import Gone, LnnError
+from lnn.models.store import Artifacts, Model
+from lnn.models.validation import inspect_model, misfits
+from lnn.names import is_calibration, s3_uri
+from lnn.runs.store import Ledger
+from lnn.serving.registry import Registry
+
+logger = logging.getLogger(__name__)
+
+MAX_BYTES = 256 * 2**20
+"""Of a model, packed or unpacked: a function that predicts holds a few of them."""
+
+INSPECTION_SECONDS = 20.0
+"""Of the function's minute: as long again may be spent on waiting for the run's end."""
+
+RUN_ENDS_SECONDS = 20.0
+POLL_SECONDS = 0.2
+"""A run's files are written before the write that ends it."""
+
+WHO = "registration"
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What registration works with."""
+
+    registry: Registry
+    artifacts: Artifacts
+    ledger: Ledger
+    notifier: Notifier
+
+
+def model_id_of(content: bytes, model: Model | None) -> str:
+    """The same content is the same model, wherever it is uploaded."""
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    name = "unreadable" if model is None else model.run_id if _is_plain(model.run_id) else "unnamed"
+    return f"{name}-{digest}"
+
+
+def register(shelf: Shelf, upload: Upload) -> str:
+    """Enter the uploaded model; says in a word or a sentence what became of it."""
+    try:
+        content = shelf.artifacts.get_upload(upload.key, upload.version_id, MAX_BYTES)
+        model = inspect_model(content, MAX_BYTES, INSPECTION_SECONDS)
+    except Gone:
+        return "gone: it was deleted before it could be read"
+    except LnnError as error:
+        return _refuse(shelf, upload, model_id_of(upload.etag.encode(), None), str(error))
+    model_id = model_id_of(content, model)
+    problems = misfits(model)
+    if problems:
+        return _refuse(shelf, upload, model_id, "; ".join(problems))
+    run = _ended_run(shelf.ledger, model.run_id)
+    if run is None:
+        record = _record(upload, model_id, model, {})
+    elif run["status"] not in ("COMPLETED", "STOPPED"):
+        # Whoever takes a run over writes its model anew, and that is an event of its own.
+        return f"not registered: run {run['run_id']} is {run['status']}"
+    elif is_calibration(str(run.get("dataset_key"))):
+        return "not registered: the run only measured"
+    else:
+        record = _record(upload, model_id, model, run)
+    return _enter(shelf, record, content)
+
+
+def _enter(shelf: Shelf, record: Mapping[str, Any], content: bytes) -> str:
+    model_id = str(record["model_id"])
+    if shelf.registry.get(model_id) is None:
+        # First: what the registry names must be there.
+        shelf.artifacts.put_registered_model(model_id, content)
+        shelf.registry.add(record, WHO)
+    if not shelf.registry.claim_message(model_id):
+        return f"known as {model_id}"
+    current = shelf.registry.current()
+    if current.staging == model_id:
+        shelf.notifier.model_staged(record, shelf.registry.get(current.production) if current.production else None)
+    return f"registered as {model_id}"
+
+
+def _refuse(shelf: Shelf, upload: Upload, model_id: str, reason: str) -> str:
+    """Enter the upload as one that cannot predict, so that people find out why."""
+    record = {
+        "model_id": model_id,
+        "stage": "retired",
+        "refused": reason[:1000],
+        "source": s3_uri(upload.bucket, upload.key),
+        "uploaded_at": upload.uploaded_at.timestamp(),
+    }
+    if shelf.registry.refuse(record):
+        shelf.notifier.model_refused(record)
+    return f"refused: {reason}"
+
+
+def _ended_run(ledger: Ledger, run_id: str) -> dict[str, Any] | None:
+    """The run that made the model, when it has ended or after a while; None when nobody knows of it."""
+    deadline = time.monotonic() + RUN_ENDS_SECONDS
+    while True:
+        run = ledger.get_run(run_id) if _is_plain(run_id) else None
+        if run is None or run["status"] not in ("PENDING", "RUNNING") or time.monotonic() > deadline:
+            return run
+        time.sleep(POLL_SECONDS)
+
+
+def _record(upload: Upload, model_id: str, model: Model, run: Mapping[str, Any]) -> dict[str, Any]:
+    figures = ("test_accuracy", "train_accuracy", "final_cost", "epoch")
+    return {
+        "model_id": model_id,
+        "run_id": model.run_id,
+        "source": s3_uri(upload.bucket, upload.key),
+        "uploaded_at": upload.uploaded_at.timestamp(),
+        "sizes": [model.features, *(len(W) for W, _ in model.parameters)],
+        "image_shape": None if model.image_shape is None else list(model.image_shape),
+        "classes": len(model.list_classes),
+        **{name: run.get(name) for name in figures},
+    }
+
+
+def _is_plain(run_id: str) -> bool:
+    """Whether a run's id can be part of a key and of an address: anybody may have written the file."""
+    return 0 < len(run_id) <= 64 and run_id.isascii() and run_id.replace("-", "").isalnum()

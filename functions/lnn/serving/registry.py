@@ -1,0 +1,220 @@
+"""Model versions, which of them is in use, and who changed that when: the models table in DynamoDB.
+
+Three kinds of items share the table: a model's own, under its id; ``current``, which says what is in use; and
+``change#N``, one for each change of that. ``current`` is small, since whoever predicts reads it every second.
+A change is one transaction, on the condition that ``current`` is still what the change was made from.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from lnn.aws.client_errors import refusals
+from lnn.aws.dynamodb_items import attribute, item, plain
+from lnn.errors import ModelStateError, Outrun
+from lnn.serving import rollout
+from lnn.serving.rollout import Current, Step
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+CURRENT = "current"
+CHANGE = "change#"
+
+STAGING_TRIES = 8
+"""Registrations that meet others' changes; each of these loses one try at most."""
+
+ModelRecord = dict[str, Any]
+
+
+class Registry:
+    """The models table of one deployment."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+        self._named = f"the table {table}"
+
+    # Reading
+
+    def current(self) -> Current:
+        """What is in use."""
+        record = self._get(CURRENT)
+        return Current() if record is None else rollout.from_record(record)
+
+    def get(self, model_id: str) -> ModelRecord | None:
+        """A model's record, or None; what else is in the table has no model's name."""
+        return self._get(model_id) if _is_model(model_id) else None
+
+    def list_models(self) -> list[ModelRecord]:
+        """Every model, newest first."""
+        models = [record for record in self._scan() if _is_model(record["model_id"])]
+        return sorted(models, key=lambda model: (model["registered_at"], model["model_id"]), reverse=True)
+
+    def changes(self) -> list[dict[str, Any]]:
+        """Who changed what when, oldest first: ``version``, ``at`` (epoch seconds), ``who``, ``what``."""
+        found = [record for record in self._scan() if record["model_id"].startswith(CHANGE)]
+        names = ("version", "at", "who", "what")
+        return [{name: change[name] for name in names} for change in sorted(found, key=lambda entry: entry["version"])]
+
+    # Changing
+
+    def add(self, model: Mapping[str, Any], who: str) -> bool:
+        """Enter a model and put it into staging; False when it is there already.
+
+        A model of an upload that is older than the one in staging is entered as retired: events may come late.
+        """
+        model_id = str(model["model_id"])
+        for _ in range(STAGING_TRIES):
+            current = self.current()
+            under_review = self.get(current.staging) if current.staging else None
+            late = under_review is not None and under_review["uploaded_at"] > model["uploaded_at"]
+            step = None if late else rollout.stage(current, model_id)
+            record = dict(model) | {"stage": "retired" if late else "staging", "registered_at": time.time()}
+            try:
+                self._transact(
+                    {"Put": self._put(record, "attribute_not_exists(model_id)")},
+                    *([] if step is None else self._writes(current, step, who, but=model_id)),
+                )
+            except Outrun:
+                if self.get(model_id) is not None:
+                    return False
+            else:
+                return True
+        raise Outrun(f"{model_id} could not be put into staging: too many changes at once; upload it again")
+
+    def refuse(self, model: Mapping[str, Any]) -> bool:
+        """Enter an upload that cannot predict; False when it is there already."""
+        put = self._put(dict(model) | {"registered_at": time.time()}, "attribute_not_exists(model_id)")
+        try:
+            with refusals("write to", self._named):
+                self._client.put_item(**put)
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def claim_message(self, model_id: str) -> bool:
+        """Whether it is for the caller to tell people of the model: True once, however often its upload is told of."""
+        try:
+            with refusals("update", self._named):
+                self._client.update_item(
+                    TableName=self._table,
+                    Key={"model_id": {"S": model_id}},
+                    UpdateExpression="SET announced = :true",
+                    ConditionExpression="attribute_exists(model_id) AND attribute_not_exists(announced)",
+                    ExpressionAttributeValues={":true": attribute(True)},
+                )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def promote(self, model_id: str, who: str, canary_percent: int | None = None) -> Step:
+        """Let a model answer production, wholly or a share of the requests.
+
+        Raises:
+            ModelStateError: there is no such model, it was refused, or it answers already.
+            Outrun: somebody else was faster.
+        """
+        model = self.get(model_id)
+        if model is None:
+            raise ModelStateError(f"there is no model {model_id}; 'lnn models' lists those there are")
+        if model.get("refused"):
+            raise ModelStateError(f"{model_id} was refused at registration and cannot predict: {model['refused']}")
+        return self._change(who, lambda current: rollout.promote(current, model_id, canary_percent))
+
+    def roll_back(self, who: str) -> Step:
+        """End a canary, or bring back the model that was in production before.
+
+        Raises:
+            ModelStateError: there is nothing to go back to.
+            Outrun: somebody else was faster.
+        """
+        return self._change(who, rollout.roll_back)
+
+    def reject(self, model_id: str, who: str) -> Step:
+        """Take a model out of staging.
+
+        Raises:
+            ModelStateError: it is not there.
+            Outrun: somebody else was faster.
+        """
+        return self._change(who, lambda current: rollout.reject(current, model_id))
+
+    # Mechanics
+
+    def _change(self, who: str, make: Callable[[Current], Step]) -> Step:
+        current = self.current()
+        step = make(current)
+        self._transact(*self._writes(current, step, who))
+        return step
+
+    def _writes(self, before: Current, step: Step, who: str, but: str | None = None) -> list[dict[str, Any]]:
+        """What a step writes; ``but`` is a model whose own item is written elsewhere in the transaction."""
+        condition = "version = :before" if before.version else "attribute_not_exists(model_id)"
+        values = {":before": attribute(before.version)} if before.version else {}
+        change = {
+            "model_id": f"{CHANGE}{step.after.version:09d}",
+            "version": step.after.version,
+            "at": time.time(),
+            "who": who,
+            "what": step.what,
+        }
+        moved = [(model_id, stage) for model_id, stage in step.stages.items() if model_id != but]
+        return [
+            {"Put": self._put({"model_id": CURRENT, **rollout.as_record(step.after)}, condition, values)},
+            {"Put": self._put(change, "attribute_not_exists(model_id)")},
+            *({"Update": self._move(model_id, stage)} for model_id, stage in moved),
+        ]
+
+    def _put(
+        self, record: Mapping[str, Any], condition: str, values: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        put = {"TableName": self._table, "Item": item(record), "ConditionExpression": condition}
+        return put | ({"ExpressionAttributeValues": values} if values else {})
+
+    def _move(self, model_id: str, stage: str) -> dict[str, Any]:
+        return {
+            "TableName": self._table,
+            "Key": {"model_id": {"S": model_id}},
+            "UpdateExpression": "SET stage = :stage",
+            "ConditionExpression": "attribute_exists(model_id)",
+            "ExpressionAttributeValues": {":stage": attribute(stage)},
+        }
+
+    def _transact(self, *writes: dict[str, Any]) -> None:
+        """All of the writes or none. Raises Outrun when a condition no longer holds."""
+        try:
+            with refusals("write to", self._named):
+                self._client.transact_write_items(TransactItems=list(writes))  # type: ignore[arg-type]
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in {"TransactionCanceledException", "TransactionConflictException"}:
+                raise
+            raise Outrun(
+                f"somebody else has changed the models in use at the same time ({self._latest_change()}); "
+                "nothing was changed by this command: look at 'lnn models', and repeat it if you still want it"
+            ) from error
+
+    def _latest_change(self) -> str:
+        change = self._get(f"{CHANGE}{self.current().version:09d}")
+        return "it is not recorded who" if change is None else f"{change['who']}: {change['what']}"
+
+    def _get(self, model_id: str) -> dict[str, Any] | None:
+        with refusals("read", self._named):
+            answer = self._client.get_item(
+                TableName=self._table, Key={"model_id": {"S": model_id}}, ConsistentRead=True
+            )
+        found = answer.get("Item")
+        return plain(found) if found else None
+
+    def _scan(self) -> list[dict[str, Any]]:
+        with refusals("scan", self._named):
+            pages = self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True)
+            return [plain(found) for page in pages for found in page["Items"]]
+
+
+def _is_model(key: str) -> bool:
+    return key != CURRENT and not key.startswith(CHANGE)

@@ -1,0 +1,288 @@
+"""``data``: every worker has a share of the examples and all of the parameters.
+
+A step adds up the workers' gradients: each gives every other the piece of its gradient that the other one looks after,
+adds up what it was given in rank order, so that a rerun gives the same bits, updates its piece of the parameters with
+its piece of the optimiser's slots, and gives the piece to all. Two exchanges, whatever the number of workers, in which
+each sends and receives the parameters about twice (reduce-scatter and all-gather: Thakur, Rabenseifner, Gropp 2005,
+"Optimization of collective communication operations in MPICH"). Two workers exchange as much by giving each other
+the whole gradient, at once, and each makes the whole update.
+
+With ``average_every`` each makes so many updates by itself, with its own examples of each batch, and then the
+parameters and slots of all are averaged (local SGD: Stich 2019, "Local SGD converges fast and communicates little").
+"""
+
+from __future__ import annotations
+
+import struct
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn.data.dataset import label_matrix
+from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y
+from lnn.data.on_disk import OwnExamples
+from lnn.job.plan import WHOLE_UP_TO, Plan
+from lnn.models.store import Artifacts, Checkpoint
+from lnn.network import correct_count, cost_from_logits, penalty, predicted_classes
+from lnn.network.batches import Batch
+from lnn.network.model import backward
+from lnn.network.parameter_vector import flattened, layers_of, weight_ranges
+from lnn.network.types import Array
+from lnn.parameter_server.process_group import Gang
+from lnn.parameter_server.resp import Buffer
+from lnn.strategies.worker import Stepped
+
+COUNTED_BYTES = 8 * 2**20
+"""Of a block whose examples are only counted: one that stays in the processor's cache is faster."""
+
+COUNT = struct.Struct("<q")
+
+
+class Figures(NamedTuple):
+    """What a worker tells of its own examples, sums all of them, before its piece of an array."""
+
+    cost: float
+    correct: int
+    test_correct: int
+
+    @classmethod
+    def unpack(cls, raw: Buffer) -> Figures:
+        return cls(*FIGURES.unpack_from(raw))
+
+    def pack(self) -> bytes:
+        return FIGURES.pack(*self)
+
+
+FIGURES = struct.Struct("<dqq")
+
+
+class Data:
+    """One worker's examples, the parameters, and its part of the optimiser's memory."""
+
+    def __init__(self, artifacts: Artifacts, run_id: str, plan: Plan, gang: Gang, state: Checkpoint) -> None:
+        self._plan, self._gang = plan, gang
+        self._network, self._optimiser = plan.network, plan.optimiser
+        self._train = OwnExamples(artifacts, run_id, TRAIN_X, TRAIN_Y, plan, *share(plan.examples, gang))
+        if plan.batches_per_epoch > 1:
+            self._train.hold()  # now, not in the first step
+        test = share(plan.test_examples, gang)
+        self._test = OwnExamples(artifacts, run_id, TEST_X, TEST_Y, plan, *test, block_bytes=COUNTED_BYTES)
+        self._flat = flattened(state.parameters, plan.dtype)
+        self._parameters = layers_of(self._flat, plan.sizes)
+        self._gradient = np.empty_like(self._flat)
+        self._gradients = layers_of(self._gradient, plan.sizes)
+        self._alone = plan.average_every is not None
+        # Who updates everything needs the whole of the optimiser's memory, who shares the updates a piece.
+        self._whole = self._alone or gang.size <= WHOLE_UP_TO
+        start, stop = (0, len(self._flat)) if self._whole else share(len(self._flat), gang)
+        self._own = self._flat[start:stop]
+        self._own_weights = weight_ranges(plan.sizes, start, stop)
+        self._slots = [flat[start:stop].copy() for flat in flat_slots(state, plan)]
+        self._untold = Figures(0.0, 0, 0)
+        self._tallied = False
+        self._following: Batch = None
+        self._prepared: tuple[Batch, npt.NDArray[np.int64] | None] = None, None
+
+    def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> Stepped:
+        """See ``workers.Engine``.
+
+        With ``average_every`` only a step that averages tells cost and counts, for all steps since the last that did.
+        """
+        m = self._plan.examples if batch is None else len(batch)
+        own = self._own_examples(batch)
+        self._following = following
+        if tally and not self._tallied:
+            self._untold = self._untold._replace(test_correct=self._right(self._test))
+            self._tallied = True
+        if self._alone:
+            self._update_alone(own, m, t)
+            if not self._plan.meets_after(t):
+                return Stepped(0.0, 0)
+            summed = self._average()
+        else:
+            summed = self._update_together(own, m, t)
+        tallied, self._untold, self._tallied = self._tallied, Figures(0.0, 0, 0), False
+        return Stepped(summed.cost / m, summed.correct, summed.test_correct if tallied else None)
+
+    def train_correct(self) -> int:
+        return self._add_up(self._right(self._train))
+
+    def test_correct(self) -> int:
+        return self._add_up(self._right(self._test))
+
+    def checkpoint(self, epoch: int) -> Checkpoint | None:
+        slots = self._slots
+        if slots and not self._whole:
+            gathered = self._gang.gather(np.concatenate(slots).data)
+        if self._gang.rank:
+            return None
+        if slots and not self._whole:
+            # Each worker's pieces of all slots, one after the other: put together the pieces of each slot.
+            parts = [piece_in(part, self._flat.dtype).reshape(len(slots), -1) for part in gathered]
+            slots = [np.concatenate([part[slot] for part in parts]) for slot in range(len(slots))]
+        layers = [layers_of(flat, self._plan.sizes) for flat in slots]
+        return Checkpoint(
+            epoch,
+            self._parameters,
+            [
+                ([of_slot[layer][0] for of_slot in layers], [of_slot[layer][1] for of_slot in layers])
+                for layer in range(self._plan.layers)
+            ],
+        )
+
+    # Own examples
+
+    def _own_examples(self, batch: Batch) -> npt.NDArray[np.int64] | None:
+        if batch is None:
+            return None
+        prepared_for, own = self._prepared
+        return own if prepared_for is batch else self._train.of(batch)
+
+    def _prepare(self) -> None:
+        """Read the next batch's examples."""
+        if self._following is not None:
+            own = self._train.of(self._following)
+            self._train.prepare(own)
+            self._prepared = self._following, own
+
+    def _differentiate(self, own: npt.NDArray[np.int64] | None, m: int) -> None:
+        """The own examples' part of the gradient of a mean over ``m``; notes their cost and how many are right."""
+        activations = self._plan.activations
+        cost, correct, seen = self._untold.cost, self._untold.correct, False
+        for X, y in self._train.blocks(own):
+            Y = label_matrix(y, self._plan.sizes[-1], self._plan.dtype)
+            A, logits = self._network.forward(self._parameters, X)
+            cost += cost_from_logits(activations[-1], logits, Y) * len(y)
+            correct += correct_count(A[-1], Y)
+            # The first block's dW goes to its place in the flat gradient; those of the others are added to it.
+            out = None if seen else self._gradients
+            for layer, dW, db in backward(self._parameters, A, Y, activations, 0.0, m, out):
+                of_W, of_b = self._gradients[layer]
+                if seen:
+                    of_W += dW
+                    of_b += db
+                else:
+                    of_b[...] = db
+            seen = True
+        if not seen:
+            self._gradient.fill(0)
+        self._untold = self._untold._replace(cost=cost, correct=correct)
+
+    def _right(self, examples: OwnExamples) -> int:
+        """How many of the own examples are predicted right."""
+        return sum(
+            int(np.count_nonzero(predicted_classes(self._network.forward(self._parameters, X).A[-1]) == y))
+            for X, y in examples.blocks()
+        )
+
+    def _add_up(self, count: int) -> int:
+        return sum(COUNT.unpack(part)[0] for part in self._gang.all_gather(COUNT.pack(count)))
+
+    # Updates
+
+    def _update_together(self, own: npt.NDArray[np.int64] | None, m: int, t: int) -> Figures:
+        """One update by the mean gradient over all examples of the batch."""
+        self._differentiate(own, m)
+        gradient, summed = self._sum_own_piece(self._gradient)
+        cost = summed.cost + m * self._penalty(m)
+        self._decay(gradient, m)
+        self._optimiser.update(self._own, gradient, self._slots, t)
+        if not self._whole:
+            self._gather_pieces(self._flat)
+        return summed._replace(cost=cost)
+
+    def _update_alone(self, own: npt.NDArray[np.int64] | None, m: int, t: int) -> None:
+        """One update by the mean gradient over the own examples of the batch; none if there are no such examples."""
+        examples = len(self._train) if own is None else len(own)
+        cost = m * self._penalty(m) / self._gang.size
+        self._differentiate(own, max(1, examples))
+        self._untold = self._untold._replace(cost=self._untold.cost + cost)
+        if examples:
+            self._decay(self._gradient, m)
+            self._optimiser.update(self._own, self._gradient, self._slots, t)
+
+    def _average(self) -> Figures:
+        """Every worker's parameters and slots become their mean over all workers."""
+        state = np.concatenate([self._flat, *self._slots])
+        own, summed = self._sum_own_piece(state)
+        own /= self._gang.size
+        if len(own) == len(state):
+            state = own
+        else:
+            cut(state, self._gang.size)[self._gang.rank][...] = own
+            self._gather_pieces(state)
+        for target, values in zip([self._flat, *self._slots], np.split(state, 1 + len(self._slots)), strict=True):
+            target[...] = values
+        return summed
+
+    def _decay(self, gradient: Array, m: int) -> None:
+        """Add L2's part to the gradient of the own parameters; biases have none."""
+        if self._plan.l2:
+            for weights in self._own_weights:
+                gradient[weights] += (self._plan.l2 / m) * self._own[weights]
+
+    def _penalty(self, m: int) -> float:
+        return penalty((W for W, _ in self._parameters), self._plan.l2, m)
+
+    # Exchanges
+
+    def _sum_own_piece(self, values: Array) -> tuple[Array, Figures]:
+        """This worker's piece of the sum over all workers of ``values``, and the sum of the figures not yet told.
+
+        The piece of one or two workers is everything.
+        """
+        figures, rank = self._untold.pack(), self._gang.rank
+        if self._gang.size <= WHOLE_UP_TO:
+            received = self._gang.all_gather((figures, values.data), self._prepare)
+            mine = values
+        else:
+            pieces = cut(values, self._gang.size)
+            received = self._gang.exchange([(figures, piece.data) for piece in pieces], self._prepare)
+            mine = pieces[rank]
+        received[rank] = figures
+        told = [Figures.unpack(part) for part in received]
+        first, *others = (
+            mine if of == rank else piece_in(part, values.dtype, FIGURES.size) for of, part in enumerate(received)
+        )
+        own = first + others[0] if others else first.copy()
+        for other in others[1:]:
+            own += other
+        return own, Figures(
+            sum(figures.cost for figures in told),
+            sum(figures.correct for figures in told),
+            sum(figures.test_correct for figures in told),
+        )
+
+    def _gather_pieces(self, values: Array) -> None:
+        """Give all workers the own piece of ``values``, and take theirs."""
+        pieces = cut(values, self._gang.size)
+        received = self._gang.all_gather(pieces[self._gang.rank].data)
+        for peer in self._gang.peers:
+            pieces[peer][...] = piece_in(received[peer], values.dtype)
+
+
+def share(count: int, gang: Gang) -> tuple[int, int]:
+    """First and last (exclusive) of the ``count`` things that belong to a worker."""
+    return count * gang.rank // gang.size, count * (gang.rank + 1) // gang.size
+
+
+def cut(values: Array, size: int) -> list[Array]:
+    """Views of every worker's share of ``values``."""
+    bounds = [len(values) * rank // size for rank in range(size + 1)]
+    return [values[start:stop] for start, stop in pairwise(bounds)]
+
+
+def piece_in(part: Buffer, dtype: npt.DTypeLike, offset: int = 0) -> Array:
+    """The values after ``offset`` bytes of a part, as a view: there may be none."""
+    raw: npt.NDArray[np.uint8] = np.frombuffer(part, np.uint8) if len(part) else np.empty(0, np.uint8)
+    return raw[offset:].view(dtype)
+
+
+def flat_slots(state: Checkpoint, plan: Plan) -> list[Array]:
+    """Each of the optimiser's slots as one array, in the order of the parameters."""
+    return [
+        flattened([(of_W[slot], of_b[slot]) for of_W, of_b in state.slots], plan.dtype)
+        for slot in range(plan.optimiser.slots)
+    ]

@@ -1,0 +1,146 @@
+"""``neuron``: what one neuron does in one step. The Trainer's side is in ``conductor``.
+
+A neuron reads its own row of W, what the layer beside it put out, and nothing else; it stores its
+result and arrives at the barrier in one call. The last to finish invokes the Trainer.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lnn.aws.invoker import Invoker
+from lnn.errors import CacheLost, LnnError
+from lnn.job.plan import Plan
+from lnn.messages import Message, Step
+from lnn.network import ACTIVATIONS, linear_backward, linear_forward, propagate_delta, take_examples
+from lnn.parameter_server.barrier import Barrier, Standing
+from lnn.parameter_server.codec import TensorKey
+from lnn.parameter_server.server import ParameterServer
+from lnn.runs.failover import ask_for_next, fail, told
+from lnn.runs.services import Services
+
+logger = logging.getLogger(__name__)
+
+Array = NDArray[Any]
+Row = tuple[TensorKey, Array]
+
+PLAN_KEY = "plan|dict"
+
+_plans: dict[str, Plan] = {}
+_inputs: dict[str, Array] = {}
+
+
+def handle(services: Services, message: Message) -> str:
+    """``work``, and what follows if it fails; returns how it went.
+
+    Raises what was not foreseen, too, for the function's figures to show it.
+    """
+    try:
+        server = services.server(message.run_id)
+        return work(server, services.invoker, message, services.environment.neuron_window).value
+    except CacheLost as lost:
+        logger.warning("parameter server lost the run", extra={"reason": str(lost)})
+        ask_for_next(services, message, told(f"neuron {message.neuron}", lost))
+    except LnnError as error:
+        fail(services, message, str(error))
+    except Exception as error:
+        ask_for_next(services, message, told(f"neuron {message.neuron}", error))
+        raise
+    return "failed"
+
+
+def work(server: ParameterServer, invoker: Invoker, message: Message, window: int) -> Standing:
+    """Do one neuron's part of one step and move the run along.
+
+    ``window`` is the most neurons of a step in flight at once, 0 for no limit: the k-th to arrive
+    invokes the one that is k places behind the window. Raises CacheLost.
+    """
+    begun = time.perf_counter()
+    step, neuron = Step.of(message), message.neuron
+    if neuron is None:
+        raise ValueError("a message to a neuron says which one it is")
+    barrier = Barrier(server)
+    if not barrier.is_current(step):
+        return Standing.STALE
+    plan = plan_of(server, message.run_id)
+    compute = forward if step.direction == "forward" else backward
+    # A training that diverges overflows on its way; its cost will say so.
+    with np.errstate(over="ignore", invalid="ignore"):
+        rows = compute(server, message.run_id, plan, step, neuron)
+
+    arrival = barrier.arrive(step, neuron, rows, round((time.perf_counter() - begun) * 1000))
+    if arrival.standing is Standing.STALE:
+        return arrival.standing
+    behind = window + arrival.ordinal - 1
+    if window and behind < arrival.width:
+        invoker.invoke_neuron(step.message(message.run_id, behind))
+    if arrival.standing is Standing.COMPLETE:
+        invoker.invoke_trainer(step.message(message.run_id))
+    return arrival.standing
+
+
+def forward(server: ParameterServer, run_id: str, plan: Plan, step: Step, neuron: int) -> list[Row]:
+    """The neuron's row of A, (1, m); of the logits Z in the output layer, whose activation may need all units."""
+    (weights, *_), (biases, *_) = plan.parameter_keys(step.layer, plan.updates_before(step))
+    W, b = server.get_rows([weights, biases], neuron)
+    Z = linear_forward(W, b, previous_activations(server, run_id, plan, step))
+    output = step.layer == plan.layers
+    return [(plan.output_key(step), Z if output else ACTIVATIONS[plan.activations[step.layer - 1]].apply(Z))]
+
+
+def backward(server: ParameterServer, run_id: str, plan: Plan, step: Step, neuron: int) -> list[Row]:
+    """The neuron's row of dZ (but for the output layer, where the Trainer has it), and its updated parameters."""
+    layer, updates = step.layer, plan.updates_before(step)
+    weights, biases = plan.parameter_keys(layer, updates)
+    rows: list[Row] = []
+    if layer == plan.layers:
+        *parameters, dZ = server.get_rows([*weights, *biases, plan.delta_key(layer, step.batch)], neuron)
+    else:
+        *parameters, A = server.get_rows([*weights, *biases, plan.activation_key(layer, step.batch)], neuron)
+        (weights_next, *_), _ = plan.parameter_keys(layer + 1, updates)
+        dZ = propagate_delta(
+            server.get_column(weights_next, neuron),
+            server.get(plan.delta_key(layer + 1, step.batch)),
+            A,
+            plan.activations[layer - 1],
+        )
+        rows.append((plan.delta_key(layer, step.batch), dZ))
+
+    W, *slots_W = (row.copy() for row in parameters[: len(weights)])
+    b, *slots_b = (row.copy() for row in parameters[len(weights) :])
+    dW, db = linear_backward(dZ, previous_activations(server, run_id, plan, step), W, plan.l2)
+    plan.optimiser.update(W, dW, slots_W, updates + 1)
+    plan.optimiser.update(b, db, slots_b, updates + 1)
+
+    new_weights, new_biases = plan.parameter_keys(layer, updates + 1)
+    rows += zip(new_weights, [W, *slots_W], strict=True)
+    rows += zip(new_biases, [b, *slots_b], strict=True)
+    return rows
+
+
+def previous_activations(server: ParameterServer, run_id: str, plan: Plan, step: Step) -> Array:
+    """A of the layer before, (units, m); for the first layer, the batch's examples (n, m).
+
+    The training set is fetched once for each warm environment.
+    """
+    if step.layer > 1:
+        activations: Array = server.get(plan.activation_key(step.layer - 1, step.batch))
+        return activations
+    if run_id not in _inputs:
+        _inputs.clear()
+        _inputs[run_id] = server.get(plan.input_key()).T
+    batch = plan.batches(step.epoch)[step.batch] if plan.batches_per_epoch > 1 else None
+    return take_examples(_inputs[run_id], batch)
+
+
+def plan_of(server: ParameterServer, run_id: str) -> Plan:
+    """The run's plan, fetched once for each warm environment. Raises CacheLost."""
+    if run_id not in _plans:
+        _plans.clear()
+        _plans[run_id] = Plan.parse(server.get(PLAN_KEY))
+    return _plans[run_id]

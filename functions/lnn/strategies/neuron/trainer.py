@@ -1,0 +1,486 @@
+"""Strategy ``neuron`` as the Trainer sees it: what happens between one step and the next.
+
+Each message says that a step has all of its neurons. The Trainer then does what no single neuron
+can (the cost, the history, checkpoints, the decision to end), advances the run to the next step and
+invokes that step's neurons. Whatever it does before the advance may be repeated without harm, and
+only one invocation gets to advance.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from lnn.aws.clocks import seconds_between, trained_before, wall
+from lnn.data.in_memory import TrainingData, train_labels, training_data
+from lnn.errors import CacheLost, StaleGeneration
+from lnn.job.plan import Plan
+from lnn.messages import Message, Step
+from lnn.models.store import Checkpoint, EpochSoFar
+from lnn.network import (
+    correct_count,
+    cost_from_logits,
+    output_activation,
+    output_delta,
+    penalty,
+    take_examples,
+)
+from lnn.network.types import Array
+from lnn.parameter_server.barrier import Barrier, Position
+from lnn.parameter_server.codec import TensorKey
+from lnn.parameter_server.server import ParameterServer
+from lnn.runs.finalize import (
+    LONG_EPOCH_SECONDS,
+    Accuracies,
+    Ending,
+    Totals,
+    cost_of,
+    cost_of_checkpoint,
+    diverged,
+    end_with_model,
+    end_without_model,
+    ending_after,
+    stopped_by,
+)
+from lnn.runs.lease import Reporter
+from lnn.runs.metrics import recorded
+from lnn.runs.services import Services
+from lnn.runs.store import EpochRow
+from lnn.strategies.fused import save
+from lnn.strategies.neuron.neuron import PLAN_KEY, plan_of
+
+logger = logging.getLogger(__name__)
+
+RENEWAL_SECONDS = 3.0
+"""The lease is renewed at the first step that ends this long after the last time."""
+
+Tensor = tuple[TensorKey, Array]
+
+
+def start(services: Services, run: Mapping[str, Any], plan: Plan) -> None:
+    """Begin, or take over from an earlier generation."""
+    conductor = Conductor(services, str(run["run_id"]), plan, services.server(str(run["run_id"])))
+    if run.get("stop_requested"):
+        conductor.stop_before_training(run)
+    elif not conductor.take_over(run):
+        conductor.restore(run)
+
+
+def step_done(services: Services, message: Message) -> None:
+    """Go on from the step that ``message`` says is done. Raises CacheLost."""
+    server = services.server(message.run_id)
+    Conductor(services, message.run_id, plan_of(server, message.run_id), server).step_done(Step.of(message))
+
+
+class Conductor:
+    """One Trainer invocation's view of a run."""
+
+    def __init__(self, services: Services, run_id: str, plan: Plan, server: ParameterServer) -> None:
+        self._services = services
+        self._run_id = run_id
+        self._plan = plan
+        self._server = server
+        self._barrier = Barrier(server)
+        self._begun = time.monotonic()
+
+    # Starting
+
+    def take_over(self, run: Mapping[str, Any]) -> bool:
+        """Go on in the middle of an epoch, when Redis still has everything; False when it has not."""
+        position = self._barrier.position()
+        generation = int(run["generation"])
+        if position is None or position.step.generation >= generation or not self._whole(position.step):
+            return False
+        saved = run["checkpoint"]
+        if (position.step.epoch - 1, position.step.batch) < (saved["epoch"], saved.get("batches", 0)):
+            return False  # an old snapshot of Redis came back: S3 knows better
+        adopted = self._barrier.adopt(position.step, generation)
+        if adopted is None:
+            return False
+        position = self._barrier.position()
+        if position is not None and position.step == adopted:
+            self._go_on(position)
+        return True
+
+    def restore(self, run: Mapping[str, Any]) -> None:
+        """Put the run's last checkpoint into the parameter server and begin the epoch after it."""
+        plan, generation = self._plan, int(run["generation"])
+        # From here on, no neuron of an earlier generation can change what is put there.
+        if not self._barrier.open(Step(generation, 0, 0, "forward", 0), 1, {}):
+            raise StaleGeneration(f"generation {generation} is no longer the latest of run {self._run_id}")
+        # Loading may take longer than a lease lasts: it is kept meanwhile.
+        with Reporter(self._services.ledger, self._services.notifier, run, plan):
+            state = self._fill_server(run["checkpoint"])
+
+        now = self._barrier.now()
+        self._services.ledger.go_back(run, training_started_at=run.get("training_started_at") or wall())
+        first = plan.first_step(generation, state.epoch + 1, state.so_far.batches)
+        fields = {
+            "training_started_at": repr(now),  # by this generation, and by Redis's clock, as all that follow
+            "trained_before": repr(trained_before(run)),
+            "epoch_started_at": repr(now - state.so_far.seconds),
+            "checkpointed_at": repr(now),
+            "renewed_at": repr(now),
+            "cost_sum": repr(state.so_far.cost_sum),
+            "correct": str(state.so_far.correct),
+            "invocations": str(run.get("step_invocations", 0)),
+            "invocations_before": str(run.get("step_invocations", 0)),
+            "neuron_ms": "0",
+            "trainer_ms": "0",
+            "trainer_invocations": "0",
+            "rows": "0",
+            "usd_before": repr(float(run.get("usd", 0.0))),
+            "usd_epoch": "0.0",
+        }
+        if self._barrier.open(first, plan.sizes[first.layer], fields):
+            self._dispatch(first, range(plan.sizes[first.layer]))
+
+    def _fill_server(self, saved: Mapping[str, Any]) -> Checkpoint:
+        """Put everything that neurons read or write into the parameter server, as it was at the checkpoint."""
+        plan = self._plan
+        state = self._services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
+        data = training_data(self._services.artifacts, self._run_id, plan)
+        self._server.put("plan", plan.as_json())
+        self._put(plan.input_key(), data.X.T)
+        updates = state.epoch * plan.batches_per_epoch + state.so_far.batches
+        for layer, ((W, b), (slots_W, slots_b)) in enumerate(zip(state.parameters, state.slots, strict=True), start=1):
+            weights, biases = plan.parameter_keys(layer, updates)
+            for key, value in zip([*weights, *biases], [W, *slots_W, b, *slots_b], strict=True):
+                self._put(key, value)
+        # Everything that neurons write rows of exists beforehand, so that a lost tensor is told from a new one.
+        for key in self._written_by_neurons(updates):
+            self._put(key, np.zeros(key.shape, key.dtype))
+        return state
+
+    def stop_before_training(self, run: Mapping[str, Any]) -> None:
+        """End a run that was stopped before this generation did anything."""
+        saved = run["checkpoint"]
+        state = self._services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
+        end_with_model(
+            self._services,
+            run,
+            self._plan,
+            state,
+            Ending("STOPPED", f"stopped on request after {self._plan.place(state.epoch, state.so_far.batches)}"),
+            cost=cost_of_checkpoint(self._services, run),
+            accuracies=self._accuracies(state, int(run["generation"])),
+            training_ended_at=wall(),
+            training_seconds=trained_before(run),
+            invocations=int(run.get("step_invocations", 0)),
+            usd=float(run.get("usd", 0.0)),
+        )
+
+    # Going on
+
+    def step_done(self, step: Step) -> None:
+        """Advance from ``step``, or heal what an invocation that crashed after advancing has left undone."""
+        position = self._barrier.position()
+        if position is None:
+            raise CacheLost(f"Redis knows nothing of run {self._run_id}")
+        crashed = position.abandoned and position.step == self._plan.following(step)
+        if position.step == step or crashed:
+            self._go_on(position)
+        else:
+            logger.info("duplicate refused", extra={"step": step.id, "current": position.step.id})
+
+    def _go_on(self, position: Position) -> None:
+        """Conclude the current step if all of its neurons are done; otherwise invoke those that are missing."""
+        if position.complete:
+            self._conclude(position)
+            return
+        window = self._services.environment.neuron_window
+        launched = min(position.width, window + position.arrived) if window else position.width
+        missing = self._barrier.missing(position.width)
+        self._dispatch(position.step, [neuron for neuron in missing if neuron < launched])
+
+    def _conclude(self, position: Position) -> None:
+        step, plan = position.step, self._plan
+        if int(position.fields["invocations"]) > plan.budget:
+            reason = (
+                f"the run has used {position.fields['invocations']} invocations and its plan allows {plan.budget}; "
+                "look for the cause in the functions' logs before resuming it"
+            )
+            self._fail(position, Ending("FAILED", reason))
+            return
+
+        fields: dict[str, str] = {}
+        tensors: list[Tensor] = []
+        if step.direction == "forward" and step.layer == plan.layers:
+            outcome = self._evaluate(position)
+            if isinstance(outcome, Ending):
+                self._fail(position, outcome)
+                return
+            fields, tensors = outcome
+        elif plan.ends_batch(step) and (plan.ends_epoch(step) or self._batch_tells(position)):
+            end = self._end_epoch if plan.ends_epoch(step) else self._end_batch
+            ended_or_fields = end(position)
+            if ended_or_fields is None:
+                return
+            fields = ended_or_fields
+        elif position.now - float(position.fields["renewed_at"]) >= RENEWAL_SECONDS:
+            self._services.ledger.renew(self._run_id, step.generation)
+            fields = {"renewed_at": repr(position.now)}
+
+        following = plan.following(step)
+        if following is None:
+            raise AssertionError("the last step of the last epoch ends the run")
+        spent = (time.monotonic() - self._begun) * 1000
+        fields["trainer_ms"] = str(int(position.fields["trainer_ms"]) + round(spent))
+        fields["trainer_invocations"] = str(trainer_invocations(position.fields))
+        width = plan.sizes[following.layer]
+        if self._barrier.advance(step, following, width, fields, tensors):
+            self._dispatch(following, range(width))
+
+    def _evaluate(self, position: Position) -> tuple[dict[str, str], list[Tensor]] | Ending:
+        """The output layer's neurons have their logits: the batch's cost, and dZ of the output layer."""
+        plan, step = self._plan, position.step
+        labels = self._train_labels(step.generation)
+        Z = self._server.get(plan.output_key(step))
+        Y = take_examples(labels, plan.batches(step.epoch)[step.batch])
+        cost = cost_from_logits(plan.activations[-1], Z, Y)
+        if plan.l2:
+            parameters = self._state(step.epoch, plan.updates_before(step)).parameters
+            cost += penalty((W for W, _ in parameters), plan.l2, Y.shape[1])
+        ending = diverged(step.epoch, cost, plan)
+        if ending is not None:
+            return ending
+        A = output_activation(plan.activations[-1], Z)
+        fields = {
+            "cost_sum": repr(float(position.fields["cost_sum"]) + cost * Y.shape[1]),
+            "correct": str(int(position.fields["correct"]) + correct_count(A, Y)),
+        }
+        return fields, [(plan.delta_key(plan.layers, step.batch), output_delta(A, Y))]
+
+    def _end_epoch(self, position: Position) -> dict[str, str] | None:
+        """The last batch's update is done: history, checkpoint, end. None when the run has ended."""
+        plan, step = self._plan, position.step
+        rows = rows_recorded(position.fields) + plan.recorded(step.epoch)
+        fields = {**position.fields, "rows": str(rows)}
+        ledger, now, trained = self._services.ledger, position.now, self._trained(position)
+        epoch, cost = step.epoch, float(fields["cost_sum"]) / plan.examples
+        started = float(fields["epoch_started_at"])
+        usd = self._usd(fields)
+        run = ledger.renew(
+            self._run_id,
+            step.generation,
+            epoch=epoch,
+            cost=cost,
+            usd=usd,
+            step_invocations=int(fields["invocations"]) + 1,
+            trained_seconds=trained,
+        )
+        totals = Totals(
+            seconds=trained,
+            epoch_seconds=seconds_between(started, now),
+            usd=usd,
+            epoch_usd=usd - float(fields["usd_before"]) - float(fields["usd_epoch"]),
+        )
+        ending = ending_after(plan, epoch, cost, totals, bool(run.get("stop_requested")))
+        checkpoint_due = now - float(fields["checkpointed_at"]) >= plan.checkpoint_seconds
+        state = None
+        if plan.recorded(epoch) or ending is not None or checkpoint_due:
+            state = self._state(epoch, epoch * plan.batches_per_epoch)
+        if state is not None and (plan.recorded(epoch) or ending is not None):
+            data = self._data(step.generation)
+            test_accuracy = plan.network.accuracy(state.parameters, data.X_test, data.y_test)
+            row = EpochRow(epoch, cost, int(fields["correct"]) / plan.examples, test_accuracy, totals.epoch_seconds)
+            ledger.record(self._run_id, [row])
+            recorded(run, plan, row)
+        if ending is not None and state is not None:
+            end_with_model(
+                self._services,
+                run,
+                plan,
+                state,
+                ending,
+                cost=cost,
+                accuracies=self._accuracies(state, step.generation),
+                training_ended_at=wall(),
+                training_seconds=trained,
+                invocations=int(fields["invocations"]) + 1,
+                usd=usd,
+            )
+            return None
+        if plan.notify_every and epoch % plan.notify_every == 0:
+            self._services.notifier.progress(run, epoch, cost)
+        changed = {
+            "cost_sum": "0.0",
+            "correct": "0",
+            "renewed_at": repr(now),
+            "epoch_started_at": repr(now),
+            "usd_epoch": repr(usd - float(fields["usd_before"])),
+            "rows": fields["rows"],
+        }
+        if checkpoint_due and state is not None:
+            save(self._services, run, state)
+            self._server.renew()
+            changed["checkpointed_at"] = repr(position.now)
+        return changed
+
+    def _batch_tells(self, position: Position) -> bool:
+        """Whether it is time for a checkpoint, or to see whether the run is to stop."""
+        now, fields = position.now, position.fields
+        return (
+            now - float(fields["checkpointed_at"]) >= self._plan.checkpoint_seconds
+            or now - float(fields["renewed_at"]) >= RENEWAL_SECONDS
+        )
+
+    def _end_batch(self, position: Position) -> dict[str, str] | None:
+        """An update within the epoch is done: checkpoint, end of a long epoch. None when the run has ended."""
+        plan, step, fields = self._plan, position.step, position.fields
+        ledger, now, trained = self._services.ledger, position.now, self._trained(position)
+        seconds, usd, invocations = (
+            seconds_between(float(fields["epoch_started_at"]), now),
+            self._usd(fields),
+            int(fields["invocations"]) + 1,
+        )
+        run = ledger.renew(
+            self._run_id, step.generation, usd=usd, step_invocations=invocations, trained_seconds=trained
+        )
+        batches, ending = step.batch + 1, None
+        if seconds > LONG_EPOCH_SECONDS:
+            epoch_usd = usd - float(fields["usd_before"]) - float(fields["usd_epoch"])
+            totals = Totals(trained, seconds / batches, usd, max(0.0, epoch_usd) / batches)
+            ending = stopped_by(plan, plan.place(step.epoch - 1, batches), totals, bool(run.get("stop_requested")))
+        checkpoint_due = now - float(fields["checkpointed_at"]) >= plan.checkpoint_seconds
+        changed = {"renewed_at": repr(now)}
+        if ending is None and not checkpoint_due:
+            return changed
+        state = replace(
+            self._state(step.epoch - 1, plan.updates_before(step) + 1),
+            so_far=EpochSoFar(batches, float(fields["cost_sum"]), int(fields["correct"]), seconds),
+        )
+        if ending is not None:
+            end_with_model(
+                self._services,
+                run,
+                plan,
+                state,
+                ending,
+                cost=cost_of(self._services, run, state.epoch),
+                accuracies=self._accuracies(state, step.generation),
+                training_ended_at=wall(),
+                training_seconds=trained,
+                invocations=invocations,
+                usd=usd,
+            )
+            return None
+        save(self._services, run, state)
+        self._server.renew()
+        return changed | {"checkpointed_at": repr(position.now)}
+
+    # Mechanics
+
+    def _trained(self, position: Position) -> float:
+        """How long the run has been trained."""
+        fields = position.fields
+        # A run that the release before began has no sum of earlier generations.
+        before = float(fields.get("trained_before", 0.0))
+        return before + seconds_between(float(fields["training_started_at"]), position.now)
+
+    def _dispatch(self, step: Step, neurons: Any) -> None:
+        window = self._services.environment.neuron_window
+        first = list(neurons)[: window or None]
+        self._services.invoker.invoke_neurons(
+            (step.message(self._run_id, neuron) for neuron in first),
+            while_waking=partial(self._lease_kept, step.generation),
+        )
+        self._barrier.confirm_dispatch(step)
+
+    def _fail(self, position: Position, ending: Ending) -> None:
+        generation, invocations = position.step.generation, int(position.fields["invocations"]) + 1
+        run = self._services.ledger.renew(self._run_id, generation)
+        end_without_model(
+            self._services,
+            self._run_id,
+            generation,
+            ending,
+            invocations=int(run["invocations"]) + invocations,
+            step_invocations=0,
+            usd=self._usd(position.fields),
+        )
+
+    def _accuracies(self, state: Checkpoint, generation: int) -> Accuracies:
+        return Accuracies.of(self._plan, state.parameters, self._data(generation))
+
+    def _train_labels(self, generation: int) -> Array:
+        return train_labels(self._services.artifacts, self._run_id, self._plan, partial(self._lease_kept, generation))
+
+    def _data(self, generation: int) -> TrainingData:
+        return training_data(self._services.artifacts, self._run_id, self._plan, partial(self._lease_kept, generation))
+
+    def _lease_kept(self, generation: int) -> Reporter:
+        run = self._services.ledger.renew(self._run_id, generation)
+        return Reporter(self._services.ledger, self._services.notifier, run, self._plan)
+
+    def _put(self, key: TensorKey, value: Array) -> None:
+        self._server.put(key.name, np.ascontiguousarray(value, key.dtype))
+
+    def _state(self, epoch: int, updates: int) -> Checkpoint:
+        """Parameters and optimiser state after ``updates`` updates."""
+        keys = [self._plan.parameter_keys(layer, updates) for layer in range(1, self._plan.layers + 1)]
+        flat = iter(self._server.get_many(key for weights, biases in keys for key in [*weights, *biases]))
+        layers = [([next(flat) for _ in weights], [next(flat) for _ in biases]) for weights, biases in keys]
+        return Checkpoint(
+            epoch=epoch,
+            parameters=[(of_W[0], of_b[0]) for of_W, of_b in layers],
+            slots=[(of_W[1:], of_b[1:]) for of_W, of_b in layers],
+        )
+
+    def _written_by_neurons(self, updates: int) -> list[TensorKey]:
+        plan = self._plan
+        keys: dict[str, TensorKey] = {}
+        # The batches of an epoch have at most two sizes: all others are like the first, the last may be short.
+        for batch in {0, plan.batches_per_epoch - 1}:
+            for layer in range(1, plan.layers + 1):
+                for key in (
+                    plan.output_key(Step(0, 0, batch, "forward", layer)),
+                    plan.delta_key(layer, batch),
+                ):
+                    keys[str(key)] = key
+        for layer in range(1, plan.layers + 1):
+            for key in (*plan.parameter_keys(layer, updates + 1)[0], *plan.parameter_keys(layer, updates + 1)[1]):
+                keys[str(key)] = key
+        return list(keys.values())
+
+    def _whole(self, step: Step) -> bool:
+        """Whether Redis holds all that ``step`` reads and writes."""
+        plan, updates = self._plan, self._plan.updates_before(step)
+        keys: list[TensorKey] = [plan.input_key(), *self._written_by_neurons(updates)]
+        for layer in range(1, plan.layers + 1):
+            weights, biases = plan.parameter_keys(layer, updates)
+            keys += [*weights, *biases]
+        paths = [self._server.path(PLAN_KEY), *(self._server.path(key) for key in keys)]
+        return int(self._server.client.exists(*paths)) == len(paths)
+
+    def _usd(self, fields: Mapping[str, str]) -> float:
+        """What the run has cost so far, this invocation included."""
+        services = self._services
+        trainer_ms = int(fields["trainer_ms"]) + (time.monotonic() - self._begun) * 1000
+        trainers = trainer_invocations(fields)
+        # The barrier counts neurons and, at every advance, the Trainer; this invocation is not counted yet.
+        counted = int(fields["invocations"]) - int(fields["invocations_before"])
+        return (
+            float(fields["usd_before"])
+            + services.neuron_usd(int(fields["neuron_ms"]) / 1000, counted + 1 - trainers)
+            + services.usd(trainer_ms / 1000, trainers, rows_recorded(fields))
+        )
+
+
+def trainer_invocations(fields: Mapping[str, str]) -> int:
+    """How often the Trainer was invoked for a step of this generation, this time included.
+
+    A run that the release before has in Redis counts from here on.
+    """
+    return int(fields.get("trainer_invocations", "0")) + 1
+
+
+def rows_recorded(fields: Mapping[str, str]) -> int:
+    """Rows of the history that this generation has written: each is a line of metrics."""
+    return int(fields.get("rows", "0"))

@@ -1,0 +1,151 @@
+"""The Trainer's state machine: what to do with each message, and with what goes wrong."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+from lnn.errors import CacheLost, LedgerUnavailable, LnnError, StaleGeneration
+from lnn.job.plan import Plan
+from lnn.messages import Message
+from lnn.runs.event_log import fault_of
+from lnn.runs.failover import ask_for_next, told
+from lnn.runs.finalize import MEET_IN_REDIS, Ending, end_without_model
+from lnn.runs.lease import Reporter
+from lnn.runs.services import Services
+from lnn.runs.watchdog import watch
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS_WITHOUT_PROGRESS = 5
+"""Generations that may begin at the same place before the run is given up as one that cannot be healed."""
+
+PAUSE_SECONDS = 4.0
+"""Before the third of them, and twice as long before each further one: a fault of half a minute passes meanwhile."""
+
+PARAMETER_SERVER_SECONDS = 20.0
+"""How long an attempt waits for a parameter server that does not answer or is full."""
+
+PROBE_SECONDS = 0.5
+
+
+def handle(services: Services, message: Message, remaining: Callable[[], float]) -> None:
+    """Act on one message to the Trainer; ``remaining()`` is the seconds this invocation has left.
+
+    Raises what a later repeat of the message may heal; everything else becomes the run's status.
+    """
+    if message.state == "watch":
+        watch(services, remaining)
+        return
+    run_id, generation = message.run_id, message.generation
+    try:
+        if message.state == "start":
+            start(services, message, remaining)
+        else:
+            from lnn.strategies.neuron import trainer
+
+            trainer.step_done(services, message)
+    except StaleGeneration as stale:
+        logger.info("superseded", extra={"reason": str(stale)})
+    except CacheLost as lost:
+        logger.warning("parameter server lost the run; going back to its checkpoint", extra={"reason": str(lost)})
+        ask_for_next(services, message, told("the Trainer", lost))
+    except LedgerUnavailable:
+        raise
+    except (LnnError, MemoryError) as error:
+        reason = str(error) or f"the Trainer ran out of memory ({services.environment.trainer_memory_mb} MB)"
+        end_without_model(services, run_id, generation, Ending("FAILED", reason))
+    except Exception as error:
+        # Raised, too: the function's figures shall show it, and Lambda's repeat heals where nobody could be asked.
+        logger.exception("attempt failed")
+        ask_for_next(services, message, told("the Trainer", error))
+        raise
+
+
+def start(services: Services, message: Message, remaining: Callable[[], float]) -> None:
+    """Take the run's lease and train from its last checkpoint."""
+    run = services.ledger.claim(message.run_id, message.generation, uuid4().hex)
+    if run is None:
+        logger.info("duplicate refused", extra={"state": "start"})
+        return
+    plan = Plan.parse(run["plan"])
+    attempts = attempts_here(services, run)
+    hopeless = no_more_attempts(run, attempts) or dead_neuron(services, run, plan, attempts)
+    if hopeless is not None:
+        end_without_model(services, message.run_id, message.generation, Ending("FAILED", hopeless))
+        return
+    if attempts > 2:
+        with Reporter(services.ledger, services.notifier, run, plan):  # keeps the lease
+            time.sleep(min(PAUSE_SECONDS * 2 ** (attempts - 3), max(0.0, remaining() / 4)))
+    if plan.strategy in MEET_IN_REDIS:
+        await_parameter_server(services, run, plan)
+    if plan.strategy == "neuron":
+        from lnn.strategies.neuron import trainer
+
+        trainer.start(services, run, plan)
+    elif plan.strategy in ("resident", "data"):
+        from lnn.strategies import worker
+
+        worker.start(services, run, plan)
+    else:
+        from lnn.strategies import fused
+
+        fused.train(services, run, plan, remaining)
+
+
+def await_parameter_server(services: Services, run: dict[str, Any], plan: Plan) -> None:
+    """Returns when the parameter server takes writes, or after a while: then this attempt will fail.
+
+    Without this, a Redis that is away for some seconds would cost a run all of its attempts.
+    """
+    server = services.server(run["run_id"])
+    if server.takes_writes():
+        return
+    with Reporter(services.ledger, services.notifier, run, plan):  # keeps the lease
+        deadline = time.monotonic() + PARAMETER_SERVER_SECONDS
+        while time.monotonic() < deadline and not server.takes_writes():
+            time.sleep(PROBE_SECONDS)
+
+
+def attempts_here(services: Services, run: dict[str, Any]) -> int:
+    """How many generations have begun at the place where this one begins, itself included.
+
+    Getting from one batch's checkpoint to another's is progress, as an epoch is.
+    """
+    before = run.get("attempts") or {"epoch": -1, "count": 0}
+    batches = run["checkpoint"].get("batches", 0)
+    same = (before["epoch"], before.get("batches", 0)) == (run["epoch"], batches)
+    count = int(before["count"]) + 1 if same else 1
+    attempts = {"epoch": run["epoch"], "batches": batches, "count": count}
+    services.ledger.renew(run["run_id"], run["generation"], attempts=attempts)
+    return count
+
+
+def no_more_attempts(run: dict[str, Any], attempts: int) -> str | None:
+    """Why a run is given up that began too often at the same place."""
+    if attempts <= ATTEMPTS_WITHOUT_PROGRESS:
+        return None
+    last = (run.get("fault") or {}).get("what", "nobody was left to say what went wrong")
+    return (
+        f"no progress after epoch {run['epoch']} in {attempts - 1} attempts; the last: {last}. The Trainer's and the "
+        "Neuron's logs say more; mend the cause and resume the run"
+    )
+
+
+def dead_neuron(services: Services, run: dict[str, Any], plan: Plan, attempts: int) -> str | None:
+    """Why a run is given up whose Neuron cannot even begin, and so has nobody to say so.
+
+    It is called, twice, when an attempt went by in silence, with a message that is out of date: one that works does
+    nothing with it.
+    """
+    if attempts < 2 or plan.strategy not in MEET_IN_REDIS or fault_of(run, run["generation"] - 1):
+        return None
+    stale = Message(run["run_id"], 0, "start", neuron=0)
+    with Reporter(services.ledger, services.notifier, run, plan):
+        fault = services.invoker.try_neuron(stale) and services.invoker.try_neuron(stale)
+    if fault is None:
+        return None
+    return f"the Neuron function fails whenever it is called: {fault}; mend it ('make deploy') and resume the run"
