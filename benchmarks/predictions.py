@@ -22,7 +22,7 @@ import numpy as np
 import urllib3
 from PIL import Image
 
-from lnn.models.store import Model, encode_model
+from lnn.models.model_file import Model, encode_model
 from lnn.names import PREDICTION_INPUT
 from lnn.network import init_parameters
 from lnn_cli.api import Api

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from models_at_hand import brightness_model
 
-from lnn.models.store import encode_model
+from lnn.models.model_file import encode_model
 
 SECRET = b"Zq7kV2xP9wL4mT6rJ8sB3"
 """What the other file holds, again and again: no answer may have any of it."""

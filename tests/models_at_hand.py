@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lnn.errors import LnnError
-from lnn.models.store import Model
+from lnn.models.model_file import Model
 from lnn.serving.rollout import Current
 from lnn.serving.router import Serving
 

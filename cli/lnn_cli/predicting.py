@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lnn.models.inference import Prediction
-    from lnn.models.store import Model
+    from lnn.models.model_file import Model
     from lnn_cli.targets import Cloud
 
 _MODEL_SUFFIX = ".h5"
@@ -77,7 +77,7 @@ def predict_pictures(
     if model.image_shape is None:
         raise CliError(
             f"the model of run {model.run_id} was trained on {model.features} plain features, not on pictures; "
-            "use lnn.models.store.load_model from Python for such data"
+            "use lnn.models.model_file.load_model from Python for such data"
         )
     columns = []
     problems = []

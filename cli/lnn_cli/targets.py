@@ -169,7 +169,7 @@ class Cloud:
         """
         if self.target is Target.AWS:
             from lnn.environment import Environment
-            from lnn.parameter_server.server import connect as connect_to
+            from lnn.parameter_server.connection import connect as connect_to
 
             return connect_to(Environment.read().cache, self.region)
         import redis

@@ -33,13 +33,14 @@ from lnn.errors import InputError, Refused
 from lnn.job.hyperparameters import Settings, check_settings_fit, parse_settings
 from lnn.job.plan import Plan
 from lnn.messages import Message
-from lnn.models.store import Checkpoint
+from lnn.models.checkpoint import Checkpoint
 from lnn.names import TRAINING_INPUT
 from lnn.network import Optimiser, init_parameters, new_slots
 from lnn.planning.planner import Decision, choose
 from lnn.planning.workload import Functions
-from lnn.runs.finalize import Ending, end_without_model
+from lnn.runs.finalize import end_without_model
 from lnn.runs.services import Services
+from lnn.runs.stopping import Ending
 
 logger = logging.getLogger(__name__)
 

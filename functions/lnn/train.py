@@ -13,9 +13,10 @@ from lnn.job.plan import Plan
 from lnn.messages import Message
 from lnn.runs.event_log import fault_of
 from lnn.runs.failover import ask_for_next, told
-from lnn.runs.finalize import MEET_IN_REDIS, Ending, end_without_model
+from lnn.runs.finalize import MEET_IN_REDIS, end_without_model
 from lnn.runs.lease import Reporter
 from lnn.runs.services import Services
+from lnn.runs.stopping import Ending
 from lnn.runs.watchdog import watch
 
 logger = logging.getLogger(__name__)

@@ -79,7 +79,7 @@ def parameter_server(environment: Environment) -> Any:
 
     @cache
     def connection() -> Any:
-        from lnn.parameter_server.server import connect
+        from lnn.parameter_server.connection import connect
 
         return connect(environment.cache, environment.region)
 

@@ -19,7 +19,7 @@ from scaled_digits import STORED, picture_files, write_digits
 from lnn.data.dataset import feature_shards, label_matrix, load_labels, standardize
 from lnn.data.validation import examine_dataset
 from lnn.models.inference import column_of_picture, predict
-from lnn.models.store import Model
+from lnn.models.model_file import Model
 from lnn.network import Network, Optimiser, init_parameters, new_slots
 from lnn.serving.requests import MAX_BYTES
 from lnn.serving.rollout import Canary, Current

@@ -26,7 +26,7 @@ from PIL import Image
 
 from lnn.errors import Outrun
 from lnn.models.inference import column_of_picture
-from lnn.models.store import Model, encode_model, load_model
+from lnn.models.model_file import Model, encode_model, load_model
 from lnn.names import PREDICTION_INPUT, model_key
 from lnn.network import init_parameters
 from lnn.serving import rollout

@@ -12,7 +12,7 @@ import pytest
 from e2e_cloud import CloudUnderTest, eventually
 from e2e_jobs import encode, network, pictures
 
-from lnn.models.store import load_model
+from lnn.models.model_file import load_model
 
 EPOCHS = 2
 

@@ -26,7 +26,8 @@ from lnn.data.dataset import write_dataset
 from lnn.data.uploads import Inbox
 from lnn.environment import CacheAddress, Environment
 from lnn.messages import Message
-from lnn.models.store import Artifacts, load_model
+from lnn.models.model_file import load_model
+from lnn.models.store import Artifacts
 from lnn.names import Names
 from lnn.parameter_server.server import ParameterServer
 from lnn.runs.services import Services

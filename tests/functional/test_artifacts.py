@@ -16,7 +16,9 @@ from botocore.exceptions import ClientError
 from inprocess_cloud import NAMES, InProcessCloud
 
 from lnn.errors import LnnError
-from lnn.models.store import Artifacts, Checkpoint, EpochSoFar, Model, encode_model, load_model
+from lnn.models.checkpoint import Checkpoint, EpochSoFar
+from lnn.models.model_file import Model, encode_model, load_model
+from lnn.models.store import Artifacts
 from lnn.network import Network, Optimiser, init_parameters, new_slots
 
 RUN = "20260304T050607Z-0123abcd"

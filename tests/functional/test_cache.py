@@ -16,7 +16,8 @@ from hypothesis.extra import numpy as npst
 from lnn.environment import CacheAddress
 from lnn.errors import CacheLost, LnnError
 from lnn.parameter_server.codec import TensorKey
-from lnn.parameter_server.server import TOKEN_LIFETIME_SECONDS, IamLogin, ParameterServer, connect
+from lnn.parameter_server.connection import TOKEN_LIFETIME_SECONDS, IamLogin, connect
+from lnn.parameter_server.server import ParameterServer
 
 W = np.arange(12.0).reshape(3, 4)
 W_KEY = TensorKey("W1", W.dtype, W.shape)

@@ -12,8 +12,9 @@ import pytest
 import redis
 
 from lnn.environment import CacheAddress
+from lnn.parameter_server.connection import TOKEN_LIFETIME_SECONDS, IamLogin, connect
 from lnn.parameter_server.resp import Wire
-from lnn.parameter_server.server import TOKEN_LIFETIME_SECONDS, IamLogin, ParameterServer, connect
+from lnn.parameter_server.server import ParameterServer
 from localcloud import tls
 from localcloud.errors import LocalCloudError
 from localcloud.home import Home

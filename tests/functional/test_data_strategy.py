@@ -19,7 +19,8 @@ from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y, TrainingData, _
 from lnn.data.on_disk import OwnExamples
 from lnn.errors import LnnError
 from lnn.job.plan import Plan
-from lnn.models.store import Artifacts, Checkpoint
+from lnn.models.checkpoint import Checkpoint
+from lnn.models.store import Artifacts
 from lnn.network import init_parameters, new_slots, take_examples
 from lnn.parameter_server.process_group import Gang
 from lnn.parameter_server.server import ParameterServer

@@ -24,8 +24,9 @@ from lnn.messages import Step
 from lnn.parameter_server import resp
 from lnn.parameter_server.barrier import Barrier, Standing
 from lnn.parameter_server.codec import TensorKey
+from lnn.parameter_server.connection import NOT_NOW, connect
 from lnn.parameter_server.process_group import Gang
-from lnn.parameter_server.server import NOT_NOW, ParameterServer, connect
+from lnn.parameter_server.server import ParameterServer
 from localcloud.ports import claim_port
 from localcloud.tools import redis_server
 

@@ -11,7 +11,7 @@ from inprocess_cloud import NAMES, InProcessCloud
 from models_at_hand import brightness_model
 
 from lnn.aws.events import HttpRequest
-from lnn.models.store import encode_model
+from lnn.models.model_file import encode_model
 from lnn.names import model_key
 from lnn.serving.api import PredictionApi
 from lnn.serving.registration import Shelf, register

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from lnn.aws.events import HttpRequest
 from lnn.data.validation import examine_dataset
-from lnn.models.store import load_model
+from lnn.models.model_file import load_model
 from lnn.names import params_key
 from lnn.serving.api import PredictionApi
 from lnn.serving.rollout import Current

@@ -18,7 +18,8 @@ from moto import mock_aws
 
 from lnn.aws.events import Upload
 from lnn.aws.notifier import Notifier
-from lnn.models.store import Artifacts, Model, encode_model
+from lnn.models.model_file import Model, encode_model
+from lnn.models.store import Artifacts
 from lnn.names import LATEST_PARAMS, Names, model_key, params_key
 from lnn.runs.store import Ledger
 from lnn.serving import registration

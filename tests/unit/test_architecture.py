@@ -18,12 +18,17 @@ HANDLERS = [path for path in MODULES if path.endswith("/handler.py")]
 
 HOMES = {
     # Redis is where the parameters are, and where neurons meet.
-    "redis": {"lnn/parameter_server/server.py", "lnn/parameter_server/barrier.py"},
+    "redis": {
+        "lnn/parameter_server/barrier.py",
+        "lnn/parameter_server/connection.py",
+        "lnn/parameter_server/heartbeat.py",
+        "lnn/parameter_server/server.py",
+    },
     # Clients are built in one place; items take DynamoDB's own reading and writing of numbers.
     "boto3": {"lnn/wiring.py", "lnn/aws/dynamodb_items.py"},
     # Who talks to a service turns its errors into the library's; the cache signs its login with botocore.
     "botocore": {
-        "lnn/parameter_server/server.py",
+        "lnn/parameter_server/connection.py",
         "lnn/wiring.py",
         "lnn/aws/invoker.py",
         "lnn/runs/store.py",
@@ -38,7 +43,7 @@ HOMES = {
     # Only Launch reads settings and datasets: Trainer and Neuron start without either library.
     "pydantic": {"lnn/job/hyperparameters.py"},
     # Read in lnn/data/hdf5.py, written by the others: test_hdf5_homes holds all of the repository to that.
-    "h5py": {"lnn/models/store.py", "lnn/data/dataset.py", "lnn/data/hdf5.py"},
+    "h5py": {"lnn/models/model_file.py", "lnn/data/dataset.py", "lnn/data/hdf5.py"},
     # Pictures are read in one way, for training and for predictions.
     "PIL": {"lnn/data/images.py"},
 }

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lnn.data.class_names import clash, kept
-from lnn.models.store import Model
+from lnn.models.model_file import Model
 from lnn.models.validation import misfits
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))

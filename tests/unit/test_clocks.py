@@ -12,7 +12,7 @@ from models_at_hand import Shelves, brightness_model
 
 import lnn
 from lnn.environment import CacheAddress
-from lnn.parameter_server.server import TOKEN_LIFETIME_SECONDS, IamLogin
+from lnn.parameter_server.connection import TOKEN_LIFETIME_SECONDS, IamLogin
 from lnn.serving.rollout import Current
 from lnn.serving.router import Serving
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from plans import plan
 
-from lnn.runs.finalize import Ending, Totals, diverged, ending_after
+from lnn.runs.stopping import Ending, Totals, diverged, ending_after
 
 NOTHING_USED = Totals(seconds=0.0, epoch_seconds=0.0)
 

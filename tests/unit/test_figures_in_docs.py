@@ -7,31 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from lnn import (
-    cache,
-    clients,
-    collectives,
-    dataset,
-    dataset_checks,
-    ending,
-    gang,
-    invoker,
-    ledger,
-    log_size,
-    once,
-    own_examples,
-    pictures,
-    plan,
-    prices,
-    promptness,
-    request_body,
-    serving,
-    training,
-    watching,
-)
-from lnn import reporting as lease_renewal
+from lnn import train, wiring
+from lnn.aws import idempotency, invoker, pricing, s3_client
+from lnn.data import dataset, images, on_disk, validation
+from lnn.job import plan
 from lnn.network import model
+from lnn.parameter_server import barrier, connection, heartbeat, process_group
 from lnn.planning import cost_model, workload
+from lnn.runs import lease as lease_renewal
+from lnn.runs import log_size, stopping, store, watchdog
+from lnn.serving import requests, router
 from lnn.strategies.neuron import trainer
 
 REPOSITORY = Path(__file__).parents[2]
@@ -63,8 +48,9 @@ def planned(resource: str) -> int:
 PROTOCOL, PREDICTIONS, CLOUDWATCH, TROUBLESHOOTING = (
     f"docs/{page}.md" for page in ("protocol", "predictions", "cloudwatch", "troubleshooting")
 )
-LEASE = ledger.LEASE_SECONDS
-PAUSE = training.PAUSE_SECONDS
+LEASE = store.LEASE_SECONDS
+SIGN_OF_LIFE_SECONDS = heartbeat.PRESENCE_SECONDS + 2 * process_group.BLOCK_SECONDS
+PAUSE = train.PAUSE_SECONDS
 
 FIGURES: list[tuple[str, str, list[float]]] = [
     ("docs/concepts.md", "{} seconds, renewed for as long as somebody works on the run", [LEASE]),
@@ -74,47 +60,51 @@ FIGURES: list[tuple[str, str, list[float]]] = [
     (PROTOCOL, "any step more than {} seconds after the last renewal", [trainer.RENEWAL_SECONDS]),
     (PROTOCOL, "of one that renews it every {} outlives two tries", [lease_renewal.INTERVAL_SECONDS]),
     (PROTOCOL, "after {}, {} and {} seconds, so that a fault", [PAUSE, 2 * PAUSE, 4 * PAUSE]),
-    (PROTOCOL, "After {} that all began at the same epoch", [training.ATTEMPTS_WITHOUT_PROGRESS]),
-    (PROTOCOL, "finds Redis away or full waits for it ({} s, under", [training.PARAMETER_SERVER_SECONDS]),
-    (PROTOCOL, "stays unconfirmed for {} seconds is dispatched again", [collectives.DISPATCH_SECONDS]),
+    (PROTOCOL, "After {} that all began at the same epoch", [train.ATTEMPTS_WITHOUT_PROGRESS]),
+    (PROTOCOL, "finds Redis away or full waits for it ({} s, under", [train.PARAMETER_SERVER_SECONDS]),
+    (PROTOCOL, "stays unconfirmed for {} seconds is dispatched again", [barrier.DISPATCH_SECONDS]),
     (PROTOCOL, "after five such attempts (at {} s:", [workload.LONGEST_SECONDS]),
-    (PROTOCOL, "{} seconds they end it after the next batch instead", [ending.LONG_EPOCH_SECONDS]),
-    (PROTOCOL, "a key of {} seconds, renewed every", [cache.PRESENCE_SECONDS]),
-    (PROTOCOL, "looks for its peer every {} seconds", [gang.BLOCK_SECONDS]),
-    (PROTOCOL, "miss its sign of life within {} seconds", [cache.PRESENCE_SECONDS + 2 * gang.BLOCK_SECONDS]),
-    (PROTOCOL, "waits for the claim to lapse ({} s)", [once.LOCK_SECONDS]),
-    (PROTOCOL, "after {} minutes the watch ends the run", [watching.launch_seconds(workload.LONGEST_SECONDS) / 60]),
-    (PROTOCOL, "seen nobody do so for {} seconds", [watching.CLOSING_SECONDS]),
-    (PROTOCOL, "and a gang's exchange for up to {} s, connect anew", [gang.PATIENCE_SECONDS]),
+    (PROTOCOL, "{} seconds they end it after the next batch instead", [stopping.LONG_EPOCH_SECONDS]),
+    (PROTOCOL, "a key of {} seconds, renewed every", [heartbeat.PRESENCE_SECONDS]),
+    (PROTOCOL, "looks for its peer every {} seconds", [process_group.BLOCK_SECONDS]),
+    (
+        PROTOCOL,
+        "miss its sign of life within {} seconds",
+        [heartbeat.PRESENCE_SECONDS + 2 * process_group.BLOCK_SECONDS],
+    ),
+    (PROTOCOL, "waits for the claim to lapse ({} s)", [idempotency.LOCK_SECONDS]),
+    (PROTOCOL, "after {} minutes the watch ends the run", [watchdog.launch_seconds(workload.LONGEST_SECONDS) / 60]),
+    (PROTOCOL, "seen nobody do so for {} seconds", [watchdog.CLOSING_SECONDS]),
+    (PROTOCOL, "and a gang's exchange for up to {} s, connect anew", [process_group.PATIENCE_SECONDS]),
     (
         PROTOCOL,
         "S3 does not answer | {} tries of {} seconds, then {} of {} (the latter alone for objects over {} MiB)",
         [
-            retries_of(clients.PROMPT),
-            clients.PROMPT.read_timeout,
-            retries_of(clients.CONFIG),
-            clients.CONFIG.read_timeout,
-            promptness.PROMPT_BYTES / MIB,
+            retries_of(wiring.PROMPT),
+            wiring.PROMPT.read_timeout,
+            retries_of(wiring.CONFIG),
+            wiring.CONFIG.read_timeout,
+            s3_client.PROMPT_BYTES / MIB,
         ],
     ),
-    (PROTOCOL, "S3 fails | {} tries", [retries_of(clients.CONFIG)]),
+    (PROTOCOL, "S3 fails | {} tries", [retries_of(wiring.CONFIG)]),
     (
         PROTOCOL,
         "SNS does not answer, or refuses | {} tries of {} seconds",
-        [retries_of(clients.IMPATIENT), clients.IMPATIENT.read_timeout],
+        [retries_of(wiring.IMPATIENT), wiring.IMPATIENT.read_timeout],
     ),
-    (PROTOCOL, "DynamoDB fails | {} tries", [retries_of(clients.TABLES)]),
+    (PROTOCOL, "DynamoDB fails | {} tries", [retries_of(wiring.TABLES)]),
     (
         PROTOCOL,
         "DynamoDB does not answer | {} tries of {} seconds",
-        [retries_of(clients.TABLES), clients.TABLES.read_timeout],
+        [retries_of(wiring.TABLES), wiring.TABLES.read_timeout],
     ),
     (PROTOCOL, "until it is Active ({} minutes at most)", [invoker.WAKING_SECONDS / 60]),
     (PROTOCOL, "past {} times its planned invocations", [plan.BUDGET_FACTOR]),
     (PROTOCOL, "and {} more, a `neuron` run fails", [plan.BUDGET_ALLOWANCE]),
-    (PREDICTIONS, "At most {} MB (Lambda's limit)", [request_body.MAX_BYTES / 1e6]),
-    (PREDICTIONS, "{} million pixels, {} a side", [request_body.MAX_PIXELS / 1e6, request_body.MAX_SIDE]),
-    (PREDICTIONS, "reads what is in use at most once a {}", [serving.REFRESH_SECONDS]),
+    (PREDICTIONS, "At most {} MB (Lambda's limit)", [requests.MAX_BYTES / 1e6]),
+    (PREDICTIONS, "{} million pixels, {} a side", [requests.MAX_PIXELS / 1e6, requests.MAX_SIDE]),
+    (PREDICTIONS, "reads what is in use at most once a {}", [router.REFRESH_SECONDS]),
     (
         PREDICTIONS,
         "`prediction_throttling` ({} requests a second, {} at once)",
@@ -123,7 +113,7 @@ FIGURES: list[tuple[str, str, list[float]]] = [
     (
         TROUBLESHOOTING,
         "{} million pixels, {} a side and {} MB are the most",
-        [request_body.MAX_PIXELS / 1e6, request_body.MAX_SIDE, request_body.MAX_BYTES / 1e6],
+        [requests.MAX_PIXELS / 1e6, requests.MAX_SIDE, requests.MAX_BYTES / 1e6],
     ),
     (
         CLOUDWATCH,
@@ -134,24 +124,24 @@ FIGURES: list[tuple[str, str, list[float]]] = [
     (CLOUDWATCH, "`throttles`, {} |", [terraform_default("alarm_thresholds", "throttles")]),
     (CLOUDWATCH, "`errors`, {} |", [terraform_default("alarm_thresholds", "errors")]),
     (CLOUDWATCH, "`cache_memory_percent`, {} |", [terraform_default("alarm_thresholds", "cache_memory_percent")]),
-    ("docs/aws.md", "valid for {} minutes, renewed before", [cache.TOKEN_LIFETIME_SECONDS / 60]),
+    ("docs/aws.md", "valid for {} minutes, renewed before", [connection.TOKEN_LIFETIME_SECONDS / 60]),
     ("docs/aws.md", "(about {} GB of tensors for a cache.t4g.micro)", [cost_model.CACHE_MB / 1000]),
     ("docs/aws.md", "idle_minutes = {}, instance_type", [terraform_default("notebook", "idle_minutes")]),
     ("docs/aws.md", "volume_gb = {} }}", [terraform_default("notebook", "volume_gb")]),
-    ("README.md", "{} bytes of JSON at most", [dataset_checks.MAX_NAMES_BYTES]),
+    ("README.md", "{} bytes of JSON at most", [validation.MAX_NAMES_BYTES]),
     (
         "README.md",
         "a private subnet, {} endpoints, {} security groups",
         [planned("aws_vpc_endpoint"), planned("aws_security_group")],
     ),
     ("README.md", "a dashboard, {} alarms", [planned("aws_cloudwatch_metric_alarm")]),
-    ("README.md", "${} for a million invocations", [prices.PER_INVOCATION * 1e6]),
-    ("docs/pictures.md", "white is {}, and", [pictures.DEEP_WHITE]),
-    ("docs/pictures.md", "refused where no value reaches {}, which", [pictures.DIM]),
-    ("docs/pictures.md", "refused where those end below {} of 255", [pictures.DIM >> 8]),
+    ("README.md", "${} for a million invocations", [pricing.PER_INVOCATION * 1e6]),
+    ("docs/pictures.md", "white is {}, and", [images.DEEP_WHITE]),
+    ("docs/pictures.md", "refused where no value reaches {}, which", [images.DIM]),
+    ("docs/pictures.md", "refused where those end below {} of 255", [images.DIM >> 8]),
     ("docs/adr/20261121-data-shards.md", "shards of about {} MB", [dataset.SHARD_BYTES / MIB]),
-    ("docs/adr/20261121-data-shards.md", "the first {} MB of its examples", [own_examples.HELD_BYTES / MIB]),
-    ("docs/adr/20261121-data-shards.md", "run in blocks of about {} MB", [own_examples.BLOCK_BYTES / MIB]),
+    ("docs/adr/20261121-data-shards.md", "the first {} MB of its examples", [on_disk.HELD_BYTES / MIB]),
+    ("docs/adr/20261121-data-shards.md", "run in blocks of about {} MB", [on_disk.BLOCK_BYTES / MIB]),
     ("docs/adr/20261121-data-shards.md", "run in blocks of about {} MB", [model.CHUNK_BYTES / MIB]),
     ("docs/adr/20261121-fuse.md", "`neuron` run costs {} times what it was estimated at", [plan.BUDGET_FACTOR]),
     (
@@ -159,12 +149,12 @@ FIGURES: list[tuple[str, str, list[float]]] = [
         "writes at most {} lines every {} seconds",
         [log_size.METRICS_LINES, log_size.METRICS_INTERVAL_SECONDS],
     ),
-    ("docs/adr/20261121-idempotency-with-a-short-lock.md", "The lock lasts {} seconds", [once.LOCK_SECONDS]),
+    ("docs/adr/20261121-idempotency-with-a-short-lock.md", "The lock lasts {} seconds", [idempotency.LOCK_SECONDS]),
     ("docs/adr/20261128-clocks.md", "heartbeat for the {} seconds of a lease", [LEASE]),
-    ("docs/adr/20261128-clocks.md", "observed for {} seconds in the same way", [watching.CLOSING_SECONDS]),
-    ("docs/adr/20261128-clocks.md", "a Launch that never finished, {} minutes", [watching.CLOCKS_DIFFER_SECONDS / 60]),
+    ("docs/adr/20261128-clocks.md", "observed for {} seconds in the same way", [watchdog.CLOSING_SECONDS]),
+    ("docs/adr/20261128-clocks.md", "a Launch that never finished, {} minutes", [watchdog.CLOCKS_DIFFER_SECONDS / 60]),
     ("docs/adr/20261128-clocks.md", "at most {} seconds after the look that first suspects it", [LEASE]),
-    ("docs/adr/20261128-clocks.md", "Powertools' lock of {} seconds", [once.LOCK_SECONDS]),
+    ("docs/adr/20261128-clocks.md", "Powertools' lock of {} seconds", [idempotency.LOCK_SECONDS]),
 ]
 
 

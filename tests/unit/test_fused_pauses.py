@@ -13,7 +13,7 @@ from plans import plan
 
 from lnn.data.in_memory import TrainingData
 from lnn.job.plan import Plan
-from lnn.models.store import Checkpoint, EpochSoFar
+from lnn.models.checkpoint import Checkpoint, EpochSoFar
 from lnn.network import init_parameters, new_slots
 from lnn.strategies.fused import Engine, InExampleSpace, Plain, train_epoch
 

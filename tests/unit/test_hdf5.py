@@ -23,7 +23,7 @@ from lnn.data.dataset import inspect_dataset
 from lnn.data.hdf5 import open_bytes, open_file
 from lnn.data.validation import examine_dataset
 from lnn.errors import DatasetError, Hdf5Error, InputError, ModelError
-from lnn.models.store import encode_model, load_model
+from lnn.models.model_file import encode_model, load_model
 from lnn.models.validation import inspect_model, misfits
 
 Change = Callable[[h5py.File], object]

@@ -18,7 +18,7 @@ READER = "functions/lnn/data/hdf5.py"
 WRITERS = {
     "benchmarks/lnnbench/jobs.py",
     "cli/lnn_cli/folders.py",
-    "functions/lnn/models/store.py",
+    "functions/lnn/models/model_file.py",
     "functions/lnn/data/dataset.py",
 }
 """Each opens files in one way only: ``h5py.File(target, "w")``, which reads nothing."""

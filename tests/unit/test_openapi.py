@@ -102,7 +102,5 @@ def test_errors_are_as_described(api: PredictionApi, request_: HttpRequest) -> N
 
 def test_every_code_of_an_error_is_described() -> None:
     known = set(DESCRIPTION["components"]["schemas"]["Error"]["properties"]["error"]["enum"])
-    sources = [
-        (REPOSITORY / "functions" / "lnn" / name).read_text() for name in ("prediction_api.py", "request_body.py")
-    ]
+    sources = [(REPOSITORY / "functions" / "lnn" / "serving" / name).read_text() for name in ("api.py", "requests.py")]
     assert [code for code in sorted(known) if not any(f'"{code}"' in source for source in sources)] == []

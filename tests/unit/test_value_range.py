@@ -13,7 +13,7 @@ from models_at_hand import brightness_model
 from lnn.data.value_range import apart_warnings, bytes_of, range_of, scale_of, value_warnings
 from lnn.errors import LnnError
 from lnn.models.inference import column_of_picture
-from lnn.models.store import Model, encode_model, load_model
+from lnn.models.model_file import Model, encode_model, load_model
 from lnn.models.validation import misfits
 
 FLOATS = {

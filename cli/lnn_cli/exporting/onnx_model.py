@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lnn.models.store import Model
+from lnn.models.model_file import Model
 from lnn.network.activations import LEAK
 from lnn_cli.exporting.needs import need
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn.models.store import Model
+from lnn.models.model_file import Model
 from lnn_cli.exporting.needs import need
 from lnn_cli.exporting.onnx_model import properties
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from lnn.data.axis_order import is_picture
-from lnn.models.store import Model
+from lnn.models.model_file import Model
 from lnn_cli.drawing import Chart, Theme, logarithmic, without_ticks
 from lnn_cli.invocations import Invocation, Timeline
 from lnn_cli.rendering import share

@@ -13,7 +13,8 @@ from lnn.errors import LnnError
 from lnn.job.plan import Plan
 from lnn.models.evaluation import Evaluation, evaluate
 from lnn.models.inference import column_of_values
-from lnn.models.store import Artifacts, Model
+from lnn.models.model_file import Model
+from lnn.models.store import Artifacts
 from lnn.models.validation import inspect_model
 from lnn.names import params_key
 from lnn_cli.errors import CliError, explain

@@ -14,14 +14,8 @@ import numpy.typing as npt
 
 from lnn.data.hdf5 import blocks, reading
 from lnn.data.inspection import inspect
-from lnn.data.validation import (
-    BLOCK_LIMIT,
-    CLASSES,
-    LABELS,
-    MAX_BYTES,
-    DatasetSummary,
-    open_dataset,
-)
+from lnn.data.summary import DatasetSummary
+from lnn.data.validation import BLOCK_LIMIT, CLASSES, LABELS, MAX_BYTES, open_dataset
 from lnn.errors import DatasetError, InputError
 
 __all__ = [

@@ -27,6 +27,7 @@ from lnn.data.hdf5 import Hdf5File, blocks, holds_text, least_rows, open_file, r
 from lnn.data.inspection import reply
 from lnn.data.mends import feature_mend, is_one_hot, label_mend, label_type_mend, name_mend, one_hot_mend
 from lnn.data.repeated_examples import MOST_COMPARED, Hashes, count_repeated, hashes_of
+from lnn.data.summary import DatasetSummary
 from lnn.data.value_range import Range, apart_warnings, range_of, scale_of, value_warnings
 from lnn.errors import DatasetError, Hdf5Error
 
@@ -49,26 +50,6 @@ MAX_NAMES_BYTES = 60_000
 """All names as JSON: an attribute of ``params.h5`` holds 64 KB, and a run in DynamoDB, which has them twice, 400 KB."""
 BLOCK_COPIES = 4
 """A block that is one chunk is there packed, unpacked into a buffer that grows by doubling, and as an array."""
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetSummary:
-    """What the rest of the system needs to know of a data set before, or without, reading it."""
-
-    m: int
-    m_test: int
-    features: int
-    classes: list[str]
-    image_shape: tuple[int, ...] | None
-    """(h, w, c) or (h, w) of one example; None for rows of features."""
-    dtype: str
-    """numpy's name of the type the training examples are stored in."""
-    scale: float
-    """What ``standardize`` divides by: 255 for uint8, 1 for most floats; see ``lnn.data.value_range``."""
-    value_range: Range | None = None
-    """The stored values of black and of white; None for rows of floats."""
-    warnings: list[str] = field(default_factory=list)
-    """What can be trained on and is likely a mistake, as ``dataset: found what is there; what helps``."""
 
 
 @dataclass(slots=True)

@@ -14,8 +14,8 @@ from lnn.data.value_range import BYTES, bytes_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lnn.data.validation import DatasetSummary
-    from lnn.models.store import Model
+    from lnn.data.summary import DatasetSummary
+    from lnn.models.model_file import Model
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,12 @@
-"""What a run leaves in S3: tensors, checkpoints, the model and the results.
-
-This is the one home of their formats. ``params.h5`` is enough to predict with, alone.
-"""
+"""What a run leaves in S3: tensors, checkpoints, the model and the results."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
-from pathlib import Path
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
@@ -19,9 +15,9 @@ from numpy.typing import NDArray
 
 from lnn.aws.client_errors import refusals
 from lnn.aws.s3_client import PromptS3
-from lnn.data.hdf5 import Hdf5File, open_bytes, open_file
-from lnn.data.value_range import Range
-from lnn.errors import InputError, LnnError, ModelError
+from lnn.errors import InputError, LnnError
+from lnn.models.checkpoint import EPOCH_SO_FAR, EXAMPLE_SPACE, Checkpoint, EpochSoFar
+from lnn.models.model_file import Model, encode_model, load_model
 from lnn.names import (
     LATEST_PARAMS,
     LATEST_RESULTS,
@@ -33,80 +29,12 @@ from lnn.names import (
     shard_key,
     tensor_key,
 )
-from lnn.network import Network
-from lnn.network.types import Parameters, Slots
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
 Array = NDArray[Any]
-
-MODEL_FILE = "params.h5"
-MAX_MODEL_BYTES = 10_240 * 2**20
-"""Of a model's arrays: no function has more memory to train one (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
-
-EXAMPLE_SPACE = "example_space."
-"""Prefix of that formulation's arrays in a checkpoint."""
-
-
-EPOCH_SO_FAR = "epoch_so_far"
-"""Name of the array in a checkpoint that holds ``EpochSoFar``; a checkpoint after a whole epoch has none."""
-
-
-@dataclass(frozen=True, slots=True)
-class EpochSoFar:
-    """What the first batches of an epoch have come to."""
-
-    batches: int = 0
-    cost_sum: float = 0.0
-    """Of their costs, each times its batch's examples."""
-    correct: int = 0
-    """Examples of them that were predicted right before the update."""
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """Everything that training goes on from: the state after ``epoch`` epochs, and what there is of the next."""
-
-    epoch: int
-    parameters: Parameters
-    slots: Slots
-    example_space: Mapping[str, Array] | None = None
-    """The first layer as the example-space formulation holds it; None in the plain one."""
-    so_far: EpochSoFar = EpochSoFar()
-
-    def stored_as(self, key: str) -> dict[str, Any]:
-        """What a run's record says of it."""
-        return {"epoch": self.epoch, "batches": self.so_far.batches, "key": key}
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A trained network, as ``params.h5`` holds it."""
-
-    parameters: Parameters
-    run_id: str
-    activations: list[str]
-    list_classes: list[str]
-    image_shape: tuple[int, ...] | None
-    scale: float
-    """What its training examples were divided by."""
-    value_range: Range | None = None
-    """Their values of black and of white, as stored; None for rows of floats, and in files of before it was kept."""
-
-    @property
-    def features(self) -> int:
-        return int(self.parameters[0][0].shape[1])
-
-    def predict_proba(self, X: Array) -> Array:
-        """Probability of each class, (K, m), for standardized examples X (n, m)."""
-        sizes = [self.features, *(len(W) for W, _ in self.parameters)]
-        probabilities = Network(sizes, self.activations).predict_proba(self.parameters, X)
-        if len(self.list_classes) == 2 and probabilities.shape[0] == 1:
-            return np.concatenate([1 - probabilities, probabilities])
-        return probabilities
 
 
 class Artifacts:
@@ -256,67 +184,3 @@ class Artifacts:
     def _copy(self, source: str, target: str) -> None:
         place: CopySourceTypeDef = {"Bucket": self.bucket, "Key": source}
         self._s3.ask(lambda client: client.copy_object(Bucket=self.bucket, Key=target, CopySource=place))
-
-
-def encode_model(model: Model) -> bytes:
-    """The bytes of ``params.h5``."""
-    import h5py
-
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        for layer, (W, b) in enumerate(model.parameters, start=1):
-            file.create_dataset(f"W{layer}", data=W)
-            file.create_dataset(f"b{layer}", data=b)
-        file.attrs["run_id"] = model.run_id
-        file.attrs["layers"] = len(model.parameters)
-        file.attrs["activations"] = json.dumps(model.activations)
-        file.attrs["list_classes"] = json.dumps(model.list_classes)
-        file.attrs["image_shape"] = json.dumps(model.image_shape)
-        file.attrs["scale"] = model.scale
-        file.attrs["value_range"] = json.dumps(model.value_range)
-    return buffer.getvalue()
-
-
-def load_model(source: str | Path | bytes, max_bytes: int = MAX_MODEL_BYTES) -> Model:
-    """The model in a ``params.h5``, given its path or its bytes; ``max_bytes`` bounds its arrays, unpacked.
-
-    Raises ModelError that says what is missing, or what may not be read, when it is not one.
-    """
-    opened = open_bytes(source, MODEL_FILE) if isinstance(source, bytes) else open_file(source)
-    try:
-        with opened as file:
-            layers = file.attribute("layers")
-            if not isinstance(layers, int):
-                raise ModelError(f"attribute layers: found {layers!r:.40}; expected a whole number")
-            arrays = list(_arrays(file, layers, max_bytes))
-            scale = file.attribute("scale")
-            stored_range = file.attribute("value_range", "null")
-            run_id, activations, list_classes, image_shape = (
-                str(file.attribute(name)) for name in ("run_id", "activations", "list_classes", "image_shape")
-            )
-        shape: Sequence[int] | None = json.loads(image_shape)
-        value_range: Sequence[float] | None = json.loads(str(stored_range))
-        return Model(
-            parameters=list(zip(arrays[::2], arrays[1::2], strict=True)),
-            run_id=run_id,
-            activations=list(json.loads(activations)),
-            list_classes=list(json.loads(list_classes)),
-            image_shape=tuple(shape) if shape else None,
-            scale=float(scale),
-            value_range=None if value_range is None else _range(*value_range),
-        )
-    except (InputError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise ModelError(f"not a params.h5 that LNN wrote: {error}") from error
-
-
-def _range(black: float, white: float) -> Range:
-    return float(black), float(white)
-
-
-def _arrays(file: Hdf5File, layers: int, max_bytes: int) -> Iterator[Array]:
-    """W1, b1, W2, ...: together at most ``max_bytes``."""
-    for layer in range(1, layers + 1):
-        for kind in "Wb":
-            array = file.array(f"{kind}{layer}", max_bytes)
-            max_bytes -= array.nbytes
-            yield array

@@ -17,7 +17,7 @@ from lnn.data.class_names import clash
 from lnn.data.hdf5 import MAX_CHUNK_BYTES
 from lnn.data.inspection import inspect, reply
 from lnn.errors import InputError, ModelError
-from lnn.models.store import MAX_MODEL_BYTES, MODEL_FILE, Model, load_model
+from lnn.models.model_file import MAX_MODEL_BYTES, MODEL_FILE, Model, load_model
 from lnn.network import ACTIVATIONS, OUTPUT_ACTIVATIONS
 
 CHUNK_COPIES = 4

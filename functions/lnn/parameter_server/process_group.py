@@ -20,8 +20,9 @@ from enum import IntFlag
 from typing import Any, TypeAlias
 
 from lnn.errors import GangBroken
+from lnn.parameter_server.heartbeat import Presence
 from lnn.parameter_server.resp import Argument, Buffer, NotNow, Wire, WireError
-from lnn.parameter_server.server import KEY_LIFETIME_SECONDS, ParameterServer, Presence
+from lnn.parameter_server.server import KEY_LIFETIME_SECONDS, ParameterServer
 
 Part: TypeAlias = Buffer | tuple[Buffer, ...]
 """What is given to a worker; it gets the buffers of a tuple as one."""

@@ -6,8 +6,9 @@ import logging
 
 from lnn.errors import LnnError, Refused
 from lnn.messages import Message
-from lnn.runs.finalize import Ending, end_without_model
+from lnn.runs.finalize import end_without_model
 from lnn.runs.services import Services
+from lnn.runs.stopping import Ending
 
 logger = logging.getLogger(__name__)
 

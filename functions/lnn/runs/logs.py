@@ -54,7 +54,7 @@ logger = Logger(logger_formatter=_formatter)
 
 def invocation(work: Handler[Outcome]) -> Handler[Outcome]:
     """Decorates a handler: all lines have their place, and what it raises is told with it, too."""
-    library = logging.getLogger(__package__)
+    library = logging.getLogger("lnn")
     library.handlers = [logger.registered_handler]
     library.setLevel(LEVEL)
     library.propagate = False

@@ -16,8 +16,9 @@ from lnn.aws.clocks import is_fresh, seconds_between, wall
 from lnn.errors import Refused
 from lnn.messages import Message
 from lnn.runs import logs, metrics
-from lnn.runs.finalize import Ending, close, end_without_model
+from lnn.runs.finalize import close, end_without_model
 from lnn.runs.services import Services
+from lnn.runs.stopping import Ending
 from lnn.runs.store import LEASE_SECONDS
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from typing import Any
 from lnn.aws.events import Upload
 from lnn.aws.notifier import Notifier
 from lnn.errors import Gone, LnnError
-from lnn.models.store import Artifacts, Model
+from lnn.models.model_file import Model
+from lnn.models.store import Artifacts
 from lnn.models.validation import inspect_model, misfits
 from lnn.names import is_calibration, s3_uri
 from lnn.runs.store import Ledger

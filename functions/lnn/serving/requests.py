@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lnn.models.store import Model
+    from lnn.models.model_file import Model
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 """Few decoders, all in common use: an unusual one is where a hostile file would find a fault."""

@@ -13,7 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lnn.aws.clocks import is_fresh, wall
 from lnn.errors import LnnError
-from lnn.models.store import Artifacts, Model
+from lnn.models.model_file import Model
+from lnn.models.store import Artifacts
 from lnn.serving.registry import ModelRecord, Registry
 from lnn.serving.rollout import Current, Stage
 

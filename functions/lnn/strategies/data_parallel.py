@@ -24,7 +24,8 @@ from lnn.data.dataset import label_matrix
 from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y
 from lnn.data.on_disk import OwnExamples
 from lnn.job.plan import WHOLE_UP_TO, Plan
-from lnn.models.store import Artifacts, Checkpoint
+from lnn.models.checkpoint import Checkpoint
+from lnn.models.store import Artifacts
 from lnn.network import correct_count, cost_from_logits, penalty, predicted_classes
 from lnn.network.batches import Batch
 from lnn.network.model import backward

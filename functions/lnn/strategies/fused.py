@@ -14,25 +14,15 @@ from lnn.aws.clocks import Stopwatch, trained_before, wall
 from lnn.data.in_memory import TrainingData, training_data
 from lnn.job.plan import EXAMPLE_SPACE, Plan
 from lnn.messages import Message
-from lnn.models.store import Checkpoint, EpochSoFar
+from lnn.models.checkpoint import Checkpoint, EpochSoFar
 from lnn.network import take_examples
 from lnn.network.batches import Batch
 from lnn.network.example_space import ExampleSpace
 from lnn.network.types import Array
-from lnn.runs.finalize import (
-    LONG_EPOCH_SECONDS,
-    Accuracies,
-    Ending,
-    Totals,
-    cost_of_checkpoint,
-    diverged,
-    end_with_model,
-    end_without_model,
-    ending_after,
-    stopped_by,
-)
+from lnn.runs.finalize import Accuracies, cost_of_checkpoint, end_with_model, end_without_model
 from lnn.runs.lease import Reporter
 from lnn.runs.services import Services
+from lnn.runs.stopping import LONG_EPOCH_SECONDS, Ending, Totals, diverged, ending_after, stopped_by
 from lnn.runs.store import EpochRow
 from lnn.strategies.deadline import Pace, last_words
 

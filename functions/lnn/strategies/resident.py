@@ -16,7 +16,8 @@ import numpy as np
 
 from lnn.data.in_memory import training_data
 from lnn.job.plan import Plan
-from lnn.models.store import Artifacts, Checkpoint
+from lnn.models.checkpoint import Checkpoint
+from lnn.models.store import Artifacts
 from lnn.network import classes_above, take_examples, train_above
 from lnn.network.batches import Batch
 from lnn.network.model import ALL

@@ -24,24 +24,14 @@ from lnn.aws.clocks import Stopwatch, trained_before, wall
 from lnn.errors import CacheLost, GangBroken, LedgerUnavailable, LnnError, Refused, StaleGeneration
 from lnn.job.plan import Plan
 from lnn.messages import Message
-from lnn.models.store import Checkpoint, EpochSoFar
+from lnn.models.checkpoint import Checkpoint, EpochSoFar
 from lnn.network.batches import Batch
 from lnn.parameter_server.process_group import Flag, Gang
 from lnn.runs.failover import ask_for_next, fail, told
-from lnn.runs.finalize import (
-    LONG_EPOCH_SECONDS,
-    Accuracies,
-    Ending,
-    Totals,
-    completed_by,
-    cost_of_checkpoint,
-    diverged,
-    end_with_model,
-    end_without_model,
-    stopped_by,
-)
+from lnn.runs.finalize import Accuracies, cost_of_checkpoint, end_with_model, end_without_model
 from lnn.runs.lease import Reporter
 from lnn.runs.services import Services
+from lnn.runs.stopping import LONG_EPOCH_SECONDS, Ending, Totals, completed_by, diverged, stopped_by
 from lnn.runs.store import EpochRow
 from lnn.strategies.deadline import Pace, last_words
 from lnn.strategies.fused import save

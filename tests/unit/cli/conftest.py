@@ -20,7 +20,8 @@ from typer.testing import CliRunner, Result
 
 from lnn.data.in_memory import TEST_X, TEST_Y
 from lnn.job.plan import Plan
-from lnn.models.store import Artifacts, Model
+from lnn.models.model_file import Model
+from lnn.models.store import Artifacts
 from lnn.names import Names
 from lnn.network import init_parameters
 from lnn.runs.store import EpochRow, Ledger

@@ -14,7 +14,7 @@ from models_at_hand import Shelves, brightness_model
 
 from lnn.aws.events import HttpRequest
 from lnn.models.evaluation import evaluate
-from lnn.models.store import encode_model
+from lnn.models.model_file import encode_model
 from lnn.serving.api import PredictionApi
 from lnn.serving.registry import Registry
 from lnn.serving.rollout import Current

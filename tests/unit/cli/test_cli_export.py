@@ -14,7 +14,7 @@ import onnxruntime
 import pytest
 from safetensors import safe_open
 
-from lnn.models.store import Model
+from lnn.models.model_file import Model
 from lnn.network import ACTIVATIONS, OUTPUT_ACTIVATIONS, Network, init_parameters
 from lnn_cli.exporting.onnx_model import encode_onnx
 from lnn_cli.exporting.tensors import encode_safetensors

@@ -14,7 +14,7 @@ from models_at_hand import brightness_model
 from PIL import Image
 
 from lnn.errors import ModelError
-from lnn.models.store import encode_model
+from lnn.models.model_file import encode_model
 from lnn.names import LATEST_PARAMS, Names, params_key
 from lnn_cli.targets import Target, connect
 

@@ -15,7 +15,7 @@ from models_at_hand import brightness_model
 from PIL import Image
 
 from lnn.data.dataset import inspect_dataset
-from lnn.models.store import encode_model
+from lnn.models.model_file import encode_model
 
 if TYPE_CHECKING:
     from click.testing import Result

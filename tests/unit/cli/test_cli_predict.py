@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lnn.models.store import Model, encode_model
+from lnn.models.model_file import Model, encode_model
 from lnn.names import LATEST_PARAMS, params_key
 
 if TYPE_CHECKING:

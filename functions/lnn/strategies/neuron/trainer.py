@@ -22,7 +22,7 @@ from lnn.data.in_memory import TrainingData, train_labels, training_data
 from lnn.errors import CacheLost, StaleGeneration
 from lnn.job.plan import Plan
 from lnn.messages import Message, Step
-from lnn.models.store import Checkpoint, EpochSoFar
+from lnn.models.checkpoint import Checkpoint, EpochSoFar
 from lnn.network import (
     correct_count,
     cost_from_logits,
@@ -35,22 +35,11 @@ from lnn.network.types import Array
 from lnn.parameter_server.barrier import Barrier, Position
 from lnn.parameter_server.codec import TensorKey
 from lnn.parameter_server.server import ParameterServer
-from lnn.runs.finalize import (
-    LONG_EPOCH_SECONDS,
-    Accuracies,
-    Ending,
-    Totals,
-    cost_of,
-    cost_of_checkpoint,
-    diverged,
-    end_with_model,
-    end_without_model,
-    ending_after,
-    stopped_by,
-)
+from lnn.runs.finalize import Accuracies, cost_of, cost_of_checkpoint, end_with_model, end_without_model
 from lnn.runs.lease import Reporter
 from lnn.runs.metrics import recorded
 from lnn.runs.services import Services
+from lnn.runs.stopping import LONG_EPOCH_SECONDS, Ending, Totals, diverged, ending_after, stopped_by
 from lnn.runs.store import EpochRow
 from lnn.strategies.fused import save
 from lnn.strategies.neuron.neuron import PLAN_KEY, plan_of
