@@ -10,6 +10,7 @@ code() {
   "$bin/ruff" check
   "$bin/ruff" format --check
   "$bin/mypy" functions cli
+  PYTHONPATH=functions "$bin/lint-imports" --no-logo --no-cache pyproject.toml
   shellcheck=$bin/shellcheck
   [[ -x $shellcheck ]] || shellcheck=shellcheck # no wheel of it for Linux on arm64
   "$shellcheck" scripts/*.sh .ci/run terraform/modules/*/*.sh

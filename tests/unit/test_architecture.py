@@ -1,4 +1,4 @@
-"""The rules that keep each concern in its one home (``lnn.network``'s own rule is in test_network_imports)."""
+"""The rules that keep each concern in its one home. Contracts of import-linter (pyproject.toml) keep packages apart."""
 
 from __future__ import annotations
 
@@ -17,13 +17,6 @@ MODULES = {path.relative_to(FUNCTIONS).as_posix(): ast.parse(path.read_text()) f
 HANDLERS = [path for path in MODULES if path.endswith("/handler.py")]
 
 HOMES = {
-    # Redis is where the parameters are, and where neurons meet.
-    "redis": {
-        "lnn/parameter_server/barrier.py",
-        "lnn/parameter_server/connection.py",
-        "lnn/parameter_server/heartbeat.py",
-        "lnn/parameter_server/server.py",
-    },
     # Clients are built in one place; items take DynamoDB's own reading and writing of numbers.
     "boto3": {"lnn/wiring.py", "lnn/aws/dynamodb_items.py"},
     # Who talks to a service turns its errors into the library's; the cache signs its login with botocore.
