@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Short time-outs and a few retries: an invocation has little time, and every call here may be repeated.
 CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 4})
-# For what S3 answers within a second as a rule; ``promptness`` says when.
+# For what S3 answers within a second as a rule; ``lnn.aws.s3_client`` says when.
 PROMPT = Config(connect_timeout=2, read_timeout=2, retries={"mode": "standard", "max_attempts": 4})
 # DynamoDB answers within milliseconds, or will not: whoever waits for it does not keep the run's lease meanwhile.
 TABLES = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "max_attempts": 4})

@@ -1,7 +1,7 @@
 """The neural network itself: numpy only, no I/O, small enough to read in one sitting.
 
 Read it in this order: ``activations``, ``losses``, ``layers`` (forward beside backward), ``model``
-(the layers in a row, and one training step); then ``initialisers``, ``optimisers``, ``batches``.
+(the layers in a row, and one training step); then ``initializers``, ``optimizers``, ``batches``.
 
 Shapes, everywhere: ``m`` examples are columns, so the input ``X`` is (n, m), an activation ``A`` is
 (units, m), a weight matrix ``W`` is (units, units of the layer before) and a bias ``b`` is (units, 1).

@@ -13,7 +13,7 @@ Batch: TypeAlias = npt.NDArray[np.int64] | None
 """Example indices; None is the full batch, all of them in order."""
 
 STREAM = 1
-"""First spawn key of the shuffles' random streams (``initialisers`` has 0)."""
+"""First spawn key of the shuffles' random streams (``initializers`` has 0)."""
 
 
 def batch_slices(m: int, batch_size: int | None, seed: int, epoch: int) -> list[Batch]:

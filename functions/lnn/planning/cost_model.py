@@ -29,7 +29,7 @@ CACHE_MB = 400
 
 PART_COMMANDS = 5
 """Redis commands for each part that one worker gives another: SET, RPUSH and EXPIRE by the giver, BLPOP and GETDEL by
-the taker (``gang``)."""
+the taker (``process_group``)."""
 
 
 def exchanges_of_an_update(workers: int) -> int:

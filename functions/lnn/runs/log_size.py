@@ -12,7 +12,7 @@ CLOSING_BYTES = 590
 """The line with which an invocation ends: "handled", "worker done", "neuron done"."""
 
 METRICS_BYTES = 610
-"""A line of metrics (``telemetry``)."""
+"""A line of metrics (``metrics``)."""
 
 METRICS_LINES = 25
 """The most lines of metrics that are written at once: 25 take some 3 ms, whatever the number of epochs they stand for.

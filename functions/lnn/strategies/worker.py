@@ -1,9 +1,9 @@
 """Workers that stay alive for many epochs: what ``resident`` and ``data`` have in common.
 
-The Trainer invokes one NeuronLambda for each rank and goes. The workers meet in Redis (``gang``) at every step, and
-each of them trains every epoch; worker 0 also keeps the run: lease, history, checkpoints, hand-over and end. A
-decision is taken after a step, between two batches or at an epoch's end, from what every worker has by then, the cost
-and the flags of the step's last exchange, so all of them take the same one.
+The Trainer invokes one NeuronLambda for each rank and goes. The workers meet in Redis (``process_group``) at every
+step, and each of them trains every epoch; worker 0 also keeps the run: lease, history, checkpoints, hand-over and end.
+A decision is taken after a step, between two batches or at an epoch's end, from what every worker has by then, the
+cost and the flags of the step's last exchange, so all of them take the same one.
 """
 
 from __future__ import annotations

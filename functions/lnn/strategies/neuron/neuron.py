@@ -1,4 +1,4 @@
-"""``neuron``: what one neuron does in one step. The Trainer's side is in ``conductor``.
+"""``neuron``: what one neuron does in one step. The Trainer's side is in ``trainer``.
 
 A neuron reads its own row of W, what the layer beside it put out, and nothing else; it stores its
 result and arrives at the barrier in one call. The last to finish invokes the Trainer.
