@@ -48,7 +48,7 @@ def test_an_update_of_workers_takes_as_many_commands_as_the_cost_model_prices(
     cloud: InProcessCloud, tmp_path: Path, strategy: str, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for period in ("PRESENCE_SECONDS", "PRESENCE_INTERVAL_SECONDS"):  # one sign of life, however long the run takes
-        monkeypatch.setattr(f"lnn.parameter_server.server.{period}", 1000)
+        monkeypatch.setattr(f"lnn.parameter_server.heartbeat.{period}", 1000)
     few, more = (
         commands_of(cloud, tmp_path, strategy=strategy, workers=workers, epochs=epochs, record_every=100)
         for epochs in (2, 12)
