@@ -243,6 +243,6 @@ def test_a_batch_that_is_longer_than_the_time_limit_fails_the_run_with_what_to_c
         break
     assert run["status"] == "FAILED"
     assert re.search(
-        r"the time limit \(0\.\d+ s were left at the start\) came before the data was loaded", run["reason"]
+        r"the time limit \(-?\d+\.\d+ s were left at the start\) came before the data was loaded", run["reason"]
     )
     assert "set a smaller batch_size" in run["reason"]
