@@ -30,7 +30,8 @@ _LEVELS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 _PLACE = ("epoch", "batch", "layer", "neuron")
 _NOT_SHOWN = frozenset(
     {
-        *("run_id", "generation", "state", *_PLACE, "level", "message", "timestamp", "elapsed_seconds", "function"),
+        *("run_id", "generation", "state", *_PLACE, "level", "message", "timestamp", "function"),
+        *("elapsed_seconds", "peak_memory_mb"),
         *("_aws", "location", "service", "cold_start", "xray_trace_id", "exception", "stack_trace"),
         *("function_name", "function_memory_size", "function_arn", "function_request_id"),
     }

@@ -44,6 +44,7 @@ IDLE_MESSAGES: dict[str, dict[str, Any]] = {
     "trainer": {"state": "watch"},
 }
 """What a function may be called with at any time."""
+IDLE_AT_ONCE = 8
 
 
 def eventually(
@@ -256,13 +257,15 @@ class CloudUnderTest:
     def logged(self, role: str, *phrases: str, count: int = 1) -> list[str]:
         """``log_lines``, once there are so many; fails if there never are.
 
-        The emulator may keep the last lines of an invocation until its worker has another.
+        The emulator may keep the last lines of an invocation until its worker has another: several at once reach
+        workers that one after the other would not.
         """
 
         def look() -> list[str]:
             lines = self.log_lines(role, *phrases)
             if len(lines) < count:
-                self.invoke(role, IDLE_MESSAGES[role])
+                with ThreadPoolExecutor(IDLE_AT_ONCE) as pool:
+                    list(pool.map(lambda _: self.invoke(role, IDLE_MESSAGES[role]), range(IDLE_AT_ONCE)))
                 return []
             return lines
 

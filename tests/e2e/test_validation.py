@@ -58,7 +58,9 @@ def parameters_case(name: str, change: Mapping[str, Any], *expected: str) -> Cas
 
 
 CASES = [
-    dataset_case("not HDF5", b"PK\x03\x04 this is a zip", "datasets.h5: found", "PK", "expected an HDF5 file"),
+    dataset_case(
+        "not HDF5", b"PK\x03\x04 this is a zip", "datasets.h5: found a part of a zip file", "expected an HDF5 file"
+    ),
     dataset_case("empty file", b"", "datasets.h5: the file is empty", "expected an HDF5 file"),
     dataset_case("truncated", GOOD[: len(GOOD) // 2], "datasets.h5", "truncated or damaged"),
     *(
