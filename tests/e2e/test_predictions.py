@@ -142,7 +142,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(
         together.wait(30)
         return promote(*arguments)
 
-    monkeypatch.setattr("lnn.serving.registry.stages.promote", look_together)
+    monkeypatch.setattr("lnn.serving.registry.rollout.promote", look_together)
     with ThreadPoolExecutor(2) as pool:
         tries = [pool.submit(registry.promote, model, f"person {model}") for model in candidates]
         errors = [tried.exception() for tried in tries]
