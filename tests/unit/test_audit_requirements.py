@@ -17,7 +17,7 @@ PINNED = (
     f"Alpha_One==1.0 ; python_version < '3.12' \\\n    --hash={HASH}\nalpha-one==2.0 \\\n    --hash={HASH}\nbeta==3.1\n"
 )
 UNREACHABLE = (
-    "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='pypi.org', port=443): Max retries exceeded"
+    "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='index.example', port=443): Max retries exceeded"
 )
 
 
