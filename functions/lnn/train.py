@@ -92,7 +92,7 @@ def start(services: Services, message: Message, remaining: Callable[[], float]) 
 
         worker.start(services, run, plan)
     else:
-        from lnn.strategies import fused
+        from lnn.strategies.fused import engine as fused
 
         fused.train(services, run, plan, remaining)
 

@@ -24,7 +24,7 @@ from lnn.models.store import Artifacts
 from lnn.network import init_parameters, new_slots, take_examples
 from lnn.parameter_server.process_group import Gang
 from lnn.parameter_server.server import ParameterServer
-from lnn.strategies.data_parallel import Data
+from lnn.strategies.data_parallel.engine import Data
 
 RUN = "20260102T030405Z-0123abcd"
 CHANGES: dict[str, Any] = {"strategy": "data", "examples": 23, "test_examples": 7, "shard_rows": 4}

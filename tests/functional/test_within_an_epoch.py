@@ -16,11 +16,12 @@ from killing import Killed, killed
 
 from lnn.messages import Message
 from lnn.parameter_server import process_group
-from lnn.strategies import fused, worker
-from lnn.strategies.data_parallel import Data
+from lnn.strategies import worker
+from lnn.strategies.data_parallel.engine import Data
 from lnn.strategies.deadline import Pace
+from lnn.strategies.fused import engine as fused
 from lnn.strategies.neuron import trainer
-from lnn.strategies.resident import Resident
+from lnn.strategies.resident.engine import Resident
 
 pytestmark = [
     pytest.mark.usefixtures("_datasets_are_checked_in_this_process"),

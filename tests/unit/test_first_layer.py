@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from lnn.network.optimizers import OPTIMISERS, Optimiser
 from lnn.network.types import Array
-from lnn.strategies import first_layer
-from lnn.strategies.first_layer import Panelled, Plain
+from lnn.strategies.resident import first_layer
+from lnn.strategies.resident.first_layer import Panelled, Plain
 
 
 def block_of(shape: tuple[int, int, int, int], optimiser: Optimiser, seed: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from lnn.data.in_memory import TrainingData
 from lnn.job.plan import Plan
 from lnn.models.checkpoint import Checkpoint, EpochSoFar
 from lnn.network import init_parameters, new_slots
-from lnn.strategies.fused import Engine, InExampleSpace, Plain, train_epoch
+from lnn.strategies.fused.engine import Engine, InExampleSpace, Plain, train_epoch
 
 EPOCHS, BATCHES = 3, 7
 """7 batches: 13 examples in pairs."""

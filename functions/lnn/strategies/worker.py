@@ -34,7 +34,7 @@ from lnn.runs.services import Services
 from lnn.runs.stopping import LONG_EPOCH_SECONDS, Ending, Totals, completed_by, diverged, stopped_by
 from lnn.runs.store import EpochRow
 from lnn.strategies.deadline import Pace, last_words
-from lnn.strategies.fused import save
+from lnn.strategies.fused.engine import save
 
 logger = logging.getLogger(__name__)
 
@@ -146,10 +146,10 @@ def take_leave(services: Services, gang: Gang, run_id: str) -> None:
 def engine_for(services: Services, run: Mapping[str, Any], plan: Plan, gang: Gang, state: Checkpoint) -> Engine:
     """The strategy's engine, set up from a checkpoint."""
     if plan.strategy == "data":
-        from lnn.strategies.data_parallel import Data
+        from lnn.strategies.data_parallel.engine import Data
 
         return Data(services.artifacts, str(run["run_id"]), plan, gang, state)
-    from lnn.strategies.resident import Resident
+    from lnn.strategies.resident.engine import Resident
 
     return Resident(services.artifacts, str(run["run_id"]), plan, gang, state)
 

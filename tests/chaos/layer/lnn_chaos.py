@@ -38,7 +38,7 @@ PATCHES = {
     "lnn.launch": [("prepare", "computing", "computed"), ("store_dataset", None, "stored")],
     "lnn.strategies.neuron.neuron": [("forward", "computing", "computed"), ("backward", "computing", "computed")],
     "lnn.strategies.neuron.trainer": [("Conductor._evaluate", "computing", "computed")],
-    "lnn.strategies.fused": [("train_epoch", "computing", "computed")],
+    "lnn.strategies.fused.engine": [("train_epoch", "computing", "computed")],
     "lnn.strategies.worker": [("Worker._train_epoch", "computing", "computed")],
     "lnn.aws.invoker": [],
     "launch.handler": [],

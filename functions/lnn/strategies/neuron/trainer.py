@@ -41,7 +41,7 @@ from lnn.runs.metrics import recorded
 from lnn.runs.services import Services
 from lnn.runs.stopping import LONG_EPOCH_SECONDS, Ending, Totals, diverged, ending_after, stopped_by
 from lnn.runs.store import EpochRow
-from lnn.strategies.fused import save
+from lnn.strategies.fused.engine import save
 from lnn.strategies.neuron.neuron import PLAN_KEY, plan_of
 
 logger = logging.getLogger(__name__)

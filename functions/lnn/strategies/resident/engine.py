@@ -24,7 +24,7 @@ from lnn.network.model import ALL
 from lnn.network.types import Array, Labels
 from lnn.parameter_server.process_group import Gang
 from lnn.parameter_server.resp import Buffer
-from lnn.strategies.first_layer import FirstLayer, Panelled, Plain
+from lnn.strategies.resident.first_layer import FirstLayer, Panelled, Plain
 from lnn.strategies.worker import Stepped
 
 Block: TypeAlias = tuple[slice, slice]
