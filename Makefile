@@ -16,13 +16,13 @@ demo: setup ## train handwritten digits on a local cloud, and see what to do nex
 	@scripts/demo.sh
 
 up: setup ## start the local cloud (emulator and Redis) and deploy to it
-	@$(BIN)/python scripts/local_cloud.py up
+	@$(BIN)/python -m lnn_tools.local_cloud up
 
 down: setup ## stop the local cloud and forget what was in it
-	@$(BIN)/python scripts/local_cloud.py down
+	@$(BIN)/python -m lnn_tools.local_cloud down
 
 status: setup ## show what of the local cloud runs
-	@$(BIN)/python scripts/local_cloud.py status
+	@$(BIN)/python -m lnn_tools.local_cloud status
 
 test: setup ## run every test: unit, functional, terraform, end to end
 	@$(BIN)/pytest --numprocesses auto --dist loadgroup tests/unit tests/docs tests/functional tests/terraform
@@ -32,30 +32,30 @@ lint: setup ## check style, types, Terraform and shell scripts
 	@scripts/lint.sh
 
 layer: setup ## build the numpy/h5py layer for AWS (RUNTIME=python3.13 ARCH=arm64)
-	@$(BIN)/python scripts/build_layer.py $(if $(RUNTIME),--runtime $(RUNTIME)) $(if $(ARCH),--architecture $(ARCH))
+	@$(BIN)/python -m lnn_tools.packaging.layer $(if $(RUNTIME),--runtime $(RUNTIME)) $(if $(ARCH),--architecture $(ARCH))
 
 package: setup ## build the functions' archives
-	@$(BIN)/python scripts/package_functions.py
+	@$(BIN)/python -m lnn_tools.packaging.functions
 
 bundle: setup ## build the SageMaker notebook's code and wheels (RUNTIME=python3.13)
-	@$(BIN)/python scripts/notebook_bundle.py $(if $(RUNTIME),--runtime $(RUNTIME))
+	@$(BIN)/python -m lnn_tools.packaging.notebook_bundle $(if $(RUNTIME),--runtime $(RUNTIME))
 
 plan: setup ## show what a deployment to your AWS account would change
-	@$(BIN)/python scripts/aws.py check
+	@$(BIN)/python -m lnn_tools.aws_deployment check
 	@$(MAKE) --no-print-directory layer package
-	@$(BIN)/python scripts/aws.py plan
+	@$(BIN)/python -m lnn_tools.aws_deployment plan
 
 deploy: setup ## deploy to your AWS account, after asking (OPTIONS=--yes)
-	@$(BIN)/python scripts/aws.py check
+	@$(BIN)/python -m lnn_tools.aws_deployment check
 	@$(MAKE) --no-print-directory layer package
-	@$(BIN)/python scripts/aws.py deploy $(OPTIONS)
+	@$(BIN)/python -m lnn_tools.aws_deployment deploy $(OPTIONS)
 
 destroy: setup ## remove everything from your AWS account, after asking (OPTIONS=--yes)
-	@$(BIN)/python scripts/aws.py destroy $(OPTIONS)
+	@$(BIN)/python -m lnn_tools.aws_deployment destroy $(OPTIONS)
 
 notebooks: up ## run the notebooks on the local cloud; their pages go to build/notebooks
 	@PYTHON="$(PYTHON)" scripts/setup.sh notebooks
-	@.venv-notebooks/bin/python scripts/notebooks.py
+	@.venv-notebooks/bin/python -m lnn_tools.docs.notebooks
 
 bench: ## measure the strategies beside numpy, PyTorch and scikit-learn (OPTIONS=--quick)
 	@PYTHON="$(PYTHON)" scripts/setup.sh bench
@@ -65,7 +65,8 @@ chaos: setup ## disturb trainings in every way and compare the bits (RUNS=200 SE
 	@$(BIN)/python tests/chaos --runs $(or $(RUNS),200) --seed $(or $(SEED),1) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 docs: setup ## build the documentation's site into build/site
-	@$(BIN)/python scripts/made_docs.py
+	@$(BIN)/python -m lnn_tools.docs.references
+	@$(BIN)/python -m lnn_tools.docs.terraform_modules
 	@scripts/setup.sh docs
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
 	@echo "build/site/index.html"

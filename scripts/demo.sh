@@ -9,7 +9,7 @@ home=${LNN_HOME:-.lnn/local}
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 say "1/3  Local cloud: an AWS emulator and a Redis, with this repository's Terraform applied"
-.venv/bin/python scripts/local_cloud.py up
+.venv/bin/python -m lnn_tools.local_cloud up
 
 say "2/3  Training on 1,438 handwritten digits; the strategy is chosen by the planner"
 "$lnn" train "$digits" --parameters parameters.json --wait

@@ -15,8 +15,8 @@ code() {
   [[ -x $shellcheck ]] || shellcheck=shellcheck # no wheel of it for Linux on arm64
   "$shellcheck" scripts/*.sh .ci/run terraform/modules/*/*.sh
 
-  "$bin/python" scripts/module_docs.py --check
-  "$bin/python" scripts/made_docs.py --check
+  "$bin/python" -m lnn_tools.docs.terraform_modules --check
+  "$bin/python" -m lnn_tools.docs.references --check
 }
 
 configuration() {
@@ -37,9 +37,9 @@ configuration() {
 
 # A test checks the roles' policies in the same way, from a plan.
 policies_and_requirements() {
-  .venv-scan/bin/python scripts/policy_check.py docs/deployer-policy*.json
-  .venv-scan/bin/python scripts/policy_check.py docs/permissions-boundary.json
-  .venv-scan/bin/python scripts/audit_requirements.py requirements/*.txt layers/*/requirements.txt
+  PYTHONPATH=scripts .venv-scan/bin/python -m lnn_tools.checks.policies docs/deployer-policy*.json
+  PYTHONPATH=scripts .venv-scan/bin/python -m lnn_tools.checks.policies docs/permissions-boundary.json
+  PYTHONPATH=scripts .venv-scan/bin/python -m lnn_tools.checks.advisories requirements/*.txt layers/*/requirements.txt
 }
 
 scripts/setup.sh scan

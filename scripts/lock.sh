@@ -24,4 +24,4 @@ pin layers/numpy-h5py/requirements.in layers/numpy-h5py/requirements.txt
 
 cat requirements/bench.txt requirements/bench-cuda.txt >requirements/bench-all.txt
 pin requirements/bench.in requirements/bench-all.txt
-python3 scripts/split_bench_pins.py
+PYTHONPATH=scripts python3 -m lnn_tools.packaging.bench_pins

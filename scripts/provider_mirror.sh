@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints the folder to give to `terraform init -plugin-dir=`, or nothing where Terraform should use its registry.
 #
-# For the local cloud, the tests and lint only: what holds AWS credentials (scripts/aws.py) runs no program that a search of the
+# For the local cloud, the tests and lint only: what holds AWS credentials (lnn_tools.aws_deployment) runs no program that a search of the
 # disk has found.
 #
 # A copy on this machine is preferred over the registry. It is fast: no download of 150 MB for each clone, and it works with no

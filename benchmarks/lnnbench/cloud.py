@@ -158,9 +158,12 @@ def local_cloud(home: Path | None) -> Iterator[Cloud]:
 
 def manage(command: str, home: Path) -> None:
     """Starts or stops a local cloud. Raises BenchmarkError."""
-    script = REPOSITORY / "scripts" / "local_cloud.py"
     done = subprocess.run(
-        [sys.executable, str(script), command], env=environment(home), capture_output=True, text=True, check=False
+        [sys.executable, "-m", "lnn_tools.local_cloud", command],
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise BenchmarkError(f"local cloud: {command} failed: {(done.stderr or done.stdout).strip()}")

@@ -19,8 +19,8 @@ from models_at_hand import Shelves, brightness_model
 from lnn.aws.events import http_request
 from lnn.serving.api import PredictionApi
 from lnn.serving.rollout import Current
-from localcloud.errors import LocalCloudError
-from localcloud.tools import TOOLS, install_once, key_of, pip_install, run
+from lnn_tools.local_cloud.errors import LocalCloudError
+from lnn_tools.local_cloud.tools import TOOLS, install_once, key_of, pip_install, run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PINS = REPOSITORY / "requirements" / "browser.txt"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
-sys.path[:0] = [str(HERE), str(HERE.parent / "e2e"), str(REPOSITORY / "scripts")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
 from e2e_cloud import local_cloud  # noqa: E402 (the path is set up first)
 from lnnchaos.cloud import ChaosCloud  # noqa: E402

@@ -107,6 +107,8 @@ def _make(words: Sequence[str], _whole: bool) -> None:
         if f"$({name})" not in recipe and f"$({name})" not in recipes["setup"]:
             raise UnknownCommandError(f"make {' '.join(targets)} reads no variable {name}")
         if name == "OPTIONS":
+            for module in re.findall(r"-m (lnn_tools\S+)", recipe):
+                _check_options(ROOT / "scripts" / module.replace(".", "/") / "__main__.py", value.split())
             for script in re.findall(r"\S+\.py", recipe):
                 _check_options(ROOT / script, value.split())
 

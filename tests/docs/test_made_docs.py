@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import made_docs
-from docpages import commands, parameters, picture
 from lnn.job.hyperparameters import Settings
+from lnn_tools.docs import commands, parameters, picture, references
 
 SVG = "{http://www.w3.org/2000/svg}"
 TWO_BOXES = """
@@ -25,15 +24,15 @@ arrows = [{ends = ["left", "%s"]}]
 
 @pytest.mark.parametrize("file", ["flow.svg", "cli.md", "parameters.md"])
 def test_a_made_file_is_what_its_source_gives(file: str) -> None:
-    path = made_docs.DOCS / file
-    assert path.read_text() == made_docs.made()[path], "run scripts/made_docs.py"
+    path = references.DOCS / file
+    assert path.read_text() == references.made()[path], "run make docs"
 
 
 def test_a_page_that_has_lost_the_place_for_what_is_made_is_refused(tmp_path: Path) -> None:
     page = tmp_path / "cli.md"
-    page.write_text(f"# Commands\n\n{made_docs.BEGIN}\n")
+    page.write_text(f"# Commands\n\n{references.BEGIN}\n")
     with pytest.raises(ValueError, match=r"cli\.md has no place"):
-        made_docs.between(page, lambda: "")
+        references.between(page, lambda: "")
 
 
 def test_every_parameter_has_a_row_that_says_what_it_is_for_and_what_it_may_be() -> None:

@@ -385,7 +385,7 @@ def local_cloud(command: str, home: Path, seconds: float = 400, **variables: str
     """``make up``, ``make down`` or ``make status`` for the cloud in ``home``; on free ports unless told otherwise."""
     ports = {"LNN_EMULATOR_PORT": "0", "LNN_REDIS_PORT": "0"}
     return subprocess.run(
-        [sys.executable, REPOSITORY / "scripts" / "local_cloud.py", command],
+        [sys.executable, "-m", "lnn_tools.local_cloud", command],
         env=environment(home) | ports | variables,
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -18,11 +18,11 @@ from botocore.exceptions import ClientError
 from e2e_cloud import CloudUnderTest, local_cloud
 from e2e_jobs import NEURON_DATASET, NEURON_PARAMETERS
 
-from localcloud import deployment
-from localcloud.errors import LocalCloudError
-from localcloud.home import Home
-from localcloud.processes import Service
-from localcloud.tools import tls_redis_server
+from lnn_tools.local_cloud import deployment
+from lnn_tools.local_cloud.errors import LocalCloudError
+from lnn_tools.local_cloud.home import Home
+from lnn_tools.local_cloud.processes import Service
+from lnn_tools.local_cloud.tools import tls_redis_server
 
 # What the emulator does not remember, or tells otherwise, by resource and attribute: a plan finds it changed although
 # nothing was. Not one may be added without a look at whether AWS would do the same.

@@ -93,7 +93,7 @@ def executed(
     figures = folder / "figures.jsonl"
     figures.touch()
     done = subprocess.run(
-        [tools, REPOSITORY / "scripts" / "notebooks.py", name, "--output", folder],
+        [tools, "-m", "lnn_tools.docs.notebooks", name, "--output", folder],
         env=environment(cloud.home) | {"IPYTHONDIR": str(folder / "ipython"), "FIGURES_SEEN": str(figures)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -153,7 +153,7 @@ def test_all_that_is_compared_is_the_same(executed: Executed) -> None:
 
 def test_without_a_cloud_a_notebook_says_how_to_start_one(tools: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        [tools, REPOSITORY / "scripts" / "notebooks.py", "Analysis", "--output", tmp_path],
+        [tools, "-m", "lnn_tools.docs.notebooks", "Analysis", "--output", tmp_path],
         env=environment(tmp_path / "nothing"),
         stdin=subprocess.DEVNULL,
         capture_output=True,

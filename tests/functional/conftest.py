@@ -15,8 +15,8 @@ from moto import mock_aws
 from lnn import train
 from lnn.data.validation import examine_dataset
 from lnn.runs import watchdog
-from localcloud.ports import claim_port
-from localcloud.tools import redis_server
+from lnn_tools.local_cloud.ports import claim_port
+from lnn_tools.local_cloud.tools import redis_server
 
 
 @pytest.fixture(autouse=True)

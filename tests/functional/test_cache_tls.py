@@ -15,11 +15,11 @@ from lnn.environment import CacheAddress
 from lnn.parameter_server.connection import TOKEN_LIFETIME_SECONDS, IamLogin, connect
 from lnn.parameter_server.resp import Wire
 from lnn.parameter_server.server import ParameterServer
-from localcloud import tls
-from localcloud.errors import LocalCloudError
-from localcloud.home import Home
-from localcloud.processes import Service, stop
-from localcloud.servers import ensure_redis
+from lnn_tools.local_cloud import tls
+from lnn_tools.local_cloud.errors import LocalCloudError
+from lnn_tools.local_cloud.home import Home
+from lnn_tools.local_cloud.processes import Service, stop
+from lnn_tools.local_cloud.servers import ensure_redis
 
 USER = "lnn-functions"
 ACCESS = "on ~lnn:* -@all +@connection +@read +@write -@dangerous"

@@ -27,8 +27,8 @@ from lnn.parameter_server.codec import TensorKey
 from lnn.parameter_server.connection import NOT_NOW, connect
 from lnn.parameter_server.process_group import Gang
 from lnn.parameter_server.server import ParameterServer
-from localcloud.ports import claim_port
-from localcloud.tools import redis_server
+from lnn_tools.local_cloud.ports import claim_port
+from lnn_tools.local_cloud.tools import redis_server
 
 W = np.arange(12.0).reshape(3, 4)
 

@@ -19,7 +19,7 @@ from terraform_plans import Resources
 from lnn.parameter_server.barrier import Barrier, Standing, Step
 from lnn.parameter_server.codec import TensorKey
 from lnn.parameter_server.server import ParameterServer
-from localcloud.tools import redis_server
+from lnn_tools.local_cloud.tools import redis_server
 
 USER, PASSWORD = "lnn-functions", "of-this-test-only"
 

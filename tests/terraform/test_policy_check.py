@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -23,8 +24,9 @@ def check() -> Check:
     python = REPOSITORY / ".venv-scan" / "bin" / "python"
 
     def run(*arguments: Path | str) -> tuple[int, str]:
-        command = [python, REPOSITORY / "scripts" / "policy_check.py", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        command = [python, "-m", "lnn_tools.checks.policies", *arguments]
+        path = os.environ | {"PYTHONPATH": str(REPOSITORY / "scripts")}
+        done = subprocess.run(command, env=path, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
     return run

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import audit_requirements
+from lnn_tools.checks import advisories
 
 REPOSITORY = Path(__file__).parents[2]
 HASH = "sha256:" + "0" * 64
@@ -39,7 +39,7 @@ class Stub:
             f"sys.stderr.write({error!r})\n"
             f"sys.exit({status})\n"
         )
-        return audit_requirements.audit([self.requirements], [sys.executable, str(script)])
+        return advisories.audit([self.requirements], [sys.executable, str(script)])
 
     @property
     def asked(self) -> str:
@@ -71,7 +71,7 @@ def test_a_database_that_does_not_know_the_packages_is_said(stub: Stub, capsys: 
 
 
 def test_any_other_failure_of_the_audit_is_an_error(stub: Stub) -> None:
-    with pytest.raises(audit_requirements.AuditError, match="no such option"):
+    with pytest.raises(advisories.AuditError, match="no such option"):
         stub.audit(error="no such option: --disable-pip", status=2)
 
 
@@ -83,7 +83,7 @@ def test_every_version_of_a_package_is_asked_about(stub: Stub) -> None:
 def test_files_without_a_pin_are_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     empty = tmp_path / "empty.txt"
     empty.write_text("# nothing\n")
-    assert audit_requirements.audit([empty], ["false"]) == 1
+    assert advisories.audit([empty], ["false"]) == 1
     assert "no pinned requirement" in capsys.readouterr().err
 
 
@@ -93,11 +93,11 @@ def test_every_requirement_of_the_repository_is_found() -> None:
     assert len(files) > 5
     unread = {line for line in lines if "==" not in line and " @ " not in line}
     assert unread == set()
-    assert {"boto3", "numpy", "h5py", "pip-audit", "checkov"} <= audit_requirements.pins(files).keys()
+    assert {"boto3", "numpy", "h5py", "pip-audit", "checkov"} <= advisories.pins(files).keys()
 
 
 def test_lint_runs_the_audit_and_the_policy_check() -> None:
     lint = (REPOSITORY / "scripts" / "lint.sh").read_text()
-    assert "audit_requirements.py requirements/*.txt layers/*/requirements.txt" in lint
-    assert "policy_check.py docs/deployer-policy*.json" in lint
-    assert "policy_check.py docs/permissions-boundary.json" in lint
+    assert "lnn_tools.checks.advisories requirements/*.txt layers/*/requirements.txt" in lint
+    assert "lnn_tools.checks.policies docs/deployer-policy*.json" in lint
+    assert "lnn_tools.checks.policies docs/permissions-boundary.json" in lint

@@ -17,14 +17,14 @@ import boto3
 import pytest
 from moto import mock_aws
 
-import aws
-from awsdeploy import credentials, questions
-from awsdeploy.credentials import Identity
-from awsdeploy.errors import DeploymentError
-from awsdeploy.folder import CONFIGURATION, Folder, local_state, remote_state
-from awsdeploy.state_bucket import ensure_bucket
 from lnn.runs.store import WATCHED_INDEX
 from lnn_cli.deployment import Deployment
+from lnn_tools.aws_deployment import commands as aws
+from lnn_tools.aws_deployment import credentials, questions
+from lnn_tools.aws_deployment.credentials import Identity
+from lnn_tools.aws_deployment.errors import DeploymentError
+from lnn_tools.aws_deployment.folder import CONFIGURATION, Folder, local_state, remote_state
+from lnn_tools.aws_deployment.state_bucket import ensure_bucket
 
 ACCOUNT = "123456789012"
 OTHER_ACCOUNT = "210987654321"
@@ -465,5 +465,5 @@ def test_no_credentials_at_all_are_refused_with_their_cure(tmp_path: Path, monke
 def test_credentials_are_looked_at_before_anything_is_built(target: str) -> None:
     dry = ["make", "--dry-run", "--no-print-directory", target]
     printed = subprocess.run(dry, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True).stdout
-    steps = re.findall(r"aws\.py \w+|build_layer\.py|package_functions\.py", printed)
-    assert steps == ["aws.py check", "build_layer.py", "package_functions.py", f"aws.py {target}"]
+    steps = re.findall(r"-m lnn_tools\.(\S+(?: check| plan| deploy)?)", printed)
+    assert steps == ["aws_deployment check", "packaging.layer", "packaging.functions", f"aws_deployment {target}"]

@@ -101,7 +101,7 @@ SOURCES = sources()
 
 
 def test_the_sources_are_found() -> None:
-    assert {READER, *WRITERS, "notebooks/Codebook.ipynb", "scripts/build_layer.py"} <= set(SOURCES)
+    assert {READER, *WRITERS, "notebooks/Codebook.ipynb", "scripts/lnn_tools/packaging/layer.py"} <= set(SOURCES)
 
 
 @pytest.mark.parametrize("path", sorted(set(SOURCES) - {READER}))

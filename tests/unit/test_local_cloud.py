@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from localcloud import deployment
-from localcloud.errors import LocalCloudError, LostAnswerError
-from localcloud.home import Home
-from localcloud.ports import claim_port, is_listening, wanted_port
-from localcloud.processes import Service, await_ready, members, start, start_time, stop, stop_strays, strays
-from localcloud.servers import clean_environment, redis_answers, running_or_wanted
+from lnn_tools.local_cloud import deployment
+from lnn_tools.local_cloud.errors import LocalCloudError, LostAnswerError
+from lnn_tools.local_cloud.home import Home
+from lnn_tools.local_cloud.ports import claim_port, is_listening, wanted_port
+from lnn_tools.local_cloud.processes import Service, await_ready, members, start, start_time, stop, stop_strays, strays
+from lnn_tools.local_cloud.servers import clean_environment, redis_answers, running_or_wanted
 
 SLEEPER = """
 import subprocess, sys, time

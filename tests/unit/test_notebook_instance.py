@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from notebook_bundle import BundleError, build, pinned
+from lnn_tools.packaging.notebook_bundle import BundleError, build, pinned
 
 MODULE = Path(__file__).parents[2] / "terraform" / "modules" / "notebook"
 

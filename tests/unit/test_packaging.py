@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from archives import write_zip
-from build_layer import (
+from lnn_tools.packaging.archives import write_zip
+from lnn_tools.packaging.functions import PackagingError, function_names, package_functions
+from lnn_tools.packaging.layer import (
     LIMIT_BYTES,
     MACHINES,
     LayerError,
@@ -20,7 +21,6 @@ from build_layer import (
     prune,
     unzipped_bytes,
 )
-from package_functions import PackagingError, function_names, package_functions
 
 ARM = Target("python3.13", "arm64")
 

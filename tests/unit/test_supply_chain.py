@@ -14,10 +14,10 @@ import hcl2
 import pytest
 from packaging.requirements import Requirement
 
-import build_layer
-from build_layer import LayerError
-from localcloud.errors import LocalCloudError
-from localcloud.tools import pip_install, run
+from lnn_tools.local_cloud.errors import LocalCloudError
+from lnn_tools.local_cloud.tools import pip_install, run
+from lnn_tools.packaging import layer
+from lnn_tools.packaging.layer import LayerError
 
 REPOSITORY = Path(__file__).parents[2]
 PINS = sorted([*REPOSITORY.glob("requirements/*.txt"), *REPOSITORY.glob("layers/*/requirements.txt")])
@@ -113,7 +113,7 @@ def test_every_python_function_that_installs_packages_checks_their_hashes() -> N
         *REPOSITORY.glob("benchmarks/**/*.py"),
     ]
     found = [(file.name, words) for file in files for words in python_installs(file)]
-    assert {"build_layer.py", "notebook_bundle.py", "tools.py"} <= {name for name, _ in found}
+    assert {"layer.py", "notebook_bundle.py", "tools.py"} <= {name for name, _ in found}
     for name, words in found:
         # A source distribution is built with a backend that no file of pins names.
         assert {"--require-hashes", "--only-binary=:all:", "--no-deps"} <= words, name
@@ -140,10 +140,10 @@ def pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_package_without_its_hash_is_installed_neither_into_the_layer_nor_for_the_local_cloud(
     spoiled: str, pins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build_layer, "REQUIREMENTS", pins)
+    monkeypatch.setattr(layer, "REQUIREMENTS", pins)
     command = [sys.executable, *pip_install(pins), "--target", str(tmp_path / "tools")]
     run(command)
-    build_layer.install(Path(sys.executable), tmp_path / "layer", [])
+    layer.install(Path(sys.executable), tmp_path / "layer", [])
     assert (tmp_path / "tools" / "thing.py").exists()
     assert (tmp_path / "layer" / "thing.py").exists()
 
@@ -151,7 +151,7 @@ def test_a_package_without_its_hash_is_installed_neither_into_the_layer_nor_for_
     with pytest.raises(LocalCloudError, match=r"(?i)hash"):
         run(command)
     with pytest.raises(LayerError, match=r"(?i)hash"):
-        build_layer.install(Path(sys.executable), tmp_path / "layer2", [])
+        layer.install(Path(sys.executable), tmp_path / "layer2", [])
     assert not (tmp_path / "layer2").exists()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import redis
 from e2e_cloud import eventually
 
-from localcloud.tools import redis_server
+from lnn_tools.local_cloud.tools import redis_server
 
 LOOPBACK = "127.0.0.1"
 

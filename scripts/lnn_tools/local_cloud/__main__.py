@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Starts, stops and shows the local cloud: `make up`, `make down`, `make status`.
 
 LNN_HOME chooses its folder (default .lnn/local), LNN_EMULATOR_PORT and LNN_REDIS_PORT its ports (0: any free one).
@@ -11,12 +10,12 @@ import sys
 import time
 from collections.abc import Callable
 
-from localcloud import deployment, tls
-from localcloud.errors import LocalCloudError, LostAnswerError
-from localcloud.home import Home, locked
-from localcloud.ports import is_listening
-from localcloud.processes import Service, stop, stop_strays
-from localcloud.servers import emulator_answers, ensure_emulator, ensure_redis, redis_answers
+from lnn_tools.local_cloud import deployment, tls
+from lnn_tools.local_cloud.errors import LocalCloudError, LostAnswerError
+from lnn_tools.local_cloud.home import Home, locked
+from lnn_tools.local_cloud.ports import is_listening
+from lnn_tools.local_cloud.processes import Service, stop, stop_strays
+from lnn_tools.local_cloud.servers import emulator_answers, ensure_emulator, ensure_redis, redis_answers
 
 # Deployments onto a fresh emulator before `up` gives up.
 TRIES = 3

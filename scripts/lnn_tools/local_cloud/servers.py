@@ -8,12 +8,12 @@ import secrets
 
 import redis
 
-from localcloud import tls
-from localcloud.errors import LocalCloudError
-from localcloud.home import Home
-from localcloud.ports import LOOPBACK, claim_port, wanted_port
-from localcloud.processes import Service, await_ready, start, start_time, stop, stop_strays
-from localcloud.tools import emulator_python, redis_server, tls_redis_server
+from lnn_tools.local_cloud import tls
+from lnn_tools.local_cloud.errors import LocalCloudError
+from lnn_tools.local_cloud.home import Home
+from lnn_tools.local_cloud.ports import LOOPBACK, claim_port, wanted_port
+from lnn_tools.local_cloud.processes import Service, await_ready, start, start_time, stop, stop_strays
+from lnn_tools.local_cloud.tools import emulator_python, redis_server, tls_redis_server
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"

@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
+REQUIREMENTS = Path(__file__).resolve().parents[3] / "requirements"
 CUDA_NAMES = re.compile(r"(cuda-|nvidia-|triton==)")
 TORCH = re.compile(r"torch==(\S+)")
 

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Packs each function: `lnn/` and the function's own folder at the root of build/functions/NAME.zip.
 
 A function is a folder of functions/ that holds a handler.py. Same tree, same bytes: Terraform deploys what changed.
@@ -8,9 +7,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from archives import write_zip
+from lnn_tools.packaging.archives import write_zip
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[3]
 LIBRARY = "lnn"
 # What a function may consist of: code, scripts for Redis, the page, and the marker that says the code is typed.
 ALLOWED_SUFFIXES = {".css", ".html", ".js", ".json", ".lua", ".py"}

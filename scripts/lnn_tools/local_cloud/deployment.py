@@ -14,13 +14,13 @@ from typing import Any
 
 import boto3
 
-from localcloud import tls
-from localcloud.errors import LocalCloudError, LostAnswerError
-from localcloud.home import BUILD, REPOSITORY, Home, locked
-from localcloud.ports import LOOPBACK
-from localcloud.processes import Service, tail
-from localcloud.servers import ACCOUNT, REGION, ROOT_KEY
-from localcloud.tools import emulator_python
+from lnn_tools.local_cloud import tls
+from lnn_tools.local_cloud.errors import LocalCloudError, LostAnswerError
+from lnn_tools.local_cloud.home import BUILD, REPOSITORY, Home, locked
+from lnn_tools.local_cloud.ports import LOOPBACK
+from lnn_tools.local_cloud.processes import Service, tail
+from lnn_tools.local_cloud.servers import ACCOUNT, REGION, ROOT_KEY
+from lnn_tools.local_cloud.tools import emulator_python
 
 CONFIGURATION = REPOSITORY / "terraform"
 CONFIGURATION_SUFFIXES = {".tf", ".tfvars", ".tftpl", ".json"}
@@ -39,14 +39,15 @@ def build_artifacts() -> list[Path]:
     Raises:
         LocalCloudError: a build failed; with its own error.
     """
-    scripts = REPOSITORY / "scripts"
     commands = [
-        [str(scripts / "build_layer.py"), "--local", "--python", str(emulator_python())],
-        [str(scripts / "package_functions.py"), "--quiet"],
+        ["layer", "--local", "--python", str(emulator_python())],
+        ["functions", "--quiet"],
     ]
     with locked(BUILD / ".artifacts.lock"):
         for command in commands:
-            result = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
+            module, *options = command
+            words = [sys.executable, "-m", f"lnn_tools.packaging.{module}", *options]
+            result = subprocess.run(words, capture_output=True, text=True, check=False)
             if result.returncode:
                 raise LocalCloudError((result.stderr or result.stdout).strip())
     return [BUILD / "layers" / "numpy-h5py-local.zip", *sorted((BUILD / "functions").glob("*.zip"))]

@@ -7,9 +7,9 @@ from typing import Any
 
 import redis
 
-from localcloud.home import Home
-from localcloud.ports import LOOPBACK
-from localcloud.processes import Service
+from lnn_tools.local_cloud.home import Home
+from lnn_tools.local_cloud.ports import LOOPBACK
+from lnn_tools.local_cloud.processes import Service
 
 VARIABLE = "LNN_REDIS_TLS"
 ADMINISTRATOR = "administrator"

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from awsdeploy.credentials import Identity
+from lnn_tools.aws_deployment.credentials import Identity
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 CONFIGURATION = REPOSITORY / "terraform"
 OWN_FILES = {".terraform", "terraform.tfstate", "terraform.tfstate.backup", "tests"}
 

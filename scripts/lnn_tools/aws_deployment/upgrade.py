@@ -3,9 +3,9 @@
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from awsdeploy.errors import DeploymentError
 from lnn.errors import LnnError
 from lnn.runs.store import Ledger
+from lnn_tools.aws_deployment.errors import DeploymentError
 
 
 def enter_unfinished_runs(runs_table: str, costs_table: str, region: str) -> list[str]:

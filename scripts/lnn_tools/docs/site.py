@@ -13,7 +13,7 @@ from typing import Any
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 OUTSIDE = (
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -53,7 +53,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         if files.get_file_from_path(on_site):
             return f"{link['text']}({posixpath.relpath(on_site, posixpath.dirname(here) or '.')}{link['anchor'] or ''})"
         if link["text"].startswith("!"):
-            raise PluginError(f"{here}: the picture {target} is not on the site; add it to OUTSIDE in site_hooks.py")
+            raise PluginError(f"{here}: the picture {target} is not on the site; add it to OUTSIDE in docs/site.py")
         if config.repo_url:
             return f"{link['text']}({config.repo_url.rstrip('/')}/blob/main/{target})"
         return link["text"].strip("[]")

@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """Builds the layer that the functions share: numpy, h5py, Redis, Powertools and pydantic, for a Lambda runtime.
 
-For AWS, from any machine:      build_layer.py --runtime python3.13 --architecture arm64
-For the local cloud:            build_layer.py --local [--python INTERPRETER]
+For AWS, from any machine:      python -m lnn_tools.packaging.layer --runtime python3.13 --architecture arm64
+For the local cloud:            python -m lnn_tools.packaging.layer --local [--python INTERPRETER]
 
 pip picks the target's wheels; tests, headers and caches are pruned; then every shared object must be of the target's
 architecture and Python, and the whole must fit Lambda's limit. What is already built is left alone.
@@ -19,9 +18,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from archives import sha256_of, write_zip
+from lnn_tools.packaging.archives import sha256_of, write_zip
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[3]
 NAME = "numpy-h5py"
 REQUIREMENTS = REPOSITORY / "layers" / NAME / "requirements.txt"
 OUTPUT = REPOSITORY / "build" / "layers"

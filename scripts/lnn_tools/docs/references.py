@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""Writes what of docs/ is made from something else: `made_docs.py`; with --check, only compares.
+"""Writes what of docs/ is made from something else; with --check, only compares.
 
 The picture of the flow from docs/flow.toml, the reference of the commands from the `lnn` command itself, that of the
 parameters from the settings model.
@@ -10,10 +9,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from docpages import commands, parameters, picture
+from lnn_tools.docs import commands, parameters, picture
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
-BEGIN, END = "<!-- made by scripts/made_docs.py -->", "<!-- /made -->"
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+BEGIN, END = "<!-- made by lnn_tools.docs.references -->", "<!-- /made -->"
 
 
 def between(page: Path, make: Callable[[], str]) -> str:
@@ -42,7 +41,7 @@ def main() -> int:
     behind = {file: text for file, text in made().items() if not file.exists() or file.read_text() != text}
     for file, text in behind.items():
         if check:
-            print(f"made_docs: docs/{file.name} is behind: run scripts/made_docs.py", file=sys.stderr)
+            print(f"references: docs/{file.name} is behind: run make docs", file=sys.stderr)
         else:
             file.write_text(text)
     return 1 if check and behind else 0

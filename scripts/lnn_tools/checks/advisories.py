@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""Asks the advisory database about every pinned requirement: scripts/audit_requirements.py FILE...
+"""Asks the advisory database about every pinned requirement: python -m lnn_tools.checks.advisories FILE...
 
 A known vulnerability is an error. A database that cannot be reached, or that does not know the packages, gets a line
 and no error: work without a network goes on. Nothing is resolved or installed; the pins are what is asked about.

@@ -1,6 +1,6 @@
 """Runs the notebooks top to bottom against the local cloud, and writes each as a page and with its outputs.
 
-.venv-notebooks/bin/python scripts/notebooks.py [--output build/notebooks] [NAME...]
+.venv-notebooks/bin/python -m lnn_tools.docs.notebooks [--output build/notebooks] [NAME...]
 
 Exit status 0 only if every cell of each ran without an error and without a warning.
 """
@@ -17,7 +17,7 @@ from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 from traitlets.config import Config
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[3]
 FOLDER = REPOSITORY / "notebooks"
 NAMES = ("Introduction", "Codebook", "Analysis")
 CELL_SECONDS = 240

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from localcloud.errors import LocalCloudError
-from localcloud.home import BUILD, REPOSITORY, locked
+from lnn_tools.local_cloud.errors import LocalCloudError
+from lnn_tools.local_cloud.home import BUILD, REPOSITORY, locked
 
 TOOLS = BUILD / "local-cloud"
 EMULATOR_PINS = REPOSITORY / "requirements" / "local-cloud.txt"

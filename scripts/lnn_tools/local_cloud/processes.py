@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from localcloud.errors import LocalCloudError
+from lnn_tools.local_cloud.errors import LocalCloudError
 
 POLL_SECONDS = 0.05
 

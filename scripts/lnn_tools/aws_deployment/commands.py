@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
-"""Deploys to, or removes from, the AWS account that your credentials belong to: scripts/aws.py plan|deploy|destroy.
+"""Deploys to, or removes from, the AWS account that your credentials belong to: plan, deploy or destroy.
 
-`scripts/aws.py check` looks at credentials and account alone, so that nothing is built for a deployment that cannot be.
+`check` looks at credentials and account alone, so that nothing is built for a deployment that cannot be.
 
 What it must know it asks once. Terraform's variables can be given as usual, too: TF_VAR_region=eu-central-1, or
 terraform/terraform.tfvars. RUNTIME and ARCH, as for `make layer`, choose the functions' along with the layer's.
@@ -19,13 +18,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from awsdeploy import questions
-from awsdeploy.credentials import Identity, identity
-from awsdeploy.errors import DeploymentError
-from awsdeploy.folder import CONFIGURATION, Folder, local_state, remote_state
-from awsdeploy.state_bucket import bucket_name, ensure_bucket
-from awsdeploy.upgrade import enter_unfinished_runs
 from lnn_cli.deployment import DamagedRecordError, Deployment
+from lnn_tools.aws_deployment import questions
+from lnn_tools.aws_deployment.credentials import Identity, identity
+from lnn_tools.aws_deployment.errors import DeploymentError
+from lnn_tools.aws_deployment.folder import CONFIGURATION, Folder, local_state, remote_state
+from lnn_tools.aws_deployment.state_bucket import bucket_name, ensure_bucket
+from lnn_tools.aws_deployment.upgrade import enter_unfinished_runs
 
 # S3 can hold the lock by itself since this version.
 OLDEST_WITH_LOCK = (1, 10)
@@ -292,7 +291,3 @@ def main() -> int:
         print("aws: interrupted", file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,8 +4,8 @@ import errno
 import os
 import socket
 
-from localcloud.errors import LocalCloudError
-from localcloud.processes import owner_of
+from lnn_tools.local_cloud.errors import LocalCloudError
+from lnn_tools.local_cloud.processes import owner_of
 
 LOOPBACK = "127.0.0.1"
 

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Packs what the SageMaker notebook instance needs into build/notebook.zip: code, notebooks, wheels.
 
 The instance has no way to the internet: a wheel of each requirement is fetched here, for its Python.
@@ -16,10 +15,10 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from archives import write_zip
-from build_layer import platforms
+from lnn_tools.packaging.archives import write_zip
+from lnn_tools.packaging.layer import platforms
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[3]
 REQUIREMENTS = "requirements/notebooks.txt"
 FOLDERS = ("cli", "docs", "examples", "functions", "notebooks", "tests/events")
 FILES = ("LICENSE", "README.md", "parameters.json", "pyproject.toml")

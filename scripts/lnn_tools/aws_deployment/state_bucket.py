@@ -6,7 +6,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from awsdeploy.errors import DeploymentError
+from lnn_tools.aws_deployment.errors import DeploymentError
 
 
 def bucket_name(prefix: str, account: str, region: str) -> str:

@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""Writes each Terraform module's inputs and outputs into its README: `module_docs.py`; with --check, only compares.
+"""Writes each Terraform module's inputs and outputs into its README; with --check, only compares.
 
 terraform-docs is a program of its own to install; what of it is needed here is two tables.
 """
@@ -12,8 +11,8 @@ from typing import Any
 
 import hcl2
 
-MODULES = Path(__file__).resolve().parents[1] / "terraform" / "modules"
-BEGIN, END = "<!-- made by scripts/module_docs.py -->", "<!-- /made -->"
+MODULES = Path(__file__).resolve().parents[3] / "terraform" / "modules"
+BEGIN, END = "<!-- made by lnn_tools.docs.terraform_modules -->", "<!-- /made -->"
 
 
 def text_of(value: str) -> str:
@@ -82,7 +81,7 @@ def main() -> int:
     behind = [path for path in sorted(MODULES.iterdir()) if documented(path) != (path / "README.md").read_text()]
     for module in behind:
         if check:
-            print(f"module_docs: {module.name}/README.md is behind: run scripts/module_docs.py", file=sys.stderr)
+            print(f"terraform_modules: {module.name}/README.md is behind: run make docs", file=sys.stderr)
         else:
             (module / "README.md").write_text(documented(module))
     return 1 if check and behind else 0

