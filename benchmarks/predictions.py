@@ -25,8 +25,8 @@ from PIL import Image
 from lnn.models.model_file import Model, encode_model
 from lnn.names import PREDICTION_INPUT
 from lnn.network import init_parameters
-from lnn_cli.api import Api
-from lnn_cli.targets import Cloud, Target, connect
+from lnn_client.cloud import Cloud, Target, connect
+from lnn_client.prediction_api import Api
 
 SIZES, ACTIVATIONS = [12288, 20, 7, 5, 1], ["relu", "relu", "relu", "sigmoid"]
 WARM_CALLS, COLD_CALLS = 200, 5

@@ -7,24 +7,24 @@ from typing import Annotated, Any
 
 import typer
 
-from lnn_cli import (
-    comparing,
-    datasets,
+from lnn_cli.commands import (
+    compare,
+    dataset,
     doctor,
-    estimating,
-    evaluating,
-    exports,
-    inspecting,
+    estimate,
+    evaluate,
+    export,
     logs,
+    models,
     page,
-    predicting,
-    registered,
-    reports,
-    steering,
-    training,
+    predict,
+    report,
+    runs,
+    stop_resume,
+    train,
 )
-from lnn_cli.errors import OneLineErrors
-from lnn_cli.helping import CompactHelp
+from lnn_cli.ui.errors import OneLineErrors
+from lnn_cli.ui.help import CompactHelp
 
 _HELP = """Train neural networks on AWS Lambda: upload data, watch the run, use the model.
 
@@ -41,7 +41,7 @@ app = typer.Typer(
 )
 dataset_app = typer.Typer(
     cls=CompactHelp,
-    help="Check, show, copy and make datasets.\n\nExample: lnn dataset check datasets.h5",
+    help="Check, show, copy and make dataset.\n\nExample: lnn dataset check datasets.h5",
     invoke_without_command=True,
 )
 
@@ -67,7 +67,7 @@ def root(
 
 
 @dataset_app.callback()
-def dataset(context: typer.Context) -> None:
+def dataset_root(context: typer.Context) -> None:
     """Stands for `lnn dataset` alone, which prints what there is."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -79,12 +79,12 @@ def _add(to: typer.Typer, panel: str | None, *commands: Callable[..., Any]) -> N
         to.command(name, rich_help_panel=panel, no_args_is_help=False)(command)
 
 
-_add(app, "Train", training.train, training.upload, estimating.estimate)
-_add(app, "Runs", inspecting.runs, inspecting.show, inspecting.history, inspecting.watch, logs.logs)
-_add(app, "Runs", steering.stop, steering.resume)
-_add(app, "Use", predicting.predict, evaluating.evaluate, page.page)
-_add(app, "Use", reports.report, comparing.compare, exports.export)
-_add(app, "Models", registered.models, registered.promote, registered.reject, registered.rollback)
-_add(dataset_app, None, datasets.check, datasets.show, datasets.example, datasets.from_images)
+_add(app, "Train", train.train, train.upload, estimate.estimate)
+_add(app, "Runs", runs.runs, runs.show, runs.history, runs.watch, logs.logs)
+_add(app, "Runs", stop_resume.stop, stop_resume.resume)
+_add(app, "Use", predict.predict, evaluate.evaluate, page.page)
+_add(app, "Use", report.report, compare.compare, export.export)
+_add(app, "Models", models.models, models.promote, models.reject, models.rollback)
+_add(dataset_app, None, dataset.check, dataset.show, dataset.example, dataset.from_images)
 app.add_typer(dataset_app, name="dataset", rich_help_panel="Data and system")
 _add(app, "Data and system", doctor.doctor)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from lnn_cli.errors import CliError
-from lnn_cli.targets import Target
+from lnn_cli.ui.errors import CliError
+from lnn_client.cloud import Target
 
 _PANEL = "Where"
 

@@ -198,7 +198,7 @@ def _terraform_names(kind: str) -> set[str]:
 def _variables_read() -> set[str]:
     """Variables of the environment that the code names."""
     files = [*ROOT.glob("Makefile"), *ROOT.glob(".ci/*"), ROOT / "mkdocs.yml"]
-    for folder in ("cli", "functions", "scripts", "tests"):
+    for folder in ("cli", "client", "functions", "scripts", "tests"):
         files += [path for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".sh"}]
     code = "".join(file.read_text() for file in files if file.parent != Path(__file__).parent)
     return set(re.findall(r"\b(?:LNN|AWS)_[A-Z_]+\b", code))

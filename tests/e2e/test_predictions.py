@@ -31,9 +31,9 @@ from lnn.names import PREDICTION_INPUT, model_key
 from lnn.network import init_parameters
 from lnn.serving import rollout
 from lnn.serving.registry import Registry
-from lnn_cli.api import Api
-from lnn_cli.page import SigningServer
-from lnn_cli.targets import Target, connect
+from lnn_cli.commands.page import SigningServer
+from lnn_client.cloud import Target, connect
+from lnn_client.prediction_api import Api
 
 CATS = REPOSITORY.parent / "shared" / "data" / "cat" / "datasets.h5"
 DIGITS = REPOSITORY / "examples" / "digits" / "datasets.h5"

@@ -22,8 +22,8 @@ from lnn.models.model_file import load_model
 from lnn.names import params_key
 from lnn.serving.api import PredictionApi
 from lnn.serving.rollout import Current
-from lnn_cli.api import Answer
 from lnn_cli.main import app
+from lnn_client.prediction_api import Answer
 
 TESTS = 25
 MODEL = "20260102T030405Z-aaaaaaaa-11111111"
@@ -39,7 +39,7 @@ def lnn(*arguments: object) -> Any:
 
 
 class Gateway:
-    """The prediction API in this process, with one model in production; stands for ``lnn_cli.api.Api``."""
+    """The prediction API in this process, with one model in production, in place of ``prediction_api.Api``."""
 
     def __init__(self, content: bytes) -> None:
         self._api = PredictionApi(Shelves({MODEL: load_model(content)}, Current(1, MODEL)).serving(), Path())
@@ -95,12 +95,12 @@ def test_pictures_of_every_scale_make_one_model_and_one_prediction_by_every_way(
             assert third == pytest.approx(one, abs=tolerance), way
 
     # A dataset on any scale is evaluated as the pictures that it holds, whatever scale the model learned from.
-    monkeypatch.setattr("lnn_cli.evaluating.connect", lambda *_: SimpleNamespace(registry=None))
+    monkeypatch.setattr("lnn_cli.commands.evaluate.connect", lambda *_: SimpleNamespace(registry=None))
     monkeypatch.setattr("lnn.data.dataset.inspect_dataset", examine_dataset)
-    monkeypatch.setattr("lnn_cli.evaluating.find_model", lambda *_: {"model_id": MODEL})
+    monkeypatch.setattr("lnn_cli.commands.evaluate.find_model", lambda *_: {"model_id": MODEL})
     for way, (_, model) in trained.items():
         gateway = Gateway(model.read_bytes())
-        monkeypatch.setattr("lnn_cli.api.Api", lambda _, gateway=gateway: gateway)
+        monkeypatch.setattr("lnn_client.prediction_api.Api", lambda _, gateway=gateway: gateway)
         for stored, (dataset, _) in trained.items():
             for through in (["--model", model], ["--api"]):
                 found = lnn("evaluate", dataset, *through, "--worst", TESTS)

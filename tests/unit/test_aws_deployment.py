@@ -18,7 +18,7 @@ import pytest
 from moto import mock_aws
 
 from lnn.runs.store import WATCHED_INDEX
-from lnn_cli.deployment import Deployment
+from lnn_client.deployment import Deployment
 from lnn_tools.aws_deployment import commands as aws
 from lnn_tools.aws_deployment import credentials, questions
 from lnn_tools.aws_deployment.credentials import Identity

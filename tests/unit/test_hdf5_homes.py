@@ -17,7 +17,7 @@ FOLDERS = ("benchmarks", "cli", "client", "examples", "functions", "notebooks", 
 READER = "functions/lnn/data/hdf5.py"
 WRITERS = {
     "benchmarks/lnnbench/jobs.py",
-    "cli/lnn_cli/folders.py",
+    "client/lnn_client/picture_folders.py",
     "functions/lnn/models/model_file.py",
     "functions/lnn/data/dataset.py",
 }

@@ -146,6 +146,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         "LICENSE": "",
         "README.md": "",
         "cli/lnn_cli/main.py": "",
+        "client/lnn_client/cloud.py": "",
         "examples/digits/README.md": "",
         "functions/backend.py": BACKEND,
         "functions/lnn/__init__.py": "VERSION = 1\n",

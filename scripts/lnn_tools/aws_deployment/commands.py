@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lnn_cli.deployment import DamagedRecordError, Deployment
+from lnn_client.deployment import DamagedRecordError, Deployment
 from lnn_tools.aws_deployment import questions
 from lnn_tools.aws_deployment.credentials import Identity, identity
 from lnn_tools.aws_deployment.errors import DeploymentError

@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lnn_cli.targets import region_of_environment
+from lnn_client.cloud import region_of_environment
 from lnn_tools.aws_deployment.errors import DeploymentError
 
 # A first deployment takes ten to fifteen minutes, most of them for the cache; AWS allows itself more.

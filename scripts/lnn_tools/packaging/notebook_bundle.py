@@ -20,7 +20,7 @@ from lnn_tools.packaging.layer import platforms
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 REQUIREMENTS = "requirements/notebooks.txt"
-FOLDERS = ("cli", "docs", "examples", "functions", "notebooks", "tests/events")
+FOLDERS = ("cli", "client", "docs", "examples", "functions", "notebooks", "tests/events")
 FILES = ("LICENSE", "README.md", "parameters.json", "pyproject.toml")
 # What tools leave behind in a work tree.
 LEFTOVERS = {"__pycache__", ".DS_Store", ".ipynb_checkpoints", ".mypy_cache", ".ruff_cache"}

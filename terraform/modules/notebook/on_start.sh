@@ -32,7 +32,7 @@ install_code() { # the bundle's archive, and an environment from its wheels: not
     # What somebody has changed in a notebook stays.
     as_owner cp --recursive "$code/notebooks" "$new/code"
   fi
-  as_owner rm -rf "$code/cli" "$code/functions"
+  as_owner rm -rf "$code/cli" "$code/client" "$code/functions"
   as_owner mkdir -p "$code"
   as_owner cp --recursive "$new/code/." "$code"
   as_owner "$PYTHON" -m venv --clear "$venv"

@@ -25,8 +25,8 @@ from lnn.models.store import Artifacts
 from lnn.names import Names
 from lnn.network import init_parameters
 from lnn.runs.store import EpochRow, Ledger
-from lnn_cli import targets
 from lnn_cli.main import app
+from lnn_client import cloud as targets
 
 NAMES = Names("lnn", "123456789012", "us-east-1")
 TABLES = {
@@ -274,9 +274,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
                 AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, kind in keys.items()],
             )
         made = World(Ledger(dynamodb, NAMES.runs_table, NAMES.costs_table), s3)
-        for module in ("uploading", "following"):
-            monkeypatch.setattr(f"lnn_cli.{module}.sleep", made.sleep)
-            monkeypatch.setattr(f"lnn_cli.{module}.monotonic", lambda: made.now)
+        for module in ("lnn_client.uploads", "lnn_cli.ui.progress"):
+            monkeypatch.setattr(f"{module}.sleep", made.sleep)
+            monkeypatch.setattr(f"{module}.monotonic", lambda: made.now)
         yield made
 
 

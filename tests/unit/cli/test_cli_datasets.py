@@ -14,8 +14,8 @@ from PIL import Image
 
 from lnn.data.dataset import inspect_dataset, label_matrix, write_dataset
 from lnn.network import Network, Optimiser, init_parameters, new_slots
-from lnn_cli.checking import check_training
-from lnn_cli.parameters import parameters_path, read_parameters
+from lnn_client.datasets import check_training
+from lnn_client.parameters import parameters_path, read_parameters
 
 if TYPE_CHECKING:
     from .conftest import RunCli
@@ -55,7 +55,7 @@ def examples(monkeypatch: pytest.MonkeyPatch, dataset: Path, tmp_path: Path) -> 
     folder = tmp_path / "checkout" / "examples" / "shapes"
     folder.mkdir(parents=True)
     (folder / "datasets.h5").write_bytes(dataset.read_bytes())
-    monkeypatch.setattr("lnn_cli.datasets.repository", lambda: tmp_path / "checkout")
+    monkeypatch.setattr("lnn_cli.commands.dataset.repository", lambda: tmp_path / "checkout")
 
 
 def test_an_example_is_copied_and_not_over_another_file(cli: RunCli, examples: None, dataset: Path) -> None:

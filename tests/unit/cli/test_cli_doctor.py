@@ -23,7 +23,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     (build / "functions").mkdir()
     for name in ("launch", "trainer", "neuron", "register", "predict"):
         (build / "functions" / f"{name}.zip").touch()
-    monkeypatch.setattr("lnn_cli.doctor.repository", lambda: tmp_path / "checkout")
+    monkeypatch.setattr("lnn_cli.commands.doctor.repository", lambda: tmp_path / "checkout")
     program = tmp_path / "bin" / "terraform"
     program.parent.mkdir()
     program.write_text('#!/bin/sh\necho \'{"terraform_version": "1.11.4"}\'\n')
@@ -59,7 +59,7 @@ def test_something_missing_is_exit_status_1_with_the_command_that_mends_it(cli: 
 
 
 def test_everything_there_is_exit_status_0(cli: RunCli, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lnn_cli.doctor._look_at_function", lambda cloud, name: None)
+    monkeypatch.setattr("lnn_cli.commands.doctor._look_at_function", lambda cloud, name: None)
     result = cli("doctor")
     assert result.exit_code == 0, result.output
     assert "everything needed is there" in result.stdout

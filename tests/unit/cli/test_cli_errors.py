@@ -16,8 +16,8 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from lnn_cli.errors import explain
 from lnn_cli.main import app
+from lnn_cli.ui.errors import explain
 
 if TYPE_CHECKING:
     from .conftest import RunCli, World

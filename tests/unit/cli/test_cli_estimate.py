@@ -200,7 +200,7 @@ def test_a_strategy_that_fails_is_left_out_with_a_note(
 def test_a_training_that_does_not_end_is_asked_to_stop(
     cli: RunCli, world: World, dataset: Path, parameters: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lnn_cli.calibrating.TIMEOUT_SECONDS", 3.0)
+    monkeypatch.setattr("lnn_client.calibration.TIMEOUT_SECONDS", 3.0)
 
     def open_only() -> None:
         world.script.append(open_only)

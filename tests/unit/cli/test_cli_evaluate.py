@@ -18,7 +18,7 @@ from lnn.models.model_file import encode_model
 from lnn.serving.api import PredictionApi
 from lnn.serving.registry import Registry
 from lnn.serving.rollout import Current
-from lnn_cli.api import Answer
+from lnn_client.prediction_api import Answer
 
 if TYPE_CHECKING:
     from .conftest import RunCli, World
@@ -103,7 +103,7 @@ def test_the_api_is_asked_example_by_example_and_gives_the_same(
             reply = api.answer(request)
             return Answer(reply.status, reply.headers, reply.body.encode())
 
-    monkeypatch.setattr("lnn_cli.api.Api", Gateway)
+    monkeypatch.setattr("lnn_client.prediction_api.Api", Gateway)
     remote = json.loads(cli("evaluate", examples, "--api", "--json").stdout)
     local = json.loads(cli("evaluate", examples, "--model", model, "--json").stdout)
     assert kinds == {"image/png"}

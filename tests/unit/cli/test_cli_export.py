@@ -16,8 +16,8 @@ from safetensors import safe_open
 
 from lnn.models.model_file import Model
 from lnn.network import ACTIVATIONS, OUTPUT_ACTIVATIONS, Network, init_parameters
-from lnn_cli.exporting.onnx_model import encode_onnx
-from lnn_cli.exporting.tensors import encode_safetensors
+from lnn_cli.export.onnx_model import encode_onnx
+from lnn_cli.export.tensors import encode_safetensors
 
 if TYPE_CHECKING:
     from .conftest import RunCli, World

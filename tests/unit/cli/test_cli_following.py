@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from lnn_cli.following import LiveReporter, Look, Pace, PlainReporter, reporter
-from lnn_cli.rendering import duration, number
-from lnn_cli.runs import usd_so_far_and_left
+from lnn_cli.ui.console import duration, number
+from lnn_cli.ui.progress import LiveReporter, Look, Pace, PlainReporter, reporter
+from lnn_client.runs import usd_so_far_and_left
 
 
 def look(epoch: int, status: str = "RUNNING", events: int = 0) -> Look:
@@ -70,7 +70,7 @@ def frames(width: int, *looks: Look, colour: str | None = None, encoding: str = 
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that moves by a second at every look."""
     clock = iter(range(1000))
-    monkeypatch.setattr("lnn_cli.following.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("lnn_cli.ui.progress.monotonic", lambda: float(next(clock)))
 
 
 @pytest.mark.parametrize("width", [20, 30, 40, 60, 80, 120])
@@ -135,7 +135,7 @@ def test_a_terminal_that_cannot_go_back_gets_plain_lines(terminal: str, monkeypa
 
 def test_plain_lines_come_at_changes_and_then_now_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("lnn_cli.following.monotonic", lambda: now[0])
+    monkeypatch.setattr("lnn_cli.ui.progress.monotonic", lambda: now[0])
     written = io.StringIO()
     shown = reporter(Console(file=written, width=60))
     assert isinstance(shown, PlainReporter)

@@ -16,7 +16,7 @@ from PIL import Image
 from lnn.errors import ModelError
 from lnn.models.model_file import encode_model
 from lnn.names import LATEST_PARAMS, Names, params_key
-from lnn_cli.targets import Target, connect
+from lnn_client.cloud import Target, connect
 
 if TYPE_CHECKING:
     from typer.testing import Result

@@ -48,9 +48,9 @@ def logs(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Logs]:
     """An account with logs and a run that is training."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    monkeypatch.setattr("lnn_cli.logs.sleep", world.sleep)
+    monkeypatch.setattr("lnn_cli.commands.logs.sleep", world.sleep)
     offset = time.time() - world.now
-    monkeypatch.setattr("lnn_cli.logs.time", lambda: world.now + offset)
+    monkeypatch.setattr("lnn_cli.commands.logs.time", lambda: world.now + offset)
     world.open_run(RUN)
     world.accept(RUN)
     world.train(RUN, 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lnn.errors import LnnError
-from lnn_cli.targets import Target, connect
+from lnn_client.cloud import Target, connect
 
 DESCRIPTION = {
     "endpoint": "http://127.0.0.1:4566",

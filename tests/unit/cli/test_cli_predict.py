@@ -136,7 +136,7 @@ def test_models_of_float_data_get_pixels_from_0_to_1(cli: RunCli, tmp_path: Path
 
 
 def test_orientation_transparency_and_16_bits_are_respected(tmp_path: Path) -> None:
-    from lnn_cli.pictures import read_picture
+    from lnn_client.pictures import read_picture
 
     sideways = Image.new("L", (2, 1))
     sideways.putdata([0, 255])

@@ -18,10 +18,10 @@ import pytest
 from PIL import Image
 
 from lnn.data.dataset import write_dataset
-from lnn_cli.invocations import timeline
-from lnn_cli.reporting.charts import _mosaic, charts_of
-from lnn_cli.reporting.findings import Findings, gather
-from lnn_cli.targets import Target, connect
+from lnn_cli.report.charts import _mosaic, charts_of
+from lnn_cli.report.findings import Findings, gather
+from lnn_client.cloud import Target, connect
+from lnn_client.timeline import timeline
 
 if TYPE_CHECKING:
     from .conftest import RunCli, World
@@ -89,7 +89,7 @@ def finished(world: World) -> World:
 @pytest.fixture
 def blank(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures that take no time, for tests that are about the words."""
-    monkeypatch.setattr("lnn_cli.reporting.page.render", lambda *_, **__: b"<svg/>")
+    monkeypatch.setattr("lnn_cli.report.page.render", lambda *_, **__: b"<svg/>")
 
 
 def test_a_page_holds_everything_itself_in_light_and_dark(cli: RunCli, finished: World) -> None:
@@ -283,7 +283,7 @@ def test_a_timeline_has_each_invocation_of_the_run_with_what_it_was_asked(finish
 
 
 def test_a_timeline_of_many_neurons_has_a_row_for_each_layer(finished: World) -> None:
-    from lnn_cli.invocations import Invocation, Timeline
+    from lnn_client.timeline import Invocation, Timeline
 
     many = [Invocation("neuron", 1.0 * n, 0.5, "forward", 1 + n % 2, n) for n in range(2000)]
     (chart,) = charts_of(Findings(finished.run(RUN), [], timeline=Timeline(many, complete=False)))
@@ -301,7 +301,7 @@ def test_the_weights_of_each_unit_are_below_its_number() -> None:
 
 
 def test_a_timeline_shows_when_nobody_was_at_work(finished: World) -> None:
-    from lnn_cli.drawing import LIGHT, render
+    from lnn_cli.ui.charts import LIGHT, render
 
     findings = gather(connect(Target.AWS), finished.run(RUN))
     assert findings.timeline is not None
@@ -316,8 +316,8 @@ def test_a_timeline_shows_when_nobody_was_at_work(finished: World) -> None:
 
 @pytest.mark.parametrize("strategy", ["fused", "neuron"])
 def test_a_timeline_shows_where_each_generation_began(strategy: str) -> None:
-    from lnn_cli.drawing import LIGHT, render
-    from lnn_cli.invocations import Invocation, Timeline
+    from lnn_cli.ui.charts import LIGHT, render
+    from lnn_client.timeline import Invocation, Timeline
 
     role, place = ("trainer", {}) if strategy == "fused" else ("neuron", {"layer": 1, "neuron": 0})
     handed_over = [Invocation(role, 900.0 * n, 890.0, "start", generation=n + 1, **place) for n in range(3)]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lnn_cli import targets
-from lnn_cli.deployment import Deployment
-from lnn_cli.errors import CliError
-from lnn_cli.targets import Cloud, Target, connect
+from lnn_cli.ui.errors import CliError
+from lnn_client import cloud as targets
+from lnn_client.cloud import Cloud, Target, connect
+from lnn_client.deployment import Deployment
 
 ACCOUNT, OTHER_ACCOUNT = "123456789012", "210987654321"
 MADE = Deployment(ACCOUNT, "eu-central-1", "team", "s3://state/team/terraform.tfstate", profile_region="us-east-1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lnn_cli.sparkline import BLOCKS, PLAIN, sparkline
+from lnn_cli.ui.sparkline import BLOCKS, PLAIN, sparkline
 
 
 @pytest.mark.parametrize(

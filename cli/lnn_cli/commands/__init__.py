@@ -1,0 +1,1 @@
+"""The commands of ``lnn``: a module for each, named after it."""

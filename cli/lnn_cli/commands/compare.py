@@ -1,0 +1,173 @@
+"""``lnn compare``: runs side by side."""
+
+from __future__ import annotations
+
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lnn_cli.options import ForceOption, JsonOption, PrefixOption, RegionOption, TargetOption
+from lnn_cli.ui.console import duration, note, number, output, print_json, print_table, share, size
+from lnn_cli.ui.errors import CliError
+from lnn_cli.ui.files import refuse_to_replace, write_whole
+from lnn_cli.ui.sparkline import BLOCKS, PLAIN, sparkline
+from lnn_client.cloud import Target, connect
+from lnn_client.runs import Run, find_run, ms_per_epoch, result, seconds_total
+
+if TYPE_CHECKING:
+    from matplotlib.figure import FigureBase
+
+    from lnn_cli.ui.charts import Chart, Theme
+
+History = list[dict[str, Any]]
+
+_CURVE_WIDTH = 16
+_TOLD_ANYWAY = frozenset({"strategy", "workers", "layers", "neurons"})
+"""The strategy has a row of its own, and the network says how many layers of how many neurons."""
+_FEW_EPOCHS = 10
+_MOST_RUNS = 7
+"""In a picture: there are no more colours that can be told apart."""
+
+
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Run ids, starts of ids, or `latest`.")],
+    picture: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Draw the curves, too: .png, .svg or .pdf."),
+    ] = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+    prefix: PrefixOption = None,
+    region: RegionOption = None,
+) -> None:
+    """Put runs side by side: what differs, and what came of them.
+
+    Times are in seconds and milliseconds, costs in US dollars.
+
+    Example: lnn compare 20261121T0301 latest -o compare.png
+    """
+    if len(runs) < 2:
+        raise CliError("one run cannot be compared; name two or more: lnn compare RUN RUN")
+    suffix = _suffix(picture, len(runs), force=force)
+    ledger = connect(target, prefix, region).ledger
+    found = list({run["run_id"]: run for run in (find_run(ledger, wanted) for wanted in runs)}.values())
+    if len(found) < 2:
+        raise CliError(f"these are all the same run, {found[0]['run_id']}; name two or more")
+    histories = [ledger.history(run["run_id"]) for run in found]
+    differing = _differing_settings(found)
+    if as_json:
+        print_json(
+            [
+                {**result(run), "usd": run.get("usd"), "settings": {key: _setting(run, key) for key in differing}}
+                for run in found
+            ]
+        )
+    else:
+        _print(found, histories, differing)
+    if picture is not None:
+        from lnn_cli.ui.charts import LIGHT, render
+
+        content = render(_charts(found, histories), LIGHT, suffix)
+        write_whole(picture, content)
+        note(f"{picture} ({size(len(content))})")
+
+
+def _suffix(picture: Path | None, runs: int, *, force: bool) -> str:
+    if picture is None:
+        return ""
+    from lnn_cli.ui.charts import picture_suffix
+
+    refuse_to_replace(picture, force=force)
+    if runs > _MOST_RUNS:
+        raise CliError(f"{runs} runs are too many for one picture; name {_MOST_RUNS} at most, or leave out --output")
+    return picture_suffix(picture)
+
+
+def _print(runs: list[Run], histories: list[History], differing: list[str]) -> None:
+    """A column for each run, so that any number of settings has room; what is alike is not said."""
+    rows: list[list[str]] = []
+
+    def add(name: str, values: list[str]) -> None:
+        rows.append([name, *values])
+
+    add("status", [str(run["status"]) for run in runs])
+    add("strategy", [_strategy(run) for run in runs])
+    for key in differing:
+        add(key, [_words(_setting(run, key)) for run in runs])
+    add("epochs done", [f"{run.get('epoch', 0):,}" for run in runs])
+    add("final cost", [number(run.get("final_cost")) for run in runs])
+    steps = PLAIN if output().options.ascii_only else BLOCKS
+    add("cost by epoch", [sparkline([row["cost"] for row in history], _CURVE_WIDTH, steps) for history in histories])
+    add("training accuracy", [share(run.get("train_accuracy")) for run in runs])
+    add("test accuracy", [share(run.get("test_accuracy")) for run in runs])
+    add("upload to model", [duration(seconds_total(run)) for run in runs])
+    add("ms an epoch", [number(ms_per_epoch(run)) for run in runs])
+    add("US dollars", ["-" if run.get("usd") is None else f"{run['usd']:.6f}" for run in runs])
+    add("invocations", [f"{run.get('invocations', 0):,}" for run in runs])
+    print_table(("", *(str(run["run_id"]) for run in runs)), rows)
+
+
+def _strategy(run: Run) -> str:
+    workers = run.get("workers") or 1
+    return f"{run.get('strategy') or '-'}{f', {workers} workers' if workers > 1 else ''}"
+
+
+def _differing_settings(runs: list[Run]) -> list[str]:
+    """Names of the settings and dimensions that are not alike, in the settings' own order."""
+    names = dict.fromkeys(name for run in runs for name in (run.get("settings") or {}))
+    keys = ["examples", "network", *(name for name in names if name not in _TOLD_ANYWAY)]
+    return [key for key in keys if any(_setting(one, key) != _setting(two, key) for one, two in pairwise(runs))]
+
+
+def _setting(run: Run, key: str) -> Any:
+    dimensions = run.get("dimensions") or {}
+    if key == "examples":
+        return dimensions.get("examples")
+    if key == "network":
+        return "-".join(map(str, dimensions.get("sizes") or [])) or None
+    return (run.get("settings") or {}).get(key)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(map(str, value.values()))
+    return "-" if value is None else str(value)
+
+
+def _charts(runs: list[Run], histories: list[History]) -> list[Chart]:
+    """Cost and test accuracy, over epochs and over seconds: more epochs are no more work if they are faster."""
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    from lnn_cli.ui.charts import Chart
+
+    def draw(figure: FigureBase, theme: Theme) -> None:
+        panels = figure.subplots(2, 2, sharey="row")
+        for run, history, colour in zip(runs, histories, theme.lines, strict=False):
+            epochs = [row["epoch"] for row in history]
+            seconds = list(accumulate(row["seconds"] for row in history))
+            label = f"{run['run_id']} ({_strategy(run)})"
+            for row, name in enumerate(("cost", "test_accuracy")):
+                values = [entry[name] for entry in history]
+                marker = "o" if len(values) <= _FEW_EPOCHS else None
+                panels[row, 0].plot(epochs, values, color=colour, label=label, marker=marker)
+                panels[row, 1].plot(seconds, values, color=colour, marker=marker)
+        for axes, title, below in zip(
+            panels.ravel(),
+            ("Cost by epoch", "Cost by time", "Test accuracy by epoch", "Test accuracy by time"),
+            ("epoch", "seconds of recorded epochs") * 2,
+            strict=True,
+        ):
+            axes.set(title=title, xlabel=below)
+        for axes in panels[:, 0]:
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        panels[0, 0].set_ylabel("cost")
+        panels[1, 0].set_ylabel("share that is right")
+        panels[1, 0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        handles, labels = panels[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center")
+
+    names = ", ".join(str(run["run_id"]) for run in runs)
+    return [Chart("compare", "Runs side by side", f"Cost and test accuracy of {names}.", 6.2 + 0.2 * len(runs), draw)]

@@ -1,0 +1,207 @@
+"""``lnn dataset``: checking, copying and making datasets."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lnn_cli.options import ForceOption, JsonOption, WhiteOption, check_white
+from lnn_cli.ui.console import messages, note, print_json, print_pairs, size
+from lnn_cli.ui.errors import CliError
+from lnn_cli.ui.files import refuse_to_replace, write_whole
+from lnn_client.cloud import repository
+from lnn_client.datasets import check_dataset, check_training, existing_file, tell_warnings
+from lnn_client.parameters import parameters_path
+
+if TYPE_CHECKING:
+    from lnn.data.dataset import DatasetSummary
+    from lnn_client.picture_folders import Pictures, Split
+
+TEST_SHARE = 0.2
+
+OutputOption = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Dataset to write.")]
+
+
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Dataset to look at.")],
+    parameters: Annotated[
+        Path | None, typer.Option("--parameters", "-p", help="Check that these parameters fit, too.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is in a dataset, or everything that is wrong with it.
+
+    Example: lnn dataset check datasets.h5 --parameters parameters.json
+    """
+    if parameters is not None:
+        check_training(file, existing_file(parameters).read_bytes(), str(parameters))
+    summary = check_dataset(file)
+    if as_json:
+        print_json(asdict(summary))
+        return
+    shape = summary.image_shape
+    print_pairs(
+        [
+            ("file", f"{file} ({size(file.stat().st_size)})"),
+            ("training", f"{summary.m} examples"),
+            ("testing", f"{summary.m_test} examples"),
+            ("features", f"{summary.features}" + (f", pictures of {' x '.join(map(str, shape))}" if shape else "")),
+            ("values", _values(summary)),
+            ("classes", f"{len(summary.classes)}: {', '.join(summary.classes)}"),
+        ]
+    )
+    tell_warnings(summary.warnings)
+    verdict = "can be trained on" if summary.warnings else "is fine"
+    note(f"the dataset {verdict}" + ("" if parameters is None else f", and {parameters} fits it"))
+
+
+def _values(summary: DatasetSummary) -> str:
+    """Type and scale; and of pictures the values that are black and white."""
+    divided = "used as they are" if summary.scale == 1 else f"divided by {summary.scale:g} for training"
+    if summary.value_range is None or summary.image_shape is None:
+        return f"{summary.dtype}, {divided}"
+    black, white = summary.value_range
+    return f"{summary.dtype}, {divided}; black is {black:g}, white {white:g}"
+
+
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Dataset to look at.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Picture to draw: .png, .svg or .pdf.")
+    ] = Path("grid.png"),
+    columns: Annotated[int, typer.Option("--columns", min=1, max=30, help="Examples of each class.")] = 10,
+    test: Annotated[bool, typer.Option("--test", help="Of the test examples, not the training examples.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed shows other examples.")] = 0,
+    force: ForceOption = False,
+) -> None:
+    """Draw examples of every class in a grid, a row for each class.
+
+    Example: lnn dataset show datasets.h5 -o grid.png
+    """
+    from lnn_cli.ui.charts import LIGHT, picture_suffix, render
+    from lnn_cli.ui.grid import grid
+
+    refuse_to_replace(output, force=force)
+    suffix = picture_suffix(output)
+    chart = grid(file, check_dataset(file), "test" if test else "train", columns, seed)
+    content = render([chart], LIGHT, suffix)
+    write_whole(output, content)
+    typer.echo(f"{output} ({size(len(content))})")
+    note(chart.about)
+
+
+def example(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Example to copy; none lists them.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Dataset to write.")] = Path(
+        "datasets.h5"
+    ),
+    force: ForceOption = False,
+) -> None:
+    """Copy one of the datasets that come with the project.
+
+    Example: lnn dataset example digits -o datasets.h5
+    """
+    known = {path.parent.name: path for path in sorted((repository() / "examples").glob("*/datasets.h5"))}
+    if name is None:
+        for known_name in known:
+            typer.echo(known_name)
+        return
+    if name not in known:
+        raise CliError(f"there is no example {name!r}; there is: {', '.join(known) or 'none in this installation'}")
+    refuse_to_replace(output, force=force)
+    shutil.copyfile(known[name], output)
+    typer.echo(f"{output} ({size(output.stat().st_size)})")
+    note(f"train on it: lnn train {output} --wait")
+
+
+def from_images(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Holds one folder of pictures for each class.")],
+    output: OutputOption,
+    pixels: Annotated[
+        int, typer.Option("--size", min=1, max=1024, help="Width and height of the examples, in pixels.")
+    ] = 64,
+    grey: Annotated[bool, typer.Option("--grey", help="Grey instead of colour: a third of the features.")] = False,
+    test_share: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Share of each class for testing, between 0 and 1 (default: 0.2)."),
+    ] = None,
+    all_classes: Annotated[
+        bool, typer.Option("--all-classes", help="Folders named train or test are classes, too.")
+    ] = False,
+    white: WhiteOption = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same split.")] = 0,
+    force: ForceOption = False,
+) -> None:
+    """Make a dataset of pictures, one folder for each class.
+
+    Of any size and format. Those for testing are drawn by lot, or are in DIR/test/CLASS.
+    What cannot be read is skipped, and told.
+
+    Example: lnn dataset from-images pets/ -o pets.h5 --size 64
+    """
+    from rich.progress import Progress
+
+    from lnn_client.class_folders import find_layout, picture_paths
+    from lnn_client.picture_folders import read_pictures, split_of_folders, stratified_split, write_dataset
+
+    share = TEST_SHARE if test_share is None else test_share
+    if not 0 < share < 1:
+        raise CliError(f"--test-share {share}: it must lie between 0 and 1, for example 0.2")
+    refuse_to_replace(output, force=force)
+    check_white(white)
+    layout = find_layout(directory, split_folders=not all_classes)
+    if layout.is_split and test_share is not None:
+        raise CliError(f"--test-share {share}: {directory} says by its folders which pictures are for testing; omit it")
+    shape = (pixels, pixels) if grey else (pixels, pixels, 3)
+    console = messages()
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        total = sum(len(picture_paths(folder.path)) for folder in layout.folders)
+        task = progress.add_task("reading pictures", total=total)
+        pictures = read_pictures(directory, layout, shape, white, lambda: progress.advance(task))
+    if layout.is_split:
+        split = split_of_folders(pictures.parts, seed)
+    else:
+        split = stratified_split(pictures.labels, share, seed)
+    warnings = write_dataset(output, pictures, split)
+    for folder in layout.aside:
+        note(f"{folder} is put aside: a dataset has no validation set yet, so none of its pictures is in {output}")
+    _tell(output, pictures, split)
+    tell_warnings(warnings)
+
+
+def _tell(output: Path, pictures: Pictures, split: Split) -> None:
+    for reason in pictures.skipped:
+        note(f"skipped: {reason}")
+    if pictures.skipped:
+        note(f"{len(pictures.images)} pictures are in the dataset, {len(pictures.skipped)} entries were skipped")
+    train = Counter(pictures.labels[position] for position in split.train)
+    test = Counter(pictures.labels[position] for position in split.test)
+    print_pairs(
+        [
+            ("file", f"{output} ({size(output.stat().st_size)})"),
+            ("training", f"{len(split.train)} examples"),
+            ("testing", f"{len(split.test)} examples"),
+            *(
+                (f"  {name}", f"{train[index]} for training, {test[index]} for testing")
+                for index, name in enumerate(pictures.classes)
+            ),
+        ]
+    )
+    units, kind = (1, "sigmoid") if len(pictures.classes) == 2 else (len(pictures.classes), "softmax")
+    last = f"layer{_layers_at_hand()}"
+    fitting = f"--set neurons.{last}={units} --set activations.{last}={kind}"
+    note(f"the output layer for it has {units} unit(s) with {kind}: lnn train {output} {fitting} --wait")
+
+
+def _layers_at_hand() -> str:
+    """How many layers a training has whose parameters nobody names; ``L`` if these cannot be read."""
+    try:
+        return str(json.loads(parameters_path(None).read_text(encoding="utf-8"))["layers"])
+    except (CliError, KeyError, OSError, TypeError, ValueError):
+        return "L"

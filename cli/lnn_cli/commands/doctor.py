@@ -1,0 +1,203 @@
+"""``lnn doctor``: what is installed, reachable and deployed, and the command that mends what is not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.text import Text
+
+from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption
+from lnn_cli.ui.console import print_json, print_table
+from lnn_cli.ui.errors import CliError, explain
+from lnn_client.cloud import Cloud, Target, connect, local_description, repository
+
+_OLDEST_PYTHON, _NEXT_PYTHON = (3, 11), (3, 14)
+_FUNCTIONS = ("launch", "trainer", "neuron", "register", "predict")
+_SOCKET_SECONDS = 2.0
+
+
+class State(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    MISSING = "missing"
+    OPTIONAL = "optional"
+    UNKNOWN = "unknown"
+
+
+_STYLES = {State.OK: "green", State.MISSING: "red", State.OPTIONAL: "yellow", State.UNKNOWN: "yellow"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report; ``mend`` is the command that helps."""
+
+    name: str
+    state: State
+    detail: str
+    mend: str = ""
+
+    def line(self) -> str:
+        """What was found, and the command that helps unless the finding names it already."""
+        return self.detail if not self.mend or self.mend in self.detail else f"{self.detail}; run: {self.mend}"
+
+
+def doctor(
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+    prefix: PrefixOption = None,
+    region: RegionOption = None,
+) -> None:
+    """Check the installation and the cloud; say how to mend them.
+
+    The exit status is 0 only if nothing that is needed is missing.
+
+    Example: lnn doctor --target aws
+    """
+    findings = list(examine(target, prefix, region))
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        rows = [(Text(f.state, style=_STYLES[f.state]), f.name, f.line()) for f in findings]
+        print_table(("", "what", "found"), rows)
+    missing = [finding for finding in findings if finding.state is State.MISSING]
+    if missing:
+        mends = list(dict.fromkeys(finding.mend for finding in missing if finding.mend))
+        how = f"; mend it with: {' && '.join(mends)}" if mends else ""
+        raise CliError(f"{len(missing)} of {len(findings)} checks failed{how}")
+    if not as_json:
+        typer.echo("everything needed is there")
+
+
+def examine(target: Target, prefix: str | None, region: str | None) -> Iterator[Finding]:
+    """Every check, the machine first, then the cloud."""
+    yield _python()
+    yield _terraform()
+    if target is Target.LOCAL:
+        yield _redis_server()
+        yield _built("layer", ["layers/numpy-h5py-local.zip"], "make layer", State.MISSING)
+    else:
+        yield _built("layer", ["layers/numpy-h5py-python3*.zip"], "make layer", State.OPTIONAL)
+    packages = [f"functions/{name}.zip" for name in _FUNCTIONS]
+    yield _built("packages", packages, "make package", State.MISSING if target is Target.LOCAL else State.OPTIONAL)
+    yield from _cloud(target, prefix, region)
+
+
+def _python() -> Finding:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    if _OLDEST_PYTHON <= sys.version_info[:2] < _NEXT_PYTHON:
+        return Finding("python", State.OK, version)
+    return Finding("python", State.MISSING, f"{version}, but 3.11 to 3.13 is needed", "make setup PYTHON=python3.13")
+
+
+def _terraform() -> Finding:
+    program = shutil.which("terraform")
+    mend = "see https://developer.hashicorp.com/terraform/install"
+    if program is None:
+        return Finding("terraform", State.MISSING, "not on PATH", mend)
+    try:
+        answer = subprocess.run(  # noqa: S603 - the program that PATH names
+            [program, "version", "-json"], capture_output=True, text=True, timeout=20, check=True
+        )
+        version = json.loads(answer.stdout)["terraform_version"]
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
+        return Finding("terraform", State.MISSING, f"{program} does not answer ({type(error).__name__})", mend)
+    return Finding("terraform", State.OK, f"{version}, {program}")
+
+
+def _redis_server() -> Finding:
+    for name in ("valkey-server", "redis-server"):
+        program = shutil.which(name)
+        if program is not None:
+            return Finding("redis server", State.OK, program)
+    return Finding("redis server", State.OK, "none on PATH; make up brings its own")
+
+
+def _built(name: str, patterns: list[str], mend: str, otherwise: State) -> Finding:
+    build = repository() / "build"
+    found: list[Path] = []
+    for pattern in patterns:
+        matches = sorted(build.glob(pattern))
+        if not matches:
+            return Finding(name, otherwise, f"build/{pattern} is not built", mend)
+        found += matches
+    return Finding(name, State.OK, ", ".join(str(path.relative_to(build.parent)) for path in found))
+
+
+def _cloud(target: Target, prefix: str | None, region: str | None) -> Iterator[Finding]:
+    """Credentials and resources; once the cloud cannot be asked, the rest is unknown."""
+    mend = "make up" if target is Target.LOCAL else "make deploy"
+    try:
+        cloud = connect(target, prefix, region)
+        caller = cloud.caller()["Arn"]
+        where = cloud.endpoint or cloud.region
+    except Exception as error:  # noqa: BLE001 - whatever keeps us from the cloud is the finding
+        yield Finding("cloud", State.MISSING, explain(error), mend if target is Target.LOCAL else "")
+        yield Finding("resources", State.UNKNOWN, "not checked, because the cloud does not answer")
+        return
+    yield Finding("cloud", State.OK, f"{where} as {caller}")
+    if target is Target.LOCAL:
+        yield _cache()
+    names = cloud.names
+    for kind, resources, look in (
+        ("bucket", [names.bucket], _look_at_bucket),
+        ("tables", [names.runs_table, names.costs_table, names.invocations_table, names.models_table], _look_at_table),
+        ("functions", [names.function(role) for role in _FUNCTIONS], _look_at_function),
+    ):
+        yield _resources(kind, resources, partial(look, cloud), mend)
+
+
+def _resources(kind: str, names: list[str], look: Callable[[str], None], mend: str) -> Finding:
+    """One line for several resources; names those that are not there."""
+    from botocore.exceptions import ClientError
+
+    absent = []
+    for name in names:
+        try:
+            look(name)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code not in {"404", "NoSuchBucket", "ResourceNotFoundException"}:
+                return Finding(kind, State.UNKNOWN, explain(error))
+            absent.append(name)
+    if absent:
+        return Finding(kind, State.MISSING, f"not deployed: {', '.join(absent)}", mend)
+    return Finding(kind, State.OK, ", ".join(names))
+
+
+def _look_at_bucket(cloud: Cloud, name: str) -> None:
+    cloud.s3.head_bucket(Bucket=name)
+
+
+def _look_at_table(cloud: Cloud, name: str) -> None:
+    cloud.dynamodb.describe_table(TableName=name)
+
+
+def _look_at_function(cloud: Cloud, name: str) -> None:
+    cloud.functions.get_function_configuration(FunctionName=name)
+
+
+def _cache() -> Finding:
+    """Whether the local Redis answers a PING."""
+    redis: dict[str, Any] = local_description().get("redis") or {}
+    host, port = redis.get("host", "127.0.0.1"), int(redis.get("port", 0))
+    try:
+        with socket.create_connection((host, port), timeout=_SOCKET_SECONDS) as connection:
+            connection.sendall(b"PING\r\n")
+            answer = connection.recv(64)
+    except OSError as error:
+        return Finding("redis", State.MISSING, f"does not answer at {host}:{port} ({error.strerror})", "make up")
+    if not answer.startswith(b"+PONG"):
+        return Finding("redis", State.MISSING, f"something else than Redis is at {host}:{port}", "make up")
+    return Finding("redis", State.OK, f"{host}:{port}")

@@ -1,0 +1,219 @@
+"""``lnn estimate``: what a training would take, in every way to run it, before it is started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from lnn_cli.options import JsonOption, PrefixOption, RegionOption
+from lnn_cli.ui.console import duration, note, number, print_json, print_table
+from lnn_client.cloud import Target, command, connect
+from lnn_client.datasets import check_training, existing_file
+from lnn_client.parameters import parameters_path, read_parameters
+
+if TYPE_CHECKING:
+    from lnn.job.hyperparameters import Settings
+    from lnn.planning.cost_model import Estimate, Model
+    from lnn.planning.workload import Functions
+    from lnn_client.calibration import Calibration
+
+LOCAL_MAX_WORKERS, LOCAL_LOG_LEVEL = 2, "DEBUG"
+"""As in terraform/local.tfvars."""
+
+NOT_INCLUDED = (
+    "not in the dollars: Launch and storage (fractions of a cent), DynamoDB (${history:.2g} for this history), and by "
+    "the month, used or not, cache and endpoints (about $26, see the README)"
+)
+
+
+def estimate(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET.h5", help="HDF5 file with the examples.")],
+    parameters: Annotated[
+        Path | None,
+        typer.Option("--parameters", "-p", help="Parameters file (default: ./parameters.json, else the project's)."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one parameter; repeat for more."),
+    ] = None,
+    calibrate: Annotated[bool, typer.Option("--calibrate", help="Measure short trainings first.")] = False,
+    trainer_memory: Annotated[
+        int | None, typer.Option(min=128, max=10_240, metavar="MB", help="Memory of the Trainer (default: 3008).")
+    ] = None,
+    neuron_memory: Annotated[
+        int | None, typer.Option(min=128, max=10_240, metavar="MB", help="Memory of the Neuron (default: 1769).")
+    ] = None,
+    max_workers: Annotated[
+        int | None, typer.Option(min=1, max=256, metavar="N", help="Most workers for auto (default: 16, locally 2).")
+    ] = None,
+    as_json: JsonOption = False,
+    target: Annotated[
+        Target | None,
+        typer.Option(
+            "--target",
+            envvar="LNN_TARGET",
+            help="Where it would run (default: aws; with --calibrate: local).",
+            rich_help_panel="Where",
+            show_envvar=False,
+        ),
+    ] = None,
+    prefix: PrefixOption = None,
+    region: RegionOption = None,
+) -> None:
+    """Say what a training would take: seconds, US dollars, MB of memory.
+
+    For AWS no account is needed: it is a model. With --calibrate, short
+    trainings of this very job measure the cloud at hand, for later, too.
+
+    Example: lnn estimate datasets.h5 --set epochs=1000
+    """
+    from lnn.errors import SettingsError
+    from lnn.planning.cost_model import AWS, Model, local
+    from lnn.planning.planner import decide
+    from lnn.planning.workload import Job
+    from lnn_client import calibration as calibrating
+
+    existing_file(dataset)
+    path = parameters_path(parameters)
+    summary, settings = check_training(dataset, read_parameters(path, changes or [], None), str(path))
+    where = target or (Target.LOCAL if calibrate else Target.AWS)
+    rates = AWS if where is Target.AWS else local(os.cpu_count() or 1)
+    sizes = _sizes(where, trainer_memory, neuron_memory, max_workers)
+    model = Model(Job.of(settings, summary), sizes, rates)
+    if calibrate:
+        cloud = connect(where, prefix, region)
+        calibration = calibrating.calibrate(cloud, dataset, settings, model)
+        calibrating.save(where, calibration)
+    else:
+        found = calibrating.saved(where)
+        if found is None and where is Target.LOCAL:
+            note(f"figures of a machine like yours; measure your own with: {command('lnn estimate --calibrate')}")
+        calibration = found or calibrating.NONE
+    model = replace(model, corrections=calibration.corrections)
+    rows = list(estimates(model))
+    try:
+        decision = decide(settings.model_copy(update={"strategy": "auto"}), model)
+        auto = {**row(decision.chosen), "reason": decision.reason}
+    except SettingsError as nothing:
+        auto = {"strategy": None, "workers": None, "reason": str(nothing)}
+    if as_json:
+        print_json(
+            {
+                "target": str(where),
+                "source": calibration.source,
+                "calibration": calibration.as_json() if calibration.corrections else None,
+                "rows": [row(found) for found in rows],
+                "auto": auto,
+            }
+        )
+        return
+    shown = [found for found in rows if matters(found, rows, sizes.max_workers)]
+    _print(where, calibration, shown, auto, settings)
+    if len(shown) < len(rows):
+        note(
+            f"{len(rows) - len(shown)} rows with more workers that are slower than fewer are not shown; --json has all"
+        )
+
+
+def estimates(model: Model) -> Iterator[Estimate]:
+    """Every strategy, with every number of workers where it has some."""
+    from lnn.planning.planner import PARALLEL, WORKER_COUNTS
+
+    for strategy in ("neuron", "fused", *PARALLEL):
+        for workers in WORKER_COUNTS if strategy in PARALLEL else (1,):
+            yield model.estimate(strategy, workers)
+
+
+def matters(found: Estimate, rows: list[Estimate], max_workers: int) -> bool:
+    """Whether a person wants to see it: not what takes more workers than are chosen, only to be slower."""
+    fewer = [other.seconds_total for other in rows if other.strategy == found.strategy and other.fits]
+    return found.workers <= max_workers or (found.fits and found.seconds_total <= min(fewer))
+
+
+def row(found: Estimate) -> dict[str, Any]:
+    """An estimate as ``--json`` prints it, with names as in a run's own outcome."""
+    return {
+        "strategy": found.strategy,
+        "workers": found.workers,
+        "seconds": {"total": found.seconds_total, "training": found.seconds_training},
+        "ms_per_epoch": found.ms_per_epoch,
+        "usd": found.usd,
+        "invocations": found.invocations,
+        "peak_memory_mb": found.peak_memory_mb,
+        "fits": found.fits,
+        "reason": found.reason,
+    }
+
+
+def _sizes(where: Target, trainer: int | None, neuron: int | None, max_workers: int | None) -> Functions:
+    """Terraform's defaults for the target, with what the command line changes."""
+    import platform
+
+    from lnn.planning.workload import Functions
+
+    sizes = Functions()
+    if where is Target.LOCAL:
+        machine = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+        sizes = replace(
+            sizes, max_workers=LOCAL_MAX_WORKERS, neuron_window=4, architecture=machine, log_level=LOCAL_LOG_LEVEL
+        )
+    return replace(
+        sizes,
+        trainer_memory_mb=trainer or sizes.trainer_memory_mb,
+        neuron_memory_mb=neuron or sizes.neuron_memory_mb,
+        max_workers=max_workers or sizes.max_workers,
+    )
+
+
+def _print(
+    where: Target, calibration: Calibration, rows: list[Estimate], auto: dict[str, Any], settings: Settings
+) -> None:
+    from lnn.aws.pricing import dynamodb_usd
+
+    headings = ("", "strategy", "workers", "upload to model", "an epoch", "US dollars", "invocations", "memory", "")
+    picked = (auto["strategy"], auto["workers"])
+    print_table(headings, _lines(rows, picked), right=headings[2:8])
+    place = "AWS" if where is Target.AWS else "this machine's local cloud"
+    note(f"\nfor {place}, {settings.epochs} epochs; {calibration.source}")
+    if picked[0] is None:
+        note(f"auto: {auto['reason']}")
+    else:
+        note(f"* auto: {auto['reason']}")
+    history = dynamodb_usd(writes=-(-settings.epochs // settings.record_every))
+    note(NOT_INCLUDED.format(history=history))
+
+
+def _lines(rows: list[Estimate], picked: tuple[str | None, int | None]) -> Iterator[list[str | Text]]:
+    """A line for each way that fits; neighbours that do not fit for the same cause share one."""
+    for _, group in groupby(rows, key=lambda r: (r.strategy, "" if r.fits else r.reason.split()[-1], r.fits or None)):
+        ways = list(group)
+        if ways[0].fits:
+            for way in ways:
+                mark = "*" if (way.strategy, way.workers) == picked else ""
+                yield [
+                    mark,
+                    Text(way.strategy, style="bold" if mark else ""),
+                    str(way.workers),
+                    duration(way.seconds_total),
+                    f"{number(way.ms_per_epoch, 3)} ms",
+                    _dollars(way.usd),
+                    f"{way.invocations:,}",
+                    f"{way.peak_memory_mb:,} MB",
+                    way.reason,
+                ]
+        else:
+            workers = str(ways[0].workers) if len(ways) == 1 else f"{ways[0].workers} to {ways[-1].workers}"
+            reason = f"does not fit: {ways[0].reason}"
+            dim = [Text(cell, style="dim") for cell in (ways[0].strategy, workers, "-", "-", "-", "-", "-", reason)]
+            yield ["", *dim]
+
+
+def _dollars(usd: float) -> str:
+    return f"{usd:,.2f}" if usd >= 1 else f"{usd:.6f}"

@@ -1,0 +1,164 @@
+"""``lnn models``, ``promote``, ``reject`` and ``rollback``: which model answers, and who decided that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption
+from lnn_cli.ui.console import moment, note, print_json, print_table, share
+from lnn_cli.ui.errors import CliError
+from lnn_client.cloud import Target, command, connect
+
+if TYPE_CHECKING:
+    from lnn.serving.registry import ModelRecord, Registry
+    from lnn.serving.rollout import Current, Step
+    from lnn_client.cloud import Cloud
+
+NEWEST, STAGING, PRODUCTION = "newest", "staging", "production"
+_SHOWN_CANDIDATES = 3
+
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="Model id, the start of one that fits no other (a run's id), `staging` or `newest`."
+    ),
+]
+
+
+def models(
+    history: Annotated[bool, typer.Option("--history", help="Who changed what when, instead.")] = False,
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+    prefix: PrefixOption = None,
+    region: RegionOption = None,
+) -> None:
+    """List the registered models, newest first, with their stage.
+
+    Example: lnn models --history
+    """
+    from lnn.serving import rollout
+
+    registry = connect(target, prefix, region).registry
+    current, found, changes = registry.current(), registry.list_models(), registry.changes()
+    if as_json:
+        print_json({"current": rollout.as_record(current), "models": found, "history": changes})
+        return
+    if not found:
+        note(f"there is no model yet; train one with: {command('lnn train DATASET.h5 --wait')}")
+        return
+    if history:
+        rows = [[str(change["version"]), moment(change["at"]), change["who"], change["what"]] for change in changes]
+        print_table(("change", "when", "who", "what"), rows)
+        return
+    headings = ("model", "stage", "test accuracy", "registered", "remark")
+    print_table(headings, [_row(current, model) for model in found], right=("test accuracy",))
+
+
+def promote(
+    model: ModelArgument,
+    canary: Annotated[
+        int | None,
+        typer.Option("--canary", min=1, max=99, metavar="PERCENT", help="Only for this share of the requests."),
+    ] = None,
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+    prefix: PrefixOption = None,
+    region: RegionOption = None,
+) -> None:
+    """Let a model answer the prediction API, or a share of its requests.
+
+    It takes effect within two seconds.
+
+    Example: lnn promote staging --canary 10
+    """
+    cloud = connect(target, prefix, region)
+    model_id = find_model(cloud.registry, model)["model_id"]
+    _tell(_changed(cloud, lambda who: cloud.registry.promote(model_id, who, canary)), as_json=as_json)
+
+
+def reject(
+    model: ModelArgument,
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+    prefix: PrefixOption = None,
+    region: RegionOption = None,
+) -> None:
+    """Take a model out of staging. It is kept, and can be promoted later.
+
+    Example: lnn reject staging
+    """
+    cloud = connect(target, prefix, region)
+    model_id = find_model(cloud.registry, model)["model_id"]
+    _tell(_changed(cloud, lambda who: cloud.registry.reject(model_id, who)), as_json=as_json)
+
+
+def rollback(
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+    prefix: PrefixOption = None,
+    region: RegionOption = None,
+) -> None:
+    """End a canary; if there is none, bring the model before back.
+
+    It takes effect within two seconds.
+
+    Example: lnn rollback
+    """
+    cloud = connect(target, prefix, region)
+    _tell(_changed(cloud, cloud.registry.roll_back), as_json=as_json)
+
+
+def find_model(registry: Registry, wanted: str) -> ModelRecord:
+    """The model that an id, the start of one, a stage or ``newest`` means.
+
+    Raises:
+        CliError: there is none, or more than one.
+    """
+    current = registry.current()
+    if wanted in (STAGING, PRODUCTION):
+        in_stage = current.staging if wanted == STAGING else current.production
+        if in_stage is None:
+            raise CliError(f"there is no model in {wanted}; list the models with: {command('lnn models')}")
+        wanted = in_stage
+    exact = registry.get(wanted) if wanted else None
+    if exact is not None:
+        return exact
+    known = registry.list_models()
+    if wanted == NEWEST and known:
+        return known[0]
+    found = [model for model in known if wanted and model["model_id"].startswith(wanted)]
+    if not found:
+        raise CliError(f"there is no model {wanted!r}; list them with: {command('lnn models')}")
+    if len(found) > 1:
+        names = ", ".join(model["model_id"] for model in found[:_SHOWN_CANDIDATES])
+        more = ", ..." if len(found) > _SHOWN_CANDIDATES else ""
+        raise CliError(f"{wanted!r} fits {len(found)} models ({names}{more}); give more of its id")
+    return found[0]
+
+
+def _changed(cloud: Cloud, change: Callable[[str], Step]) -> Step:
+    return change(str(cloud.caller()["Arn"]))
+
+
+def _tell(step: Step, *, as_json: bool) -> None:
+    from lnn.serving import rollout
+
+    if as_json:
+        print_json({"change": step.what, **rollout.as_record(step.after)})
+        return
+    typer.echo(step.what)
+    if step.after.past or step.after.canary:
+        note(f"back again: {command('lnn rollback')}")
+
+
+def _row(current: Current, model: ModelRecord) -> list[Any]:
+    model_id = model["model_id"]
+    stage, remark = current.stage_of(model_id), ""
+    if model.get("refused"):
+        remark = f"refused: {model['refused']}"
+    elif current.canary is not None and current.canary.model_id == model_id:
+        remark = f"canary: answers {current.canary.percent}% of production"
+    return [model_id, stage, share(model.get("test_accuracy")), moment(model["registered_at"]), remark]

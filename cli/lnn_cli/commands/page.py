@@ -1,0 +1,114 @@
+"""``lnn page``: the prediction page in a browser, its requests signed where the API asks for that."""
+
+from __future__ import annotations
+
+import json
+import webbrowser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Annotated
+
+import typer
+
+from lnn_cli.options import PrefixOption, RegionOption, TargetOption
+from lnn_cli.ui.console import note
+from lnn_cli.ui.errors import CliError, explain
+from lnn_client.cloud import Target, connect
+from lnn_client.prediction_api import Answer, Api
+
+LOOPBACK = "127.0.0.1"
+MAX_BYTES = 10_000_000
+"""API Gateway takes no more (HTTP API quotas)."""
+
+OWN_HEADERS = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
+"""Of the connection to the API, not of the answer."""
+
+
+def page(
+    staging: Annotated[bool, typer.Option("--staging", help="The page of the model under review.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 is any free one.")] = 0,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open it in a browser.")] = True,
+    target: TargetOption = Target.LOCAL,
+    prefix: PrefixOption = None,
+    region: RegionOption = None,
+) -> None:
+    """Show the prediction page, until Ctrl-C.
+
+    It is served to this machine alone, and what the page asks for goes to the API with your signature.
+
+    Example: lnn page --staging
+    """
+    api = Api(connect(target, prefix, region))
+    api.call("GET", "health").json()
+    try:
+        server = SigningServer(api, port)
+    except OSError as error:
+        raise CliError(
+            f"port {port} of {LOOPBACK} cannot be used: {error.strerror}; choose another with --port"
+        ) from None
+    address = f"http://{LOOPBACK}:{server.server_port}/{'staging/' if staging else ''}"
+    typer.echo(address)
+    note(f"stands for {api.url}; Ctrl-C ends it")
+    if open_browser:
+        webbrowser.open(address)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        note("")
+    finally:
+        server.server_close()
+
+
+class SigningServer(ThreadingHTTPServer):
+    """A server on this machine that signs what it is asked and passes it on."""
+
+    def __init__(self, api: Api, port: int) -> None:
+        super().__init__((LOOPBACK, port), _Handler)
+        self.api = api
+
+    def is_meant(self, host: str | None) -> bool:
+        """Whether a browser asked for this very address: a page elsewhere must not borrow the user's signature."""
+        return host in {f"{LOOPBACK}:{self.server_port}", f"localhost:{self.server_port}"}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: SigningServer
+
+    def do_GET(self) -> None:
+        self._pass_on()
+
+    def do_POST(self) -> None:
+        self._pass_on()
+
+    def log_message(self, *arguments: object) -> None:
+        """Nothing: the API keeps a log of its own."""
+
+    def _pass_on(self) -> None:
+        length = self.headers.get("content-length") or "0"
+        if not length.isdecimal() or int(length) > MAX_BYTES:
+            self.close_connection = True  # whose body stays unread
+            self._reply(_refusal(413, "too_large", f"the body has {length[:20]} bytes, and {MAX_BYTES:,} are the most"))
+            return
+        body = self.rfile.read(int(length))
+        if not self.server.is_meant(self.headers.get("host")):
+            self._reply(_refusal(421, "misdirected", "this address is for the browser of this machine alone"))
+            return
+        try:
+            answer = self.server.api.call(self.command, self.path.lstrip("/"), body, self.headers.get("content-type"))
+        except Exception as error:  # noqa: BLE001 - of botocore's many; the browser is told
+            answer = _refusal(502, "unreachable", explain(error))
+        self._reply(answer)
+
+    def _reply(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            if name.lower() not in OWN_HEADERS:
+                self.send_header(name, value)
+        self.send_header("content-length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+
+def _refusal(status: int, code: str, reason: str) -> Answer:
+    body = json.dumps({"error": code, "reason": reason}).encode()
+    return Answer(status, {"content-type": "application/json"}, body)

@@ -1,0 +1,93 @@
+"""``lnn stop`` and ``lnn resume``: ending a run early, and letting one go on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lnn.messages import Message
+from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption
+from lnn_cli.ui.console import note, print_json
+from lnn_cli.ui.errors import CliError
+from lnn_client.cloud import Target, command, connect
+from lnn_client.runs import failure, find_run, outcome, result
+
+TimeoutOption = Annotated[
+    float | None, typer.Option(min=0, metavar="SECONDS", help="With --wait: give up waiting after so many seconds.")
+]
+
+
+def stop(
+    run: RunArgument,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until the run has stopped.")] = False,
+    timeout: TimeoutOption = None,
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+    prefix: PrefixOption = None,
+    region: RegionOption = None,
+) -> None:
+    """Ask a run to stop; its model so far is kept.
+
+    It stops after the epoch that it is in.
+
+    Example: lnn stop latest --wait
+    """
+    from lnn_cli.ui.progress import watch_run
+
+    ledger = connect(target, prefix, region).ledger
+    run_id = find_run(ledger, run)["run_id"]
+    asked = ledger.request_stop(run_id)
+    if not wait:
+        if as_json:
+            print_json(result(asked))
+        else:
+            typer.echo(f"asked run {run_id} to stop after the epoch it is in, or the batch of a long one")
+        return
+    ended = watch_run(ledger, run_id, timeout=timeout)
+    if as_json:
+        print_json(result(ended))
+    if ended["status"] == "COMPLETED":
+        raise CliError(f"run {run_id} had completed before it could stop; see: {command(f'lnn show {run_id}')}")
+    if ended["status"] != "STOPPED":
+        raise CliError(failure(ended))
+    if not as_json:
+        typer.echo(
+            f"run {run_id} stopped after epoch {ended.get('epoch')}; go on with: {command(f'lnn resume {run_id}')}"
+        )
+
+
+def resume(
+    run: RunArgument,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Show progress until the run ends.")] = False,
+    timeout: TimeoutOption = None,
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+    prefix: PrefixOption = None,
+    region: RegionOption = None,
+) -> None:
+    """Let a stopped or failed run go on from its last checkpoint.
+
+    With --wait the exit status is 0 only if the run completes.
+
+    Example: lnn resume latest --wait
+    """
+    from lnn_cli.ui.progress import watch_run
+
+    cloud = connect(target, prefix, region)
+    run_id = find_run(cloud.ledger, run)["run_id"]
+    generation = cloud.ledger.reopen(run_id)
+    cloud.invoker.invoke_trainer(Message(run_id, generation, "start"))
+    note(f"run {run_id} goes on as generation {generation}")
+    if wait:
+        ended = watch_run(cloud.ledger, run_id, timeout=timeout)
+        if as_json:
+            print_json(result(ended))
+        if ended["status"] != "COMPLETED":
+            raise CliError(failure(ended))
+        if not as_json:
+            typer.echo(outcome(ended))
+    elif as_json:
+        print_json(result(find_run(cloud.ledger, run_id)))
+    else:
+        typer.echo(f"watch it: {command(f'lnn watch {run_id}')}")

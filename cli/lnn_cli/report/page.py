@@ -1,0 +1,177 @@
+"""A report as one HTML page, as Markdown, or as one picture."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
+from matplotlib.figure import FigureBase
+
+from lnn.runs.event_log import disturbances
+from lnn_cli.commands.runs import facts
+from lnn_cli.report.charts import charts_of
+from lnn_cli.report.findings import Findings
+from lnn_cli.ui.charts import DARK, LIGHT, Chart, Theme, render
+from lnn_cli.ui.console import dollars, duration, moment, number, share
+from lnn_client.cloud import Target
+from lnn_client.runs import Run, ms_per_epoch, seconds_total, seconds_training
+
+SHOWN_HISTORY = 12
+"""Epochs in the table: the first, the last, and some between."""
+
+_TOLD_ELSEWHERE = frozenset({"run", "status", "reason", "warning", "disturbed", "cost of it", "expected on AWS"})
+
+
+def html(findings: Findings, target: Target) -> str:
+    """One page that needs nothing else: pictures are in it, in a light and a dark version."""
+    pictures = [
+        {
+            "name": chart.name,
+            "title": chart.title,
+            "about": chart.about,
+            "light": _data_uri(render([chart], LIGHT, "svg")),
+            "dark": _data_uri(render([chart], DARK, "svg")),
+        }
+        for chart in charts_of(findings)
+    ]
+    return _template("report.html.j2").render(**_content(findings, target), pictures=pictures)
+
+
+def markdown(findings: Findings, target: Target, folder: Path, theme: Theme) -> str:
+    """A text for a wiki or a pull request; its pictures are written into ``folder``, beside it."""
+    charts = charts_of(findings)
+    folder.mkdir(exist_ok=True)
+    for chart in charts:
+        (folder / f"{chart.name}.png").write_bytes(render([chart], theme, "png"))
+    pictures = [
+        {"title": chart.title, "about": chart.about, "path": f"{folder.name}/{chart.name}.png"} for chart in charts
+    ]
+    return _template("report.md.j2").render(**_content(findings, target), pictures=pictures)
+
+
+def picture(findings: Findings, target: Target, theme: Theme) -> bytes:
+    """All pictures of a report below each other as one PNG, with the figures above."""
+    content = _content(findings, target)
+    lines = [f"Run {findings.run['run_id']}: {findings.run['status']}", *_summary(findings.run)]
+    lines += [
+        f"{row['name']}: estimated {row['estimated']}, took {row['actual']}"
+        for row in content["expenses"]
+        if row["estimated"] != "-"
+    ]
+    charts: Sequence[Chart] = charts_of(findings)
+    return render(charts or [_nothing(findings)], theme, "png", heading="\n".join(lines))
+
+
+def _nothing(findings: Findings) -> Chart:
+    """In place of the pictures of a run that has not trained an epoch yet."""
+    why = "\n".join(findings.missing) or "no epoch is recorded yet"
+
+    def draw(figure: FigureBase, _: Theme) -> None:
+        figure.suptitle(why, wrap=True)
+
+    return Chart("nothing", "Nothing yet", why, 1.5, draw)
+
+
+def _content(findings: Findings, target: Target) -> dict[str, Any]:
+    """What both templates show, in words."""
+    run = findings.run
+    sums = disturbances(run)
+    return {
+        "run": run,
+        "reason": run.get("reason"),
+        "warnings": [str(warning) for warning in run.get("warnings") or []],
+        "summary": _summary(run),
+        "tiles": list(_tiles(run)),
+        "facts": [(name, str(value)) for name, value in facts(run) if name not in _TOLD_ELSEWHERE],
+        "settings": [(name, _words(value)) for name, value in (run.get("settings") or {}).items()],
+        "history": [_row(row) for row in _some(findings.history)],
+        "epochs_recorded": len(findings.history),
+        "expenses": list(_expenses(run)),
+        "local": target is Target.LOCAL,
+        "takeovers": sums["takeovers"],
+        "silent": duration(sums["silent_seconds"]),
+        "repeated_epochs": sums["repeated_epochs"],
+        "events": [(moment(event["at"]), str(event["what"])) for event in run.get("events") or []],
+        "missing": findings.missing,
+        "version": version("lnn"),
+    }
+
+
+def _summary(run: Run) -> list[str]:
+    """Two lines at most: what was trained, and how."""
+    sizes = (run.get("dimensions") or {}).get("sizes")
+    network = f"network {'-'.join(map(str, sizes))}, " if sizes else ""
+    examples = (run.get("dimensions") or {}).get("examples")
+    lines = [f"{network}{examples:,} training examples" if examples else "no data set was accepted"]
+    if run.get("strategy"):
+        workers = run.get("workers") or 1
+        side_by_side = f" with {workers} workers" if workers > 1 else ""
+        lines.append(f"strategy {run['strategy']}{side_by_side}, {run.get('epoch', 0):,} of {run['epochs']:,} epochs")
+    return lines
+
+
+def _tiles(run: Run) -> Iterator[tuple[str, str]]:
+    """The figures that most readers came for."""
+    yield "test accuracy", share(run.get("test_accuracy"))
+    yield "training accuracy", share(run.get("train_accuracy"))
+    yield "final cost", number(run.get("final_cost"))
+    yield "epochs", f"{run.get('epoch', 0):,}"
+    yield "upload to model", duration(seconds_total(run))
+    yield "US dollars", dollars(run.get("usd"))
+
+
+def _expenses(run: Run) -> Iterator[dict[str, str]]:
+    """What was expected beside what it took; ``-`` where nothing was."""
+    expected = run.get("estimate") or {}
+    pace = ms_per_epoch(run)
+    for name, estimated, actual in (
+        ("upload to model", duration(expected.get("seconds")), duration(seconds_total(run))),
+        ("US dollars", dollars(expected.get("usd")), dollars(run.get("usd"))),
+        ("training alone", "-", duration(seconds_training(run))),
+        ("an epoch", "-", "-" if pace is None else f"{number(pace)} ms"),
+        ("invocations", "-", f"{run.get('invocations', 0):,}"),
+    ):
+        yield {"name": name, "estimated": estimated, "actual": actual}
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {entry}" for name, entry in value.items())
+    return "none" if value is None else str(value)
+
+
+def _row(row: dict[str, Any]) -> list[str]:
+    return [
+        f"{row['epoch']:,}",
+        number(row["cost"]),
+        share(row["train_accuracy"]),
+        share(row["test_accuracy"]),
+        number(row["seconds"] * 1000, 3),
+    ]
+
+
+def _some(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """At most SHOWN_HISTORY rows, evenly spread, with the first and the last."""
+    if len(history) <= SHOWN_HISTORY:
+        return list(history)
+    last = len(history) - 1
+    return [history[round(place * last / (SHOWN_HISTORY - 1))] for place in range(SHOWN_HISTORY)]
+
+
+def _data_uri(svg: bytes) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+
+
+def _template(name: str) -> Template:
+    environment = Environment(
+        loader=PackageLoader("lnn_cli.report"),
+        autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)

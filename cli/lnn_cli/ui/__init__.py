@@ -1,0 +1,1 @@
+"""What the commands show: tables, progress, charts, help, and errors in one line."""

@@ -1,0 +1,354 @@
+"""Following a run until it ends: the one place that polls, and how progress looks."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from time import monotonic, sleep
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from lnn_cli.ui.console import STATUS_STYLES, dollars, duration, messages, number, share
+from lnn_cli.ui.errors import CliError
+from lnn_cli.ui.sparkline import BLOCKS, PLAIN, sparkline
+from lnn_client.cloud import command
+from lnn_client.runs import ENDED, Run, usd_so_far_and_left
+
+if TYPE_CHECKING:
+    from lnn.runs.store import Ledger
+
+POLL_SECONDS = 0.5
+HISTORY_SECONDS = 2.0
+SETTLE_SECONDS = 20.0
+"""A run that has ended is soon closed, too; if its trainer died just then, the watch does it later."""
+PLAIN_LINE_SECONDS = 10.0
+_FIRST_GENERATION = "generation 1 "
+_PACE_WINDOW_SECONDS = 15.0
+_SHORTEST_BAR, _LONGEST_BAR = 10, 30
+"""Columns; where there is less room than that beside the figures, the bar has a line of its own."""
+_CURVE_WIDTH = 32
+_TROUBLE = ("took over", "trained again", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A run at one moment, with the newest row of its history and every recorded cost, the first epoch's first."""
+
+    run: Run
+    row: dict[str, Any] | None
+    costs: Sequence[float] = ()
+
+
+class FollowTimeoutError(CliError):
+    """The run did not end in the time that the user gave; ``run`` is its last state."""
+
+    def __init__(self, run: Run, timeout: float) -> None:
+        self.run = run
+        run_id = run["run_id"]
+        super().__init__(
+            f"run {run_id} is still {run['status']} after {duration(timeout)}; it goes on: "
+            f"{command(f'lnn watch {run_id}')}, or end it: {command(f'lnn stop {run_id}')}"
+        )
+
+
+def has_ended(run: Run) -> bool:
+    """Whether nothing more will happen in the run."""
+    return run["status"] in ENDED
+
+
+def follow(
+    ledger: Ledger,
+    run_id: str,
+    *,
+    until: Callable[[Run], bool] = has_ended,
+    timeout: float | None = None,
+    interval: float = POLL_SECONDS,
+) -> Iterator[Look]:
+    """Looks at a run again and again; the last look is the one at which ``until`` holds.
+
+    Raises:
+        FollowTimeoutError: ``timeout`` seconds have passed.
+        CliError: the run does not exist (any more).
+    """
+    started = monotonic()
+    rows = _History(ledger, run_id)
+    while True:
+        run = ledger.get_run(run_id)
+        if run is None:
+            raise CliError(f"there is no run {run_id!r}; list them with: {command('lnn runs')}")
+        history = rows.at(run)
+        yield Look(run, history[-1] if history else None, [row["cost"] for row in history])
+        if until(run):
+            return
+        if timeout is not None and monotonic() - started >= timeout:
+            raise FollowTimeoutError(run, timeout)
+        sleep(interval)
+
+
+def watch_run(
+    ledger: Ledger, run_id: str, *, until: Callable[[Run], bool] = has_ended, timeout: float | None = None
+) -> Run:
+    """Shows a run's progress on standard error until it ends; returns its last state."""
+    run: Run = {}
+    with reporter(messages()) as shown:
+        for look in follow(ledger, run_id, until=until, timeout=timeout):
+            run = look.run
+            shown.show(look)
+    return _settled(ledger, run)
+
+
+def _settled(ledger: Ledger, run: Run) -> Run:
+    """The run once all that follows its end is done: its model is the latest, its messages are sent."""
+    deadline = monotonic() + SETTLE_SECONDS
+    while run.get("closing") and monotonic() < deadline:
+        sleep(POLL_SECONDS)
+        run = ledger.get_run(run["run_id"]) or run
+    return run
+
+
+class Reporter(Protocol):
+    """Shows what a run is doing."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def show(self, look: Look) -> None:
+        """Shows the newest look."""
+
+
+def reporter(console: Console) -> Reporter:
+    """A live view on a terminal that can go back; a plain line now and then in a pipe."""
+    live = console.is_terminal and not console.is_dumb_terminal
+    return LiveReporter(console) if live else PlainReporter(console)
+
+
+@dataclass
+class Pace:
+    """Epochs a second, over the last seconds that were looked at."""
+
+    samples: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def see(self, epoch: int, now: float) -> None:
+        """Notes that ``epoch`` epochs were done at ``now`` (seconds on any steady clock)."""
+        if self.samples and epoch < self.samples[-1][1]:
+            self.samples.clear()
+        self.samples.append((now, epoch))
+        while len(self.samples) > 2 and now - self.samples[1][0] > _PACE_WINDOW_SECONDS:
+            self.samples.popleft()
+
+    @property
+    def rate(self) -> float | None:
+        """Epochs a second; None until an epoch has been seen to pass."""
+        if len(self.samples) < 2:
+            return None
+        (began, first), (now, last) = self.samples[0], self.samples[-1]
+        return (last - first) / (now - began) if last > first and now > began else None
+
+    def left(self, epoch: int, epochs: int) -> float | None:
+        """Seconds until ``epochs`` are done."""
+        rate = self.rate
+        return (epochs - epoch) / rate if rate else None
+
+
+class _Events:
+    """What happened to a run since the first look: hand-overs, repairs, faults. The status tells the rest."""
+
+    def __init__(self) -> None:
+        self._seen: float | None = None
+
+    def new(self, run: Run) -> list[str]:
+        events = run.get("events") or []
+        before, self._seen = self._seen, max((float(event["at"]) for event in events), default=0.0)
+        if before is None:
+            return []
+        # By their time and not by their number: a long story leaves some out.
+        told = (_FIRST_GENERATION, run["status"].lower())
+        return [event["what"] for event in events if float(event["at"]) > before and not event["what"].startswith(told)]
+
+
+class LiveReporter:
+    """A few lines that are drawn anew at every look: bar, cost as a curve, accuracy, pace, what is left, generation."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._pace = Pace()
+        self._events = _Events()
+        self._live = Live(console=console, auto_refresh=False)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def show(self, look: Look) -> None:
+        """Draws the lines anew, below what has happened since the last look."""
+        for event in self._events.new(look.run):
+            trouble = any(word in event for word in _TROUBLE)
+            self._console.print(event, style="yellow" if trouble else "dim", markup=False)
+        self._pace.see(look.run.get("epoch") or 0, monotonic())
+        self._live.update(self._view(look), refresh=True)
+
+    def _view(self, look: Look) -> RenderableType:
+        run = look.run
+        epoch, epochs = run.get("epoch") or 0, run.get("epochs")
+        status = Text(run["status"], style=STATUS_STYLES.get(run["status"], ""))
+        lines: list[RenderableType] = []
+        if epochs:
+            counted = Text(f"epoch {epoch:,}/{epochs:,}  {epoch / epochs:.0%}")
+            room = self._console.width - len(status) - len(counted) - 5
+            if room >= _SHORTEST_BAR:
+                bar = ProgressBar(total=epochs, completed=epoch, width=min(room, _LONGEST_BAR))
+                lines.append(_side_by_side(status, bar, counted))
+            else:
+                bar = ProgressBar(total=epochs, completed=epoch, width=self._console.width - 3)
+                lines += [*_flow([status, counted], self._console.width), _side_by_side(bar)]
+        else:
+            lines.append(status)
+        return Group(*lines, *_flow(self._figures(look), self._console.width))
+
+    def _figures(self, look: Look) -> Iterator[Text]:
+        """What to tell besides the epochs, in pieces that stay in one line."""
+        run = look.run
+        figures = _figures(look)
+        if figures:
+            cost, *accuracies = figures
+            steps = PLAIN if self._console.options.ascii_only else BLOCKS
+            room = min(_CURVE_WIDTH, self._console.width - len(cost) - 1)
+            yield Text(f"{cost} {sparkline(look.costs, room, steps)}".rstrip())
+            yield from map(Text, accuracies)
+        if not has_ended(run):
+            yield from map(Text, _pace_texts(self._pace, run))
+        elif run.get("usd"):
+            yield Text(f"about {dollars(run['usd'])}")
+        if (run.get("generation") or 0) > 1:
+            yield Text(f"generation {run['generation']}", style="yellow")
+        taken_over = (run.get("disturbances") or {}).get("takeovers", 0)
+        if taken_over:
+            yield Text(f"taken over {taken_over} time{'' if taken_over == 1 else 's'}", style="yellow")
+
+
+class PlainReporter:
+    """A line when the status changes, and now and then between."""
+
+    def __init__(self, console: Console, every: float = PLAIN_LINE_SECONDS) -> None:
+        self._console = console
+        self._every = every
+        self._pace = Pace()
+        self._events = _Events()
+        self._last: tuple[float, str, int] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+    def show(self, look: Look) -> None:
+        """Prints a line if there is something new to say."""
+        run, now = look.run, monotonic()
+        for event in self._events.new(run):
+            self._print(event)
+        epoch, epochs = run.get("epoch") or 0, run.get("epochs")
+        self._pace.see(epoch, now)
+        if not self._is_due(run["status"], epoch, now):
+            return
+        self._last = (now, run["status"], epoch)
+        parts = [run["status"], f"epoch {epoch}/{epochs}" if epochs else "", *_figures(look)]
+        if not has_ended(run):
+            parts += _pace_texts(self._pace, run)
+        elif run.get("usd"):
+            parts.append(f"about {dollars(run['usd'])}")
+        self._print("  ".join(part for part in parts if part))
+
+    def _is_due(self, status: str, epoch: int, now: float) -> bool:
+        if self._last is None:
+            return True
+        at, last_status, last_epoch = self._last
+        return status != last_status or (epoch != last_epoch and now - at >= self._every)
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, soft_wrap=True)
+
+
+class _History:
+    """A run's history, read now and then when epochs have passed, and at the end."""
+
+    def __init__(self, ledger: Ledger, run_id: str) -> None:
+        self._ledger = ledger
+        self._run_id = run_id
+        self._epoch = 0
+        self._read_at = -math.inf
+        self._rows: list[dict[str, Any]] = []
+
+    def at(self, run: Run) -> list[dict[str, Any]]:
+        epoch, now = run.get("epoch") or 0, monotonic()
+        if epoch != self._epoch and (has_ended(run) or now - self._read_at >= HISTORY_SECONDS):
+            self._rows = self._ledger.history(self._run_id)
+            self._epoch, self._read_at = epoch, now
+        return self._rows
+
+
+def _side_by_side(*parts: RenderableType) -> RenderableType:
+    line = Table.grid(padding=(0, 2, 0, 0))
+    line.add_row(*parts)
+    return line
+
+
+def _flow(pieces: Iterable[Text], width: int) -> list[Text]:
+    """The pieces in as few lines as they fit, two blanks between them; none is broken unless it alone is too long."""
+    lines: list[Text] = []
+    for piece in pieces:
+        if lines and len(lines[-1]) + 2 + len(piece) < width:
+            lines[-1].append("  ").append_text(piece)
+        else:
+            lines.append(piece.copy())
+    return lines
+
+
+def _figures(look: Look) -> list[str]:
+    """Cost, then accuracies; nothing before the first epoch."""
+    run, row = look.run, look.row or {}
+    # At the end the figures are the final model's; before it the newest row's, and the cost is fresher still.
+    newest = {**row, "cost": run.get("cost", row.get("cost"))}
+    if has_ended(run):
+        newest |= {"cost": run.get("final_cost")}
+        newest |= {name: run[name] for name in ("train_accuracy", "test_accuracy") if run.get(name) is not None}
+    if newest["cost"] is None:
+        return []
+    accuracies = (
+        f"{name} {share(newest[f'{name}_accuracy'])}"
+        for name in ("train", "test")
+        if newest.get(f"{name}_accuracy") is not None
+    )
+    return [f"cost {number(newest['cost'])}", *accuracies]
+
+
+def _pace_texts(pace: Pace, run: Run) -> list[str]:
+    """Epochs a second, time left, dollars; nothing while an epoch has not been seen to pass."""
+    epoch, epochs, current = run.get("epoch") or 0, run.get("epochs"), pace.rate
+    if current is None or epochs is None:
+        return []
+    speed = f"{number(current, 3)} epochs/s" if current >= 1 else f"{duration(1 / current)} an epoch"
+    texts = [speed, f"{duration(pace.left(epoch, epochs))} left"]
+    expense = usd_so_far_and_left(run)
+    if expense is not None:
+        so_far, left = expense
+        texts.append(f"about {dollars(so_far)} so far, {dollars(left)} left")
+    return texts

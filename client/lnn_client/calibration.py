@@ -1,0 +1,254 @@
+"""Short trainings that measure how fast a cloud is, and what they say of the cost model's own figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from lnn.names import CALIBRATION
+from lnn.planning.cost_model import Correction, Model
+from lnn_cli.ui.console import note
+from lnn_cli.ui.errors import CliError
+from lnn_client.cloud import Cloud, Target, local_home
+from lnn_client.runs import failure, seconds_total, seconds_training
+
+if TYPE_CHECKING:
+    from lnn.job.hyperparameters import Settings
+
+RUN_SECONDS = 2.5
+"""About how long the epochs of a measured training take together."""
+
+LONGEST_EPOCH_SECONDS = 20.0
+"""A strategy whose epochs are expected to take longer is not measured: a calibration is short."""
+
+LIMIT_SECONDS = 20.0
+"""The ``max_seconds`` of a measured training: where the model errs, the training still ends."""
+
+SHORT_SECONDS = 1.0
+"""A training that takes less is measured three times."""
+
+TIMEOUT_SECONDS = 120.0
+MOST_EPOCHS = 4000
+NEURON_EPOCHS = 4
+UNCALIBRATED = "by the model alone"
+
+
+class NotMeasuredError(CliError):
+    """A training did not come to an end that could be measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one training took."""
+
+    run_id: str
+    epochs: int
+    training: float
+    """Seconds from the first epoch's start to the last one's end."""
+    around: float
+    """Seconds from the upload to the model, less the training."""
+
+    @property
+    def epoch(self) -> float:
+        return self.training / self.epochs
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What was measured where, when, and with which job."""
+
+    corrections: Mapping[str, Correction] = field(default_factory=dict)
+    date: str = ""
+    job: Mapping[str, Any] = field(default_factory=dict)
+    runs: Mapping[str, list[str]] = field(default_factory=dict)
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """Strategies that were not measured, with the reason."""
+
+    @property
+    def source(self) -> str:
+        """Where the figures come from, in a few words."""
+        if not self.corrections:
+            return UNCALIBRATED
+        sizes = "-".join(str(size) for size in self.job["sizes"])
+        return (
+            f"calibrated on {self.date} with {', '.join(self.corrections)} ({sizes}, {self.job['examples']} examples)"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+NONE = Calibration()
+
+
+def calibrate(cloud: Cloud, dataset: Path, settings: Settings, model: Model) -> Calibration:
+    """Measure every strategy that this deployment can run with this job.
+
+    Raises:
+        CliError: none of them completed, or the cloud opens no runs.
+    """
+    bench = Bench(cloud, dataset, settings)
+    corrections, skipped = {}, {}
+    # Neurons first: they leave warm environments for the workers.
+    for strategy, measure in (("neuron", _neuron), ("fused", _fused), ("resident", _workers), ("data", _workers)):
+        expected = model.estimate(strategy)
+        epoch = expected.seconds_training / model.job.epochs
+        if not expected.fits:
+            skipped[strategy] = expected.reason
+        elif epoch > LONGEST_EPOCH_SECONDS:
+            skipped[strategy] = f"an epoch is expected to take {epoch:.0f} s"
+        else:
+            try:
+                corrections[strategy] = measure(bench, strategy, model)
+            except NotMeasuredError as error:
+                skipped[strategy] = str(error)
+        if strategy in skipped:
+            note(f"{strategy} is not measured: {skipped[strategy]}")
+    if not corrections:
+        raise CliError("no strategy could be measured; the notes above say why")
+    return Calibration(corrections, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", asdict(model.job), bench.runs, skipped)
+
+
+def save(target: Target, calibration: Calibration) -> None:
+    """Keep a calibration for later estimates."""
+    path = _path(target)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(calibration.as_json(), indent=2) + "\n")
+    note(f"calibration saved in {path}")
+
+
+def saved(target: Target) -> Calibration | None:
+    """The last calibration for a target; None if there is none.
+
+    Raises:
+        CliError: the file is not one.
+    """
+    path = _path(target)
+    if not path.is_file():
+        return None
+    try:
+        raw = json.loads(path.read_text())
+        corrections = {name: Correction(**values) for name, values in raw.pop("corrections").items()}
+        return Calibration(corrections, **raw)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CliError(f"{path} is no calibration ({error}); delete it, or calibrate again") from error
+
+
+def _path(target: Target) -> Path:
+    return local_home() / f"calibration-{target}.json"
+
+
+@dataclass
+class Bench:
+    """Runs trainings of one job and reads what they took."""
+
+    cloud: Cloud
+    dataset: Path
+    settings: Settings
+    runs: dict[str, list[str]] = field(default_factory=dict)
+
+    def train(self, strategy: str, epochs: int, workers: int | None = None) -> Measured:
+        """One training, waited for.
+
+        Raises:
+            NotMeasuredError: it failed, or took too long; then it was asked to stop.
+            CliError: the cloud did not open a run for it.
+        """
+        from lnn_cli.ui.progress import FollowTimeoutError, follow, has_ended
+        from lnn_client.uploads import DATASET, own_folder, upload_training, wait_for_run
+
+        changes = {
+            "strategy": strategy,
+            "epochs": epochs,
+            "workers": workers,
+            "threshold": None,
+            "notify_every": None,
+            "max_seconds": LIMIT_SECONDS,
+            "max_usd": None,
+            "average_every": self.settings.average_every if strategy == "data" else None,
+        }
+        content = json.dumps(self.settings.to_dict() | changes, indent=2).encode()
+        with_workers = f" with {workers} workers" if workers and workers > 1 else ""
+        note(f"measuring {strategy}{with_workers}: {epochs} epochs")
+        uploaded = upload_training(self.cloud, self.dataset, content, own_folder(CALIBRATION), DATASET, quiet=True)
+        run = wait_for_run(self.cloud, uploaded)
+        run_id = run["run_id"]
+        self.runs.setdefault(strategy, []).append(run_id)
+        try:
+            for look in follow(
+                self.cloud.ledger,
+                run_id,
+                until=lambda r: has_ended(r) and not r.get("closing"),
+                timeout=TIMEOUT_SECONDS,
+            ):
+                run = look.run
+        except FollowTimeoutError as error:
+            self.cloud.ledger.request_stop(run_id)
+            raise NotMeasuredError(f"run {run_id} took too long and was asked to stop") from error
+        except KeyboardInterrupt:
+            self.cloud.ledger.request_stop(run_id)
+            raise
+        total, training = seconds_total(run), seconds_training(run)
+        if run["status"] == "FAILED" or total is None or not training or not run["epoch"]:
+            raise NotMeasuredError(failure(run))
+        return Measured(run_id, int(run["epoch"]), training, total - training)
+
+    def train_steadily(self, strategy: str, epochs: int) -> Measured:
+        """One training; or the middle one of three, where a hiccup would tell. Raises as ``train`` does."""
+        first = self.train(strategy, epochs)
+        if first.training > SHORT_SECONDS:
+            return first
+        return sorted([first, self.train(strategy, epochs), self.train(strategy, epochs)], key=lambda m: m.training)[1]
+
+
+def _fused(bench: Bench, strategy: str, model: Model) -> Correction:
+    """Two lengths where something comes once, so that it is told apart from what comes in every epoch.
+
+    Elsewhere one is better: the difference of two has the noise of both.
+    """
+    formulation = model.formulation()
+    course = model.course(strategy, 1, formulation)
+    epochs = _epochs(course.epoch)
+    if not course.once:
+        only = bench.train_steadily(strategy, epochs)
+        return Correction(fixed_seconds=only.around, factor=_ratio(only.epoch, course.epoch))
+    while replace(model, job=replace(model.job, epochs=max(1, epochs // 4))).formulation() != formulation:
+        epochs *= 2
+    short = bench.train_steadily(strategy, max(1, epochs // 4))
+    long = bench.train_steadily(strategy, max(2, epochs))
+    epoch = max(0.0, long.training - short.training) / max(1, long.epochs - short.epochs) or long.epoch
+    once = max(0.0, long.training - epoch * long.epochs)
+    return Correction(fixed_seconds=long.around, once_seconds=once, factor=_ratio(epoch, course.epoch))
+
+
+def _workers(bench: Bench, strategy: str, model: Model) -> Correction:
+    """One worker, which only computes; then two, which exchange as well."""
+    alone, pair = model.course(strategy, 1), model.course(strategy, 2)
+    one = bench.train(strategy, _epochs(alone.epoch), 1)
+    factor = _ratio(one.epoch, alone.epoch)
+    if model.most_workers(strategy) < 2:
+        return Correction(fixed_seconds=one.around, factor=factor)
+    two = bench.train(strategy, _epochs(pair.epoch + pair.exchange), 2)
+    wait = two.epoch - factor * pair.epoch - pair.exchange
+    return Correction(fixed_seconds=fmean((one.around, two.around)), factor=factor, wait_seconds=wait)
+
+
+def _neuron(bench: Bench, strategy: str, model: Model) -> Correction:
+    """A training to warm the functions, and one to measure."""
+    bench.train(strategy, 1)
+    measured = bench.train(strategy, NEURON_EPOCHS)
+    return Correction(fixed_seconds=measured.around, factor=_ratio(measured.epoch, model.course(strategy, 1).epoch))
+
+
+def _epochs(epoch_seconds: float) -> int:
+    return max(2, min(MOST_EPOCHS, round(RUN_SECONDS / epoch_seconds)))
+
+
+def _ratio(measured: float, modelled: float) -> float:
+    """Never nothing: a measurement that noise has made vanish is no measurement."""
+    return max(measured / modelled, 0.02)

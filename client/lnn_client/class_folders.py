@@ -1,0 +1,222 @@
+"""Which class, and which part of the split, the folders of a folder of pictures stand for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from lnn.data.class_names import clash, kept
+from lnn_cli.ui.errors import CliError
+
+Part = Literal["train", "test"]
+TRAIN: Part = "train"
+TEST: Part = "test"
+_VALIDATION = "validation"
+
+_PARTS = {
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("test", "testing"), TEST),
+    **dict.fromkeys(("val", "valid", "validation"), _VALIDATION),
+}
+"""What a folder of such a name, in any case, is of the split."""
+
+ALL_CLASSES = "--all-classes"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFolder:
+    """A folder whose pictures are all of one class."""
+
+    name: str
+    path: Path
+    part: Part | None = None
+    """What its pictures are for; None where that is drawn by lot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folders of all classes, in order of class; and what lies beside them."""
+
+    folders: list[ClassFolder]
+    is_split: bool = False
+    """Whether folders named train and test say which pictures are for which."""
+    aside: list[Path] = field(default_factory=list)
+    """Folders of a validation set, which a dataset has no place for."""
+    stray: list[Path] = field(default_factory=list)
+    """Files in no class's folder."""
+
+    @property
+    def classes(self) -> list[str]:
+        return list(dict.fromkeys(folder.name for folder in self.folders))
+
+
+def find_layout(directory: Path, *, split_folders: bool = True) -> Layout:
+    """What the folders in ``directory`` are: classes, or train and test with the classes in them.
+
+    With ``split_folders`` off, folders named train or test are classes as any other.
+
+    Raises:
+        CliError: it is no folder, holds fewer than two classes, or can be read in two ways.
+    """
+    if not directory.is_dir():
+        raise CliError(f"{directory} is not a folder; name one that holds a folder for each class")
+    folders = _folders(directory)
+    parts = {folder: part for folder in folders if (part := _part(folder)) is not None} if split_folders else {}
+    if parts:
+        _refuse_two_readings(directory, folders, parts)
+        return _split(directory, parts)
+    if split_folders:
+        _refuse_split_inside(folders)
+    layout = Layout([ClassFolder(_class_name(folder), folder) for folder in folders], stray=_files(directory))
+    _check_classes(directory, layout.classes, _spellings(layout.folders))
+    return layout
+
+
+def picture_paths(folder: Path) -> list[Path]:
+    """Every file below a class's folder that is not hidden, in order of name."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+def _split(directory: Path, parts: dict[Path, str]) -> Layout:
+    """The layout of train and test with a folder for each class in both."""
+    found = [
+        ClassFolder(_class_name(folder), folder, part)
+        for part in (TRAIN, TEST)
+        for at in _of(parts, part)
+        for folder in _folders(at)
+    ]
+    found.sort(key=lambda folder: folder.name)
+    train, test = ([folder for folder in found if folder.part == part] for part in (TRAIN, TEST))
+    classes = sorted({folder.name for folder in found})
+    for names in (_spellings(train), _spellings(test), classes):
+        _check_classes(directory, classes, names)
+    unknown = [name for name in classes if name not in {folder.name for folder in train}]
+    if unknown:
+        raise CliError(
+            f"{directory} has test pictures of {_listed(unknown)} and no training pictures: name the folders in train "
+            "and test alike, or remove those of a class that nothing teaches"
+        )
+    aside = _of(parts, _VALIDATION)
+    stray = [*_files(directory), *(path for at in parts if at not in aside for path in _files(at))]
+    return Layout(found, is_split=True, aside=aside, stray=stray)
+
+
+def _refuse_two_readings(directory: Path, folders: Sequence[Path], parts: dict[Path, str]) -> None:
+    """Names such as train are the split only where nothing speaks against it.
+
+    Raises:
+        CliError: they may be classes as well; spells out both readings.
+    """
+    others = [folder for folder in folders if folder not in parts]
+    flat = [folder for folder in parts if not _folders(folder)]
+    doubled = [at for part in dict.fromkeys(parts.values()) if len(at := _of(parts, part)) > 1]
+    missing = [part for part in (TRAIN, TEST) if not _of(parts, part)]
+    if others:
+        found = f"{_slashed(parts)} beside {_slashed(others)}"
+        mend = f"move the others into them, as {next(iter(parts)).name}/{others[0].name}"
+    elif flat:
+        found = f"{_slashed(flat)} without a folder for each class in it"
+        mend = f"sort its pictures into such folders, as {flat[0].name}/cat and {flat[0].name}/dog"
+    elif doubled:
+        found = f"{_slashed(doubled[0])}, which are the same part of the split"
+        mend = "join them to one folder"
+    elif missing:
+        found = f"{_slashed(parts)} and nothing named {missing[0]}"
+        mend = _mend_of_missing(directory, parts, missing[0])
+    else:
+        return
+    raise CliError(
+        f"{directory} holds {found}, which can be read in two ways: if {_slashed(parts)} is the split, {mend}; "
+        f"if every folder is a class, add {ALL_CLASSES}"
+    )
+
+
+def _mend_of_missing(directory: Path, parts: dict[Path, str], missing: str) -> str:
+    validation = _of(parts, _VALIDATION)
+    training = _of(parts, TRAIN)
+    renamed = f"rename {validation[0].name}/ to {missing}/ to use its pictures so" if validation else ""
+    held_back = f"name {training[0]} in place of {directory} to hold a share of it back" if training else ""
+    return ", or ".join(filter(None, (renamed, held_back))) or f"add {missing}/ with a folder for each class"
+
+
+def _refuse_split_inside(folders: Iterable[Path]) -> None:
+    """Raises CliError for a class with train and test in it: joined, test pictures would be trained on."""
+    for folder in folders:
+        inside = [below for below in _folders(folder) if _part(below) is not None]
+        if len({_part(below) for below in inside}) > 1:
+            turned = ", ".join(f"{below.name}/{folder.name}" for below in inside)
+            raise CliError(
+                f"{folder} holds {_slashed(inside)}, which can be read in two ways: if they are the split, turn the "
+                f"order around, as {turned}; if all their pictures are one heap of {folder.name}, add "
+                f"{ALL_CLASSES}"
+            )
+
+
+def _check_classes(directory: Path, classes: Sequence[str], names: Iterable[str]) -> None:
+    """Raises CliError for fewer than two classes, and for names of folders that are one name."""
+    if len(classes) < 2:
+        raise CliError(
+            f"{directory} must hold a folder of pictures for each of at least 2 classes, such as "
+            f"{directory}/cat and {directory}/dog; found {f'only {classes[0]}/' if classes else 'none'}"
+        )
+    if problem := clash(names):
+        raise CliError(f"{directory}: the folders' names are the classes: {problem}")
+
+
+def _spellings(folders: Iterable[ClassFolder]) -> list[str]:
+    return [folder.path.name for folder in folders]
+
+
+def _class_name(folder: Path) -> str:
+    """The class whose pictures a folder holds, by its name.
+
+    Raises:
+        CliError: the name is not UTF-8, or cannot be shown.
+    """
+    name = kept(folder.name)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raw = os.fsencode(folder.name)
+        raise CliError(
+            f"the folder {raw!r} in {folder.parent} has a name that is not UTF-8, and it would be a class's name; "
+            f"rename it, or all that are so: convmv -f latin1 -t utf8 -r --notest {folder.parent}"
+        ) from None
+    if not name or not name.isprintable():
+        raise CliError(
+            f"the folder {folder.name!r} in {folder.parent} has a name that cannot be shown, and it would be a class's "
+            "name; rename it"
+        )
+    return name
+
+
+def _part(folder: Path) -> str | None:
+    return _PARTS.get(folder.name.strip().casefold())
+
+
+def _of(parts: dict[Path, str], part: str) -> list[Path]:
+    return [folder for folder, its_part in parts.items() if its_part == part]
+
+
+def _folders(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _files(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.iterdir() if path.is_file() and not path.name.startswith("."))
+
+
+def _slashed(folders: Iterable[Path]) -> str:
+    return _listed([f"{folder.name}/" for folder in folders])
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = [*names[:5], *([f"{len(names) - 5} more"] if len(names) > 5 else [])]
+    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))

@@ -1,0 +1,179 @@
+"""A folder of pictures, one folder for each class, as a dataset."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lnn_cli.ui.errors import CliError
+from lnn_client.class_folders import TEST, TRAIN, ClassFolder, Layout, Part, picture_paths
+from lnn_client.datasets import check_dataset
+from lnn_client.pictures import WhiteUnknown, read_picture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(slots=True)
+class Pictures:
+    """What a folder held: pictures with their class index, and what was skipped, with the reason."""
+
+    classes: list[str]
+    images: list[NDArray[np.uint8]] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    parts: list[Part | None] = field(default_factory=list)
+    """What each picture is for; None where that is drawn by lot."""
+    skipped: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Positions of the pictures for training and for testing."""
+
+    train: list[int]
+    test: list[int]
+
+
+def read_pictures(
+    directory: Path,
+    layout: Layout,
+    shape: tuple[int, ...],
+    white: float | None = None,
+    step: Callable[[], None] = lambda: None,
+) -> Pictures:
+    """Reads every picture; ``step`` is called after each file.
+
+    Raises:
+        WhiteUnknown: a picture of more than 8 bits does not say which value is white.
+        CliError: fewer than two classes have a picture that can be read.
+    """
+    found = Pictures(classes=[])
+    for name, folders in itertools.groupby(layout.folders, key=lambda folder: folder.name):
+        _read_class(found, name, list(folders), shape, white, step)
+    found.skipped += [f"{path} is in no class's folder" for path in layout.stray]
+    if len(found.classes) < 2:
+        raise CliError(
+            f"{directory} has pictures that can be read in {len(found.classes)} class folder(s), and 2 are needed: "
+            + "; ".join(found.skipped[:5])
+        )
+    return found
+
+
+def _read_class(
+    found: Pictures,
+    name: str,
+    folders: Sequence[ClassFolder],
+    shape: tuple[int, ...],
+    white: float | None,
+    step: Callable[[], None],
+) -> None:
+    """Adds one class: train's pictures come first, without which it is none."""
+    for folder in sorted(folders, key=lambda folder: folder.part == TEST):
+        images = []
+        for path in picture_paths(folder.path):
+            try:
+                images.append(_read_quietly(path, shape, white))
+            except WhiteUnknown:
+                raise
+            except CliError as error:
+                found.skipped.append(str(error))
+            step()
+        if not images:
+            found.skipped.append(f"{folder.path} holds no picture that can be read, so it is no class")
+            if folder.part != TEST:
+                return
+            continue
+        if folder.part != TEST:
+            found.classes.append(name)
+        found.labels += [len(found.classes) - 1] * len(images)
+        found.parts += [folder.part] * len(images)
+        found.images += images
+
+
+def _read_quietly(path: Path, shape: tuple[int, ...], white: float | None) -> NDArray[np.uint8]:
+    """``read_picture`` for one file of many, which must not stop for whatever is wrong with one of them.
+
+    Raises:
+        CliError: it is no picture that can be read.
+    """
+    try:
+        with warnings.catch_warnings():
+            # A picture that can be read with something odd in it is no news among many.
+            warnings.simplefilter("ignore")
+            return read_picture(path, shape, white)
+    except CliError:
+        raise
+    except Exception as error:
+        # Decoders of damaged files raise nearly anything.
+        raise CliError(f"{path} is damaged or cannot be read: {type(error).__name__} {error}") from error
+
+
+def stratified_split(labels: list[int], test_share: float, seed: int) -> Split:
+    """Splits each class by ``test_share``, at random but always alike for one seed.
+
+    A class of two or more pictures keeps at least one on each side; a single picture is for training.
+
+    Raises:
+        CliError: no class has a second picture to test with.
+    """
+    import numpy as np
+
+    train: list[int] = []
+    test: list[int] = []
+    for label, count in sorted(Counter(labels).items()):
+        of_class = np.flatnonzero(np.asarray(labels) == label)
+        shuffled = np.random.default_rng([seed, label]).permutation(of_class).tolist()
+        held_out = min(max(1, round(count * test_share)), count - 1)
+        test += shuffled[:held_out]
+        train += shuffled[held_out:]
+    if not test:
+        raise CliError("every class has one picture only, so none is left to test with; add pictures")
+    rng = np.random.default_rng([seed, len(labels)])
+    return Split(rng.permutation(train).tolist(), rng.permutation(test).tolist())
+
+
+def split_of_folders(parts: Sequence[Part | None], seed: int) -> Split:
+    """The split that the folders say, in an order that is always alike for one seed.
+
+    Raises:
+        CliError: no picture is left to test with.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng([seed, len(parts)])
+    train, test = (rng.permutation([at for at, its in enumerate(parts) if its == part]) for part in (TRAIN, TEST))
+    if not len(test):
+        raise CliError("no picture of the test folder can be read, so none is left to test with")
+    return Split(train.tolist(), test.tolist())
+
+
+def write_dataset(path: Path, pictures: Pictures, split: Split) -> list[str]:
+    """Writes the HDF5 file and checks it; returns what is odd about it. A failure leaves nothing behind.
+
+    Raises:
+        CliError: it would not be accepted for training.
+    """
+    import h5py
+    import numpy as np
+
+    images = np.stack(pictures.images)
+    labels = np.asarray(pictures.labels, dtype=np.int64)
+    unfinished = path.with_name(path.name + ".part")
+    try:
+        with h5py.File(unfinished, "w") as file:
+            for name, chosen in (("train", split.train), ("test", split.test)):
+                file.create_dataset(f"{name}_set_x", data=images[chosen])
+                file.create_dataset(f"{name}_set_y", data=labels[chosen])
+            file.create_dataset("list_classes", data=[name.encode() for name in pictures.classes])
+        summary = check_dataset(unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return summary.warnings
