@@ -75,7 +75,7 @@ FIGURES: list[tuple[str, str, list[float]]] = [
     (PROTOCOL, "waits for the claim to lapse ({} s)", [idempotency.LOCK_SECONDS]),
     (PROTOCOL, "after {} minutes the watch ends the run", [watchdog.launch_seconds(workload.LONGEST_SECONDS) / 60]),
     (PROTOCOL, "seen nobody do so for {} seconds", [watchdog.CLOSING_SECONDS]),
-    (PROTOCOL, "and a gang's exchange for up to {} s, connect anew", [process_group.PATIENCE_SECONDS]),
+    (PROTOCOL, "and an exchange for up to {} s, connect anew", [process_group.PATIENCE_SECONDS]),
     (
         PROTOCOL,
         "S3 does not answer | {} tries of {} seconds, then {} of {} (the latter alone for objects over {} MiB)",
