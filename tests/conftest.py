@@ -8,7 +8,9 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from e2e_cloud import REPOSITORY, CloudUnderTest, local_cloud
+
+from support.e2e_cloud import CloudUnderTest, local_cloud
+from support.repository import REPOSITORY
 
 # The library's metrics, where no Lambda function sets their namespace.
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LNN")

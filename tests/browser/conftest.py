@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from models_at_hand import Shelves, brightness_model
 
 from lnn.aws.events import http_request
 from lnn.serving.api import PredictionApi
 from lnn.serving.rollout import Current
 from lnn_tools.local_cloud.errors import LocalCloudError
 from lnn_tools.local_cloud.tools import TOOLS, install_once, key_of, pip_install, run
+from support.models import Shelves, brightness_model
+from support.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PINS = REPOSITORY / "requirements" / "browser.txt"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
-from scaled_digits import STORED, picture_files, write_digits
 
 from lnn.data.dataset import feature_shards, label_matrix, load_labels, standardize
 from lnn.data.validation import examine_dataset
@@ -23,6 +22,7 @@ from lnn.models.model_file import Model
 from lnn.network import Network, Optimiser, init_parameters, new_slots
 from lnn.serving.requests import MAX_BYTES
 from lnn.serving.rollout import Canary, Current
+from support.scaled_digits import STORED, picture_files, write_digits
 
 if TYPE_CHECKING:
     from conftest import Site

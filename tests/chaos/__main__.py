@@ -9,18 +9,19 @@ import sys
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-REPOSITORY = HERE.parents[1]
-sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
+TESTS = Path(__file__).resolve().parents[1]
+# In place of this folder, whose modules are those of a package.
+sys.path[0] = str(TESTS)
 
-from e2e_cloud import local_cloud  # noqa: E402 (the path is set up first)
-from lnnchaos.cloud import ChaosCloud  # noqa: E402
-from lnnchaos.report import show  # noqa: E402
-from lnnchaos.runner import Runner, faults_of  # noqa: E402
-from lnnchaos.schedule import schedule  # noqa: E402
 from rich.console import Console  # noqa: E402
 
-HOME = REPOSITORY / ".lnn" / "chaos"
+from chaos.cloud import ChaosCloud  # noqa: E402
+from chaos.report import show  # noqa: E402
+from chaos.runner import Runner, faults_of  # noqa: E402
+from chaos.schedule import schedule  # noqa: E402
+from support.e2e_cloud import local_cloud  # noqa: E402 (the path is set up first)
+
+HOME = TESTS.parent / ".lnn" / "chaos"
 
 
 def main() -> int:

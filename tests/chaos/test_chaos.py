@@ -8,11 +8,12 @@ import sys
 from collections import Counter
 
 import pytest
-from e2e_cloud import CloudUnderTest
-from lnnchaos.cloud import LAYER, ChaosCloud
-from lnnchaos.faults import FAULTS
-from lnnchaos.runner import Result, Runner
-from lnnchaos.schedule import one_of_each_kind, schedule
+
+from chaos.cloud import LAYER, ChaosCloud
+from chaos.faults import FAULTS
+from chaos.runner import Result, Runner
+from chaos.schedule import one_of_each_kind, schedule
+from support.e2e_cloud import CloudUnderTest
 
 KINDS = sorted({fault.kind for fault in FAULTS})
 SEED = 1

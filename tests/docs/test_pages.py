@@ -6,25 +6,26 @@ import re
 from pathlib import Path
 
 import pytest
-from known_programs import ROOT
 from markdown_it import MarkdownIt
-from shown_commands import pages
+
+from support.repository import REPOSITORY
+from support.shown_commands import pages
 
 COLUMNS = 100
 MADE = re.compile(r"<!-- (made|benchmark)\b.*?<!-- /\1 -->", re.DOTALL)
 """Parts of a page that a program writes."""
-TOPS = {path.name for path in ROOT.iterdir() if path.is_dir()} - {".lnn"}
+TOPS = {path.name for path in REPOSITORY.iterdir() if path.is_dir()} - {".lnn"}
 BUILT = ("build/", "terraform/terraform.tf", ".venv")
 """Beginnings of paths that commands make and the repository does not hold."""
-MODULE = re.compile(r"(?:lnn|lnn_cli|lnn_client|lnn_tools|lnnbench|lnnchaos)(?:\.\w+)+")
-ROOTS = [ROOT / folder for folder in ("functions", "cli", "client", "scripts", "benchmarks", "tests/chaos")]
+MODULE = re.compile(r"(?:lnn|lnn_cli|lnn_client|lnn_tools|lnnbench|chaos|support)(?:\.\w+)+")
+ROOTS = [REPOSITORY / folder for folder in ("functions", "cli", "client", "scripts", "benchmarks", "tests")]
 PAST = ("CHANGELOG.md", "docs/adr/")
 """Pages that say what was so at a time: what they name may have moved since."""
-PAGES = [page for page in pages() if page.name != "bench.md" and page != ROOT / "docs" / "cli.md"]
+PAGES = [page for page in pages() if page.name != "bench.md" and page != REPOSITORY / "docs" / "cli.md"]
 
 
 def name_of(page: Path) -> str:
-    return str(page.relative_to(ROOT))
+    return str(page.relative_to(REPOSITORY))
 
 
 def long_lines(text: str) -> list[str]:
@@ -75,7 +76,7 @@ def _there(code: str) -> bool:
     """Whether a path, of which `*` and `{a,b}` stand for several, names something in the repository."""
     if choice := re.search(r"\{([^}]*)\}", code):
         return all(_there(code.replace(choice[0], one)) for one in choice[1].split(","))
-    return any(ROOT.glob(code.rstrip("/")))
+    return any(REPOSITORY.glob(code.rstrip("/")))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

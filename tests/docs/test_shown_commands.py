@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from known_programs import ROOT, UnknownCommandError
-from shown_commands import Shown, blocks_without_language, commands_in, commands_of, pages
+
+from support.known_programs import UnknownCommandError
+from support.repository import REPOSITORY
+from support.shown_commands import Shown, blocks_without_language, commands_in, commands_of, pages
 
 PAGES = pages()
 
 
 def names(page: Path) -> str:
-    return str(page.relative_to(ROOT))
+    return str(page.relative_to(REPOSITORY))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=names)
@@ -32,7 +34,9 @@ def test_every_code_block_says_what_it_holds(page: Path) -> None:
 
 
 def test_the_pages_that_people_start_with_are_among_them_and_show_commands() -> None:
-    shown = {page: commands_of(ROOT / page) for page in ("README.md", "CONTRIBUTING.md", "docs/getting-started.md")}
+    shown = {
+        page: commands_of(REPOSITORY / page) for page in ("README.md", "CONTRIBUTING.md", "docs/getting-started.md")
+    }
     assert all(len(commands) >= 5 for commands in shown.values())
     assert sum(len(commands_of(page)) for page in PAGES) > 150
 

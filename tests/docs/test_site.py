@@ -11,7 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from support.repository import REPOSITORY
+
 LOADED = {("script", "src"), ("img", "src"), ("link", "href"), ("iframe", "src"), ("source", "src")}
 
 pytestmark = pytest.mark.timeout(600)  # the first time, the builder is installed
@@ -49,14 +50,14 @@ class Page(HTMLParser):
 
 
 def mkdocs(repository: Path, site: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [ROOT / ".venv-docs" / "bin" / "mkdocs", "build", "--strict", "--site-dir", site]
+    command = [REPOSITORY / ".venv-docs" / "bin" / "mkdocs", "build", "--strict", "--site-dir", site]
     variables = os.environ | {"NO_MKDOCS_2_WARNING": "1"} | environment
     return subprocess.run(command, cwd=repository, env=variables, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
 def builder() -> None:
-    done = subprocess.run([ROOT / "scripts" / "setup.sh", "docs"], capture_output=True, text=True, check=False)
+    done = subprocess.run([REPOSITORY / "scripts" / "setup.sh", "docs"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -64,7 +65,7 @@ def builder() -> None:
 def built(builder: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The site, and what building it said."""
     site = tmp_path_factory.mktemp("site")
-    done = mkdocs(ROOT, site)
+    done = mkdocs(REPOSITORY, site)
     assert done.returncode == 0, done.stderr
     return site, done.stderr
 
@@ -78,7 +79,7 @@ def pages(built: tuple[Path, str]) -> dict[Path, Page]:
 def copy(builder: None, tmp_path: Path) -> Path:
     """What the site is made of, to be changed."""
     left_out = shutil.ignore_patterns(".*", "build", "tests", "*.h5", "__pycache__", "terraform.tfstate*")
-    shutil.copytree(ROOT, tmp_path / "copy", ignore=left_out)
+    shutil.copytree(REPOSITORY, tmp_path / "copy", ignore=left_out)
     return tmp_path / "copy"
 
 

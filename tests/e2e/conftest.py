@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from e2e_cloud import CloudUnderTest, Outcome
-from e2e_jobs import (
+
+from lnn.job.plan import EXAMPLE_SPACE
+from support.e2e_cloud import CloudUnderTest, Outcome
+from support.e2e_jobs import (
     EXAMPLE_SPACE_DATASET,
     EXAMPLE_SPACE_PARAMETERS,
     FUSED_DATASET,
@@ -14,8 +16,6 @@ from e2e_jobs import (
     NEURON_DATASET,
     NEURON_PARAMETERS,
 )
-
-from lnn.job.plan import EXAMPLE_SPACE
 
 HERE = Path(__file__).parent
 TEST_SECONDS = 600

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from e2e_cloud import REPOSITORY, CloudUnderTest
-from e2e_jobs import blobs, encode, network
+
+from support.e2e_cloud import CloudUnderTest
+from support.e2e_jobs import blobs, encode, network
+from support.repository import REPOSITORY
 
 CATS = REPOSITORY.parent / "shared" / "data" / "cat" / "datasets.h5"
 EPOCHS = 20

@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import policies
 import pytest
 from botocore.exceptions import ClientError
-from e2e_cloud import CloudUnderTest, local_cloud
-from e2e_jobs import NEURON_DATASET, NEURON_PARAMETERS
 
 from lnn_tools.local_cloud import deployment
 from lnn_tools.local_cloud.errors import LocalCloudError
 from lnn_tools.local_cloud.home import Home
 from lnn_tools.local_cloud.processes import Service
 from lnn_tools.local_cloud.tools import tls_redis_server
+from support import policies
+from support.e2e_cloud import CloudUnderTest, local_cloud
+from support.e2e_jobs import NEURON_DATASET, NEURON_PARAMETERS
 
 # What the emulator does not remember, or tells otherwise, by resource and attribute: a plan finds it changed although
 # nothing was. Not one may be added without a look at whether AWS would do the same.
@@ -53,7 +53,7 @@ EMULATORS_NOT_FOUND = "DashboardNotFoundError"
 """Of a dashboard that a repeated delete does not find. AWS says ResourceNotFound, which the provider takes for done."""
 
 # What the emulator cannot tell of a request: resources and tags of EC2 and API Gateway, names of most that
-# "OwnResources" reads, the boundary of a role. tests/unit/test_deployer_policy.py tests the conditions on these.
+# "OwnResources" reads, the boundary of a role. The conditions on these: tests/unit/project/test_deployer_policy.py.
 EMULATORS_UNNAMED = {"apigateway", "ec2"}
 EMULATORS_UNNAMED_STATEMENTS = {"OwnAlias", "OwnResources"}
 EMULATORS_UNCONDITIONED = {"BoundedRoles"}

@@ -8,8 +8,9 @@ import time
 
 import psutil
 import pytest
-from e2e_cloud import ENDED, CloudUnderTest
-from e2e_jobs import NEURON_DATASET, NEURON_PARAMETERS
+
+from support.e2e_cloud import ENDED, CloudUnderTest
+from support.e2e_jobs import NEURON_DATASET, NEURON_PARAMETERS
 
 pytestmark = pytest.mark.skipif(os.environ.get("LNN_ENDURANCE") != "1", reason="takes minutes; LNN_ENDURANCE=1 runs it")
 

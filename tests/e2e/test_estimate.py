@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from e2e_cloud import CloudUnderTest
-from e2e_jobs import encode, network, pictures
 
 from lnn.names import LATEST_PARAMS, is_calibration
+from support.e2e_cloud import CloudUnderTest
+from support.e2e_jobs import encode, network, pictures
 
 PICTURES = pictures()
 PARAMETERS = network(4, 1, hidden="relu", epochs=2000, learning_rate=0.05)

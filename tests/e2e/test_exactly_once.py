@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from e2e_cloud import CloudUnderTest, Outcome, eventually, run_id_of, s3_event, subjects
-from e2e_jobs import NEURON_DATASET, NEURON_PARAMETERS, blobs, encode, network
+from support.e2e_cloud import CloudUnderTest, Outcome, eventually, run_id_of, s3_event, subjects
+from support.e2e_jobs import NEURON_DATASET, NEURON_PARAMETERS, blobs, encode, network
 
 EPOCHS = NEURON_PARAMETERS["epochs"]
 

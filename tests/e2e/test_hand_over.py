@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from e2e_cloud import CloudUnderTest
-from e2e_jobs import FUSED_DATASET, FUSED_PARAMETERS
+
+from support.e2e_cloud import CloudUnderTest
+from support.e2e_jobs import FUSED_DATASET, FUSED_PARAMETERS
 
 LIMIT_SECONDS = 3
 

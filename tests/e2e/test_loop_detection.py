@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from e2e_cloud import CloudUnderTest, eventually
-from e2e_jobs import blobs, encode, network
+
+from support.e2e_cloud import CloudUnderTest, eventually
+from support.e2e_jobs import blobs, encode, network
 
 DATASET = encode(blobs())
 ROLES = ("trainer", "neuron")

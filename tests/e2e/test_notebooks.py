@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e_cloud import REPOSITORY, CloudUnderTest, environment
+
+from support.e2e_cloud import CloudUnderTest, environment
+from support.repository import REPOSITORY
 
 NAMES = ("Introduction", "Codebook", "Analysis")
 FIGURES = {"Introduction": 4, "Codebook": 12, "Analysis": 7}

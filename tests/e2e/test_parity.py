@@ -8,8 +8,9 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from e2e_cloud import CloudUnderTest
-from e2e_jobs import blobs, encode, network
+
+from support.e2e_cloud import CloudUnderTest
+from support.e2e_jobs import blobs, encode, network
 
 TWO = encode(blobs(examples=13))
 THREE = encode(blobs(examples=14, classes=3, seed=3))

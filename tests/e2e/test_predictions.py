@@ -18,9 +18,6 @@ import numpy as np
 import pytest
 import urllib3
 from botocore.exceptions import ClientError
-from e2e_cloud import REPOSITORY, CloudUnderTest, eventually
-from e2e_jobs import encode, network, pictures
-from hostile_files import ELSEWHERE, model_reaching_out
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -34,6 +31,10 @@ from lnn.serving.registry import Registry
 from lnn_cli.commands.page import SigningServer
 from lnn_client.cloud import Target, connect
 from lnn_client.prediction_api import Api
+from support.e2e_cloud import CloudUnderTest, eventually
+from support.e2e_jobs import encode, network, pictures
+from support.hostile_files import ELSEWHERE, model_reaching_out
+from support.repository import REPOSITORY
 
 CATS = REPOSITORY.parent / "shared" / "data" / "cat" / "datasets.h5"
 DIGITS = REPOSITORY / "examples" / "digits" / "datasets.h5"

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from e2e_cloud import CloudUnderTest, eventually
-from e2e_jobs import encode, network, pictures
 
 from lnn.models.model_file import load_model
+from support.e2e_cloud import CloudUnderTest, eventually
+from support.e2e_jobs import encode, network, pictures
 
 EPOCHS = 2
 

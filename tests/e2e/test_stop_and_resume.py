@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from e2e_cloud import CloudUnderTest, Outcome, subjects
-from e2e_jobs import (
+
+from support.e2e_cloud import CloudUnderTest, Outcome, subjects
+from support.e2e_jobs import (
     EXAMPLE_SPACE_DATASET,
     EXAMPLE_SPACE_PARAMETERS,
     FUSED_DATASET,

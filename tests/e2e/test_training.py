@@ -10,10 +10,11 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from e2e_cloud import CloudUnderTest, subjects
-from e2e_jobs import encode, network, pictures
 from numpy.typing import NDArray
 from PIL import Image
+
+from support.e2e_cloud import CloudUnderTest, subjects
+from support.e2e_jobs import encode, network, pictures
 
 PICTURES = pictures()
 PARAMETERS = network(5, 3, 1, hidden="relu", epochs=4, learning_rate=0.05, batch_size=10, notify_every=2)

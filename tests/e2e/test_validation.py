@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from e2e_cloud import CloudUnderTest, Run, run_id_of, s3_event
-from e2e_jobs import Arrays, blobs, encode, network
-from make_corpus import corpus
+
+from support.bad_input.corpus import corpus
+from support.e2e_cloud import CloudUnderTest, Run, run_id_of, s3_event
+from support.e2e_jobs import Arrays, blobs, encode, network
 
 GOOD = encode(blobs())
 PARAMETERS = network(3, 1, epochs=2)

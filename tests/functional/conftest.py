@@ -9,7 +9,6 @@ from contextlib import closing
 import boto3
 import pytest
 import redis
-from inprocess_cloud import REGION, InProcessCloud
 from moto import mock_aws
 
 from lnn import train
@@ -17,6 +16,7 @@ from lnn.data.validation import examine_dataset
 from lnn.runs import watchdog
 from lnn_tools.local_cloud.ports import claim_port
 from lnn_tools.local_cloud.tools import redis_server
+from support.inprocess_cloud import REGION, InProcessCloud
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import boto3
 import pytest
-from driving import Outcome, faults, outcomes
-from make_corpus import corpus
-from mutations import mutants
+
+from support.bad_input.corpus import corpus
+from support.bad_input.driver import Outcome, faults, outcomes
+from support.bad_input.mutations import mutants
 
 LAUNCH_MIB = 1_769
 """The memory of the Launch function, in which the check of a dataset is a second process."""

@@ -6,9 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from hostile_files import KINDS, dataset_reaching_out, leaks, model_reaching_out, other_file
-from inprocess_cloud import NAMES, InProcessCloud
-from models_at_hand import brightness_model
 
 from lnn.aws.events import HttpRequest
 from lnn.models.model_file import encode_model
@@ -17,6 +14,9 @@ from lnn.serving.api import PredictionApi
 from lnn.serving.registration import Shelf, register
 from lnn.serving.registry import Registry
 from lnn.serving.router import Serving
+from support.hostile_files import KINDS, dataset_reaching_out, leaks, model_reaching_out, other_file
+from support.inprocess_cloud import NAMES, InProcessCloud
+from support.models import brightness_model
 
 PARAMETERS = {
     "epochs": 1,

@@ -15,12 +15,12 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
-from inprocess_cloud import InProcessCloud, tiny_dataset
 
 from lnn.aws import invoker
 from lnn.aws.invoker import WAKING, WAKING_POLL_SECONDS, WAKING_SECONDS, Invoker
 from lnn.messages import Message
 from lnn.runs import lease
+from support.inprocess_cloud import InProcessCloud, tiny_dataset
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 

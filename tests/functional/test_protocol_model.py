@@ -15,14 +15,14 @@ import redis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from inprocess_cloud import InProcessCloud, tiny_dataset
-from killing import POINTS, killed
 from moto import mock_aws
 
 from lnn.errors import RunStateError
 from lnn.messages import Message
 from lnn.parameter_server import barrier
 from lnn.parameter_server.barrier import Barrier
+from support.crashes import POINTS, killed
+from support.inprocess_cloud import InProcessCloud, tiny_dataset
 
 PARAMETERS: dict[str, Any] = {
     "epochs": 3,

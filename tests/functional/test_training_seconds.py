@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inprocess_cloud import InProcessCloud, tiny_dataset
 
 from lnn.messages import Message
+from support.inprocess_cloud import InProcessCloud, tiny_dataset
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 

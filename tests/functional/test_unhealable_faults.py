@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from inprocess_cloud import NAMES, Chaos, InProcessCloud, tiny_dataset
 
 from lnn import train
 from lnn.errors import Refused
@@ -17,6 +16,7 @@ from lnn.messages import Message
 from lnn.parameter_server import process_group
 from lnn.strategies import worker
 from lnn.strategies.neuron import neuron
+from support.inprocess_cloud import NAMES, Chaos, InProcessCloud, tiny_dataset
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inprocess_cloud import Chaos, InProcessCloud, tiny_dataset
 
 from lnn.messages import Message
 from lnn.parameter_server import barrier
 from lnn.runs.store import EpochRow
+from support.inprocess_cloud import Chaos, InProcessCloud, tiny_dataset
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 

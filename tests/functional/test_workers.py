@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inprocess_cloud import Chaos, InProcessCloud, tiny_dataset
 
 from lnn.errors import GangBroken
 from lnn.messages import Message
 from lnn.parameter_server import process_group
 from lnn.strategies import worker
+from support.inprocess_cloud import Chaos, InProcessCloud, tiny_dataset
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 

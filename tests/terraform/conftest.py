@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 import tftest
-from ec2_zones import answering
-from terraform_plans import ACCOUNT, CONFIGURATION, HERE, REPOSITORY, Resources, failures, inventory, walk
+
+from support.ec2_zones import answering
+from support.repository import REPOSITORY
+from support.terraform_plans import ACCOUNT, CONFIGURATION, HERE, Resources, failures, inventory, walk
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import tftest
-from terraform_plans import ACCOUNT, CONFIGURATION
+
+from support.terraform_plans import ACCOUNT, CONFIGURATION
 
 OTHER_ACCOUNT = "210987654321"
 CALLER = f"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>

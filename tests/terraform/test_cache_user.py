@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import redis
-from terraform_plans import Resources
 
 from lnn.parameter_server.barrier import Barrier, Standing, Step
 from lnn.parameter_server.codec import TensorKey
 from lnn.parameter_server.server import ParameterServer
 from lnn_tools.local_cloud.tools import redis_server
+from support.terraform_plans import Resources
 
 USER, PASSWORD = "lnn-functions", "of-this-test-only"
 

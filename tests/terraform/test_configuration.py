@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import tftest
-from terraform_plans import CONFIGURATION, failures
+
+from support.terraform_plans import CONFIGURATION, failures
 
 FOLDERS = [CONFIGURATION, *sorted(path for path in (CONFIGURATION / "modules").iterdir() if path.is_dir())]
 BLOCK = re.compile(r'^(?P<kind>variable|output) "(?P<name>\w+)" \{\n(?P<body>.*?)^\}', re.MULTILINE | re.DOTALL)

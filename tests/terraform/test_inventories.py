@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from terraform_plans import SHAPES, Resources, inventory
+
+from support.terraform_plans import SHAPES, Resources, inventory
 
 
 @pytest.mark.parametrize("shape", SHAPES)

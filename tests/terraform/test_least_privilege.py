@@ -6,9 +6,10 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import policies
 import pytest
-from terraform_plans import ACCOUNT, CONFIGURATION, SHAPES, Resources, inventory
+
+from support import policies
+from support.terraform_plans import ACCOUNT, CONFIGURATION, SHAPES, Resources, inventory
 
 TABLES = ("costs", "invocations", "models", "runs")
 # The only statements that may say "*", each with all its actions. EC2 and X-Ray know no resource for these; in a key's

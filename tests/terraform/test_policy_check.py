@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from policies import BOUNDARY, DEPLOYER, as_list, policy
-from terraform_plans import REPOSITORY, SHAPES, Resources
+
+from support.policies import BOUNDARY, DEPLOYER, as_list, policy
+from support.repository import REPOSITORY
+from support.terraform_plans import SHAPES, Resources
 
 Statements = dict[str, dict[str, Any]]
 Check = Callable[..., tuple[int, str]]

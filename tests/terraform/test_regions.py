@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import tftest
-from ec2_zones import answering
-from terraform_plans import ACCOUNT, Resources
+
+from support.ec2_zones import answering
+from support.terraform_plans import ACCOUNT, Resources
 
 # Types whose names an account has once, whatever the region.
 GLOBAL = {"aws_budgets_budget", "aws_cloudwatch_dashboard", "aws_iam_role", "aws_s3_bucket"}

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from terraform_plans import ACCOUNT, REPOSITORY, Resources
 
 from lnn import names
 from lnn.environment import Environment
 from lnn.planning.workload import Functions
 from lnn.runs.store import WATCHED_INDEX
+from support.repository import REPOSITORY
+from support.terraform_plans import ACCOUNT, Resources
 
 ROLES = ("launch", "neuron", "predict", "register", "trainer")
 

@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from threading import Thread
 
 import pytest
-from terraform_plans import Resources
 
-FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
+from support.repository import REPOSITORY
+from support.terraform_plans import Resources
+
+FUNCTIONS = REPOSITORY / "functions"
 
 CALLS: dict[str, tuple[str, str]] = {
     "dynamodb": ("TABLES", "list_tables()"),

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from terraform_plans import REPOSITORY, SHAPES, Resources
 
 from lnn.runs import logs
 from lnn.runs.metrics import Metric
+from support.repository import REPOSITORY
+from support.terraform_plans import SHAPES, Resources
 
 Series = tuple[str, str, tuple[tuple[str, str], ...]]
 """Namespace, name and dimensions of a metric."""

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 import tftest
-from terraform_plans import HERE
+
+from support.terraform_plans import HERE
 
 STATES = sorted((HERE / "states").glob("*.json"))
 # What the deployments were made with.

@@ -6,7 +6,7 @@
   fetched 40 minutes ago may be a second old. A wall clock may be set back, so an age below zero counts as too old.
 - What two machines do never hangs on how well their clocks agree: ``lnn.runs.watchdog`` says how far it trusts them.
 
-``tests/unit/test_clocks.py`` holds every use of a monotonic clock in the functions to a list of reasons.
+``tests/unit/aws/test_clocks.py`` holds every use of a monotonic clock in the functions to a list of reasons.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How much the functions log, in bytes: CloudWatch Logs asks for each.
 
-The figures are what the lines have on AWS, with its request ids and ARNs; ``tests/unit/test_log_size.py`` writes such
-lines and holds the figures to them.
+The figures are what the lines have on AWS, with its request ids and ARNs; ``tests/unit/runs/test_log_size.py``
+writes such lines and holds the figures to them.
 """
 
 from __future__ import annotations

@@ -1,0 +1,273 @@
+"""From an uploaded params.h5 to a model in staging, or to a reason why not."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import h5py
+import numpy as np
+import pytest
+from moto import mock_aws
+
+from lnn.aws.events import Upload
+from lnn.aws.notifier import Notifier
+from lnn.models.model_file import Model, encode_model
+from lnn.models.store import Artifacts
+from lnn.names import LATEST_PARAMS, Names, model_key, params_key
+from lnn.runs.store import Ledger
+from lnn.serving import registration
+from lnn.serving.registration import Shelf, register
+from lnn.serving.registry import Registry
+from support.models import RUN, brightness_model
+
+NAMES = Names("lnn", "123456789012", "us-east-1")
+
+
+class Topic:
+    """Keeps what is published."""
+
+    def __init__(self) -> None:
+        self.published: list[dict[str, str]] = []
+
+    def publish(self, **message: str) -> None:
+        self.published.append(message)
+
+
+class World:
+    """A bucket, the tables, and whoever reads messages."""
+
+    def __init__(self) -> None:
+        session = boto3.Session(region_name="us-east-1")
+        self.s3 = session.client("s3")
+        self.s3.create_bucket(Bucket=NAMES.bucket)
+        self.s3.put_bucket_versioning(Bucket=NAMES.bucket, VersioningConfiguration={"Status": "Enabled"})
+        dynamodb = session.client("dynamodb")
+        for table, key in ((NAMES.models_table, "model_id"), (NAMES.runs_table, "run_id")):
+            dynamodb.create_table(
+                TableName=table,
+                KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        self.topic = Topic()
+        self.registry = Registry(dynamodb, NAMES.models_table)
+        self.ledger = Ledger(dynamodb, NAMES.runs_table, NAMES.costs_table)
+        notifier = Notifier(self.topic, "arn:topic")  # type: ignore[arg-type]
+        self.shelf = Shelf(self.registry, Artifacts(self.s3, NAMES.bucket), self.ledger, notifier)
+
+    def put(self, content: bytes, key: str = params_key(RUN), at: str = "2026-11-21T10:00:00Z") -> Upload:
+        stored = self.s3.put_object(Bucket=NAMES.bucket, Key=key, Body=content)
+        return Upload(NAMES.bucket, key, stored["VersionId"], stored["ETag"].strip('"'), "1", at)
+
+    def train(
+        self, run_id: str = RUN, status: Any = "COMPLETED", key: str = "training_input/x/d.h5", **facts: Any
+    ) -> None:
+        self.ledger.open_run({"run_id": run_id, "dataset_key": key})
+        if status != "PENDING":
+            self.ledger.finish(run_id, 0, status, None, **facts)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with mock_aws():
+        yield World()
+
+
+def test_a_run_s_model_is_registered_with_its_figures_and_people_are_told(world: World) -> None:
+    world.train(test_accuracy=0.96, train_accuracy=1.0, final_cost=0.02, epoch=100)
+    content = encode_model(brightness_model())
+    outcome = register(world.shelf, world.put(content))
+    (model,) = world.registry.list_models()
+    assert outcome == f"registered as {model['model_id']}"
+    assert model["model_id"].startswith(f"{RUN}-")
+    assert (model["stage"], model["test_accuracy"], model["sizes"]) == ("staging", 0.96, [16, 1])
+    assert (model["image_shape"], model["classes"]) == ([4, 4], 2)
+    stored = world.s3.get_object(Bucket=NAMES.bucket, Key=model_key(model["model_id"]))["Body"].read()
+    assert stored == content
+    (message,) = world.topic.published
+    assert message["Subject"] == "LNN: model staged, test accuracy 96.0%"
+    assert f"lnn promote {model['model_id']}" in message["Message"]
+    assert f"lnn reject {model['model_id']}" in message["Message"]
+    assert "no model yet" in message["Message"]
+
+
+def test_the_message_compares_with_production(world: World) -> None:
+    world.train(test_accuracy=0.90)
+    register(world.shelf, world.put(encode_model(brightness_model())))
+    (first,) = world.registry.list_models()
+    world.registry.promote(first["model_id"], "ada")
+    world.train("run-b", test_accuracy=0.875)
+    register(world.shelf, world.put(encode_model(brightness_model(run_id="run-b"))))
+    assert f"{first['model_id']}, test accuracy 90.0%" in world.topic.published[-1]["Message"]
+    assert "2.5 percentage points less" in world.topic.published[-1]["Message"]
+
+
+def test_an_event_that_comes_twice_and_the_copy_that_is_the_latest_change_nothing(world: World) -> None:
+    world.train(test_accuracy=0.96)
+    content = encode_model(brightness_model())
+    upload = world.put(content)
+    outcomes = [register(world.shelf, upload), register(world.shelf, upload)]
+    outcomes.append(register(world.shelf, world.put(content, LATEST_PARAMS)))
+    assert [outcome.split()[0] for outcome in outcomes] == ["registered", "known", "known"]
+    assert len(world.registry.list_models()) == len(world.topic.published) == len(world.registry.changes()) == 1
+
+
+def test_a_repeat_after_a_crash_tells_people_what_the_first_try_did_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.train(test_accuracy=0.96)
+    upload = world.put(encode_model(brightness_model()))
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "claim_message", lambda *_: (_ for _ in ()).throw(ConnectionError("crash")))
+        with pytest.raises(ConnectionError):
+            register(world.shelf, upload)
+    assert world.topic.published == []
+    register(world.shelf, upload)
+    assert len(world.topic.published) == len(world.registry.list_models()) == 1
+
+
+def test_a_resumed_run_s_better_model_is_a_version_of_its_own(world: World) -> None:
+    world.train(test_accuracy=0.5)
+    better = brightness_model()
+    better.parameters[0][1][:] = -9.0
+    for model in (brightness_model(), better):
+        register(world.shelf, world.put(encode_model(model)))
+    newest, first = world.registry.list_models()
+    assert newest["run_id"] == first["run_id"] == RUN
+    assert (newest["stage"], first["stage"]) == ("staging", "retired")
+
+
+def test_a_model_that_nobody_trained_here_is_registered_without_figures(world: World) -> None:
+    outcome = register(world.shelf, world.put(encode_model(brightness_model()), "prediction_input/mine.h5"))
+    assert outcome.startswith("registered")
+    assert "test_accuracy" not in world.registry.list_models()[0]
+    assert "Test accuracy: not known" in world.topic.published[0]["Message"]
+
+
+def test_a_measurement_s_model_is_not_registered(world: World) -> None:
+    world.train(key="training_input/calibration-1/d.h5")
+    assert register(world.shelf, world.put(encode_model(brightness_model()))).startswith("not registered")
+    assert world.registry.list_models() == []
+
+
+def test_registration_waits_for_the_write_that_ends_the_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.train(status="PENDING")
+    naps = []
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 3:
+            world.ledger.finish(RUN, 0, "COMPLETED", None, test_accuracy=0.75)
+
+    monkeypatch.setattr(registration.time, "sleep", sleep)
+    register(world.shelf, world.put(encode_model(brightness_model())))
+    assert len(naps) == 3
+    assert world.registry.list_models()[0]["test_accuracy"] == 0.75
+
+
+def test_the_model_of_a_run_that_does_not_end_is_left_to_whoever_ends_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.train(status="PENDING")
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(
+        registration, "time", type("Clock", (), {"monotonic": lambda: next(clock), "sleep": time.sleep})
+    )
+    outcome = register(world.shelf, world.put(encode_model(brightness_model())))
+    assert outcome == f"not registered: run {RUN} is PENDING"
+
+
+def test_an_upload_that_was_deleted_since_is_no_error(world: World) -> None:
+    upload = world.put(encode_model(brightness_model()))
+    world.s3.delete_object(Bucket=NAMES.bucket, Key=upload.key, VersionId=upload.version_id)
+    assert register(world.shelf, upload).startswith("gone")
+
+
+def refitted(**changes: Any) -> bytes:
+    return encode_model(replace(brightness_model(), **changes))
+
+
+def with_attribute(name: str, value: Any) -> bytes:
+    buffer = io.BytesIO(encode_model(brightness_model()))
+    with h5py.File(buffer, "a") as file:
+        file.attrs[name] = value
+    return buffer.getvalue()
+
+
+def without(name: str) -> bytes:
+    buffer = io.BytesIO(encode_model(brightness_model()))
+    with h5py.File(buffer, "a") as file:
+        del file[name]
+    return buffer.getvalue()
+
+
+def too_large_unpacked() -> bytes:
+    buffer = io.BytesIO(encode_model(brightness_model()))
+    with h5py.File(buffer, "a") as file:
+        del file["W1"]
+        file.create_dataset("W1", shape=(1, 10**9), dtype="f8", chunks=(1, 10**6), compression="gzip")
+    return buffer.getvalue()
+
+
+TWO_LAYERS = [(np.ones((3, 16)), np.zeros((3, 1))), (np.ones((1, 4)), np.zeros((1, 1)))]
+UNUSABLE: dict[str, tuple[bytes, str]] = {
+    "text": (b"hello", "not a params.h5"),
+    "empty": (b"", "not a params.h5"),
+    "cut off": (encode_model(brightness_model())[:900], "not a params.h5"),
+    "without weights": (without("W1"), "not a params.h5"),
+    "of more layers than it has": (with_attribute("layers", 10**9), "not a params.h5"),
+    "of no number of layers": (with_attribute("layers", "many"), "not a params.h5"),
+    "with activations that are no JSON": (with_attribute("activations", "sigmoid"), "not a params.h5"),
+    "with activations that are no list": (with_attribute("activations", "7"), "not a params.h5"),
+    "that unpacks to 8 GB": (too_large_unpacked(), "takes 8,000,000,000 bytes; expected at most"),
+    "of layers that do not fit": (
+        refitted(parameters=TWO_LAYERS, activations=["relu", "sigmoid"]),
+        "W2 takes 4 inputs, and the layer before it has 3 units",
+    ),
+    "with a bias of another shape": (refitted(parameters=[(np.ones((1, 16)), np.zeros((2, 1)))]), "b1"),
+    "with values that are not finite": (refitted(parameters=[(np.full((1, 16), np.nan), np.zeros((1, 1)))]), "finite"),
+    "of whole numbers": (refitted(parameters=[(np.ones((1, 16), int), np.zeros((1, 1), int))]), "floating-point"),
+    "without layers": (refitted(parameters=[], activations=[]), "no layers"),
+    "of an unknown activation": (refitted(activations=["softplus"]), "softplus"),
+    "of too many activations": (refitted(activations=["relu", "sigmoid"]), "2 activations"),
+    "of one class": (refitted(list_classes=["cat"]), "at least 2 different classes"),
+    "of classes with one name": (refitted(list_classes=["cat", "cat"]), "more than once"),
+    "of classes without a unit": (refitted(list_classes=["a", "b", "c"]), "1 units for 3 classes"),
+    "of pictures that do not fit": (refitted(image_shape=(5, 5)), "image_shape"),
+    "of a scale of nothing": (refitted(scale=0.0), "scale"),
+    "of a scale that is no number": (with_attribute("scale", "large"), "not a params.h5"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_model_that_cannot_predict_is_refused_with_a_reason_and_people_are_told_once(world: World, name: str) -> None:
+    content, reason = UNUSABLE[name]
+    upload = world.put(content)
+    for _ in range(2):
+        assert reason in register(world.shelf, upload)
+    (model,) = world.registry.list_models()
+    assert reason in model["refused"]
+    assert model["stage"] == "retired"
+    assert world.registry.current().staging is None
+    (message,) = world.topic.published
+    assert message["Subject"] == "LNN: model refused"
+    assert reason in message["Message"]
+
+
+def test_a_model_larger_than_the_limit_is_refused_unread(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registration, "MAX_BYTES", 1000)
+    assert "are the most" in register(world.shelf, world.put(bytes(1001)))
+
+
+def test_a_run_id_that_is_no_name_never_becomes_a_key(world: World) -> None:
+    wild: Model = brightness_model(run_id="../../runs/x y")
+    register(world.shelf, world.put(encode_model(wild)))
+    (model,) = world.registry.list_models()
+    assert model["model_id"].startswith("unnamed-")
+    assert json.loads(json.dumps(model["run_id"])) == "../../runs/x y"

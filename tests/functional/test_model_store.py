@@ -1,0 +1,241 @@
+"""What a run leaves in S3, bit for bit; and what cannot be read says so."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from botocore.exceptions import ClientError
+
+from lnn.errors import LnnError
+from lnn.models.checkpoint import Checkpoint, EpochSoFar
+from lnn.models.model_file import Model, encode_model, load_model
+from lnn.models.store import Artifacts
+from lnn.network import Network, Optimiser, init_parameters, new_slots
+from support.inprocess_cloud import NAMES, InProcessCloud
+
+RUN = "20260304T050607Z-0123abcd"
+
+
+@pytest.fixture
+def artifacts(cloud: InProcessCloud) -> Artifacts:
+    return cloud.services.artifacts
+
+
+def model(classes: int = 2, **changes: Any) -> Model:
+    units = 1 if classes == 2 else classes
+    values: dict[str, Any] = {
+        "parameters": init_parameters([6, 4, units], ["relu", "sigmoid"], "he", 3, "float64"),
+        "run_id": RUN,
+        "activations": ["relu", "sigmoid" if classes == 2 else "softmax"],
+        "list_classes": ["no cat", "Kätzchen 猫", "dog"][:classes],
+        "image_shape": (1, 2, 3),
+        "scale": 255.0,
+    }
+    return Model(**values | changes)
+
+
+# Tensors and checkpoints
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        np.arange(24, dtype=np.uint8).reshape(4, 2, 3),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.array([1, 2, 3], np.int64),
+        np.zeros((0, 5), np.float32),
+        np.array([0x7FF8DEADBEEF0001], np.uint64).view(np.float64),
+    ],
+    ids=lambda tensor: f"{tensor.dtype}{tensor.shape}",
+)
+def test_tensors_come_back_bit_for_bit(artifacts: Artifacts, tensor: np.ndarray[Any, Any]) -> None:
+    artifacts.put_tensor(RUN, "train_x", tensor)
+    read = artifacts.get_tensor(RUN, "train_x")
+    assert (read.dtype, read.shape, read.tobytes()) == (tensor.dtype, tensor.shape, tensor.tobytes())
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_checkpoint_comes_back_bit_for_bit_the_optimiser_s_memory_included(
+    artifacts: Artifacts, optimizer: str, dtype: str
+) -> None:
+    sizes = [3, *[2] * 10, 1]  # eleven layers: W1, W10 and W11 must not be mixed up
+    parameters = init_parameters(sizes, ["relu"] * 10 + ["sigmoid"], "he", 3, dtype)
+    slots = new_slots(parameters, Optimiser(optimizer, 0.1))
+    rng = np.random.default_rng(5)
+    for of_W, of_b in slots:
+        for array in (*of_W, *of_b):
+            array[...] = rng.normal(size=array.shape)
+    key = artifacts.put_checkpoint(RUN, 4, Checkpoint(17, parameters, slots))
+    read = artifacts.get_checkpoint(key, 17)
+    assert read.epoch == 17
+
+    def bits(state: Checkpoint) -> list[tuple[Any, ...]]:
+        layers = zip(state.parameters, state.slots, strict=True)
+        arrays = [array for (W, b), (of_W, of_b) in layers for array in (W, b, *of_W, *of_b)]
+        return [(array.dtype, array.shape, array.tobytes()) for array in arrays]
+
+    assert bits(read) == bits(Checkpoint(17, parameters, slots))
+    assert all(array.flags.writeable for layer in read.parameters for array in layer)
+    assert all(len(of_W) == len(of_b) == Optimiser(optimizer, 0.1).slots for of_W, of_b in read.slots)
+
+
+SO_FAR = EpochSoFar(batches=7, cost_sum=0.1 + 0.2, correct=2**53, seconds=1e-3)
+
+
+@pytest.mark.parametrize("so_far", [SO_FAR, replace(SO_FAR, cost_sum=math.inf), EpochSoFar()])
+def test_a_checkpoint_within_an_epoch_keeps_what_there_is_of_it(artifacts: Artifacts, so_far: EpochSoFar) -> None:
+    parameters = init_parameters([3, 1], ["sigmoid"], "he", 3, "float32")
+    state = Checkpoint(2, parameters, new_slots(parameters, Optimiser("sgd", 0.1)), so_far=so_far)
+    key = artifacts.put_checkpoint(RUN, 4, state)
+    assert artifacts.get_checkpoint(key, 2).so_far == so_far
+    assert state.stored_as(key) == {"epoch": 2, "batches": so_far.batches, "key": key}
+
+
+def test_a_checkpoint_that_was_stored_before_there_were_any_within_an_epoch_is_readable(
+    artifacts: Artifacts, cloud: InProcessCloud
+) -> None:
+    body = io.BytesIO()
+    np.savez(body, W1=np.ones((1, 3)), b1=np.zeros((1, 1)))
+    cloud.put("runs/old.npz", body.getvalue())
+    read = artifacts.get_checkpoint("runs/old.npz", 9)
+    assert (read.epoch, read.so_far, read.parameters[0][0].tolist()) == (9, EpochSoFar(), [[1.0, 1.0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    "read",
+    [lambda artifacts: artifacts.get_tensor(RUN, "train_x"), lambda artifacts: artifacts.get_checkpoint("runs/no", 1)],
+    ids=["tensor", "checkpoint"],
+)
+def test_data_that_has_expired_says_what_to_do(artifacts: Artifacts, read: Any) -> None:
+    with pytest.raises(LnnError, match=rf"s3://{NAMES.bucket}/runs/.* is gone: .*upload the dataset again"):
+        read(artifacts)
+
+
+def test_other_trouble_with_s3_is_not_taken_for_a_missing_object() -> None:
+    class Busy:
+        def get_object(self, **_: str) -> None:
+            raise ClientError({"Error": {"Code": "SlowDown", "Message": "please"}}, "GetObject")
+
+    with pytest.raises(ClientError, match="SlowDown"):
+        Artifacts(Busy(), NAMES.bucket).get_tensor(RUN, "train_x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("damage", [b"", b"not what numpy wrote"], ids=["empty", "garbage"])
+def test_data_that_somebody_has_overwritten_says_what_to_do(
+    cloud: InProcessCloud, artifacts: Artifacts, damage: bytes
+) -> None:
+    artifacts.put_tensor(RUN, "train_x", np.zeros(3))
+    for key in (f"runs/{RUN}/tensors/train_x.npy", "runs/checkpoint.npz"):
+        cloud.put(key, damage)
+    for read in (
+        lambda: artifacts.get_tensor(RUN, "train_x"),
+        lambda: artifacts.get_checkpoint("runs/checkpoint.npz", 1),
+    ):
+        with pytest.raises(LnnError, match=r"s3://.* is no longer what was stored .*restore its earlier version"):
+            read()
+
+
+# The model and the results
+
+
+def test_params_h5_has_the_documented_datasets_and_attributes() -> None:
+    one = model()
+    with h5py.File(io.BytesIO(encode_model(one)), "r") as file:
+        assert sorted(file) == ["W1", "W2", "b1", "b2"]
+        for layer, (W, b) in enumerate(one.parameters, start=1):
+            np.testing.assert_array_equal(file[f"W{layer}"][()], W, strict=True)
+            np.testing.assert_array_equal(file[f"b{layer}"][()], b, strict=True)
+        assert file["W2"].shape == (1, 4)
+        assert file["b1"].shape == (4, 1)
+        assert file.attrs["run_id"] == RUN
+        assert file.attrs["layers"] == 2
+        assert json.loads(file.attrs["activations"]) == ["relu", "sigmoid"]
+        assert json.loads(file.attrs["list_classes"]) == ["no cat", "Kätzchen 猫"]
+        assert json.loads(file.attrs["image_shape"]) == [1, 2, 3]
+        assert file.attrs["scale"] == 255.0
+
+
+@pytest.mark.parametrize("shape", [None, (1, 2, 3), (2, 3)])
+@pytest.mark.parametrize("source", ["bytes", "path", "text"])
+def test_a_model_is_read_from_bytes_and_from_files(tmp_path: Path, source: str, shape: Any) -> None:
+    one = model(image_shape=shape)
+    path = tmp_path / "params.h5"
+    path.write_bytes(encode_model(one))
+    read = load_model({"bytes": path.read_bytes(), "path": path, "text": str(path)}[source])
+    for (W, b), (W_read, b_read) in zip(one.parameters, read.parameters, strict=True):
+        np.testing.assert_array_equal(W_read, W, strict=True)
+        np.testing.assert_array_equal(b_read, b, strict=True)
+    assert (read.run_id, read.activations, read.list_classes) == (one.run_id, one.activations, one.list_classes)
+    assert (read.image_shape, read.scale) == (shape, 255.0)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_model_alone_is_enough_to_predict_with(classes: int) -> None:
+    one = model(classes)
+    X = np.random.default_rng(1).normal(size=(6, 5))
+    probabilities = load_model(encode_model(one)).predict_proba(X)
+    assert probabilities.shape == (classes, 5)
+    np.testing.assert_allclose(probabilities.sum(axis=0), 1.0)
+    units = 1 if classes == 2 else classes
+    expected = Network([6, 4, units], one.activations).predict_proba(one.parameters, X)
+    np.testing.assert_array_equal(probabilities[-units:], expected)
+
+
+def changed(change: Any) -> bytes:
+    buffer = io.BytesIO(encode_model(model()))
+    with h5py.File(buffer, "r+") as file:
+        change(file)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"not HDF5 at all",
+        encode_model(model())[:800],
+        changed(lambda file: file.attrs.__delitem__("layers")),
+        changed(lambda file: file.attrs.__delitem__("activations")),
+        changed(lambda file: file.attrs.__setitem__("activations", "not JSON")),
+        changed(lambda file: file.attrs.__setitem__("layers", 3)),
+        changed(lambda file: file.__delitem__("b2")),
+        changed(lambda file: (file.__delitem__("b2"), file.create_group("b2"))),
+    ],
+    ids=["empty", "text", "cut", "no layers", "no activations", "bad activations", "layer 3", "no b2", "b2 a group"],
+)
+def test_what_is_no_model_is_refused_with_one_clear_error(raw: bytes) -> None:
+    with pytest.raises(LnnError, match=r"not a params\.h5 that LNN wrote"):
+        load_model(raw)
+
+
+def test_a_path_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LnnError, match=r"not a params\.h5"):
+        load_model(tmp_path / "params.h5")
+
+
+def test_model_and_results_lie_where_documented_and_become_the_latest_when_published(
+    artifacts: Artifacts, cloud: InProcessCloud
+) -> None:
+    def body(key: str) -> bytes:
+        return bytes(cloud.s3.get_object(Bucket=NAMES.bucket, Key=key)["Body"].read())
+
+    assert artifacts.put_model(model()) == f"s3://{NAMES.bucket}/prediction_input/{RUN}/params.h5"
+    uri = artifacts.put_results(RUN, {"run_id": RUN, "final_cost": 0.1})
+    assert uri == f"s3://{NAMES.bucket}/training_results/{RUN}/results.json"
+    assert json.loads(body(f"training_results/{RUN}/results.json"))["final_cost"] == 0.1
+    for latest in ("prediction_input/params.h5", "training_results/results.json"):
+        with pytest.raises(ClientError, match="NoSuchKey"):
+            body(latest)
+    artifacts.publish_latest(RUN)
+    artifacts.publish_latest(RUN)
+    assert body("prediction_input/params.h5") == body(f"prediction_input/{RUN}/params.h5")
+    assert body("training_results/results.json") == body(f"training_results/{RUN}/results.json")

@@ -1,0 +1,109 @@
+"""Every metric is emitted by some training or by the watch, and says what the run's own record says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lnn import train
+from lnn.messages import Message
+from lnn.runs.metrics import Metric
+from support.inprocess_cloud import InProcessCloud, tiny_dataset
+
+pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
+
+PARAMETERS: dict[str, Any] = {
+    "epochs": 7,
+    "layers": 2,
+    "neurons": {"layer1": 4, "layer2": 1},
+    "activations": {"layer1": "relu", "layer2": "sigmoid"},
+    "learning_rate": 0.1,
+    "record_every": 2,
+}
+
+
+@pytest.fixture
+def start(cloud: InProcessCloud, tmp_path: Path) -> Callable[..., str]:
+    """Launches a training with these changes of its parameters; returns the run's id."""
+
+    def launch(**changes: Any) -> str:
+        upload = cloud.upload(tiny_dataset(tmp_path / "datasets.h5"), PARAMETERS | changes)
+        cloud.launch(upload)
+        return upload.run_id
+
+    return launch
+
+
+def emitted(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """The lines with metrics since the last look."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
+    for line in lines:
+        declared = {metric["Name"] for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+        assert declared == set(line) & set(Metric)
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("strategy", "workers", "waits"),
+    [("fused", 1, False), ("neuron", 1, False), ("resident", 2, True), ("data", 2, True)],
+)
+def test_a_training_emits_its_curve_and_once_what_it_used(
+    strategy: str,
+    workers: int,
+    waits: bool,
+    cloud: InProcessCloud,
+    start: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = cloud.run_to_end(start(strategy=strategy, workers=workers))
+    assert run["status"] == "COMPLETED"
+    lines = emitted(capsys)
+    assert {line["run_id"] for line in lines if line["message"] != "runs watched"} == {run["run_id"]}
+
+    curve = [line for line in lines if Metric.EPOCHS in line]
+    history = cloud.services.ledger.history(run["run_id"])
+    assert [line["epoch"] for line in curve] == [row["epoch"] for row in history] == [2, 4, 6, 7]
+    assert [line[Metric.COST][0] for line in curve] == pytest.approx([row["cost"] for row in history])
+    assert [line[Metric.TEST_ACCURACY][0] for line in curve] == pytest.approx(
+        [100 * row["test_accuracy"] for row in history]
+    )
+    assert sum(line[Metric.EPOCHS][0] for line in curve) == PARAMETERS["epochs"]
+    for line in curve:
+        assert (Metric.SYNCHRONISATION_SECONDS in line) == waits
+        if waits:
+            assert 0 < line[Metric.SYNCHRONISATION_SECONDS][0] < 10
+
+    (end,) = [line for line in lines if Metric.DOLLARS in line]
+    assert (end[Metric.COMPLETED_RUNS], end[Metric.INVOCATIONS]) == ([1.0], [run["invocations"]])
+    assert end[Metric.DOLLARS] == [pytest.approx(run["usd"])]
+
+
+def test_trainings_and_the_watch_together_emit_every_metric(
+    cloud: InProcessCloud, start: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud.run_to_end(start(strategy="resident", workers=2))
+    assert cloud.run_to_end(start(strategy="fused", max_seconds=1e-9))["status"] == "STOPPED"
+    assert cloud.run_to_end(start(learning_rate=-1))["status"] == "FAILED"
+    train.handle(cloud.services, Message("", 0, "watch"), lambda: 900.0)
+    assert {metric for line in emitted(capsys) for metric in Metric if metric in line} == set(Metric)
+
+
+def test_the_watch_counts_the_runs_that_nobody_works_on(
+    cloud: InProcessCloud, start: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def look() -> tuple[float, float]:
+        train.handle(cloud.services, Message("", 0, "watch"), lambda: 900.0)
+        (line,) = [line for line in emitted(capsys) if line["message"] == "runs watched"]
+        return line[Metric.ACTIVE_RUNS][0], line[Metric.STALLED_RUNS][0]
+
+    assert look() == (0, 0)
+    run_id = start(strategy="fused")
+    assert look() == (1, 0)
+    cloud.let_leases_expire(run_id)
+    assert look() == (1, 1)
+    cloud.run_to_end(run_id)
+    assert look() == (0, 0)

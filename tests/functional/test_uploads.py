@@ -1,0 +1,118 @@
+"""Reading what a user uploaded: exactly the object the event tells of, and clear words when it is gone."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lnn.aws.events import Upload
+from lnn.data.uploads import Inbox
+from lnn.errors import DatasetError, Refused, SettingsError
+from lnn.job.hyperparameters import MAX_FILE_BYTES
+from support.inprocess_cloud import NAMES, InProcessCloud
+
+KEY = "training_input/meine Katzen & 猫/a+b.h5"
+
+
+@pytest.fixture
+def inbox(cloud: InProcessCloud) -> Inbox:
+    return Inbox(cloud.s3)
+
+
+def delete(cloud: InProcessCloud, upload: Upload, **version: Any) -> None:
+    cloud.s3.delete_object(Bucket=upload.bucket, Key=upload.key, **version)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "started"),
+    [
+        ({"upload-started-at": "1772600767.25"}, 1772600767.25),
+        ({}, None),
+        ({"upload-started-at": "yesterday"}, None),
+        ({"upload-started-at": "nan"}, None),
+    ],
+    ids=["said", "not said", "nonsense", "no number"],
+)
+def test_when_an_upload_began_is_known_if_the_client_said_so(
+    inbox: Inbox, cloud: InProcessCloud, metadata: dict[str, str], started: float | None
+) -> None:
+    upload = cloud.put(KEY, b"")
+    cloud.s3.put_object(Bucket=NAMES.bucket, Key=KEY, Body=b"", Metadata=metadata)
+    assert inbox.describe(upload) == started
+
+
+def test_the_very_version_that_the_event_tells_of_is_fetched(
+    inbox: Inbox, cloud: InProcessCloud, tmp_path: Path
+) -> None:
+    first, second = cloud.put(KEY, b"first"), cloud.put(KEY, b"second")
+    for upload, expected in ((first, b"first"), (second, b"second")):
+        inbox.fetch_dataset(upload, tmp_path / "file", 100)
+        assert (tmp_path / "file").read_bytes() == expected
+
+
+def test_an_upload_without_a_version_is_fetched_as_it_is(inbox: Inbox, cloud: InProcessCloud, tmp_path: Path) -> None:
+    upload = dataclasses.replace(cloud.put(KEY, b"body"), version_id=None)
+    inbox.fetch_dataset(upload, tmp_path / "file", 100)
+    assert (tmp_path / "file").read_bytes() == b"body"
+
+
+@pytest.mark.parametrize("versioned", [True, False])
+def test_a_deleted_upload_is_refused_by_name(
+    inbox: Inbox, cloud: InProcessCloud, tmp_path: Path, versioned: bool
+) -> None:
+    upload = cloud.put(KEY, b"body")
+    delete(cloud, upload, **({"VersionId": upload.version_id} if versioned else {}))
+    with pytest.raises(DatasetError, match=r"meine Katzen & 猫/a\+b\.h5: deleted before it could be read; upload it"):
+        inbox.describe(upload)
+    gone = upload if versioned else dataclasses.replace(upload, version_id=None)
+    with pytest.raises(DatasetError, match="deleted before it could be read"):
+        inbox.fetch_dataset(gone, tmp_path / "file", 100)
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(
+    inbox: Inbox, cloud: InProcessCloud, tmp_path: Path
+) -> None:
+    upload = cloud.put(KEY, b"x" * 3 * 2**20)
+    with pytest.raises(DatasetError, match=r"found 3 MB; the Launch function has 2 MB of /tmp: raise .* in Terraform"):
+        inbox.fetch_dataset(upload, tmp_path / "file", 2 * 2**20)
+    assert not (tmp_path / "file").exists()
+
+
+def test_parameters_are_read_from_the_dataset_s_own_folder_only(inbox: Inbox, cloud: InProcessCloud) -> None:
+    upload = cloud.put(KEY, b"")
+    cloud.put("training_input/parameters.json", b"the root's")
+    with pytest.raises(SettingsError, match=r"parameters\.json: missing; expected s3://.*/猫/parameters\.json"):
+        inbox.read_parameters(dataclasses.replace(upload, key="training_input/猫/a.h5"))
+    cloud.put("training_input/meine Katzen & 猫/parameters.json", b"its own")
+    assert inbox.read_parameters(upload) == b"its own"
+
+
+def test_no_more_of_the_parameters_is_read_than_shows_that_they_are_too_long(
+    inbox: Inbox, cloud: InProcessCloud
+) -> None:
+    upload = cloud.put("training_input/a.h5", b"")
+    cloud.put("training_input/parameters.json", b"x" * (3 * MAX_FILE_BYTES))
+    assert len(inbox.read_parameters(upload)) == MAX_FILE_BYTES + 1
+
+
+def test_a_refusal_of_s3_is_not_taken_for_a_deleted_file(
+    inbox: Inbox, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    upload = cloud.put(KEY, b"")
+
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetObject")
+
+    monkeypatch.setattr(cloud.s3, "head_object", refuse)
+    monkeypatch.setattr(cloud.s3, "get_object", refuse)
+    for read in (
+        lambda: inbox.describe(upload),
+        lambda: inbox.fetch_dataset(upload, tmp_path / "file", 100),
+        lambda: inbox.read_parameters(upload),
+    ):
+        with pytest.raises(Refused, match=r"not allowed to .*: no; give the function"):
+            read()

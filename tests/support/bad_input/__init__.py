@@ -1,0 +1,1 @@
+"""The corpus of bad input, and what drives it to its end."""

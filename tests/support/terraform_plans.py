@@ -1,0 +1,38 @@
+"""What the tests of the plans share: the shapes, their inventories, and a walk over a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from support.repository import REPOSITORY
+
+HERE = REPOSITORY / "tests" / "terraform"
+CONFIGURATION = REPOSITORY / "terraform"
+INVENTORIES = HERE / "inventories"
+SHAPES = sorted(path.stem for path in INVENTORIES.glob("*.yaml"))
+ACCOUNT = "123456789012"
+
+Resources = dict[str, dict[str, Any]]
+
+
+def inventory(shape: str) -> dict[str, Any]:
+    """What a shape is made with, and what it must plan."""
+    return yaml.safe_load((INVENTORIES / f"{shape}.yaml").read_text())
+
+
+def walk(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every resource of a module and of those in it."""
+    yield from module.get("resources", [])
+    for child in module.get("child_modules", []):
+        yield from walk(child)
+
+
+def failures(report: list[dict[str, Any]]) -> dict[str, str]:
+    """The runs of native tests that did not pass, and the errors that stopped them."""
+    ended = [event["test_run"] for event in report if event["type"] == "test_run" and "status" in event["test_run"]]
+    errors = [event["diagnostic"]["summary"] for event in report if event["type"] == "diagnostic"]
+    failed = {f"{run['path']}: {run['run']}": run["status"] for run in ended if run["status"] != "pass"}
+    return failed if ended else {"no run": f"ended: {errors}"}

@@ -1,0 +1,441 @@
+"""``parameters.json``: what is accepted, and what a refusal says."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lnn.data.dataset import DatasetSummary
+from lnn.errors import SettingsError
+from lnn.job.hyperparameters import (
+    MAX_PROBLEMS,
+    Settings,
+    apply_overrides,
+    check_settings_fit,
+    load_json_object,
+    parse_settings,
+)
+from support.repository import REPOSITORY
+
+CAT: dict[str, Any] = {
+    "epochs": 2500,
+    "layers": 4,
+    "neurons": {"layer1": 20, "layer2": 7, "layer3": 5, "layer4": 1},
+    "activations": {"layer1": "relu", "layer2": "relu", "layer3": "relu", "layer4": "sigmoid"},
+    "learning_rate": 0.0075,
+}
+ONE_LAYER: dict[str, Any] = {
+    "epochs": 1,
+    "layers": 1,
+    "neurons": {"layer1": 1},
+    "activations": {"layer1": "sigmoid"},
+    "learning_rate": 1,
+}
+
+
+def changed(*assignments: tuple[str, Any], base: dict[str, Any] = CAT) -> dict[str, Any]:
+    """``base`` with dotted keys set."""
+    raw = copy.deepcopy(base)
+    for path, value in assignments:
+        *outer, last = path.split(".")
+        target = raw
+        for key in outer:
+            target = target[key]
+        target[last] = value
+    return raw
+
+
+def without(path: str) -> dict[str, Any]:
+    raw = copy.deepcopy(CAT)
+    *outer, last = path.split(".")
+    target = raw
+    for key in outer:
+        target = target[key]
+    del target[last]
+    return raw
+
+
+def problems(raw: dict[str, Any] | bytes | str) -> list[str]:
+    with pytest.raises(SettingsError) as refusal:
+        parse_settings(json.dumps(raw) if isinstance(raw, dict) else raw)
+    return refusal.value.problems
+
+
+def summary(classes: int, m: int = 209, features: int = 12288) -> DatasetSummary:
+    return DatasetSummary(m, 50, features, [f"class {k}" for k in range(classes)], (64, 64, 3), "uint8", 255.0)
+
+
+def test_the_prototype_s_keys_are_enough_and_the_others_have_their_defaults() -> None:
+    settings = parse_settings(json.dumps(CAT))
+    assert settings.sizes == [20, 7, 5, 1]
+    assert settings.activation_list == ["relu", "relu", "relu", "sigmoid"]
+    assert {key: value for key, value in settings.to_dict().items() if key not in CAT} == {
+        "batch_size": None,
+        "threshold": None,
+        "strategy": "auto",
+        "workers": None,
+        "average_every": None,
+        "optimizer": "sgd",
+        "weight_init": "auto",
+        "l2": 0.0,
+        "dtype": "float64",
+        "seed": 0,
+        "record_every": 1,
+        "checkpoint_seconds": 30.0,
+        "notify_every": None,
+        "max_seconds": None,
+        "max_usd": None,
+    }
+
+
+def test_the_repository_s_own_parameters_are_accepted() -> None:
+    settings = parse_settings((REPOSITORY / "parameters.json").read_bytes())
+    check_settings_fit(settings, summary(10, m=1438, features=64))
+
+
+def test_settings_survive_storage() -> None:
+    settings = parse_settings(json.dumps(changed(("batch_size", 32), ("threshold", 0.01), ("seed", 2**63 - 1))))
+    assert Settings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(Exception, match="frozen"):
+        parse_settings(json.dumps(CAT)).epochs = 3
+
+
+def test_a_byte_order_mark_is_no_problem() -> None:
+    assert parse_settings(json.dumps(CAT).encode("utf-8-sig")).epochs == 2500
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        changed(("learning_rate", 1)),
+        changed(("threshold", 1), ("max_seconds", 60), ("max_usd", 1), ("checkpoint_seconds", 5)),
+        changed(("weight_init", "zeros"), base=ONE_LAYER),
+        changed(("neurons.layer4", 2), ("activations.layer4", "softmax")),
+        changed(
+            ("activations.layer1", "tanh"), ("activations.layer2", "leaky_relu"), ("activations.layer3", "sigmoid")
+        ),
+        *({**CAT, "strategy": name} for name in ("neuron", "resident", "data", "fused", "auto")),
+        *({**CAT, "optimizer": name} for name in ("sgd", "momentum", "adam")),
+    ],
+)
+def test_valid_settings_are_accepted(raw: dict[str, Any]) -> None:
+    accepted = parse_settings(json.dumps(raw)).to_dict()
+    assert accepted == {**accepted, **raw}
+
+
+@pytest.mark.parametrize("key", sorted(CAT))
+def test_a_missing_key_is_named(key: str) -> None:
+    [problem] = problems(without(key))
+    assert problem.startswith(f"{key}: missing; expected ")
+
+
+INTEGERS = ["epochs", "layers", "neurons.layer2", "record_every", "batch_size", "workers", "notify_every", "seed"]
+
+
+@pytest.mark.parametrize("value", ["3", 3.0, True, -1, [3], {}])
+@pytest.mark.parametrize("key", INTEGERS)
+def test_an_integer_is_an_integer(key: str, value: object) -> None:
+    [problem] = problems(changed((key, value)))
+    assert problem.startswith(f"{key}: found {json.dumps(value)}; expected an integer")
+
+
+@pytest.mark.parametrize("key", [key for key in INTEGERS if key != "seed"])
+def test_a_count_starts_at_one(key: str) -> None:
+    [problem] = problems(changed((key, 0)))
+    assert problem.startswith(f"{key}: found 0; expected an integer")
+
+
+@pytest.mark.parametrize("key", ["epochs", "layers", "neurons.layer2", "workers", "seed"])
+def test_an_integer_has_an_upper_bound(key: str) -> None:
+    [problem] = problems(changed((key, 2**63)))
+    assert problem.startswith(f"{key}: found 9223372036854775808; expected an integer from ")
+
+
+@pytest.mark.parametrize("key", ["epochs", "layers", "learning_rate", "record_every", "seed", "checkpoint_seconds"])
+def test_null_is_refused_where_it_has_no_meaning(key: str) -> None:
+    [problem] = problems(changed((key, None)))
+    assert problem.startswith(f"{key}: found null; expected ")
+
+
+@pytest.mark.parametrize("key", ["batch_size", "threshold", "workers", "notify_every", "max_seconds", "max_usd"])
+def test_null_is_accepted_where_it_has_a_meaning(key: str) -> None:
+    assert parse_settings(json.dumps(changed((key, None)))).to_dict()[key] is None
+
+
+@pytest.mark.parametrize("value", ["0.1", True, 0, -0.5, [0.1], float("nan"), float("inf"), 10**400])
+@pytest.mark.parametrize("key", ["learning_rate", "threshold", "checkpoint_seconds", "max_seconds", "max_usd"])
+def test_a_number_is_a_finite_number_above_zero(key: str, value: object) -> None:
+    [problem] = problems(changed((key, value)))
+    assert problem.startswith(f"{key}: found ")
+    assert "; expected a number above 0" in problem
+
+
+@pytest.mark.parametrize("value", ["0", True, -1e-9, None])
+def test_l2_is_zero_or_above(value: object) -> None:
+    assert problems(changed(("l2", value))) == [f"l2: found {json.dumps(value)}; expected a number, 0 or above"]
+
+
+@pytest.mark.parametrize("key", ["strategy", "optimizer", "weight_init", "dtype"])
+@pytest.mark.parametrize("value", ["Adam", "", None, 1, ["sgd"]])
+def test_a_choice_lists_what_there_is_to_choose(key: str, value: object) -> None:
+    [problem] = problems(changed((key, value)))
+    assert problem.startswith(f'{key}: found {json.dumps(value)}; expected "')
+    assert Settings.model_fields[key].description in problem
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (changed(("epoch", 3)), "epoch: unknown key; did you mean epochs?"),
+        (changed(("Learning_Rate", 3)), "Learning_Rate: unknown key; did you mean learning_rate?"),
+        (changed(("zzz", 3)), "zzz: unknown key; expected one of epochs, layers, "),
+        (without("neurons.layer3"), "neurons.layer3: missing; layers is 4"),
+        (without("activations.layer1"), "activations.layer1: missing; layers is 4"),
+        (changed(("neurons.layer5", 3)), "neurons.layer5: found, but layers is 4; remove it or raise layers"),
+        (changed(("neurons.layer_1", 3)), "neurons.layer_1: unknown key; did you mean layer1?"),
+        (changed(("neurons.layer01", 3)), "neurons.layer01: unknown key; did you mean layer1?"),
+        (changed(("neurons", [20, 7, 5, 1])), "neurons: found [20, 7, 5, 1]; expected an object such as "),
+        (changed(("neurons.layer1", 65537)), "neurons.layer1: found 65537; expected an integer from 1 to 65536"),
+        (changed(("activations", "relu")), 'activations: found "relu"; expected an object with one of '),
+        (changed(("activations.layer1", "rleu")), 'activations.layer1: found "rleu"; expected "sigmoid", "relu", '),
+        (
+            changed(("activations.layer2", "softmax")),
+            'activations.layer2: found "softmax"; expected "sigmoid", "relu", "tanh" or "leaky_relu": softmax is for',
+        ),
+        (
+            changed(("activations.layer4", "relu")),
+            'activations.layer4: found "relu"; expected "sigmoid" or "softmax" for the output layer',
+        ),
+        (
+            changed(("activations.layer4", "softmax")),
+            'neurons.layer4: found 1 with "softmax"; expected a unit for each class, or "sigmoid" for one unit',
+        ),
+        (
+            changed(("weight_init", "zeros")),
+            'weight_init: found "zeros" with 4 layers; expected "auto", "he" or "xavier": units that start alike',
+        ),
+        (changed(("layers", 101)), "layers: found 101; expected an integer from 1 to 100"),
+        (changed(("checkpoint_seconds", 86401)), "checkpoint_seconds: found 86401; expected a number above 0, at most"),
+    ],
+)
+def test_a_problem_says_what_was_found_and_what_was_expected(raw: dict[str, Any], expected: str) -> None:
+    [problem] = problems(raw)
+    assert problem.startswith(expected)
+
+
+def test_every_problem_is_reported_at_once() -> None:
+    raw = changed(
+        ("epochs", "10"),
+        ("learning_rate", 0),
+        ("optimiser", "adam"),
+        ("weight_init", "zeros"),
+        ("neurons.layer2", True),
+        ("neurons.layer9", 4),
+        ("activations.layer4", "tanh"),
+        ("activations.layer1", "softmax"),
+    )
+    keys = [problem.partition(":")[0] for problem in problems(raw)]
+    assert sorted(keys) == [
+        "activations.layer1",
+        "activations.layer4",
+        "epochs",
+        "learning_rate",
+        "neurons.layer2",
+        "neurons.layer9",
+        "optimiser",
+        "weight_init",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"", "parameters.json: the file is empty"),
+        (b" \n\t", "parameters.json: the file is empty"),
+        (b"\xff\xfe{\x00}\x00", "parameters.json: not UTF-8 text (byte 0); save it as UTF-8"),
+        (b'{"epochs": 1,}', "parameters.json: not valid JSON at line 1, column 14"),
+        (b"epochs = 3", "parameters.json: not valid JSON at line 1, column 1"),
+        (b'{"epochs": 1} {}', "parameters.json: not valid JSON at line 1, column 15"),
+        (b"[1, 2]", "parameters.json: found [1, 2]; expected a JSON object"),
+        (b"null", "parameters.json: found null; expected a JSON object"),
+        (b"NaN", "parameters.json: found NaN; expected a JSON object"),
+        (b"[" * 100_000, "parameters.json: objects or lists nested too deep"),
+        (b'{"epochs": ' + b"1" * 10_000 + b"}", "parameters.json: found an integer of thousands of digits"),
+        (b" " * 1_000_001, "parameters.json: found 1,000,001 bytes; expected at most 1,000,000"),
+    ],
+)
+def test_a_file_that_holds_no_settings_gets_one_clear_problem(text: bytes, expected: str) -> None:
+    [problem] = problems(text)
+    assert problem.startswith(expected)
+
+
+def test_a_key_given_twice_is_reported_with_everything_else() -> None:
+    text = json.dumps(changed(("learning_rate", 0)))[:-1] + ', "epochs": 1, "neurons": {"layer1": 1, "layer1": 2}}'
+    found = problems(text)
+    assert "epochs: found 2 times; expected once" in found
+    assert "neurons: found 2 times; expected once" in found
+    assert "layer1: found 2 times; expected once" in found
+    assert "learning_rate: found 0; expected a number above 0" in found
+
+
+def test_a_file_full_of_problems_is_answered_briefly() -> None:
+    found = problems({**CAT, **{f"key {i} {'x' * 200}": "y" * 200 for i in range(2000)}})
+    assert len(found) == MAX_PROBLEMS + 1
+    assert found[-1] == f"and {2000 - MAX_PROBLEMS} more"
+    assert len(str(SettingsError(found))) < 20_000
+
+
+TEXT = st.text('layer12 =."\n\u2028\ud800\u00e9', max_size=8)
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@hypothesis.settings(deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [*Settings.model_fields, "neurons.layer1", "neurons.layer4", "activations.layer4", "\ud800", "x"]
+        ),
+        JSON_VALUES | st.sampled_from(["relu", "softmax", "sigmoid", "zeros", 1, 4, {"layer1": 1}, "\udfff"]),
+        max_size=6,
+    )
+)
+def test_anything_is_either_accepted_or_refused_with_printable_problems(changes: dict[str, Any]) -> None:
+    raw = copy.deepcopy(CAT)
+    for path, value in changes.items():
+        outer, dot, inner = path.partition(".")
+        if dot and isinstance(raw[outer], dict):
+            raw[outer][inner] = value
+        elif not dot:
+            raw[path] = value
+    found: list[str] = []
+    settings = None
+    try:
+        settings = parse_settings(json.dumps(raw))
+    except SettingsError as refusal:
+        found = refusal.problems
+    assert (settings is None) == bool(found)
+    assert all(problem.isprintable() and problem.encode() for problem in found)
+    if settings is not None:
+        assert len(settings.sizes) == len(settings.activation_list) == settings.layers
+
+
+@pytest.mark.parametrize(
+    ("assignment", "key", "value"),
+    [
+        ("epochs=20", "epochs", 20),
+        ("learning_rate=1e-3", "learning_rate", 0.001),
+        ("strategy=neuron", "strategy", "neuron"),
+        ('strategy="neuron"', "strategy", "neuron"),
+        ("batch_size=null", "batch_size", None),
+        ("neurons.layer1=64", "neurons", {**CAT["neurons"], "layer1": 64}),
+        ("threshold=0.1=2", "threshold", "0.1=2"),
+        ('neurons={"layer1": 1}', "neurons", {"layer1": 1}),
+    ],
+)
+def test_an_assignment_overrides_one_key(assignment: str, key: str, value: object) -> None:
+    before = copy.deepcopy(CAT)
+    assert apply_overrides(CAT, [assignment]) == {**CAT, key: value}
+    assert before == CAT
+
+
+def test_later_assignments_win_and_missing_objects_are_made() -> None:
+    assert apply_overrides({}, ["a.b=1", "a.b=2", "a.c=3"]) == {"a": {"b": 2, "c": 3}}
+
+
+@pytest.mark.parametrize("assignment", ["epochs", "=3", ".epochs=3", "neurons.=3", ""])
+def test_what_is_no_assignment_is_refused(assignment: str) -> None:
+    with pytest.raises(SettingsError, match="expected key=value, such as epochs=20"):
+        apply_overrides(CAT, [assignment])
+
+
+def test_a_key_inside_a_plain_value_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"--set epochs\.x: epochs is 2500"):
+        apply_overrides(CAT, ["epochs.x=1"])
+
+
+def test_a_json_object_can_be_read_without_judging_its_settings() -> None:
+    assert load_json_object(b'{"epochs": "many"}') == {"epochs": "many"}
+    with pytest.raises(SettingsError, match="found 2 times"):
+        load_json_object(b'{"epochs": 1, "epochs": 2}')
+
+
+@pytest.mark.parametrize(
+    ("units", "activation", "classes"),
+    [(1, "sigmoid", 2), (2, "softmax", 2), (3, "softmax", 3), (10, "sigmoid", 10)],
+)
+def test_output_layers_that_fit_the_classes_pass(units: int, activation: str, classes: int) -> None:
+    raw = changed(("neurons.layer4", units), ("activations.layer4", activation))
+    check_settings_fit(parse_settings(json.dumps(raw)), summary(classes))
+
+
+def misfit(settings: dict[str, Any], data: DatasetSummary) -> list[str]:
+    with pytest.raises(SettingsError) as refusal:
+        check_settings_fit(parse_settings(json.dumps(settings)), data)
+    return refusal.value.problems
+
+
+@pytest.mark.parametrize(
+    ("units", "activation", "classes", "expected"),
+    [
+        (1, "sigmoid", 10, "neurons.layer4: found 1 for the output layer; expected 10, one for each of the 10 classes"),
+        (9, "softmax", 10, "neurons.layer4: found 9 for the output layer; expected 10"),
+        (
+            2,
+            "sigmoid",
+            2,
+            'neurons.layer4: found 2 with "sigmoid" for the output layer; expected 1 with "sigmoid", or 2',
+        ),
+        (
+            3,
+            "softmax",
+            2,
+            'neurons.layer4: found 3 with "softmax" for the output layer; expected 1 with "sigmoid", or 2',
+        ),
+    ],
+)
+def test_an_output_layer_that_does_not_fit_the_classes_is_refused(
+    units: int, activation: str, classes: int, expected: str
+) -> None:
+    [problem] = misfit(changed(("neurons.layer4", units), ("activations.layer4", activation)), summary(classes))
+    assert problem.startswith(expected)
+
+
+def test_a_batch_larger_than_the_training_set_is_refused() -> None:
+    check_settings_fit(parse_settings(json.dumps(changed(("batch_size", 209)))), summary(2))
+    [problem] = misfit(changed(("batch_size", 210)), summary(2))
+    assert problem.startswith("batch_size: found 210; expected at most 209, the examples in train_set_x, or null")
+
+
+@pytest.mark.parametrize("strategy", ["neuron", "resident", "fused", "auto"])
+def test_averaging_is_for_the_strategy_that_has_something_to_average(strategy: str) -> None:
+    [problem] = misfit(changed(("strategy", strategy), ("average_every", 4)), summary(2))
+    assert problem.startswith(f'average_every: found 4 with "strategy": "{strategy}"; expected null')
+    check_settings_fit(parse_settings(json.dumps(changed(("strategy", "data"), ("average_every", 4)))), summary(2))
+
+
+def test_a_network_that_no_function_can_hold_is_refused() -> None:
+    [problem] = misfit(changed(("neurons.layer1", 65_536)), summary(2))
+    assert problem.startswith("neurons: found 805,")
+    assert "expected at most 50,000,000: use smaller layers" in problem
+    [problem] = misfit(changed(("neurons.layer1", 60_000)), summary(2, m=10_000, features=4))
+    assert problem.startswith("batch_size: found null, so that a batch makes 600,130,000 values in all layers")
+    in_blocks = changed(("neurons.layer1", 60_000), ("strategy", "data"))
+    check_settings_fit(parse_settings(json.dumps(in_blocks)), summary(2, m=10_000, features=4))
+
+
+def test_every_misfit_is_reported_at_once() -> None:
+    found = misfit(changed(("batch_size", 500), ("average_every", 2)), summary(7))
+    assert [problem.partition(":")[0] for problem in found] == ["average_every", "neurons.layer4", "batch_size"]
