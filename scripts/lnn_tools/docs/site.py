@@ -22,6 +22,7 @@ OUTSIDE = (
     "benchmarks/results/*.png",
     "cli/README.md",
     "examples/*/README.md",
+    "functions/predict/openapi.json",
     "terraform/modules/*/README.md",
 )
 """What is on the site besides docs/."""

@@ -51,10 +51,6 @@ def nullable(part: Any) -> Any:
     return {"anyOf": [plain, {"type": "null"}]} if part.get("nullable") else plain
 
 
-def test_the_documentation_has_the_same_description() -> None:
-    assert (REPOSITORY / "docs" / "openapi.json").read_text() == (PREDICT / "openapi.json").read_text()
-
-
 def test_every_path_is_described_with_its_method() -> None:
     described = {path: {method.upper() for method in methods} for path, methods in DESCRIPTION["paths"].items()}
     served = {path: {method} for path, method in METHODS.items() if path not in PARTS_OF_THE_PAGE}
