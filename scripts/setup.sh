@@ -35,9 +35,10 @@ if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14
   exit 1
 fi
 
-# A venv cannot be moved: its folder is part of the stamp, and so is the interpreter.
+# The stamp holds all that makes an environment stale: its folder, since a venv cannot be moved, the interpreter, the pins and
+# the package's own settings, but not those of the linters and tests, which pyproject.toml lists after them.
 stamp=$venv/.lnn-setup
-wanted=$({ pwd; "$python" -c 'import sys; print(sys.version, sys.base_prefix)'; cat "$pins" pyproject.toml; } | "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
+wanted=$({ pwd; "$python" -c 'import sys; print(sys.version, sys.base_prefix)'; cat "$pins"; sed "/^\[tool\.ruff/,\$d" pyproject.toml; } | "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
 if [[ -x $venv/bin/python && -f $stamp && $(<"$stamp") == "$wanted" ]]; then
   exit 0
 fi

@@ -153,8 +153,8 @@ def estimate(rows: Rows) -> Figure:
     figure, axes = plt.subplots(figsize=(6.5, 5), layout="constrained")
     seconds = [row[name] for row in rows for name in ("estimated_seconds", "measured_seconds")]
     ends = [min(seconds) / 2, max(seconds) * 2]
-    band = [[end / ALLOWED_FACTOR for end in ends], [end * ALLOWED_FACTOR for end in ends]]
-    axes.fill_between(ends, *band, color="#0072B2", alpha=0.12, label=f"within a factor of {ALLOWED_FACTOR}")
+    lower, upper = [end / ALLOWED_FACTOR for end in ends], [end * ALLOWED_FACTOR for end in ends]
+    axes.fill_between(ends, lower, upper, color="#0072B2", alpha=0.12, label=f"within a factor of {ALLOWED_FACTOR}")
     axes.plot(ends, ends, color="black", linewidth=0.8)
     for name in dict.fromkeys((row["job"], row["way"].split(",")[0]) for row in rows):
         job, way = name

@@ -64,4 +64,4 @@ def ratio(ways: Sequence[Mapping[str, Any]], name: str, base: str, figure: str) 
     if one is None or other is None:
         return None
     pairs = zip(one["samples"], other["samples"], strict=False)
-    return median(ours[figure] / theirs[figure] for ours, theirs in pairs)
+    return float(median(ours[figure] / theirs[figure] for ours, theirs in pairs))

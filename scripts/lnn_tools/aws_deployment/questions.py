@@ -98,7 +98,8 @@ def answers(
     A variable that is ``taken`` is left to whoever has set it. What is ``remembered`` of a deployment is not asked
     again and stands above the file: it may have been given in another way then.
     """
-    known = (json.loads(file.read_text()) if file.exists() else {}) | (remembered or {})
+    known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    known |= remembered or {}
     open_questions = [question for question in QUESTIONS if question.name not in known and question.name not in taken]
     if answer:
         known |= ask(open_questions, answer, say)

@@ -7,6 +7,8 @@ import os
 import secrets
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from lnn_tools.local_cloud import tls
 from lnn_tools.local_cloud.errors import LocalCloudError
@@ -148,7 +150,7 @@ def clean_environment(home: Home) -> dict[str, str]:
 def redis_answers(home: Home, server: Service) -> bool:
     """Whether a Redis answers PING there."""
     try:
-        with redis.Redis(**tls.connection(home, server), socket_timeout=1, retry=None) as client:
+        with redis.Redis(**tls.connection(home, server), socket_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
             return bool(client.ping())
     except redis.RedisError:
         return False
