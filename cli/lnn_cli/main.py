@@ -41,7 +41,7 @@ app = typer.Typer(
 )
 dataset_app = typer.Typer(
     cls=CompactHelp,
-    help="Check, show, copy and make dataset.\n\nExample: lnn dataset check datasets.h5",
+    help="Check, show, copy and make datasets.\n\nExample: lnn dataset check datasets.h5",
     invoke_without_command=True,
 )
 
