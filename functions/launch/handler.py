@@ -8,6 +8,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lnn import wiring
+from lnn.aws.clients import PROMPT, client
 from lnn.aws.events import uploads
 from lnn.aws.idempotency import Once
 from lnn.data.uploads import Inbox
@@ -17,7 +18,7 @@ from lnn.runs import logs
 
 environment = Environment.read()
 services = wiring.services(environment)
-inbox = Inbox(wiring.client("s3"), prompt=wiring.client("s3", wiring.PROMPT))
+inbox = Inbox(client("s3"), prompt=client("s3", PROMPT))
 once = Once(environment.invocations_table)
 
 

@@ -28,8 +28,8 @@ import json, time
 pauses = []
 time.sleep = pauses.append
 import boto3
-from lnn import wiring
-client = boto3.client({service!r}, config=wiring.{config}, endpoint_url={url!r}, region_name="us-east-1")
+from lnn.aws import clients
+client = boto3.client({service!r}, config=clients.{config}, endpoint_url={url!r}, region_name="us-east-1")
 client.{call}
 print(json.dumps(pauses))
 """

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from lnn.errors import Gone, Refused
+
+AWS_ERRORS = (BotoCoreError, ClientError)
+"""What a call raises that AWS did not answer, or answered with an error."""
 
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "403"})
 """Somebody took a permission away; HEAD requests have no body, and so no code but the status."""

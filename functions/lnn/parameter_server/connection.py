@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from lnn.aws.clocks import is_fresh, wall
 from lnn.environment import CacheAddress
-from lnn.errors import LnnError
 
 TOKEN_LIFETIME_SECONDS = 900
 """An ElastiCache IAM token is valid for 15 minutes (ElastiCache user guide, "Authenticating with IAM")."""
@@ -54,11 +51,7 @@ def connect(address: CacheAddress, region: str) -> redis.Redis:
 
 
 class IamLogin(redis.CredentialProvider):
-    """Signs ElastiCache IAM tokens and renews them before they expire, by the wall clock: see ``lnn.aws.clocks``.
-
-    The token is a presigned ``connect`` request without its scheme (ElastiCache user guide,
-    "Authenticating with IAM").
-    """
+    """Signs ElastiCache IAM tokens and renews them before they expire, by the wall clock: see ``lnn.aws.clocks``."""
 
     def __init__(self, address: CacheAddress, region: str) -> None:
         self._address = address
@@ -74,33 +67,6 @@ class IamLogin(redis.CredentialProvider):
 
     def _sign(self) -> str:
         # Imported here: only a cache with IAM login pays for botocore.
-        import botocore.session
-        from botocore.model import ServiceId
-        from botocore.signers import RequestSigner
+        from lnn.aws.cache_login import signed_token
 
-        session = botocore.session.get_session()
-        credentials = session.get_credentials()
-        if credentials is None:
-            raise LnnError("no AWS credentials to sign the cache's IAM token with")
-        signer = RequestSigner(
-            ServiceId("elasticache"),
-            self._region,
-            "elasticache",
-            "v4",
-            credentials,
-            session.get_component("event_emitter"),
-        )
-        query = urlencode({"Action": "connect", "User": self._address.user})
-        signed: str = signer.generate_presigned_url(
-            {
-                "method": "GET",
-                "url": f"https://{self._address.name}/?{query}",
-                "body": {},
-                "headers": {},
-                "context": {},
-            },
-            operation_name="connect",
-            expires_in=TOKEN_LIFETIME_SECONDS,
-            region_name=self._region,
-        )
-        return signed.removeprefix("https://")
+        return signed_token(self._address.name, self._address.user, self._region, TOKEN_LIFETIME_SECONDS)

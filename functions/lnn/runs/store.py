@@ -14,9 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from lnn.aws.client_errors import refusals
+from lnn.aws.client_errors import AWS_ERRORS, refusals
 from lnn.aws.dynamodb_items import attribute, plain
 from lnn.aws.dynamodb_items import item as as_item
 from lnn.errors import LedgerUnavailable, RunStateError, StaleGeneration
@@ -440,7 +438,7 @@ class Ledger:
         try:
             with refusals(what, table):
                 yield
-        except (BotoCoreError, ClientError) as error:
+        except AWS_ERRORS as error:
             raise LedgerUnavailable(f"cannot {what} {table}: {error}") from error
 
     def _shorten_story(self, run: Mapping[str, Any]) -> None:

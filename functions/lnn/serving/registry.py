@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from lnn.aws.client_errors import refusals
 from lnn.aws.dynamodb_items import attribute, item, plain
 from lnn.errors import ModelStateError, Outrun
@@ -187,12 +185,11 @@ class Registry:
 
     def _transact(self, *writes: dict[str, Any]) -> None:
         """All of the writes or none. Raises Outrun when a condition no longer holds."""
+        errors = self._client.exceptions
         try:
             with refusals("write to", self._named):
                 self._client.transact_write_items(TransactItems=list(writes))  # type: ignore[arg-type]
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in {"TransactionCanceledException", "TransactionConflictException"}:
-                raise
+        except (errors.TransactionCanceledException, errors.TransactionConflictException) as error:
             raise Outrun(
                 f"somebody else has changed the models in use at the same time ({self._latest_change()}); "
                 "nothing was changed by this command: look at 'lnn models', and repeat it if you still want it"

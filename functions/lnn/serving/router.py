@@ -9,8 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from lnn.aws.client_errors import AWS_ERRORS
 from lnn.aws.clocks import is_fresh, wall
 from lnn.errors import LnnError
 from lnn.models.model_file import Model
@@ -64,7 +63,7 @@ class Refreshed(Generic[Kept]):
             return kept[0]
         try:
             self._kept = self._read(), self._clock()
-        except (BotoCoreError, ClientError, LnnError):
+        except (*AWS_ERRORS, LnnError):
             if kept is None:
                 raise
             logger.exception("what was read before serves on")

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from lnn import train, wiring
-from lnn.aws import idempotency, invoker, pricing, s3_client
+from lnn import train
+from lnn.aws import clients, idempotency, invoker, pricing, s3_client
 from lnn.data import dataset, images, on_disk, validation
 from lnn.job import plan
 from lnn.network import model
@@ -78,24 +78,24 @@ FIGURES: list[tuple[str, str, list[float]]] = [
         PROTOCOL,
         "S3 does not answer | {} tries of {} seconds, then {} of {} (the latter alone for objects over {} MiB)",
         [
-            retries_of(wiring.PROMPT),
-            wiring.PROMPT.read_timeout,
-            retries_of(wiring.CONFIG),
-            wiring.CONFIG.read_timeout,
+            retries_of(clients.PROMPT),
+            clients.PROMPT.read_timeout,
+            retries_of(clients.CONFIG),
+            clients.CONFIG.read_timeout,
             s3_client.PROMPT_BYTES / MIB,
         ],
     ),
-    (PROTOCOL, "S3 fails | {} tries", [retries_of(wiring.CONFIG)]),
+    (PROTOCOL, "S3 fails | {} tries", [retries_of(clients.CONFIG)]),
     (
         PROTOCOL,
         "SNS does not answer, or refuses | {} tries of {} seconds",
-        [retries_of(wiring.IMPATIENT), wiring.IMPATIENT.read_timeout],
+        [retries_of(clients.IMPATIENT), clients.IMPATIENT.read_timeout],
     ),
-    (PROTOCOL, "DynamoDB fails | {} tries", [retries_of(wiring.TABLES)]),
+    (PROTOCOL, "DynamoDB fails | {} tries", [retries_of(clients.TABLES)]),
     (
         PROTOCOL,
         "DynamoDB does not answer | {} tries of {} seconds",
-        [retries_of(wiring.TABLES), wiring.TABLES.read_timeout],
+        [retries_of(clients.TABLES), clients.TABLES.read_timeout],
     ),
     (PROTOCOL, "until it is Active ({} minutes at most)", [invoker.WAKING_SECONDS / 60]),
     (PROTOCOL, "past {} times its planned invocations", [plan.BUDGET_FACTOR]),
