@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from lnn.names import CALIBRATION
-from lnn.planning.cost_model import Correction, Model
+from lnn.planning.cost_model import Correction, CostModel
+from lnn.strategies.registry import STRATEGIES, Strategy
 from lnn_cli.ui.console import note
 from lnn_cli.ui.errors import CliError
 from lnn_client.cloud import Cloud, Target, local_home
@@ -86,7 +87,7 @@ class Calibration:
 NONE = Calibration()
 
 
-def calibrate(cloud: Cloud, dataset: Path, settings: Settings, model: Model) -> Calibration:
+def calibrate(cloud: Cloud, dataset: Path, settings: Settings, model: CostModel) -> Calibration:
     """Measure every strategy that this deployment can run with this job.
 
     Raises:
@@ -94,8 +95,8 @@ def calibrate(cloud: Cloud, dataset: Path, settings: Settings, model: Model) -> 
     """
     bench = Bench(cloud, dataset, settings)
     corrections, skipped = {}, {}
-    # Neurons first: they leave warm environments for the workers.
-    for strategy, measure in (("neuron", _neuron), ("fused", _fused), ("resident", _workers), ("data", _workers)):
+    for row in in_order():
+        strategy = row.name
         expected = model.estimate(strategy)
         epoch = expected.seconds_training / model.job.epochs
         if not expected.fits:
@@ -104,7 +105,7 @@ def calibrate(cloud: Cloud, dataset: Path, settings: Settings, model: Model) -> 
             skipped[strategy] = f"an epoch is expected to take {epoch:.0f} s"
         else:
             try:
-                corrections[strategy] = measure(bench, strategy, model)
+                corrections[strategy] = _measure(row)(bench, strategy, model)
             except NotMeasuredError as error:
                 skipped[strategy] = str(error)
         if strategy in skipped:
@@ -112,6 +113,17 @@ def calibrate(cloud: Cloud, dataset: Path, settings: Settings, model: Model) -> 
     if not corrections:
         raise CliError("no strategy could be measured; the notes above say why")
     return Calibration(corrections, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", asdict(model.job), bench.runs, skipped)
+
+
+def in_order() -> list[Strategy]:
+    """The strategies as people see them: single neurons first, since they leave warm environments for the workers."""
+    return sorted(STRATEGIES.values(), key=lambda strategy: (strategy.takes_workers, strategy.engine is not None))
+
+
+def _measure(strategy: Strategy) -> Callable[[Bench, str, CostModel], Correction]:
+    if strategy.takes_workers:
+        return _workers
+    return _neuron if strategy.engine is None else _fused
 
 
 def save(target: Target, calibration: Calibration) -> None:
@@ -170,7 +182,7 @@ class Bench:
             "notify_every": None,
             "max_seconds": LIMIT_SECONDS,
             "max_usd": None,
-            "average_every": self.settings.average_every if strategy == "data" else None,
+            "average_every": self.settings.average_every if STRATEGIES[strategy].own_examples else None,
         }
         content = json.dumps(self.settings.to_dict() | changes, indent=2).encode()
         with_workers = f" with {workers} workers" if workers and workers > 1 else ""
@@ -206,18 +218,21 @@ class Bench:
         return sorted([first, self.train(strategy, epochs), self.train(strategy, epochs)], key=lambda m: m.training)[1]
 
 
-def _fused(bench: Bench, strategy: str, model: Model) -> Correction:
+def _fused(bench: Bench, strategy: str, model: CostModel) -> Correction:
     """Two lengths where something comes once, so that it is told apart from what comes in every epoch.
 
     Elsewhere one is better: the difference of two has the noise of both.
     """
-    formulation = model.formulation()
-    course = model.course(strategy, 1, formulation)
+    costs = model.costs(strategy)
+    course = costs.course()
     epochs = _epochs(course.epoch)
     if not course.once:
         only = bench.train_steadily(strategy, epochs)
         return Correction(fixed_seconds=only.around, factor=_ratio(only.epoch, course.epoch))
-    while replace(model, job=replace(model.job, epochs=max(1, epochs // 4))).formulation() != formulation:
+    while (
+        replace(model, job=replace(model.job, epochs=max(1, epochs // 4))).costs(strategy).formulation
+        != costs.formulation
+    ):
         epochs *= 2
     short = bench.train_steadily(strategy, max(1, epochs // 4))
     long = bench.train_steadily(strategy, max(2, epochs))
@@ -226,23 +241,25 @@ def _fused(bench: Bench, strategy: str, model: Model) -> Correction:
     return Correction(fixed_seconds=long.around, once_seconds=once, factor=_ratio(epoch, course.epoch))
 
 
-def _workers(bench: Bench, strategy: str, model: Model) -> Correction:
+def _workers(bench: Bench, strategy: str, model: CostModel) -> Correction:
     """One worker, which only computes; then two, which exchange as well."""
-    alone, pair = model.course(strategy, 1), model.course(strategy, 2)
+    alone, pair = model.costs(strategy).course(), model.costs(strategy, 2).course()
     one = bench.train(strategy, _epochs(alone.epoch), 1)
     factor = _ratio(one.epoch, alone.epoch)
-    if model.most_workers(strategy) < 2:
+    if model.costs(strategy).work()[0] < 2:
         return Correction(fixed_seconds=one.around, factor=factor)
     two = bench.train(strategy, _epochs(pair.epoch + pair.exchange), 2)
     wait = two.epoch - factor * pair.epoch - pair.exchange
     return Correction(fixed_seconds=fmean((one.around, two.around)), factor=factor, wait_seconds=wait)
 
 
-def _neuron(bench: Bench, strategy: str, model: Model) -> Correction:
+def _neuron(bench: Bench, strategy: str, model: CostModel) -> Correction:
     """A training to warm the functions, and one to measure."""
     bench.train(strategy, 1)
     measured = bench.train(strategy, NEURON_EPOCHS)
-    return Correction(fixed_seconds=measured.around, factor=_ratio(measured.epoch, model.course(strategy, 1).epoch))
+    return Correction(
+        fixed_seconds=measured.around, factor=_ratio(measured.epoch, model.costs(strategy).course().epoch)
+    )
 
 
 def _epochs(epoch_seconds: float) -> int:

@@ -22,7 +22,8 @@ def check_training(dataset: Path, parameters: bytes, parameters_name: str) -> tu
         CliError: everything wrong with either, in one line.
     """
     from lnn.data.dataset import inspect_dataset
-    from lnn.job.hyperparameters import check_settings_fit, parse_settings
+    from lnn.job.hyperparameters import parse_settings
+    from lnn.planning.feasibility import check_settings_fit
 
     problems = []
     summary = settings = None

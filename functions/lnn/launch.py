@@ -30,12 +30,13 @@ from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y
 from lnn.data.uploads import Inbox
 from lnn.data.validation import FEATURES
 from lnn.errors import InputError, Refused
-from lnn.job.hyperparameters import Settings, check_settings_fit, parse_settings
+from lnn.job.hyperparameters import Settings, parse_settings
 from lnn.job.plan import Plan
 from lnn.messages import Message
 from lnn.models.checkpoint import Checkpoint
 from lnn.names import TRAINING_INPUT
 from lnn.network import Optimiser, init_parameters, new_slots
+from lnn.planning.feasibility import check_settings_fit
 from lnn.planning.planner import Decision, choose
 from lnn.planning.workload import Functions
 from lnn.runs.finalize import end_without_model

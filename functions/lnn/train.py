@@ -13,11 +13,12 @@ from lnn.job.plan import Plan
 from lnn.messages import Message
 from lnn.runs.event_log import fault_of
 from lnn.runs.failover import ask_for_next, told
-from lnn.runs.finalize import MEET_IN_REDIS, end_without_model
+from lnn.runs.finalize import end_without_model
 from lnn.runs.lease import Reporter
 from lnn.runs.services import Services
 from lnn.runs.stopping import Ending
 from lnn.runs.watchdog import watch
+from lnn.strategies.registry import STRATEGIES
 
 logger = logging.getLogger(__name__)
 
@@ -81,20 +82,10 @@ def start(services: Services, message: Message, remaining: Callable[[], float]) 
     if attempts > 2:
         with Reporter(services.ledger, services.notifier, run, plan):  # keeps the lease
             time.sleep(min(PAUSE_SECONDS * 2 ** (attempts - 3), max(0.0, remaining() / 4)))
-    if plan.strategy in MEET_IN_REDIS:
+    strategy = STRATEGIES[plan.strategy]
+    if strategy.meets_in_redis:
         await_parameter_server(services, run, plan)
-    if plan.strategy == "neuron":
-        from lnn.strategies.neuron import trainer
-
-        trainer.start(services, run, plan)
-    elif plan.strategy in ("resident", "data"):
-        from lnn.strategies import worker
-
-        worker.start(services, run, plan)
-    else:
-        from lnn.strategies.fused import engine as fused
-
-        fused.train(services, run, plan, remaining)
+    strategy.load(strategy.start)(services, run, plan, remaining)
 
 
 def await_parameter_server(services: Services, run: dict[str, Any], plan: Plan) -> None:
@@ -142,7 +133,7 @@ def dead_neuron(services: Services, run: dict[str, Any], plan: Plan, attempts: i
     It is called, twice, when an attempt went by in silence, with a message that is out of date: one that works does
     nothing with it.
     """
-    if attempts < 2 or plan.strategy not in MEET_IN_REDIS or fault_of(run, run["generation"] - 1):
+    if attempts < 2 or not STRATEGIES[plan.strategy].meets_in_redis or fault_of(run, run["generation"] - 1):
         return None
     stale = Message(run["run_id"], 0, "start", neuron=0)
     with Reporter(services.ledger, services.notifier, run, plan):

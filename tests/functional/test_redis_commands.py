@@ -9,7 +9,9 @@ import pytest
 import redis
 from redis.connection import Connection
 
-from lnn.planning.cost_model import PART_COMMANDS, exchanges_of_an_update, neuron_round_trips
+from lnn.planning.cost_model import PART_COMMANDS
+from lnn.strategies.data_parallel.costs import exchanges_of_an_update
+from lnn.strategies.neuron.costs import neuron_round_trips
 from support.inprocess_cloud import InProcessCloud, tiny_dataset
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")

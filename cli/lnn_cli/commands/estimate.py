@@ -20,7 +20,7 @@ from lnn_client.parameters import parameters_path, read_parameters
 
 if TYPE_CHECKING:
     from lnn.job.hyperparameters import Settings
-    from lnn.planning.cost_model import Estimate, Model
+    from lnn.planning.cost_model import CostModel, Estimate
     from lnn.planning.workload import Functions
     from lnn_client.calibration import Calibration
 
@@ -75,8 +75,9 @@ def estimate(
     Example: lnn estimate datasets.h5 --set epochs=1000
     """
     from lnn.errors import SettingsError
-    from lnn.planning.cost_model import AWS, Model, local
+    from lnn.planning.cost_model import CostModel
     from lnn.planning.planner import decide
+    from lnn.planning.rates import AWS, local
     from lnn.planning.workload import Job
     from lnn_client import calibration as calibrating
 
@@ -86,7 +87,7 @@ def estimate(
     where = target or (Target.LOCAL if calibrate else Target.AWS)
     rates = AWS if where is Target.AWS else local(os.cpu_count() or 1)
     sizes = _sizes(where, trainer_memory, neuron_memory, max_workers)
-    model = Model(Job.of(settings, summary), sizes, rates)
+    model = CostModel(Job.of(settings, summary), sizes, rates)
     if calibrate:
         cloud = connect(where, prefix, region)
         calibration = calibrating.calibrate(cloud, dataset, settings, model)
@@ -122,13 +123,14 @@ def estimate(
         )
 
 
-def estimates(model: Model) -> Iterator[Estimate]:
+def estimates(model: CostModel) -> Iterator[Estimate]:
     """Every strategy, with every number of workers where it has some."""
-    from lnn.planning.planner import PARALLEL, WORKER_COUNTS
+    from lnn.planning.planner import WORKER_COUNTS
+    from lnn_client.calibration import in_order
 
-    for strategy in ("neuron", "fused", *PARALLEL):
-        for workers in WORKER_COUNTS if strategy in PARALLEL else (1,):
-            yield model.estimate(strategy, workers)
+    for strategy in in_order():
+        for workers in WORKER_COUNTS if strategy.takes_workers else (1,):
+            yield model.estimate(strategy.name, workers)
 
 
 def matters(found: Estimate, rows: list[Estimate], max_workers: int) -> bool:

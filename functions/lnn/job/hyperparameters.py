@@ -12,26 +12,20 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import Annotated, Any, Literal, NoReturn, TypeAlias, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from lnn.data.dataset import DatasetSummary
 from lnn.errors import SettingsError
+from lnn.strategies.registry import AUTO, STRATEGIES
 
 HiddenActivation: TypeAlias = Literal["sigmoid", "relu", "tanh", "leaky_relu"]
 OutputActivation: TypeAlias = Literal["sigmoid", "softmax"]
-Strategy: TypeAlias = Literal["neuron", "resident", "data", "fused", "auto"]
 
 MAX_FILE_BYTES = 1_000_000
 MAX_LAYERS = 100
 MAX_UNITS = 65_536
 MAX_WORKERS = 256
-MAX_WEIGHTS = 50_000_000
-"""400 MB in float64, of which training holds two (sgd) to four (adam) copies."""
-MAX_ACTIVATIONS = 250_000_000
-"""Values that the units of all layers put out for one batch: 2 GB in float64. ``data`` makes them block by block."""
 MAX_PROBLEMS = 40
 """More would not be read; a DynamoDB item and a message have limits, too."""
 
@@ -77,10 +71,10 @@ class Settings(BaseModel):
         title="stop once an epoch's cost is at or below it",
         description="a number above 0, or null to never stop early",
     )
-    strategy: Strategy = Field(
-        "auto",
+    strategy: str = Field(
+        AUTO,
         title="the way to run it; `auto` takes the fastest that fits",
-        description='"neuron", "resident", "data", "fused" or "auto"',
+        description=f"{', '.join(map(json.dumps, STRATEGIES))} or {json.dumps(AUTO)}",
     )
     workers: int | None = Field(
         None,
@@ -152,6 +146,13 @@ class Settings(BaseModel):
         description="a number above 0, or null for no limit",
     )
 
+    @field_validator("strategy")
+    @classmethod
+    def _strategy_is_known(cls, name: str) -> str:
+        if name not in {AUTO, *STRATEGIES}:
+            raise ValueError("unknown")
+        return name
+
     @model_validator(mode="after")
     def _layers_agree(self) -> Settings:
         if problems := _layer_problems(self.model_dump()):
@@ -218,41 +219,6 @@ def apply_overrides(raw: Mapping[str, Any], assignments: Iterable[str]) -> dict[
     return settings
 
 
-def check_settings_fit(settings: Settings, summary: DatasetSummary) -> None:
-    """Refuse settings that are right by themselves but do not fit this dataset, or each other.
-
-    Raises SettingsError with every problem.
-    """
-    problems = []
-    if settings.average_every is not None and settings.strategy != "data":
-        problems.append(
-            f'average_every: found {settings.average_every} with "strategy": "{settings.strategy}"; expected null, or '
-            '"strategy": "data": only workers with examples of their own have parameters to average'
-        )
-    if problem := _output_problem(settings, len(summary.classes)):
-        problems.append(problem)
-    if settings.batch_size is not None and settings.batch_size > summary.m:
-        problems.append(
-            f"batch_size: found {settings.batch_size}; expected at most {summary.m}, the examples in train_set_x, "
-            "or null for the full batch"
-        )
-    sizes = [summary.features, *settings.sizes]
-    weights = sum(n_in * n_out for n_in, n_out in pairwise(sizes))
-    if weights > MAX_WEIGHTS:
-        problems.append(
-            f"neurons: found {weights:,} weights in all, with {summary.features} features; "
-            f"expected at most {MAX_WEIGHTS:,}: use smaller layers"
-        )
-    values = sum(settings.sizes) * min(settings.batch_size or summary.m, summary.m)
-    if values > MAX_ACTIVATIONS and settings.strategy != "data":
-        problems.append(
-            f"batch_size: found {_show(settings.batch_size)}, so that a batch makes {values:,} values in all layers; "
-            f"expected at most {MAX_ACTIVATIONS:,}: use smaller batches or layers"
-        )
-    if problems:
-        _refuse(problems)
-
-
 def _settings(raw: Mapping[str, Any], problems: list[str]) -> Settings:
     """Settings from a JSON object in which ``problems`` have been found already."""
     # JSON can spell half a surrogate pair, which is no text; pydantic would stop at such a key and see nothing else.
@@ -297,23 +263,6 @@ def _read_json_object(raw: bytes | str) -> tuple[dict[str, Any], list[str]]:
     if not isinstance(value, dict):
         _refuse([f"parameters.json: found {_show(value)}; expected a JSON object of settings"])
     return value, problems
-
-
-def _output_problem(settings: Settings, classes: int) -> str:
-    """The output layer against the number of classes: one sigmoid unit for two of them, else a unit for each."""
-    last = f"layer{settings.layers}"
-    units, activation = settings.neurons[last], settings.activations[last]
-    if classes == 2 and (units, activation) not in {(1, "sigmoid"), (2, "softmax")}:
-        return (
-            f'neurons.{last}: found {units} with "{activation}" for the output layer; expected 1 with "sigmoid", '
-            'or 2 with "softmax", for the 2 classes in list_classes'
-        )
-    if classes > 2 and units != classes:
-        return (
-            f"neurons.{last}: found {units} for the output layer; expected {classes}, "
-            f"one for each of the {classes} classes in list_classes"
-        )
-    return ""
 
 
 def _layer_problems(raw: Mapping[str, Any]) -> list[str]:

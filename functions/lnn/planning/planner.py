@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from lnn.data.dataset import DatasetSummary
 from lnn.errors import SettingsError
 from lnn.job.hyperparameters import MAX_WORKERS, Settings
-from lnn.planning.cost_model import STRATEGIES, Estimate, Model
+from lnn.planning.cost_model import CostModel, Estimate
 from lnn.planning.workload import Functions, Job
+from lnn.strategies.registry import AUTO, STRATEGIES
 
 WORKER_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """Numbers of workers that are looked at."""
-
-PARALLEL = ("resident", "data")
-"""Strategies whose number of workers can be chosen."""
 
 CLOSE = 1.1
 """Among ways that are at most so many times slower than the fastest, the cheapest is taken."""
@@ -51,12 +49,12 @@ def choose(settings: Settings, summary: DatasetSummary, functions: Functions) ->
 
     Raises SettingsError, which says what to change, when nothing fits.
     """
-    return decide(settings, Model(Job.of(settings, summary), functions))
+    return decide(settings, CostModel(Job.of(settings, summary), functions))
 
 
-def decide(settings: Settings, model: Model) -> Decision:
+def decide(settings: Settings, model: CostModel) -> Decision:
     """``choose`` by the estimates of ``model``. Raises SettingsError."""
-    if settings.strategy != "auto" and (settings.strategy not in PARALLEL or settings.workers is not None):
+    if settings.strategy != AUTO and (not takes_workers(settings.strategy) or settings.workers is not None):
         return _as_asked(settings, model)
     found = candidates(settings, model)
     fitting = [estimate for estimate in found if estimate.fits]
@@ -64,7 +62,7 @@ def decide(settings: Settings, model: Model) -> Decision:
         raise SettingsError(_nothing_fits(settings, model, found))
     inside = [estimate for estimate in fitting if not _over_limit(settings, estimate)]
     chosen = _cheapest_of_the_fastest(inside or fitting)
-    if settings.strategy != "auto":
+    if settings.strategy != AUTO:
         what = f"as asked for in parameters.json; of its numbers of workers {chosen.workers} is estimated best"
         reason = f"{what}: {_figures(chosen)}"
     else:
@@ -74,9 +72,9 @@ def decide(settings: Settings, model: Model) -> Decision:
     return Decision(chosen, reason)
 
 
-def candidates(settings: Settings, model: Model) -> list[Estimate]:
+def candidates(settings: Settings, model: CostModel) -> list[Estimate]:
     """Every way that ``auto``, or a strategy without a number of workers, may take; whether it fits or not."""
-    strategies = STRATEGIES if settings.strategy == "auto" else (settings.strategy,)
+    strategies = STRATEGIES if settings.strategy == AUTO else (settings.strategy,)
     return [
         model.estimate(strategy, workers)
         for strategy in strategies
@@ -84,19 +82,23 @@ def candidates(settings: Settings, model: Model) -> list[Estimate]:
     ]
 
 
-def worker_counts(strategy: str, asked: int | None, model: Model) -> Iterable[int]:
+def worker_counts(strategy: str, asked: int | None, model: CostModel) -> Iterable[int]:
     """Numbers of workers to look at: the one asked for, or those up to the deployment's ``max_workers``."""
-    if strategy not in PARALLEL:
+    if not takes_workers(strategy):
         return (1,)
-    most = model.most_workers(strategy)
+    most, _ = model.costs(strategy).work()
     if asked is not None:
         return (min(asked, most),)
     return [count for count in WORKER_COUNTS if count <= min(most, model.functions.max_workers)]
 
 
+def takes_workers(strategy: str) -> bool:
+    return STRATEGIES[strategy].takes_workers
+
+
 def name(estimate: Estimate) -> str:
     """``fused``, or ``resident with 4 workers``."""
-    if estimate.strategy not in PARALLEL:
+    if not takes_workers(estimate.strategy):
         return estimate.strategy
     return f"{estimate.strategy} with {estimate.workers} worker{'s' if estimate.workers > 1 else ''}"
 
@@ -109,16 +111,15 @@ def about(seconds: float) -> str:
     return f"{seconds:.0f} seconds" if seconds >= 2 else "under 2 seconds"
 
 
-def _as_asked(settings: Settings, model: Model) -> Decision:
-    most = model.most_workers(settings.strategy)
-    workers = min(settings.workers or 1, most) if settings.strategy in PARALLEL else 1
-    estimate = model.estimate(settings.strategy, workers)
+def _as_asked(settings: Settings, model: CostModel) -> Decision:
+    most, things = model.costs(settings.strategy).work()
+    asked = (settings.workers or 1) if takes_workers(settings.strategy) else 1
+    estimate = model.estimate(settings.strategy, min(asked, most))
     if not estimate.fits and not estimate.depends_on_cache:
         raise SettingsError(_nothing_fits(settings, model, [estimate]))
     reason = "as asked for in parameters.json"
-    if settings.strategy in PARALLEL and (settings.workers or 1) > most:
-        there_are = model.most_work(settings.strategy)
-        reason += f", with {workers} workers instead of {settings.workers}: there are {there_are}"
+    if asked > most:
+        reason += f", with {most} workers instead of {asked}: there are {most} {things}"
     return Decision(estimate, f"{reason}; estimated at {_figures(estimate)}")
 
 
@@ -155,17 +156,21 @@ def _others(chosen: Estimate, found: list[Estimate], settings: Settings) -> str:
     return "".join(f"; {part}" for part in parts)
 
 
-def _nothing_fits(settings: Settings, model: Model, found: list[Estimate]) -> str:
+def _nothing_fits(settings: Settings, model: CostModel, found: list[Estimate]) -> str:
     """One message: what is in the way of each strategy, and what to change."""
     reasons = {estimate.strategy: f"{name(estimate)}: {estimate.reason}" for estimate in found}
     ways = ["raise the functions' sizes in Terraform", "smaller layers or batches"]
     if settings.dtype == "float64":
         ways.insert(1, 'use "dtype": "float32"')
-    data = model.estimate("data", min(MAX_WORKERS, model.most_workers("data")))
-    if settings.strategy not in ("auto", "data") and data.fits:
-        ways.insert(0, 'use "strategy": "data", which keeps the examples on disk')
-    elif data.fits:
-        ways.insert(0, f'ask for more "workers" with "strategy": "data" (up to {MAX_WORKERS})')
+    for strategy in STRATEGIES.values():
+        if strategy.remedy:
+            most = min(MAX_WORKERS, model.costs(strategy.name).work()[0])
+            if not model.estimate(strategy.name, most).fits:
+                continue
+            if settings.strategy in (AUTO, strategy.name):
+                ways.insert(0, f'ask for more "workers" with "strategy": "{strategy.name}" (up to {MAX_WORKERS})')
+            else:
+                ways.insert(0, f'use "strategy": "{strategy.name}", which {strategy.remedy}')
     return (
         f"strategy: nothing fits this deployment: {'; '.join(reasons.values())}. To change that: {', or '.join(ways)}"
     )

@@ -25,12 +25,9 @@ from lnn.network.types import Parameters
 from lnn.runs import metrics
 from lnn.runs.services import Services
 from lnn.runs.stopping import Ending, _divergence
+from lnn.strategies.registry import meets_in_redis
 
 logger = logging.getLogger(__name__)
-
-
-MEET_IN_REDIS = {"neuron", "resident", "data"}
-"""Strategies that leave keys in the parameter server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +161,7 @@ def close(services: Services, run: Mapping[str, Any]) -> None:
         except Refused as refused:
             logger.exception("the run's model is not the latest")
             services.ledger.note(run_id, int(run["generation"]), f"the model did not become the latest: {refused}")
-    emptied = run.get("strategy") not in MEET_IN_REDIS or emptied_parameter_server(services, run_id)
+    emptied = not meets_in_redis(run.get("strategy")) or emptied_parameter_server(services, run_id)
     if not run.get("told"):
         services.notifier.ended(run)
         metrics.ended(run)

@@ -35,6 +35,7 @@ from lnn.runs.stopping import LONG_EPOCH_SECONDS, Ending, Totals, completed_by, 
 from lnn.runs.store import EpochRow
 from lnn.strategies.deadline import Pace, last_words
 from lnn.strategies.fused.engine import save
+from lnn.strategies.registry import STRATEGIES
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Engine(Protocol):
         """The whole state after ``epoch``, put together by worker 0; None for the others."""
 
 
-def start(services: Services, run: Mapping[str, Any], plan: Plan) -> None:
+def start(services: Services, run: Mapping[str, Any], plan: Plan, remaining: object = None) -> None:  # noqa: ARG001
     """Invoke the workers of the run's generation (the Trainer's part)."""
     run_id, generation = str(run["run_id"]), int(run["generation"])
     services.ledger.go_back(run, invocations=int(run["invocations"]) + plan.workers)
@@ -145,13 +146,9 @@ def take_leave(services: Services, gang: Gang, run_id: str) -> None:
 
 def engine_for(services: Services, run: Mapping[str, Any], plan: Plan, gang: Gang, state: Checkpoint) -> Engine:
     """The strategy's engine, set up from a checkpoint."""
-    if plan.strategy == "data":
-        from lnn.strategies.data_parallel.engine import Data
-
-        return Data(services.artifacts, str(run["run_id"]), plan, gang, state)
-    from lnn.strategies.resident.engine import Resident
-
-    return Resident(services.artifacts, str(run["run_id"]), plan, gang, state)
+    strategy = STRATEGIES[plan.strategy]
+    engine: Engine = strategy.load(str(strategy.engine))(services.artifacts, str(run["run_id"]), plan, gang, state)
+    return engine
 
 
 class Worker:

@@ -17,10 +17,10 @@ from lnn.job.hyperparameters import (
     MAX_PROBLEMS,
     Settings,
     apply_overrides,
-    check_settings_fit,
     load_json_object,
     parse_settings,
 )
+from lnn.planning.feasibility import check_settings_fit
 from support.repository import REPOSITORY
 
 CAT: dict[str, Any] = {

@@ -10,8 +10,10 @@ import pytest
 from lnn.aws.pricing import lambda_usd
 from lnn.job.plan import EXAMPLE_SPACE, PLAIN
 from lnn.network import example_space
-from lnn.planning.cost_model import AWS, PART_COMMANDS, STRATEGIES, Correction, Estimate, Model, local
+from lnn.planning.cost_model import PART_COMMANDS, Correction, CostModel, Estimate
+from lnn.planning.rates import AWS, local
 from lnn.planning.workload import Functions, Job
+from lnn.strategies.registry import STRATEGIES
 
 WAYS = [(strategy, 1) for strategy in STRATEGIES] + [("resident", 4), ("data", 4), ("data", 64)]
 
@@ -31,7 +33,7 @@ CATS = replace(JOB, sizes=(12288, 20, 7, 5, 1), examples=209, test_examples=50, 
 
 
 def estimate(strategy: str = "fused", workers: int = 1, rates: Any = AWS, **changes: Any) -> Estimate:
-    return Model(replace(JOB, **changes), Functions(), rates).estimate(strategy, workers)
+    return CostModel(replace(JOB, **changes), Functions(), rates).estimate(strategy, workers)
 
 
 @pytest.mark.parametrize(("strategy", "workers"), WAYS)
@@ -106,7 +108,7 @@ def test_workers_only_add_round_trips_where_there_is_little_to_compute() -> None
 
 
 def test_redis_serves_all_parts_of_an_exchange_one_after_the_other() -> None:
-    exchanges = [Model(JOB)._exchange(workers, 1000) for workers in (1, 2, 64, 256)]
+    exchanges = [CostModel(JOB).costs("data", workers).exchange(1000) for workers in (1, 2, 64, 256)]
     assert exchanges[0] == 0
     commands = PART_COMMANDS * 256 * 255 * AWS.command_seconds
     assert exchanges[3] > commands > 10 * exchanges[1]
@@ -132,10 +134,10 @@ def test_workers_that_share_a_machine_s_cores_gain_nothing_past_them() -> None:
 
 
 def test_cats_train_in_example_space_and_the_estimate_says_so() -> None:
-    model = Model(CATS)
+    model = CostModel(CATS)
     found = model.estimate("fused")
     assert (found.formulation, found.reason) == (EXAMPLE_SPACE, "in example space")
-    plain = Model(replace(CATS, optimizer="adam")).estimate("fused")
+    plain = CostModel(replace(CATS, optimizer="adam")).estimate("fused")
     assert plain.formulation == PLAIN
     assert found.seconds_training < plain.seconds_training / 5
 
@@ -146,22 +148,22 @@ def test_example_space_is_left_where_it_is_inexact_or_not_less_work(changes: dic
     if changes == {"epochs": 1}:
         sets = (job.sizes, job.examples, job.test_examples, 1)
         assert example_space.multiplications(*sets) > example_space.plain_multiplications(*sets)
-    assert Model(job).formulation() == PLAIN
+    assert CostModel(job).costs("fused").formulation == PLAIN
 
 
 def test_example_space_needs_room_for_its_matrices() -> None:
     large = replace(CATS, sizes=(12288, 20, 1), examples=8000, epochs=10_000)
-    assert Model(large, Functions(trainer_memory_mb=10_240)).formulation() == EXAMPLE_SPACE
-    needed = Model(replace(large, optimizer="adam")).estimate("fused").peak_memory_mb
-    assert Model(large, Functions(trainer_memory_mb=needed + 100)).formulation() == PLAIN
+    assert CostModel(large, Functions(trainer_memory_mb=10_240)).costs("fused").formulation == EXAMPLE_SPACE
+    needed = CostModel(replace(large, optimizer="adam")).estimate("fused").peak_memory_mb
+    assert CostModel(large, Functions(trainer_memory_mb=needed + 100)).costs("fused").formulation == PLAIN
 
 
 @pytest.mark.parametrize(("strategy", "workers"), [("fused", 1), ("resident", 1), ("data", 1), ("neuron", 1)])
 def test_the_memory_that_an_estimate_names_is_enough_and_one_less_is_not(strategy: str, workers: int) -> None:
     job = replace(JOB, examples=9000)
-    needed = Model(job).estimate(strategy, workers).peak_memory_mb
+    needed = CostModel(job).estimate(strategy, workers).peak_memory_mb
     for memory, fits in ((needed, True), (needed - 1, False)):
-        found = Model(job, Functions(trainer_memory_mb=memory, neuron_memory_mb=memory)).estimate(strategy, workers)
+        found = CostModel(job, Functions(trainer_memory_mb=memory, neuron_memory_mb=memory)).estimate(strategy, workers)
         assert found.fits is fits
     assert f"about {needed} MB" in found.reason
     assert "in Terraform" in found.reason
@@ -201,7 +203,7 @@ def test_what_comes_before_a_checkpoint_can_be_stored_must_end_inside_one_invoca
 ) -> None:
     flops = changes.pop("flops", 1e9)
     slow = {"sizes": (3000, 3000, 3000, 10), "examples": 30_000, **changes}
-    found = Model(
+    found = CostModel(
         replace(JOB, **slow), Functions(trainer_memory_mb=10_240), replace(AWS, flops_float64=flops)
     ).estimate("fused")
     assert (found.fits, what in found.reason) == (fits, True), found
@@ -223,7 +225,7 @@ def test_a_long_training_is_several_invocations() -> None:
 
 
 def test_neuron_counts_an_invocation_for_each_neuron_and_step() -> None:
-    assert Model(replace(CATS, epochs=10)).estimate("neuron").invocations == 2 + 10 * 2 * (33 + 4)
+    assert CostModel(replace(CATS, epochs=10)).estimate("neuron").invocations == 2 + 10 * 2 * (33 + 4)
 
 
 def test_the_price_is_the_functions_time_at_lambda_s_price() -> None:
@@ -233,17 +235,17 @@ def test_the_price_is_the_functions_time_at_lambda_s_price() -> None:
 
 
 def test_a_correction_scales_the_model_s_own_figures() -> None:
-    model = Model(JOB)
+    model = CostModel(JOB)
     corrected = replace(model, corrections={"data": Correction(fixed_seconds=7.0, factor=3.0, wait_seconds=0.5)})
     assert corrected.estimate("fused") == model.estimate("fused")
     one, before = corrected.estimate("data", 1), model.estimate("data", 1)
     assert one.seconds_training == pytest.approx(3 * before.seconds_training)
     assert one.seconds_total == pytest.approx(7 + one.seconds_training)
     many = corrected.estimate("data", 64)
-    course = model.course("data", 64)
+    course = model.costs("data", 64).course()
     assert many.ms_per_epoch == pytest.approx(1000 * (3 * course.epoch + course.exchange + 0.5))
 
 
 def test_a_wait_shorter_than_the_model_s_never_makes_an_exchange_free() -> None:
-    model = Model(JOB, corrections={"data": Correction(wait_seconds=-1e9)})
-    assert model.estimate("data", 2).ms_per_epoch > 1000 * model.course("data", 2).epoch
+    model = CostModel(JOB, corrections={"data": Correction(wait_seconds=-1e9)})
+    assert model.estimate("data", 2).ms_per_epoch > 1000 * model.costs("data", 2).course().epoch

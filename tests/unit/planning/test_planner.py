@@ -10,7 +10,7 @@ import pytest
 from lnn.data.dataset import DatasetSummary
 from lnn.errors import SettingsError
 from lnn.job.hyperparameters import Settings
-from lnn.planning.cost_model import Model
+from lnn.planning.cost_model import CostModel
 from lnn.planning.planner import Decision, candidates, choose, decide
 from lnn.planning.workload import Functions, Job
 
@@ -59,14 +59,14 @@ def test_what_auto_picks_fits_and_nothing_that_fits_is_much_faster(
     asked, functions = settings(batch_size=batch_size), Functions(max_workers=max_workers, neuron_storage_mb=10_240)
     chosen = choose(asked, summary, functions).chosen
     assert chosen.fits
-    found = candidates(asked, Model(Job.of(asked, summary), functions))
+    found = candidates(asked, CostModel(Job.of(asked, summary), functions))
     assert {estimate.strategy for estimate in found} == {"fused", "resident", "data", "neuron"}
     assert chosen.seconds_total <= 1.1 * min(estimate.seconds_total for estimate in found if estimate.fits)
     assert chosen.workers <= max_workers
 
 
 def test_auto_takes_the_cheaper_of_two_that_are_about_as_fast() -> None:
-    found = candidates(asked := settings(), model := Model(Job.of(settings(), MANY)))
+    found = candidates(asked := settings(), model := CostModel(Job.of(settings(), MANY)))
     chosen = decide(asked, model).chosen
     close = [e for e in found if e.fits and e.seconds_total <= 1.1 * min(o.seconds_total for o in found if o.fits)]
     assert len(close) > 1

@@ -8,7 +8,7 @@ import pytest
 
 from lnn.data.validation import examine_dataset
 from lnn.job.hyperparameters import parse_settings
-from lnn.planning.cost_model import Estimate, Model
+from lnn.planning.cost_model import CostModel, Estimate
 from lnn.planning.workload import Functions, Job
 from support.repository import REPOSITORY
 
@@ -60,7 +60,7 @@ def by_hand(table: dict[str, list[str]]) -> dict[str, float]:
 def estimate(**functions: str) -> Estimate:
     summary = examine_dataset(REPOSITORY / "examples" / "digits" / "datasets.h5")
     settings = parse_settings((REPOSITORY / "parameters.json").read_bytes())
-    return Model(Job.of(settings, summary), Functions(**functions)).estimate("neuron")
+    return CostModel(Job.of(settings, summary), Functions(**functions)).estimate("neuron")
 
 
 def test_every_sum_on_the_page_is_right(table: dict[str, list[str]], by_hand: dict[str, float]) -> None:

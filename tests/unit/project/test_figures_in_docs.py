@@ -12,11 +12,11 @@ from lnn.data import dataset, images, on_disk, validation
 from lnn.job import plan
 from lnn.network import model
 from lnn.parameter_server import barrier, connection, heartbeat, process_group
-from lnn.planning import cost_model, workload
+from lnn.planning import workload
 from lnn.runs import lease as lease_renewal
 from lnn.runs import log_size, stopping, store, watchdog
 from lnn.serving import requests, router
-from lnn.strategies.neuron import trainer
+from lnn.strategies.neuron import costs, trainer
 from support.repository import REPOSITORY
 
 WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
@@ -123,7 +123,7 @@ FIGURES: list[tuple[str, str, list[float]]] = [
     (CLOUDWATCH, "`errors`, {} |", [terraform_default("alarm_thresholds", "errors")]),
     (CLOUDWATCH, "`cache_memory_percent`, {} |", [terraform_default("alarm_thresholds", "cache_memory_percent")]),
     ("docs/aws.md", "valid for {} minutes, renewed before", [connection.TOKEN_LIFETIME_SECONDS / 60]),
-    ("docs/aws.md", "(about {} GB of tensors for a cache.t4g.micro)", [cost_model.CACHE_MB / 1000]),
+    ("docs/aws.md", "(about {} GB of tensors for a cache.t4g.micro)", [costs.CACHE_MB / 1000]),
     ("docs/aws.md", "idle_minutes = {}, instance_type", [terraform_default("notebook", "idle_minutes")]),
     ("docs/aws.md", "volume_gb = {} }}", [terraform_default("notebook", "volume_gb")]),
     ("README.md", "{} bytes of JSON at most", [validation.MAX_NAMES_BYTES]),

@@ -52,7 +52,7 @@ RENEWAL_SECONDS = 3.0
 Tensor = tuple[TensorKey, Array]
 
 
-def start(services: Services, run: Mapping[str, Any], plan: Plan) -> None:
+def start(services: Services, run: Mapping[str, Any], plan: Plan, remaining: object = None) -> None:  # noqa: ARG001
     """Begin, or take over from an earlier generation."""
     conductor = Conductor(services, str(run["run_id"]), plan, services.server(str(run["run_id"])))
     if run.get("stop_requested"):

@@ -1,0 +1,70 @@
+"""What no deployment can run: settings that are right by themselves and do not fit their dataset, or each other."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+from lnn.data.dataset import DatasetSummary
+from lnn.errors import SettingsError
+from lnn.job.hyperparameters import Settings
+from lnn.strategies.registry import AUTO, STRATEGIES
+
+MAX_WEIGHTS = 50_000_000
+"""400 MB in float64, of which training holds two (sgd) to four (adam) copies."""
+MAX_ACTIVATIONS = 250_000_000
+"""Values that the units of all layers put out for one batch: 2 GB in float64. ``data`` makes them block by block."""
+
+
+def check_settings_fit(settings: Settings, summary: DatasetSummary) -> None:
+    """Refuse settings that are right by themselves but do not fit this dataset, or each other.
+
+    Raises SettingsError with every problem.
+    """
+    problems = []
+    in_blocks = settings.strategy != AUTO and STRATEGIES[settings.strategy].own_examples
+    if settings.average_every is not None and not in_blocks:
+        able = " or ".join(f'"{strategy.name}"' for strategy in STRATEGIES.values() if strategy.own_examples)
+        problems.append(
+            f'average_every: found {settings.average_every} with "strategy": "{settings.strategy}"; expected null, or '
+            f'"strategy": {able}: only workers with examples of their own have parameters to average'
+        )
+    if problem := _output_problem(settings, len(summary.classes)):
+        problems.append(problem)
+    if settings.batch_size is not None and settings.batch_size > summary.m:
+        problems.append(
+            f"batch_size: found {settings.batch_size}; expected at most {summary.m}, the examples in train_set_x, "
+            "or null for the full batch"
+        )
+    sizes = [summary.features, *settings.sizes]
+    weights = sum(n_in * n_out for n_in, n_out in pairwise(sizes))
+    if weights > MAX_WEIGHTS:
+        problems.append(
+            f"neurons: found {weights:,} weights in all, with {summary.features} features; "
+            f"expected at most {MAX_WEIGHTS:,}: use smaller layers"
+        )
+    values = sum(settings.sizes) * min(settings.batch_size or summary.m, summary.m)
+    if values > MAX_ACTIVATIONS and not in_blocks:
+        problems.append(
+            f"batch_size: found {json.dumps(settings.batch_size)}, so that a batch makes {values:,} values in all "
+            f"layers; expected at most {MAX_ACTIVATIONS:,}: use smaller batches or layers"
+        )
+    if problems:
+        raise SettingsError(problems)
+
+
+def _output_problem(settings: Settings, classes: int) -> str:
+    """The output layer against the number of classes: one sigmoid unit for two of them, else a unit for each."""
+    last = f"layer{settings.layers}"
+    units, activation = settings.neurons[last], settings.activations[last]
+    if classes == 2 and (units, activation) not in {(1, "sigmoid"), (2, "softmax")}:
+        return (
+            f'neurons.{last}: found {units} with "{activation}" for the output layer; expected 1 with "sigmoid", '
+            'or 2 with "softmax", for the 2 classes in list_classes'
+        )
+    if classes > 2 and units != classes:
+        return (
+            f"neurons.{last}: found {units} for the output layer; expected {classes}, "
+            f"one for each of the {classes} classes in list_classes"
+        )
+    return ""

@@ -1,0 +1,100 @@
+"""What ``neuron`` takes: an invocation for each neuron, layer and direction, and the Trainer between the steps."""
+
+from __future__ import annotations
+
+import math
+
+from lnn.aws.pricing import lambda_usd, logs_usd
+from lnn.planning import memory
+from lnn.planning.cost_model import Costs, Course, Need
+from lnn.runs.log_size import METRICS_BYTES, closing_bytes
+
+CACHE_MB = 400
+"""What a cache.t4g.micro holds of tensors: 0.5 GiB less what ElastiCache reserves (ElastiCache user guide)."""
+
+
+def neuron_round_trips(first: bool, last: bool) -> tuple[int, int]:
+    """How often one neuron of a layer waits for Redis, forward and backward; ``first`` and ``last`` are of layers.
+
+    Which step it is, its own rows, A of the layer before, and its arrival. Backward, a hidden layer also asks for its
+    column of the next layer's W and for that layer's dZ. The environment keeps the examples, A of layer 0.
+    """
+    before = 0 if first else 1
+    return 3 + before, 3 + before + (0 if last else 2)
+
+
+class Neuron(Costs):
+    """No invocation stays, so none is too long."""
+
+    def course(self) -> Course:
+        job, rates = self.job, self.rates
+        parallel = min(self.functions.neuron_window or rates.parallel_neurons, rates.parallel_neurons)
+        steps = 0.0
+        for layer, units in enumerate(job.units, start=1):
+            for busy in self._busy(layer):
+                waves = max(1.0, units / parallel)
+                steps += rates.step_seconds + waves * (rates.invocation_seconds + busy)
+        # A row of the history has a test accuracy: the Trainer fetches the parameters and does a forward pass.
+        tests = job.test_examples * job.recorded
+        cores = self.cores(self.functions.trainer_memory_mb)
+        evaluation = job.recorded * (rates.step_seconds + job.parameters * job.item / rates.function_bytes)
+        evaluation += self.product_seconds(2 * job.weights * tests, job.item * job.features * tests, cores)
+        inputs = job.examples * job.features * job.item
+        load = self.loading(self.set_bytes()) + rates.cold_start_seconds + 2 * inputs / rates.function_bytes
+        return Course(job.batches * steps + evaluation, load=load)
+
+    def _busy(self, layer: int) -> tuple[float, float]:
+        """Seconds that one neuron of a layer is busy in its forward and in its backward step."""
+        job, rates = self.job, self.rates
+        inputs, m = job.sizes[layer - 1], job.batch
+        cores = min(1.0, self.cores(self.functions.neuron_memory_mb))
+        # A_prev comes from Redis, but for the examples, which the environment keeps.
+        before = 0 if layer == 1 else inputs * m
+        above = job.sizes[layer + 1] * m if layer < job.layers else 0
+        used = inputs * m * (3 if layer == 1 and job.batches > 1 else 1)  # a mini-batch is copied out of X
+        pass_seconds = used * job.item / rates.memory_bytes / cores
+        forward = (before + inputs + m) * job.item / rates.function_bytes
+        backward = (before + above + 2 * (1 + job.slots) * inputs + 2 * m) * job.item / rates.function_bytes
+        to_and_fro = [trips * rates.round_trip_seconds for trips in neuron_round_trips(layer == 1, layer == job.layers)]
+        handler = rates.handler_seconds + pass_seconds
+        return handler + to_and_fro[0] + forward, handler + to_and_fro[1] + backward
+
+    def price(self, busy: float, training: float) -> tuple[float, int]:  # noqa: ARG002
+        job, functions = self.job, self.functions
+        updates = job.batches * job.epochs
+        neurons = sum(job.units)
+        seconds = sum(units * sum_ for layer, units in enumerate(job.units, start=1) for sum_ in self._busy(layer))
+        of_neuron, of_trainer = updates * 2 * neurons, updates * 2 * job.layers
+        usd = lambda_usd(updates * seconds, functions.neuron_memory_mb, of_neuron, functions.architecture)
+        steps = of_trainer * self.rates.step_busy_seconds
+        usd += lambda_usd(steps, functions.trainer_memory_mb, of_trainer, functions.architecture)
+        usd += logs_usd(
+            of_neuron * closing_bytes(functions.log_level, neuron=True)
+            + of_trainer * closing_bytes(functions.log_level)
+            + job.rows * METRICS_BYTES
+        )
+        return usd, 2 + of_neuron + of_trainer
+
+    def needs(self) -> list[Need]:
+        """The Trainer evaluates with all of the data. A neuron's environment keeps X, and reads single rows of
+        everything else, but for the layer before its own.
+        """
+        job = self.job
+        copied = job.batch * job.features if job.batch < job.examples else 0
+        values = job.examples * job.features + copied + 2 * job.batch * max(job.units) + 4 * job.features
+        return [
+            ("trainer.memory", memory.trainer_mb(job)),
+            ("neuron.memory", memory.RUNTIME_MB + math.ceil(memory.megabytes(values, job))),
+        ]
+
+    def obstacle(self, leg: float) -> str | None:  # noqa: ARG002
+        return super().obstacle(leg=0.0)
+
+    def doubt(self) -> str | None:
+        """Redis holds X, parameters and slots twice, and outputs and deltas of every layer."""
+        job = self.job
+        values = job.examples * job.features + 2 * (1 + job.slots) * job.parameters + 2 * job.batch * sum(job.units)
+        needed = math.ceil(memory.megabytes(values, job))
+        if needed <= CACHE_MB:
+            return None
+        return f"about {needed} MB in Redis; a cache.t4g.micro holds {CACHE_MB} MB"
