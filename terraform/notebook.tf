@@ -1,14 +1,14 @@
-# For people who want to look into trainings from within the account. Off by default.
+# A notebook instance, for people who want to look into trainings from within the account. Off by default.
 #
-# It may look at everything of this deployment and upload data sets, which starts trainings. It changes nothing else.
+# It may read everything of this deployment, and upload data sets, which starts trainings. It changes nothing else.
 module "notebook" {
-  count  = var.notebook.enabled ? 1 : 0
   source = "./modules/notebook"
+  count  = var.notebook.enabled ? 1 : 0
 
   account_id           = local.account_id
   bucket               = { arn = local.bucket_arn, name = module.s3_trigger.bucket_name }
   bundle               = "${var.build_directory}/notebook.zip"
-  cache                = { port = var.cache_port, security_group_id = module.elasticache.security_group_id }
+  cache                = { port = var.cache_port, security_group_id = module.vpc.cache_security_group_id }
   environment          = local.environment
   idle_minutes         = var.notebook.idle_minutes
   instance_type        = var.notebook.instance_type

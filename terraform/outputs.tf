@@ -15,17 +15,17 @@ output "dashboard_url" {
 
 output "dead_letter_queues" {
   description = "Queues of the events that failed every retry, by function."
-  value       = { launch = module.launch.queue_name, neuron = module.neuron.queue_name, predict = module.predict.queue_name, register = module.register.queue_name, trainer = module.trainer.queue_name }
+  value       = { for role, function in module.functions : role => function.queue_name }
 }
 
 output "functions" {
   description = "Names of the functions."
-  value       = { launch = module.launch.name, neuron = module.neuron.name, predict = module.predict.name, register = module.register.name, trainer = module.trainer.name }
+  value       = { for role, function in module.functions : role => function.name }
 }
 
 output "log_groups" {
   description = "CloudWatch log groups, by function."
-  value       = { launch = module.launch.log_group_name, neuron = module.neuron.log_group_name, predict = module.predict.log_group_name, register = module.register.log_group_name, trainer = module.trainer.log_group_name }
+  value       = { for role, function in module.functions : role => function.log_group_name }
 }
 
 output "notebook_name" {

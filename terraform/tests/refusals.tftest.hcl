@@ -122,7 +122,7 @@ run "takes_public_predictions_with_a_reservation" {
   }
 
   assert {
-    condition     = module.predict.reserved_concurrency == 20
+    condition     = module.functions["predict"].reserved_concurrency == 20
     error_message = "Predict's reservation is not the one that was asked for."
   }
 }

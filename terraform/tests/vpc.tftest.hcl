@@ -5,13 +5,12 @@ mock_provider "aws" {
 }
 
 variables {
-  account_id              = "123456789012"
-  cache_port              = 6379
-  cache_security_group_id = "sg-cache"
-  cidr                    = "10.0.0.0/20"
-  prefix                  = "lnn"
-  region                  = "us-east-1"
-  zones                   = ["a", "b"]
+  account_id = "123456789012"
+  cache_port = 6379
+  cidr       = "10.0.0.0/20"
+  prefix     = "lnn"
+  region     = "us-east-1"
+  zones      = ["a", "b"]
 }
 
 run "a_new_network_has_no_way_out_but_endpoints" {
@@ -32,6 +31,11 @@ run "a_new_network_has_no_way_out_but_endpoints" {
   assert {
     condition     = length(aws_security_group.functions.egress) == 3 && alltrue([for rule in aws_security_group.functions.egress : try(length(rule.cidr_blocks), 0) == 0 && rule.from_port == rule.to_port])
     error_message = "The functions reach more than the cache and the endpoints."
+  }
+
+  assert {
+    condition     = aws_vpc_security_group_ingress_rule.cache_from_functions.referenced_security_group_id == aws_security_group.functions.id && aws_vpc_security_group_ingress_rule.cache_from_functions.from_port == 6379
+    error_message = "Others than the functions reach the cache."
   }
 
   assert {

@@ -5,12 +5,11 @@ mock_provider "aws" {
 }
 
 variables {
-  account_id              = "123456789012"
-  cache_port              = 6379
-  cache_security_group_id = "sg-cache"
-  cidr                    = "10.0.0.0/20"
-  prefix                  = "lnn"
-  region                  = "us-east-1"
+  account_id = "123456789012"
+  cache_port = 6379
+  cidr       = "10.0.0.0/20"
+  prefix     = "lnn"
+  region     = "us-east-1"
 }
 
 run "the_first_zone_that_has_every_service_is_taken" {

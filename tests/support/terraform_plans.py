@@ -23,6 +23,11 @@ def inventory(shape: str) -> dict[str, Any]:
     return yaml.safe_load((INVENTORIES / f"{shape}.yaml").read_text())
 
 
+def of_function(role: str, resource: str) -> str:
+    """The address of a function's resource."""
+    return f'module.functions["{role}"].{resource}'
+
+
 def walk(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Every resource of a module and of those in it."""
     yield from module.get("resources", [])

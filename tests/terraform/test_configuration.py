@@ -57,11 +57,9 @@ def test_the_scanner_skips_at_most_eight_checks_and_each_skip_has_its_reason() -
     assert [skip for skip in skips if not re.fullmatch(r"#checkov:skip=CKV2?_AWS_\d+:\S.{20,}", skip)] == []
 
 
-@by_folder
+@pytest.mark.parametrize("folder", FOLDERS[1:], ids=lambda folder: folder.name)
 def test_every_module_has_its_five_files(folder: Path) -> None:
-    expected = {"main.tf", "outputs.tf", "variables.tf", "versions.tf"} | (
-        {"README.md"} if folder != CONFIGURATION else set()
-    )
+    expected = {"README.md", "main.tf", "outputs.tf", "variables.tf", "versions.tf"}
     assert expected <= {path.name for path in folder.iterdir()}
 
 

@@ -169,13 +169,13 @@ def test_only_the_trainer_the_neuron_and_a_notebook_reach_the_cache_and_only_on_
 ) -> None:
     def connecting(shape: str) -> set[str]:
         return {
-            address.split(".")[1]
-            for address, resource in planned(shape).items()
+            resource["values"]["name"]
+            for resource in planned(shape).values()
             if "elasticache:Connect" in str(resource["values"].get("policy"))
         }
 
-    assert connecting("aws-default") == {"neuron", "trainer"}
-    assert connecting("aws-notebook") == {"neuron", "notebook[0]", "trainer"}
+    assert connecting("aws-default") == {"lnn-neuron", "lnn-trainer"}
+    assert connecting("aws-notebook") == {"lnn-neuron", "lnn-notebook", "lnn-trainer"}
     assert connecting("local") == set()
 
 

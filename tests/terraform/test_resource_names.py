@@ -14,7 +14,7 @@ from lnn.environment import Environment
 from lnn.planning.workload import Functions
 from lnn.runs.store import WATCHED_INDEX
 from support.repository import REPOSITORY
-from support.terraform_plans import ACCOUNT, Resources
+from support.terraform_plans import ACCOUNT, Resources, of_function
 
 ROLES = ("launch", "neuron", "predict", "register", "trainer")
 
@@ -42,8 +42,8 @@ def test_resources_have_the_names_that_the_code_composes(
         address = f'module.dynamodb.aws_dynamodb_table.this["{table}"]'
         assert value(address, "name") == getattr(expected, f"{table}_table")
     for role in ROLES:
-        assert value(f"module.{role}.aws_lambda_function.this", "function_name") == expected.function(role)
-        assert value(f"module.{role}.aws_cloudwatch_log_group.this", "name") == expected.log_group(role)
+        assert value(of_function(role, "aws_lambda_function.this"), "function_name") == expected.function(role)
+        assert value(of_function(role, "aws_cloudwatch_log_group.this"), "name") == expected.log_group(role)
 
 
 def test_the_bucket_treats_the_folders_as_the_code_does(planned: Callable[[str], Resources]) -> None:
@@ -62,7 +62,7 @@ def test_the_bucket_treats_the_folders_as_the_code_does(planned: Callable[[str],
 
 def test_handlers_are_where_lambda_looks_for_them(planned: Callable[[str], Resources]) -> None:
     for role in ROLES:
-        handler = planned("aws-default")[f"module.{role}.aws_lambda_function.this"]["values"]["handler"]
+        handler = planned("aws-default")[of_function(role, "aws_lambda_function.this")]["values"]["handler"]
         *module, function = handler.split(".")
         source = (REPOSITORY / "functions").joinpath(*module).with_suffix(".py").read_text()
         assert function in {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
@@ -70,7 +70,7 @@ def test_handlers_are_where_lambda_looks_for_them(planned: Callable[[str], Resou
 
 @pytest.mark.parametrize("role", ROLES)
 def test_functions_read_their_environment_from_what_terraform_sets(role: str, deployed: Resources) -> None:
-    function = deployed[f"module.{role}.aws_lambda_function.this"]["values"]
+    function = deployed[of_function(role, "aws_lambda_function.this")]["values"]
     variables = function["environment"][0]["variables"]
     environment = Environment.read({"AWS_REGION": "us-east-1"} | variables)
     expected = names.Names("lnn", ACCOUNT, "us-east-1")
@@ -97,7 +97,9 @@ def test_the_watch_queries_the_index_that_terraform_makes_and_may_read_no_more_o
     table = deployed['module.dynamodb.aws_dynamodb_table.this["runs"]']["values"]
     (index,) = table["global_secondary_index"]
     assert (index["name"], index["hash_key"], index["projection_type"]) == (WATCHED_INDEX, WATCHED_INDEX, "KEYS_ONLY")
-    statements = json.loads(deployed["module.trainer.aws_iam_role_policy.this"]["values"]["policy"])["Statement"]
+    statements = json.loads(deployed[of_function("trainer", "aws_iam_role_policy.this")]["values"]["policy"])[
+        "Statement"
+    ]
     assert [statement["Action"] for statement in statements if "dynamodb:Scan" in statement["Action"]] == []
     (find,) = (statement for statement in statements if statement["Sid"] == "FindRuns")
     runs = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/{table['name']}"
@@ -107,8 +109,8 @@ def test_the_watch_queries_the_index_that_terraform_makes_and_may_read_no_more_o
 def test_the_longest_invocation_is_one_figure_for_terraform_and_for_estimates_without_a_deployment(
     deployed: Resources,
 ) -> None:
-    timeouts = {role: deployed[f"module.{role}.aws_lambda_function.this"]["values"]["timeout"] for role in ROLES}
-    variables = deployed["module.trainer.aws_lambda_function.this"]["values"]["environment"][0]["variables"]
+    timeouts = {role: deployed[of_function(role, "aws_lambda_function.this")]["values"]["timeout"] for role in ROLES}
+    variables = deployed[of_function("trainer", "aws_lambda_function.this")]["values"]["environment"][0]["variables"]
     environment = Environment.read({"AWS_REGION": "us-east-1"} | variables)
     assert (environment.launch_timeout, environment.neuron_timeout, environment.trainer_timeout) == (
         timeouts["launch"],
@@ -121,5 +123,5 @@ def test_the_longest_invocation_is_one_figure_for_terraform_and_for_estimates_wi
 
 def test_each_environment_fits_into_lambdas_4_kilobytes(deployed: Resources) -> None:
     for role in ROLES:
-        variables = deployed[f"module.{role}.aws_lambda_function.this"]["values"]["environment"][0]["variables"]
+        variables = deployed[of_function(role, "aws_lambda_function.this")]["values"]["environment"][0]["variables"]
         assert sum(len(name) + len(value) for name, value in variables.items()) < 4096 * 3 / 4

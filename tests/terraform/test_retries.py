@@ -12,7 +12,7 @@ from threading import Thread
 import pytest
 
 from support.repository import REPOSITORY
-from support.terraform_plans import Resources
+from support.terraform_plans import Resources, of_function
 
 FUNCTIONS = REPOSITORY / "functions"
 
@@ -60,7 +60,7 @@ class Recovering(BaseHTTPRequestHandler):
 def test_a_service_that_is_unavailable_for_a_moment_is_asked_again_within_a_second(
     service: str, deployed: Resources
 ) -> None:
-    function = deployed["module.trainer.aws_lambda_function.this"]["values"]
+    function = deployed[of_function("trainer", "aws_lambda_function.this")]["values"]
     variables = function["environment"][0]["variables"]
     handler = type("Of", (Recovering,), {})
     server = HTTPServer(("127.0.0.1", 0), handler)

@@ -13,7 +13,7 @@ import pytest
 from lnn.runs import logs
 from lnn.runs.metrics import Metric
 from support.repository import REPOSITORY
-from support.terraform_plans import SHAPES, Resources
+from support.terraform_plans import SHAPES, Resources, of_function
 
 Series = tuple[str, str, tuple[tuple[str, str], ...]]
 """Namespace, name and dimensions of a metric."""
@@ -84,7 +84,7 @@ def test_the_dashboard_shows_what_the_functions_emit_and_nothing_else(
     shape: str, planned: Callable[[str], Resources]
 ) -> None:
     resources = planned(shape)
-    trainer = resources["module.trainer.aws_lambda_function.this"]["values"]["function_name"]
+    trainer = resources[of_function("trainer", "aws_lambda_function.this")]["values"]["function_name"]
     dimensions = (("service", trainer.removesuffix("-trainer")),)  # test_resource_names: what the functions emit under
     own = {metric for metric in shown(resources) if not metric[0].startswith("AWS/")}
     assert own == {("LNN", str(metric), dimensions) for metric in Metric}

@@ -62,23 +62,6 @@ resource "aws_elasticache_user_group" "this" {
   user_ids      = [aws_elasticache_user.functions[0].user_id]
 }
 
-resource "aws_security_group" "this" {
-  description = "LNN parameter server: in from the functions, nothing out"
-  name        = local.name
-  vpc_id      = var.vpc_id
-
-  tags = { Name = local.name }
-}
-
-resource "aws_vpc_security_group_ingress_rule" "functions" {
-  description                  = "The parameter server, from the functions"
-  from_port                    = var.port
-  ip_protocol                  = "tcp"
-  referenced_security_group_id = var.functions_security_group_id
-  security_group_id            = aws_security_group.this.id
-  to_port                      = var.port
-}
-
 resource "aws_elasticache_replication_group" "this" {
   #checkov:skip=CKV_AWS_191:encrypted with ElastiCache's own key; it holds nothing for longer than a day, and another key would replace the cache
   #checkov:skip=CKV2_AWS_50:one node is the cheap default and a run goes on from S3 without it; cache.replicas adds failover
@@ -95,7 +78,7 @@ resource "aws_elasticache_replication_group" "this" {
   parameter_group_name       = aws_elasticache_parameter_group.this.name
   port                       = var.port
   replication_group_id       = local.name
-  security_group_ids         = [aws_security_group.this.id]
+  security_group_ids         = [var.security_group_id]
   subnet_group_name          = aws_elasticache_subnet_group.this.name
   transit_encryption_enabled = var.transit_encryption
   transit_encryption_mode    = var.transit_encryption ? "required" : null

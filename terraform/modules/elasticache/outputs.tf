@@ -8,11 +8,6 @@ output "name" {
   value       = local.name
 }
 
-output "security_group_id" {
-  description = "Security group of the cache."
-  value       = aws_security_group.this.id
-}
-
 output "user_name" {
   description = "User that the functions log in as with an IAM token, or an empty string when there is no login."
   value       = var.transit_encryption ? local.user_name : ""

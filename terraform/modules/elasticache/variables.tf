@@ -8,11 +8,6 @@ variable "engine_version" {
   }
 }
 
-variable "functions_security_group_id" {
-  description = "Security group of the functions, which alone may reach the cache."
-  type        = string
-}
-
 variable "key_pattern" {
   description = "Keys that the functions' user may touch."
   type        = string
@@ -39,6 +34,11 @@ variable "replicas" {
   type        = number
 }
 
+variable "security_group_id" {
+  description = "Security group of the cache: it says who may reach the port."
+  type        = string
+}
+
 variable "subnet_ids" {
   description = "Private subnets of the cache, one for each zone."
   type        = list(string)
@@ -47,9 +47,4 @@ variable "subnet_ids" {
 variable "transit_encryption" {
   description = "TLS and IAM login. Off is for a local cloud, whose Redis speaks plain text."
   type        = bool
-}
-
-variable "vpc_id" {
-  description = "VPC of the cache's security group."
-  type        = string
 }

@@ -1,3 +1,8 @@
+output "cache_security_group_id" {
+  description = "Security group of the cache."
+  value       = aws_security_group.cache.id
+}
+
 output "default_security_group_id" {
   description = "The closed default security group of a new network; null in one that was there."
   value       = one(aws_default_security_group.this[*].id)

@@ -8,11 +8,6 @@ variable "cache_port" {
   type        = number
 }
 
-variable "cache_security_group_id" {
-  description = "Security group of the cache, which the functions may reach."
-  type        = string
-}
-
 variable "cidr" {
   description = "Address range of the VPC, /16 to /24. Each zone takes one sixteenth of it."
   type        = string

@@ -155,7 +155,7 @@ def test_a_budget_of_which_nobody_would_hear_is_not_made(tmp_path: Path) -> None
 def test_terraform_reads_the_configuration_and_the_builds_by_their_own_paths(folder: Folder) -> None:
     folder.link()
     folder.keep_state(local_state())
-    assert (folder.configuration / "main.tf").read_text() == (CONFIGURATION / "main.tf").read_text()
+    assert (folder.configuration / "locals.tf").read_text() == (CONFIGURATION / "locals.tf").read_text()
     assert (folder.configuration / "modules" / "vpc" / "main.tf").exists()
     assert (folder.configuration / "../parameters.json").exists()
     assert not (folder.configuration / "tests").exists()
