@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How well the cat job is learnt, whatever the seed: 2,500 epochs of `fused` for each, through the local cloud.
+"""How well the cat job is learned, whatever the seed: 2,500 epochs of `fused` for each, through the local cloud.
 
 Passes if 8 of 10 seeds (or the same share) reach a training accuracy of 0.95 and the median test accuracy is 0.72.
 """
@@ -75,13 +75,13 @@ def train(cloud: Cloud, job: Job, seed: int, epochs: int, scratch: Path) -> dict
 
 def outcome(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The figures that the mark is set for, and whether they reach it."""
-    learnt = sum(row["train_accuracy"] >= TRAIN_ACCURACY for row in rows)
+    learned = sum(row["train_accuracy"] >= TRAIN_ACCURACY for row in rows)
     test = median(row["test_accuracy"] for row in rows)
     return {
         "seeds": len(rows),
-        "seeds_with_train_accuracy_0.95": learnt,
+        "seeds_with_train_accuracy_0.95": learned,
         "median_test_accuracy": test,
-        "passed": learnt >= SHARE_OF_SEEDS * len(rows) and test >= MEDIAN_TEST_ACCURACY,
+        "passed": learned >= SHARE_OF_SEEDS * len(rows) and test >= MEDIAN_TEST_ACCURACY,
     }
 
 

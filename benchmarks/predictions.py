@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How fast the prediction API of a running local cloud answers: warm, cold, and under load.
 
-A model of 64x64 colour pictures, 12288-20-7-5-1, is uploaded for it and asked by name: what is in production stays.
+A model of 64x64 color pictures, 12288-20-7-5-1, is uploaded for it and asked by name: what is in production stays.
 
     make up && .venv/bin/python benchmarks/predictions.py [--clients 20] [--seconds 60]
 """

@@ -28,8 +28,8 @@ mpl.rcParams.update(
     }
 )
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart.
-COLOURS = {
+# Okabe and Ito's colors, which color-blind readers can tell apart.
+COLORS = {
     "auto": "#D55E00",
     "fused": "#D55E00",
     "resident": "#0072B2",
@@ -69,7 +69,7 @@ def cat(section: Mapping[str, Any]) -> Figure:
     low = min([way["median"]["ms_per_epoch"] for way in ways] + [way.get("floor_ms", 1e9) for way in ways])
     for place, way in enumerate(ways):
         middle, (least, most) = way["median"]["ms_per_epoch"], way["ms_per_epoch_range"]
-        axes.barh(place, middle, color=colour(way["name"]), height=0.7)
+        axes.barh(place, middle, color=color(way["name"]), height=0.7)
         axes.plot([least, most], [place, place], color="black", linewidth=1)
         axes.annotate(
             f"{middle:,.3g}" if middle < 100 else f"{middle:,.0f}", (most, place), (4, -3.5), textcoords="offset points"
@@ -101,7 +101,7 @@ def growth(rows: Rows) -> Figure:
         for name in names:
             line(panel, [row for row in of_axis if row["way"] == name], "value", name)
         floor = sorted({(row["value"], row["floor_ms"]) for row in of_axis})
-        panel.plot(*zip(*floor, strict=True), color=COLOURS["floor"], linestyle=":", label="floor, plain formulation")
+        panel.plot(*zip(*floor, strict=True), color=COLORS["floor"], linestyle=":", label="floor, plain formulation")
         panel.set_xscale("log", base=2)
         panel.set_yscale("log")
         panel.set_xticks(sorted({row["value"] for row in of_axis}))
@@ -138,8 +138,8 @@ def workers(rows: Rows) -> Figure:
         panel.set_xlabel("workers")
     panels[0].set_ylabel("milliseconds an epoch")
     if any("estimated_ms" in row for row in rows):
-        panels[0].plot([], [], color="grey", linestyle="--", linewidth=1.2, label="estimated by the cost model")
-    panels[0].plot([], [], color="grey", linestyle=":", linewidth=1.2, label="floor")
+        panels[0].plot([], [], color="gray", linestyle="--", linewidth=1.2, label="estimated by the cost model")
+    panels[0].plot([], [], color="gray", linestyle=":", linewidth=1.2, label="floor")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     panels[0].set_ylim(bottom=0)
@@ -162,7 +162,7 @@ def estimate(rows: Rows) -> Figure:
         axes.scatter(
             [row["measured_seconds"] for row in of_name],
             [row["estimated_seconds"] for row in of_name],
-            color=colour(way),
+            color=color(way),
             marker="o" if job == "cat" else "D",
             edgecolor="black",
             linewidth=0.5,
@@ -184,12 +184,12 @@ def line(panel: Axes, rows: Rows, across: str, name: str) -> None:
     points = sorted((row[across], row["ms_per_epoch"]) for row in rows if "ms_per_epoch" in row)
     if points:
         kind = name.partition(",")[0]
-        panel.plot(*zip(*points, strict=True), color=colour(name), marker=MARKERS[kind], label=name)
+        panel.plot(*zip(*points, strict=True), color=color(name), marker=MARKERS[kind], label=name)
 
 
-def colour(name: str) -> str:
-    """A way's colour, by the first word of its name."""
-    return COLOURS[name.replace(",", " ").split()[0]]
+def color(name: str) -> str:
+    """A way's color, by the first word of its name."""
+    return COLORS[name.replace(",", " ").split()[0]]
 
 
 def label(way: Mapping[str, Any]) -> str:

@@ -190,7 +190,7 @@ def write_synthetic_classes(path: Path, examples: int, test_examples: int, featu
 
 
 def write_synthetic_cats(path: Path) -> None:
-    """Noise with a bright or a dark centre: as many bytes as the real pictures, and something to learn."""
+    """Noise with a bright or a dark center: as many bytes as the real pictures, and something to learn."""
     random = np.random.default_rng(SEED)
 
     def pictures(count: int) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -60,7 +60,7 @@ def cat(section: Report) -> Iterator[Mark]:
         over = ratio(ways, name, f"numpy, {dtype}", "ms_per_epoch")
         yield Mark(f"cat job, `resident`, 2 workers, {dtype}: an epoch over the numpy loop's", 1.2, over)
         waiting = median_of(ways, name, "synchronisation_ms_per_step")
-        yield Mark(f"cat job, `resident`, 2 workers, {dtype}: synchronisation a step", 1.0, waiting, " ms")
+        yield Mark(f"cat job, `resident`, 2 workers, {dtype}: synchronization a step", 1.0, waiting, " ms")
     epoch, busy = (median_of(ways, "neuron, float64", name) for name in ("ms_per_epoch", "emulator_ms_per_epoch"))
     share = "" if busy is None else f"of it {busy:,.0f} ms the emulator's own work"
     yield Mark("cat job, `neuron`: an epoch", 1200, epoch, " ms", remark=share)

@@ -266,6 +266,6 @@ def _epochs(epoch_seconds: float) -> int:
     return max(2, min(MOST_EPOCHS, round(RUN_SECONDS / epoch_seconds)))
 
 
-def _ratio(measured: float, modelled: float) -> float:
+def _ratio(measured: float, modeled: float) -> float:
     """Never nothing: a measurement that noise has made vanish is no measurement."""
-    return max(measured / modelled, 0.02)
+    return max(measured / modeled, 0.02)

@@ -3,7 +3,7 @@
     pip install scikit-learn && pip install -e .      # from the repository's root
     python examples/digits/make_digits.py             # writes examples/digits/datasets.h5
 
-The same versions of numpy and h5py write the same bytes. See README.md for the source and the licence of the data.
+The same versions of numpy and h5py write the same bytes. See README.md for the source and the license of the data.
 """
 
 from __future__ import annotations

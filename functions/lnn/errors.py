@@ -41,7 +41,7 @@ class ModelStateError(LnnError):
     """The model is not in a state in which the requested change makes sense."""
 
 
-class Outrun(LnnError):
+class ConcurrentModification(LnnError):
     """Somebody else has changed which models are in use since they were looked at."""
 
 
@@ -53,15 +53,15 @@ class CacheLost(LnnError):
     """The parameter server no longer holds what this step of the run needs."""
 
 
-class GangBroken(LnnError):
+class ProcessGroupBroken(LnnError):
     """A worker of this generation is missing: the run has to go on from its checkpoint."""
 
 
-class Refused(LnnError):
+class NonRetryable(LnnError):
     """AWS will refuse the same call again, until a person mends the cause that the message names."""
 
 
-class Gone(Refused):
+class ResourceDeleted(NonRetryable):
     """What the call is about has been deleted."""
 
 

@@ -29,13 +29,13 @@ from lnn.data.dataset import (
 from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y
 from lnn.data.uploads import Inbox
 from lnn.data.validation import FEATURES
-from lnn.errors import InputError, Refused
+from lnn.errors import InputError, NonRetryable
 from lnn.job.hyperparameters import Settings, parse_settings
 from lnn.job.plan import Plan
 from lnn.messages import Message
 from lnn.models.checkpoint import Checkpoint
 from lnn.names import TRAINING_INPUT
-from lnn.network import Optimiser, init_parameters, new_slots
+from lnn.network import init_parameters, new_slots
 from lnn.planning.feasibility import check_settings_fit
 from lnn.planning.planner import Decision, choose
 from lnn.planning.workload import Functions
@@ -64,7 +64,7 @@ def launch(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) -> 
     try:
         prepare(services, inbox, upload, memory_mb)
         services.invoker.invoke_trainer(Message(run_id, 1, "start"))
-    except (InputError, Refused) as error:
+    except (InputError, NonRetryable) as error:
         end_without_model(services, run_id, 0, Ending("FAILED", str(error)))
         return "refused"
     except MemoryError:
@@ -80,7 +80,7 @@ def launch(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) -> 
 
 
 def prepare(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) -> None:
-    """Validate, preprocess, initialise. Raises InputError with every problem of dataset and parameters."""
+    """Validate, preprocess, initialize. Raises InputError with every problem of dataset and parameters."""
     run_id = upload.run_id
     upload_started_at = inbox.describe(upload)
     services.ledger.describe(run_id, upload_started_at=upload_started_at)
@@ -179,7 +179,7 @@ def store_dataset(services: Services, run_id: str, plan: Plan, path: Path) -> No
 def store_first_checkpoint(services: Services, run_id: str, plan: Plan, settings: Settings) -> str:
     """Draw the initial weights and put them into S3; returns the checkpoint's key."""
     parameters = init_parameters(plan.sizes, plan.activations, settings.weight_init, plan.seed, plan.dtype)
-    slots = new_slots(parameters, Optimiser(plan.optimizer, plan.learning_rate))
+    slots = new_slots(parameters, plan.update_rule)
     return services.artifacts.put_checkpoint(run_id, 0, Checkpoint(0, parameters, slots))
 
 

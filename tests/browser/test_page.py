@@ -19,7 +19,7 @@ from lnn.data.dataset import feature_shards, label_matrix, load_labels, standard
 from lnn.data.validation import examine_dataset
 from lnn.models.inference import column_of_picture, predict
 from lnn.models.model_file import Model
-from lnn.network import Network, Optimiser, init_parameters, new_slots
+from lnn.network import Network, Optimizer, init_parameters, new_slots
 from lnn.serving.requests import MAX_BYTES
 from lnn.serving.rollout import Canary, Current
 from support.scaled_digits import STORED, picture_files, write_digits
@@ -290,11 +290,11 @@ def trained_on(dataset: Path) -> Model:
     for shard in feature_shards(dataset, "train_set_x", summary.features, summary.m):
         standardize(shard, summary.scale, rows)
     Y = label_matrix(load_labels(dataset)[0], 10, "float64")
-    sizes, activations, optimiser = [summary.features, 16, 10], ["tanh", "softmax"], Optimiser("adam", 0.02)
+    sizes, activations, optimizer = [summary.features, 16, 10], ["tanh", "softmax"], Optimizer("adam", 0.02)
     network, parameters = Network(sizes, activations), init_parameters(sizes, activations, "auto", 0, "float64")
-    slots = new_slots(parameters, optimiser)
+    slots = new_slots(parameters, optimizer)
     for t in range(1, 61):
-        network.train_step(parameters, slots, rows.T, Y, optimiser, t)
+        network.train_step(parameters, slots, rows.T, Y, optimizer, t)
     return Model(
         parameters, "digits", activations, summary.classes, summary.image_shape, summary.scale, summary.value_range
     )

@@ -35,7 +35,7 @@ class Job:
         return Job(self.dataset, {**self.parameters, "epochs": epochs, "record_every": max(1, epochs // 20)})
 
 
-def _gang(strategy: str, workers: int, epochs: int) -> Job:
+def _group(strategy: str, workers: int, epochs: int) -> Job:
     changes = {"strategy": strategy, "workers": workers, "epochs": epochs, "batch_size": 20, "record_every": 10}
     return Job(FUSED_DATASET, FUSED_PARAMETERS | changes | {"notify_every": 50})
 
@@ -46,8 +46,8 @@ STRATEGIES = {
     "example space": Job(
         EXAMPLE_SPACE_DATASET, EXAMPLE_SPACE_PARAMETERS | {"epochs": 1000, "record_every": 50, "notify_every": 200}
     ),
-    "resident": _gang("resident", workers=2, epochs=300),
-    "data": _gang("data", workers=3, epochs=150),
+    "resident": _group("resident", workers=2, epochs=300),
+    "data": _group("data", workers=3, epochs=150),
 }
 """A row for each way of running a training. All store a checkpoint after each second of work, mostly amid an epoch."""
 

@@ -33,7 +33,7 @@ def described(axes):
         "labels": [axes.get_xlabel(), axes.get_ylabel()],
         "ticks": bool(axes.axison and (len(axes.get_xticks()) or len(axes.get_yticks()))),
         "picture": bool(axes.images),
-        "colours": axes.get_label() == "<colorbar>",
+        "colors": axes.get_label() == "<colorbar>",
         "empty": not axes.has_data(),
     }
 
@@ -126,13 +126,13 @@ def test_every_cell_runs_without_an_error_or_a_warning(executed: Executed) -> No
 def test_every_figure_has_axes_and_a_title(executed: Executed) -> None:
     assert len(executed.figures) >= FIGURES[heading(executed)]
     for figure in executed.figures:
-        drawn = [axes for axes in figure["axes"] if not axes["colours"] and not axes["empty"]]
+        drawn = [axes for axes in figure["axes"] if not axes["colors"] and not axes["empty"]]
         assert drawn
         # Panels of one kind share labels; a picture without ticks has no axes to label.
-        labelled = any(all(axes["labels"]) for axes in drawn)
+        labeled = any(all(axes["labels"]) for axes in drawn)
         for axes in drawn:
             assert axes["title"] or figure["title"], figure
-            assert all(axes["labels"]) or (axes["picture"] and (labelled or not axes["ticks"])), figure
+            assert all(axes["labels"]) or (axes["picture"] and (labeled or not axes["ticks"])), figure
 
 
 def test_every_figure_is_on_the_page_which_needs_no_network(executed: Executed) -> None:

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from numpy.typing import NDArray
 from PIL import Image
 
-from lnn.errors import Outrun
+from lnn.errors import ConcurrentModification
 from lnn.models.inference import column_of_picture
 from lnn.models.model_file import Model, encode_model, load_model
 from lnn.names import PREDICTION_INPUT, model_key
@@ -147,7 +147,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(
     with ThreadPoolExecutor(2) as pool:
         tries = [pool.submit(registry.promote, model, f"person {model}") for model in candidates]
         errors = [tried.exception() for tried in tries]
-    assert sorted(type(error) for error in errors if error is not None) == [Outrun]
+    assert sorted(type(error) for error in errors if error is not None) == [ConcurrentModification]
     winner = candidates[errors.index(None)]
     assert registry.current().production == winner
     assert f"person {winner}" in str(next(error for error in errors if error is not None))

@@ -14,7 +14,7 @@ import redis
 
 from lnn.errors import CacheLost
 from lnn.messages import Step
-from lnn.parameter_server.barrier import Barrier, Standing
+from lnn.parameter_server.barrier import ArrivalStatus, Barrier
 from lnn.parameter_server.codec import TensorKey
 from lnn.parameter_server.server import ParameterServer
 
@@ -60,7 +60,11 @@ def state(client: redis.Redis) -> dict[bytes, object]:
 def test_each_neuron_counts_once_in_the_order_of_arrival(barrier: Barrier) -> None:
     arrivals = [barrier.arrive(STEP, neuron, row(neuron)) for neuron in (2, 0, 1)]
     assert [arrival.ordinal for arrival in arrivals] == [1, 2, 3]
-    assert [arrival.standing for arrival in arrivals] == [Standing.COUNTED, Standing.COUNTED, Standing.COMPLETE]
+    assert [arrival.status for arrival in arrivals] == [
+        ArrivalStatus.COUNTED,
+        ArrivalStatus.COUNTED,
+        ArrivalStatus.COMPLETE,
+    ]
     assert {arrival.width for arrival in arrivals} == {WIDTH}
 
 
@@ -73,13 +77,13 @@ def test_a_repeat_learns_where_the_step_stands_and_changes_nothing(barrier: Barr
     barrier.arrive(STEP, 2, row(2))
     first = barrier.arrive(STEP, 0, row(0))
     again = barrier.arrive(STEP, 0, [(A, np.full((1, 2), 99.0))])
-    assert (again.ordinal, again.standing) == (first.ordinal, Standing.COUNTED)
+    assert (again.ordinal, again.status) == (first.ordinal, ArrivalStatus.COUNTED)
     np.testing.assert_array_equal(server.get_row(A, 0), [[1, 1]])
     position = barrier.position()
     assert position is not None
     assert (position.arrived, position.complete) == (2, False)
     barrier.arrive(STEP, 1, row(1))
-    assert barrier.arrive(STEP, 0, row(0)).standing is Standing.COMPLETE, "a repeat may heal a lost last message"
+    assert barrier.arrive(STEP, 0, row(0)).status is ArrivalStatus.COMPLETE, "a repeat may heal a lost last message"
 
 
 def test_a_repeat_is_paid_for_too(barrier: Barrier) -> None:
@@ -104,7 +108,7 @@ def test_a_repeat_is_paid_for_too(barrier: Barrier) -> None:
 )
 def test_what_belongs_to_another_step_changes_nothing(barrier: Barrier, client: redis.Redis, late: Step) -> None:
     before = state(client)
-    assert barrier.arrive(late, 0, row(0), 5).standing is Standing.STALE
+    assert barrier.arrive(late, 0, row(0), 5).status is ArrivalStatus.STALE
     assert not barrier.advance(late, NEXT, 1, {}, [(DZ, np.ones((1, 2)))])
     assert barrier.adopt(late, 9) is None
     barrier.confirm_dispatch(late)
@@ -207,11 +211,11 @@ def test_of_many_copies_of_neurons_each_is_counted_once_and_completion_is_seen(
     work = [neuron for neuron in range(width) for _ in range(copies)]
     random.Random(5).shuffle(work)  # noqa: S311 - a test's dice
 
-    def arrive(neuron: int) -> tuple[int, int, Standing]:
+    def arrive(neuron: int) -> tuple[int, int, ArrivalStatus]:
         with closing(redis.Redis(port=redis_port)) as mine:
             own = Barrier(ParameterServer(mine, "run-1"))
             arrival = own.arrive(NEXT, neuron, [(key, np.full((1, 3), neuron))])
-        return neuron, arrival.ordinal, arrival.standing
+        return neuron, arrival.ordinal, arrival.status
 
     with ThreadPoolExecutor(8) as pool:
         seen = list(pool.map(arrive, work))
@@ -219,7 +223,7 @@ def test_of_many_copies_of_neurons_each_is_counted_once_and_completion_is_seen(
     assert all(len(found) == 1 for found in ordinals.values()), "a repeat keeps its place"
     assert {next(iter(found)) for found in ordinals.values()} == set(range(1, width + 1))
     last = next(neuron for neuron, found in ordinals.items() if found == {width})
-    assert any(standing is Standing.COMPLETE for neuron, _, standing in seen if neuron == last)
+    assert any(status is ArrivalStatus.COMPLETE for neuron, _, status in seen if neuron == last)
     np.testing.assert_array_equal(server.get(key), np.repeat(np.arange(width, dtype=np.float32)[:, None], 3, axis=1))
 
 
@@ -257,8 +261,8 @@ def test_an_adopted_step_keeps_its_arrivals_and_refuses_the_old_generation(barri
     assert position is not None
     assert (position.step, position.arrived, position.dispatched) == (adopted, 1, False)
     assert position.fields["cost_sum"] == "0.5"
-    assert barrier.arrive(STEP, 1, row(1)).standing is Standing.STALE
-    assert barrier.arrive(adopted, 1, row(1)).standing is Standing.COUNTED
+    assert barrier.arrive(STEP, 1, row(1)).status is ArrivalStatus.STALE
+    assert barrier.arrive(adopted, 1, row(1)).status is ArrivalStatus.COUNTED
     assert barrier.missing(WIDTH) == [2]
 
 

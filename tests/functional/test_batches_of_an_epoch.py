@@ -90,8 +90,8 @@ def updates(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
         original = engine.step
 
         def step(self: Any, *given: Any, original: Callable[..., Any] = original) -> Any:
-            done[given[1] if isinstance(given[1], int) else given[2]] += getattr(self, "_gang", None) is None or (
-                self._gang.rank == 1
+            done[given[1] if isinstance(given[1], int) else given[2]] += getattr(self, "_group", None) is None or (
+                self._group.rank == 1
             )
             return original(self, *given)
 
@@ -120,7 +120,7 @@ def test_fused_killed_within_an_epoch_goes_on_from_the_batch(
 
 @pytest.mark.parametrize("way", GANGS)
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_gang_that_loses_a_worker_within_an_epoch_goes_on_from_the_batch(
+def test_a_group_that_loses_a_worker_within_an_epoch_goes_on_from_the_batch(
     way: str,
     rank: int,
     cloud: InProcessCloud,
@@ -135,7 +135,7 @@ def test_a_gang_that_loses_a_worker_within_an_epoch_goes_on_from_the_batch(
     alive: Callable[..., Any] = engine.step
 
     def die(self: Any, batch: Any, t: int, *given: Any) -> Any:
-        if self._gang.rank == rank and t == BATCHES + 4 and self._gang._generation == 1:
+        if self._group.rank == rank and t == BATCHES + 4 and self._group._generation == 1:
             raise SystemExit  # as if killed: it says good-bye to nobody
         return alive(self, batch, t, *given)
 

@@ -21,7 +21,7 @@ from lnn.job.plan import Plan
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.store import Artifacts
 from lnn.network import init_parameters, new_slots, take_examples
-from lnn.parameter_server.process_group import Gang
+from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.server import ParameterServer
 from lnn.strategies.data_parallel.engine import Data
 from support.plans import plan as plan_with
@@ -62,7 +62,7 @@ def stored(plan: Plan, dtype: str = "float64") -> Memory:
 
 def begin(plan: Plan) -> Checkpoint:
     parameters = init_parameters(plan.sizes, plan.activations, "auto", plan.seed, plan.dtype)
-    return Checkpoint(0, parameters, new_slots(parameters, plan.optimiser))
+    return Checkpoint(0, parameters, new_slots(parameters, plan.update_rule))
 
 
 @dataclass
@@ -98,7 +98,7 @@ def alone(plan: Plan, artifacts: Artifacts, state: Checkpoint | None = None) -> 
         for number, batch in enumerate(plan.batches(epoch)):
             X, Y = take_examples(data.X, batch), take_examples(data.Y, batch)
             t = (epoch - 1) * plan.batches_per_epoch + number + 1
-            cost, correct = plan.network.train_step(state.parameters, state.slots, X, Y, plan.optimiser, t)
+            cost, correct = plan.network.train_step(state.parameters, state.slots, X, Y, plan.update_rule, t)
             total, right = total + cost * Y.shape[1], right + correct
         trained.history.append((total / plan.examples, right))
         accuracy = plan.network.accuracy(state.parameters, data.X_test, data.y_test)
@@ -107,9 +107,11 @@ def alone(plan: Plan, artifacts: Artifacts, state: Checkpoint | None = None) -> 
     return trained
 
 
-def work(plan: Plan, artifacts: Artifacts, gang: Gang, state: Checkpoint, part: slice = slice(None)) -> Trained:
+def work(
+    plan: Plan, artifacts: Artifacts, group: ProcessGroup, state: Checkpoint, part: slice = slice(None)
+) -> Trained:
     """One worker's training; ``part`` selects among the epochs."""
-    data = Data(artifacts, RUN, plan, gang, state)
+    data = Data(artifacts, RUN, plan, group, state)
     trained = Trained()
     epochs = range(1, plan.epochs + 1)[part]
     for epoch in epochs:
@@ -142,8 +144,8 @@ def together(client: redis.Redis) -> Callable[..., list[Trained]]:
 
         def one(rank: int) -> Trained:
             with closing(redis.Redis(port=port)) as own:
-                gang = Gang(ParameterServer(own, RUN), generation, rank, plan.workers)
-                return work(plan, artifacts, gang, state or begin(plan), part)
+                group = ProcessGroup(ParameterServer(own, RUN), generation, rank, plan.workers)
+                return work(plan, artifacts, group, state or begin(plan), part)
 
         with ThreadPoolExecutor(plan.workers) as pool:
             return list(pool.map(one, range(plan.workers)))
@@ -341,8 +343,8 @@ def test_averaging_rarely_exchanges_rarely_and_trains_another_model(
     plan = plan_with(**CHANGES, workers=2, batch_size=4, average_every=4, learning_rate=0.05)
     artifacts = stored(plan)
     exchanges = []
-    real = Gang.exchange
-    monkeypatch.setattr(Gang, "exchange", lambda gang, *given: exchanges.append(gang.rank) or real(gang, *given))
+    real = ProcessGroup.exchange
+    monkeypatch.setattr(ProcessGroup, "exchange", lambda own, *given: exchanges.append(own.rank) or real(own, *given))
     found = together(plan, artifacts)[0]
     # 18 updates in 3 epochs of 6: after updates 4 and 6, 8 and 12, 16 and 18; and the counts at the end.
     assert exchanges.count(0) == 6 + 2

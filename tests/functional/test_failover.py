@@ -22,10 +22,10 @@ from redis._parsers.base import BaseParser
 from lnn.environment import CacheAddress
 from lnn.messages import Step
 from lnn.parameter_server import resp
-from lnn.parameter_server.barrier import Barrier, Standing
+from lnn.parameter_server.barrier import ArrivalStatus, Barrier
 from lnn.parameter_server.codec import TensorKey
 from lnn.parameter_server.connection import NOT_NOW, connect
-from lnn.parameter_server.process_group import Gang
+from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.server import ParameterServer
 from lnn_tools.local_cloud.ports import claim_port
 from lnn_tools.local_cloud.tools import redis_server
@@ -202,9 +202,9 @@ def test_neurons_meet_at_the_barrier_after_a_failover(pair: Pair, client: redis.
     barrier, key = Barrier(server), TensorKey("A1", np.dtype("float64"), (2, 3))
     server.put("A1", np.zeros((2, 3)))
     assert barrier.open(step, 2, {})
-    assert barrier.arrive(step, 0, [(key, np.ones((1, 3)))]).standing is Standing.COUNTED
+    assert barrier.arrive(step, 0, [(key, np.ones((1, 3)))]).status is ArrivalStatus.COUNTED
     pair.fail_over()
-    assert barrier.arrive(step, 1, [(key, np.ones((1, 3)))]).standing is Standing.COMPLETE
+    assert barrier.arrive(step, 1, [(key, np.ones((1, 3)))]).status is ArrivalStatus.COMPLETE
     pair.first, pair.second = pair.second, pair.first
     following = Step(1, 1, 0, "backward", 1)
     assert barrier.advance(step, following, 2, {})
@@ -215,38 +215,42 @@ def test_neurons_meet_at_the_barrier_after_a_failover(pair: Pair, client: redis.
 
 
 @pytest.fixture
-def workers(pair: Pair) -> Iterator[list[Gang]]:
+def workers(pair: Pair) -> Iterator[list[ProcessGroup]]:
     """Two workers that have met."""
     clients = [pair.endpoint.connect() for _ in range(2)]
-    gangs = [Gang(ParameterServer(client, "run-1"), 1, rank, 2) for rank, client in enumerate(clients)]
+    groups = [ProcessGroup(ParameterServer(client, "run-1"), 1, rank, 2) for rank, client in enumerate(clients)]
     try:
-        for gang in gangs:
-            assert gang.join("owner")
-        assert exchange(gangs, b"a", b"b") == [[b"a", b"b"]] * 2
-        yield gangs
+        for group in groups:
+            assert group.join("owner")
+        assert exchange(groups, b"a", b"b") == [[b"a", b"b"]] * 2
+        yield groups
     finally:
-        for gang, client in zip(gangs, clients, strict=True):
-            gang.close()
+        for group, client in zip(groups, clients, strict=True):
+            group.close()
             client.close()
 
 
-def exchange(gangs: list[Gang], *parts: bytes, between: Callable[[], None] = lambda: None) -> list[list[bytes]]:
+def exchange(
+    groups: list[ProcessGroup], *parts: bytes, between: Callable[[], None] = lambda: None
+) -> list[list[bytes]]:
     """What each worker gets; ``between`` is called when the first waits for the second."""
-    with ThreadPoolExecutor(len(gangs)) as pool:
-        first = pool.submit(gangs[0].all_gather, parts[0])
+    with ThreadPoolExecutor(len(groups)) as pool:
+        first = pool.submit(groups[0].all_gather, parts[0])
         between()
-        others = [pool.submit(gang.all_gather, part) for gang, part in zip(gangs[1:], parts[1:], strict=True)]
+        others = [pool.submit(group.all_gather, part) for group, part in zip(groups[1:], parts[1:], strict=True)]
         return [[bytes(part) for part in future.result(60)] for future in (first, *others)]
 
 
-def test_workers_exchange_parts_after_a_failover(pair: Pair, workers: list[Gang]) -> None:
+def test_workers_exchange_parts_after_a_failover(pair: Pair, workers: list[ProcessGroup]) -> None:
     pair.fail_over()
     long = bytes(200_000)
     assert exchange(workers, b"c", long) == [[b"c", long]] * 2
     assert exchange(workers, b"d", b"e") == [[b"d", b"e"]] * 2
 
 
-def test_a_worker_that_waits_while_the_primary_becomes_a_replica_gets_its_part(pair: Pair, workers: list[Gang]) -> None:
+def test_a_worker_that_waits_while_the_primary_becomes_a_replica_gets_its_part(
+    pair: Pair, workers: list[ProcessGroup]
+) -> None:
     def fail_over() -> None:
         until(lambda: pair.first.info("clients")["blocked_clients"] == 1, "the wait")
         pair.fail_over()
@@ -255,7 +259,7 @@ def test_a_worker_that_waits_while_the_primary_becomes_a_replica_gets_its_part(p
     assert exchange(workers, b"e", b"f") == [[b"e", b"f"]] * 2
 
 
-def test_the_last_part_of_a_worker_comes_in_after_a_failover(pair: Pair, workers: list[Gang]) -> None:
+def test_the_last_part_of_a_worker_comes_in_after_a_failover(pair: Pair, workers: list[ProcessGroup]) -> None:
     pair.fail_over()
     workers[1].gather(b"figures")
     assert [bytes(part) for part in workers[0].gather(b"own")] == [b"own", b"figures"]
@@ -296,12 +300,12 @@ def test_an_exchange_goes_on_with_the_server_that_takes_the_place(
 ) -> None:
     port = servers.start()
     clients = [endpoint_of(away, port).connect() for _ in range(2)]
-    gangs = [Gang(ParameterServer(client, "run-1"), 1, rank, 2) for rank, client in enumerate(clients)]
+    groups = [ProcessGroup(ParameterServer(client, "run-1"), 1, rank, 2) for rank, client in enumerate(clients)]
     try:
-        assert exchange(gangs, b"a", b"b") == [[b"a", b"b"]] * 2
+        assert exchange(groups, b"a", b"b") == [[b"a", b"b"]] * 2
     finally:
-        for gang, client in zip(gangs, clients, strict=True):
-            gang.close()
+        for group, client in zip(groups, clients, strict=True):
+            group.close()
             client.close()
 
 
@@ -320,9 +324,9 @@ def test_a_server_that_is_loading_is_waited_for(servers: Servers, tmp_path: Path
         asked = servers.administer(port)
         with pytest.raises(redis.BusyLoadingError):
             asked.get("key-1")
-        gang = Gang(ParameterServer(client, "run-1"), 1, 1, 2)
-        gang.gather(b"part")
-        gang.close()
+        group = ProcessGroup(ParameterServer(client, "run-1"), 1, 1, 2)
+        group.gather(b"part")
+        group.close()
         assert client.get("key-1999") == b"value"
 
 

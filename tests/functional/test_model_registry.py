@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from lnn.errors import ModelStateError, Outrun
+from lnn.errors import ConcurrentModification, ModelStateError
 from lnn.serving.registry import Registry
 from lnn.serving.rollout import Canary, Current
 
@@ -145,7 +145,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told_by_whom(
         add(registry, name)
     registry.promote("a", "ada")
     meanwhile(monkeypatch, registry, lambda: registry.promote("b", "bob"))
-    with pytest.raises(Outrun, match="bob: b into production"):
+    with pytest.raises(ConcurrentModification, match="bob: b into production"):
         registry.promote("c", "cyd")
     assert registry.current().production == "b"
     assert stages_of(registry) == {"a": "retired", "b": "production", "c": "staging"}

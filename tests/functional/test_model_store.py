@@ -18,7 +18,7 @@ from lnn.errors import LnnError
 from lnn.models.checkpoint import Checkpoint, EpochSoFar
 from lnn.models.model_file import Model, encode_model, load_model
 from lnn.models.store import Artifacts
-from lnn.network import Network, Optimiser, init_parameters, new_slots
+from lnn.network import Network, Optimizer, init_parameters, new_slots
 from support.inprocess_cloud import NAMES, InProcessCloud
 
 RUN = "20260304T050607Z-0123abcd"
@@ -64,12 +64,12 @@ def test_tensors_come_back_bit_for_bit(artifacts: Artifacts, tensor: np.ndarray[
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_checkpoint_comes_back_bit_for_bit_the_optimiser_s_memory_included(
+def test_a_checkpoint_comes_back_bit_for_bit_the_optimizer_s_memory_included(
     artifacts: Artifacts, optimizer: str, dtype: str
 ) -> None:
     sizes = [3, *[2] * 10, 1]  # eleven layers: W1, W10 and W11 must not be mixed up
     parameters = init_parameters(sizes, ["relu"] * 10 + ["sigmoid"], "he", 3, dtype)
-    slots = new_slots(parameters, Optimiser(optimizer, 0.1))
+    slots = new_slots(parameters, Optimizer(optimizer, 0.1))
     rng = np.random.default_rng(5)
     for of_W, of_b in slots:
         for array in (*of_W, *of_b):
@@ -85,7 +85,7 @@ def test_a_checkpoint_comes_back_bit_for_bit_the_optimiser_s_memory_included(
 
     assert bits(read) == bits(Checkpoint(17, parameters, slots))
     assert all(array.flags.writeable for layer in read.parameters for array in layer)
-    assert all(len(of_W) == len(of_b) == Optimiser(optimizer, 0.1).slots for of_W, of_b in read.slots)
+    assert all(len(of_W) == len(of_b) == Optimizer(optimizer, 0.1).slots for of_W, of_b in read.slots)
 
 
 SO_FAR = EpochSoFar(batches=7, cost_sum=0.1 + 0.2, correct=2**53, seconds=1e-3)
@@ -94,7 +94,7 @@ SO_FAR = EpochSoFar(batches=7, cost_sum=0.1 + 0.2, correct=2**53, seconds=1e-3)
 @pytest.mark.parametrize("so_far", [SO_FAR, replace(SO_FAR, cost_sum=math.inf), EpochSoFar()])
 def test_a_checkpoint_within_an_epoch_keeps_what_there_is_of_it(artifacts: Artifacts, so_far: EpochSoFar) -> None:
     parameters = init_parameters([3, 1], ["sigmoid"], "he", 3, "float32")
-    state = Checkpoint(2, parameters, new_slots(parameters, Optimiser("sgd", 0.1)), so_far=so_far)
+    state = Checkpoint(2, parameters, new_slots(parameters, Optimizer("sgd", 0.1)), so_far=so_far)
     key = artifacts.put_checkpoint(RUN, 4, state)
     assert artifacts.get_checkpoint(key, 2).so_far == so_far
     assert state.stored_as(key) == {"epoch": 2, "batches": so_far.batches, "key": key}

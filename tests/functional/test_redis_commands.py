@@ -49,7 +49,7 @@ def commands_of(cloud: InProcessCloud, tmp_path: Path, **changes: Any) -> int:
 def test_an_update_of_workers_takes_as_many_commands_as_the_cost_model_prices(
     cloud: InProcessCloud, tmp_path: Path, strategy: str, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for period in ("PRESENCE_SECONDS", "PRESENCE_INTERVAL_SECONDS"):  # one sign of life, however long the run takes
+    for period in ("HEARTBEAT_SECONDS", "HEARTBEAT_INTERVAL_SECONDS"):  # one sign of life, however long the run takes
         monkeypatch.setattr(f"lnn.parameter_server.heartbeat.{period}", 1000)
     few, more = (
         commands_of(cloud, tmp_path, strategy=strategy, workers=workers, epochs=epochs, record_every=100)

@@ -73,9 +73,9 @@ def test_a_training_emits_its_curve_and_once_what_it_used(
     )
     assert sum(line[Metric.EPOCHS][0] for line in curve) == PARAMETERS["epochs"]
     for line in curve:
-        assert (Metric.SYNCHRONISATION_SECONDS in line) == waits
+        assert (Metric.SYNCHRONIZATION_SECONDS in line) == waits
         if waits:
-            assert 0 < line[Metric.SYNCHRONISATION_SECONDS][0] < 10
+            assert 0 < line[Metric.SYNCHRONIZATION_SECONDS][0] < 10
 
     (end,) = [line for line in lines if Metric.DOLLARS in line]
     assert (end[Metric.COMPLETED_RUNS], end[Metric.INVOCATIONS]) == ([1.0], [run["invocations"]])

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lnn import train
-from lnn.errors import Refused
+from lnn.errors import NonRetryable
 from lnn.messages import Message
 from lnn.parameter_server import process_group
 from lnn.strategies import worker
@@ -147,7 +147,7 @@ def test_a_function_that_may_not_be_called_ends_the_run(
 
     def refuse(function: str, _: Message) -> None:
         if function == called:
-            raise Refused(f"not allowed to invoke the function {function}; then resume the run")
+            raise NonRetryable(f"not allowed to invoke the function {function}; then resume the run")
 
     cloud.queue.fault = refuse
     cloud.invocation_seconds = 0.5  # an epoch for each generation: fused, too, has to call somebody
@@ -217,7 +217,7 @@ def test_a_worker_that_may_not_read_the_runs_has_the_trainer_tell(
 ) -> None:
     run_id = launch("resident")
     cloud.queue.messages.clear()
-    with refused(cloud.dynamodb, "GetItem"), pytest.raises(Refused, match="not allowed to read the table"):
+    with refused(cloud.dynamodb, "GetItem"), pytest.raises(NonRetryable, match="not allowed to read the table"):
         worker.work(cloud.services, Message(run_id, 1, "start", neuron=0), lambda: 900.0)
     assert cloud.queue.messages == [("trainer", Message(run_id, 2, "start"))]
 
@@ -230,7 +230,7 @@ def test_a_run_whose_record_cannot_be_written_raises_and_goes_on_once_it_can(
     expected = cloud.outcome(cloud.run_to_end(launch(strategy))["run_id"])
     run_id = launch(strategy)
     start = cloud.queue.messages.pop()
-    with refused(cloud.dynamodb, "UpdateItem"), pytest.raises(Refused, match="not allowed to update the table"):
+    with refused(cloud.dynamodb, "UpdateItem"), pytest.raises(NonRetryable, match="not allowed to update the table"):
         cloud.deliver(*start)
     run = cloud.run_to_end(run_id)
     assert run["status"] == "COMPLETED", run
@@ -253,7 +253,7 @@ def test_a_run_that_launch_may_not_hand_to_the_trainer_can_be_resumed(
     expected = cloud.outcome(cloud.run_to_end(launch("fused"))["run_id"])
 
     def refuse(function: str, _: Message) -> None:
-        raise Refused(f"not allowed to invoke the function {function}")
+        raise NonRetryable(f"not allowed to invoke the function {function}")
 
     cloud.queue.fault = refuse
     upload = cloud.upload(tiny_dataset(tmp_path / "d.h5"), {**PARAMETERS, "strategy": "fused"})

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from lnn.aws.events import Upload
 from lnn.data.uploads import Inbox
-from lnn.errors import DatasetError, Refused, SettingsError
+from lnn.errors import DatasetError, NonRetryable, SettingsError
 from lnn.job.hyperparameters import MAX_FILE_BYTES
 from support.inprocess_cloud import NAMES, InProcessCloud
 
@@ -114,5 +114,5 @@ def test_a_refusal_of_s3_is_not_taken_for_a_deleted_file(
         lambda: inbox.fetch_dataset(upload, tmp_path / "file", 100),
         lambda: inbox.read_parameters(upload),
     ):
-        with pytest.raises(Refused, match=r"not allowed to .*: no; give the function"):
+        with pytest.raises(NonRetryable, match=r"not allowed to .*: no; give the function"):
             read()

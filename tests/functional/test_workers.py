@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from lnn.errors import GangBroken
+from lnn.errors import ProcessGroupBroken
 from lnn.messages import Message
 from lnn.parameter_server import process_group
+from lnn.parameter_server.process_group import ProcessGroup
 from lnn.strategies import worker
 from support.inprocess_cloud import Chaos, InProcessCloud, tiny_dataset
 
@@ -87,14 +88,14 @@ def test_the_run_survives_a_worker_that_dies(
 ) -> None:
     undisturbed = cloud.run_to_end(launch(strategy))
     run_id = launch(strategy, checkpoint_seconds=1e-6)
-    alive = process_group.Gang.exchange
+    alive = ProcessGroup.exchange
 
-    def die(self: process_group.Gang, *given: Any) -> Any:
+    def die(self: ProcessGroup, *given: Any) -> Any:
         if self.rank == rank and self._number == 9 and self._generation == 1:
             raise SystemExit  # as if killed: it says good-bye to nobody
         return alive(self, *given)
 
-    monkeypatch.setattr(process_group.Gang, "exchange", die)
+    monkeypatch.setattr(ProcessGroup, "exchange", die)
     run = cloud.run_to_end(run_id)
     assert (run["status"], run["generation"]) == ("COMPLETED", 2)
     assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])
@@ -151,19 +152,19 @@ def test_a_place_is_taken_once(cloud: InProcessCloud, launch: Callable[..., str]
     assert worker.work(cloud.services, message, lambda: 900.0) == "stale", "the run has ended"
 
 
-class TestGang:
+class TestProcessGroup:
     """The exchange itself, three workers in threads."""
 
-    def members(self, cloud: InProcessCloud) -> list[process_group.Gang]:
-        return [process_group.Gang(cloud.services.server("run"), 1, rank, 3) for rank in range(3)]
+    def members(self, cloud: InProcessCloud) -> list[ProcessGroup]:
+        return [ProcessGroup(cloud.services.server("run"), 1, rank, 3) for rank in range(3)]
 
-    def all_do(self, members: list[process_group.Gang], what: Callable[[process_group.Gang], Any]) -> list[Any]:
+    def all_do(self, members: list[ProcessGroup], what: Callable[[ProcessGroup], Any]) -> list[Any]:
         results: list[Any] = [None] * len(members)
 
         def one(rank: int) -> None:
             try:
                 results[rank] = what(members[rank])
-            except GangBroken as broken:
+            except ProcessGroupBroken as broken:
                 results[rank] = broken
 
         threads = [threading.Thread(target=one, args=(rank,)) for rank in range(len(members))]
@@ -185,8 +186,8 @@ class TestGang:
 
     def test_what_one_wants_all_agree_on(self, cloud: InProcessCloud) -> None:
         members = self.members(cloud)
-        members[1].wish = process_group.Flag.HAND_OVER
-        members[2].wish = process_group.Flag.CHECKPOINT
+        members[1].request = process_group.Flag.HAND_OVER
+        members[2].request = process_group.Flag.CHECKPOINT
         self.all_do(members, lambda m: m.all_gather(b""))
         assert {m.agreed for m in members} == {process_group.Flag.HAND_OVER | process_group.Flag.CHECKPOINT}
 
@@ -198,7 +199,7 @@ class TestGang:
         assert [bytes(part) for part in received[0]] == [b"second 0", b"second 1", b"second 2"]
 
     def test_a_part_whose_note_comes_later_is_kept(self, cloud: InProcessCloud) -> None:
-        waiting, peer = (process_group.Gang(cloud.services.server("run"), 1, rank, 2) for rank in range(2))
+        waiting, peer = (ProcessGroup(cloud.services.server("run"), 1, rank, 2) for rank in range(2))
         peer._number = 1
         cloud.redis.set(peer._place_of_part(0, 1), b"early")
         note = threading.Timer(
@@ -208,10 +209,10 @@ class TestGang:
         assert [bytes(part) for part in waiting.all_gather(b"own")] == [b"own", b"early"]
         note.join()
 
-    def test_a_note_without_its_part_breaks_the_gang(self, cloud: InProcessCloud) -> None:
+    def test_a_note_without_its_part_breaks_the_group(self, cloud: InProcessCloud) -> None:
         members = self.members(cloud)
         cloud.redis.rpush(members[0]._inbox(0, 1), process_group.NOTE.pack(1, 0))
-        with pytest.raises(GangBroken, match="the part of worker 1 for exchange 1 was lost"):
+        with pytest.raises(ProcessGroupBroken, match="the part of worker 1 for exchange 1 was lost"):
             members[0].all_gather(b"")
 
     def test_who_waits_in_vain_says_for_whom(self, cloud: InProcessCloud) -> None:
@@ -224,16 +225,16 @@ class TestGang:
     def test_who_leaves_is_not_waited_for(self, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(process_group, "JOIN_SECONDS", 600.0)
         members = self.members(cloud)
-        members[2].abandon()
+        members[2].leave()
         results = self.all_do(members[:2], lambda m: m.all_gather(b""))
         assert {str(result) for result in results} == {"worker 2 has left"}
 
     def test_a_generation_has_inboxes_of_its_own(self, cloud: InProcessCloud) -> None:
-        old, new = (process_group.Gang(cloud.services.server("run"), generation, 0, 2) for generation in (1, 2))
-        peer = process_group.Gang(cloud.services.server("run"), 1, 1, 2)
+        old, new = (ProcessGroup(cloud.services.server("run"), generation, 0, 2) for generation in (1, 2))
+        peer = ProcessGroup(cloud.services.server("run"), 1, 1, 2)
         self.all_do([old, peer], lambda m: m.all_gather(b"old"))
         cloud.redis.rpush(old._inbox(0, 1), process_group.NOTE.pack(1, 0))
-        with pytest.raises(GangBroken, match="did not answer"):
+        with pytest.raises(ProcessGroupBroken, match="did not answer"):
             new.all_gather(b"new")
 
     def test_only_worker_0_waits_to_gather(self, cloud: InProcessCloud) -> None:
@@ -246,8 +247,8 @@ class TestGang:
         class Server:
             client = None
 
-        alone = process_group.Gang(Server(), 1, 0, 1)  # type: ignore[arg-type]
-        alone.wish = process_group.Flag.STOP
+        alone = ProcessGroup(Server(), 1, 0, 1)  # type: ignore[arg-type]
+        alone.request = process_group.Flag.STOP
         assert alone.all_gather(b"mine") == [b"mine"]
         assert alone.agreed == process_group.Flag.STOP
 
@@ -258,10 +259,10 @@ class TestGang:
         members = self.members(cloud)[:2]
         for member in members:
             member.size, member.peers = 2, [1 - member.rank]
-        with members[0].present():
-            with members[1].present():
+        with members[0].heartbeat():
+            with members[1].heartbeat():
                 self.all_do(members, lambda m: m.all_gather(b""))
-            with pytest.raises(GangBroken, match="worker 1 has died before exchange 2"):
+            with pytest.raises(ProcessGroupBroken, match="worker 1 has died before exchange 2"):
                 members[0].all_gather(b"")
 
     def test_a_peer_that_dies_as_soon_as_it_has_taken_its_place_is_missed(
@@ -272,8 +273,8 @@ class TestGang:
         members[0].size, members[0].peers = 2, [1]
         assert all(member.join("somebody") for member in members)
         called: list[int] = []
-        with pytest.raises(GangBroken, match="worker 1 has died before exchange 1"):
-            members[0].meet(called.append)
+        with pytest.raises(ProcessGroupBroken, match="worker 1 has died before exchange 1"):
+            members[0].rendezvous(called.append)
         assert called == []
 
     def test_a_peer_that_is_slow_but_alive_is_waited_for(
@@ -281,7 +282,7 @@ class TestGang:
     ) -> None:
         monkeypatch.setattr(process_group, "PATIENCE_SECONDS", 600.0)
         members = self.members(cloud)
-        with members[0].present(), members[1].present(), members[2].present():
+        with members[0].heartbeat(), members[1].heartbeat(), members[2].heartbeat():
             self.all_do(members, lambda m: m.all_gather(b""))
             late = threading.Timer(1.0, members[2].all_gather, [b"late"])
             late.start()
@@ -301,7 +302,7 @@ class TestGang:
                 called[rank] = threading.Thread(target=members[rank].all_gather, args=[b""])
                 called[rank].start()
 
-        members[0].meet(call)
+        members[0].rendezvous(call)
         assert called.keys() == {1, 2}
         for thread in called.values():
             thread.join()

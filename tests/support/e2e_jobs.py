@@ -23,20 +23,20 @@ def encode(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def blobs(examples: int = 20, features: int = 4, classes: int = 2, tests: int = 6, seed: int = 0) -> Arrays:
-    """Clouds of points around one centre for each class; every class occurs."""
+    """Clouds of points around one center for each class; every class occurs."""
     generator = np.random.default_rng(seed)
-    centres = generator.normal(size=(classes, features)) * 1.5
+    centers = generator.normal(size=(classes, features)) * 1.5
     arrays: Arrays = {}
     for split, m in (("train", examples), ("test", tests)):
         y = np.arange(m) % classes
-        arrays[f"{split}_set_x"] = centres[y] + generator.normal(size=(m, features))
+        arrays[f"{split}_set_x"] = centers[y] + generator.normal(size=(m, features))
         arrays[f"{split}_set_y"] = y.astype(np.int64)
     arrays["list_classes"] = np.array([f"class {index}".encode() for index in range(classes)])
     return arrays
 
 
 def pictures(examples: int = 24, tests: int = 8, side: int = 4, seed: int = 1) -> Arrays:
-    """Colour pictures, uint8: dark ones and bright ones."""
+    """Color pictures, uint8: dark ones and bright ones."""
     generator = np.random.default_rng(seed)
     arrays: Arrays = {}
     for split, m in (("train", examples), ("test", tests)):
@@ -66,7 +66,7 @@ NEURON_DATASET = encode(blobs(examples=20, features=5, classes=3))
 NEURON_PARAMETERS = network(
     4, 3, output="softmax", strategy="neuron", epochs=18, batch_size=12, optimizer="adam", learning_rate=0.02, l2=0.01
 )
-"""Some seconds of ``neuron``: mini-batches, the last one short, an optimiser with a memory."""
+"""Some seconds of ``neuron``: mini-batches, the last one short, an optimizer with a memory."""
 
 FUSED_DATASET = encode(blobs(examples=200, features=60, tests=20, seed=2))
 FUSED_PARAMETERS = network(
@@ -83,4 +83,4 @@ FUSED_PARAMETERS = network(
 
 EXAMPLE_SPACE_DATASET = encode(blobs(examples=100, features=400, tests=20, seed=4))
 EXAMPLE_SPACE_PARAMETERS = FUSED_PARAMETERS | {"optimizer": "sgd", "l2": 0.1, "epochs": 4000}
-"""The same, with fewer examples than features and a linear optimiser: trained in example space, and so much faster."""
+"""The same, with fewer examples than features and a linear optimizer: trained in example space, and so much faster."""

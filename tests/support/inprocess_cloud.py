@@ -287,12 +287,12 @@ def tiny_dataset(path: Path, classes: int = 2, examples: int = 13, features: int
     rng = np.random.default_rng(7)
     y = np.arange(examples) % classes
     y_test = np.arange(6) % classes
-    centres = rng.normal(size=(classes, features)) * 2
+    centers = rng.normal(size=(classes, features)) * 2
     write_dataset(
         path,
-        centres[y] + rng.normal(size=(examples, features)),
+        centers[y] + rng.normal(size=(examples, features)),
         y,
-        centres[y_test] + rng.normal(size=(6, features)),
+        centers[y_test] + rng.normal(size=(6, features)),
         y_test,
         [f"class {index}" for index in range(classes)],
     )

@@ -51,7 +51,7 @@ def picture_files(tests: int) -> list[bytes]:
 
 
 def png(pixels: Any) -> bytes:
-    """A grey picture's file."""
+    """A gray picture's file."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()

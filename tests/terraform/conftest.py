@@ -23,13 +23,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.terraform)
-            # One worker for all: they share a configuration that takes seconds to initialise.
+            # One worker for all: they share a configuration that takes seconds to initialize.
             item.add_marker(pytest.mark.xdist_group("terraform"))
 
 
 @pytest.fixture(scope="session")
 def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tftest.TerraformTest]:
-    """The configuration, copied, with empty builds beside it, and initialised."""
+    """The configuration, copied, with empty builds beside it, and initialized."""
     folder = tmp_path_factory.mktemp("repository")
     configuration = folder / "terraform"
     shutil.copytree(CONFIGURATION, configuration, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*"))

@@ -52,7 +52,7 @@ def test_credentials_of_another_account_than_the_given_one_are_refused(
     # What the variables' own rules name beside the variables.
     named = "locals {\n  longest_invocation = 900\n  predictions_at_once = 0\n}\n"
     (tmp_path / "main.tf").write_text('data "aws_caller_identity" "current" {}\n' + named)
-    (tmp_path / ".terraform").symlink_to(Path(terraform.tfdir) / ".terraform")  # the provider, initialised once
+    (tmp_path / ".terraform").symlink_to(Path(terraform.tfdir) / ".terraform")  # the provider, initialized once
     environment = terraform.env | {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret"}
     environment |= {"AWS_ENDPOINT_URL_STS": identity_service, "AWS_EC2_METADATA_DISABLED": "true"}
     command = ["terraform", "plan", "-no-color", "-input=false", "-lock=false", f"-var=account_id={given}"]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import redis
 
-from lnn.parameter_server.barrier import Barrier, Standing, Step
+from lnn.parameter_server.barrier import ArrivalStatus, Barrier, Step
 from lnn.parameter_server.codec import TensorKey
 from lnn.parameter_server.server import ParameterServer
 from lnn_tools.local_cloud.tools import redis_server
@@ -66,7 +66,7 @@ def test_the_codes_own_steps_are_allowed(client: redis.Redis) -> None:
 
     step, following = Step(1, 0, 0, "forward", 1), Step(1, 0, 0, "forward", 2)
     assert barrier.open(step, 1, {"cost": "0"})
-    assert barrier.arrive(step, 0, [(key, matrix[1:])], 5).standing is Standing.COMPLETE
+    assert barrier.arrive(step, 0, [(key, matrix[1:])], 5).status is ArrivalStatus.COMPLETE
     assert barrier.missing(1) == []
     barrier.confirm_dispatch(step)
     assert barrier.advance(step, following, 1, {"cost": "1"}, [(key, matrix)])

@@ -28,7 +28,7 @@ _TOLD_ANYWAY = frozenset({"strategy", "workers", "layers", "neurons"})
 """The strategy has a row of its own, and the network says how many layers of how many neurons."""
 _FEW_EPOCHS = 10
 _MOST_RUNS = 7
-"""In a picture: there are no more colours that can be told apart."""
+"""In a picture: there are no more colors that can be told apart."""
 
 
 def compare(
@@ -145,15 +145,15 @@ def _charts(runs: list[Run], histories: list[History]) -> list[Chart]:
 
     def draw(figure: FigureBase, theme: Theme) -> None:
         panels = figure.subplots(2, 2, sharey="row")
-        for run, history, colour in zip(runs, histories, theme.lines, strict=False):
+        for run, history, color in zip(runs, histories, theme.lines, strict=False):
             epochs = [row["epoch"] for row in history]
             seconds = list(accumulate(row["seconds"] for row in history))
             label = f"{run['run_id']} ({_strategy(run)})"
             for row, name in enumerate(("cost", "test_accuracy")):
                 values = [entry[name] for entry in history]
                 marker = "o" if len(values) <= _FEW_EPOCHS else None
-                panels[row, 0].plot(epochs, values, color=colour, label=label, marker=marker)
-                panels[row, 1].plot(seconds, values, color=colour, marker=marker)
+                panels[row, 0].plot(epochs, values, color=color, label=label, marker=marker)
+                panels[row, 1].plot(seconds, values, color=color, marker=marker)
         for axes, title, below in zip(
             panels.ravel(),
             ("Cost by epoch", "Cost by time", "Test accuracy by epoch", "Test accuracy by time"),

@@ -126,7 +126,9 @@ def from_images(
     pixels: Annotated[
         int, typer.Option("--size", min=1, max=1024, help="Width and height of the examples, in pixels.")
     ] = 64,
-    grey: Annotated[bool, typer.Option("--grey", help="Grey instead of colour: a third of the features.")] = False,
+    gray: Annotated[
+        bool, typer.Option("--gray", "--grey", help="Gray instead of color: a third of the features.")
+    ] = False,
     test_share: Annotated[
         float | None,
         typer.Option(metavar="SHARE", help="Share of each class for testing, between 0 and 1 (default: 0.2)."),
@@ -158,7 +160,7 @@ def from_images(
     layout = find_layout(directory, split_folders=not all_classes)
     if layout.is_split and test_share is not None:
         raise CliError(f"--test-share {share}: {directory} says by its folders which pictures are for testing; omit it")
-    shape = (pixels, pixels) if grey else (pixels, pixels, 3)
+    shape = (pixels, pixels) if gray else (pixels, pixels, 3)
     console = messages()
     with Progress(console=console, disable=not console.is_terminal) as progress:
         total = sum(len(picture_paths(folder.path)) for folder in layout.folders)

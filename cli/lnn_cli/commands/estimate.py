@@ -193,7 +193,7 @@ def _print(
 
 
 def _lines(rows: list[Estimate], picked: tuple[str | None, int | None]) -> Iterator[list[str | Text]]:
-    """A line for each way that fits; neighbours that do not fit for the same cause share one."""
+    """A line for each way that fits; neighbors that do not fit for the same cause share one."""
     for _, group in groupby(rows, key=lambda r: (r.strategy, "" if r.fits else r.reason.split()[-1], r.fits or None)):
         ways = list(group)
         if ways[0].fits:

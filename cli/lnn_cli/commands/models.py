@@ -14,7 +14,7 @@ from lnn_client.cloud import Target, command, connect
 
 if TYPE_CHECKING:
     from lnn.serving.registry import ModelRecord, Registry
-    from lnn.serving.rollout import Current, Step
+    from lnn.serving.rollout import Current, Transition
     from lnn_client.cloud import Cloud
 
 NEWEST, STAGING, PRODUCTION = "newest", "staging", "production"
@@ -139,11 +139,11 @@ def find_model(registry: Registry, wanted: str) -> ModelRecord:
     return found[0]
 
 
-def _changed(cloud: Cloud, change: Callable[[str], Step]) -> Step:
+def _changed(cloud: Cloud, change: Callable[[str], Transition]) -> Transition:
     return change(str(cloud.caller()["Arn"]))
 
 
-def _tell(step: Step, *, as_json: bool) -> None:
+def _tell(step: Transition, *, as_json: bool) -> None:
     from lnn.serving import rollout
 
     if as_json:

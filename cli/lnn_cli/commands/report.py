@@ -24,7 +24,7 @@ class Format(StrEnum):
 
 
 class ThemeName(StrEnum):
-    """Colours of a picture."""
+    """Colors of a picture."""
 
     LIGHT = "light"
     DARK = "dark"

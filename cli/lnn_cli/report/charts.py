@@ -110,7 +110,7 @@ def _confusion(tested: Evaluated, classes: Sequence[str]) -> Chart:
             for axis in (axes, recalls):
                 axis.set_yticks(range(len(classes)), labels)
             for row, column in np.argwhere(counts):
-                # Readable on either end of the colour map.
+                # Readable on either end of the color map.
                 dark = sum(shown.cmap(shown.norm(shares[row, column]))[:3]) < 1.5
                 axes.text(
                     column,
@@ -160,9 +160,9 @@ def _first_layer(model: Model) -> Chart:
     shown = min(len(W), SHOWN_UNITS)
     across = min(shown, UNITS_IN_A_ROW)
     down = -(-shown // across)
-    coloured = len(shape) == 3 and shape[2] == 3
-    side = min((8.7 if coloured else 7.6) / across, LARGEST_UNIT)
-    reading = "grey is no weight, brighter is positive, darker negative" if coloured else "its weights as a picture"
+    colored = len(shape) == 3 and shape[2] == 3
+    side = min((8.7 if colored else 7.6) / across, LARGEST_UNIT)
+    reading = "gray is no weight, brighter is positive, darker negative" if colored else "its weights as a picture"
 
     def draw(figure: FigureBase, theme: Theme) -> None:
         of = f" ({shown} of {len(W)})" if shown < len(W) else ""
@@ -170,8 +170,8 @@ def _first_layer(model: Model) -> Chart:
         axes.set_title(f"What each unit of layer 1 looks for{of}: {reading}")
         # Each unit by its own largest weight: what it looks for, not how strongly.
         weights = W[:shown] / np.maximum(np.abs(W[:shown]).max(axis=1, keepdims=True), np.finfo(W.dtype).tiny)
-        mosaic, places = _mosaic(weights.reshape(-1, *shape[:2], 3 if coloured else 1), across)
-        if coloured:
+        mosaic, places = _mosaic(weights.reshape(-1, *shape[:2], 3 if colored else 1), across)
+        if colored:
             seen = ~np.isnan(mosaic[..., :1])
             axes.imshow(np.concatenate([np.where(seen, 0.5 + mosaic / 2, 0), seen], axis=2), interpolation="nearest")
         else:
@@ -194,14 +194,14 @@ def _first_layer(model: Model) -> Chart:
 
 
 def _mosaic(pictures: Array, across: int) -> tuple[Array, list[tuple[float, float]]]:
-    """Pictures (count, h, w, colours) in rows as one array, NaN between them; and (x, y) of a title above each.
+    """Pictures (count, h, w, colors) in rows as one array, NaN between them; and (x, y) of a title above each.
 
     One picture is drawn ten times as fast as sixty.
     """
-    count, h, w, colours = pictures.shape
+    count, h, w, colors = pictures.shape
     above, beside = _above(h), _beside(w)
     down = -(-count // across)
-    mosaic = np.full((down * (h + above), across * (w + beside), colours), np.nan)
+    mosaic = np.full((down * (h + above), across * (w + beside), colors), np.nan)
     places = []
     for index, picture in enumerate(pictures):
         row, column = divmod(index, across)
@@ -268,9 +268,9 @@ def _timeline(timeline: Timeline, events: Sequence[dict[str, Any]]) -> Chart:
     def draw(figure: FigureBase, theme: Theme) -> None:
         axes = figure.subplots()
         kinds = {"start": theme.lines[2], "forward": theme.lines[0], "backward": theme.lines[4]}
-        colours = {**kinds, "launch": theme.lines[3], "failed": theme.fault}
+        colors = {**kinds, "launch": theme.lines[3], "failed": theme.fault}
         used = set()
-        for kind, colour in colours.items():
+        for kind, color in colors.items():
             chosen = [(row, one) for row, one in zip(rows, invocations, strict=True) if _kind(one) == kind]
             if not chosen:
                 continue
@@ -281,7 +281,7 @@ def _timeline(timeline: Timeline, events: Sequence[dict[str, Any]]) -> Chart:
                 [place[row] for row, _ in chosen],
                 [max(one.seconds, thinnest) for _, one in chosen],
                 left=[one.start - began for _, one in chosen],
-                color=colour,
+                color=color,
                 height=0.75,
                 label=kind,
             )
@@ -377,7 +377,7 @@ def _kind(one: Invocation) -> str:
 
 
 def _is_picture(model: Model) -> bool:
-    """Whether an example can be shown: grey, or red, green and blue."""
+    """Whether an example can be shown: gray, or red, green and blue."""
     return model.image_shape is not None and is_picture(model.image_shape)
 
 

@@ -26,7 +26,7 @@ DOTS_PER_INCH = 110
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """Colours of a picture. Those of the lines are Okabe and Ito's, which colour-blind readers can tell apart."""
+    """Colors of a picture. Those of the lines are Okabe and Ito's, which color-blind readers can tell apart."""
 
     name: str
     background: str
@@ -34,13 +34,13 @@ class Theme:
     faint: str
     lines: tuple[str, ...]
     shades: str
-    """Colour map from none to all."""
+    """Color map from none to all."""
     signed: str
-    """Colour map from negative over nothing to positive."""
+    """Color map from negative over nothing to positive."""
 
     @property
     def fault(self) -> str:
-        """The colour of what went wrong."""
+        """The color of what went wrong."""
         return self.lines[1]
 
 

@@ -75,7 +75,7 @@ def _print(table: Table) -> None:
 
 
 def status(name: str) -> Text:
-    """A run's status in its colour."""
+    """A run's status in its color."""
     return Text(name, style=STATUS_STYLES.get(name, ""))
 
 

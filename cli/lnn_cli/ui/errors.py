@@ -68,7 +68,7 @@ class OneLineErrors(CompactHelp):
             _report(_usage_line(usage))
             sys.exit(2)
         except typer.Abort:
-            _report("cancelled")
+            _report("canceled")
             sys.exit(1)
         except Exception as error:
             if os.environ.get(DEBUG_VARIABLE):
@@ -85,7 +85,7 @@ def explain(error: BaseException) -> str:
 
 def _message(error: BaseException) -> str:
     kind = type(error)
-    if kind.__name__ in ("Refused", "Gone") and error.__cause__ is not None:
+    if kind.__name__ in ("NonRetryable", "ResourceDeleted") and error.__cause__ is not None:
         return _message(error.__cause__)  # what the functions would have to do about it is not the user's cure
     if isinstance(error, CliError) or kind.__module__ == "lnn.errors":
         return str(error)

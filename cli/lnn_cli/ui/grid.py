@@ -32,7 +32,7 @@ def grid(file: Path, summary: DatasetSummary, split: str, columns: int, seed: in
     shape, value_range = summary.image_shape, summary.value_range
     if shape is None or value_range is None or not is_picture(shape):
         what = f"have {summary.features} plain features" if shape is None else f"have the shape {shape}"
-        raise CliError(f"{file}: its examples {what}, so there are no pictures to show: only grey and RGB can be")
+        raise CliError(f"{file}: its examples {what}, so there are no pictures to show: only gray and RGB can be")
     shown = min(len(summary.classes), MOST_CLASSES)
     rng = np.random.default_rng(seed)
     with open_file(file) as stored:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lnn.errors import Gone, Refused
+from lnn.errors import NonRetryable, ResourceDeleted
 
 AWS_ERRORS = (BotoCoreError, ClientError)
 """What a call raises that AWS did not answer, or answered with an error."""
@@ -23,7 +23,7 @@ ABSENT = frozenset(
 
 @contextmanager
 def refusals(what: str, resource: str) -> Iterator[None]:
-    """Raises Refused for an error that stays until a person mends its cause; all others pass.
+    """Raises NonRetryable for an error that stays until a person mends its cause; all others pass.
 
     ``what`` is done to ``resource``, as in ``refusals("read", "s3://bucket/key")``.
     """
@@ -34,12 +34,12 @@ def refusals(what: str, resource: str) -> Iterator[None]:
         code = answer.get("Code", "")
         if code in DENIED:
             text = str(answer.get("Message") or code).rstrip(".")
-            raise Refused(
+            raise NonRetryable(
                 f"not allowed to {what} {resource}: {text}; give the function's role that permission again "
                 "('make deploy' does), then resume the run, or upload again if it had not begun to train"
             ) from error
         if code in ABSENT:
-            raise Gone(
+            raise ResourceDeleted(
                 f"cannot {what} {resource}, which is gone: it was deleted or has expired; restore it and resume the "
                 "run, or upload the dataset again"
             ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 CHANNELS = (1, 3)
-"""Of pictures that can be predicted: grey, or red, green and blue."""
+"""Of pictures that can be predicted: gray, or red, green and blue."""
 ALPHA = 4
 """Channels of pictures with transparency."""
 

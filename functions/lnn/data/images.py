@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-COLOURS = 3
+COLORS = 3
 
 DEEP_WHITE = 65_535
 """White in 16 bits a channel, by what PNG, TIFF and PGM say of themselves."""
@@ -71,7 +71,7 @@ class Depth:
     """What a file says of its values."""
 
     white: float | None
-    """The value that is white, of greys of more than 8 bits; None where none is said."""
+    """The value that is white, of grays of more than 8 bits; None where none is said."""
     is_capacity: bool
     """Whether that is only the largest value that the bits can hold."""
     is_inverted: bool
@@ -89,7 +89,7 @@ def read_picture(
     max_side: int | None = None,
     white: float | None = None,
 ) -> NDArray[np.uint8]:
-    """The picture, upright, resized to ``shape``: (h, w) is grey, (h, w, 1) too, (h, w, 3) is RGB.
+    """The picture, upright, resized to ``shape``: (h, w) is gray, (h, w, 1) too, (h, w, 3) is RGB.
 
     What is transparent becomes white; of an animation or a document the first frame or page is taken. The picture is
     stretched to the shape, not cut. ``formats`` are Pillow's names of those to accept. The limits are checked before
@@ -104,7 +104,7 @@ def read_picture(
     import numpy as np
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    grey = is_grey(shape)
+    gray = is_gray(shape)
     head = _head(source)
     _refuse_others(head)
     try:
@@ -114,7 +114,7 @@ def read_picture(
                 _check_size(opened, max_pixels, max_side)
                 _check_tiff(opened)
                 depth = depth_of(opened)
-                plain = flatten(ImageOps.exif_transpose(opened), depth, grey=grey, white=white)
+                plain = flatten(ImageOps.exif_transpose(opened), depth, gray=gray, white=white)
     except (FileNotFoundError, LnnError):
         raise
     except UnidentifiedImageError:
@@ -128,15 +128,15 @@ def read_picture(
     return np.asarray(resized, dtype=np.uint8).reshape(tuple(shape))
 
 
-def is_grey(shape: Sequence[int]) -> bool:
-    """Whether pictures of this shape have no colours.
+def is_gray(shape: Sequence[int]) -> bool:
+    """Whether pictures of this shape have no colors.
 
     Raises:
         ValueError: it is not the shape of a picture.
     """
     if len(shape) == 2 or (len(shape) == 3 and shape[2] == 1):
         return True
-    if len(shape) == 3 and shape[2] == COLOURS:
+    if len(shape) == 3 and shape[2] == COLORS:
         return False
     raise ValueError(
         f"examples of shape {tuple(shape)} are no pictures: expected (height, width) or (height, width, 3)"
@@ -207,7 +207,7 @@ def depth_of(picture: Image) -> Depth:
     )
 
 
-def flatten(picture: Image, depth: Depth, *, grey: bool, white: float | None = None) -> Image:
+def flatten(picture: Image, depth: Depth, *, gray: bool, white: float | None = None) -> Image:
     """A picture of any of Pillow's modes as ``L`` or ``RGB``: 8 bits a channel, what is transparent on white.
 
     docs/pictures.md has the rule of each mode. ``white`` is the value that is white in one of more than 8 bits, for
@@ -233,7 +233,7 @@ def flatten(picture: Image, depth: Depth, *, grey: bool, white: float | None = N
     if picture.has_transparency_data:
         layer = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return picture.convert("L" if grey else "RGB")
+    return picture.convert("L" if gray else "RGB")
 
 
 def _from_lab(picture: Image) -> Image:
@@ -246,7 +246,7 @@ def _from_lab(picture: Image) -> Image:
 
 
 def _eight_bits(picture: Image, depth: Depth, white: float | None) -> Image:
-    """Greys of more than 8 bits, scaled: Pillow would clip them at 255."""
+    """Grays of more than 8 bits, scaled: Pillow would clip them at 255."""
     import numpy as np
     from PIL import Image
 
@@ -263,13 +263,13 @@ def _eight_bits(picture: Image, depth: Depth, white: float | None) -> Image:
         )
     scaled = values.astype(np.float32)
     scaled *= 255 / white
-    grey = np.rint(scaled, out=scaled).astype(np.uint8)
+    gray = np.rint(scaled, out=scaled).astype(np.uint8)
     if depth.is_inverted:
-        grey = 255 - grey
+        gray = 255 - gray
     transparent = picture.info.get("transparency")
-    if isinstance(transparent, int):  # the grey that a PNG declares transparent
-        grey[values == transparent] = 255
-    return Image.fromarray(grey)
+    if isinstance(transparent, int):  # the gray that a PNG declares transparent
+        gray[values == transparent] = 255
+    return Image.fromarray(gray)
 
 
 def _stated_white(mode: str, depth: Depth, darkest: float, brightest: float) -> float:

@@ -128,7 +128,7 @@ class OwnExamples:
         self._standardize(len(chosen))
 
     def _read_one_by_one(self, chosen: npt.NDArray[np.int64], held: int) -> None:
-        """The chosen examples but for the first ``held``: few are neighbours in the file."""
+        """The chosen examples but for the first ``held``: few are neighbors in the file."""
         while len(self._places) < len(chosen):
             self._places.append((self._raw[len(self._places)].data.cast("B"),))
         offsets = (chosen[held:] * self._row_bytes).tolist()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lnn.aws.client_errors import refusals
 from lnn.aws.events import Upload
 from lnn.aws.s3_client import PromptS3
-from lnn.errors import DatasetError, Gone, SettingsError
+from lnn.errors import DatasetError, ResourceDeleted, SettingsError
 from lnn.job.hyperparameters import MAX_FILE_BYTES
 from lnn.names import UPLOAD_STARTED_AT, parameters_key, s3_uri
 
@@ -68,7 +68,7 @@ class Inbox:
         try:
             with refusals("read", s3_uri(upload.bucket, key)):
                 return self._s3.ask(read)
-        except Gone as error:
+        except ResourceDeleted as error:
             raise SettingsError(
                 f"parameters.json: missing; expected {s3_uri(upload.bucket, key)}, beside the dataset: "
                 "upload it first, then the dataset again"
@@ -80,5 +80,5 @@ class Inbox:
         try:
             with refusals("read", address):
                 yield
-        except Gone as error:
+        except ResourceDeleted as error:
             raise DatasetError(f"{address}: deleted before it could be read; upload it again to train on it") from error

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lnn.messages import Step
-from lnn.network import Network, Optimiser, batch_slices
+from lnn.network import Network, Optimizer, batch_slices
 from lnn.network.batches import Batch
 from lnn.parameter_server.codec import TensorKey
 
@@ -81,8 +81,8 @@ class Plan:
         return Network(self.sizes, self.activations, self.l2, self.dtype)
 
     @property
-    def optimiser(self) -> Optimiser:
-        return Optimiser(self.optimizer, self.learning_rate)
+    def update_rule(self) -> Optimizer:
+        return Optimizer(self.optimizer, self.learning_rate)
 
     def batches(self, epoch: int) -> list[Batch]:
         """The example indices of each batch of an epoch."""
@@ -172,14 +172,14 @@ class Plan:
         return self._key(f"dZ{layer}", self.sizes[layer], self.batch_examples(batch))
 
     def parameter_keys(self, layer: int, updates: int) -> tuple[list[TensorKey], list[TensorKey]]:
-        """W and b of a layer after ``updates`` updates, each followed by the optimiser's slots for it.
+        """W and b of a layer after ``updates`` updates, each followed by the optimizer's slots for it.
 
         There are two sets of them, used in turn: a step reads one and writes the other, so what
         it reads stays as it was however often it is repeated.
         """
         side = "ab"[updates % 2]
         units, inputs = self.sizes[layer], self.sizes[layer - 1]
-        slots = range(self.optimiser.slots)
+        slots = range(self.update_rule.slots)
         weights = [f"W{layer}.{side}", *(f"W{layer}.{side}.{slot}" for slot in slots)]
         biases = [f"b{layer}.{side}", *(f"b{layer}.{side}.{slot}" for slot in slots)]
         return (

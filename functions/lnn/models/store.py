@@ -119,7 +119,7 @@ class Artifacts:
     def get_upload(self, key: str, version_id: str | None, max_bytes: int) -> bytes:
         """An uploaded object, as the event that tells of it has its version.
 
-        Raises InputError when it has more than ``max_bytes``, Gone when it has been deleted since.
+        Raises InputError when it has more than ``max_bytes``, ResourceDeleted when it has been deleted since.
         """
         version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
 

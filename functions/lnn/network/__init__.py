@@ -10,7 +10,7 @@ Every function works on any block of a layer's rows, so that one neuron and a wh
 
 from lnn.network.activations import ACTIVATIONS, Activation, softmax
 from lnn.network.batches import batch_slices, take_examples
-from lnn.network.initializers import INITIALISERS, init_parameters
+from lnn.network.initializers import INITIALIZERS, init_parameters
 from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta, weight_gradient
 from lnn.network.losses import (
     OUTPUT_ACTIVATIONS,
@@ -22,17 +22,17 @@ from lnn.network.losses import (
 )
 from lnn.network.metrics import accuracy, correct_count, predicted_classes
 from lnn.network.model import ForwardPass, Network, classes_above, new_slots, train_above, train_step
-from lnn.network.optimizers import OPTIMISERS, Optimiser
+from lnn.network.optimizers import OPTIMIZERS, Optimizer
 
 __all__ = [
     "ACTIVATIONS",
-    "INITIALISERS",
-    "OPTIMISERS",
+    "INITIALIZERS",
+    "OPTIMIZERS",
     "OUTPUT_ACTIVATIONS",
     "Activation",
     "ForwardPass",
     "Network",
-    "Optimiser",
+    "Optimizer",
     "accuracy",
     "batch_slices",
     "binary_cross_entropy",

@@ -23,7 +23,7 @@ import numpy as np
 
 from lnn.network.batches import Batch
 from lnn.network.model import classes_above, train_above
-from lnn.network.optimizers import MOMENTUM, Optimiser
+from lnn.network.optimizers import MOMENTUM, Optimizer
 from lnn.network.types import Array, Labels, Parameters, Slots
 
 
@@ -56,19 +56,19 @@ class ExampleSpace:
         slots: Slots,
         X: Array,
         X_test: Array,
-        optimiser: Optimiser,
+        optimizer: Optimizer,
         activations: Sequence[str],
         l2: float,
         state: Mapping[str, Array] | None = None,
     ) -> None:
         """X (n, m) and X_test (n, m_test). ``state`` is what ``state`` of an earlier one returned, None at the start.
 
-        At the start the optimiser has not seen a gradient yet: its slots are zero.
+        At the start the optimizer has not seen a gradient yet: its slots are zero.
         """
         self._params, self._slots = params, slots
         self._X = X
-        self._optimiser, self._activations, self._l2 = optimiser, activations, l2
-        self._momentum = optimiser.name == "momentum"
+        self._optimizer, self._activations, self._l2 = optimizer, activations, l2
+        self._momentum = optimizer.name == "momentum"
         self._W_start: Array = params[0][0].copy() if state is None else state["W_start"]
         self._K: Array = X.T @ X
         self._K_test: Array = X.T @ X_test
@@ -91,12 +91,12 @@ class ExampleSpace:
         Z, K = self._of_batch(batch)
         Z += b1
         cost, correct, dZ = train_above(
-            self._params, self._slots, Z, Y, self._optimiser, t, self._activations, self._l2
+            self._params, self._slots, Z, Y, self._optimizer, t, self._activations, self._l2
         )
         m = Y.shape[1]
         cost += self._penalty(m)
         dZ /= m
-        self._optimiser.update(b1, dZ.sum(axis=1, keepdims=True), self._slots[0][1], t)
+        self._optimizer.update(b1, dZ.sum(axis=1, keepdims=True), self._slots[0][1], t)
         self._update_first_layer(dZ, K, batch, self._l2 / m)
         return cost, correct
 
@@ -115,7 +115,7 @@ class ExampleSpace:
 
     def _update_first_layer(self, dZ: Array, K: Array, batch: Batch, decay: float) -> None:
         """``dZ`` is (units, m of the batch) and divided by m, ``K`` the batch's rows of it; ``decay`` is l2/m."""
-        rate = self._optimiser.learning_rate
+        rate = self._optimizer.learning_rate
         np.matmul(dZ, K, out=self._move)
         if self._momentum:
             self._V *= MOMENTUM

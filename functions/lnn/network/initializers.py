@@ -11,9 +11,9 @@ import numpy.typing as npt
 from lnn.network.types import Parameters
 
 STREAM = 0
-"""First spawn key of the initialiser's random streams; ``batches`` has its own, so the two never share draws."""
+"""First spawn key of the initializer's random streams; ``batches`` has its own, so the two never share draws."""
 
-INITIALISERS = ("zeros", "xavier", "he", "auto")
+INITIALIZERS = ("zeros", "xavier", "he", "auto")
 
 
 def spread(method: str, activation: str, n_in: int, n_out: int) -> float:
@@ -34,7 +34,7 @@ def spread(method: str, activation: str, n_in: int, n_out: int) -> float:
 def init_parameters(
     sizes: Sequence[int], activations: Sequence[str], method: str, seed: int, dtype: npt.DTypeLike
 ) -> Parameters:
-    """(W, b) of every layer, for ``sizes`` [n, units of layer 1, ..., units of layer L] and a name of INITIALISERS.
+    """(W, b) of every layer, for ``sizes`` [n, units of layer 1, ..., units of layer L] and a name of INITIALIZERS.
 
     A layer's draw depends on ``seed``, the layer's number, shape and activation, and on nothing else.
     float32 weights are the float64 ones, rounded.

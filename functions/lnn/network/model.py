@@ -12,7 +12,7 @@ from lnn.network.activations import ACTIVATIONS
 from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta
 from lnn.network.losses import cost_from_logits, output_activation, output_delta
 from lnn.network.metrics import correct_count, predicted_classes
-from lnn.network.optimizers import Optimiser
+from lnn.network.optimizers import Optimizer
 from lnn.network.types import Array, Labels, Parameters, Slots
 
 ALL = slice(None)
@@ -74,7 +74,7 @@ def train_step(
     slots: Slots,
     X: Array,
     Y: Array,
-    optimiser: Optimiser,
+    optimizer: Optimizer,
     t: int,
     activations: Sequence[str],
     l2: float = 0.0,
@@ -88,8 +88,8 @@ def train_step(
     cost, correct = batch_cost(params, logits, Y, activations, l2), correct_count(A[-1], Y)
     for layer, dW, db in backward(params, A, Y, activations, l2):
         (W, b), (slots_W, slots_b) = params[layer], slots[layer]
-        optimiser.update(W, dW, slots_W, t)
-        optimiser.update(b, db, slots_b, t)
+        optimizer.update(W, dW, slots_W, t)
+        optimizer.update(b, db, slots_b, t)
     return cost, correct
 
 
@@ -98,7 +98,7 @@ def train_above(
     slots: Slots,
     Z: Array,
     Y: Array,
-    optimiser: Optimiser,
+    optimizer: Optimizer,
     t: int,
     activations: Sequence[str],
     l2: float,
@@ -126,8 +126,8 @@ def train_above(
         dW, db = linear_backward(dZ, A[layer], W, l2)
         own = rows if layer == 1 else ALL
         dZ = propagate_delta(W[:, own], dZ, A[layer][own], activations[layer - 1])
-        optimiser.update(W, dW, slots_W, t)
-        optimiser.update(b, db, slots_b, t)
+        optimizer.update(W, dW, slots_W, t)
+        optimizer.update(b, db, slots_b, t)
     return cost, correct, dZ
 
 
@@ -138,9 +138,9 @@ def classes_above(params: Parameters, Z: Array, activations: Sequence[str]) -> L
     return predicted_classes(output_activation(activations[-1], Z))
 
 
-def new_slots(params: Parameters, optimiser: Optimiser) -> Slots:
-    """The optimiser's memory before the first update."""
-    return [(optimiser.new_slots(W), optimiser.new_slots(b)) for W, b in params]
+def new_slots(params: Parameters, optimizer: Optimizer) -> Slots:
+    """The optimizer's memory before the first update."""
+    return [(optimizer.new_slots(W), optimizer.new_slots(b)) for W, b in params]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +170,10 @@ class Network:
         return [(dW, db) for _, dW, db in backward(params, A, Y, self.activations, self.l2)][::-1]
 
     def train_step(
-        self, params: Parameters, slots: Slots, X: Array, Y: Array, optimiser: Optimiser, t: int
+        self, params: Parameters, slots: Slots, X: Array, Y: Array, optimizer: Optimizer, t: int
     ) -> tuple[float, int]:
         """See the function of this name."""
-        return train_step(params, slots, X, Y, optimiser, t, self.activations, self.l2)
+        return train_step(params, slots, X, Y, optimizer, t, self.activations, self.l2)
 
     def predict_proba(self, params: Parameters, X: Array) -> Array:
         """Probabilities: (1, m) for one output unit, (K, m) otherwise."""

@@ -17,12 +17,12 @@ MOMENTUM = 0.9
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 """As in the paper: Kingma, Ba 2015, "Adam: a method for stochastic optimization", algorithm 1."""
 
-OPTIMISERS: Mapping[str, int] = MappingProxyType({"sgd": 0, "momentum": 1, "adam": 2})
-"""Every optimiser, with the number of arrays it keeps for each parameter."""
+OPTIMIZERS: Mapping[str, int] = MappingProxyType({"sgd": 0, "momentum": 1, "adam": 2})
+"""Every optimizer, with the number of arrays it keeps for each parameter."""
 
 
 @dataclass(frozen=True, slots=True)
-class Optimiser:
+class Optimizer:
     """An update rule; what it remembers between updates is in the caller's ``slots``."""
 
     name: str
@@ -31,7 +31,7 @@ class Optimiser:
     @property
     def slots(self) -> int:
         """How many arrays of the parameter's shape ``update`` needs: 0, 1 (velocity) or 2 (mean, mean square)."""
-        return OPTIMISERS[self.name]
+        return OPTIMIZERS[self.name]
 
     def new_slots(self, param: Array) -> list[Array]:
         """The slots of a parameter that has not been updated yet: zeros of its shape and dtype."""

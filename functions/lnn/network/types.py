@@ -17,4 +17,4 @@ Parameters: TypeAlias = list[tuple[Array, Array]]
 """(W, b) of each layer, the first layer first: W (units, units_prev), b (units, 1)."""
 
 Slots: TypeAlias = list[tuple[list[Array], list[Array]]]
-"""What the optimiser remembers of each layer's W and b; every array has the shape of its parameter."""
+"""What the optimizer remembers of each layer's W and b; every array has the shape of its parameter."""

@@ -95,7 +95,7 @@ return 1
 """
 
 
-class Standing(Enum):
+class ArrivalStatus(Enum):
     """What became of an arrival."""
 
     STALE = "stale"
@@ -110,7 +110,7 @@ class Standing(Enum):
 class Arrival:
     """``ordinal`` is this neuron's place among the arrivals, from 1, the same at every repeat."""
 
-    standing: Standing
+    status: ArrivalStatus
     ordinal: int = 0
     width: int = 0
     """How many neurons the step waits for."""
@@ -175,11 +175,11 @@ class Barrier:
         keys = [self._step, self._arrivals, *(self._server.path(key) for key, _ in rows)]
         ordinal, arrived, width = self._arrive(keys=keys, args=arguments, client=self._client)
         if ordinal == -1:
-            return Arrival(Standing.STALE)
+            return Arrival(ArrivalStatus.STALE)
         if ordinal == -2:
             raise CacheLost(f"step {step.id} has lost its tensors, or is lost altogether")
         complete = arrived == width
-        return Arrival(Standing.COMPLETE if complete else Standing.COUNTED, ordinal, width)
+        return Arrival(ArrivalStatus.COMPLETE if complete else ArrivalStatus.COUNTED, ordinal, width)
 
     def open(self, step: Step, width: int, fields: Mapping[str, str]) -> bool:
         """Make ``step`` the current one; False when a later generation has already been here."""

@@ -11,12 +11,12 @@ import redis
 
 logger = logging.getLogger(__name__)
 
-PRESENCE_SECONDS = 4
-PRESENCE_INTERVAL_SECONDS = 1.0
+HEARTBEAT_SECONDS = 4
+HEARTBEAT_INTERVAL_SECONDS = 1.0
 """A sign of life is renewed so often, and outlives two renewals that fail."""
 
 
-class Presence:
+class Heartbeat:
     """A sign of life in Redis, kept up from a thread of its own: gone within some seconds of its process.
 
     Used as a context manager.
@@ -34,15 +34,15 @@ class Presence:
 
     def __exit__(self, *_: object) -> None:
         self._leaving.set()
-        self._thread.join(PRESENCE_SECONDS)
+        self._thread.join(HEARTBEAT_SECONDS)
         with suppress(redis.RedisError):  # then it goes by itself
             self._client.delete(self._path)
 
     def _keep_up(self) -> None:
         while True:
             try:
-                self._client.set(self._path, b"", ex=PRESENCE_SECONDS)
+                self._client.set(self._path, b"", ex=HEARTBEAT_SECONDS)
             except redis.RedisError as error:
                 logger.warning("no sign of life", extra={"error": str(error)})
-            if self._leaving.wait(PRESENCE_INTERVAL_SECONDS):
+            if self._leaving.wait(HEARTBEAT_INTERVAL_SECONDS):
                 return

@@ -6,8 +6,8 @@ as one pipeline. The part is a string, not in the list itself: Redis takes over 
 goes through a list twice.
 
 A generation has inboxes of its own, so nothing late reaches its successor; part and note carry the number of their
-exchange. A worker that waits in vain raises GangBroken: the run then goes on from its last checkpoint, under the next
-generation.
+exchange. A worker that waits in vain raises ProcessGroupBroken: the run then goes on from its last checkpoint, under
+the next generation.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from contextlib import AbstractContextManager, nullcontext
 from enum import IntFlag
 from typing import Any, TypeAlias
 
-from lnn.errors import GangBroken
-from lnn.parameter_server.heartbeat import Presence
+from lnn.errors import ProcessGroupBroken
+from lnn.parameter_server.heartbeat import Heartbeat
 from lnn.parameter_server.resp import Argument, Buffer, NotNow, Wire, WireError
 from lnn.parameter_server.server import KEY_LIFETIME_SECONDS, ParameterServer
 
@@ -55,11 +55,11 @@ class Flag(IntFlag):
     """Let the next generation go on after this step."""
     CHECKPOINT = 4
     """Store a checkpoint after this step."""
-    ABANDON = 8
+    LEFT = 8
     """The sender has left: there is nothing to wait for."""
 
 
-class Gang:
+class ProcessGroup:
     """One worker's view of its generation's workers. With ``size`` 1 no exchange needs Redis."""
 
     def __init__(self, server: ParameterServer, generation: int, rank: int, size: int) -> None:
@@ -69,7 +69,7 @@ class Gang:
         self.rank = rank
         self.size = size
         self.peers = [peer for peer in range(size) if peer != rank]
-        self.wish = Flag(0)
+        self.request = Flag(0)
         """What this worker wants; goes out with its next exchange."""
         self.agreed = Flag(0)
         """What any worker wanted in the last exchange: the same in all of them."""
@@ -85,11 +85,11 @@ class Gang:
         """Take this rank; False when somebody else has it, so that a message delivered twice makes one worker."""
         return bool(self._client.set(self._place(self.rank), owner, nx=True, ex=KEY_LIFETIME_SECONDS))
 
-    def present(self) -> AbstractContextManager[object]:
+    def heartbeat(self) -> AbstractContextManager[object]:
         """Shows the peers that this worker is alive, as long as it is in this context."""
-        return Presence(self._client, self._sign_of_life(self.rank)) if self.peers else nullcontext()
+        return Heartbeat(self._client, self._sign_of_life(self.rank)) if self.peers else nullcontext()
 
-    def meet(self, call: Callable[[int], None]) -> None:
+    def rendezvous(self, call: Callable[[int], None]) -> None:
         """The first exchange, when all are ready; ``call`` is told of a peer that has not taken its place."""
         self._call = call
         self.all_gather(b"")
@@ -102,14 +102,14 @@ class Gang:
         """Give ``parts[k]`` to worker k; returns what each worker gave to this one, in rank order.
 
         That is a buffer for each peer, and ``parts[rank]`` itself for this worker. ``meanwhile`` is called while the
-        parts travel. Raises GangBroken when a peer does not answer or has left.
+        parts travel. Raises ProcessGroupBroken when a peer does not answer or has left.
         """
         self._number += 1
-        self.agreed = self.wish
+        self.agreed = self.request
         received: list[Any] = [b""] * self.size
         received[self.rank] = parts[self.rank]
         if self.peers:
-            pushes = [command for peer in self.peers for command in self._push(peer, parts[peer], self.wish)]
+            pushes = [command for peer in self.peers for command in self._push(peer, parts[peer], self.request)]
             self._receive(pushes, received, meanwhile)
         elif meanwhile is not None:
             meanwhile()
@@ -121,16 +121,16 @@ class Gang:
         received: list[Any] = [b""] * self.size
         received[self.rank] = part
         if self.rank:
-            self._tell(self._push(0, part, self.wish))
+            self._tell(self._push(0, part, self.request))
         elif self.peers:
             self._receive([], received)
         return received
 
-    def abandon(self) -> None:
+    def leave(self) -> None:
         """Tell the peers that this worker has left, so that they need not wait for it to be missed."""
         self._number += 1
         if self.peers:
-            self._talk([command for peer in self.peers for command in self._notify(peer, Flag.ABANDON)])
+            self._talk([command for peer in self.peers for command in self._notify(peer, Flag.LEFT)])
 
     def close(self) -> None:
         """Give the connection back."""
@@ -172,7 +172,7 @@ class Gang:
             }
             for peer in noted:
                 if peer not in parts:
-                    raise GangBroken(f"the part of worker {peer} for exchange {self._number} was lost")
+                    raise ProcessGroupBroken(f"the part of worker {peer} for exchange {self._number} was lost")
                 received[peer] = parts[peer]
             missing = [peer for peer in missing if peer not in noted]
             if missing and refused:
@@ -180,7 +180,9 @@ class Gang:
             elif missing:
                 self._look_for(missing)
             if missing and time.monotonic() > began + patience:
-                raise GangBroken(f"worker {missing[0]} did not answer worker {self.rank} in exchange {self._number}")
+                raise ProcessGroupBroken(
+                    f"worker {missing[0]} did not answer worker {self.rank} in exchange {self._number}"
+                )
         self._met_at = time.monotonic()
         self.waited += self._met_at - began
 
@@ -189,7 +191,7 @@ class Gang:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while refusals := [answer for answer in self._talk(commands) if isinstance(answer, NotNow)]:
             if time.monotonic() > deadline:
-                raise GangBroken(f"worker {self.rank} cannot tell Redis anything: {refusals[0]}")
+                raise ProcessGroupBroken(f"worker {self.rank} cannot tell Redis anything: {refusals[0]}")
             time.sleep(PAUSE_SECONDS)
 
     def _talk(self, commands: list[Command], meanwhile: Callable[[], None] | None = None) -> list[Any]:
@@ -207,7 +209,7 @@ class Gang:
         except BaseException as error:
             self._hang_up()  # its answers would be taken for those of others
             if isinstance(error, OSError | WireError):
-                raise GangBroken(f"worker {self.rank} cannot exchange with Redis: {error}") from error
+                raise ProcessGroupBroken(f"worker {self.rank} cannot exchange with Redis: {error}") from error
             raise
         if any(isinstance(answer, NotNow) for answer in answers):
             self._hang_up()  # the next connection may lead to another server
@@ -233,7 +235,7 @@ class Gang:
             self.close()
 
     def _look_for(self, missing: Sequence[int]) -> None:
-        """Raises GangBroken when a peer has died: it has taken its place but, twice in a row, gives no sign of life.
+        """Raises ProcessGroupBroken when a peer has died: it has joined but, twice in a row, gives no sign of life.
 
         Twice, since a Redis that was started afresh knows of nobody for a moment.
         """
@@ -250,7 +252,7 @@ class Gang:
                 if self._call is not None:
                     self._call(peer)
             elif peer in self._suspects:
-                raise GangBroken(f"worker {peer} has died before exchange {self._number}")
+                raise ProcessGroupBroken(f"worker {peer} has died before exchange {self._number}")
             else:
                 silent.add(peer)
         self._suspects = silent
@@ -271,10 +273,10 @@ class Gang:
     def _accept(self, peer: int, note: memoryview) -> bool:
         """Whether a note belongs to this exchange, and not to an earlier one; heeds its flags if so."""
         number, flags = NOTE.unpack(note)
-        if flags & Flag.ABANDON:
-            raise GangBroken(f"worker {peer} has left")
+        if flags & Flag.LEFT:
+            raise ProcessGroupBroken(f"worker {peer} has left")
         if number > self._number:
-            raise GangBroken(f"a note of worker {peer} for exchange {self._number} was lost")
+            raise ProcessGroupBroken(f"a note of worker {peer} for exchange {self._number} was lost")
         if number < self._number:
             return False
         self.agreed |= Flag(flags)

@@ -22,7 +22,7 @@ Argument: TypeAlias = str | float | Buffer | tuple[Buffer, ...]
 """Of a command: text, a number, or bytes; a tuple's buffers are sent as one value."""
 
 CHUNK_BYTES = 64 * 1024
-"""What is longer is neither joined with its neighbours before it is sent, nor received by way of another buffer."""
+"""What is longer is neither joined with its neighbors before it is sent, nor received by way of another buffer."""
 
 SPIN_SECONDS = 0.001
 """How long answers to short commands are looked out for before the thread sleeps: on a virtual machine, to be woken

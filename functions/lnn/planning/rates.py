@@ -12,7 +12,7 @@ class Rates:
     # Computing, each vCPU
     flops_float64: float = 1.0e10
     """Estimate: half of the 20 GFLOP/s that a Graviton2 core can reach (2.5 GHz, two 128-bit FMA units, Arm's
-    Neoverse N1 optimisation guide). Measured on the Xeon: 2.5e10."""
+    Neoverse N1 optimization guide). Measured on the Xeon: 2.5e10."""
     flops_float32: float = 2.0e10
     """Estimate: twice as many values in each vector. Measured on the Xeon: 5e10."""
     memory_bytes: float = 4.8e9

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lnn.network import OPTIMISERS
+from lnn.network import OPTIMIZERS
 
 if TYPE_CHECKING:
     from lnn.data.dataset import DatasetSummary
@@ -73,7 +73,7 @@ class Job:
 
     @property
     def slots(self) -> int:
-        return OPTIMISERS[self.optimizer]
+        return OPTIMIZERS[self.optimizer]
 
     @property
     def batch(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from lnn.errors import LnnError, Refused
+from lnn.errors import LnnError, NonRetryable
 from lnn.messages import Message
 from lnn.runs.finalize import end_without_model
 from lnn.runs.services import Services
@@ -24,7 +24,7 @@ def ask_for_next(services: Services, message: Message, fault: str) -> None:
         logger.warning("the run's record does not take the fault", extra={"error": str(error)})
     try:
         services.invoker.invoke_trainer(message.restart())
-    except Refused as refused:
+    except NonRetryable as refused:
         end_without_model(services, message.run_id, message.generation, Ending("FAILED", str(refused)))
 
 
@@ -36,7 +36,7 @@ def fail(services: Services, message: Message, reason: str) -> None:
     """
     try:
         end_without_model(services, message.run_id, message.generation, Ending("FAILED", reason))
-    except Refused as refused:
+    except NonRetryable as refused:
         logger.exception("the run's end cannot be written")
         ask_for_next(services, message, f"{reason}; {refused}")
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from lnn.data.in_memory import TrainingData
-from lnn.errors import Refused
+from lnn.errors import NonRetryable
 from lnn.job.plan import Plan
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.model_file import Model
@@ -158,7 +158,7 @@ def close(services: Services, run: Mapping[str, Any]) -> None:
     if run["status"] == "COMPLETED" and not is_calibration(str(run.get("dataset_key"))):
         try:
             services.artifacts.publish_latest(run_id)
-        except Refused as refused:
+        except NonRetryable as refused:
             logger.exception("the run's model is not the latest")
             services.ledger.note(run_id, int(run["generation"]), f"the model did not become the latest: {refused}")
     emptied = not meets_in_redis(run.get("strategy")) or emptied_parameter_server(services, run_id)

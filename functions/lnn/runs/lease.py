@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from lnn.aws.clocks import Stopwatch
 from lnn.aws.notifier import Notifier
-from lnn.errors import LedgerUnavailable, Refused, StaleGeneration
+from lnn.errors import LedgerUnavailable, NonRetryable, StaleGeneration
 from lnn.job.plan import Plan
 from lnn.runs import logs
 from lnn.runs.metrics import Curve
@@ -48,7 +48,7 @@ class Reporter:
         """Another generation owns the run: nothing more may be changed."""
         self.trained: Stopwatch | None = None
         """How long the run has been trained, once it is."""
-        self._refused: Refused | None = None
+        self._refused: NonRetryable | None = None
 
     @property
     def metrics_lines(self) -> int:
@@ -69,7 +69,7 @@ class Reporter:
     def epoch_done(self, epoch: int, cost: float, row: EpochRow | None) -> None:
         """Note that an epoch is over; ``row`` when it belongs in the history.
 
-        Raises Refused when AWS no longer takes reports, and will not.
+        Raises NonRetryable when AWS no longer takes reports, and will not.
         """
         if self._refused is not None:
             raise self._refused
@@ -97,7 +97,7 @@ class Reporter:
             except LedgerUnavailable as error:
                 # The rows are still here and the lease outlives several such failures.
                 logger.warning("report postponed", extra={"error": str(error)})
-            except Refused as refused:
+            except NonRetryable as refused:
                 self._refused = refused
                 return
 

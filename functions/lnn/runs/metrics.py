@@ -33,7 +33,7 @@ class Metric(StrEnum):
     TEST_ACCURACY = "TestAccuracy"
     EPOCHS = "Epochs"
     EPOCH_SECONDS = "EpochSeconds"
-    SYNCHRONISATION_SECONDS = "SynchronisationSeconds"
+    SYNCHRONIZATION_SECONDS = "SynchronisationSeconds"
     COMPLETED_RUNS = "CompletedRuns"
     FAILED_RUNS = "FailedRuns"
     STOPPED_RUNS = "StoppedRuns"
@@ -48,7 +48,7 @@ UNITS = {
     Metric.TRAIN_ACCURACY: "Percent",
     Metric.TEST_ACCURACY: "Percent",
     Metric.EPOCH_SECONDS: "Seconds",
-    Metric.SYNCHRONISATION_SECONDS: "Seconds",
+    Metric.SYNCHRONIZATION_SECONDS: "Seconds",
     Metric.DOLLARS: "None",
 }
 """Of all others: Count."""
@@ -97,7 +97,7 @@ class Curve:
             Metric.EPOCH_SECONDS: sum(row.seconds for row in rows) / len(rows),
         }
         if last.waited is not None:
-            figures[Metric.SYNCHRONISATION_SECONDS] = (last.waited - self._waited) / epochs
+            figures[Metric.SYNCHRONIZATION_SECONDS] = (last.waited - self._waited) / epochs
             self._waited = last.waited
         emit("epochs", figures, self._about | {"epoch": last.epoch})
 

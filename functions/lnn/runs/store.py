@@ -434,7 +434,7 @@ class Ledger:
     @staticmethod
     @contextmanager
     def _writing(what: str, table: str) -> Iterator[None]:
-        """Raises Refused for what stays, LedgerUnavailable for what may pass."""
+        """Raises NonRetryable for what stays, LedgerUnavailable for what may pass."""
         try:
             with refusals(what, table):
                 yield

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lnn.aws.clocks import is_fresh, seconds_between, wall
-from lnn.errors import Refused
+from lnn.errors import NonRetryable
 from lnn.messages import Message
 from lnn.runs import logs, metrics
 from lnn.runs.finalize import close, end_without_model
@@ -175,5 +175,5 @@ def revive(services: Services, run: Run) -> None:
     logger.warning("run has gone quiet")
     try:
         services.invoker.invoke_trainer(Message(run_id, generation + 1, "start"))
-    except Refused as refused:
+    except NonRetryable as refused:
         end_without_model(services, run_id, generation, Ending("FAILED", str(refused)))

@@ -15,7 +15,7 @@ from typing import Any
 
 from lnn.aws.events import Upload
 from lnn.aws.notifier import Notifier
-from lnn.errors import Gone, LnnError
+from lnn.errors import LnnError, ResourceDeleted
 from lnn.models.model_file import Model
 from lnn.models.store import Artifacts
 from lnn.models.validation import inspect_model, misfits
@@ -60,7 +60,7 @@ def register(shelf: Shelf, upload: Upload) -> str:
     try:
         content = shelf.artifacts.get_upload(upload.key, upload.version_id, MAX_BYTES)
         model = inspect_model(content, MAX_BYTES, INSPECTION_SECONDS)
-    except Gone:
+    except ResourceDeleted:
         return "gone: it was deleted before it could be read"
     except LnnError as error:
         return _refuse(shelf, upload, model_id_of(upload.etag.encode(), None), str(error))

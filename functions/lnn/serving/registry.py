@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from lnn.aws.client_errors import refusals
 from lnn.aws.dynamodb_items import attribute, item, plain
-from lnn.errors import ModelStateError, Outrun
+from lnn.errors import ConcurrentModification, ModelStateError
 from lnn.serving import rollout
-from lnn.serving.rollout import Current, Step
+from lnn.serving.rollout import Current, Transition
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -78,12 +78,14 @@ class Registry:
                     {"Put": self._put(record, "attribute_not_exists(model_id)")},
                     *([] if step is None else self._writes(current, step, who, but=model_id)),
                 )
-            except Outrun:
+            except ConcurrentModification:
                 if self.get(model_id) is not None:
                     return False
             else:
                 return True
-        raise Outrun(f"{model_id} could not be put into staging: too many changes at once; upload it again")
+        raise ConcurrentModification(
+            f"{model_id} could not be put into staging: too many changes at once; upload it again"
+        )
 
     def refuse(self, model: Mapping[str, Any]) -> bool:
         """Enter an upload that cannot predict; False when it is there already."""
@@ -110,12 +112,12 @@ class Registry:
             return False
         return True
 
-    def promote(self, model_id: str, who: str, canary_percent: int | None = None) -> Step:
+    def promote(self, model_id: str, who: str, canary_percent: int | None = None) -> Transition:
         """Let a model answer production, wholly or a share of the requests.
 
         Raises:
             ModelStateError: there is no such model, it was refused, or it answers already.
-            Outrun: somebody else was faster.
+            ConcurrentModification: somebody else was faster.
         """
         model = self.get(model_id)
         if model is None:
@@ -124,33 +126,33 @@ class Registry:
             raise ModelStateError(f"{model_id} was refused at registration and cannot predict: {model['refused']}")
         return self._change(who, lambda current: rollout.promote(current, model_id, canary_percent))
 
-    def roll_back(self, who: str) -> Step:
+    def roll_back(self, who: str) -> Transition:
         """End a canary, or bring back the model that was in production before.
 
         Raises:
             ModelStateError: there is nothing to go back to.
-            Outrun: somebody else was faster.
+            ConcurrentModification: somebody else was faster.
         """
         return self._change(who, rollout.roll_back)
 
-    def reject(self, model_id: str, who: str) -> Step:
+    def reject(self, model_id: str, who: str) -> Transition:
         """Take a model out of staging.
 
         Raises:
             ModelStateError: it is not there.
-            Outrun: somebody else was faster.
+            ConcurrentModification: somebody else was faster.
         """
         return self._change(who, lambda current: rollout.reject(current, model_id))
 
     # Mechanics
 
-    def _change(self, who: str, make: Callable[[Current], Step]) -> Step:
+    def _change(self, who: str, make: Callable[[Current], Transition]) -> Transition:
         current = self.current()
         step = make(current)
         self._transact(*self._writes(current, step, who))
         return step
 
-    def _writes(self, before: Current, step: Step, who: str, but: str | None = None) -> list[dict[str, Any]]:
+    def _writes(self, before: Current, step: Transition, who: str, but: str | None = None) -> list[dict[str, Any]]:
         """What a step writes; ``but`` is a model whose own item is written elsewhere in the transaction."""
         condition = "version = :before" if before.version else "attribute_not_exists(model_id)"
         values = {":before": attribute(before.version)} if before.version else {}
@@ -184,13 +186,13 @@ class Registry:
         }
 
     def _transact(self, *writes: dict[str, Any]) -> None:
-        """All of the writes or none. Raises Outrun when a condition no longer holds."""
+        """All of the writes or none. Raises ConcurrentModification when a condition no longer holds."""
         errors = self._client.exceptions
         try:
             with refusals("write to", self._named):
                 self._client.transact_write_items(TransactItems=list(writes))  # type: ignore[arg-type]
         except (errors.TransactionCanceledException, errors.TransactionConflictException) as error:
-            raise Outrun(
+            raise ConcurrentModification(
                 f"somebody else has changed the models in use at the same time ({self._latest_change()}); "
                 "nothing was changed by this command: look at 'lnn models', and repeat it if you still want it"
             ) from error

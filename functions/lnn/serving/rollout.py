@@ -53,7 +53,7 @@ class Current:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Transition:
     """A change of what is in use: the record after it, the models whose stage it changes, and what to tell."""
 
     after: Current
@@ -66,12 +66,12 @@ def share_of(request: bytes) -> float:
     return int.from_bytes(hashlib.sha256(request).digest()[:8]) / 2**64 * 100
 
 
-def stage(current: Current, model_id: str) -> Step:
+def stage(current: Current, model_id: str) -> Transition:
     """Put a new model into staging, in the place of the one that is there."""
-    return _step(current, replace(current, staging=model_id), f"{model_id} into staging")
+    return _transition(current, replace(current, staging=model_id), f"{model_id} into staging")
 
 
-def promote(current: Current, model_id: str, canary_percent: int | None = None) -> Step:
+def promote(current: Current, model_id: str, canary_percent: int | None = None) -> Transition:
     """Let a model answer production, wholly or a share of the requests.
 
     Raises:
@@ -87,7 +87,9 @@ def promote(current: Current, model_id: str, canary_percent: int | None = None) 
         canary = Canary(model_id, canary_percent)
         if canary == current.canary:
             raise ModelStateError(f"{model_id} answers {canary_percent}% of production already")
-        return _step(current, replace(current, canary=canary), f"{model_id} answers {canary_percent}% of production")
+        return _transition(
+            current, replace(current, canary=canary), f"{model_id} answers {canary_percent}% of production"
+        )
     past = current.past if current.production is None else (*current.past, current.production)[-PAST_MODELS:]
     after = replace(
         current,
@@ -96,10 +98,10 @@ def promote(current: Current, model_id: str, canary_percent: int | None = None) 
         past=past,
         staging=None if current.staging == model_id else current.staging,
     )
-    return _step(current, after, f"{model_id} into production")
+    return _transition(current, after, f"{model_id} into production")
 
 
-def roll_back(current: Current) -> Step:
+def roll_back(current: Current) -> Transition:
     """End a canary; where there is none, bring back the model that was in production before.
 
     Raises:
@@ -108,16 +110,16 @@ def roll_back(current: Current) -> Step:
     if current.canary is not None:
         gone = current.canary.model_id
         after = replace(current, canary=None, staging=None if current.staging == gone else current.staging)
-        return _step(current, after, f"{gone} no longer answers a share of production")
+        return _transition(current, after, f"{gone} no longer answers a share of production")
     if not current.past:
         raise ModelStateError("there is nothing to roll back to: no other model has been in production")
     *past, back = current.past
     staging = None if current.staging == back else current.staging
     after = replace(current, production=back, past=tuple(past), staging=staging)
-    return _step(current, after, f"{back} back into production, in the place of {current.production}")
+    return _transition(current, after, f"{back} back into production, in the place of {current.production}")
 
 
-def reject(current: Current, model_id: str) -> Step:
+def reject(current: Current, model_id: str) -> Transition:
     """Take a model out of staging, or out of its share of production.
 
     Raises:
@@ -130,10 +132,10 @@ def reject(current: Current, model_id: str) -> Step:
         staging=None if current.staging == model_id else current.staging,
         canary=None if current.canary is not None and current.canary.model_id == model_id else current.canary,
     )
-    return _step(current, after, f"{model_id} rejected")
+    return _transition(current, after, f"{model_id} rejected")
 
 
-def _step(before: Current, after: Current, what: str) -> Step:
+def _transition(before: Current, after: Current, what: str) -> Transition:
     """Counts the change, and finds the models whose stage it changes."""
     after = replace(after, version=before.version + 1)
     canaries = [current.canary.model_id for current in (before, after) if current.canary is not None]
@@ -143,7 +145,7 @@ def _step(before: Current, after: Current, what: str) -> Step:
         for model in sorted(name for name in named if name)
         if before.stage_of(model) != after.stage_of(model)
     }
-    return Step(after, what, stages)
+    return Transition(after, what, stages)
 
 
 def as_record(current: Current) -> dict[str, Any]:

@@ -21,12 +21,12 @@ from uuid import uuid4
 import numpy as np
 
 from lnn.aws.clocks import Stopwatch, trained_before, wall
-from lnn.errors import CacheLost, GangBroken, LedgerUnavailable, LnnError, Refused, StaleGeneration
+from lnn.errors import CacheLost, LedgerUnavailable, LnnError, NonRetryable, ProcessGroupBroken, StaleGeneration
 from lnn.job.plan import Plan
 from lnn.messages import Message
 from lnn.models.checkpoint import Checkpoint, EpochSoFar
 from lnn.network.batches import Batch
-from lnn.parameter_server.process_group import Flag, Gang
+from lnn.parameter_server.process_group import Flag, ProcessGroup
 from lnn.runs.failover import ask_for_next, fail, told
 from lnn.runs.finalize import Accuracies, cost_of_checkpoint, end_with_model, end_without_model
 from lnn.runs.lease import Reporter
@@ -95,59 +95,61 @@ def work(services: Services, message: Message, remaining: Callable[[], float]) -
         raise ValueError("a message to a worker says which one it is")
     try:
         run = services.ledger.get_run(run_id)
-    except Refused as refused:
+    except NonRetryable as refused:
         ask_for_next(services, message, told(f"worker {rank}", refused))
         raise
     if run is None or run["status"] != "RUNNING" or run["generation"] != generation:
         return "stale"
     plan = Plan.parse(run["plan"])
-    gang = Gang(services.server(run_id), generation, rank, plan.workers)
-    if not gang.join(uuid4().hex):
+    group = ProcessGroup(services.server(run_id), generation, rank, plan.workers)
+    if not group.join(uuid4().hex):
         return "duplicate"
     try:
-        with gang.present():
-            Worker(services, run, plan, gang, remaining).train()
+        with group.heartbeat():
+            Worker(services, run, plan, group, remaining).train()
     except StaleGeneration as stale:
         logger.info("superseded", extra={"reason": str(stale)})
-        take_leave(services, gang, run_id)
+        take_leave(services, group, run_id)
         return "superseded"
-    except (GangBroken, CacheLost, LedgerUnavailable) as broken:
-        logger.warning("gang broken; going back to the checkpoint", extra={"reason": str(broken)})
-        leave(services, gang, message, broken)
+    except (ProcessGroupBroken, CacheLost, LedgerUnavailable) as broken:
+        logger.warning("group broken; going back to the checkpoint", extra={"reason": str(broken)})
+        leave(services, group, message, broken)
     except (LnnError, MemoryError) as error:
         memory = services.environment.neuron_memory_mb
         reason = str(error) or f"worker {rank} ran out of memory ({memory} MB); raise functions.neuron.memory"
         fail(services, message, reason)
-        take_leave(services, gang, run_id)
+        take_leave(services, group, run_id)
     except Exception as error:
         logger.exception("worker failed")
-        leave(services, gang, message, error)
+        leave(services, group, message, error)
     else:
         return "done"
     finally:
-        gang.close()
+        group.close()
     return "left"
 
 
-def leave(services: Services, gang: Gang, message: Message, error: Exception) -> None:
+def leave(services: Services, group: ProcessGroup, message: Message, error: Exception) -> None:
     """Ask for the next generation and let the others go, in this order: they would ask for it, too."""
-    ask_for_next(services, message, told(f"worker {gang.rank}", error))
-    take_leave(services, gang, message.run_id)
+    ask_for_next(services, message, told(f"worker {group.rank}", error))
+    take_leave(services, group, message.run_id)
 
 
-def take_leave(services: Services, gang: Gang, run_id: str) -> None:
+def take_leave(services: Services, group: ProcessGroup, run_id: str) -> None:
     """Let the others go. Of a run that has ended nobody else may be left to remove what that puts into Redis."""
-    gang.abandon()
+    group.leave()
     with suppress(LnnError):  # then the keys expire
         run = services.ledger.get_run(run_id)
         if run is not None and run["status"] not in ("PENDING", "RUNNING"):
             services.server(run_id).delete_run()
 
 
-def engine_for(services: Services, run: Mapping[str, Any], plan: Plan, gang: Gang, state: Checkpoint) -> Engine:
+def engine_for(
+    services: Services, run: Mapping[str, Any], plan: Plan, group: ProcessGroup, state: Checkpoint
+) -> Engine:
     """The strategy's engine, set up from a checkpoint."""
     strategy = STRATEGIES[plan.strategy]
-    engine: Engine = strategy.load(str(strategy.engine))(services.artifacts, str(run["run_id"]), plan, gang, state)
+    engine: Engine = strategy.load(str(strategy.engine))(services.artifacts, str(run["run_id"]), plan, group, state)
     return engine
 
 
@@ -155,9 +157,14 @@ class Worker:
     """One worker's invocation."""
 
     def __init__(
-        self, services: Services, run: Mapping[str, Any], plan: Plan, gang: Gang, remaining: Callable[[], float]
+        self,
+        services: Services,
+        run: Mapping[str, Any],
+        plan: Plan,
+        group: ProcessGroup,
+        remaining: Callable[[], float],
     ) -> None:
-        self._services, self._run, self._plan, self._gang, self._remaining = services, run, plan, gang, remaining
+        self._services, self._run, self._plan, self._group, self._remaining = services, run, plan, group, remaining
         self._begun = time.monotonic()
         self._epoch = int(run["checkpoint"]["epoch"])
         self._usd_before = float(run.get("usd", 0.0))
@@ -173,11 +180,11 @@ class Worker:
             saved = self._run["checkpoint"]
             state = self._services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
             self._so_far = state.so_far
-            self._engine = engine_for(self._services, self._run, self._plan, self._gang, state)
-            if self._gang.rank == 0 and self._run.get("stop_requested"):
-                self._gang.wish = Flag.STOP
-            self._gang.meet(self._call)  # all have their data: the first epoch begins
-            if self._gang.rank == 0:
+            self._engine = engine_for(self._services, self._run, self._plan, self._group, state)
+            if self._group.rank == 0 and self._run.get("stop_requested"):
+                self._group.request = Flag.STOP
+            self._group.rendezvous(self._call)  # all have their data: the first epoch begins
+            if self._group.rank == 0:
                 self._cost = cost_of_checkpoint(self._services, self._run)
                 self._keep_started_at()
             self._trained = Stopwatch(trained_before(self._run))
@@ -186,8 +193,8 @@ class Worker:
             if self._report is not None:
                 self._report.trained = self._trained
             self._pace = Pace(self._plan.checkpoint_seconds, self._remaining)
-            self._gang.waited = 0.0
-            if Flag.STOP in self._gang.agreed:
+            self._group.waited = 0.0
+            if Flag.STOP in self._group.agreed:
                 self._finish(Ending("STOPPED", f"stopped on request after {self._place()}"))
             else:
                 self._finish(self._run_epochs())
@@ -199,7 +206,7 @@ class Worker:
         )
 
     def _last_words(self) -> AbstractContextManager[Callable[[], None]]:
-        if self._gang.rank:
+        if self._group.rank:
             return nullcontext(lambda: None)
         message = Message(str(self._run["run_id"]), int(self._run["generation"]), "start")
         return last_words(self._services, message, "worker 0", self._remaining)
@@ -210,7 +217,7 @@ class Worker:
             self._run = self._services.ledger.renew(run_id, generation, training_started_at=wall())
 
     def _reporter(self) -> Any:
-        if self._gang.rank:
+        if self._group.rank:
             return nullcontext()
         return Reporter(self._services.ledger, self._services.notifier, self._run, self._plan)
 
@@ -225,20 +232,20 @@ class Worker:
                 whole = self._train_epoch(epoch)
             self._ended, self._trained_at_end = time.monotonic(), self._trained.seconds()
             if whole is None:
-                return (self._stopped or Ending("STOPPED")) if Flag.STOP in self._gang.agreed else None
+                return (self._stopped or Ending("STOPPED")) if Flag.STOP in self._group.agreed else None
             cost, correct = whole
             ending = diverged(epoch, cost, self._plan)
             if ending is not None:
                 return ending
             self._epoch, self._cost = epoch, cost
             self._last_epoch = self._ended - self._epoch_began
-            agreed = self._gang.agreed
+            agreed = self._group.agreed
             ending = completed_by(self._plan, epoch, cost)
             if ending is None and Flag.STOP in agreed:
                 ending = self._stopped or Ending("STOPPED")
             if self._plan.recorded(epoch) or ending is not None:
                 share = correct / self._plan.examples
-                self._open_row = EpochRow(epoch, cost, share, 0.0, self._last_epoch, self._gang.waited)
+                self._open_row = EpochRow(epoch, cost, share, 0.0, self._last_epoch, self._group.waited)
             if self._report is not None:
                 self._report.epoch_done(epoch, cost, None)
             if ending is not None or Flag.HAND_OVER in agreed:
@@ -260,7 +267,7 @@ class Worker:
             t = updates + done
             meets = plan.meets_after(t)
             if meets:
-                self._gang.wish = self._wish(epoch, done)
+                self._group.request = self._wish(epoch, done)
             stepped = self._engine.step(batch, t, self._open_row is not None, following)
             if stepped.test_correct is not None:
                 self._close_row(stepped.test_correct)
@@ -271,9 +278,9 @@ class Worker:
             self._pace.leg_done()
             if not self._paced:
                 self._meet_after_the_first_leg(epoch, done)
-            if done < plan.batches_per_epoch and self._gang.agreed:
+            if done < plan.batches_per_epoch and self._group.agreed:
                 self._so_far = EpochSoFar(done, total, right, time.monotonic() - self._epoch_began)
-                if self._gang.agreed & (Flag.STOP | Flag.HAND_OVER):
+                if self._group.agreed & (Flag.STOP | Flag.HAND_OVER):
                     return None
                 self._save()
                 self._epoch_began = time.monotonic() - self._so_far.seconds
@@ -283,8 +290,8 @@ class Worker:
     def _meet_after_the_first_leg(self, epoch: int, done: int) -> None:
         """Nobody could tell before the first leg whether there is time for a second one."""
         self._paced = True
-        self._gang.wish = self._wish(epoch, done, legs=0)
-        self._gang.all_gather(b"")
+        self._group.request = self._wish(epoch, done, legs=0)
+        self._group.all_gather(b"")
 
     def _wish(self, epoch: int, done: int, legs: int = 1) -> Flag:
         """What is to happen after batch ``done`` of ``epoch``, as far as this worker can tell ``legs`` before that."""
@@ -352,12 +359,12 @@ class Worker:
         run_id, generation = str(self._run["run_id"]), int(self._run["generation"])
         if ending is None:
             self._save(usd=self._usd(time.monotonic()))
-            if self._gang.rank == 0:
+            if self._group.rank == 0:
                 what = f"generation {generation} hands over after {self._place()}"
                 self._services.ledger.release(run_id, generation, what)
                 self._services.invoker.invoke_trainer(Message(run_id, generation + 1, "start"))
         elif ending.status == "FAILED":
-            if self._gang.rank == 0:
+            if self._group.rank == 0:
                 end_without_model(
                     self._services,
                     run_id,
@@ -372,8 +379,8 @@ class Worker:
             self._finish_with_model(ending)
 
     def _finish_with_model(self, ending: Ending) -> None:
-        computing = self._ended - self._computing_since - self._gang.waited
-        figures = self._gang.gather(FIGURES.pack(computing, self._gang.waited))
+        computing = self._ended - self._computing_since - self._group.waited
+        figures = self._group.gather(FIGURES.pack(computing, self._group.waited))
         with np.errstate(over="ignore", invalid="ignore"):
             state = self._whole_state()
             accuracies = Accuracies(

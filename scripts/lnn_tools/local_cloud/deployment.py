@@ -93,7 +93,7 @@ def deploy(home: Home, emulator: Service, redis: Service) -> bool:
     if home.log("terraform").exists():
         home.log("terraform").replace(home.log("terraform").with_suffix(".previous.log"))
     with home.log("terraform").open("w") as log:
-        initialise(home, environment, log)
+        initialize(home, environment, log)
         terraform(["apply", "-auto-approve", "-backup=-", *state_and_variables(home, redis)], environment, log)
     applied.write_text(wanted)
     return True
@@ -108,14 +108,14 @@ def state_and_variables(home: Home, redis: Service) -> list[str]:
     ]
 
 
-def initialise(home: Home, environment: Mapping[str, str], log: Any) -> None:
+def initialize(home: Home, environment: Mapping[str, str], log: Any) -> None:
     """Fetches providers and modules into the home, unless that was done for this configuration."""
     mirror = subprocess.run(
         [str(REPOSITORY / "scripts" / "provider_mirror.sh")], capture_output=True, text=True, check=False
     )
     if mirror.returncode:
         raise LocalCloudError(mirror.stderr.strip())
-    stamp = home.terraform_data / "initialised"
+    stamp = home.terraform_data / "initialized"
     sources = [path for path in configuration_files() if path.suffix == ".tf"]
     wanted = hash_of([*sources, CONFIGURATION / ".terraform.lock.hcl"]) + mirror.stdout
     if stamp.exists() and stamp.read_text() == wanted:

@@ -92,7 +92,7 @@ def check_binaries(root: Path, target: Target) -> int:
 
 
 def prune(root: Path) -> None:
-    """Deletes what no function reads: tests, headers, caches, type stubs. Metadata and licences stay."""
+    """Deletes what no function reads: tests, headers, caches, type stubs. Metadata and licenses stay."""
     for path in sorted(root.rglob("*"), reverse=True):
         metadata = path.parent.name.endswith(".dist-info")
         if path.is_dir():

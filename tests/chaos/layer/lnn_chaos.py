@@ -34,7 +34,10 @@ PATCHES = {
         ("Artifacts.put_model", None, "model-stored"),
     ],
     "lnn.parameter_server.barrier": [("Barrier.arrive", None, "arrived"), ("Barrier.advance", "advancing", "advanced")],
-    "lnn.parameter_server.process_group": [("Gang.join", None, "joined"), ("Gang.exchange", "arriving", "arrived")],
+    "lnn.parameter_server.process_group": [
+        ("ProcessGroup.join", None, "joined"),
+        ("ProcessGroup.exchange", "arriving", "arrived"),
+    ],
     "lnn.launch": [("prepare", "computing", "computed"), ("store_dataset", None, "stored")],
     "lnn.strategies.neuron.neuron": [("forward", "computing", "computed"), ("backward", "computing", "computed")],
     "lnn.strategies.neuron.trainer": [("Conductor._evaluate", "computing", "computed")],

@@ -365,7 +365,7 @@ def texts() -> Iterator[Case]:
         "blank": b"  ",
         "not UTF-8": b"\xff\xfe",
         "with a line end": b"bee\nINFO fine",
-        "with terminal colours": b"\x1b[31mbee",
+        "with terminal colors": b"\x1b[31mbee",
         "written from right to left": "\u202eeeb".encode(),
         "with a NUL inside": b"b\0ee",
         "half a surrogate pair": b"\xed\xa0\x80",

@@ -34,9 +34,9 @@ MONOTONIC = {
 ALLOWED = {
     "lnn/aws/clocks.py: Stopwatch.__init__": "the sum over invocations of what each took by its own clock",
     "lnn/aws/clocks.py: Stopwatch.seconds": "the same",
-    "lnn/parameter_server/process_group.py: Gang.__init__": "a worker's gang lives as long as its invocation",
-    "lnn/parameter_server/process_group.py: Gang._receive": "how long one exchange waits for the peers",
-    "lnn/parameter_server/process_group.py: Gang._tell": "how long one part waits for Redis to take it",
+    "lnn/parameter_server/process_group.py: ProcessGroup.__init__": "a worker's group lives as long as its invocation",
+    "lnn/parameter_server/process_group.py: ProcessGroup._receive": "how long one exchange waits for the peers",
+    "lnn/parameter_server/process_group.py: ProcessGroup._tell": "how long one part waits for Redis to take it",
     "lnn/aws/invoker.py: _once_awake": "how long one call waits until a function is Active",
     "lnn/runs/logs.py: _Formatter": "the import; a line's seconds count from the invocation's start, which is set anew",
     "lnn/runs/logs.py: _Formatter.serialize": "seconds from the invocation's start to a line of it",

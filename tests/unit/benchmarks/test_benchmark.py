@@ -9,7 +9,7 @@ import h5py
 import pytest
 
 from lnn.data.dataset import label_matrix
-from lnn.network import Network, Optimiser, init_parameters, new_slots, take_examples
+from lnn.network import Network, Optimizer, init_parameters, new_slots, take_examples
 from lnn.network.batches import batch_slices
 from lnnbench.floor import Floor, flops
 from lnnbench.jobs import Job, synthetic_job
@@ -32,15 +32,15 @@ def cost_in_lnn(job: Job) -> float:
     with h5py.File(job.dataset) as file:
         x, y = file["train_set_x"][:], file["train_set_y"][:]
     X, Y = (x.astype(job.dtype) / 255).T, label_matrix(y, job.units[-1], job.dtype)
-    network, optimiser = Network(job.sizes, job.activations, 0.0, job.dtype), Optimiser("sgd", job.learning_rate)
+    network, optimizer = Network(job.sizes, job.activations, 0.0, job.dtype), Optimizer("sgd", job.learning_rate)
     parameters = init_parameters(job.sizes, job.activations, "auto", 0, job.dtype)
-    slots, updates, total = new_slots(parameters, optimiser), 0, 0.0
+    slots, updates, total = new_slots(parameters, optimizer), 0, 0.0
     for epoch in range(1, EPOCHS + 1):
         total = 0.0
         for batch in batch_slices(job.examples, job.batch_size, 0, epoch):
             updates += 1
             Y_batch = take_examples(Y, batch)
-            cost, _ = network.train_step(parameters, slots, take_examples(X, batch), Y_batch, optimiser, updates)
+            cost, _ = network.train_step(parameters, slots, take_examples(X, batch), Y_batch, optimizer, updates)
             total += cost * Y_batch.shape[1]
     return total / job.examples
 

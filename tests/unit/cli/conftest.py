@@ -282,7 +282,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
-    """A valid dataset of two classes of 4x4 grey pictures."""
+    """A valid dataset of two classes of 4x4 gray pictures."""
     path = tmp_path / "shapes data.h5"
     rng = np.random.default_rng(0)
     with h5py.File(path, "w") as file:

@@ -38,9 +38,9 @@ def test_the_picture_shows_every_run(cli: RunCli, two_runs: None) -> None:
     result = cli("compare", FIRST, SECOND, "-o", "compare.png")
     assert result.exit_code == 0, result.output
     with Image.open("compare.png") as picture:
-        colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 24) or ()}
-    # One line in each run's colour.
-    assert {(0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)} <= colours
+        colors = {color for _, color in picture.convert("RGB").getcolors(1 << 24) or ()}
+    # One line in each run's color.
+    assert {(0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)} <= colors
     assert cli("compare", FIRST, SECOND, "-o", "compare.svg").exit_code == 0
     assert b"<svg" in Path("compare.svg").read_bytes()
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from lnn.data.dataset import inspect_dataset, label_matrix, write_dataset
-from lnn.network import Network, Optimiser, init_parameters, new_slots
+from lnn.network import Network, Optimizer, init_parameters, new_slots
 from lnn_client.datasets import check_training
 from lnn_client.parameters import parameters_path, read_parameters
 
@@ -142,8 +142,8 @@ def mixed(tmp_path: Path) -> Path:
         noise = rng.integers(0, 60, (*rng.integers(3, 90, 2), 3)) + 190 * of_class
         path = root / ("bright" if of_class else "dark") / f"{number:03d}.{suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        grey = noise[..., 0]
-        deep = {"I;16": grey.astype(np.uint16) * 257, "F": (grey / 255).astype(np.float32)}
+        gray = noise[..., 0]
+        deep = {"I;16": gray.astype(np.uint16) * 257, "F": (gray / 255).astype(np.float32)}
         plain = Image.fromarray(noise.astype(np.uint8))
         (Image.fromarray(deep[mode]) if mode in deep else plain.convert(mode)).save(path)
         if number % 5 == 0:
@@ -184,10 +184,10 @@ def accuracy_after_training(dataset: Path, command: str) -> float:
     sizes = [summary.features, *settings.sizes]
     network = Network(sizes, settings.activation_list)
     parameters = init_parameters(sizes, settings.activation_list, "auto", 0, "float64")
-    optimiser = Optimiser(settings.optimizer, settings.learning_rate)
-    slots = new_slots(parameters, optimiser)
+    optimizer = Optimizer(settings.optimizer, settings.learning_rate)
+    slots = new_slots(parameters, optimizer)
     for t in range(1, 61):
-        network.train_step(parameters, slots, X, label_matrix(y, sizes[-1], "float64"), optimiser, t)
+        network.train_step(parameters, slots, X, label_matrix(y, sizes[-1], "float64"), optimizer, t)
     return network.accuracy(parameters, X_test, y_test)
 
 
@@ -197,7 +197,7 @@ def test_examples_are_shown_as_a_grid(cli: RunCli, pets: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "cat 8, dog 4, emu 1" in shown.stderr
     with Image.open("grid.png") as grid:
-        # A row for each class, whose pictures are nothing but shades of one colour: red by their class.
+        # A row for each class, whose pictures are nothing but shades of one color: red by their class.
         reds = np.asarray(grid.convert("RGB")).astype(int)
     for red in (100, 200):
         assert (np.abs(reds - (red, 4, 0)).max(axis=2) < 16).sum() > 1000
@@ -227,7 +227,7 @@ def test_the_split_follows_the_seed(cli: RunCli, pets: Path) -> None:
     assert examples_of("c.h5", 2) != first
 
 
-def test_grey_examples_have_no_colour_axis(cli: RunCli, pets: Path) -> None:
+def test_gray_examples_have_no_color_axis(cli: RunCli, pets: Path) -> None:
     assert cli("dataset", "from-images", pets, "-o", "pets.h5", "--size", "8", "--grey").exit_code == 0
     assert inspect_dataset("pets.h5").image_shape == (8, 8)
 

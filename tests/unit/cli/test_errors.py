@@ -145,7 +145,7 @@ def test_the_command_alone_prints_its_help(cli: RunCli) -> None:
     [
         (["bogus"], "bogus"),
         (["train"], "DATASET.h5"),
-        (["runs", "--colour"], "--colour"),
+        (["runs", "--color"], "--color"),
         (["runs", "--limit", "many"], "--limit"),
         (["runs", "--target", "moon"], "moon"),
         (["dataset", "bogus"], "bogus"),

@@ -30,8 +30,8 @@ LEVELS, LABELS = [10, 20, 240, 250, 200, 128], [0, 0, 1, 1, 0, 0]
 
 @pytest.fixture
 def examples(tmp_path: Path) -> Path:
-    """Six test pictures of one grey each; the last two are called dark, and are not."""
-    path = tmp_path / "greys.h5"
+    """Six test pictures of one gray each; the last two are called dark, and are not."""
+    path = tmp_path / "grays.h5"
     with h5py.File(path, "w") as file:
         file["train_set_x"] = np.full((2, 4, 4), 10, np.uint8)
         file["train_set_y"] = [0, 1]

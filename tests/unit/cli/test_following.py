@@ -51,17 +51,17 @@ def test_a_standstill_has_no_pace() -> None:
     assert (pace.rate, pace.left(5, 10)) == (None, None)
 
 
-def frames(width: int, *looks: Look, colour: str | None = None, encoding: str = "utf-8") -> list[str]:
+def frames(width: int, *looks: Look, color: str | None = None, encoding: str = "utf-8") -> list[str]:
     """What a terminal shows in the end, line by line, without its control codes."""
     bytes_ = io.BytesIO()
     written = io.TextIOWrapper(bytes_, encoding=encoding, write_through=True)
-    console = Console(file=written, force_terminal=True, width=width, color_system=colour, legacy_windows=False)
+    console = Console(file=written, force_terminal=True, width=width, color_system=color, legacy_windows=False)
     with reporter(console) as shown:
         assert isinstance(shown, LiveReporter)
         for one in looks:
             shown.show(one)
     text = bytes_.getvalue().decode(encoding)
-    if colour is None:
+    if color is None:
         assert not re.search(r"\x1b\[[\d;]*m", text)
     return [re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", line).rstrip() for line in text.replace("\r", "\n").split("\n")]
 

@@ -57,14 +57,14 @@ def trained(world: World, model: Path) -> str:
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
-    path = tmp_path / "grey.png"
+    path = tmp_path / "gray.png"
     Image.fromarray(np.full((4, 4), 200, np.uint8)).save(path)
     return path
 
 
 @pytest.fixture
 def examples(tmp_path: Path) -> Path:
-    path = tmp_path / "greys.h5"
+    path = tmp_path / "grays.h5"
     with h5py.File(path, "w") as file:
         for split in ("train", "test"):
             file[f"{split}_set_x"] = np.arange(4 * FEATURES, dtype=np.uint8).reshape(4, 4, 4)

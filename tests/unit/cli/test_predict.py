@@ -42,8 +42,8 @@ def save(path: Path, model: Model) -> Path:
 
 
 def picture(path: Path, level: int, size: tuple[int, int] = (50, 31), mode: str = "RGB") -> Path:
-    colour = level if mode in {"L", "I;16"} else (level,) * len(mode)
-    Image.new(mode, size, colour).save(path)
+    color = level if mode in {"L", "I;16"} else (level,) * len(mode)
+    Image.new(mode, size, color).save(path)
     return path
 
 

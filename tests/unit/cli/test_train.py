@@ -190,7 +190,7 @@ def test_parameters_that_do_not_fit_the_dataset_are_told_before_any_upload(
     assert world.stored() == []
 
 
-def test_no_check_leaves_the_judgement_to_launch(cli: RunCli, world: World, tmp_path: Path, parameters: Path) -> None:
+def test_no_check_leaves_the_judgment_to_launch(cli: RunCli, world: World, tmp_path: Path, parameters: Path) -> None:
     (tmp_path / "bad.h5").write_bytes(b"not HDF5")
     parameters.write_text("{broken")
     world.script = [world.launch, world.accept]

@@ -17,15 +17,15 @@ def as_told(x: np.ndarray, text: str, which: int = 0) -> np.ndarray:
 
 
 PICTURES = np.arange(20 * 6 * 5 * 3).reshape(20, 6, 5, 3)
-GREY = PICTURES[..., 0]
+GRAY = PICTURES[..., 0]
 ROWS = PICTURES.reshape(20, -1)
 
 ELSEWHERE = {
     "MATLAB's own file of (m, h, w, c)": (PICTURES.T, 0, PICTURES),
-    "MATLAB's own file of (m, h, w)": (GREY.T, 0, GREY),
+    "MATLAB's own file of (m, h, w)": (GRAY.T, 0, GRAY),
     "an example in each column": (ROWS.T, 0, ROWS),
     "examples last, as in SVHN": (PICTURES.transpose(1, 2, 3, 0), 0, PICTURES),
-    "grey examples last": (GREY.transpose(1, 2, 0), 1, GREY),
+    "gray examples last": (GRAY.transpose(1, 2, 0), 1, GRAY),
     "examples in the middle": (PICTURES.transpose(1, 0, 2, 3), 0, PICTURES),
 }
 

@@ -29,7 +29,7 @@ from support.repository import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
 ORANGE = (230, 120, 20)
-ORANGE_GREY = 141  # 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601, as Pillow converts)
+ORANGE_GRAY = 141  # 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601, as Pillow converts)
 
 
 def lab_of(picture: Image.Image) -> Image.Image:
@@ -77,15 +77,15 @@ COLORED = {"CMYK", "HSV", "LAB", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "YCbC
 
 
 @pytest.mark.parametrize("mode", sorted({*Image.MODES} - {"1", "I"}))
-@pytest.mark.parametrize("grey", [True, False])
-def test_every_mode_shows_the_same_color(mode: str, grey: bool) -> None:
-    """Orange stays orange, or its grey, whatever mode brings it."""
+@pytest.mark.parametrize("gray", [True, False])
+def test_every_mode_shows_the_same_color(mode: str, gray: bool) -> None:
+    """Orange stays orange, or its gray, whatever mode brings it."""
     orange = Image.new("RGB", (4, 3), ORANGE)
     picture = MAKERS.get(mode, lambda plain: plain.convert(mode))(orange)
     assert picture.mode == mode
-    flat = flatten(picture, depth_of(picture), grey=grey)
-    assert (flat.mode, flat.size) == ("L" if grey else "RGB", (4, 3))
-    expected = [ORANGE_GREY] if grey or mode not in COLORED else ORANGE
+    flat = flatten(picture, depth_of(picture), gray=gray)
+    assert (flat.mode, flat.size) == ("L" if gray else "RGB", (4, 3))
+    expected = [ORANGE_GRAY] if gray or mode not in COLORED else ORANGE
     # 3: YCbCr, HSV and LAB keep 8 bits, and are rounded twice.
     assert np.abs(np.asarray(flat).reshape(3, 4, -1).astype(int) - expected).max() <= 3
 
@@ -100,14 +100,14 @@ def test_every_mode_that_pillow_has_has_a_rule_and_a_line_in_the_docs() -> None:
 
 def test_black_and_white_are_0_and_255() -> None:
     bits = Image.fromarray(np.array([[True, False]]))
-    assert np.asarray(flatten(bits, depth_of(bits), grey=True)).tolist() == [[255, 0]]
+    assert np.asarray(flatten(bits, depth_of(bits), gray=True)).tolist() == [[255, 0]]
 
 
 @pytest.mark.parametrize("mode", ["LA", "La", "PA", "RGBA", "RGBa"])
 def test_what_is_transparent_lies_on_white(mode: str) -> None:
     half = Image.new("RGBA", (1, 1), (0, 0, 0, 127))
     picture = half.convert("LA").convert("La") if mode == "La" else half.convert(mode)
-    (level,) = np.asarray(flatten(picture, depth_of(picture), grey=True)).ravel()
+    (level,) = np.asarray(flatten(picture, depth_of(picture), gray=True)).ravel()
     assert abs(int(level) - 128) <= 1
 
 
@@ -124,7 +124,7 @@ def saved(picture: Image.Image, kind: str, **how: Any) -> bytes:
 
 
 def png(values: np.ndarray[Any, Any], color_type: int = 0, extra: bytes = b"") -> bytes:
-    """A PNG of 16 bits a channel, which Pillow itself writes for greys only. ``extra`` are chunks before the pixels."""
+    """A PNG of 16 bits a channel, which Pillow itself writes for grays only. ``extra`` are chunks before the pixels."""
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     height, width = values.shape[:2]
     header = struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0)
@@ -256,7 +256,7 @@ def test_nan_in_a_picture_is_damage() -> None:
         read(tiff(np.array([[0, np.nan, 1]], np.float32)))
 
 
-def test_the_grey_that_a_16_bit_png_declares_transparent_is_white() -> None:
+def test_the_gray_that_a_16_bit_png_declares_transparent_is_white() -> None:
     assert read(png(RAMP, extra=chunk(b"tRNS", struct.pack(">H", 16_384)))) == [[0, 255, 255]]
 
 

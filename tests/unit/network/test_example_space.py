@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnn.network import Network, Optimiser, batch_slices, init_parameters, new_slots, take_examples, train_step
+from lnn.network import Network, Optimizer, batch_slices, init_parameters, new_slots, take_examples, train_step
 from lnn.network.example_space import ExampleSpace, is_exact, multiplications, plain_multiplications
 
 HIDDEN = ["sigmoid", "relu", "tanh", "leaky_relu"]
@@ -46,23 +46,23 @@ def train_both(
     classes = max(2, units[-1])
     y, y_test = rng.integers(0, classes, examples), rng.integers(0, classes, 5)
     Y = y[np.newaxis].astype(float) if units[-1] == 1 else np.eye(classes)[:, y]
-    optimiser = Optimiser(optimizer, 0.1)
+    update_rule = Optimizer(optimizer, 0.1)
     network = Network([features, *units], activations, l2)
     params = init_parameters(network.sizes, activations, "auto", seed, "float64")
-    slots = new_slots(params, optimiser)
+    slots = new_slots(params, update_rule)
     other = [(W.copy(), b.copy()) for W, b in params]
-    other_slots = new_slots(other, optimiser)
-    space = ExampleSpace(other, other_slots, X, X_test, optimiser, activations, l2)
+    other_slots = new_slots(other, update_rule)
+    space = ExampleSpace(other, other_slots, X, X_test, update_rule, activations, l2)
     t = 0
     for epoch in range(1, 5):
         for batch in batch_slices(examples, batch_size, seed, epoch):
             t += 1
             labels = take_examples(Y, batch)
-            cost, correct = train_step(params, slots, take_examples(X, batch), labels, optimiser, t, activations, l2)
+            cost, correct = train_step(params, slots, take_examples(X, batch), labels, update_rule, t, activations, l2)
             if t == split:
                 # As after a crash: everything from what a checkpoint holds.
                 state = {name: value.copy() for name, value in space.state().items()}
-                space = ExampleSpace(other, other_slots, X, X_test, optimiser, activations, l2, state)
+                space = ExampleSpace(other, other_slots, X, X_test, update_rule, activations, l2, state)
             found = space.train_step(batch, labels, t)
             assert found[0] == pytest.approx(cost, rel=1e-10, abs=1e-12)
             assert found[1] == correct
@@ -93,12 +93,12 @@ def test_going_on_from_its_state_gives_the_same_bits() -> None:
     results = []
     for interrupted in (False, True):
         params = init_parameters([20, 4, 1], ["relu", "sigmoid"], "auto", 1, "float64")
-        optimiser = Optimiser("momentum", 0.1)
-        slots = new_slots(params, optimiser)
-        space = ExampleSpace(params, slots, X, X, optimiser, ["relu", "sigmoid"], 0.3)
+        optimizer = Optimizer("momentum", 0.1)
+        slots = new_slots(params, optimizer)
+        space = ExampleSpace(params, slots, X, X, optimizer, ["relu", "sigmoid"], 0.3)
         for t in range(1, 11):
             if interrupted and t == 6:
-                space = ExampleSpace(params, slots, X, X, optimiser, ["relu", "sigmoid"], 0.3, space.state())
+                space = ExampleSpace(params, slots, X, X, optimizer, ["relu", "sigmoid"], 0.3, space.state())
             space.train_step(None, Y, t)
         results.append(space.first_layer()[0].tobytes())
     assert results[0] == results[1]

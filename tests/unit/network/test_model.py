@@ -11,9 +11,9 @@ import pytest
 from lnn.data.dataset import label_matrix
 from lnn.network import (
     ACTIVATIONS,
-    OPTIMISERS,
+    OPTIMIZERS,
     Network,
-    Optimiser,
+    Optimizer,
     accuracy,
     correct_count,
     init_parameters,
@@ -32,18 +32,18 @@ KINDS = ["relu", "tanh", "softmax"]
 
 
 def blobs(classes: int, m: int = 60, n: int = 7, seed: int = 0) -> tuple[Array, Labels]:
-    """m points in n dimensions around one centre for each class."""
+    """m points in n dimensions around one center for each class."""
     random = np.random.default_rng(seed)
     y = np.arange(m) % classes
     X = 2 * random.standard_normal((classes, n))[y] + random.standard_normal((m, n))
     return X.T, y
 
 
-def train(network: Network, X: Array, y: Labels, optimiser: Optimiser, steps: int) -> tuple[Parameters, list[float]]:
+def train(network: Network, X: Array, y: Labels, optimizer: Optimizer, steps: int) -> tuple[Parameters, list[float]]:
     params = init_parameters(network.sizes, network.activations, "auto", 0, network.dtype)
-    slots = new_slots(params, optimiser)
+    slots = new_slots(params, optimizer)
     X, Y = X.astype(network.dtype), label_matrix(y, network.sizes[-1], network.dtype)
-    costs = [network.train_step(params, slots, X, Y, optimiser, t)[0] for t in range(1, steps + 1)]
+    costs = [network.train_step(params, slots, X, Y, optimizer, t)[0] for t in range(1, steps + 1)]
     return params, costs
 
 
@@ -53,7 +53,7 @@ def test_one_layer_is_logistic_regression() -> None:
     network, rate, l2, steps = Network([3, 1], ["sigmoid"], 0.2), 0.3, 0.2, 25
     params = init_parameters(network.sizes, network.activations, "zeros", 0, "float64")
     for t in range(1, steps + 1):
-        cost, _ = network.train_step(params, [([], [])], X, label_matrix(y, 1, "float64"), Optimiser("sgd", rate), t)
+        cost, _ = network.train_step(params, [([], [])], X, label_matrix(y, 1, "float64"), Optimizer("sgd", rate), t)
 
     w, bias, expected_cost = [0.0] * 3, 0.0, 0.0
     for _ in range(steps):
@@ -71,22 +71,22 @@ def test_one_layer_is_logistic_regression() -> None:
     assert cost == pytest.approx(expected_cost, rel=1e-10)
 
 
-@pytest.mark.parametrize("name", sorted(OPTIMISERS))
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
 def test_a_training_step_applies_the_gradients_at_the_weights_it_began_with(name: str) -> None:
     X, y = blobs(3)
     Y = label_matrix(y, 3, "float64")
-    network, optimiser = Network(SIZES, KINDS, 0.1), Optimiser(name, 0.1)
+    network, optimizer = Network(SIZES, KINDS, 0.1), Optimizer(name, 0.1)
     params = init_parameters(SIZES, KINDS, "auto", 0, "float64")
     expected = copy.deepcopy(params)
-    slots, expected_slots = new_slots(params, optimiser), new_slots(params, optimiser)
+    slots, expected_slots = new_slots(params, optimizer), new_slots(params, optimizer)
     for t in range(1, 4):
-        cost, correct = network.train_step(params, slots, X, Y, optimiser, t)
+        cost, correct = network.train_step(params, slots, X, Y, optimizer, t)
         assert cost == network.cost(expected, X, Y)
         assert correct == round(60 * network.accuracy(expected, X, y))
         gradients = network.gradients(expected, X, Y)
         for param, gradient, slot in zip(expected, gradients, expected_slots, strict=True):
             for i in range(2):
-                optimiser.update(param[i], gradient[i], slot[i], t)
+                optimizer.update(param[i], gradient[i], slot[i], t)
     for (W, b), (W_expected, b_expected) in zip(params, expected, strict=True):
         np.testing.assert_array_equal(W, W_expected)
         np.testing.assert_array_equal(b, b_expected)
@@ -119,16 +119,16 @@ def test_rows_computed_alone_equal_the_whole_layer(hidden: str) -> None:
         dZ_next = dZ
 
 
-@pytest.mark.parametrize("optimiser", [Optimiser("sgd", 0.2), Optimiser("momentum", 0.05), Optimiser("adam", 0.02)])
+@pytest.mark.parametrize("optimizer", [Optimizer("sgd", 0.2), Optimizer("momentum", 0.05), Optimizer("adam", 0.02)])
 @pytest.mark.parametrize(
     ("classes", "units", "output"), [(2, 1, "sigmoid"), (2, 2, "softmax"), (4, 4, "softmax"), (4, 4, "sigmoid")]
 )
 def test_every_kind_of_output_learns_separable_classes(
-    classes: int, units: int, output: str, optimiser: Optimiser
+    classes: int, units: int, output: str, optimizer: Optimizer
 ) -> None:
     X, y = blobs(classes)
     network = Network([7, 8, units], ["leaky_relu", output])
-    params, costs = train(network, X, y, optimiser, 150)
+    params, costs = train(network, X, y, optimizer, 150)
     assert costs[-1] < 0.25 * costs[0]
     assert network.accuracy(params, X, y) >= 0.95
 
@@ -137,15 +137,15 @@ def test_float32_stays_float32_and_ends_where_float64_does() -> None:
     X, y = blobs(3)
     runs = {}
     for dtype in ("float32", "float64"):
-        for optimiser in (Optimiser(name, 0.01) for name in OPTIMISERS):
+        for optimizer in (Optimizer(name, 0.01) for name in OPTIMIZERS):
             network = Network(SIZES, KINDS, 0.1, dtype)
-            params, costs = train(network, X, y, optimiser, 40)
+            params, costs = train(network, X, y, optimizer, 40)
             assert {array.dtype.name for layer in params for array in layer} == {dtype}
             assert {A.dtype.name for A in network.forward(params, X.astype(dtype)).A} == {dtype}
             gradients = network.gradients(params, X.astype(dtype), label_matrix(y, 3, dtype))
             assert {array.dtype.name for layer in gradients for array in layer} == {dtype}
-            runs[dtype, optimiser.name] = costs
-    for name in OPTIMISERS:
+            runs[dtype, optimizer.name] = costs
+    for name in OPTIMIZERS:
         np.testing.assert_allclose(runs["float32", name], runs["float64", name], rtol=1e-4)
 
 
@@ -154,7 +154,7 @@ def test_float32_stays_float32_and_ends_where_float64_does() -> None:
 def test_the_cost_stays_finite_when_training_goes_wild(units: int, output: str, dtype: str) -> None:
     """A learning rate far too large: a cost taken from the probabilities would be log(0) within a few steps."""
     X, y = blobs(max(units, 2))
-    _, costs = train(Network([7, 6, units], ["relu", output], 0.0, dtype), 10 * X, y, Optimiser("sgd", 0.5), 30)
+    _, costs = train(Network([7, 6, units], ["relu", output], 0.0, dtype), 10 * X, y, Optimizer("sgd", 0.5), 30)
     assert all(map(math.isfinite, costs))
     assert max(costs) > 100
 

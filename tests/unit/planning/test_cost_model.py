@@ -80,7 +80,7 @@ def test_float32_has_its_own_rate() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["momentum", "adam"])
-def test_an_optimiser_with_a_memory_takes_more_time_and_memory_than_sgd(optimizer: str) -> None:
+def test_an_optimizer_with_a_memory_takes_more_time_and_memory_than_sgd(optimizer: str) -> None:
     wide = {"sizes": (3000, 400, 10), "examples": 5000, "batch_size": 100}
     for strategy, workers in WAYS:
         plain, other = (estimate(strategy, workers, optimizer=name, **wide) for name in ("sgd", optimizer))

@@ -47,7 +47,7 @@ PROTOCOL, PREDICTIONS, CLOUDWATCH, TROUBLESHOOTING = (
     f"docs/{page}.md" for page in ("protocol", "predictions", "cloudwatch", "troubleshooting")
 )
 LEASE = store.LEASE_SECONDS
-SIGN_OF_LIFE_SECONDS = heartbeat.PRESENCE_SECONDS + 2 * process_group.BLOCK_SECONDS
+SIGN_OF_LIFE_SECONDS = heartbeat.HEARTBEAT_SECONDS + 2 * process_group.BLOCK_SECONDS
 PAUSE = train.PAUSE_SECONDS
 
 FIGURES: list[tuple[str, str, list[float]]] = [
@@ -63,12 +63,12 @@ FIGURES: list[tuple[str, str, list[float]]] = [
     (PROTOCOL, "stays unconfirmed for {} seconds is dispatched again", [barrier.DISPATCH_SECONDS]),
     (PROTOCOL, "after five such attempts (at {} s:", [workload.LONGEST_SECONDS]),
     (PROTOCOL, "{} seconds they end it after the next batch instead", [stopping.LONG_EPOCH_SECONDS]),
-    (PROTOCOL, "a key of {} seconds, renewed every", [heartbeat.PRESENCE_SECONDS]),
+    (PROTOCOL, "a key of {} seconds, renewed every", [heartbeat.HEARTBEAT_SECONDS]),
     (PROTOCOL, "looks for its peer every {} seconds", [process_group.BLOCK_SECONDS]),
     (
         PROTOCOL,
         "miss its sign of life within {} seconds",
-        [heartbeat.PRESENCE_SECONDS + 2 * process_group.BLOCK_SECONDS],
+        [heartbeat.HEARTBEAT_SECONDS + 2 * process_group.BLOCK_SECONDS],
     ),
     (PROTOCOL, "waits for the claim to lapse ({} s)", [idempotency.LOCK_SECONDS]),
     (PROTOCOL, "after {} minutes the watch ends the run", [watchdog.launch_seconds(workload.LONGEST_SECONDS) / 60]),

@@ -83,7 +83,7 @@ def test_waiting_is_told_for_each_epoch_and_only_where_workers_wait(capsys: pyte
     curve.write()
     curve.add([EpochRow(104, 0.5, 0.5, 0.5, 0.1)])
     curve.write()
-    found = values(written(capsys), Metric.SYNCHRONISATION_SECONDS)
+    found = values(written(capsys), Metric.SYNCHRONIZATION_SECONDS)
     assert found == [*([pytest.approx(0.01)] * LINES), pytest.approx(0.25)]
 
 

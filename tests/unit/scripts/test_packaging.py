@@ -224,7 +224,7 @@ def test_a_file_that_is_no_shared_object_and_a_layer_with_none_are_refused(tmp_p
         check_binaries(tmp_path, ARM)
 
 
-def test_pruning_drops_tests_headers_and_caches_and_keeps_metadata_and_licences(tmp_path: Path) -> None:
+def test_pruning_drops_tests_headers_and_caches_and_keeps_metadata_and_licenses(tmp_path: Path) -> None:
     kept = [
         "numpy/a.py",
         "numpy/core.so",

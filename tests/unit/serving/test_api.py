@@ -37,8 +37,8 @@ def api(shelves: Shelves) -> PredictionApi:
 
 def png(level: int = 204, size: tuple[int, int] = (50, 31), mode: str = "RGB", kind: str = "PNG", **how: Any) -> bytes:
     buffer = io.BytesIO()
-    colour = level if mode in {"1", "L", "P", "I;16"} else (level,) * len(mode)
-    Image.new(mode, size, colour).save(buffer, kind, **how)
+    color = level if mode in {"1", "L", "P", "I;16"} else (level,) * len(mode)
+    Image.new(mode, size, color).save(buffer, kind, **how)
     return buffer.getvalue()
 
 

@@ -29,7 +29,7 @@ DATA = TrainingData(
 def train(job: Plan, engine: type[Plain | InExampleSpace], pauses: set[int]) -> tuple[list[Any], bytes]:
     """Costs and right predictions of each epoch, and the parameters at the end; ``pauses`` are numbers of updates."""
     parameters = init_parameters(job.sizes, job.activations, "he", 1, job.dtype)
-    state = Checkpoint(0, parameters, new_slots(parameters, job.optimiser))
+    state = Checkpoint(0, parameters, new_slots(parameters, job.update_rule))
     history = []
     trained: Engine = engine(job, DATA, state)
     for epoch in range(1, EPOCHS + 1):

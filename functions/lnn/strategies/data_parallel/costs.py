@@ -41,7 +41,7 @@ class Data(Costs):
     def needs(self) -> list[Need]:
         """Memory for the parameters a few times, labels, one block of examples: whatever the features or workers.
 
-        Flat parameters, gradient, pieces sent and received, and slots; in worker 0 a checkpoint as it is serialised.
+        Flat parameters, gradient, pieces sent and received, and slots; in worker 0 a checkpoint as it is serialized.
         On disk its share of both sets, as they are stored.
         """
         job = self.job

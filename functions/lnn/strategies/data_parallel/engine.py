@@ -2,7 +2,7 @@
 
 A step adds up the workers' gradients: each gives every other the piece of its gradient that the other one looks after,
 adds up what it was given in rank order, so that a rerun gives the same bits, updates its piece of the parameters with
-its piece of the optimiser's slots, and gives the piece to all. Two exchanges, whatever the number of workers, in which
+its piece of the optimizer's slots, and gives the piece to all. Two exchanges, whatever the number of workers, in which
 each sends and receives the parameters about twice (reduce-scatter and all-gather: Thakur, Rabenseifner, Gropp 2005,
 "Optimization of collective communication operations in MPICH"). Two workers exchange as much by giving each other
 the whole gradient, at once, and each makes the whole update.
@@ -31,7 +31,7 @@ from lnn.network.batches import Batch
 from lnn.network.model import backward
 from lnn.network.parameter_vector import flattened, layers_of, weight_ranges
 from lnn.network.types import Array
-from lnn.parameter_server.process_group import Gang
+from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.resp import Buffer
 from lnn.strategies.worker import Stepped
 
@@ -60,24 +60,24 @@ FIGURES = struct.Struct("<dqq")
 
 
 class Data:
-    """One worker's examples, the parameters, and its part of the optimiser's memory."""
+    """One worker's examples, the parameters, and its part of the optimizer's memory."""
 
-    def __init__(self, artifacts: Artifacts, run_id: str, plan: Plan, gang: Gang, state: Checkpoint) -> None:
-        self._plan, self._gang = plan, gang
-        self._network, self._optimiser = plan.network, plan.optimiser
-        self._train = OwnExamples(artifacts, run_id, TRAIN_X, TRAIN_Y, plan, *share(plan.examples, gang))
+    def __init__(self, artifacts: Artifacts, run_id: str, plan: Plan, group: ProcessGroup, state: Checkpoint) -> None:
+        self._plan, self._group = plan, group
+        self._network, self._optimizer = plan.network, plan.update_rule
+        self._train = OwnExamples(artifacts, run_id, TRAIN_X, TRAIN_Y, plan, *share(plan.examples, group))
         if plan.batches_per_epoch > 1:
             self._train.hold()  # now, not in the first step
-        test = share(plan.test_examples, gang)
+        test = share(plan.test_examples, group)
         self._test = OwnExamples(artifacts, run_id, TEST_X, TEST_Y, plan, *test, block_bytes=COUNTED_BYTES)
         self._flat = flattened(state.parameters, plan.dtype)
         self._parameters = layers_of(self._flat, plan.sizes)
         self._gradient = np.empty_like(self._flat)
         self._gradients = layers_of(self._gradient, plan.sizes)
         self._alone = plan.average_every is not None
-        # Who updates everything needs the whole of the optimiser's memory, who shares the updates a piece.
-        self._whole = self._alone or gang.size <= WHOLE_UP_TO
-        start, stop = (0, len(self._flat)) if self._whole else share(len(self._flat), gang)
+        # Who updates everything needs the whole of the optimizer's memory, who shares the updates a piece.
+        self._whole = self._alone or group.size <= WHOLE_UP_TO
+        start, stop = (0, len(self._flat)) if self._whole else share(len(self._flat), group)
         self._own = self._flat[start:stop]
         self._own_weights = weight_ranges(plan.sizes, start, stop)
         self._slots = [flat[start:stop].copy() for flat in flat_slots(state, plan)]
@@ -116,8 +116,8 @@ class Data:
     def checkpoint(self, epoch: int) -> Checkpoint | None:
         slots = self._slots
         if slots and not self._whole:
-            gathered = self._gang.gather(np.concatenate(slots).data)
-        if self._gang.rank:
+            gathered = self._group.gather(np.concatenate(slots).data)
+        if self._group.rank:
             return None
         if slots and not self._whole:
             # Each worker's pieces of all slots, one after the other: put together the pieces of each slot.
@@ -179,7 +179,7 @@ class Data:
         )
 
     def _add_up(self, count: int) -> int:
-        return sum(COUNT.unpack(part)[0] for part in self._gang.all_gather(COUNT.pack(count)))
+        return sum(COUNT.unpack(part)[0] for part in self._group.all_gather(COUNT.pack(count)))
 
     # Updates
 
@@ -189,7 +189,7 @@ class Data:
         gradient, summed = self._sum_own_piece(self._gradient)
         cost = summed.cost + m * self._penalty(m)
         self._decay(gradient, m)
-        self._optimiser.update(self._own, gradient, self._slots, t)
+        self._optimizer.update(self._own, gradient, self._slots, t)
         if not self._whole:
             self._gather_pieces(self._flat)
         return summed._replace(cost=cost)
@@ -197,22 +197,22 @@ class Data:
     def _update_alone(self, own: npt.NDArray[np.int64] | None, m: int, t: int) -> None:
         """One update by the mean gradient over the own examples of the batch; none if there are no such examples."""
         examples = len(self._train) if own is None else len(own)
-        cost = m * self._penalty(m) / self._gang.size
+        cost = m * self._penalty(m) / self._group.size
         self._differentiate(own, max(1, examples))
         self._untold = self._untold._replace(cost=self._untold.cost + cost)
         if examples:
             self._decay(self._gradient, m)
-            self._optimiser.update(self._own, self._gradient, self._slots, t)
+            self._optimizer.update(self._own, self._gradient, self._slots, t)
 
     def _average(self) -> Figures:
         """Every worker's parameters and slots become their mean over all workers."""
         state = np.concatenate([self._flat, *self._slots])
         own, summed = self._sum_own_piece(state)
-        own /= self._gang.size
+        own /= self._group.size
         if len(own) == len(state):
             state = own
         else:
-            cut(state, self._gang.size)[self._gang.rank][...] = own
+            cut(state, self._group.size)[self._group.rank][...] = own
             self._gather_pieces(state)
         for target, values in zip([self._flat, *self._slots], np.split(state, 1 + len(self._slots)), strict=True):
             target[...] = values
@@ -234,13 +234,13 @@ class Data:
 
         The piece of one or two workers is everything.
         """
-        figures, rank = self._untold.pack(), self._gang.rank
-        if self._gang.size <= WHOLE_UP_TO:
-            received = self._gang.all_gather((figures, values.data), self._prepare)
+        figures, rank = self._untold.pack(), self._group.rank
+        if self._group.size <= WHOLE_UP_TO:
+            received = self._group.all_gather((figures, values.data), self._prepare)
             mine = values
         else:
-            pieces = cut(values, self._gang.size)
-            received = self._gang.exchange([(figures, piece.data) for piece in pieces], self._prepare)
+            pieces = cut(values, self._group.size)
+            received = self._group.exchange([(figures, piece.data) for piece in pieces], self._prepare)
             mine = pieces[rank]
         received[rank] = figures
         told = [Figures.unpack(part) for part in received]
@@ -258,15 +258,15 @@ class Data:
 
     def _gather_pieces(self, values: Array) -> None:
         """Give all workers the own piece of ``values``, and take theirs."""
-        pieces = cut(values, self._gang.size)
-        received = self._gang.all_gather(pieces[self._gang.rank].data)
-        for peer in self._gang.peers:
+        pieces = cut(values, self._group.size)
+        received = self._group.all_gather(pieces[self._group.rank].data)
+        for peer in self._group.peers:
             pieces[peer][...] = piece_in(received[peer], values.dtype)
 
 
-def share(count: int, gang: Gang) -> tuple[int, int]:
+def share(count: int, group: ProcessGroup) -> tuple[int, int]:
     """First and last (exclusive) of the ``count`` things that belong to a worker."""
-    return count * gang.rank // gang.size, count * (gang.rank + 1) // gang.size
+    return count * group.rank // group.size, count * (group.rank + 1) // group.size
 
 
 def cut(values: Array, size: int) -> list[Array]:
@@ -282,8 +282,8 @@ def piece_in(part: Buffer, dtype: npt.DTypeLike, offset: int = 0) -> Array:
 
 
 def flat_slots(state: Checkpoint, plan: Plan) -> list[Array]:
-    """Each of the optimiser's slots as one array, in the order of the parameters."""
+    """Each of the optimizer's slots as one array, in the order of the parameters."""
     return [
         flattened([(of_W[slot], of_b[slot]) for of_W, of_b in state.slots], plan.dtype)
-        for slot in range(plan.optimiser.slots)
+        for slot in range(plan.update_rule.slots)
     ]

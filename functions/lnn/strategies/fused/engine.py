@@ -74,14 +74,14 @@ class Plain:
 
     def __init__(self, plan: Plan, data: TrainingData, state: Checkpoint) -> None:
         self._network = plan.network
-        self._optimiser = plan.optimiser
+        self._optimizer = plan.update_rule
         self._data = data
         self._parameters = state.parameters
         self._slots = state.slots
 
     def step(self, batch: Batch, Y: Array, t: int) -> tuple[float, int]:
         X = take_examples(self._data.X, batch)
-        return self._network.train_step(self._parameters, self._slots, X, Y, self._optimiser, t)
+        return self._network.train_step(self._parameters, self._slots, X, Y, self._optimizer, t)
 
     def test_accuracy(self) -> float:
         return self._network.accuracy(self._parameters, self._data.X_test, self._data.y_test)
@@ -102,7 +102,7 @@ class InExampleSpace:
             state.slots,
             data.X,
             data.X_test,
-            plan.optimiser,
+            plan.update_rule,
             plan.activations,
             plan.l2,
             state.example_space,

@@ -18,7 +18,7 @@ from lnn.errors import CacheLost, LnnError
 from lnn.job.plan import Plan
 from lnn.messages import Message, Step
 from lnn.network import ACTIVATIONS, linear_backward, linear_forward, propagate_delta, take_examples
-from lnn.parameter_server.barrier import Barrier, Standing
+from lnn.parameter_server.barrier import ArrivalStatus, Barrier
 from lnn.parameter_server.codec import TensorKey
 from lnn.parameter_server.server import ParameterServer
 from lnn.runs.failover import ask_for_next, fail, told
@@ -54,7 +54,7 @@ def handle(services: Services, message: Message) -> str:
     return "failed"
 
 
-def work(server: ParameterServer, invoker: Invoker, message: Message, window: int) -> Standing:
+def work(server: ParameterServer, invoker: Invoker, message: Message, window: int) -> ArrivalStatus:
     """Do one neuron's part of one step and move the run along.
 
     ``window`` is the most neurons of a step in flight at once, 0 for no limit: the k-th to arrive
@@ -66,7 +66,7 @@ def work(server: ParameterServer, invoker: Invoker, message: Message, window: in
         raise ValueError("a message to a neuron says which one it is")
     barrier = Barrier(server)
     if not barrier.is_current(step):
-        return Standing.STALE
+        return ArrivalStatus.STALE
     plan = plan_of(server, message.run_id)
     compute = forward if step.direction == "forward" else backward
     # A training that diverges overflows on its way; its cost will say so.
@@ -74,14 +74,14 @@ def work(server: ParameterServer, invoker: Invoker, message: Message, window: in
         rows = compute(server, message.run_id, plan, step, neuron)
 
     arrival = barrier.arrive(step, neuron, rows, round((time.perf_counter() - begun) * 1000))
-    if arrival.standing is Standing.STALE:
-        return arrival.standing
+    if arrival.status is ArrivalStatus.STALE:
+        return arrival.status
     behind = window + arrival.ordinal - 1
     if window and behind < arrival.width:
         invoker.invoke_neuron(step.message(message.run_id, behind))
-    if arrival.standing is Standing.COMPLETE:
+    if arrival.status is ArrivalStatus.COMPLETE:
         invoker.invoke_trainer(step.message(message.run_id))
-    return arrival.standing
+    return arrival.status
 
 
 def forward(server: ParameterServer, run_id: str, plan: Plan, step: Step, neuron: int) -> list[Row]:
@@ -114,8 +114,8 @@ def backward(server: ParameterServer, run_id: str, plan: Plan, step: Step, neuro
     W, *slots_W = (row.copy() for row in parameters[: len(weights)])
     b, *slots_b = (row.copy() for row in parameters[len(weights) :])
     dW, db = linear_backward(dZ, previous_activations(server, run_id, plan, step), W, plan.l2)
-    plan.optimiser.update(W, dW, slots_W, updates + 1)
-    plan.optimiser.update(b, db, slots_b, updates + 1)
+    plan.update_rule.update(W, dW, slots_W, updates + 1)
+    plan.update_rule.update(b, db, slots_b, updates + 1)
 
     new_weights, new_biases = plan.parameter_keys(layer, updates + 1)
     rows += zip(new_weights, [W, *slots_W], strict=True)

@@ -412,7 +412,7 @@ class Conductor:
         self._server.put(key.name, np.ascontiguousarray(value, key.dtype))
 
     def _state(self, epoch: int, updates: int) -> Checkpoint:
-        """Parameters and optimiser state after ``updates`` updates."""
+        """Parameters and optimizer state after ``updates`` updates."""
         keys = [self._plan.parameter_keys(layer, updates) for layer in range(1, self._plan.layers + 1)]
         flat = iter(self._server.get_many(key for weights, biases in keys for key in [*weights, *biases]))
         layers = [([next(flat) for _ in weights], [next(flat) for _ in biases]) for weights, biases in keys]

@@ -32,7 +32,7 @@ class Resident(Costs):
         own = (3 + job.slots) * (units * features + job.upper_weights)
         if features < job.features:
             own += (job.examples + job.test_examples) * features
-        # Every worker reads the first checkpoint whole; worker 0 puts the later ones together and serialises them.
+        # Every worker reads the first checkpoint whole; worker 0 puts the later ones together and serializes them.
         whole = 3 * (1 + job.slots) * job.weights
         values = memory.both_sets(job) + own + whole + memory.batch_values(job)
         return [("neuron.memory", memory.RUNTIME_MB + memory.SHARD_MB + math.ceil(memory.megabytes(values, job)))]

@@ -22,9 +22,9 @@ from lnn.network import classes_above, take_examples, train_above
 from lnn.network.batches import Batch
 from lnn.network.model import ALL
 from lnn.network.types import Array, Labels
-from lnn.parameter_server.process_group import Gang
+from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.resp import Buffer
-from lnn.strategies.resident.first_layer import FirstLayer, Panelled, Plain
+from lnn.strategies.resident.first_layer import FirstLayer, Paneled, Plain
 from lnn.strategies.worker import Stepped
 
 Block: TypeAlias = tuple[slice, slice]
@@ -93,9 +93,9 @@ def _divided(length: int, size: int) -> list[slice]:
     return [slice(*ends) for ends in pairwise(length * rank // size for rank in range(size + 1))]
 
 
-def cut_of(plan: Plan, gang: Gang) -> Cut:
+def cut_of(plan: Plan, group: ProcessGroup) -> Cut:
     features, units = plan.sizes[:2]
-    return ByNeuron(units, gang.rank, gang.size) if units >= features else ByFeature(features, gang.rank, gang.size)
+    return ByNeuron(units, group.rank, group.size) if units >= features else ByFeature(features, group.rank, group.size)
 
 
 class Resident:
@@ -104,16 +104,16 @@ class Resident:
     Every worker has all of b1: it is small, and its gradient costs nothing where dZ is known.
     """
 
-    def __init__(self, artifacts: Artifacts, run_id: str, plan: Plan, gang: Gang, state: Checkpoint) -> None:
-        self._plan, self._gang = plan, gang
-        self._cut = cut_of(plan, gang)
+    def __init__(self, artifacts: Artifacts, run_id: str, plan: Plan, group: ProcessGroup, state: Checkpoint) -> None:
+        self._plan, self._group = plan, group
+        self._cut = cut_of(plan, group)
         data = training_data(artifacts, run_id, plan)
         self._Y, self._y, self._y_test = data.Y, data.y, data.y_test
         (W, b), *above = state.parameters
         (slots_W, slots_b), *slots_above = state.slots
-        own = self._cut.blocks[gang.rank]
+        own = self._cut.blocks[group.rank]
         # Who has all features shares X with the loaded data, which panels would copy.
-        first_layer = Panelled if isinstance(self._cut, ByFeature) and plan.batches_per_epoch == 1 else Plain
+        first_layer = Paneled if isinstance(self._cut, ByFeature) and plan.batches_per_epoch == 1 else Plain
         self._first: FirstLayer = first_layer(
             self._cut.features(data.X), self._cut.features(data.X_test), W[own], [slot[own] for slot in slots_W]
         )
@@ -127,12 +127,12 @@ class Resident:
         Z, *of_test = self._all_gather([product, first.test_product()] if tally else [product])
         test_correct = self._correct(of_test[0], self._y_test) if tally else None
         cost, correct, dZ = train_above(
-            self._parameters, self._slots, Z, Y, plan.optimiser, t, plan.activations, plan.l2
+            self._parameters, self._slots, Z, Y, plan.update_rule, t, plan.activations, plan.l2
         )
         cost += self._penalty * plan.l2 / (2 * Y.shape[1])
-        first.update(dZ[self._cut.neurons], plan.optimiser, t, plan.l2)
+        first.update(dZ[self._cut.neurons], plan.update_rule, t, plan.l2)
         db = dZ.sum(axis=1, keepdims=True) / Y.shape[1]
-        plan.optimiser.update(self._parameters[0][1], db, self._slots[0][1], t)
+        plan.update_rule.update(self._parameters[0][1], db, self._slots[0][1], t)
         return Stepped(cost, correct, test_correct)
 
     def train_correct(self) -> int:
@@ -145,15 +145,15 @@ class Resident:
 
     def checkpoint(self, epoch: int) -> Checkpoint | None:
         whole_W, *whole_slots = [self._gathered(array) for array in (self._first.weights, *self._first.slots)]
-        if self._gang.rank:
+        if self._group.rank:
             return None
         (_, b), (_, slots_b) = self._parameters[0], self._slots[0]
         return Checkpoint(epoch, [(whole_W, b), *self._parameters[1:]], [(whole_slots, slots_b), *self._slots[1:]])
 
     def _gathered(self, own: Array) -> Array:
         """The whole of what ``own`` is this worker's block of; of use to worker 0 only."""
-        parts = self._gang.gather(own.data)
-        if self._gang.rank:
+        parts = self._group.gather(own.data)
+        if self._group.rank:
             return own
         whole = np.empty((self._plan.sizes[1], self._plan.sizes[0]), own.dtype)
         for block, part in zip(self._cut.blocks, parts, strict=True):
@@ -166,11 +166,11 @@ class Resident:
     def _all_gather(self, own: Sequence[Array]) -> list[Array]:
         """Z of some examples, from this worker's parts of (W1 X)^T; the squares of W1 go along where L2 needs them."""
         square = np.array([self._first.sum_of_squares() if self._plan.l2 else 0.0])
-        received = self._gang.all_gather((square.data, *(array.data for array in own)))
-        received[self._gang.rank] = square.data
+        received = self._group.all_gather((square.data, *(array.data for array in own)))
+        received[self._group.rank] = square.data
         self._penalty = sum(float(np.frombuffer(part, np.float64, 1)[0]) for part in received)
         parts = [
-            own if rank == self._gang.rank else self._matrices(part, block, own)
+            own if rank == self._group.rank else self._matrices(part, block, own)
             for rank, (part, block) in enumerate(zip(received, self._cut.blocks, strict=True))
         ]
         b = self._parameters[0][1]

@@ -9,7 +9,7 @@ import numpy as np
 
 from lnn.network import linear_backward, take_examples, weight_gradient
 from lnn.network.batches import Batch
-from lnn.network.optimizers import Optimiser
+from lnn.network.optimizers import Optimizer
 from lnn.network.types import Array
 
 PANEL_FEATURES = 1024
@@ -23,7 +23,7 @@ layer has few units: it is made in tiles of features then."""
 
 
 class FirstLayer(Protocol):
-    """A block (units, n) of W1, with the optimiser's memory for it.
+    """A block (units, n) of W1, with the optimizer's memory for it.
 
     Products are transposed, examples first: faster than W X where W is wide and low. They are read only.
     """
@@ -43,7 +43,7 @@ class FirstLayer(Protocol):
     def sum_of_squares(self) -> float:
         """Of the weights, for L2's penalty."""
 
-    def update(self, dZ: Array, optimiser: Optimiser, t: int, l2: float) -> None:
+    def update(self, dZ: Array, optimizer: Optimizer, t: int, l2: float) -> None:
         """Update number ``t``, with dZ (units, m) of the examples of the latest ``train_product``."""
 
 
@@ -66,16 +66,16 @@ class Plain:
     def sum_of_squares(self) -> float:
         return sum_of_squares(self.weights)
 
-    def update(self, dZ: Array, optimiser: Optimiser, t: int, l2: float) -> None:
+    def update(self, dZ: Array, optimizer: Optimizer, t: int, l2: float) -> None:
         dW, _ = linear_backward(dZ, self._batch_X, self.weights, l2, out=self._dW)
-        optimiser.update(self.weights, dW, self.slots, t)
+        optimizer.update(self.weights, dW, self.slots, t)
 
     def _product(self, X: Array) -> Array:
         product: Array = X.T @ self.weights.T
         return product
 
 
-class Panelled:
+class Paneled:
     """The full batch, panel by panel of features: a panel's weights are updated and at once multiplied again.
 
     So an epoch goes over the examples once, not twice: the product that the next epoch begins with is made of a panel
@@ -125,14 +125,14 @@ class Panelled:
     def sum_of_squares(self) -> float:
         return sum_of_squares(self._weights)
 
-    def update(self, dZ: Array, optimiser: Optimiser, t: int, l2: float) -> None:
+    def update(self, dZ: Array, optimizer: Optimizer, t: int, l2: float) -> None:
         dZ = dZ / self._m
         decay = l2 / self._m
         self._product.fill(0)
         for panel in self._panels:
             weights, X = self._weights[panel], self._rows[panel, : self._m].swapaxes(1, 2)
             dW = weight_gradient(dZ, X, weights, decay, out=self._gradient[panel])
-            optimiser.update(weights, dW, [slot[panel] for slot in self._slots], t)
+            optimizer.update(weights, dW, [slot[panel] for slot in self._slots], t)
             self._add_product(panel)
 
     def _add_product(self, panel: slice) -> None:
