@@ -12,15 +12,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal, NoReturn, TypeAlias, get_args
+from typing import Annotated, Any, Literal, NoReturn, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lnn.errors import SettingsError
+from lnn.network import ACTIVATIONS, OUTPUT_ACTIVATIONS
 from lnn.strategies.registry import AUTO, STRATEGIES
-
-HiddenActivation: TypeAlias = Literal["sigmoid", "relu", "tanh", "leaky_relu"]
-OutputActivation: TypeAlias = Literal["sigmoid", "softmax"]
 
 MAX_FILE_BYTES = 1_000_000
 MAX_LAYERS = 100
@@ -29,11 +27,17 @@ MAX_WORKERS = 256
 MAX_PROBLEMS = 40
 """More would not be read; a DynamoDB item and a message have limits, too."""
 
-HIDDEN = '"sigmoid", "relu", "tanh" or "leaky_relu"'
-OUTPUT = '"sigmoid" or "softmax"'
+
+def _one_of(names: Iterable[str]) -> str:
+    *others, last = map(json.dumps, names)
+    return f"{', '.join(others)} or {last}"
+
+
+HIDDEN, OUTPUT = _one_of(ACTIVATIONS), _one_of(OUTPUT_ACTIVATIONS)
 LAYER_KEY = re.compile(r"layer([1-9][0-9]*)")
 
 Units: TypeAlias = Annotated[int, Field(ge=1, le=MAX_UNITS)]
+Activation: TypeAlias = Annotated[str, Field(pattern=f"^({'|'.join({**ACTIVATIONS, **OUTPUT_ACTIVATIONS})})$")]
 
 
 class Settings(BaseModel):
@@ -54,7 +58,7 @@ class Settings(BaseModel):
         title="units of each layer",
         description=f'an object such as {{"layer1": 20, "layer2": 1}}, with integers from 1 to {MAX_UNITS}',
     )
-    activations: dict[str, Literal["sigmoid", "relu", "tanh", "leaky_relu", "softmax"]] = Field(
+    activations: dict[str, Activation] = Field(
         title="activation of each layer",
         description=f"an object with one of {HIDDEN} for each layer, and {OUTPUT} for the last",
     )
@@ -279,7 +283,7 @@ def _layer_problems(raw: Mapping[str, Any]) -> list[str]:
 
     last = f"layer{layers}"
     if isinstance(activations, dict):
-        if activations.get(last) in get_args(HiddenActivation) and activations[last] != "sigmoid":
+        if activations.get(last) in list(ACTIVATIONS) and activations[last] != "sigmoid":
             problems.append(
                 f"activations.{last}: found {_show(activations[last])}; expected {OUTPUT} for the output layer"
             )

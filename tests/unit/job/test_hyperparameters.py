@@ -20,6 +20,7 @@ from lnn.job.hyperparameters import (
     load_json_object,
     parse_settings,
 )
+from lnn.network import ACTIVATIONS
 from lnn.planning.feasibility import check_settings_fit
 from support.repository import REPOSITORY
 
@@ -123,6 +124,7 @@ def test_a_byte_order_mark_is_no_problem() -> None:
         changed(
             ("activations.layer1", "tanh"), ("activations.layer2", "leaky_relu"), ("activations.layer3", "sigmoid")
         ),
+        *(changed(("activations.layer1", name)) for name in ACTIVATIONS),
         *({**CAT, "strategy": name} for name in ("neuron", "resident", "data", "fused", "auto")),
         *({**CAT, "optimizer": name} for name in ("sgd", "momentum", "adam")),
     ],
@@ -206,6 +208,7 @@ def test_a_choice_lists_what_there_is_to_choose(key: str, value: object) -> None
         (changed(("neurons", [20, 7, 5, 1])), "neurons: found [20, 7, 5, 1]; expected an object such as "),
         (changed(("neurons.layer1", 65537)), "neurons.layer1: found 65537; expected an integer from 1 to 65536"),
         (changed(("activations", "relu")), 'activations: found "relu"; expected an object with one of '),
+        (changed(("activations.layer4", ["relu"])), 'activations.layer4: found ["relu"]; expected "sigmoid", "relu", '),
         (changed(("activations.layer1", "rleu")), 'activations.layer1: found "rleu"; expected "sigmoid", "relu", '),
         (
             changed(("activations.layer2", "softmax")),
