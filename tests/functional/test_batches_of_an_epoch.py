@@ -243,7 +243,9 @@ def test_a_batch_that_is_longer_than_the_time_limit_fails_the_run_with_what_to_c
             continue
         break
     assert run["status"] == "FAILED"
-    assert re.search(
-        r"the time limit \(-?\d+\.\d+ s were left at the start\) came before the data was loaded", run["reason"]
+    left = re.search(
+        r"the time limit \((\S+) s were left at the start\) came before the data was loaded", run["reason"]
     )
+    assert left
+    assert 0 <= float(left[1]) <= cloud.invocation_seconds
     assert "set a smaller batch_size" in run["reason"]

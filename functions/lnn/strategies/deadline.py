@@ -70,7 +70,7 @@ def last_words(
 
     Without this a step that is longer than the limit would be repeated in silence.
     """
-    limit = remaining()
+    limit = max(remaining(), 0.0)
     fault = (
         f"{who}: the time limit ({limit:.3g} s were left at the start) came before the data was loaded and the first "
         "batch done and stored; set a smaller batch_size, ask for more workers, or more memory or time"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -75,3 +76,11 @@ def test_an_invocation_that_comes_to_nothing_says_so_before_its_time_is_up(
         deadline.threading.Event().wait(0.15)
     assert len(faults) == told
     assert all("0.05 s were left" in fault and "smaller batch_size" in fault for fault in faults)
+
+
+def test_an_invocation_that_starts_past_its_time_limit_has_no_seconds_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults: Queue[str] = Queue()
+    monkeypatch.setattr(deadline, "ask_for_next", lambda services, message, fault: faults.put(fault))
+    nobody: Any = None
+    with last_words(nobody, nobody, "worker 0", lambda: -0.2):
+        assert "(0 s were left at the start)" in faults.get(timeout=10)
