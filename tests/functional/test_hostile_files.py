@@ -14,7 +14,7 @@ from lnn.serving.api import PredictionApi
 from lnn.serving.registration import Shelf, register
 from lnn.serving.registry import Registry
 from lnn.serving.router import Serving
-from support.hostile_files import KINDS, dataset_reaching_out, leaks, model_reaching_out, other_file
+from support.hostile_files import KINDS, ONE_KIND, dataset_reaching_out, leaks, model_reaching_out, other_file
 from support.inprocess_cloud import NAMES, InProcessCloud
 from support.models import brightness_model
 
@@ -55,12 +55,11 @@ def mail(cloud: InProcessCloud) -> str:
     return "\n".join(message["Body"] for message in received)
 
 
-@pytest.mark.parametrize("kind", KINDS)
 def test_the_trigger_of_models_refuses_one_and_the_api_says_why(
-    cloud: InProcessCloud, registry: Registry, shelf: Shelf, tmp_path: Path, kind: str
+    cloud: InProcessCloud, registry: Registry, shelf: Shelf, tmp_path: Path
 ) -> None:
-    upload = cloud.put("prediction_input/theirs/params.h5", model_reaching_out(kind, other_file(tmp_path)))
-    reason = f"not a params.h5 that LNN wrote: W1: {KINDS[kind]}"
+    upload = cloud.put("prediction_input/theirs/params.h5", model_reaching_out(ONE_KIND, other_file(tmp_path)))
+    reason = f"not a params.h5 that LNN wrote: W1: {KINDS[ONE_KIND]}"
     assert register(shelf, upload) == f"refused: {reason}"
     (record,) = registry.list_models()
     assert record["refused"] == reason
@@ -80,34 +79,32 @@ def test_the_trigger_of_models_refuses_one_and_the_api_says_why(
     assert not list(leaks(json.dumps(record, default=str), told, listed.body, api.answer(asked).body))
 
 
-@pytest.mark.parametrize("kind", KINDS)
 def test_the_api_refuses_one_that_was_put_in_the_place_of_a_registered_model(
-    cloud: InProcessCloud, registry: Registry, shelf: Shelf, tmp_path: Path, kind: str
+    cloud: InProcessCloud, registry: Registry, shelf: Shelf, tmp_path: Path
 ) -> None:
     register(shelf, cloud.put("prediction_input/mine/params.h5", encode_model(brightness_model())))
     (record,) = registry.list_models()
     registry.promote(record["model_id"], "ada")
-    cloud.put(model_key(record["model_id"]), model_reaching_out(kind, other_file(tmp_path)))
+    cloud.put(model_key(record["model_id"]), model_reaching_out(ONE_KIND, other_file(tmp_path)))
     api = PredictionApi(Serving(registry, shelf.artifacts), tmp_path)
     body = json.dumps({"features": [0.0] * 16})
     request = HttpRequest("POST", "/predict", {}, {"content-type": "application/json"}, body, is_base64=False)
     answer = api.answer(request)
     assert answer.status == 503
-    reason = f"the model cannot be loaded: not a params.h5 that LNN wrote: W1: {KINDS[kind]}"
+    reason = f"the model cannot be loaded: not a params.h5 that LNN wrote: W1: {KINDS[ONE_KIND]}"
     assert json.loads(answer.body) == {"error": "unavailable", "reason": reason}
 
 
 @pytest.mark.parametrize("name", ["train_set_x", "test_set_y", "list_classes"])
-@pytest.mark.parametrize("kind", KINDS)
 def test_the_trigger_of_datasets_fails_the_run_and_stores_nothing(
-    cloud: InProcessCloud, tmp_path: Path, kind: str, name: str
+    cloud: InProcessCloud, tmp_path: Path, name: str
 ) -> None:
-    upload = cloud.upload(dataset_reaching_out(kind, other_file(tmp_path), name), PARAMETERS)
+    upload = cloud.upload(dataset_reaching_out(ONE_KIND, other_file(tmp_path), name), PARAMETERS)
     assert cloud.launch(upload) == "refused"
     run = cloud.run(upload.run_id)
-    assert (run["status"], run["reason"]) == ("FAILED", f"{name}: {KINDS[kind]}")
+    assert (run["status"], run["reason"]) == ("FAILED", f"{name}: {KINDS[ONE_KIND]}")
     stored = bucket(cloud)
     assert not [key for key in stored if key.startswith(f"runs/{upload.run_id}/")]
     told = mail(cloud)
-    assert KINDS[kind] in told
+    assert KINDS[ONE_KIND] in told
     assert not list(leaks(json.dumps(run, default=str), told))

@@ -26,6 +26,8 @@ KINDS = {
     "soft link": LINK,
 }
 """How a dataset may reach out, and what is said of it."""
+ONE_KIND = "external link"
+"""For tests of one way in: all of them open files with ``lnn.data.hdf5``, whose own tests have every kind."""
 
 
 def other_file(folder: Path) -> Path:
