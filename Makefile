@@ -3,8 +3,9 @@ SHELL := bash
 PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/pytest --dist loadgroup
 
-.PHONY: help setup demo up down status test lint layer package bundle plan deploy destroy notebooks bench chaos docs lock
+.PHONY: help setup demo up down status check test lint layer package bundle plan deploy destroy notebooks bench chaos docs lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  \033[1m%-9s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,9 +25,14 @@ down: setup ## stop the local cloud and forget what was in it
 status: setup ## show what of the local cloud runs
 	@$(BIN)/python -m lnn_tools.local_cloud status
 
-test: setup ## run every test: unit, functional, terraform, end to end
-	@$(BIN)/pytest --numprocesses auto --dist loadgroup tests/unit tests/docs tests/functional tests/terraform
-	@$(BIN)/pytest tests/e2e tests/browser tests/chaos
+check: setup ## style, types, imports and quick unit tests, in two minutes
+	@scripts/lint.sh code
+	@$(PYTEST) --numprocesses auto -m "not slow" tests/unit
+
+test: setup ## run every test: unit, functional, Terraform, end to end, browser, chaos
+	@$(PYTEST) --numprocesses auto tests/unit tests/docs
+	@$(PYTEST) --numprocesses auto tests/functional tests/terraform
+	@$(PYTEST) --numprocesses 2 --no-loadscope-reorder tests/e2e tests/browser tests/chaos
 
 lint: setup ## check style, types, Terraform and shell scripts
 	@scripts/lint.sh

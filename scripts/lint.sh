@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that reads the code without running it, in three parts side by side: most of each is waiting.
+# Reads the code without running it, in three parts side by side; `lint.sh code` does one of them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=.venv/bin
@@ -42,8 +42,11 @@ policies_and_requirements() {
   PYTHONPATH=scripts .venv-scan/bin/python -m lnn_tools.checks.advisories requirements/*.txt layers/*/requirements.txt
 }
 
-scripts/setup.sh scan
-parts=(code configuration policies_and_requirements)
+parts=("$@")
+if [[ $# == 0 ]]; then
+  scripts/setup.sh scan
+  parts=(code configuration policies_and_requirements)
+fi
 pids=()
 for part in "${parts[@]}"; do
   "$part" >"$work/$part.log" 2>&1 &

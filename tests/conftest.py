@@ -21,7 +21,7 @@ hypothesis.settings.load_profile("lnn")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a file share fixtures, so one worker gets them all; a folder that shares more has said so already."""
+    """One worker runs all tests of a file, which share fixtures, or of a folder whose conftest.py has grouped them."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
@@ -29,13 +29,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[CloudUnderTest]:
-    """The local cloud that the end-to-end and chaos tests run on, started for them under .lnn/test.
+    """The local cloud of the end-to-end and chaos tests. Each worker starts its own, in .lnn/test or .lnn/test-gw0.
 
-    LNN_E2E_HOME names a cloud that runs already: it is used instead, and left as it was. LNN_REDIS_TLS=1 gives the one
-    that is started a Redis with TLS and users, as on AWS.
+    LNN_E2E_HOME names a running cloud to use instead. LNN_REDIS_TLS=1 starts Redis with TLS and users, as on AWS.
     """
     running = os.environ.get("LNN_E2E_HOME")
-    home = Path(running).absolute() if running else REPOSITORY / ".lnn" / "test"
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    home = Path(running).absolute() if running else REPOSITORY / ".lnn" / (f"test-{worker}" if worker else "test")
     if not running:
         # What an interrupted session has left behind goes first: every session starts from nothing.
         for command in ("down", "up"):

@@ -18,15 +18,18 @@ from support.e2e_jobs import (
 )
 
 HERE = Path(__file__).parent
+LIFECYCLE = "test_deployment_lifecycle.py"
 TEST_SECONDS = 600
 """The waits inside a test end earlier and say more; this one ends a test that hangs."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file goes first, so that no worker is left alone with it; its tests are one story, in their order."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+    items.sort(key=lambda item: (0, item.location[1] or 0) if item.path.name == LIFECYCLE else (1, 0))
 
 
 @pytest.fixture(scope="session")

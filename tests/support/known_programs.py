@@ -140,7 +140,7 @@ def _pytest(words: Sequence[str], _whole: bool) -> None:
     for word in words:
         if not word.startswith("-") and not (REPOSITORY / word).exists():
             raise UnknownCommandError(f"there are no tests {word}")
-        if word.startswith("-") and word not in {"-s", "-x", "-ra"}:
+        if word.startswith("-") and word.partition("=")[0] not in {"-s", "-x", "-ra", "--randomly-seed"}:
             raise UnknownCommandError(f"{word} is no option of pytest's that is known here")
 
 

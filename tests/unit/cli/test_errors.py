@@ -98,6 +98,7 @@ def test_a_help_names_the_units(cli: RunCli, command: tuple[str, ...]) -> None:
     assert [unit for unit in UNITS[command] if unit not in words] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_completes_commands_and_their_options(shell: str) -> None:
     def completions(*words: str) -> str:

@@ -27,6 +27,7 @@ print(inspect_dataset(sys.argv[1]).m)
 """
 
 
+@pytest.mark.slow
 def test_every_command_starts_where_python_has_no_module_of_unix(dataset: Path) -> None:
     environment = {"PYTHONPATH": ":".join(filter(None, sys.path)), "POWERTOOLS_METRICS_NAMESPACE": "LNN"}
     done = subprocess.run(

@@ -274,6 +274,7 @@ def test_damage_inside_a_compressed_chunk_is_found_by_reading(tmp_path: Path) ->
     assert problem.startswith("train_set_x: cannot be read: the file is truncated or damaged")
 
 
+@pytest.mark.slow
 @hypothesis.settings(
     deadline=None,
     derandomize=True,
@@ -495,6 +496,7 @@ def test_a_type_that_numpy_does_not_have_is_refused(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_more_names_than_a_model_can_hold_are_refused_without_comparing_each_with_each(tmp_path: Path) -> None:
     # Two thousand million comparisons would outlast the time that every test has.
     names = np.array([f"class {index}" for index in range(65_536)], h5py.string_dtype())
@@ -807,6 +809,7 @@ def test_labels_that_cannot_be_read_at_once_are_refused(tmp_path: Path) -> None:
     assert any(problem.startswith("train_set_y: found HDF5 chunks") for problem in found)
 
 
+@pytest.mark.slow
 def test_a_file_much_larger_than_what_is_read_at_once_is_accepted(tmp_path: Path) -> None:
     def declare(file: h5py.File) -> None:
         # Never written, so the file is small: reading makes 3 GiB of zeros all the same.

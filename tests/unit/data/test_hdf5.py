@@ -202,6 +202,7 @@ def test_activations_that_are_no_names_are_misfits(activations: str) -> None:
     assert any("activation" in problem for problem in misfits(load_model(content)))
 
 
+@pytest.mark.slow
 @hypothesis.settings(derandomize=True, max_examples=150)
 @given(data=st.data())
 def test_any_damaged_model_is_refused_or_read_but_never_anything_else(data: st.DataObject) -> None:

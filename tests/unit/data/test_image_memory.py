@@ -26,6 +26,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform ==
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["RGBA", "I;16"])
 def test_the_largest_picture_takes_a_bounded_memory(mode: str) -> None:
     done = subprocess.run([sys.executable, "-c", LARGEST, mode], capture_output=True, text=True, check=True)

@@ -136,6 +136,7 @@ def pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoiled", ["thing==1.0\n", f"thing==1.0 --hash=sha256:{'0' * 64}\n"], ids=["none", "another"])
 def test_a_package_without_its_hash_is_installed_neither_into_the_layer_nor_for_the_local_cloud(
     spoiled: str, pins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -155,6 +156,7 @@ def test_a_package_without_its_hash_is_installed_neither_into_the_layer_nor_for_
     assert not (tmp_path / "layer2").exists()
 
 
+@pytest.mark.slow
 def test_terraforms_provider_is_locked_by_the_hashes_of_every_platform() -> None:
     (provider,) = hcl2.loads(LOCK.read_text())["provider"]
     ((name, locked),) = provider.items()

@@ -132,6 +132,7 @@ def test_an_archive_that_would_be_the_same_is_not_written_again(tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["x.zip"]
 
 
+@pytest.mark.slow
 def test_the_repositorys_own_functions_start_from_their_archives_alone(tmp_path: Path) -> None:
     """Each archive holds all of our own code that its handler imports."""
     hashes = package_functions(REPOSITORY / "functions", tmp_path)
