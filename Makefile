@@ -30,8 +30,8 @@ check: setup ## style, types, imports and quick unit tests, in two minutes
 	@$(PYTEST) --numprocesses auto -m "not slow" tests/unit
 
 test: setup ## run every test: unit, functional, Terraform, end to end, browser, chaos
-	@$(PYTEST) --numprocesses auto tests/unit tests/docs
-	@$(PYTEST) --numprocesses auto tests/functional tests/terraform
+	@$(PYTEST) --numprocesses auto tests/unit
+	@$(PYTEST) --numprocesses auto tests/functional tests/terraform tests/docs
 	@$(PYTEST) --numprocesses 2 --no-loadscope-reorder tests/e2e tests/browser tests/chaos
 
 lint: setup ## check style, types, Terraform and shell scripts

@@ -153,6 +153,7 @@ def mixed(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_200_mixed_pictures_some_broken_give_a_dataset_that_trains(
     cli: RunCli, mixed: Path, recwarn: pytest.WarningsRecorder
 ) -> None:

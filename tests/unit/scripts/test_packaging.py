@@ -259,6 +259,7 @@ def test_a_layer_over_lambdas_limit_is_refused(tmp_path: Path) -> None:
         unzipped_bytes(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_layer_for_aws_holds_arm64_objects_in_under_120_mb() -> None:
     archive = build_for_aws(ARM)
