@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -17,7 +18,7 @@ MADE = re.compile(r"<!-- (made|benchmark)\b.*?<!-- /\1 -->", re.DOTALL)
 TOPS = {path.name for path in REPOSITORY.iterdir() if path.is_dir()} - {".lnn"}
 BUILT = ("build/", "terraform/terraform.tf", ".venv")
 """Beginnings of paths that commands make and the repository does not hold."""
-MODULE = re.compile(r"(?:lnn|lnn_cli|lnn_client|lnn_tools|lnnbench|chaos|support)(?:\.\w+)+")
+MODULE = re.compile(r"(?:(?:lnn|lnn_cli|lnn_client|lnn_tools|lnnbench|chaos|support)|\w+\.handler)(?:\.\w+)+")
 ROOTS = [REPOSITORY / folder for folder in ("functions", "cli", "client", "scripts", "benchmarks", "tests")]
 PAST = ("CHANGELOG.md", "docs/adr/")
 """Pages that say what was so at a time: what they name may have moved since."""
@@ -61,14 +62,28 @@ def missing_files(text: str) -> list[str]:
 
 
 def _is_imported_as(code: str) -> bool:
-    """Whether a dotted name is a package, a module, or a name in a module."""
-    path, _, name = code.replace(".", "/").rpartition("/")
+    """Whether a dotted name is a package, a module, or a function, a class, a constant or a method in one."""
     for root in ROOTS:
-        if (root / path / name).is_dir() or (root / path / f"{name}.py").is_file():
+        place = root
+        rest = code.split(".")
+        while rest and (place / rest[0]).is_dir():
+            place /= rest.pop(0)
+        if not rest and place != root:
             return True
-        module = root / f"{path}.py"
-        if module.is_file() and re.search(rf"^(def |class )?{name}\b", module.read_text(), re.MULTILINE):
-            return True
+        if rest and (module := place / f"{rest[0]}.py").is_file():
+            return _holds(ast.parse(module.read_text()), rest[1:])
+    return False
+
+
+def _holds(scope: ast.Module | ast.ClassDef, names: list[str]) -> bool:
+    """Whether a module or a class defines the first of the names, and that one the next."""
+    if not names:
+        return True
+    for node in scope.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        defined = {target.id for target in targets if isinstance(target, ast.Name)} | {getattr(node, "name", "")}
+        if names[0] in defined:
+            return _holds(node, names[1:]) if isinstance(node, ast.ClassDef) else len(names) == 1
     return False
 
 
@@ -90,12 +105,30 @@ def test_every_file_that_a_page_names_is_there(page: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["functions/lnn/gone.py", "docs/*.rst", "functions/{launch,gone}", "lnn.gone", "lnn.launch.gone"]
+    "code",
+    [
+        "functions/lnn/gone.py",
+        "docs/*.rst",
+        "functions/{launch,gone}",
+        "lnn.gone",
+        "lnn.launch.gone",
+        "lnn.aws.invoker.Invoker.gone",
+    ],
 )
 def test_a_file_that_is_gone_is_found(code: str) -> None:
-    assert missing_files(f"See `{code}`, `terraform/modules` and `lnn.errors`.") == [code]
+    assert missing_files(f"See `{code}`, `terraform/modules` and `lnn.aws.invoker.Invoker.invoke_trainer`.") == [code]
 
 
 def test_a_line_that_is_too_long_is_found() -> None:
     long = "word " * 25 + "end"
     assert long_lines(f"{long}\n\n- {long}\n\n| {long} |\n|---|\n") == [long, f"- {long}"]
+
+
+def test_each_line_of_the_way_of_an_upload_names_functions_that_there_are() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text()
+    way = page.partition("## The way of an upload")[2].partition("\n## ")[0]
+    lines = re.split(r"^\d+\. ", way, flags=re.MULTILINE)[1:]
+    assert len(lines) == 10
+    named = [re.findall(r"`([a-z]+(?:\.\w+){2,})`", line) for line in lines]
+    assert all(named)
+    assert [name for names in named for name in names if not _is_imported_as(name)] == []
