@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 Direction = Literal["forward", "backward"]
@@ -37,6 +37,16 @@ class Message:
 
     def as_json(self) -> dict[str, Any]:
         return {field: value for field, value in asdict(self).items() if value is not None}
+
+    @property
+    def neuron_number(self) -> int | None:
+        """The neuron as people count, from 1; None for a message to the Trainer."""
+        return None if self.neuron is None else self.neuron + 1
+
+    def place(self) -> dict[str, Any]:
+        """The message as log lines show it: neurons count from 1, as layers do, and workers by their rank."""
+        neuron = self.neuron if self.state == "start" else self.neuron_number
+        return replace(self, neuron=neuron).as_json()
 
     def restart(self) -> Message:
         """Asks the Trainer to begin the run's next generation."""

@@ -19,7 +19,7 @@ services = wiring.services(Environment.read())
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Do one neuron's part of one step; on ``start``, be a worker."""
     message = Message.parse(event)
-    logs.at(**message.as_json())
+    logs.at(**message.place())
     if message.state == "start":
         from lnn.strategies import worker
 

@@ -18,6 +18,6 @@ services = wiring.services(Environment.read())
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Act on one message: ``start``, ``forward``, ``backward`` or ``watch``."""
     message = Message.parse(event)
-    logs.at(**message.as_json())
+    logs.at(**message.place())
     train.handle(services, message, wiring.seconds_left(context.get_remaining_time_in_millis))
     logs.logger.info("handled")

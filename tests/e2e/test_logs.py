@@ -74,7 +74,7 @@ def test_neurons_and_workers_say_which_one_they_are(cloud: CloudUnderTest, run: 
             (state, epoch, layer, neuron)
             for state in ("forward", "backward")
             for epoch, layer in steps
-            for neuron in range((3, 1)[layer - 1])
+            for neuron in range(1, (3, 1)[layer - 1] + 1)
         }
     if run["strategy"] == "resident":
         assert {(line["state"], line["neuron"]) for line in lines if "outcome" in line} == {("start", 0), ("start", 1)}

@@ -188,7 +188,7 @@ def _print(line: Line, as_json: bool) -> None:
 
 
 def _place(fields: Mapping[str, Any]) -> str:
-    """Where in the run. Epochs and layers count from 1, so that 0 is none; neurons from 0."""
+    """Where in the run. Epochs, layers and neurons count from 1, so that 0 is none; workers from 0."""
     names = [name for name in _PLACE if fields.get(name) or (name == "neuron" and fields.get(name) is not None)]
     return f"[{', '.join(f'{name} {fields[name]}' for name in names)}] " if names else ""
 

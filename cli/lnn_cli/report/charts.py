@@ -367,7 +367,7 @@ def _row_label(row: Row) -> str:
         return role.capitalize()
     if layer == 0:
         return f"worker {max(neuron, 0) + 1}"
-    return f"layer {layer}, all neurons" if neuron < 0 else f"layer {layer}, neuron {neuron + 1}"
+    return f"layer {layer}, all neurons" if neuron < 0 else f"layer {layer}, neuron {neuron}"
 
 
 def _kind(one: Invocation) -> str:

@@ -60,7 +60,7 @@ def logs(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Logs]:
 
 
 def test_lines_of_all_functions_come_in_the_order_in_which_they_were_written(cli: RunCli, logs: Logs) -> None:
-    logs.arrive("neuron", line("neuron done", "10:15:02.500", epoch=1, layer=2, neuron=0, standing="counted"))
+    logs.arrive("neuron", line("neuron done", "10:15:02.500", epoch=1, layer=2, neuron=1, standing="counted"))
     logs.arrive("trainer", line("handled", "10:15:03.000", level="WARNING"), line("first", "10:15:01.000"))
     logs.arrive("launch", line("run prepared", strategy="fused", why="it fits"), line("other", run_id=OTHER))
     result = cli("logs", RUN)
@@ -68,7 +68,7 @@ def test_lines_of_all_functions_come_in_the_order_in_which_they_were_written(cli
     assert result.stdout.splitlines() == [
         "10:15:00.000  launch   run prepared  strategy=fused  why=it fits",
         "10:15:01.000  trainer  first",
-        "10:15:02.500  neuron   [epoch 1, layer 2, neuron 0] neuron done  standing=counted",
+        "10:15:02.500  neuron   [epoch 1, layer 2, neuron 1] neuron done  standing=counted",
         "10:15:03.000  trainer  WARNING handled",
     ]
 

@@ -71,12 +71,12 @@ def log(role: str, request: str, milliseconds: float, **line: Any) -> None:
 def logs_of(run_id: str) -> None:
     log("launch", "l", 900.0, run_id=run_id)
     log("trainer", "t", 400.0, run_id=run_id, generation=1, state="start", epoch=0, layer=0)
-    for neuron in range(3):
+    for neuron in range(1, 4):
         for state in ("forward", "backward"):
             asked = {"run_id": run_id, "generation": 1, "state": state, "epoch": 1, "layer": 1, "neuron": neuron}
             log("neuron", f"{state}-{neuron}", 12.5, **asked)
-    log("neuron", "broken", 3.0, run_id=run_id, generation=1, state="forward", layer=2, neuron=0, level="ERROR")
-    log("neuron", "another", 3.0, run_id="20261121T000009Z-cccccccc", state="forward", layer=1, neuron=0)
+    log("neuron", "broken", 3.0, run_id=run_id, generation=1, state="forward", layer=2, neuron=1, level="ERROR")
+    log("neuron", "another", 3.0, run_id="20261121T000009Z-cccccccc", state="forward", layer=1, neuron=1)
 
 
 @pytest.fixture
@@ -276,7 +276,7 @@ def test_a_timeline_has_each_invocation_of_the_run_with_what_it_was_asked(finish
     assert read.complete
     assert [one.role for one in read.invocations].count("neuron") == 7
     (broken,) = (one for one in read.invocations if one.failed)
-    assert (broken.layer, broken.neuron, broken.state) == (2, 0, "forward")
+    assert (broken.layer, broken.neuron, broken.state) == (2, 1, "forward")
     (launch,) = (one for one in read.invocations if one.role == "launch")
     assert launch.seconds == pytest.approx(0.9)
     assert [one.start for one in read.invocations] == sorted(one.start for one in read.invocations)
@@ -319,7 +319,7 @@ def test_a_timeline_shows_where_each_generation_began(strategy: str) -> None:
     from lnn_cli.ui.charts import LIGHT, render
     from lnn_client.timeline import Invocation, Timeline
 
-    role, place = ("trainer", {}) if strategy == "fused" else ("neuron", {"layer": 1, "neuron": 0})
+    role, place = ("trainer", {}) if strategy == "fused" else ("neuron", {"layer": 1, "neuron": 1})
     handed_over = [Invocation(role, 900.0 * n, 890.0, "start", generation=n + 1, **place) for n in range(3)]
     for invocations, lines in ((handed_over, 2), (handed_over[:1], 0)):
         run = {"run_id": RUN, "events": []}

@@ -53,7 +53,7 @@ def handler(event: dict[str, Any], context: Any) -> str:
 
 
 def test_lines_of_the_library_have_the_place_of_the_message(log: io.StringIO) -> None:
-    assert logs.invocation(handler)(MESSAGE.as_json(), CONTEXT) == "done"
+    assert logs.invocation(handler)(MESSAGE.place(), CONTEXT) == "done"
     (line,) = lines(log)
     assert line["message"] == "deep inside"
     assert {name: line[name] for name in logs.PLACE} == {
@@ -62,7 +62,7 @@ def test_lines_of_the_library_have_the_place_of_the_message(log: io.StringIO) ->
         "state": "forward",
         "epoch": 3,
         "layer": 1,
-        "neuron": 0,
+        "neuron": 1,
     }
     assert (line["step"], line["function_name"], line["level"]) == (7, "lnn-neuron", "INFO")
     assert 0 <= line["elapsed_seconds"] < 10
@@ -128,7 +128,7 @@ def test_no_line_of_another_library_is_written_below_warning(log: io.StringIO, m
 
 
 def test_a_line_has_duration_and_memory_which_lambda_no_longer_tells(log: io.StringIO) -> None:
-    logs.invocation(handler)(MESSAGE.as_json(), CONTEXT)
+    logs.invocation(handler)(MESSAGE.place(), CONTEXT)
     (line,) = lines(log)
     assert 1 < line["peak_memory_mb"] < 10_000
     assert line["elapsed_seconds"] < 10

@@ -45,11 +45,11 @@ def handle(services: Services, message: Message) -> str:
         return work(server, services.invoker, message, services.environment.neuron_window).value
     except CacheLost as lost:
         logger.warning("parameter server lost the run", extra={"reason": str(lost)})
-        ask_for_next(services, message, told(f"neuron {message.neuron}", lost))
+        ask_for_next(services, message, told(f"neuron {message.neuron_number} of layer {message.layer}", lost))
     except LnnError as error:
         fail(services, message, str(error))
     except Exception as error:
-        ask_for_next(services, message, told(f"neuron {message.neuron}", error))
+        ask_for_next(services, message, told(f"neuron {message.neuron_number} of layer {message.layer}", error))
         raise
     return "failed"
 
