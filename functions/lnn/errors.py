@@ -1,4 +1,4 @@
-"""The library's exceptions: what a caller can act on, told apart by type."""
+"""The library's exceptions. A caller tells by the type what it can do about one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class LnnError(Exception):
 
 
 class InputError(LnnError):
-    """What a user gave is wrong; ``problems`` lists every fault found, not only the first."""
+    """A user's input is wrong; ``problems`` lists every problem found, not only the first."""
 
     def __init__(self, problems: Iterable[str] | str) -> None:
         self.problems: list[str] = [problems] if isinstance(problems, str) else list(problems)
@@ -22,7 +22,7 @@ class SettingsError(InputError):
 
 
 class Hdf5Error(InputError):
-    """An HDF5 file cannot be read, or holds what may not be read."""
+    """An HDF5 file is damaged, or uses a feature that is unsafe to read."""
 
 
 class DatasetError(InputError):
@@ -34,36 +34,36 @@ class ModelError(InputError):
 
 
 class RunStateError(LnnError):
-    """The run is not in a state in which the requested change makes sense."""
+    """The run's status does not allow the requested change."""
 
 
 class ModelStateError(LnnError):
-    """The model is not in a state in which the requested change makes sense."""
+    """The model's stage does not allow the requested change."""
 
 
 class ConcurrentModification(LnnError):
-    """Somebody else has changed which models are in use since they were looked at."""
+    """Another writer changed which models are in use between this caller's read and its write."""
 
 
 class StaleGeneration(LnnError):
-    """Another invocation owns the run now; whoever sees this must change nothing more."""
+    """Another invocation owns the run now; this one must not write anything more."""
 
 
 class CacheLost(LnnError):
-    """The parameter server no longer holds what this step of the run needs."""
+    """The parameter server has lost keys that this step of the run needs."""
 
 
 class ProcessGroupBroken(LnnError):
-    """A worker of this generation is missing: the run has to go on from its checkpoint."""
+    """A worker of this generation is missing; the run must continue from its checkpoint."""
 
 
 class NonRetryable(LnnError):
-    """AWS will refuse the same call again, until a person mends the cause that the message names."""
+    """AWS will refuse the same call again until a person fixes the cause, which the message names."""
 
 
 class ResourceDeleted(NonRetryable):
-    """What the call is about has been deleted."""
+    """The resource that the call names has been deleted."""
 
 
 class LedgerUnavailable(LnnError):
-    """DynamoDB did not answer as it should; the same call may succeed later."""
+    """DynamoDB failed to answer; the same call may succeed later."""

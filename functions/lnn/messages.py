@@ -14,9 +14,9 @@ State = Literal["start", "forward", "backward", "watch"]
 class Message:
     """What Launch, Trainer and Neuron send each other: ids and positions, never tensors.
 
-    To the Trainer, ``forward`` and ``backward`` say that every neuron of ``layer`` is done in that
-    direction; to a Neuron, they say what to compute for ``neuron``. Epochs and layers count from
-    1, batches and neurons from 0.
+    ``forward`` and ``backward`` tell the Trainer that every neuron of ``layer`` is done in that
+    direction, and tell a Neuron what to compute for ``neuron``. Epochs and layers count from 1,
+    batches and neurons from 0; ``place`` converts for people.
     """
 
     run_id: str
@@ -29,9 +29,9 @@ class Message:
 
     @classmethod
     def parse(cls, event: Mapping[str, Any]) -> Message:
-        """Raises TypeError for a field that no message has, or that is missing.
+        """The message in an event. Raises TypeError for an unknown or missing field.
 
-        The schedule's ``watch`` speaks of no run.
+        The ``watch`` event of the schedule names no run.
         """
         return cls(**{"run_id": "", "generation": 0, **event} if event.get("state") == "watch" else event)
 
@@ -49,7 +49,7 @@ class Message:
         return replace(self, neuron=neuron).as_json()
 
     def restart(self) -> Message:
-        """Asks the Trainer to begin the run's next generation."""
+        """The message that makes the Trainer begin the run's next generation."""
         return Message(self.run_id, self.generation + 1, "start")
 
 

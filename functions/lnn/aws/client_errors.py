@@ -1,4 +1,4 @@
-"""What AWS will refuse again, told from what a repeat may heal: the home of its error codes."""
+"""AWS error codes: which errors a retry can heal, and which stay until a person fixes the cause."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lnn.errors import NonRetryable, ResourceDeleted
 
 AWS_ERRORS = (BotoCoreError, ClientError)
-"""What a call raises that AWS did not answer, or answered with an error."""
+"""What botocore raises when AWS did not answer, or answered with an error."""
 
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "403"})
-"""Somebody took a permission away; HEAD requests have no body, and so no code but the status."""
+"""A permission is missing. The reply to a HEAD request has no body, so its only code is the HTTP status."""
 
 ABSENT = frozenset(
     {"404", "MethodNotAllowed", "NoSuchBucket", "NoSuchKey", "NoSuchVersion", "ResourceNotFoundException"}
 )
-"""Somebody deleted what the call is about; S3 answers a request for a delete marker with MethodNotAllowed."""
+"""The resource was deleted. S3 answers a request for a delete marker with MethodNotAllowed."""
 
 
 @contextmanager
 def refusals(what: str, resource: str) -> Iterator[None]:
-    """Raises NonRetryable for an error that stays until a person mends its cause; all others pass.
+    """Raise NonRetryable in place of an error that no retry can heal; let all other errors through.
 
-    ``what`` is done to ``resource``, as in ``refusals("read", "s3://bucket/key")``.
+    ``what`` is a verb and ``resource`` its object, for the message: ``refusals("read", "s3://bucket/key")``.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""boto3's clients with their time limits, each made at its first use and shared."""
+"""boto3 clients with their time limits. Each is made at its first use and then shared."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from botocore.config import Config
 
 # Short time-outs and a few retries: an invocation has little time, and every call here may be repeated.
 CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 4})
-# For what S3 answers within a second as a rule; ``lnn.aws.s3_client`` says when.
+# For requests that S3 usually answers within a second: see ``lnn.aws.s3_client``.
 PROMPT = Config(connect_timeout=2, read_timeout=2, retries={"mode": "standard", "max_attempts": 4})
-# DynamoDB answers within milliseconds, or will not: whoever waits for it does not keep the run's lease meanwhile.
+# DynamoDB answers within milliseconds or not at all, and the lease is not renewed during the wait.
 TABLES = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "max_attempts": 4})
-# A message to people must not hold up a run for longer than its lease lasts.
+# A notification must not delay a run for longer than its lease lasts.
 IMPATIENT = Config(connect_timeout=2, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
 
 
 @cache
 def client(name: str, config: Config = CONFIG) -> Any:
-    """An AWS client that is made when it is first used, and shared by all who ask for it."""
+    """The shared AWS client for a service and its time limits; it is made at its first use."""
     return OnDemand(name, config)
 
 
 class OnDemand:
-    """Stands for a client until its first use: making one takes tens of milliseconds, and few invocations need all."""
+    """A proxy that makes its client at the first use: that takes tens of milliseconds, and few invocations need all."""
 
     _making = threading.Lock()
     """boto3 makes one client at a time (boto3 guide, "Multithreading or multiprocessing with clients")."""

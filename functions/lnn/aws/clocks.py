@@ -1,10 +1,10 @@
-"""Which clock tells what: the rule, and what functions ask of the wall clock.
+"""Which clock measures what, and the functions that read the wall clock.
 
 - A duration inside one invocation is measured by ``time.monotonic`` or ``time.perf_counter``: they never jump.
 - An age that may span invocations is read from the wall clock. Lambda freezes an environment between two invocations,
-  and Linux's monotonic clock stands still meanwhile (hashicorp/vault-lambda-extension, issue 150): by it, what was
-  fetched 40 minutes ago may be a second old. A wall clock may be set back, so an age below zero counts as too old.
-- What two machines do never hangs on how well their clocks agree: ``lnn.runs.watchdog`` says how far it trusts them.
+  and Linux's monotonic clock stops meanwhile (hashicorp/vault-lambda-extension, issue 150): a value fetched 40
+  minutes ago may look one second old. A wall clock may be set back, so a negative age counts as too old.
+- Correctness never depends on two machines' clocks agreeing; ``lnn.runs.watchdog`` says how far it trusts them.
 
 ``tests/unit/aws/test_clocks.py`` holds every use of a monotonic clock in the functions to a list of reasons.
 """
@@ -22,20 +22,20 @@ def wall() -> float:
 
 
 def is_fresh(since: float, seconds: float, now: float) -> bool:
-    """Whether fewer than ``seconds`` went by from ``since`` to ``now``; not if the clock was set back meanwhile."""
+    """True when less than ``seconds`` passed from ``since`` to ``now``; False when the clock was set back."""
     return 0 <= now - since < seconds
 
 
 def seconds_between(earlier: float, later: float) -> float:
-    """What went by between two moments that wall clocks showed, maybe of two machines: never less than nothing."""
+    """Seconds between two wall-clock times, which may come from two machines; 0 where the difference is negative."""
     return max(0.0, later - earlier)
 
 
 class Stopwatch:
-    """Seconds that add up over the invocations that work on one thing, each by its own monotonic clock."""
+    """Total seconds over several invocations; each measures its own part with its monotonic clock."""
 
     def __init__(self, before: float = 0.0) -> None:
-        """``before`` is what earlier invocations took."""
+        """``before``: seconds that earlier invocations took."""
         self._before, self._began = before, time.monotonic()
 
     def seconds(self) -> float:
@@ -43,9 +43,9 @@ class Stopwatch:
 
 
 def trained_before(run: Mapping[str, Any]) -> float:
-    """Seconds in which earlier generations have trained the run; it goes on now.
+    """Seconds that earlier generations spent training the run.
 
-    A run of the release before has but the moment of its start.
+    A record of the previous release has no such sum, only the time at which training started.
     """
     if run.get("trained_seconds") is not None:
         return float(run["trained_seconds"])

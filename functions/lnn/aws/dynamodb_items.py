@@ -1,4 +1,4 @@
-"""Records as DynamoDB's items, and back: floats keep their exact decimal text."""
+"""Conversion of records to DynamoDB items and back; a float keeps its exact value."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _serializer = TypeSerializer()
 
 
 class _Deserializer(TypeDeserializer):
-    """Reads large numbers, too: DynamoDB writes out their zeros, and boto3 refuses more than 38 digits."""
+    """Also reads large numbers, which DynamoDB returns with all their zeros: boto3 refuses more than 38 digits."""
 
     def _deserialize_n(self, value: str) -> Decimal:
         return Decimal(value)
@@ -29,23 +29,23 @@ _deserializer = _Deserializer()
 
 
 def attribute(value: Any) -> AttributeValueTypeDef:
-    """A value as DynamoDB takes it."""
+    """A value in DynamoDB's typed form."""
     serialized: AttributeValueTypeDef = _serializer.serialize(_to_decimal(value))
     return serialized
 
 
 def item(record: Mapping[str, Any]) -> dict[str, AttributeValueTypeDef]:
-    """A record as an item; what is None is left out."""
+    """A record as an item; attributes that are None are left out."""
     return {name: attribute(value) for name, value in record.items() if value is not None}
 
 
 def plain(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """An item as a record of ordinary values."""
+    """An item as a record of Python's own types."""
     return {name: _from_decimal(_deserializer.deserialize(value)) for name, value in stored.items()}
 
 
 def _number(value: float) -> Decimal:
-    """The float's exact decimal text; cut off where DynamoDB's numbers end."""
+    """The float as a decimal, clamped to the range of DynamoDB's numbers."""
     if abs(value) < _SMALLEST:
         return Decimal(0)
     return _CONTEXT.create_decimal(repr(max(-_LARGEST, min(value, _LARGEST))))

@@ -1,6 +1,6 @@
-"""What AWS invokes functions with: S3's upload event and a call to the API.
+"""Events that AWS invokes the functions with: S3 uploads and HTTP requests.
 
-Raw JSON is read here and nowhere else; the rest of the library sees typed values.
+Only this module reads their raw JSON; the rest of the library sees typed values.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import unquote_plus
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One object that S3 says was written."""
+    """One object written to S3, as its event describes it."""
 
     bucket: str
     key: str
@@ -26,7 +26,7 @@ class Upload:
 
     @property
     def run_id(self) -> str:
-        """``YYYYMMDDThhmmssZ-xxxxxxxx``: the same event delivered twice is the same run."""
+        """``YYYYMMDDThhmmssZ-xxxxxxxx``; an event that is delivered twice names the same run."""
         identity = "\n".join((self.bucket, self.key, self.version_id or self.etag, self.sequencer))
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
         return f"{self.uploaded_at:%Y%m%dT%H%M%SZ}-{digest}"
@@ -37,7 +37,7 @@ class Upload:
 
 
 def uploads(event: Mapping[str, Any]) -> list[Upload]:
-    """The uploads an S3 notification tells of; S3's own test event tells of none.
+    """The uploads in an S3 notification; none in the test event that S3 sends when notifications are set up.
 
     Keys arrive URL-encoded with ``+`` for a space (S3 user guide, "Event message structure").
     """
@@ -68,13 +68,13 @@ class HttpRequest:
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
-    """By their names in lower case."""
+    """Keyed by name in lower case."""
     body: str | None = None
     is_base64: bool = False
 
 
 def http_request(event: Mapping[str, Any]) -> HttpRequest:
-    """The request that API Gateway's event describes (payload format 2.0); the stage is no part of its path."""
+    """The request in an API Gateway event (payload format 2.0), its path without the stage."""
     context = event.get("requestContext", {})
     path, stage = str(event.get("rawPath") or "/"), context.get("stage", "$default")
     return HttpRequest(

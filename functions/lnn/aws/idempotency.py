@@ -1,4 +1,4 @@
-"""Powertools' idempotency for events that start something: a second copy gets the first one's answer."""
+"""Idempotency for events that start work: a second delivery gets the answer of the first. Powertools does it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAl
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 RECORD_SECONDS = 24 * 3600
-"""Lambda delivers an event for six hours at most; a day is ample."""
+"""Lambda retries an event for at most six hours, so a day is ample."""
 
 LOCK_SECONDS = 10
-"""A copy that finds the first one at work waits this long before it takes the work for abandoned."""
+"""A second delivery that finds the first one at work waits this long before it treats the work as abandoned."""
 
 POLL_SECONDS = 0.5
 
 
 class _Lock(LambdaContext):
-    """Tells Powertools how long a claim lasts when its holder dies: not the function's whole time."""
+    """Limits a claim of Powertools to LOCK_SECONDS in place of the time that the function has left."""
 
     @staticmethod
     def get_remaining_time_in_millis() -> int:
@@ -39,8 +39,8 @@ class Once:
     def run(self, invocation: str, work: Callable[[], str], context: LambdaContext) -> str:
         """The answer of ``work``, which runs once for each ``invocation`` id.
 
-        A crash of whoever runs it costs ``LOCK_SECONDS``: a repeat that finds the work claimed waits for the answer
-        or for the claim to lapse, since Lambda may not repeat the event again. ``work`` must bear being run anew.
+        A repeat that finds the work claimed waits for the answer, or for the claim to expire, since Lambda may not
+        deliver the event again. So a crash costs ``LOCK_SECONDS``, and ``work`` must be safe to repeat.
         """
         config = IdempotencyConfig(expires_after_seconds=RECORD_SECONDS, lambda_context=_Lock())
 

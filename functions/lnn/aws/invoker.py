@@ -1,4 +1,4 @@
-"""How one function calls another: asynchronously, with ids and positions only."""
+"""Asynchronous invocations of one function by another. Messages carry ids and positions, never tensors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PARALLEL_CALLS = 4
-"""Invoke calls under way at once: enough to hide their latency, few enough for one vCPU."""
+"""Concurrent Invoke calls: enough to hide their latency, few enough for one vCPU."""
 
 WAKING = frozenset(
     {
@@ -31,12 +31,12 @@ WAKING = frozenset(
         "ResourceNotReadyException",
     }
 )
-"""What Invoke answers for a function that was idle for weeks. Lambda has reclaimed its resources and made it Inactive:
-the first invocation fails, and so do all others until it is Active again (Lambda developer guide, "Lambda function
-states"; API reference, "Invoke"). Which error it is depends on what is being made anew (aws/aws-cdk, issue 20123)."""
+"""Errors of Invoke for a function that was idle for weeks. Lambda has reclaimed its resources and made it Inactive.
+Every invocation fails until the function is Active again (Lambda developer guide, "Lambda function states"; API
+reference, "Invoke"). The code depends on the resource that Lambda is restoring (aws/aws-cdk, issue 20123)."""
 
 WAKING_SECONDS = 180.0
-"""How long a function may take to become Active: up to 106 s were seen (issue 801 of
+"""How long a function may take to become Active; up to 106 s have been observed (issue 801 of
 aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws)."""
 
 WAKING_POLL_SECONDS = 2.0
@@ -44,11 +44,11 @@ WAKING_POLL_SECONDS = 2.0
 Answer = TypeVar("Answer")
 
 WhileWaking = Callable[[], AbstractContextManager[object]]
-"""Entered around the wait for a function that is not Active, and only then: a lease would run out meanwhile."""
+"""A context for the wait until a function is Active, during which a lease would expire; entered only then."""
 
 
 def _once_awake(call: Callable[[], Answer], while_waking: WhileWaking = nullcontext) -> Answer:
-    """The answer to ``call``, which is made again while its function is not Active. Raises what else it raises."""
+    """Repeat ``call`` while its function is not Active, and return its answer. Other errors pass through."""
     try:
         return call()
     except ClientError as error:
@@ -85,11 +85,11 @@ class Invoker:
         self._invoke_all(self._neuron, [message])
 
     def invoke_neurons(self, messages: Iterable[Message], while_waking: WhileWaking = nullcontext) -> None:
-        """Invoke many neurons; returns when Lambda has accepted them all."""
+        """Invoke many neurons; return when Lambda has accepted all messages."""
         self._invoke_all(self._neuron, list(messages), while_waking)
 
     def try_neuron(self, message: Message) -> str | None:
-        """Wait for what the Neuron makes of a message: the error that it raises, or None, also where nobody knows."""
+        """Invoke the Neuron and wait: the error that it raises, or None if it raises none or cannot be reached."""
         try:
             answer = _once_awake(
                 lambda: self._client.invoke(

@@ -1,4 +1,4 @@
-"""Messages to people, over SNS. Trouble here is logged and never fails a run."""
+"""Messages to people, over SNS. A message that cannot be sent is logged and never fails a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SUBJECT_LENGTH = 100
-"""SNS refuses longer subjects, and any that are not ASCII (SNS API reference, Publish)."""
+"""SNS refuses longer subjects, and subjects that are not ASCII (SNS API reference, Publish)."""
 
 
 class Notifier:
@@ -75,7 +75,7 @@ class Notifier:
                 )
 
     def model_staged(self, model: Mapping[str, Any], production: Mapping[str, Any] | None) -> None:
-        """The message for a new model in staging; ``production`` is the one that it would replace."""
+        """The message for a new model in staging; ``production`` is the model that it would replace."""
         model_id = model["model_id"]
         accuracy = model.get("test_accuracy")
         self._send(
@@ -88,11 +88,11 @@ class Notifier:
         )
 
     def model_refused(self, model: Mapping[str, Any]) -> None:
-        """The message for an upload that cannot predict."""
+        """The message for an uploaded model that cannot predict."""
         self._send(
             "LNN: model refused",
             f"Model {model['model_id']}\n\n{model['source']} cannot predict: {model['refused']}.\n\n"
-            "What is in production is as it was. Correct the file and upload it again.\n",
+            "Production is unchanged. Correct the file and upload it again.\n",
         )
 
     def _publish(self, subject: str, run: Mapping[str, Any], body: str, next_step: str) -> None:

@@ -1,6 +1,6 @@
-"""What AWS charges for a run, in US dollars: the one home of prices.
+"""Prices of AWS, in US dollars, and what a run costs at them.
 
-From AWS's pricing pages, us-east-1, first tier; other regions differ by some percent.
+From AWS's pricing pages: us-east-1, first tier. Other regions differ by a few percent.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ PER_GB_SECOND: Mapping[str, float] = MappingProxyType({"arm64": 0.0000133334, "x
 PER_INVOCATION = 0.20 / 1e6
 """AWS Lambda pricing."""
 PER_LOGGED_GB = 0.50
-"""Amazon CloudWatch pricing, "Logs: collect (data ingestion)". To keep it costs $0.03 for each GB and month besides."""
+"""Amazon CloudWatch pricing, "Logs: collect (data ingestion)". Storage costs another $0.03 per GB and month."""
 
 
 def lambda_usd(seconds: float, memory_mb: int, invocations: int, architecture: str = "arm64") -> float:
@@ -22,10 +22,10 @@ def lambda_usd(seconds: float, memory_mb: int, invocations: int, architecture: s
 
 
 def logs_usd(size: float) -> float:
-    """Price of so many bytes that functions log."""
+    """Price of logging ``size`` bytes."""
     return size / 2**30 * PER_LOGGED_GB
 
 
 def dynamodb_usd(writes: int) -> float:
-    """Price of so many writes of small items, on demand (DynamoDB pricing page, us-east-1: $0.625 a million)."""
+    """Price of ``writes`` writes of small items, on demand (DynamoDB pricing page, us-east-1: $0.625 a million)."""
     return writes * 0.625e-6

@@ -1,8 +1,8 @@
-"""S3 is expected to answer within seconds; where it does not, the call is made again with more patience.
+"""S3 with two time-outs: a short one first, then a longer one for a request that gets no answer.
 
-Amazon's advice for requests of up to about 512 KB is to repeat one that has taken two seconds, and to wait longer for
-each further one ("Timeouts and Retries for Latency-Sensitive Applications", in "Best Practices Design Patterns:
-Optimizing Amazon S3 Performance").
+Amazon advises to retry a request of up to about 512 KB after two seconds, and to wait longer at each further attempt
+("Timeouts and Retries for Latency-Sensitive Applications", in "Best Practices Design Patterns: Optimizing Amazon S3
+Performance").
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 PROMPT_BYTES = 8 * 2**20
-"""What may be sent with a short time-out: S3 answers once it has all, and a function sends this in a fraction of it."""
+"""The largest body to send with the short time-out. S3 answers when it has received all; this much takes a fraction."""
 
 
 class PromptS3:
     """Two clients for the same objects: one with a short time-out, and one that waits longer."""
 
     def __init__(self, patient: S3Client, prompt: S3Client | None = None) -> None:
-        """``prompt`` has the short time-out; None for one client that does all."""
+        """``prompt`` has the short time-out; None makes ``patient`` do every call."""
         self._patient = patient
         self._prompt = prompt
 
     def ask(self, call: Callable[[S3Client], Answer], sent: int = 0) -> Answer:
-        """``call`` with the prompt client; where that hears nothing in time, with the patient one.
+        """Run ``call`` with the prompt client; on a time-out, run it again with the patient one.
 
-        ``call`` sends so many bytes, reads its answer to the end, and may be repeated.
+        ``call`` sends ``sent`` bytes, reads its answer to the end, and must be safe to repeat.
         """
         if self._prompt is None or sent > PROMPT_BYTES:
             return call(self._patient)

@@ -1,4 +1,4 @@
-"""A checkpoint: everything that training goes on from."""
+"""A checkpoint: the complete state from which training continues."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ EPOCH_SO_FAR = "epoch_so_far"
 
 @dataclass(frozen=True, slots=True)
 class EpochSoFar:
-    """What the first batches of an epoch have come to."""
+    """Sums over the batches of an epoch that are done."""
 
     batches: int = 0
     cost_sum: float = 0.0
-    """Of their costs, each times its batch's examples."""
+    """Sum of the batches' costs, each multiplied by its number of examples."""
     correct: int = 0
-    """Examples of them that were predicted right before the update."""
+    """Examples predicted correctly before their batch's update."""
     seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Everything that training goes on from: the state after ``epoch`` epochs, and what there is of the next."""
+    """The state after ``epoch`` whole epochs and ``so_far.batches`` batches of the next one."""
 
     epoch: int
     parameters: Parameters
@@ -43,5 +43,5 @@ class Checkpoint:
     so_far: EpochSoFar = EpochSoFar()
 
     def stored_as(self, key: str) -> dict[str, Any]:
-        """What a run's record says of it."""
+        """The reference to this checkpoint in a run's record."""
         return {"epoch": self.epoch, "batches": self.so_far.batches, "key": key}

@@ -1,4 +1,4 @@
-"""How a model does on examples whose classes are known: accuracy, confusions, and the worst mistakes."""
+"""A model's accuracy, confusion matrix and worst mistakes on labeled examples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """An example that the model takes for another class."""
+    """An example for which the model predicts a wrong class."""
 
     example: int
     """Its position in the set."""
@@ -27,14 +27,14 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a model made of a set of examples."""
+    """The result of evaluating a model on a set of examples."""
 
     classes: list[str]
     accuracy: float
     confusion: list[list[int]]
     """[label][predicted] counts examples."""
     mistakes: list[Mistake]
-    """The worst first: those whose own class got the least probability."""
+    """Worst first: sorted by the probability of the true class, lowest first."""
 
     @property
     def examples(self) -> int:
@@ -44,7 +44,7 @@ class Evaluation:
 def evaluate(
     classes: Sequence[str], probabilities: NDArray[Any], labels: NDArray[np.int64], worst: int | None = None
 ) -> Evaluation:
-    """Probabilities (K, m) against class indices (m,); of the mistakes all, or the ``worst`` so many."""
+    """Compare probabilities (K, m) with class indices (m,); ``worst`` limits the mistakes that are listed."""
     predicted = probabilities.argmax(axis=0)
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(confusion, (labels, predicted), 1)

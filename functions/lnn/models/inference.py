@@ -1,4 +1,4 @@
-"""What a trained network says about examples: for the prediction API and the command line alike."""
+"""Predictions of a trained network, for the prediction API and the command line."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Prediction:
 def column_of_picture(model: Model, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     """A picture of the model's ``image_shape`` as one column of X (n,), as the network saw its training examples.
 
-    A file of before the range was kept has none: then scale 1 is that of floats from 0 (black) to 1 (white).
+    A model file of an early release has no value range; then a scale of 1 means floats from 0 (black) to 1 (white).
     """
     white_byte = BYTES[1]
     column: NDArray[np.float64]
@@ -56,15 +56,15 @@ def column_of_picture(model: Model, pixels: NDArray[np.uint8]) -> NDArray[np.flo
 
 
 def takes_pictures_of(model: Model, summary: DatasetSummary) -> bool:
-    """Whether the model can be asked about a dataset's examples as about any picture."""
+    """True when the dataset's examples are pictures that the model can predict."""
     return model.image_shape is not None and summary.image_shape is not None and is_picture(summary.image_shape)
 
 
 def column_of_example(model: Model, summary: DatasetSummary, values: NDArray[Any]) -> NDArray[np.float64]:
     """An example of any dataset that the model fits, (n,) values as stored, as one column of X (n,).
 
-    A picture takes the way of a user's picture, over whole bytes: its dataset may be stored on another scale than the
-    one that the model learned from.
+    A picture is converted to bytes first, as a user's picture is: the dataset's values may have another scale than
+    those that the model was trained on.
     """
     if summary.value_range is None or not takes_pictures_of(model, summary):
         return column_of_values(model, values)
@@ -72,14 +72,14 @@ def column_of_example(model: Model, summary: DatasetSummary, values: NDArray[Any
 
 
 def column_of_values(model: Model, values: Sequence[float] | NDArray[Any]) -> NDArray[np.float64]:
-    """An example as its dataset holds it, (n,) values, as one column of X (n,)."""
+    """One example, (n,) values as stored in a dataset, as one column of X (n,)."""
     with np.errstate(over="ignore"):
         column: NDArray[np.float64] = np.asarray(values, dtype=np.float64).reshape(-1) / model.scale
     return column
 
 
 def predict(model: Model, columns: Sequence[NDArray[np.float64]]) -> list[Prediction]:
-    """What the model says about each column (n,); of infinite values it may say NaN."""
+    """A prediction for each column (n,). Infinite values may give NaN probabilities."""
     with np.errstate(invalid="ignore"):
         probabilities = model.predict_proba(np.stack(columns, axis=1))
     return [

@@ -1,4 +1,4 @@
-"""``params.h5``: a trained network, enough to predict with, alone. The one home of its format."""
+"""The format of ``params.h5``: a trained network with all that a prediction needs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Array = NDArray[Any]
 MODEL_FILE = "params.h5"
 
 MAX_MODEL_BYTES = 10_240 * 2**20
-"""Of a model's arrays: no function has more memory to train one (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
+"""The most that a model's arrays may take: Lambda's largest memory size (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class Model:
     list_classes: list[str]
     image_shape: tuple[int, ...] | None
     scale: float
-    """What its training examples were divided by."""
+    """The training examples were divided by this."""
     value_range: Range | None = None
-    """Their values of black and of white, as stored; None for rows of floats, and in files of before it was kept."""
+    """Stored values of black and white; None for rows of floats, and in files of early releases."""
 
     @property
     def features(self) -> int:
@@ -73,9 +73,9 @@ def encode_model(model: Model) -> bytes:
 
 
 def load_model(source: str | Path | bytes, max_bytes: int = MAX_MODEL_BYTES) -> Model:
-    """The model in a ``params.h5``, given its path or its bytes; ``max_bytes`` bounds its arrays, unpacked.
+    """The model in a ``params.h5``, given its path or its bytes; its unpacked arrays take at most ``max_bytes``.
 
-    Raises ModelError that says what is missing, or what may not be read, when it is not one.
+    Raises ModelError, which names what is missing or unsafe to read, for any other file.
     """
     opened = open_bytes(source, MODEL_FILE) if isinstance(source, bytes) else open_file(source)
     try:

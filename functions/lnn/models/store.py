@@ -1,4 +1,4 @@
-"""What a run leaves in S3: tensors, checkpoints, the model and the results."""
+"""A run's objects in S3: tensors, checkpoints, the model and the results."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Artifacts:
     """The bucket of one deployment."""
 
     def __init__(self, client: S3Client, bucket: str, prompt: S3Client | None = None) -> None:
-        """``prompt``, if given, is asked first: see ``PromptS3``."""
+        """``prompt`` is a client with a short time-out that is tried first: see ``PromptS3``."""
         self._s3 = PromptS3(client, prompt)
         self.bucket = bucket
 
@@ -49,15 +49,15 @@ class Artifacts:
         self._put_array(tensor_key(run_id, name), value)
 
     def get_tensor(self, run_id: str, name: str) -> Array:
-        """Raises LnnError when the run's data is gone, or no longer what was stored."""
+        """Raises LnnError when the object was deleted or is corrupt."""
         return self._get_array(tensor_key(run_id, name))
 
     def put_shard(self, run_id: str, name: str, index: int, rows: Array) -> None:
-        """Store one of the consecutive parts of a tensor that is too large to be one object."""
+        """Store one of the consecutive parts of a tensor that is too large for one object."""
         self._put_array(shard_key(run_id, name, index), rows)
 
     def get_shard(self, run_id: str, name: str, index: int) -> Array:
-        """Raises LnnError when the run's data is gone, or no longer what was stored."""
+        """Raises LnnError when the object was deleted or is corrupt."""
         return self._get_array(shard_key(run_id, name, index))
 
     def put_checkpoint(self, run_id: str, generation: int, checkpoint: Checkpoint) -> str:
@@ -81,7 +81,7 @@ class Artifacts:
     def get_checkpoint(self, key: str, epoch: int) -> Checkpoint:
         """The checkpoint stored under ``key``; its arrays are writable.
 
-        Raises LnnError when it is gone, or no longer what was stored.
+        Raises LnnError when it was deleted or is corrupt.
         """
         with self._whole(key) as body, np.load(body, allow_pickle=False) as stored:
             layers = sum(1 for name in stored.files if name.startswith("W") and "." not in name)
@@ -109,17 +109,17 @@ class Artifacts:
         return s3_uri(self.bucket, key)
 
     def put_registered_model(self, model_id: str, content: bytes) -> None:
-        """Keep a registered model's ``params.h5`` where no later upload replaces it."""
+        """Store a registered model's ``params.h5`` under a key that no upload overwrites."""
         self._put(model_key(model_id), content)
 
     def get_registered_model(self, model_id: str) -> Model:
-        """Raises LnnError when it is gone, or not one."""
+        """Raises LnnError when it was deleted or is no model."""
         return load_model(self._get(model_key(model_id)))
 
     def get_upload(self, key: str, version_id: str | None, max_bytes: int) -> bytes:
-        """An uploaded object, as the event that tells of it has its version.
+        """The content of an uploaded object, in the version that its event names.
 
-        Raises InputError when it has more than ``max_bytes``, ResourceDeleted when it has been deleted since.
+        Raises InputError when it is larger than ``max_bytes``, ResourceDeleted when it has been deleted since.
         """
         version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
 
@@ -160,7 +160,7 @@ class Artifacts:
 
     @contextmanager
     def _whole(self, key: str) -> Iterator[io.BytesIO]:
-        """An object to be parsed. Raises LnnError when it is gone, or cannot be."""
+        """An object for a parser to read. Raises LnnError when it was deleted or the parser fails."""
         body = io.BytesIO(self._get(key))
         try:
             yield body

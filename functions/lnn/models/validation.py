@@ -1,6 +1,6 @@
-"""Whether a model can be read and fits together: what is checked before anybody is asked to trust it.
+"""Checks of a model file from anyone: it is safe to read, and its parts fit together.
 
-Run as a program, it reads one file for ``inspect_model``: see ``lnn.data.inspection``.
+``inspect_model`` runs this module as a program that reads one file: see ``lnn.data.inspection``.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from lnn.models.model_file import MAX_MODEL_BYTES, MODEL_FILE, Model, load_model
 from lnn.network import ACTIVATIONS, OUTPUT_ACTIVATIONS
 
 CHUNK_COPIES = 4
-"""A chunk is there packed, unpacked into a buffer that grows by doubling, and as a part of the array."""
+"""Copies of a chunk in memory: packed, unpacked in a buffer that grows by doubling, and in the array."""
 
 
 def inspect_model(source: Path | bytes, max_bytes: int = MAX_MODEL_BYTES, seconds: float | None = None) -> Model:
-    """The model in a ``params.h5`` from anyone; a process of its own, which may take ``seconds``, has read it before.
+    """The model in a ``params.h5`` from anyone, once a child process has read it within ``seconds``.
 
-    ``max_bytes`` bounds its arrays, unpacked. Raises ModelError when it is not one.
+    Its unpacked arrays take at most ``max_bytes``. Raises ModelError for any other file.
     """
     if isinstance(source, bytes):
         with tempfile.TemporaryDirectory() as folder:
@@ -47,9 +47,9 @@ def _try(path: Path, max_bytes: int, seconds: float | None) -> None:
 
 
 def misfits(model: Model) -> list[str]:
-    """Everything about a model that keeps it from predicting; empty when it can."""
+    """Every reason for which the model cannot predict; empty when it can."""
     wrong_layers = list(_layers(model))
-    # What follows reads shapes that only sound layers have.
+    # The other checks read shapes, which only sound layers have.
     return wrong_layers or [*_activations(model), *_classes(model), *_input(model)]
 
 
@@ -111,7 +111,7 @@ def _input(model: Model) -> Iterator[str]:
 
 
 def main(path: str, max_bytes: int) -> None:
-    """Read one file within bounded memory; print {} or {"problems": [...]}."""
+    """Read one file within limited memory; print {} or {"problems": [...]}."""
 
     def examine() -> dict[str, list[str]]:
         load_model(path, max_bytes)
