@@ -1,4 +1,4 @@
-"""What Terraform tells a function: read once, from environment variables."""
+"""A function's configuration: the environment variables that Terraform sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lnn.errors import LnnError
 
 @dataclass(frozen=True, slots=True)
 class CacheAddress:
-    """Where the parameter server listens, and how to log in.
+    """Address and login of the parameter server.
 
     ``user`` empty means no login (the local cloud); otherwise the name of an ElastiCache user
     that authenticates with IAM to the replication group ``name``.
@@ -27,7 +27,7 @@ class CacheAddress:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Resource names of this deployment."""
+    """Resource names and limits of this deployment."""
 
     region: str
     bucket: str
@@ -39,26 +39,26 @@ class Environment:
     trainer_function: str
     neuron_function: str
     neuron_window: int
-    """Most neurons of one step in flight at once; 0 is no limit."""
+    """The most neurons of one step that run at once; 0 means no limit."""
     trainer_memory_mb: int
     neuron_memory_mb: int
     neuron_storage_mb: int
-    """Of /tmp."""
+    """Size of /tmp."""
     launch_timeout: int
     trainer_timeout: int
     neuron_timeout: int
-    """Seconds that one invocation of each function may take."""
+    """Time limit of each function's invocations, in seconds."""
     log_level: str
-    """The least severe lines that functions write; what they write is a part of a run's price."""
+    """Lines below this level are not logged. Logs are part of a run's price."""
     max_workers: int
-    """The most workers that are chosen where none were asked for."""
+    """The most workers that the planner may choose when ``workers`` is null."""
     architecture: str
-    """``arm64`` or ``x86_64``: what the functions' price depends on, with their memory."""
+    """``arm64`` or ``x86_64``; the price of a GB-second depends on it."""
     cache: CacheAddress
 
     @classmethod
     def read(cls, variables: Mapping[str, str] = os.environ) -> Environment:
-        """Raises LnnError that names the variable which is missing."""
+        """The configuration in ``variables``. Raises LnnError that names a missing variable."""
         try:
             return cls(
                 region=variables["AWS_REGION"],

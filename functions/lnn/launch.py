@@ -1,7 +1,7 @@
 """From an upload to a run that is ready to train.
 
-Everything here may be repeated: names and bits come from the upload alone, and the writes that matter
-are conditional. So a crash at any line is healed by the next delivery of the event.
+Launch is idempotent: names and contents depend on the upload alone, and the writes that matter are
+conditional. After a crash at any line, the next delivery of the event completes the work.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ from lnn.runs.stopping import Ending
 logger = logging.getLogger(__name__)
 
 BLOCK_SHARE = 1 / 8
-"""Of Launch's memory for what must be read of a dataset at once: unpacking it holds it several times over."""
+"""Share of Launch's memory for the largest block that must be read at once; unpacking makes several copies of it."""
 
 
 def launch(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) -> str:
-    """Open a run for ``upload``, check what was uploaded, and start training; returns how it went.
+    """Open a run for ``upload``, check the dataset, and start training; return the outcome in a word.
 
     ``memory_mb`` is this function's own memory. Bad input ends the run as FAILED, with every problem in its reason.
     """
@@ -130,7 +130,7 @@ def prepare(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) ->
 
 
 def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> Plan:
-    """Settings and dimensions together."""
+    """The plan: the settings, the dataset's dimensions and the planner's decision."""
     return Plan(
         sizes=[summary.features, *settings.sizes],
         activations=settings.activation_list,
@@ -162,12 +162,12 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> 
 
 
 def store_dataset(services: Services, run_id: str, plan: Plan, path: Path) -> None:
-    """Put labels and features into S3, the features shard by shard. Raises DatasetError if a value does not fit."""
+    """Put labels and features into S3, the features in shards. Raises DatasetError if a value overflows the dtype."""
     for dataset in FEATURES:
         for shard in feature_shards(path, dataset, plan.sizes[0], plan.shard_rows):
             if shard.dtype.itemsize <= np.dtype(plan.dtype).itemsize:
                 break
-            # Standardizing is the workers'; here it only has to be possible, before anything is stored.
+            # Workers standardize the shards; this only checks, before anything is stored, that they can.
             standardize(shard, plan.scale, np.empty(shard.shape, plan.dtype))
     for name, labels in zip((TRAIN_Y, TEST_Y), load_labels(path), strict=True):
         services.artifacts.put_tensor(run_id, name, labels)

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 TRAINING_INPUT = "training_input/"
 CALIBRATION = TRAINING_INPUT + "calibration-"
-"""How the folders of trainings begin that only measure: their models never become the latest, and nobody is told."""
+"""Prefix of datasets for calibration: their models are never published or registered, and send no messages."""
 
 TRAINING_RESULTS = "training_results/"
 PREDICTION_INPUT = "prediction_input/"
 RUNS = "runs/"
 
 MODELS = PREDICTION_INPUT + "models/"
-"""Registered models: what answers is read from here, whatever becomes of the upload."""
+"""Copies of registered models: predictions read these, so an upload may be deleted or replaced."""
 
 PARAMETERS = "parameters.json"
 LATEST_PARAMS = PREDICTION_INPUT + "params.h5"
@@ -87,13 +87,13 @@ class Names:
 
 
 def parameters_key(dataset_key: str) -> str:
-    """Key of the parameters that belong to a dataset: in the same folder."""
+    """Key of a dataset's ``parameters.json``, which lies in the same folder."""
     folder, _, _ = dataset_key.rpartition("/")
     return f"{folder}/{PARAMETERS}" if folder else PARAMETERS
 
 
 def is_calibration(dataset_key: str) -> bool:
-    """Whether a dataset was uploaded only to measure how long its training takes."""
+    """True for a dataset that was uploaded only to measure training time."""
     return dataset_key.startswith(CALIBRATION)
 
 
@@ -119,7 +119,7 @@ def params_key(run_id: str) -> str:
 
 
 def model_key(model_id: str) -> str:
-    """Key of a registered model; its ending is not that of uploads, so that it does not register again."""
+    """Key of a registered model. It lacks the suffix of uploads, so that S3 does not register it again."""
     return f"{MODELS}{model_id}/params"
 
 

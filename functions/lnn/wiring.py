@@ -1,4 +1,4 @@
-"""Builds a function's AWS clients and hands them to the library."""
+"""Construction of a function's services and their AWS clients."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def services(environment: Environment) -> Services:
 
 
 def shelf(environment: Environment) -> Shelf:
-    """What registering a model takes."""
+    """The stores and clients that registering a model uses."""
     from lnn.serving.registration import Shelf
     from lnn.serving.registry import Registry
 
@@ -48,7 +48,7 @@ def shelf(environment: Environment) -> Shelf:
 
 
 def prediction_api(environment: Environment, files: Path) -> PredictionApi:
-    """The API, which answers with models of the registry and with the page in ``files``."""
+    """The prediction API over the registry's models; ``files`` is the folder of its page."""
     from lnn.serving.api import PredictionApi
     from lnn.serving.registry import Registry
     from lnn.serving.router import Serving
@@ -63,7 +63,7 @@ def artifacts(environment: Environment) -> Artifacts:
 
 
 def parameter_server(environment: Environment) -> Any:
-    """A function from run id to its parameter server; the connection is made at the first call and kept."""
+    """A function from a run id to its parameter server; the first call opens a connection that all share."""
 
     @cache
     def connection() -> Any:
@@ -80,5 +80,5 @@ def parameter_server(environment: Environment) -> Any:
 
 
 def seconds_left(milliseconds_left: Callable[[], int]) -> Callable[[], float]:
-    """A clock of the time that an invocation has left, from Lambda's context."""
+    """The seconds that an invocation has left, from Lambda's milliseconds."""
     return lambda: milliseconds_left() / 1000

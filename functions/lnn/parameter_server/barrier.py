@@ -1,13 +1,13 @@
-"""Where the neurons of a step meet: a true barrier in Redis, fenced against everything late.
+"""The barrier at which the neurons of a step meet, in Redis, fenced against late messages.
 
 The current step of a run is one hash. Every write to the run's tensors goes through ``arrive`` or
-``advance``, each one Lua script and so atomic; each names the step it belongs to and changes
-nothing when that is no longer the current one. From this follows what the run relies on:
+``advance``. Each is one Lua script, and so atomic; each names its step and changes nothing
+when that is no longer the current one. Three guarantees follow:
 
-- a neuron's result is stored once: a repeat finds it there and only learns where the step stands;
-- whoever finds the set complete may advance, and only the first does;
-- what a step reads never changes while it is the current step, so a repeated computation of
-  anything in it gives the same bits.
+- a neuron's result is stored once: a repeat changes nothing and returns the step's status;
+- any caller that finds the set complete may advance, and only the first succeeds;
+- the tensors that a step reads do not change while it is current, so that repeating any of
+  its computations gives the same bits.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lnn.parameter_server.codec import TensorKey
 from lnn.parameter_server.server import KEY_LIFETIME_SECONDS, ParameterServer
 
 DISPATCH_SECONDS = 2.0
-"""A step whose dispatch is not confirmed after this long is taken for abandoned by a crash."""
+"""A step whose dispatch is not confirmed after this long counts as abandoned by a crash."""
 
 # KEYS: step, arrivals, tensors...; ARGV: step id, neuron, its milliseconds, then offset and bytes for each tensor.
 _ARRIVE = """
@@ -81,7 +81,7 @@ redis.call('EXPIRE', KEYS[1], ARGV[3])
 return 1
 """
 
-# KEYS: step; ARGV: old step id, new step id. The arrivals stay: they do not depend on who fences.
+# KEYS: step; ARGV: old step id, new step id. The arrivals stay: they are the same in every generation.
 _ADOPT = """
 if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'id', ARGV[2], 'dispatched', 0, 'opened_at', redis.call('TIME')[1])
@@ -96,14 +96,14 @@ return 1
 
 
 class ArrivalStatus(Enum):
-    """What became of an arrival."""
+    """The outcome of an arrival."""
 
     STALE = "stale"
-    """The step is over, or belongs to another generation: nothing was changed."""
+    """The step is over or belongs to another generation; nothing was changed."""
     COUNTED = "counted"
-    """The result is stored; others are still missing."""
+    """The result is stored; other results are missing."""
     COMPLETE = "complete"
-    """The result is stored and the step has all of its results."""
+    """The result is stored, and the step has all of its results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +113,12 @@ class Arrival:
     status: ArrivalStatus
     ordinal: int = 0
     width: int = 0
-    """How many neurons the step waits for."""
+    """Neurons that the step waits for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a run stands: its current step and what the Trainer keeps with it."""
+    """A run's current step, with the fields that the Trainer stores beside it."""
 
     step: Step
     width: int
@@ -126,13 +126,13 @@ class Position:
     dispatched: bool
     opened_at: float
     read_at: float
-    """By Redis's clock: the functions' need not agree, and each step is another invocation's."""
+    """By Redis's clock: each step is opened by another invocation, and their clocks may disagree."""
     fields: Mapping[str, str]
     age: Stopwatch = field(default_factory=Stopwatch)
 
     @property
     def now(self) -> float:
-        """What Redis's clock shows now."""
+        """The present time by Redis's clock."""
         return self.read_at + self.age.seconds()
 
     @property
@@ -141,7 +141,7 @@ class Position:
 
     @property
     def abandoned(self) -> bool:
-        """Nobody confirmed that the step's neurons were all invoked, and it has been a while."""
+        """True when no Trainer has confirmed the step's dispatch for DISPATCH_SECONDS."""
         return not self.dispatched and self.now - self.opened_at >= DISPATCH_SECONDS
 
 
@@ -163,11 +163,11 @@ class Barrier:
     def arrive(
         self, step: Step, neuron: int, rows: Sequence[tuple[TensorKey, NDArray[Any]]], milliseconds: int = 0
     ) -> Arrival:
-        """Store a neuron's rows and count it in, once, if ``step`` is the current one.
+        """Store a neuron's rows and count its arrival, once, if ``step`` is current.
 
-        ``rows`` pairs a matrix with the row (1, columns) of it that belongs to ``neuron``;
-        ``milliseconds`` is what the neuron took, for the run's bill.
-        Raises CacheLost when Redis knows nothing of the run, or when the step is current but a matrix is gone.
+        ``rows`` pairs each matrix with this neuron's row (1, columns); ``neuron`` counts from 0.
+        ``milliseconds`` is the neuron's time, for the run's price.
+        Raises CacheLost when Redis has no keys of the run, or lacks a matrix of the current step.
         """
         arguments: list[Any] = [step.id, neuron, milliseconds]
         for key, row in rows:
@@ -182,7 +182,7 @@ class Barrier:
         return Arrival(ArrivalStatus.COMPLETE if complete else ArrivalStatus.COUNTED, ordinal, width)
 
     def open(self, step: Step, width: int, fields: Mapping[str, str]) -> bool:
-        """Make ``step`` the current one; False when a later generation has already been here."""
+        """Make ``step`` the current one; False when a later generation has opened a step already."""
         flat = [item for pair in fields.items() for item in pair]
         opened = self._open(
             keys=[self._step, self._arrivals],
@@ -199,9 +199,9 @@ class Barrier:
         fields: Mapping[str, str],
         tensors: Sequence[tuple[TensorKey, NDArray[Any]]] = (),
     ) -> bool:
-        """Go on from ``step`` to ``following``, if ``step`` is current and complete.
+        """Advance from ``step`` to ``following``, if ``step`` is current and complete.
 
-        ``tensors`` replaces whole arrays in the same instant. Returns whether this call did it.
+        The same script replaces the arrays in ``tensors``. Returns True if this call advanced the run.
         """
         flat = [item for pair in fields.items() for item in pair]
         outcome = self._advance(
@@ -220,17 +220,17 @@ class Barrier:
         return bool(outcome == 1)
 
     def adopt(self, step: Step, generation: int) -> Step | None:
-        """Put the current step under a new generation, arrivals and all; None if it has moved on."""
+        """Move the current step, with its arrivals, to a new generation; None if it is no longer current."""
         adopted = Step(generation, step.epoch, step.batch, step.direction, step.layer)
         done = self._adopt(keys=[self._step], args=[step.id, adopted.id], client=self._client)
         return adopted if done else None
 
     def confirm_dispatch(self, step: Step) -> None:
-        """Note that every neuron of ``step`` has been invoked."""
+        """Record that every neuron of ``step`` has been invoked."""
         self._dispatched(keys=[self._step], args=[step.id], client=self._client)
 
     def position(self) -> Position | None:
-        """Where the run stands, or None when Redis knows nothing of it."""
+        """The run's position, or None when Redis has no keys of it."""
         pipeline = self._client.pipeline(transaction=True)
         pipeline.hgetall(self._step)
         pipeline.hlen(self._arrivals)
@@ -250,18 +250,18 @@ class Barrier:
         )
 
     def now(self) -> float:
-        """What Redis's clock shows."""
+        """The time by Redis's clock."""
         return _moment(*self._client.time())
 
     def is_current(self, step: Step) -> bool:
-        """Whether there is still something to do for ``step``. Raises CacheLost when Redis knows nothing of the run."""
+        """True while ``step`` is the current one. Raises CacheLost when Redis has no keys of the run."""
         current: Any = self._client.hget(self._step, "id")
         if current is None:
             raise CacheLost(f"step {step.id} is not in the parameter server")
         return bool(current.decode() == step.id)
 
     def missing(self, width: int) -> list[int]:
-        """The neurons that have not arrived yet."""
+        """The neurons that have not arrived yet, counted from 0."""
         arrived = {int(neuron) for neuron in self._client.hkeys(self._arrivals)}
         return [neuron for neuron in range(width) if neuron not in arrived]
 

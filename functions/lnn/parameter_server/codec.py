@@ -1,7 +1,7 @@
-"""Typed keys: how a value becomes bytes in the parameter server, and comes back exactly.
+"""Typed keys: the encoding of values as bytes in the parameter server, and back without loss.
 
-A key says what it holds, as in the prototype: ``name|float64#rows#cols`` for an array of any rank,
-``name|dict``, ``name|str`` and ``name|int`` for the rest, so that whoever has a key can read it.
+A key names the type of its value: ``name|float64#rows#cols`` for an array of any rank, ``name|dict``,
+``name|str`` or ``name|int`` otherwise. The key alone is enough to decode the value.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ class TensorKey:
 
     @property
     def row_size(self) -> int:
-        """Bytes of one row: everything below the first axis."""
+        """Bytes of one row, that is of one index of the first axis."""
         return self.dtype.itemsize * math.prod(self.shape[1:])
 
 
 def key_of(name: str, value: Value) -> str:
     """The typed key under which ``value`` is stored.
 
-    Raises TypeError for what cannot come back exactly: object and structured arrays, and Python
-    types other than dict, str and int. Raises ValueError for a name with ``|`` or ``#`` in it.
+    Raises TypeError for values that cannot be restored exactly: object and structured arrays, and
+    Python types other than dict, str and int. Raises ValueError for a name with ``|`` or ``#`` in it.
     """
     if "|" in name or "#" in name:
         raise ValueError(f"a name in the parameter server has no '|' and no '#': {name!r}")
@@ -81,7 +81,7 @@ def encode(value: Value) -> bytes:
 
 
 def decode(key: str, raw: bytes) -> Value:
-    """The value that ``encode`` made ``raw`` from; arrays are read-only views of it.
+    """The inverse of ``encode``; an array is a read-only view of ``raw``.
 
     Raises CacheLost when the bytes do not fill the array that the key promises.
     """

@@ -1,4 +1,4 @@
-"""A connection to the parameter server: TLS, IAM login, and what is asked again after a failover."""
+"""The connection to Redis: TLS, IAM login, and retries after a failover."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOKEN_LIFETIME_SECONDS = 900
 """An ElastiCache IAM token is valid for 15 minutes (ElastiCache user guide, "Authenticating with IAM")."""
 
 TOKEN_KEPT_SECONDS = TOKEN_LIFETIME_SECONDS - 60
-"""How long a token is used for new connections: less than it is valid, since ElastiCache has a clock of its own."""
+"""How long a token is used for new connections: a minute less, since ElastiCache's clock may differ."""
 
 NOT_NOW = (
     redis.exceptions.BusyLoadingError,
@@ -22,19 +22,18 @@ NOT_NOW = (
     redis.exceptions.ReadOnlyError,
     redis.exceptions.TryAgainError,
 )
-"""What a server answers that was the primary until a failover, or that is not ready yet. Nothing was changed then, and
-the name of the cache leads to another server soon, or the server becomes ready (Valkey documentation, "Replication";
+"""Errors of a former primary after a failover, or of a server that is not ready yet. The command changed nothing. Soon
+the cache's name resolves to the new primary, or the server is ready (Valkey documentation, "Replication";
 ElastiCache user guide, "Minimizing downtime in Valkey and Redis OSS with Multi-AZ")."""
 
 
 def connect(address: CacheAddress, region: str) -> redis.Redis:
     """A client that reconnects by itself, with TLS and IAM login where the address asks for it.
 
-    It does so, too, where the server is not the one to ask at the moment (``NOT_NOW``): the new connection leads to
-    whatever server the name stands for by then.
+    It also reconnects after an error in ``NOT_NOW``: the new connection resolves the name again.
 
-    Repeating a command after a broken connection is safe: every write of this system is either
-    fenced by a step's id or writes the same bytes again.
+    Repeating a command after a broken connection is safe: every write is fenced by a step's id or
+    writes the same bytes again.
     """
     return redis.Redis(
         host=address.host,
@@ -57,7 +56,7 @@ class IamLogin(redis.CredentialProvider):
         self._address = address
         self._region = region
         self._token: tuple[str, float] | None = None
-        """With the moment that it was signed at."""
+        """The token, and the wall-clock time at which it was signed."""
 
     def get_credentials(self) -> tuple[str, str]:
         kept, now = self._token, wall()

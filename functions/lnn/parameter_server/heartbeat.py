@@ -1,4 +1,4 @@
-"""A worker's sign of life in Redis."""
+"""A worker's heartbeat: a key in Redis that expires soon after its process dies."""
 
 from __future__ import annotations
 
@@ -13,20 +13,17 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 4
 HEARTBEAT_INTERVAL_SECONDS = 1.0
-"""A sign of life is renewed so often, and outlives two renewals that fail."""
+"""Seconds between renewals; the key outlives two renewals that fail."""
 
 
 class Heartbeat:
-    """A sign of life in Redis, kept up from a thread of its own: gone within some seconds of its process.
-
-    Used as a context manager.
-    """
+    """A context that keeps a key with a short lifetime in Redis, from a thread of its own."""
 
     def __init__(self, client: redis.Redis, path: str) -> None:
         self._client = client
         self._path = path
         self._leaving = threading.Event()
-        self._thread = threading.Thread(target=self._keep_up, name="presence", daemon=True)
+        self._thread = threading.Thread(target=self._keep_up, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -35,7 +32,7 @@ class Heartbeat:
     def __exit__(self, *_: object) -> None:
         self._leaving.set()
         self._thread.join(HEARTBEAT_SECONDS)
-        with suppress(redis.RedisError):  # then it goes by itself
+        with suppress(redis.RedisError):  # then it expires
             self._client.delete(self._path)
 
     def _keep_up(self) -> None:
@@ -43,6 +40,6 @@ class Heartbeat:
             try:
                 self._client.set(self._path, b"", ex=HEARTBEAT_SECONDS)
             except redis.RedisError as error:
-                logger.warning("no sign of life", extra={"error": str(error)})
+                logger.warning("heartbeat not written", extra={"error": str(error)})
             if self._leaving.wait(HEARTBEAT_INTERVAL_SECONDS):
                 return

@@ -1,13 +1,12 @@
-"""Workers that stay alive and meet in Redis: one round trip in which each tells every other its part.
+"""A process group: long-lived workers that exchange data through Redis, one round trip for each collective.
 
-Worker ``rank`` of ``size`` puts down a part for each peer, pushes a note of it into the inbox that the peer keeps for
-it, and blocks until every peer's note is in its own inboxes: pushed, not polled. The commands of one exchange travel
-as one pipeline. The part is a string, not in the list itself: Redis takes over a string as it came, but copies what
-goes through a list twice.
+In an exchange, a worker stores one part for each peer, pushes a note into the peer's inbox for this sender, and blocks
+until its own inboxes hold a note of every peer. All commands of an exchange are one pipeline, and nothing polls. A part
+is a string of its own, not an item of the list: Redis adopts a string as received but copies a list item twice.
 
-A generation has inboxes of its own, so nothing late reaches its successor; part and note carry the number of their
-exchange. A worker that waits in vain raises ProcessGroupBroken: the run then goes on from its last checkpoint, under
-the next generation.
+Each generation has its own inboxes, so that late messages of one never reach the next. Parts and notes carry the
+number of their exchange. A worker that waits in vain raises ProcessGroupBroken: the run then goes on from its last
+checkpoint, under the next generation.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from lnn.parameter_server.resp import Argument, Buffer, NotNow, Wire, WireError
 from lnn.parameter_server.server import KEY_LIFETIME_SECONDS, ParameterServer
 
 Part: TypeAlias = Buffer | tuple[Buffer, ...]
-"""What is given to a worker; it gets the buffers of a tuple as one."""
+"""The data for one worker. A tuple of buffers arrives as one buffer."""
 
 Command: TypeAlias = tuple[Argument, ...]
 
@@ -33,30 +32,30 @@ NOTE = struct.Struct("<QB")
 """Number of the exchange, flags."""
 
 BLOCK_SECONDS = 2
-"""One BLPOP, after which missing peers are looked for; shorter than the client's socket time-out, so that waiting is
-never taken for a broken connection."""
+"""Time-out of one BLPOP, after which the worker checks that missing peers are alive. It is below the client's socket
+time-out, so that a wait never looks like a broken connection."""
 
 JOIN_SECONDS = 60.0
-"""How long the first exchange waits: for cold starts, and for workers that load their data more slowly."""
+"""How long the first exchange waits: it includes the peers' cold starts and the loading of their data."""
 
 PATIENCE_SECONDS = 20.0
-"""How long a later exchange waits for a peer, besides what the worker's own part may have taken."""
+"""How long a later exchange waits for a peer, in addition to five times the time since the last exchange."""
 
 PAUSE_SECONDS = 0.2
-"""Before Redis is asked again that is not the one to ask at the moment, as after a failover."""
+"""Pause before a retry while Redis fails over."""
 
 
 class Flag(IntFlag):
-    """What a worker wants of all, sent with every part; what any worker wants, all of them do."""
+    """A request that a worker sends with its part. If any worker sends a flag, all workers act on it."""
 
     STOP = 1
     """End the run after this step."""
     HAND_OVER = 2
-    """Let the next generation go on after this step."""
+    """Hand over to the next generation after this step."""
     CHECKPOINT = 4
     """Store a checkpoint after this step."""
     LEFT = 8
-    """The sender has left: there is nothing to wait for."""
+    """The sender has left the group; waiting for it is pointless."""
 
 
 class ProcessGroup:
@@ -70,11 +69,11 @@ class ProcessGroup:
         self.size = size
         self.peers = [peer for peer in range(size) if peer != rank]
         self.request = Flag(0)
-        """What this worker wants; goes out with its next exchange."""
+        """The flags that this worker sends with its next exchange."""
         self.agreed = Flag(0)
-        """What any worker wanted in the last exchange: the same in all of them."""
+        """The union of all workers' flags in the last exchange; it is the same in every worker."""
         self.waited = 0.0
-        """Seconds in exchanges."""
+        """Total seconds spent in exchanges."""
         self._number = 0
         self._suspects: set[int] = set()
         self._call: Callable[[int], None] | None = None
@@ -82,27 +81,27 @@ class ProcessGroup:
         self._met_at = time.monotonic()
 
     def join(self, owner: str) -> bool:
-        """Take this rank; False when somebody else has it, so that a message delivered twice makes one worker."""
+        """Claim this rank. False when it is taken, so that a message delivered twice starts one worker only."""
         return bool(self._client.set(self._place(self.rank), owner, nx=True, ex=KEY_LIFETIME_SECONDS))
 
     def heartbeat(self) -> AbstractContextManager[object]:
-        """Shows the peers that this worker is alive, as long as it is in this context."""
+        """A context that keeps up this worker's heartbeat for its peers."""
         return Heartbeat(self._client, self._sign_of_life(self.rank)) if self.peers else nullcontext()
 
     def rendezvous(self, call: Callable[[int], None]) -> None:
-        """The first exchange, when all are ready; ``call`` is told of a peer that has not taken its place."""
+        """The first exchange, which waits until all have joined; ``call(rank)`` runs for a peer that has not."""
         self._call = call
         self.all_gather(b"")
 
     def all_gather(self, part: Part, meanwhile: Callable[[], None] | None = None) -> list[Any]:
-        """Give every worker the same part; returns all parts in rank order, as ``exchange`` does."""
+        """Send the same part to every worker; return all workers' parts in rank order."""
         return self.exchange([part] * self.size, meanwhile)
 
     def exchange(self, parts: Sequence[Part], meanwhile: Callable[[], None] | None = None) -> list[Any]:
-        """Give ``parts[k]`` to worker k; returns what each worker gave to this one, in rank order.
+        """All-to-all: send ``parts[k]`` to worker k; return the parts sent to this worker, in rank order.
 
-        That is a buffer for each peer, and ``parts[rank]`` itself for this worker. ``meanwhile`` is called while the
-        parts travel. Raises ProcessGroupBroken when a peer does not answer or has left.
+        The result holds a buffer for each peer, and ``parts[rank]`` itself for this worker. ``meanwhile`` runs between
+        sending and receiving. Raises ProcessGroupBroken when a peer does not answer or has left.
         """
         self._number += 1
         self.agreed = self.request
@@ -116,7 +115,7 @@ class ProcessGroup:
         return received
 
     def gather(self, part: Part) -> list[Any]:
-        """Give ``part`` to worker 0, which gets all parts in rank order; the others get empty ones and do not wait."""
+        """Send ``part`` to worker 0, which returns all parts in rank order; the others return empty ones at once."""
         self._number += 1
         received: list[Any] = [b""] * self.size
         received[self.rank] = part
@@ -127,13 +126,13 @@ class ProcessGroup:
         return received
 
     def leave(self) -> None:
-        """Tell the peers that this worker has left, so that they need not wait for it to be missed."""
+        """Notify the peers that this worker leaves, so that they fail at once and not after the time-out."""
         self._number += 1
         if self.peers:
             self._talk([command for peer in self.peers for command in self._notify(peer, Flag.LEFT)])
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Return the connection to its pool."""
         wire, self._wire = self._wire, None
         if wire is not None:
             self._client.connection_pool.release(wire.connection)
@@ -151,7 +150,7 @@ class ProcessGroup:
         return [("RPUSH", inbox, NOTE.pack(self._number, flags)), ("EXPIRE", inbox, KEY_LIFETIME_SECONDS)]
 
     def _receive(self, pushes: list[Command], received: list[Any], meanwhile: Callable[[], None] | None = None) -> None:
-        """Send ``pushes`` and fill in what the peers give, all in one round trip if they are not late."""
+        """Send ``pushes`` and fill ``received`` with the peers' parts: one round trip when no peer is late."""
         began = time.monotonic()
         patience = JOIN_SECONDS if self._number == 1 else PATIENCE_SECONDS + 5 * (began - self._met_at)
         missing = list(self.peers)
@@ -163,9 +162,9 @@ class ProcessGroup:
             meanwhile = None
             refused = any(isinstance(answer, NotNow) for answer in given)
             answers = [None if isinstance(answer, NotNow) else answer for answer in given[len(unsent) :]]
-            # A failover may have lost what was sent before. A part that comes twice is passed over: see ``_accept``.
+            # A failover may have lost the pushes, so send them again; ``_accept`` skips a note that arrives twice.
             unsent = pushes if refused else []
-            # A part may be there when its note has been waited for in vain, and comes a moment later.
+            # After a BLPOP that timed out, GETDEL may still find the part, whose note follows a moment later.
             parts |= {peer: part for peer, part in zip(missing, answers[1::2], strict=True) if part is not None}
             noted = {
                 peer for peer, note in zip(missing, answers[::2], strict=True) if note and self._accept(peer, note[1])
@@ -187,7 +186,7 @@ class ProcessGroup:
         self.waited += self._met_at - began
 
     def _tell(self, commands: list[Command]) -> None:
-        """Send commands whose answers say nothing, until Redis takes them."""
+        """Send commands whose answers do not matter; retry until Redis accepts them."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while refusals := [answer for answer in self._talk(commands) if isinstance(answer, NotNow)]:
             if time.monotonic() > deadline:
@@ -195,9 +194,9 @@ class ProcessGroup:
             time.sleep(PAUSE_SECONDS)
 
     def _talk(self, commands: list[Command], meanwhile: Callable[[], None] | None = None) -> list[Any]:
-        """The answers to some commands; NotNow in the place of those that Redis does not take at the moment.
+        """The answers to ``commands``; NotNow stands for a command that Redis refuses for the moment.
 
-        A pipeline of redis-py would not let go between sending and reading.
+        A pipeline of redis-py cannot run ``meanwhile`` between sending and reading.
         """
         try:
             if self._wire is None:
@@ -207,7 +206,7 @@ class ProcessGroup:
                 meanwhile()
             answers = self._answers(self._wire, len(commands))
         except BaseException as error:
-            self._hang_up()  # its answers would be taken for those of others
+            self._hang_up()  # a later command would read this one's answers
             if isinstance(error, OSError | WireError):
                 raise ProcessGroupBroken(f"worker {self.rank} cannot exchange with Redis: {error}") from error
             raise
@@ -226,7 +225,7 @@ class ProcessGroup:
             except OSError:
                 if not answers or not isinstance(answers[-1], NotNow):
                     raise
-                answers.append(answers[-1])  # a primary that becomes a replica tells who waits so, and hangs up
+                answers.append(answers[-1])  # a demoted primary unblocks its waiting clients and closes
         return answers
 
     def _hang_up(self) -> None:
@@ -237,7 +236,7 @@ class ProcessGroup:
     def _look_for(self, missing: Sequence[int]) -> None:
         """Raises ProcessGroupBroken when a peer has died: it has joined but, twice in a row, gives no sign of life.
 
-        Twice, since a Redis that was started afresh knows of nobody for a moment.
+        It takes two checks, since a Redis that has just restarted holds no heartbeats for a moment.
         """
         pipeline = self._client.pipeline(transaction=False)
         for peer in missing:
@@ -264,14 +263,14 @@ class ProcessGroup:
         return self._server.path(f"gang:{self._generation}:{rank}:alive")
 
     def _wait(self, peer: int) -> list[Command]:
-        """For a peer's note; its part is there by then."""
+        """Commands that wait for a peer's note and take its part, which is stored before the note."""
         return [
             ("BLPOP", self._inbox(self.rank, peer), BLOCK_SECONDS),
             ("GETDEL", self._place_of_part(self.rank, peer)),
         ]
 
     def _accept(self, peer: int, note: memoryview) -> bool:
-        """Whether a note belongs to this exchange, and not to an earlier one; heeds its flags if so."""
+        """True when a note belongs to this exchange and not to an earlier one; collects its flags."""
         number, flags = NOTE.unpack(note)
         if flags & Flag.LEFT:
             raise ProcessGroupBroken(f"worker {peer} has left")

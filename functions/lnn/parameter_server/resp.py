@@ -1,8 +1,8 @@
-"""Redis commands over a connection of redis-py, without copying what is long.
+"""The Redis protocol (RESP) over a redis-py connection, without copies of long values.
 
-redis-py packs a command into new bytes, and hiredis puts an answer together twice: for an array of half a megabyte that
-takes longer than its way through Redis. Here arrays are sent from where they are, and answers received where they stay.
-redis-py still opens the connection, with TLS and login as its client was told.
+redis-py packs a command into new bytes, and hiredis assembles an answer twice. For an array of half a megabyte, that
+takes longer than Redis itself. This module sends arrays from their own memory and receives answers into their final
+place. redis-py opens the connection, with its TLS and login.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ import numpy as np
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Argument: TypeAlias = str | float | Buffer | tuple[Buffer, ...]
-"""Of a command: text, a number, or bytes; a tuple's buffers are sent as one value."""
+"""An argument of a command: text, a number or bytes. The buffers of a tuple are sent as one value."""
 
 CHUNK_BYTES = 64 * 1024
-"""What is longer is neither joined with its neighbors before it is sent, nor received by way of another buffer."""
+"""Longer values are sent without joining and received without an intermediate buffer."""
 
 SPIN_SECONDS = 0.001
-"""How long answers to short commands are looked out for before the thread sleeps: on a virtual machine, to be woken
-may take as long as such an answer. With long ones Redis has work to do, for which it may need this core."""
+"""Busy-poll this long for the answer to short commands before blocking: on a virtual machine, waking a thread can take
+as long as the answer. After long commands Redis has work to do, and may need this core for it."""
 
 
 NOT_NOW = frozenset({"CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN", "UNBLOCKED"})
-"""Codes of the answers that ``server.NOT_NOW`` is about; UNBLOCKED is for who waits when a primary is demoted."""
+"""Error codes of ``connection.NOT_NOW``; a demoted primary sends UNBLOCKED to clients that wait in BLPOP."""
 
 
 class WireError(Exception):
-    """Redis refused a command, or answered what nobody asked for."""
+    """Redis refused a command, or its answer breaks the protocol."""
 
 
 class NotNow(WireError):
-    """Redis refused a command that it, or the server that takes its place, will soon take; it changed nothing."""
+    """Redis refused a command for the moment, as in a failover; it changed nothing, and a retry may succeed."""
 
 
 class Wire:
-    """One connection, for one thread. Every method raises OSError when the connection breaks or is silent for long."""
+    """One connection, for one thread. Every method raises OSError when the connection breaks or times out."""
 
     def __init__(self, connection: Any) -> None:
-        """``connection`` is one of redis-py's, connected, and no longer used in any other way."""
+        """``connection`` is a connected one of redis-py, which nothing else uses."""
         self.connection = connection
         self._socket: socket.socket = connection._sock
         self._looks_until = 0.0
         self._bytes = bytearray(CHUNK_BYTES)
         self._received = memoryview(self._bytes)
-        self._start = self._end = 0  # what of it is still to be read
+        self._start = self._end = 0  # the part that is still to be read
 
     def send(self, commands: Iterable[Sequence[Argument]]) -> None:
         """Send commands; ``read`` returns their answers, in the same order."""
@@ -62,7 +62,7 @@ class Wire:
         self._looks_until = time.perf_counter() + SPIN_SECONDS if sent < CHUNK_BYTES else 0.0
 
     def read(self) -> Any:
-        """An answer: int, memoryview, str (a status), list of answers, or None. Raises WireError.
+        """The next answer: int, memoryview, str (a status), list of answers, or None. Raises WireError.
 
         After NotNow the next answer can be read.
         """
@@ -88,7 +88,7 @@ class Wire:
         while not line.endswith(b"\r\n"):
             if self._start == self._end:
                 self._receive_some()
-            # What is there may end anywhere, also between the two bytes of a line's end.
+            # The received bytes may end anywhere, even between the two bytes of CRLF.
             end = self._bytes.find(b"\n", self._start, self._end) + 1 or self._end
             line += self._bytes[self._start : end]
             self._start = end
@@ -97,7 +97,7 @@ class Wire:
     def _value(self, length: int) -> memoryview | None:
         if length < 0:
             return None
-        # Not a bytearray: that would be filled with zeros first.
+        # Not a bytearray, which would be zeroed first.
         value = np.empty(length, np.uint8).data
         filled = 0
         while filled < length:
@@ -111,7 +111,7 @@ class Wire:
                 self._receive_some()
                 continue
             filled += taken
-        self._line()  # the end of the value's own line
+        self._line()  # the value's CRLF
         return value
 
     def _receive_some(self) -> None:
@@ -120,9 +120,9 @@ class Wire:
         self._start, self._end = 0, self._checked(self._socket.recv_into(self._received))
 
     def _look_out(self) -> None:
-        """Return when there is something to receive, or it takes too long to wait like this."""
+        """Return when data has arrived or SPIN_SECONDS are over."""
         if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
-            return  # decrypted already: no longer to be seen in the connection
+            return  # already decrypted, so poll() would not see it
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         while not poll.poll(0) and time.perf_counter() < self._looks_until:
@@ -136,7 +136,7 @@ class Wire:
 
 
 def _packed(commands: Iterable[Sequence[Argument]]) -> Iterable[Buffer]:
-    """What to send for some commands: short pieces joined, long ones as they are."""
+    """The bytes of ``commands``: short pieces joined, long ones unchanged."""
     short = bytearray()
     for command in commands:
         short += b"*%d\r\n" % len(command)

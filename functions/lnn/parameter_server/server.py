@@ -20,7 +20,7 @@ from lnn.parameter_server.codec import TensorKey, Value, decode, encode, key_of
 logger = logging.getLogger(__name__)
 
 KEY_LIFETIME_SECONDS = 24 * 3600
-"""Keys of a run that nobody closes go away by themselves; a live run renews them each epoch."""
+"""Keys of an abandoned run expire; a live run renews its keys each epoch."""
 
 
 # One element of each row: a column, without fetching the matrix around it.
@@ -53,7 +53,7 @@ class ParameterServer:
         return key
 
     def get(self, key: str | TensorKey) -> Any:
-        """Raises CacheLost when there is no such key."""
+        """The value of a key. Raises CacheLost when there is none."""
         return self.get_many([key])[0]
 
     def get_many(self, keys: Iterable[str | TensorKey]) -> list[Any]:
@@ -86,7 +86,7 @@ class ParameterServer:
         return np.frombuffer(self._filled(key, raw, rows * item), key.dtype).reshape((rows, 1))
 
     def takes_writes(self) -> bool:
-        """Whether the server answers and has room."""
+        """True when the server answers and has memory left."""
         try:
             self.put("probe", 1)
         except redis.RedisError as error:
@@ -95,14 +95,14 @@ class ParameterServer:
         return True
 
     def renew(self) -> None:
-        """Put off the expiry of every key of the run."""
+        """Renew the lifetime of every key of the run."""
         pipeline = self.client.pipeline(transaction=False)
         for path in self._paths():
             pipeline.expire(path, KEY_LIFETIME_SECONDS)
         pipeline.execute()
 
     def delete_run(self) -> int:
-        """Remove every key of the run; returns how many there were."""
+        """Delete every key of the run; return their number."""
         paths = list(self._paths())
         return int(self.client.unlink(*paths)) if paths else 0
 

@@ -1,4 +1,4 @@
-"""The prediction API's answers, whatever framework routes to them."""
+"""The prediction API: routes, replies and errors."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ FILES = {
 }
 
 METHODS = {**dict.fromkeys(FILES, "GET"), "/health": "GET", "/models": "GET", "/predict": "POST"}
-"""Every path of the API, and how it is called."""
+"""The HTTP method of each path."""
 
 SHOWN = (
     *("model_id", "run_id", "stage", "test_accuracy", "train_accuracy", "image_shape", "classes", "sizes"),
     *("registered_at", "refused"),
 )
-"""What of a model's record anybody may read who may predict."""
+"""Attributes of a model's record that the API shows to its callers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the caller gets."""
+    """An HTTP reply."""
 
     status: int
     content_type: str
@@ -62,20 +62,20 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def as_event(self) -> dict[str, Any]:
-        """The reply as API Gateway takes it (payload format 2.0)."""
+        """The reply in API Gateway's payload format 2.0."""
         headers = {"content-type": self.content_type, **self.headers}
         return {"statusCode": self.status, "headers": headers, "body": self.body, "isBase64Encoded": False}
 
 
 class PredictionApi:
-    """The API of one deployment; ``files`` holds the page."""
+    """The API of one deployment; ``files`` is the folder of the page."""
 
     def __init__(self, serving: Serving, files: Path) -> None:
         self._serving = serving
         self._file = cache(lambda name: (files / name).read_text(encoding="utf-8"))
 
     def answer(self, request: HttpRequest) -> Reply:
-        """The reply to any request: what went wrong is told in JSON, too."""
+        """The reply to any request; errors, too, are JSON."""
         try:
             return self._answer(request)
         except RequestError as error:

@@ -1,7 +1,7 @@
 """From an uploaded ``params.h5`` to a model in staging.
 
-Everything here may be repeated: a model's id comes from its content, and entering it is conditional. So an event that
-comes twice, and the copy that makes a run's model the latest, change nothing.
+Registration is idempotent: a model's id is a hash of its content, and each write is conditional. A repeated event, or
+the copy that publishes a run's model as the latest, changes nothing.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from lnn.serving.registry import Registry
 logger = logging.getLogger(__name__)
 
 MAX_BYTES = 256 * 2**20
-"""Of a model, packed or unpacked: a function that predicts holds a few of them."""
+"""The largest model, packed or unpacked: a function that predicts holds a few of them."""
 
 INSPECTION_SECONDS = 20.0
-"""Of the function's minute: as long again may be spent on waiting for the run's end."""
+"""Time limit of the inspection; the wait for the run's end may take as long again of the function's minute."""
 
 RUN_ENDS_SECONDS = 20.0
 POLL_SECONDS = 0.2
-"""A run's files are written before the write that ends it."""
+"""The model file is written before the run's status becomes final, so registration waits for that."""
 
 WHO = "registration"
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What registration works with."""
+    """The stores and clients that registration uses."""
 
     registry: Registry
     artifacts: Artifacts
@@ -49,14 +49,14 @@ class Shelf:
 
 
 def model_id_of(content: bytes, model: Model | None) -> str:
-    """The same content is the same model, wherever it is uploaded."""
+    """An id from the run and the content's hash: the same content has the same id, wherever it is uploaded."""
     digest = hashlib.sha256(content).hexdigest()[:8]
     name = "unreadable" if model is None else model.run_id if _is_plain(model.run_id) else "unnamed"
     return f"{name}-{digest}"
 
 
 def register(shelf: Shelf, upload: Upload) -> str:
-    """Enter the uploaded model; says in a word or a sentence what became of it."""
+    """Register an uploaded model; return the outcome as a short text."""
     try:
         content = shelf.artifacts.get_upload(upload.key, upload.version_id, MAX_BYTES)
         model = inspect_model(content, MAX_BYTES, INSPECTION_SECONDS)
@@ -72,7 +72,7 @@ def register(shelf: Shelf, upload: Upload) -> str:
     if run is None:
         record = _record(upload, model_id, model, {})
     elif run["status"] not in ("COMPLETED", "STOPPED"):
-        # Whoever takes a run over writes its model anew, and that is an event of its own.
+        # The invocation that finishes the run writes the model again, which is a new event.
         return f"not registered: run {run['run_id']} is {run['status']}"
     elif is_calibration(str(run.get("dataset_key"))):
         return "not registered: the run only measured"
@@ -84,7 +84,7 @@ def register(shelf: Shelf, upload: Upload) -> str:
 def _enter(shelf: Shelf, record: Mapping[str, Any], content: bytes) -> str:
     model_id = str(record["model_id"])
     if shelf.registry.get(model_id) is None:
-        # First: what the registry names must be there.
+        # The file comes first: the registry must never name one that does not exist.
         shelf.artifacts.put_registered_model(model_id, content)
         shelf.registry.add(record, WHO)
     if not shelf.registry.claim_message(model_id):
@@ -96,7 +96,7 @@ def _enter(shelf: Shelf, record: Mapping[str, Any], content: bytes) -> str:
 
 
 def _refuse(shelf: Shelf, upload: Upload, model_id: str, reason: str) -> str:
-    """Enter the upload as one that cannot predict, so that people find out why."""
+    """Record an upload that cannot predict, with the reason, so that people can look it up."""
     record = {
         "model_id": model_id,
         "stage": "retired",
@@ -110,7 +110,7 @@ def _refuse(shelf: Shelf, upload: Upload, model_id: str, reason: str) -> str:
 
 
 def _ended_run(ledger: Ledger, run_id: str) -> dict[str, Any] | None:
-    """The run that made the model, when it has ended or after a while; None when nobody knows of it."""
+    """The run that made the model; wait a while until it has ended. None when there is no such run."""
     deadline = time.monotonic() + RUN_ENDS_SECONDS
     while True:
         run = ledger.get_run(run_id) if _is_plain(run_id) else None
@@ -134,5 +134,5 @@ def _record(upload: Upload, model_id: str, model: Model, run: Mapping[str, Any])
 
 
 def _is_plain(run_id: str) -> bool:
-    """Whether a run's id can be part of a key and of an address: anybody may have written the file."""
+    """True when a run's id is safe in a key and in a URL; the file may come from anyone."""
     return 0 < len(run_id) <= 64 and run_id.isascii() and run_id.replace("-", "").isalnum()

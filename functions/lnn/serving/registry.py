@@ -1,8 +1,8 @@
-"""Model versions, which of them is in use, and who changed that when: the models table in DynamoDB.
+"""The models table in DynamoDB: models, which of them are in use, and the history of changes.
 
-Three kinds of items share the table: a model's own, under its id; ``current``, which says what is in use; and
-``change#N``, one for each change of that. ``current`` is small, since whoever predicts reads it every second.
-A change is one transaction, on the condition that ``current`` is still what the change was made from.
+The table has three kinds of items: a model under its id; ``current``, which names the models in use; and ``change#N``,
+one for each change of ``current``. ``current`` is small because each function that predicts reads it every second.
+A change is one transaction, on the condition that ``current`` has not changed since it was read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CURRENT = "current"
 CHANGE = "change#"
 
 STAGING_TRIES = 8
-"""Registrations that meet others' changes; each of these loses one try at most."""
+"""Attempts of a registration; each concurrent change costs it at most one."""
 
 ModelRecord = dict[str, Any]
 
@@ -45,7 +45,7 @@ class Registry:
         return Current() if record is None else rollout.from_record(record)
 
     def get(self, model_id: str) -> ModelRecord | None:
-        """A model's record, or None; what else is in the table has no model's name."""
+        """A model's record, or None; never one of the table's other items."""
         return self._get(model_id) if _is_model(model_id) else None
 
     def list_models(self) -> list[ModelRecord]:
@@ -54,7 +54,7 @@ class Registry:
         return sorted(models, key=lambda model: (model["registered_at"], model["model_id"]), reverse=True)
 
     def changes(self) -> list[dict[str, Any]]:
-        """Who changed what when, oldest first: ``version``, ``at`` (epoch seconds), ``who``, ``what``."""
+        """The history, oldest first: ``version``, ``at`` (epoch seconds), ``who``, ``what``."""
         found = [record for record in self._scan() if record["model_id"].startswith(CHANGE)]
         names = ("version", "at", "who", "what")
         return [{name: change[name] for name in names} for change in sorted(found, key=lambda entry: entry["version"])]
@@ -62,9 +62,9 @@ class Registry:
     # Changing
 
     def add(self, model: Mapping[str, Any], who: str) -> bool:
-        """Enter a model and put it into staging; False when it is there already.
+        """Add a model and put it into staging; return False when it is registered already.
 
-        A model of an upload that is older than the one in staging is entered as retired: events may come late.
+        Events may arrive late: a model uploaded before the one in staging is added as retired.
         """
         model_id = str(model["model_id"])
         for _ in range(STAGING_TRIES):
@@ -88,7 +88,7 @@ class Registry:
         )
 
     def refuse(self, model: Mapping[str, Any]) -> bool:
-        """Enter an upload that cannot predict; False when it is there already."""
+        """Add an upload that cannot predict; return False when it is registered already."""
         put = self._put(dict(model) | {"registered_at": time.time()}, "attribute_not_exists(model_id)")
         try:
             with refusals("write to", self._named):
@@ -98,7 +98,7 @@ class Registry:
         return True
 
     def claim_message(self, model_id: str) -> bool:
-        """Whether it is for the caller to tell people of the model: True once, however often its upload is told of."""
+        """True for one caller only, which then notifies people of the model; False at every repeat."""
         try:
             with refusals("update", self._named):
                 self._client.update_item(
@@ -113,11 +113,11 @@ class Registry:
         return True
 
     def promote(self, model_id: str, who: str, canary_percent: int | None = None) -> Transition:
-        """Let a model answer production, wholly or a share of the requests.
+        """Put a model into production, for all requests or for a percentage of them.
 
         Raises:
-            ModelStateError: there is no such model, it was refused, or it answers already.
-            ConcurrentModification: somebody else was faster.
+            ModelStateError: the model does not exist, was refused, or is in production already.
+            ConcurrentModification: another writer changed ``current`` first.
         """
         model = self.get(model_id)
         if model is None:
@@ -131,7 +131,7 @@ class Registry:
 
         Raises:
             ModelStateError: there is nothing to go back to.
-            ConcurrentModification: somebody else was faster.
+            ConcurrentModification: another writer changed ``current`` first.
         """
         return self._change(who, rollout.roll_back)
 
@@ -140,7 +140,7 @@ class Registry:
 
         Raises:
             ModelStateError: it is not there.
-            ConcurrentModification: somebody else was faster.
+            ConcurrentModification: another writer changed ``current`` first.
         """
         return self._change(who, lambda current: rollout.reject(current, model_id))
 
@@ -153,7 +153,7 @@ class Registry:
         return step
 
     def _writes(self, before: Current, step: Transition, who: str, but: str | None = None) -> list[dict[str, Any]]:
-        """What a step writes; ``but`` is a model whose own item is written elsewhere in the transaction."""
+        """The writes of a transition; ``but`` names a model whose own item the transaction writes elsewhere."""
         condition = "version = :before" if before.version else "attribute_not_exists(model_id)"
         values = {":before": attribute(before.version)} if before.version else {}
         change = {
@@ -186,7 +186,7 @@ class Registry:
         }
 
     def _transact(self, *writes: dict[str, Any]) -> None:
-        """All of the writes or none. Raises ConcurrentModification when a condition no longer holds."""
+        """Make all of the writes or none. Raises ConcurrentModification when a condition fails."""
         errors = self._client.exceptions
         try:
             with refusals("write to", self._named):

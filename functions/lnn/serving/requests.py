@@ -1,4 +1,4 @@
-"""What a caller of the prediction API has sent, a picture or a vector, as one column of X; or what is wrong with it."""
+"""Request bodies of the prediction API: a picture or a vector becomes one column of X, or a RequestError."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from lnn.models.model_file import Model
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
-"""Few decoders, all in common use: an unusual one is where a hostile file would find a fault."""
+"""Only common formats: a hostile file is most likely to find a bug in a rarely used decoder."""
 
 MAX_BYTES = 4_500_000
-"""Lambda takes 6 MB with the picture in base64, which makes it a third longer (Lambda quotas)."""
+"""Lambda accepts 6 MB, and base64 makes a picture a third longer (Lambda quotas)."""
 
 MAX_PIXELS = 25_000_000
 MAX_SIDE = 16_384
-"""A picture is unpacked to four bytes a pixel, and a few copies of that are made."""
+"""Decoding takes four bytes per pixel, and makes a few copies."""
 
 JSON_FIELDS = {"features", "image"}
 
@@ -44,7 +44,7 @@ def body_of(text: str | None, *, is_base64: bool) -> bytes:
     """The bytes that a caller sent, from API Gateway's event.
 
     Raises:
-        RequestError: there are none, or too many.
+        RequestError: the body is empty, too long, or not base64 where the event says so.
     """
     try:
         body = base64.b64decode(text or "", validate=True) if is_base64 else (text or "").encode()
@@ -65,7 +65,7 @@ def column_of_request(model: Model, body: bytes, content_type: str | None) -> ND
     """The example in a request, (n,), on the model's scale.
 
     Raises:
-        RequestError: there is none, and why.
+        RequestError: the body holds no example for this model.
     """
     kind = (content_type or "").partition(";")[0].strip().lower()
     if kind == "application/json" or kind.endswith("+json"):
@@ -100,7 +100,7 @@ def _from_json(model: Model, body: bytes) -> NDArray[np.float64]:
 def _from_base64(text: Any) -> bytes:
     if not isinstance(text, str):
         raise RequestError(422, "not_base64", "image must be a string: the picture's bytes in base64")
-    # What browsers make of a file begins so.
+    # A data URL, as a browser's FileReader makes it.
     encoded = text.partition(",")[2] if text.startswith("data:") else text
     try:
         content = base64.b64decode(encoded, validate=True)

@@ -1,7 +1,7 @@
-"""Which model answers: the one record that says so, and the steps from one state of it to the next.
+"""The record of the models in use, and its transitions. Pure: nothing here reads or writes.
 
-Nothing here reads or writes: a step takes the record as it was and gives it as it shall be, with the stages of the
-models that it moves. ``lnn.serving.registry`` makes the step under a condition.
+A transition maps the record before to the record after, with the new stages of the models that it moves.
+``lnn.serving.registry`` writes it on the condition that the record has not changed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lnn.errors import ModelStateError
 Stage = Literal["staging", "production", "retired"]
 
 PAST_MODELS = 50
-"""How far back ``roll_back`` can go."""
+"""The most models that ``roll_back`` can go back through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Current:
     """Which models are in use."""
 
     version: int = 0
-    """Counts the changes."""
+    """Number of changes so far."""
     production: str | None = None
     staging: str | None = None
     canary: Canary | None = None
@@ -40,7 +40,7 @@ class Current:
     """Models that were in production before, the latest last."""
 
     def answering(self, request: bytes) -> str | None:
-        """The model that answers a request to production: always the same one for the same bytes."""
+        """The model that answers a production request; the same bytes always get the same model."""
         if self.canary is not None and share_of(request) < self.canary.percent:
             return self.canary.model_id
         return self.production
@@ -54,7 +54,7 @@ class Current:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A change of what is in use: the record after it, the models whose stage it changes, and what to tell."""
+    """A change of the models in use: the new record, its description, and the new stage of each model that it moves."""
 
     after: Current
     what: str
@@ -136,7 +136,7 @@ def reject(current: Current, model_id: str) -> Transition:
 
 
 def _transition(before: Current, after: Current, what: str) -> Transition:
-    """Counts the change, and finds the models whose stage it changes."""
+    """The transition, with its version number and the models whose stage it changes."""
     after = replace(after, version=before.version + 1)
     canaries = [current.canary.model_id for current in (before, after) if current.canary is not None]
     named = {before.production, before.staging, after.production, after.staging, *canaries} - {None}
@@ -162,7 +162,7 @@ def as_record(current: Current) -> dict[str, Any]:
 
 
 def from_record(record: Mapping[str, Any]) -> Current:
-    """The inverse of ``as_record``; what is None may be missing."""
+    """The inverse of ``as_record``; attributes that were None may be missing."""
     canary = record.get("canary")
     return Current(
         version=int(record["version"]),

@@ -1,4 +1,4 @@
-"""Which model answers a request, and the models that have answered lately."""
+"""The choice of the model for a request, and a cache of loaded models."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ logger = logging.getLogger(__name__)
 Entrance = Literal["production", "staging"]
 
 REFRESH_SECONDS = 1.0
-"""How long a promotion or a rollback may go unnoticed."""
+"""The longest delay until a promotion or rollback takes effect."""
 
 LIST_SECONDS = 5.0
 MODEL_ID = re.compile(r"[A-Za-z0-9-]{1,80}")
-"""What callers may look up."""
+"""Ids that are looked up in DynamoDB; any other string is no model."""
 
 MODELS_KEPT = 3
 """Production, its canary or predecessor, and staging."""
 
 
 class NoModel(LnnError):
-    """There is no such model to answer."""
+    """No model can answer the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A model that answers, and the stage it was in when it was chosen."""
+    """The model for a request, and its stage when it was chosen."""
 
     model_id: str
     stage: Stage
@@ -48,9 +48,9 @@ Kept = TypeVar("Kept")
 
 
 class Refreshed(Generic[Kept]):
-    """A value that is read anew once it is ``seconds`` old; while reading fails the old one serves on.
+    """A cached value that is read again once it is ``seconds`` old; when the read fails, the old value stays.
 
-    The age is by the wall clock, since a value outlives invocations: see ``lnn.aws.clocks``.
+    The wall clock measures the age, since a value outlives invocations: see ``lnn.aws.clocks``.
     """
 
     def __init__(self, read: Callable[[], Kept], seconds: float, clock: Callable[[], float]) -> None:
@@ -72,7 +72,7 @@ class Refreshed(Generic[Kept]):
 
 
 class Serving:
-    """The models of one deployment, as a function that predicts sees them."""
+    """The models of one deployment, cached for a function that predicts."""
 
     def __init__(self, registry: Registry, artifacts: Artifacts, clock: Callable[[], float] = wall) -> None:
         self._registry = registry
@@ -82,7 +82,7 @@ class Serving:
         self._models: OrderedDict[str, Model] = OrderedDict()
 
     def choose(self, entrance: Entrance, request: bytes, wanted: str | None = None) -> Choice:
-        """The model for a request: the ``wanted`` one, or by the entrance that it came through.
+        """The model for a request: the ``wanted`` one, else the one that its entrance serves.
 
         Raises:
             NoModel: there is none.
@@ -96,14 +96,14 @@ class Serving:
         return Choice(model_id, current.stage_of(model_id))
 
     def standing(self, entrance: Entrance) -> ModelRecord | None:
-        """The record of the model that an entrance stands for, canaries aside; None where there is none."""
+        """The record of the model that an entrance serves, leaving canaries aside; None when it has none."""
         current = self.current()
         model_id = current.staging if entrance == "staging" else current.production
         record = None if model_id is None else self._find(model_id)
         return None if record is None else {**record, "stage": entrance}
 
     def model(self, model_id: str) -> Model:
-        """The model of a ``choice``, loaded once and kept while it is among the latest that were asked for."""
+        """The loaded model of a ``choice``; the last MODELS_KEPT models that were used stay in memory."""
         model = self._models.get(model_id)
         if model is None:
             model = self._artifacts.get_registered_model(model_id)
@@ -120,7 +120,7 @@ class Serving:
         return record
 
     def _find(self, model_id: str) -> ModelRecord | None:
-        """A model's record; one that is not in the list may have come since it was read."""
+        """A model's record; a model missing from the cached list may be newer than it."""
         for model in self.list_models():
             if model["model_id"] == model_id:
                 return model
