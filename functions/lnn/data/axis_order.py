@@ -1,17 +1,17 @@
-"""Arrays whose axes come in another order than examples, height, width, channels; and the transpose to write."""
+"""Detection of arrays whose axes are not (examples, height, width, channels), and the transpose that fixes each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 CHANNELS = (1, 3)
-"""Of pictures that can be predicted: gray, or red, green and blue."""
+"""Channels of pictures that can be predicted: gray, or red, green and blue."""
 ALPHA = 4
 """Channels of pictures with transparency."""
 
 
 def examples_elsewhere(shape: Sequence[int], m: int) -> str | None:
-    """What to write when the ``m`` examples are not along the first axis; None when they are, or are nowhere."""
+    """The fix for an array whose ``m`` examples lie along another axis than the first; None if no other axis fits."""
     if len(shape) not in (2, 3, 4) or shape[0] == m or m not in shape:
         return None
     if shape[-1] != m:
@@ -35,14 +35,14 @@ def examples_elsewhere(shape: Sequence[int], m: int) -> str | None:
 
 
 def is_picture(image_shape: Sequence[int]) -> bool:
-    """Whether examples of this shape are pictures that can be shown, and predicted: (h, w), (h, w, 1) or (h, w, 3)."""
+    """True for the shape of a picture that can be shown and predicted: (h, w), (h, w, 1) or (h, w, 3)."""
     return len(image_shape) == 2 or (len(image_shape) == 3 and image_shape[2] in CHANNELS)
 
 
 def picture_warning(image_shape: Sequence[int], matlab: bool) -> str | None:
-    """What is odd about examples of this shape, with its cure; ``matlab``: the file says that MATLAB wrote it.
+    """A warning about examples of this shape, with the fix; ``matlab`` is True for a file that MATLAB wrote.
 
-    A model of shapes that are no picture's can be trained, and takes no pictures then.
+    A model can be trained on any shape, but predicts pictures only if its examples have the shape of one.
     """
     shape = tuple(image_shape)
     if is_picture(shape):

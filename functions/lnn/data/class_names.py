@@ -1,8 +1,8 @@
-"""Names of classes: the form that they are kept in, and when two of them are one.
+"""Class names: their normal form, and when two of them name the same class.
 
-Case, Unicode form and blanks around a name make no difference: macOS stores ``é`` as two code points where others have
-one, and ``Cat`` beside ``cat`` is one class that was written twice. Single letters are the exception: a data set of
-handwriting has both ``A`` and ``a``.
+Case, Unicode form and surrounding blanks are ignored: macOS stores ``é`` as two code points and other systems as one,
+and ``Cat`` beside ``cat`` is the same class. Single letters are the exception: a data set of handwriting has both ``A``
+and ``a``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def kept(name: str) -> str:
 
 
 def clash(names: Iterable[str]) -> str | None:
-    """What is wrong with names of which some are one; None when all differ."""
+    """The problem with a list of names in which some are the same; None when all differ."""
     spellings: dict[str, list[str]] = {}
     for name in names:
         spellings.setdefault(_key(name), []).append(name)
@@ -34,13 +34,13 @@ def clash(names: Iterable[str]) -> str | None:
 
 
 def _key(name: str) -> str:
-    """Equal for names that are one."""
+    """A key that is equal for names of the same class."""
     plain = kept(name)
     return plain if len(plain) == 1 else unicodedata.normalize("NFC", plain.casefold())
 
 
 def _alike(spelled: list[str]) -> str:
-    """The spellings of one name; escaped where a reader would see no difference."""
+    """The spellings of one name, escaped where they look alike."""
     first, *others = dict.fromkeys(spelled)
     if not others:
         return f"{first!r} more than once"

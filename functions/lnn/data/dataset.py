@@ -1,6 +1,6 @@
-"""``datasets.h5``: checked, read, turned into the matrices that the network takes; and written.
+"""``datasets.h5``: checked, read into the network's matrices, and written.
 
-h5py is imported where it is used: only what opens a file pays for it.
+h5py is imported inside functions, so that only code that opens a file pays for the import.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 
 
 SHARD_BYTES = 16 * 2**20
-"""About what a shard of the features takes: large enough for S3 to be fast, small enough to be held beside a model."""
+"""Approximate size of a shard of features: large enough for S3's throughput, small enough to hold beside a model."""
 
 
 def inspect_dataset(
@@ -41,15 +41,15 @@ def inspect_dataset(
 ) -> DatasetSummary:
     """Check the whole file: structure first, then every value. Raises DatasetError with all problems.
 
-    ``max_bytes`` bounds what the arrays would take together, ``block_limit`` what is read of them at once. The work is
-    done by a process of its own, which may take ``seconds`` (None: by the file's size).
+    ``max_bytes`` limits the size of all arrays, ``block_limit`` the size of a block that is read at once. A child
+    process does the work within ``seconds`` (None: depending on the file's size).
     """
     try:
         answer = inspect("lnn.data.validation", path, max_bytes, block_limit, seconds=seconds)
     except InputError as error:
         raise DatasetError(error.problems) from error
     summary = answer["summary"]
-    # JSON has lists only.
+    # JSON has no tuples.
     tuples = {name: summary[name] and tuple(summary[name]) for name in ("image_shape", "value_range")}
     return DatasetSummary(**{**summary, **tuples})
 
@@ -57,7 +57,7 @@ def inspect_dataset(
 def load_labels(path: str | Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Class indices (m,) and (m_test,) of a file that ``inspect_dataset`` has passed.
 
-    Raises DatasetError if they cannot be read after all.
+    Raises DatasetError if they cannot be read nevertheless.
     """
     with open_dataset(path) as file:
         labels = []
@@ -75,8 +75,8 @@ def examples_per_shard(summary: DatasetSummary) -> int:
 def feature_shards(path: str | Path, name: str, features: int, rows: int) -> Iterator[npt.NDArray[Any]]:
     """The examples of dataset ``name``, in order: arrays (rows, features) in C order, the last may have fewer rows.
 
-    Only one block of the file and one shard are held. A shard is overwritten by the next one. Raises DatasetError if
-    the file, which ``inspect_dataset`` has passed, cannot be read after all.
+    Memory holds one block of the file and one shard, which the next shard overwrites. Raises DatasetError if the file
+    cannot be read, although ``inspect_dataset`` has passed it.
     """
     with open_dataset(path) as file, reading(name):
         dataset = file.dataset(name)
@@ -97,7 +97,7 @@ def feature_shards(path: str | Path, name: str, features: int, rows: int) -> Ite
 
 
 def standardize(x: npt.NDArray[Any], scale: float, out: npt.NDArray[np.floating[Any]]) -> None:
-    """Examples as stored, x (m, n), into ``out`` (m, n) as the network takes them: in its type, divided by ``scale``.
+    """Standardize stored examples x (m, n) into ``out`` (m, n): convert to its dtype and divide by ``scale``.
 
     Raises DatasetError if a float64 value is too large for float32.
     """

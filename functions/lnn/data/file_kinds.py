@@ -1,4 +1,4 @@
-"""What a file is that cannot be read as a picture, by its first bytes: a name says nothing. With the cure for each."""
+"""Kinds of files that are no readable picture, recognized by their first bytes, each with a way to convert it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 HEAD_BYTES = 4096
-"""So many first bytes are looked at: an SVG may begin with a long comment."""
+"""Bytes that are examined: an SVG may begin with a long comment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a file is, and how a picture is made of it."""
+    """A kind of file, and how to make a picture of it."""
 
     what: str
     cure: str
@@ -90,7 +90,7 @@ PICTURES: tuple[tuple[bytes, str], ...] = (
 
 
 def kind_of(head: bytes) -> Kind | None:
-    """What a file with these first bytes is, where it is surely no picture that can be read; else None."""
+    """The kind of a file that is certainly no readable picture, by its first bytes; None for any other file."""
     for start, kind in _STARTS:
         if head.startswith(start):
             return kind
@@ -102,7 +102,7 @@ def kind_of(head: bytes) -> Kind | None:
 
 
 def picture_format(head: bytes) -> str | None:
-    """The picture format that the first bytes are those of, with its article; None for no known one."""
+    """The picture format of these first bytes, with its article; None for an unknown one."""
     if _brands(head) and _AVIF_BRANDS.intersection(_brands(head)):
         return "an AVIF"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":

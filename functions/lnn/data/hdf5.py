@@ -1,10 +1,10 @@
-"""HDF5 files from anyone, opened in one checked way: the only module that opens one to read it.
+"""Safe reading of HDF5 files from anyone. No other module opens one for reading.
 
-An HDF5 file can name other files of the machine that reads it, in links, in virtual datasets and in external storage.
-It can declare sizes that no memory holds, and filters that load code. So a name is looked at before it is followed,
-and what is declared is checked before anything is read. What ``Hdf5File`` hands out lies in the file itself.
+An HDF5 file can refer to other files of the machine that reads it: by links, virtual datasets and external storage. It
+can declare sizes that exceed any memory, and filters that load code. So this module inspects a link before it follows
+it, and checks all declarations before it reads any values. ``Hdf5File`` returns only what is stored in the file itself.
 
-h5py is imported where it is used: only what opens a file pays for it.
+h5py is imported inside functions, so that only code that opens a file pays for the import.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ BLOCK_BYTES = 32 * 2**20
 
 DEFLATE, SHUFFLE, FLETCHER32, LZF = 1, 2, 3, 32000
 FILTERS = {DEFLATE, SHUFFLE, FLETCHER32, LZF}
-"""HDF5's numbers of the filters that h5py itself always has; no other is run on a stranger's bytes."""
+"""HDF5's ids of the filters built into h5py; no other filter may run on untrusted bytes."""
 
 COMMITTED = "found a type that lies elsewhere in the file"
 NAMES_SHOWN = 8
 
 MAX_ATTRIBUTE_BYTES = 2**20
 MAX_CHUNK_BYTES = 64 * 2**20
-"""Of an array that is read whole: unpacking a chunk takes its size a few times over."""
+"""The largest chunk of an array that is read whole: unpacking takes several times its size."""
 MAX_INFLATION = 1_100
-"""Bytes that a byte of the file may stand for in an array: deflate reaches 1,032 (https://zlib.net/zlib_tech.html)."""
+"""The largest ratio of an array's size to the file's: deflate reaches 1,032 (https://zlib.net/zlib_tech.html)."""
 
-# What h5py raises, by the kind of damage: I/O and format (OSError), unknown types (TypeError), names and text
-# (ValueError), broken references (KeyError, RuntimeError), sizes that cannot be (MemoryError, OverflowError).
+# Exceptions of h5py, by the kind of damage: I/O and format (OSError), unknown types (TypeError), names and text
+# (ValueError), broken references (KeyError, RuntimeError), impossible sizes (MemoryError, OverflowError).
 H5_ERRORS = (OSError, TypeError, ValueError, KeyError, RuntimeError, MemoryError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
 class Hdf5File:
-    """An open file: the names in its root group, and the datasets and attributes that lie in it."""
+    """An open file: the names in its root group, and the datasets and attributes stored in it."""
 
     name: str
     size: int
@@ -58,15 +58,15 @@ class Hdf5File:
     _file: h5py.File
 
     def names(self) -> list[str]:
-        """The first few names in the root group, fit to be printed."""
+        """The first few names in the root group, made printable."""
         return [_printable(name) for name, _ in zip(self._file.keys(), range(NAMES_SHOWN), strict=False)]
 
     def holds(self, name: str) -> bool:
-        """Whether the root group has such a name, whatever it stands for."""
+        """True when the root group has this name, whatever it refers to."""
         return bool(self._file.id.links.exists(name.encode()))
 
     def dataset(self, name: str) -> h5py.Dataset:
-        """The dataset of that name. Raises Hdf5Error when it is missing, or is not one that may be read."""
+        """The dataset of that name. Raises Hdf5Error when it is missing or unsafe to read."""
         try:
             problem, dataset = self._look_up(name)
         except TypeError:
@@ -80,7 +80,7 @@ class Hdf5File:
         return dataset
 
     def array(self, name: str, limit: int) -> npt.NDArray[Any]:
-        """All of a dataset of numbers, which may take ``limit`` bytes. Raises Hdf5Error when it may not be read."""
+        """A dataset of numbers as an array of at most ``limit`` bytes. Raises Hdf5Error when it is unsafe to read."""
         dataset = self.dataset(name)
         if dataset.dtype.kind not in "fiub":
             raise Hdf5Error(f"{name}: found values of another kind; expected numbers")
@@ -96,9 +96,9 @@ class Hdf5File:
         return values
 
     def attribute(self, name: str, default: str | float | None = None) -> str | float:
-        """The root group's attribute of that name: one number, or one text. Raises Hdf5Error when it is something else.
+        """The root group's attribute of that name, one number or text. Raises Hdf5Error when it is anything else.
 
-        ``default``, if given, stands for one that is missing.
+        ``default``, if given, is returned for a missing attribute.
         """
         with reading(name):
             exists = name in self._file.attrs
@@ -117,7 +117,7 @@ class Hdf5File:
         return text if isinstance(text, str) else text.item()
 
     def _attribute_problem(self, name: str) -> str:
-        """What an attribute declares that is neither a number nor a text; "" when it is one."""
+        """The problem with an attribute that is neither a number nor a text; "" for one that is."""
         import h5py
 
         attribute = h5py.h5a.open(self._file.id, name.encode())
@@ -131,7 +131,7 @@ class Hdf5File:
         return "" if holds_text(dtype) or dtype.kind in "fiub" else "found values of another kind"
 
     def _look_up(self, name: str) -> tuple[str, h5py.Dataset | None]:
-        """(problem, None) or ("", dataset). A link is looked at before it is followed: it may lead out of the file."""
+        """(problem, None) or ("", dataset). A link may lead out of the file, so its type is checked first."""
         import h5py
 
         problem, dataset = "", None
@@ -148,19 +148,19 @@ class Hdf5File:
             problem = f"found {'nothing' if item.shape is None else 'a single value'}; expected an array"
         elif item.id.get_type().committed():
             problem = f"{COMMITTED}; write it with h5py from a numpy array"
-        elif item.dtype is not None:  # h5py finds out here whether numpy has such a type
+        elif item.dtype is not None:  # h5py raises TypeError here where numpy has no such type
             dataset = item
         return problem, dataset
 
 
 def load_library() -> None:
-    """Load h5py now, not with the first file."""
+    """Import h5py now rather than with the first file."""
     import h5py  # noqa: F401
 
 
 @contextmanager
 def open_file(path: str | Path) -> Iterator[Hdf5File]:
-    """The file, open for reading. Any h5py trouble inside the block becomes an Hdf5Error."""
+    """The file, open for reading. An exception of h5py inside the block becomes an Hdf5Error."""
     import h5py
 
     path = Path(path)
@@ -180,7 +180,7 @@ def open_file(path: str | Path) -> Iterator[Hdf5File]:
 
 @contextmanager
 def open_bytes(content: bytes, name: str) -> Iterator[Hdf5File]:
-    """The file of that content, called ``name``. Any h5py trouble inside the block becomes an Hdf5Error."""
+    """A file given by its content and its name. An exception of h5py inside the block becomes an Hdf5Error."""
     import h5py
 
     with reading(name), h5py.File(io.BytesIO(content), "r") as file:
@@ -188,7 +188,7 @@ def open_bytes(content: bytes, name: str) -> Iterator[Hdf5File]:
 
 
 def _unopened(error: Exception) -> str:
-    """Why a file that begins as HDF5 cannot be opened, as HDF5's own words tell, and what helps."""
+    """Why a file with an HDF5 signature cannot be opened, from HDF5's message, and what to do."""
     reason = reason_of(error)
     if "unable to lock file" in reason:
         return "another program has it open for writing; close it there (f.close()), then try again"
@@ -205,7 +205,7 @@ def _unopened(error: Exception) -> str:
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Any h5py trouble inside the block becomes an Hdf5Error about ``name``."""
+    """An exception of h5py inside the block becomes an Hdf5Error about ``name``."""
     try:
         yield
     except H5_ERRORS as error:
@@ -215,46 +215,46 @@ def reading(name: str) -> Iterator[None]:
 
 
 def reason_of(error: Exception) -> str:
-    """An error of h5py's on one line, no longer than a reader will read."""
+    """The message of an h5py exception on one line of at most 200 characters."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)  # KeyError's is a repr
     return " ".join(text.split())[:200]
 
 
 def _printable(name: str) -> str:
-    """A stranger's name for something, fit to be printed."""
+    """An untrusted name, made printable."""
     return ascii(name)[1:-1][:40]
 
 
 def holds_text(dtype: np.dtype[Any]) -> bool:
-    """Whether values of this type are bytes or str."""
+    """True when values of this type are bytes or str."""
     import h5py
 
     return dtype.kind == "S" or h5py.check_string_dtype(dtype) is not None
 
 
 def blocks(dataset: h5py.Dataset) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    """Consecutive blocks of examples, each with the index of its first: whole chunks, so that each is unpacked once."""
+    """Consecutive blocks of examples, each with its first index; a block is whole chunks, so each is unpacked once."""
     rows = _block_rows(dataset)
     for start in range(0, len(dataset), rows):
         yield start, dataset[start : start + rows]
 
 
 def _block_rows(dataset: h5py.Dataset) -> int:
-    """Examples of a block: what ``BLOCK_BYTES`` holds, in whole chunks, and at least one chunk's."""
+    """Examples in a block: whole chunks of up to ``BLOCK_BYTES`` together, and at least one chunk."""
     least = least_rows(dataset)
     rows: int = max(1, BLOCK_BYTES * len(dataset) // (dataset.nbytes * least)) * least
     return rows
 
 
 def least_rows(dataset: h5py.Dataset) -> int:
-    """The fewest examples that can be read with no chunk unpacked twice."""
+    """The fewest examples that can be read without unpacking a chunk twice."""
     return min(dataset.chunks[0], len(dataset)) if dataset.chunks else 1
 
 
 def storage_problem(dataset: h5py.Dataset, bytes_at_once: int, limit: int) -> str:
-    """What forbids to read ``bytes_at_once`` of a dataset at a time, of which ``limit`` are the most; "" if nothing.
+    """The reason not to read ``bytes_at_once`` of a dataset at once, where ``limit`` is the most; "" if there is none.
 
-    Looks at chunks and filters, and goes through every stored chunk: HDF5 itself trusts what they declare.
+    Checks filters and every stored chunk, since HDF5 itself trusts what they declare.
     """
     chunk_bytes = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
     at_once = max(bytes_at_once, chunk_bytes)
@@ -269,7 +269,7 @@ def storage_problem(dataset: h5py.Dataset, bytes_at_once: int, limit: int) -> st
 
 
 def _chunk_problem(dataset: h5py.Dataset, chunk_bytes: int) -> str:
-    """What is wrong with filters. Raises ValueError or zlib.error for what is wrong with a chunk."""
+    """The problem with the filters, or "". Raises ValueError or zlib.error for a bad chunk."""
     creation = dataset.id.get_create_plist()
     filters = [creation.get_filter(index)[0] for index in range(creation.get_nfilters())]
     if not FILTERS.issuperset(filters) or filters.count(DEFLATE) + filters.count(LZF) > 1:
@@ -293,14 +293,15 @@ def _too_much(dataset: h5py.Dataset, at_once: int, limit: int) -> str:
 
 
 def _check_chunks(dataset: h5py.Dataset, chunk_bytes: int, filters: list[int]) -> None:
-    """HDF5 trusts a chunk to unpack to its declared size: it inflates for as long as there is more, and of a chunk that
-    is too short it reads whatever memory comes after. Find such chunks before it does. Raises ValueError, zlib.error.
+    """Raise ValueError or zlib.error for a chunk that does not unpack to its declared size.
+
+    HDF5 trusts that size: it inflates without limit, and reads beyond the end of a chunk that is too short.
     """
     packed = []
 
     def collect(chunk: Any) -> None:
         used = [number for index, number in enumerate(filters) if not chunk.filter_mask >> index & 1]
-        if chunk.size > 1.1 * chunk_bytes + 1_024:  # deflate never makes anything that much longer
+        if chunk.size > 1.1 * chunk_bytes + 1_024:  # deflate never expands data by more
             raise ValueError(f"a chunk of {chunk_bytes:,} bytes claims to be {chunk.size:,} bytes long when compressed")
         if DEFLATE in used:
             packed.append((chunk.chunk_offset, chunk_bytes + _checksums(used[: used.index(DEFLATE)])))

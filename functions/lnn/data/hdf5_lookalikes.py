@@ -1,4 +1,4 @@
-"""What a file is that bears the name of an HDF5 file and is none, and how to come by the file that was meant."""
+"""Files that are named like an HDF5 file but are something else, and how to get the right file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 START_BYTES = 512
-"""Enough of a file to tell its kind."""
+"""Bytes at the start of a file that identify its kind."""
 
 EXPECTED = "expected an HDF5 file"
 _TO_HDF5 = 'f = h5py.File("new.h5", "w"); [f.create_dataset(k, data=v) for k, v in {arrays}]'
@@ -26,13 +26,13 @@ KINDS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x80\x04", "a Python pickle", "load it where it was made, and write the arrays with h5py"),
     (b"\x80\x05", "a Python pickle", "load it where it was made, and write the arrays with h5py"),
 )
-"""First bytes, what begins so, and the mend."""
+"""(first bytes, kind of file, fix)."""
 
 PAGES = (b"<!doctype html", b"<html", b"<head", b"<?xml")
 
 
 def lookalike(path: Path) -> str:
-    """What is there in place of an HDF5 file, and how to mend it, on one line."""
+    """The kind of a file that is not HDF5, and the fix, on one line."""
     with path.open("rb") as stream:
         start = stream.read(START_BYTES)
     for first, what, mend in KINDS:

@@ -1,4 +1,4 @@
-"""Pictures of any size as arrays of one shape: for datasets, and for predictions alike. The one home of Pillow."""
+"""Pictures of any size as arrays of one shape, for datasets and predictions. Only this module imports Pillow."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 COLORS = 3
 
 DEEP_WHITE = 65_535
-"""White in 16 bits a channel, by what PNG, TIFF and PGM say of themselves."""
+"""White in 16 bits per channel, by the specifications of PNG, TIFF and PGM."""
 
 DIM = 4096
-"""16-bit values that all lie below this are nearly black, or a camera's 12 bits that nobody scaled to 16."""
+"""A 16-bit picture whose values are all below this is nearly black, or has 12 bits that were not scaled to 16."""
 
 USUAL_WHITES = (1, 255, 1023, 4095, 16_383, DEEP_WHITE)
-"""Largest values of a fraction, and of 8, 10, 12, 14 and 16 bits."""
+"""White of a fraction, and of 8, 10, 12, 14 and 16 bits."""
 
 DEEP = {"F", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 CONVERTED = {"1", "CMYK", "HSV", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr"}
-"""Pillow's modes: of more than 8 bits, of colors that their alpha has dimmed, and what ``convert`` knows to convert."""
+"""Pillow's modes: more than 8 bits, premultiplied alpha, and those that ``convert`` handles."""
 
 NEW_SUBFILE_TYPE, BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT, DNG_VERSION = 254, 258, 262, 339, 50_706
 REDUCED, WHITE_IS_ZERO, SIGNED = 1, 0, 2
@@ -43,7 +43,7 @@ DAMAGED = (
     *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError, SyntaxError),
     *(TypeError, ValueError, struct.error, zlib.error),
 )
-"""What Pillow's decoders raise for files that are not what they say."""
+"""Exceptions of Pillow's decoders for damaged files."""
 
 
 class NotAPicture(LnnError):
@@ -55,7 +55,7 @@ class PictureTooLarge(LnnError):
 
 
 class PictureUnclear(LnnError):
-    """Neither the file nor the caller says which value is white; ``usual_white`` is one that such values often have."""
+    """Neither the file nor the caller says which value is white; ``usual_white`` is a common one for such values."""
 
     def __init__(self, reason: str, usual_white: int) -> None:
         super().__init__(reason)
@@ -63,21 +63,21 @@ class PictureUnclear(LnnError):
 
 
 class PictureDamaged(LnnError):
-    """The file begins like a picture and goes on like something else."""
+    """The file starts like a picture but is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """What a file says of its values."""
+    """What a file declares about its values."""
 
     white: float | None
-    """The value that is white, of grays of more than 8 bits; None where none is said."""
+    """White of a gray picture with more than 8 bits; None where the file does not say."""
     is_capacity: bool
-    """Whether that is only the largest value that the bits can hold."""
+    """True when ``white`` is only the largest value of the bit depth."""
     is_inverted: bool
-    """Whether 0 is white: Pillow sees to that for 8 bits alone."""
+    """True when 0 is white: Pillow inverts only 8-bit pictures."""
     is_halved: bool
-    """Whether there were 16 bits a channel, of which Pillow keeps 8."""
+    """True when the file has 16 bits per channel, of which Pillow keeps 8."""
 
 
 def read_picture(
@@ -91,13 +91,12 @@ def read_picture(
 ) -> NDArray[np.uint8]:
     """The picture, upright, resized to ``shape``: (h, w) is gray, (h, w, 1) too, (h, w, 3) is RGB.
 
-    What is transparent becomes white; of an animation or a document the first frame or page is taken. The picture is
-    stretched to the shape, not cut. ``formats`` are Pillow's names of those to accept. The limits are checked before
-    anything is decoded. ``white`` is the value that is white in a picture of more than 8 bits, for one that does not
-    say so itself.
+    Transparent pixels become white; an animation or document gives its first frame or page. The picture is stretched
+    to the shape, not cropped. ``formats`` are Pillow's names of the accepted formats. The limits are checked before
+    decoding. ``white`` is the value of white in a picture of more than 8 bits, for files that do not declare it.
 
     Raises:
-        NotAPicture, PictureTooLarge, PictureDamaged, PictureUnclear: what each says.
+        NotAPicture, PictureTooLarge, PictureDamaged, PictureUnclear: see each class.
         FileNotFoundError: ``source`` is a path, and nothing is there.
         ValueError: ``shape`` is not that of a picture.
     """
@@ -129,7 +128,7 @@ def read_picture(
 
 
 def is_gray(shape: Sequence[int]) -> bool:
-    """Whether pictures of this shape have no colors.
+    """True for the shape of a gray picture.
 
     Raises:
         ValueError: it is not the shape of a picture.
@@ -160,7 +159,7 @@ def _head(source: Path | IO[bytes]) -> bytes:
 
 
 def _refuse_others(head: bytes) -> None:
-    """Names what is no picture before Pillow sees it, which hands PostScript to a program and takes raw for TIFF."""
+    """Refuse other files before Pillow opens them: it runs a program for PostScript, and reads raw files as TIFF."""
     if not head:
         raise NotAPicture("the file is empty")
     kind = kind_of(head)
@@ -176,7 +175,7 @@ def _unidentified(head: bytes) -> str:
 
 
 def _check_tiff(picture: Image) -> None:
-    """Refuses what Pillow takes for a plain TIFF: a raw file's thumbnail, and signed bytes as unsigned ones."""
+    """Refuse TIFFs that Pillow misreads: a raw file's thumbnail, and signed bytes, which it reads as unsigned."""
     tags = _tiff_tags(picture)
     if DNG_VERSION in tags or tags.get(NEW_SUBFILE_TYPE, 0) & REDUCED:
         raise NotAPicture(f"its first page is a thumbnail, as in a camera's raw file; {RAW.cure}")
@@ -190,7 +189,7 @@ def _tiff_tags(picture: Image) -> Mapping[int, Any]:
 
 
 def depth_of(picture: Image) -> Depth:
-    """What a file that is open, and not decoded yet, says of its values: decoding and turning it forget that."""
+    """What an open file declares about its values. Call it before decoding, which discards that."""
     tags = _tiff_tags(picture)
     parts = [str(part) for tile in getattr(picture, "tile", ()) for part in tile]
     white, is_capacity = None, False
@@ -208,13 +207,13 @@ def depth_of(picture: Image) -> Depth:
 
 
 def flatten(picture: Image, depth: Depth, *, gray: bool, white: float | None = None) -> Image:
-    """A picture of any of Pillow's modes as ``L`` or ``RGB``: 8 bits a channel, what is transparent on white.
+    """A picture of any Pillow mode as ``L`` or ``RGB``: 8 bits per channel, transparent pixels on white.
 
-    docs/pictures.md has the rule of each mode. ``white`` is the value that is white in one of more than 8 bits, for
-    one that does not say so itself.
+    docs/pictures.md has the rule of each mode. ``white`` is the value of white in a picture of more than 8 bits,
+    for files that do not declare it.
 
     Raises:
-        PictureUnclear: which value is white is not known.
+        PictureUnclear: the value of white is not known.
         PictureDamaged: it holds NaN or infinite values.
         NotAPicture: no rule is known for its mode.
     """
@@ -246,7 +245,7 @@ def _from_lab(picture: Image) -> Image:
 
 
 def _eight_bits(picture: Image, depth: Depth, white: float | None) -> Image:
-    """Grays of more than 8 bits, scaled: Pillow would clip them at 255."""
+    """Gray values of more than 8 bits, scaled to 8; Pillow would clip them at 255."""
     import numpy as np
     from PIL import Image
 
@@ -273,10 +272,10 @@ def _eight_bits(picture: Image, depth: Depth, white: float | None) -> Image:
 
 
 def _stated_white(mode: str, depth: Depth, darkest: float, brightest: float) -> float:
-    """The value that the file says is white.
+    """The value of white that the file declares.
 
     Raises:
-        PictureUnclear: it says none, or one that its values make hard to believe.
+        PictureUnclear: it declares none, or its values make the declared one implausible.
     """
     span = f"values go from {darkest:g} to {brightest:g}"
     if mode == "F" and darkest >= 0 and brightest <= 1:
@@ -294,7 +293,7 @@ def _stated_white(mode: str, depth: Depth, darkest: float, brightest: float) -> 
 
 
 def _check_halved(picture: Image, white: float | None) -> None:
-    """Colors of 16 bits a channel, of which Pillow keeps the upper 8: of a camera's 12 bits that is nearly nothing.
+    """Check colors of 16 bits per channel. Pillow keeps the upper 8, which hold little of a camera's 12 bits.
 
     Raises:
         PictureUnclear: too little is left of the values.
@@ -311,5 +310,5 @@ def _check_halved(picture: Image, white: float | None) -> None:
 
 
 def _usual_white(brightest: float) -> int:
-    """The smallest of the usual largest values that is no smaller."""
+    """The smallest usual white that is at least ``brightest``."""
     return next((usual for usual in USUAL_WHITES if usual >= brightest), math.ceil(brightest))

@@ -1,4 +1,4 @@
-"""A run's tensors as the network wants them, loaded from S3 once for each warm environment."""
+"""A run's data as the network's matrices, loaded from S3 once per warm environment."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _loaded: dict[str, TrainingData] = {}
 _labels: dict[str, Array] = {}
 
 WhileLoading = Callable[[], AbstractContextManager[object]]
-"""Entered around what S3 is asked for, and only then: that may take longer than a lease lasts."""
+"""A context for the download from S3, which may take longer than a lease lasts; entered only then."""
 
 
 def train_labels(artifacts: Artifacts, run_id: str, plan: Plan, while_loading: WhileLoading = nullcontext) -> Array:
-    """Y of the training set, (units of the output, m): one small object, for who does not need the features."""
+    """Y of the training set, (units of the output, m), for callers that do not need the features."""
     if run_id in _loaded:
         return _loaded[run_id].Y
     if run_id not in _labels:
@@ -55,7 +55,7 @@ def train_labels(artifacts: Artifacts, run_id: str, plan: Plan, while_loading: W
 def training_data(
     artifacts: Artifacts, run_id: str, plan: Plan, while_loading: WhileLoading = nullcontext
 ) -> TrainingData:
-    """The data of a run. Only the last run's is kept, so that memory holds one data set."""
+    """The data of a run. Only the latest run's is cached, so that memory holds one data set."""
     if run_id not in _loaded:
         _loaded.clear()
         with while_loading():
@@ -64,7 +64,7 @@ def training_data(
 
 
 def _all(artifacts: Artifacts, run_id: str, plan: Plan) -> TrainingData:
-    # The labels at the same time: S3 is waited for more than it sends. Of the features one shard at a time.
+    # Labels download beside the features, which come one shard at a time: latency costs more than transfer.
     with ThreadPoolExecutor(2) as pool:
         waited_for = [pool.submit(artifacts.get_tensor, run_id, name) for name in (TRAIN_Y, TEST_Y)]
         X = _features(artifacts, run_id, TRAIN_X, plan, plan.examples)

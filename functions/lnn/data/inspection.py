@@ -1,7 +1,7 @@
-"""A file from anyone, inspected by a process of its own.
+"""Inspection of an untrusted file in a child process.
 
-The HDF5 library may crash or never come back on a damaged file, and takes nobody with it then. The process has a
-limit of time and one of memory, and no credentials in its environment.
+The HDF5 library may crash or hang on a damaged file, and then only the child is lost. The child has limits of time and
+memory, and no credentials in its environment.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from lnn.errors import InputError
 
 SECONDS = 60.0
 BYTES_PER_SECOND = 10 * 2**20
-"""How long an inspection may take: so long, and as long as the file's bytes take at this rate, slow for unpacking."""
+"""Time limit of an inspection: SECONDS plus the file's size at this rate, which is slow even for unpacking."""
 
 SPARE_BYTES = 2**29
-"""Memory that inspecting may take besides what it reads."""
+"""Memory for an inspection in addition to the data that it reads."""
 
 ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "SYSTEMROOT", "TMPDIR")
-"""The variables that Python needs to start; a function's others are its credentials."""
+"""The variables that Python needs to start. The others, credentials among them, are not passed on."""
 
 
 def inspect(module: str, path: str | Path, *limits: int, seconds: float | None = None) -> dict[str, Any]:
-    """What ``python -m module path limits`` says of a file; ``reply`` is its part. Raises InputError.
+    """Run ``python -m module path limits`` and return the JSON that its ``reply`` prints. Raises InputError.
 
-    The process may take ``seconds`` (None: by the file's size).
+    The process may take ``seconds`` (None: depending on the file's size).
     """
     name = Path(path).name
     if seconds is None:
@@ -39,7 +39,7 @@ def inspect(module: str, path: str | Path, *limits: int, seconds: float | None =
         seconds = SECONDS + size / BYTES_PER_SECOND
     environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
     environment["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
-    # -P: not the modules that lie in the folder where the command is given.
+    # -P keeps the working directory off the child's module path.
     command = [sys.executable, "-P", "-m", module, str(path), *map(str, limits)]
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter and a module of ours
@@ -64,8 +64,8 @@ def inspect(module: str, path: str | Path, *limits: int, seconds: float | None =
 
 
 def reply(examine: Callable[[], dict[str, Any]], memory: int) -> None:
-    """In the process of its own: print what ``examine`` finds, within ``memory`` bytes more than are taken now."""
-    load_library()  # before the limit, which counts from what the process takes now
+    """In the child process: print what ``examine`` returns, using at most ``memory`` bytes more than now."""
+    load_library()  # before the limit, which counts from the memory in use now
     limit_memory(memory + SPARE_BYTES)
     try:
         found = examine()
@@ -75,7 +75,7 @@ def reply(examine: Callable[[], dict[str, Any]], memory: int) -> None:
 
 
 def limit_memory(more: int) -> None:
-    """Let this process take ``more`` bytes than it does now; without /proc, which says what that is, any number."""
+    """Limit this process to ``more`` bytes beyond its present size; no limit on systems without /proc."""
     statm = Path("/proc/self/statm")
     if not statm.exists():
         return

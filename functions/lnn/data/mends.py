@@ -1,6 +1,6 @@
-"""What to write in place of what a dataset often holds by mistake: other names, other types, other labels.
+"""Fixes for common mistakes in datasets: other names, types or labels than expected.
 
-A mend is a line of Python for the arrays ``x`` and ``y`` that the file was written from, or for the file itself.
+A fix is a line of Python for the arrays ``x`` and ``y`` that the file was written from, or for the file itself.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ OTHER_NAMES = {
     "test_set_y": ("y_test", "Y_test", "test_y", "test_Y", "testY", "test_labels", "test_targets"),
     "list_classes": ("classes", "class_names", "label_names", "target_names", "categories", "names"),
 }
-"""What tutorials and libraries call the datasets."""
+"""Names that tutorials and libraries use for each dataset."""
 
 UNDIVIDED = {
     "x": ("images", "data", "X", "x", "features", "inputs"),
     "y": ("labels", "y", "Y", "targets", "target", "label"),
 }
-"""What they call the examples and the labels that nobody has divided into training and test."""
+"""Names that they use for data not yet split into training and test."""
 
 FILE = 'h5py.File("datasets.h5", "r+")'
 
 
 def name_mend(name: str, holds: Callable[[str], bool]) -> str:
-    """What helps where ``name`` is missing from a file that ``holds`` some other names; "" if nothing is known."""
+    """The fix for a file in which ``name`` is missing; ``holds`` tells which names it has. "" if none is known."""
     other = next(filter(holds, OTHER_NAMES.get(name, ())), None)
     if other is not None:
         return f'rename it: {FILE}.move("{other}", "{name}")'
@@ -44,7 +44,7 @@ def name_mend(name: str, holds: Callable[[str], bool]) -> str:
 
 
 def feature_mend(dtype: np.dtype[Any], *, pictures: bool) -> str:
-    """How to save examples of a type that is not taken; "" if they are no numbers."""
+    """How to save examples of a type that is not accepted; "" if they are no numbers."""
     if dtype.kind == "b":
         return 'save it with .astype("float32")'
     if dtype.kind not in "iu":
@@ -54,7 +54,7 @@ def feature_mend(dtype: np.dtype[Any], *, pictures: bool) -> str:
 
 
 def is_one_hot(shape: tuple[int, ...]) -> bool:
-    """Whether labels of this shape may have a row, or a column, for each class."""
+    """True for labels whose shape may be one-hot: a row or a column for each class."""
     return len(shape) == 2 and min(shape) > 1
 
 
@@ -64,7 +64,7 @@ def one_hot_mend(shape: tuple[int, ...], m: int | None) -> str:
 
 
 def label_type_mend(dtype: np.dtype[Any]) -> str:
-    """How to save labels that are no integers; "" if they are neither numbers nor text."""
+    """How to save labels that are not integers; "" if they are neither numbers nor text."""
     if dtype.kind in "fb":
         return 'save them with .astype("int64")'
     if dtype.kind in "SOU":
@@ -73,7 +73,7 @@ def label_type_mend(dtype: np.dtype[Any]) -> str:
 
 
 def label_mend(y: npt.NDArray[np.integer[Any]], classes: int) -> str:
-    """How to save labels of which some are not 0 to ``classes`` - 1; "" if nothing is known."""
+    """The fix for labels outside 0 to ``classes`` - 1; "" if none is known."""
     low, high = int(y.min()), int(y.max())
     if low >= 1 and high == classes:
         return "they begin at 1: save y - 1"

@@ -1,8 +1,7 @@
-"""A worker's own examples: fetched from S3 shard by shard, kept in a file, read in blocks of bounded size.
+"""A worker's examples in a file on /tmp: downloaded from S3 in shards, read in blocks of limited size.
 
-Memory holds their labels, one block and, for mini-batches, the first of them, up to ``HELD_BYTES``, however many there
-are. They are read and not mapped into memory: mapped pages count as the process's own, and the kernel maps many at a
-time.
+Memory holds the labels, one block and, for mini-batches, the first ``HELD_BYTES`` of the examples, whatever their
+number. The file is read, not mapped: mapped pages count as the process's memory, and the kernel maps many at a time.
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ from lnn.models.store import Artifacts
 from lnn.network.types import Array, Labels
 
 BLOCK_BYTES = 32 * 2**20
-"""About what a block takes: its examples as stored and as the network takes them, and what the layers make of them."""
+"""Approximate memory of a block: its examples as stored and standardized, and the layers' outputs for them."""
 
 HELD_BYTES = 24 * 2**20
-"""Of examples as stored that mini-batches find in memory: those of a batch lie anywhere in the file, and reading each
-takes longer than copying it."""
+"""Bytes of stored examples to cache in memory for mini-batches. A shuffled batch is scattered over the file, and a read
+for each example costs more than the copy."""
 
 TOO_SHORT = "the file of this worker's examples is shorter than it was written"
 
 
 class OwnExamples:
-    """Examples ``first`` to ``last`` (exclusive) of one set, in the network's type when they are read.
+    """Examples ``first`` to ``last`` (exclusive) of one set, standardized when they are read.
 
-    The file has no name in its folder, so it is gone when this object is, whatever happens to the process.
+    The file is unlinked, so that it vanishes with this object or its process.
     """
 
     def __init__(
@@ -51,9 +50,9 @@ class OwnExamples:
         last: int,
         block_bytes: int | None = None,
     ) -> None:
-        """``x`` and ``y`` are the tensors' names; a block takes ``BLOCK_BYTES`` unless it is told otherwise.
+        """``x`` and ``y`` are the tensors' names; ``block_bytes`` is the memory of a block (None: ``BLOCK_BYTES``).
 
-        Raises LnnError when /tmp is too small, or the run's data is gone.
+        Raises LnnError when /tmp is too small or the run's data was deleted.
         """
         self.first, self.last = first, last
         self._scale = plan.scale
@@ -76,28 +75,28 @@ class OwnExamples:
         return self.last - self.first
 
     def hold(self) -> npt.NDArray[Any]:
-        """What mini-batches find in memory; read from the file when it is first asked for."""
+        """The cached examples for mini-batches, read from the file at the first call."""
         if self._held is None:
             self._held = np.empty((min(len(self), HELD_BYTES // self._row_bytes), self._raw.shape[1]), self._stored)
             self._fill(self._held, 0)
         return self._held
 
     def of(self, batch: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Which of the own examples, counted from 0 and in order, are in a batch of examples of the whole set."""
+        """This worker's examples in ``batch``, which indexes the whole set: sorted positions, counted from 0."""
         own = batch[(batch >= self.first) & (batch < self.last)]
         own -= self.first
         own.sort()
         return own
 
     def prepare(self, chosen: npt.NDArray[np.int64]) -> None:
-        """Read the first block of the chosen ones ahead: the next call of ``blocks`` finds it there."""
+        """Read the first block of the chosen examples ahead of the next call of ``blocks``."""
         self._read_chosen(chosen[: self._block_rows])
         self._prepared = chosen
 
     def blocks(self, chosen: npt.NDArray[np.int64] | None = None) -> Iterator[tuple[Array, Labels]]:
-        """The chosen ones of the own examples, in ascending order, or all: X (n, k) and their labels (k,), k bounded.
+        """The chosen examples, in ascending order, or all, in blocks: X (n, k) and labels (k,).
 
-        X is good until the next block is asked for, or prepared.
+        X is valid until the next block is read or prepared.
         """
         prepared, self._prepared = self._prepared, None
         count = len(self) if chosen is None else len(chosen)
@@ -119,16 +118,16 @@ class OwnExamples:
         self._standardize(examples)
 
     def _read_chosen(self, chosen: npt.NDArray[np.int64]) -> None:
-        """The chosen examples into the first rows of the buffer: those that are held, and the rest from the file."""
+        """Copy the chosen examples into the buffer's first rows, from the cache or else from the file."""
         in_memory = self.hold()
         held = int(np.searchsorted(chosen, len(in_memory)))
-        # All are there; "clip" is the mode that writes to ``out`` without another buffer.
+        # No index is out of range; mode "clip" makes numpy write to ``out`` without another buffer.
         np.take(in_memory, chosen[:held], axis=0, out=self._raw[:held], mode="clip")
         self._read_one_by_one(chosen, held)
         self._standardize(len(chosen))
 
     def _read_one_by_one(self, chosen: npt.NDArray[np.int64], held: int) -> None:
-        """The chosen examples but for the first ``held``: few are neighbors in the file."""
+        """Read the chosen examples after the first ``held`` singly, since few are neighbors in the file."""
         while len(self._places) < len(chosen):
             self._places.append((self._raw[len(self._places)].data.cast("B"),))
         offsets = (chosen[held:] * self._row_bytes).tolist()
@@ -137,7 +136,7 @@ class OwnExamples:
             raise EOFError(TOO_SHORT)
 
     def _fill(self, rows: npt.NDArray[Any], start: int) -> None:
-        """Read so many examples, from ``start`` on."""
+        """Fill ``rows`` with the examples from ``start`` on."""
         if not rows.size:
             return
         place = rows.data.cast("B")
@@ -152,7 +151,7 @@ class OwnExamples:
 def _fetch(
     artifacts: Artifacts, run_id: str, name: str, plan: Plan, first: int, last: int
 ) -> tuple[BinaryIO, np.dtype[Any]]:
-    """A file with the rows of the shards from ``first`` to ``last``, and their type."""
+    """A file of the examples from ``first`` to ``last`` (exclusive), and their dtype."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as its owner
     stored = np.dtype(plan.dtype)
     for index in range(first // plan.shard_rows, -(-last // plan.shard_rows) if last > first else 0):

@@ -1,4 +1,4 @@
-"""Examples that are in both sets, found by their hashes while the values are read."""
+"""Detection of test examples that are also training examples, by hashes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 MOST_COMPARED = 2**21
-"""Examples of each set whose hashes are kept, 8 bytes each: of more, the first."""
+"""The most examples of each set that are hashed, at 8 bytes each; the first ones of a larger set."""
 
 Hashes = npt.NDArray[np.int64]
 
 
 def hashes_of(examples: npt.NDArray[Any], dtype: np.dtype[Any]) -> Hashes:
-    """One hash for each example, in ``dtype``: equal in this process for examples of equal bytes."""
+    """A hash of each example's bytes in ``dtype``; comparable within this process only."""
     rows = np.ascontiguousarray(examples, dtype.newbyteorder("=")).reshape(len(examples), -1)
     row = struct.Struct(f"{rows.shape[1] * rows.itemsize}s")
     return np.fromiter(map(hash, row.iter_unpack(rows.view(np.uint8).data)), np.int64, len(rows))

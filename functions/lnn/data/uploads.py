@@ -1,4 +1,4 @@
-"""Where datasets and parameters arrive: reading what a user uploaded, from S3."""
+"""Reading of uploaded datasets and parameters from S3."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Inbox:
     """The ``training_input/`` prefix, seen from Launch."""
 
     def __init__(self, client: S3Client, prompt: S3Client | None = None) -> None:
-        """``prompt``, if given, is asked first: see ``PromptS3``."""
+        """``prompt`` is a client with a short time-out that is tried first: see ``PromptS3``."""
         self._s3 = PromptS3(client, prompt)
 
     def describe(self, upload: Upload) -> float | None:
-        """When the client began the upload, in epoch seconds, if it said so.
+        """The time at which the client began the upload, in epoch seconds; None if its metadata lacks it.
 
-        Raises DatasetError when the object is no longer there: who deletes an upload does not want it trained.
+        Raises DatasetError when the object has been deleted: a deleted upload must not be trained on.
         """
         with self._reading(upload):
             head = self._s3.ask(lambda client: client.head_object(Bucket=upload.bucket, Key=upload.key))
@@ -40,7 +40,7 @@ class Inbox:
         return began if math.isfinite(began) else None
 
     def fetch_dataset(self, upload: Upload, path: Path, limit: int) -> None:
-        """Download the very version that the event tells of. Raises DatasetError: gone, or over ``limit`` bytes."""
+        """Download the version in the event. Raises DatasetError if it is deleted or exceeds ``limit`` bytes."""
         version: dict[str, Any] = {"VersionId": upload.version_id} if upload.version_id else {}
 
         def download(client: S3Client) -> None:
@@ -62,7 +62,7 @@ class Inbox:
         key = parameters_key(upload.key)
 
         def read(client: S3Client) -> bytes:
-            # One byte more than is allowed is enough to see that there is too much.
+            # One byte beyond the limit is enough to detect a file that is too large.
             return client.get_object(Bucket=upload.bucket, Key=key)["Body"].read(MAX_FILE_BYTES + 1)
 
         try:

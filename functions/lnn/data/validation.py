@@ -1,10 +1,10 @@
-"""Whether a ``datasets.h5`` can be trained on.
+"""Validation of a ``datasets.h5`` from anyone.
 
-A file comes from anyone. What it declares (shapes, types, links, filters) is checked first, against a memory
-limit, before any value is read; values are then checked block by block. A problem reads
+What the file declares (shapes, types, links, filters) is checked first, against a memory limit, before any value is
+read. Values are then checked block by block. A problem reads
 ``dataset: found what is there; expected what should be, or how to mend it``, and one DatasetError carries all of them.
 
-Run as a program, it checks one file for ``lnn.data.dataset.inspect_dataset``: see ``lnn.data.inspection``.
+``lnn.data.dataset.inspect_dataset`` runs this module as a program that checks one file: see ``lnn.data.inspection``.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ LABELS = ("train_set_y", "test_set_y")
 CLASSES = "list_classes"
 
 MAX_BYTES = 16 * 2**30
-"""Default for the most that all arrays of a file may take together: more is not read in Launch's 15 minutes."""
+"""Default limit for all arrays of a file together: Launch cannot read more in its 15 minutes."""
 BLOCK_LIMIT = 2**28
-"""Default for the most that may have to be read at once."""
+"""Default limit for the block that must be read at once."""
 MAX_CLASSES = 65_536
 NAMES_SHOWN = 5
 """Classes that a warning names."""
@@ -49,24 +49,24 @@ MAX_NAME_BYTES = 1_024
 MAX_NAMES_BYTES = 60_000
 """All names as JSON: an attribute of ``params.h5`` holds 64 KB, and a run in DynamoDB, which has them twice, 400 KB."""
 BLOCK_COPIES = 4
-"""A block that is one chunk is there packed, unpacked into a buffer that grows by doubling, and as an array."""
+"""Copies of a block that is one chunk: packed, unpacked in a buffer that grows by doubling, and as an array."""
 
 
 @dataclass(slots=True)
 class Features:
-    """What was seen of a dataset of examples while all its values were read."""
+    """Statistics of a dataset of examples, gathered while its values are read."""
 
     low: float = math.inf
     high: float = -math.inf
     hashes: list[Hashes] = field(default_factory=list)
-    """Of the first ``MOST_COMPARED`` examples."""
+    """Hashes of the first ``MOST_COMPARED`` examples."""
 
 
 def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: int = BLOCK_LIMIT) -> DatasetSummary:
     """Check the whole file in this process, structure first, then every value. Raises DatasetError with all problems.
 
-    ``max_bytes`` bounds what the arrays would take together, and so how long it takes to read them; ``block_limit``
-    what must be read at once, and so the memory that checking can take.
+    ``max_bytes`` limits the size of all arrays, and so the time to read them; ``block_limit`` limits the block that
+    must be read at once, and so the memory of the check.
     """
     problems: list[str] = []
     with open_dataset(path) as file:
@@ -75,7 +75,7 @@ def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: i
         if problems:
             raise DatasetError(problems)
 
-        # From here on every dataset is there, and its shape, type and size are as they should be.
+        # From here on every dataset exists and has a valid shape, type and size.
         sets = {name: dataset for name, dataset in found.items() if dataset is not None}
         classes = _check_classes(sets[CLASSES], problems)
         labels = {name: _check_labels(sets[name], name, len(classes), problems) for name in LABELS}
@@ -107,7 +107,7 @@ def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: i
 
 @contextmanager
 def open_dataset(path: str | Path) -> Iterator[Hdf5File]:
-    """The file, open for reading. Any trouble with HDF5 inside the block becomes a DatasetError."""
+    """The file, open for reading. An Hdf5Error inside the block becomes a DatasetError."""
     try:
         with open_file(path) as file:
             yield file
@@ -119,7 +119,7 @@ def open_dataset(path: str | Path) -> Iterator[Hdf5File]:
 
 
 def _find(file: Hdf5File, name: str, problems: list[str]) -> h5py.Dataset | None:
-    """The dataset of that name; None, with a problem noted, if it is not there or is not one that may be read."""
+    """The dataset of that name; None, with a problem added, if it is missing or unsafe to read."""
     try:
         return file.dataset(name)
     except Hdf5Error as error:
@@ -158,7 +158,7 @@ def _check_structure(
 
 
 def _check_shapes(split: str, x: h5py.Dataset | None, y: h5py.Dataset | None, problems: list[str]) -> bool:
-    """Whether the examples lie along another axis than the first."""
+    """Check the shapes of one split; return True when its examples lie along another axis than the first."""
     elsewhere = None
     if x is not None:
         name = f"{split}_set_x"
@@ -217,7 +217,7 @@ def _type_name(dtype: np.dtype[Any]) -> str:
 
 
 def _check_storage(name: str, dataset: h5py.Dataset, block_limit: int, problems: list[str]) -> None:
-    """Chunks and filters: nothing that takes more memory to read than a block may."""
+    """Check that chunks and filters take no more memory to read than ``block_limit``."""
     if name in FEATURES:
         at_once = least_rows(dataset) * math.prod(dataset.shape[1:]) * dataset.dtype.itemsize
     else:  # small enough to be read at once
@@ -230,7 +230,7 @@ def _check_storage(name: str, dataset: h5py.Dataset, block_limit: int, problems:
 
 
 def _check_classes(dataset: h5py.Dataset, problems: list[str]) -> list[str]:
-    """The class names. Those of no fixed length are read one at a time: each may be as long as the file."""
+    """The class names. Names of variable length are read singly, since each may be as long as the file."""
     names: list[str] = []
     with reading(CLASSES):
         stored = dataset if dataset.dtype.kind == "O" else dataset[...]
@@ -278,9 +278,9 @@ def _check_labels(dataset: h5py.Dataset, name: str, classes: int, problems: list
 
 
 def _check_features(dataset: h5py.Dataset, name: str, dtype: np.dtype[Any], problems: list[str]) -> Features:
-    """Reads every value: float ones must be finite, and uint8 ones can only be unreadable.
+    """Read every value; floats must be finite, and any value may turn out to be unreadable.
 
-    Notes on the way what is known of them then only; ``dtype`` is that of the training examples.
+    Also gathers the range and the hashes of the examples; ``dtype`` is that of the training examples.
     """
     seen = Features()
     with reading(name):
@@ -298,7 +298,7 @@ def _check_features(dataset: h5py.Dataset, name: str, dtype: np.dtype[Any], prob
     return seen
 
 
-# Warnings: what can be trained on, and is likely a mistake -----------------------------------------------------------
+# Warnings: likely mistakes that do not prevent training -----------------------------------------------------------
 
 
 def _value_range(train: h5py.Dataset, seen: Features) -> Range | None:
@@ -338,7 +338,7 @@ def _class_warnings(labels: npt.NDArray[Any], classes: list[str]) -> Iterator[st
 
 
 def main(path: str, max_bytes: int, block_limit: int) -> None:
-    """Examine one file within bounded memory; print {"summary": {...}} or {"problems": [...]}."""
+    """Examine one file within limited memory; print {"summary": {...}} or {"problems": [...]}."""
     reply(lambda: {"summary": asdict(examine_dataset(path, max_bytes, block_limit))}, BLOCK_COPIES * block_limit)
 
 

@@ -1,7 +1,7 @@
-"""What the stored values of pictures mean: which is black, which is white, and what training divides them by.
+"""The value range of pictures: the stored values of black and white, and the divisor for training.
 
-A picture for a prediction comes as bytes, from 0 to 255. What the network was trained on may have been bytes, floats
-from 0 to 1, floats from 0 to 255, or anything else; the range says which of them a byte stands for.
+A picture to predict has bytes from 0 to 255. The training examples may have been bytes, floats from 0 to 1, floats from
+0 to 255, or others; the range maps a byte to the corresponding stored value.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ Range = tuple[float, float]
 
 BYTES: Range = (0.0, 255.0)
 DIVIDED = (255.0, 65535.0)
-"""White of 8 and of 16 bits: floats that reach so far are integers that were converted, and are divided as uint8 is."""
+"""White of 8 and 16 bits. Floats with this range are converted integers, and are divided by white as uint8 is."""
 FULL_SCALES = (1.0, *DIVIDED)
 OVERSHOOT = 0.1
-"""Resizing with a sharp filter (bicubic, Lanczos) leaves values so far outside of the full scale, as a share of it."""
+"""How far, as a share of the full scale, values may exceed it after resizing with a sharp filter (bicubic, Lanczos)."""
 APART = 16.0
-"""Training and test values whose sizes differ by this factor were not scaled alike."""
+"""Training and test values whose magnitudes differ by this factor have different scales."""
 
 
 def range_of(dtype: npt.DTypeLike, low: float, high: float) -> Range:
-    """Black and white of pictures whose values go from ``low`` to ``high``."""
+    """Black and white of pictures with values from ``low`` to ``high``."""
     if dtype == np.uint8:
         return BYTES
     for white in FULL_SCALES:
-        # Dark pictures need not reach white, but those below half of it have another. Only sharpening passes black.
+        # Dark pictures need not reach white, but one below half of it has another white. Only sharpening passes black.
         least = (1 - OVERSHOOT) * white if low < 0 else 0.0 if white == 1.0 else white / 2
         if -OVERSHOOT * white <= low and least <= high <= (1 + OVERSHOOT) * white:
             return 0.0, white
@@ -40,14 +40,14 @@ def range_of(dtype: npt.DTypeLike, low: float, high: float) -> Range:
 
 
 def scale_of(dtype: npt.DTypeLike, value_range: Range | None) -> float:
-    """What ``standardize`` divides by, given the range of pictures (None: rows of features)."""
+    """The divisor of ``standardize``, given the range of pictures (None: rows of features)."""
     if dtype == np.uint8:
         return BYTES[1]
     return value_range[1] if value_range is not None and value_range[1] in DIVIDED else 1.0
 
 
 def bytes_of(values: npt.NDArray[Any], value_range: Range) -> npt.NDArray[np.uint8]:
-    """Stored values as a picture's bytes: what a picture file of them would hold."""
+    """Stored values as bytes, as in a picture file."""
     if values.dtype == np.uint8:
         return values
     black, white = value_range
@@ -56,7 +56,7 @@ def bytes_of(values: npt.NDArray[Any], value_range: Range) -> npt.NDArray[np.uin
 
 
 def value_warnings(dtype: npt.DTypeLike, pictures: bool, low: float, high: float) -> Iterator[str]:
-    """What is odd about training values from ``low`` to ``high``, each with its cure."""
+    """Warnings about training values from ``low`` to ``high``, each with its fix."""
     if dtype == np.uint8:
         if high == 1:
             yield (
@@ -93,7 +93,7 @@ def _float_warnings(low: float, high: float) -> Iterator[str]:
 
 
 def apart_warnings(train: Range, test: Range) -> Iterator[str]:
-    """Whether training and test values, from least to largest, were scaled alike."""
+    """A warning if training and test values, each (least, largest), have different scales."""
     largest = [max(abs(low), abs(high)) for low, high in (train, test)]
     if min(largest) > 0 and max(largest) / min(largest) >= APART:
         yield (

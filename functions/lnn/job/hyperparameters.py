@@ -1,7 +1,7 @@
-"""``parameters.json``: parsed, checked, and refused with every problem it has, each naming its key.
+"""``parameters.json``: parsed and checked; one error lists every problem, each with its key.
 
 A problem reads ``key: found what is there; expected what should be``. Types are strict: ``"3"``, ``3.0`` and ``true``
-are not the integer 3. Upper bounds are there so that no file can ask for more than a Lambda function could ever hold.
+are not the integer 3. Upper bounds keep a file from asking for more than any Lambda function can hold.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_LAYERS = 100
 MAX_UNITS = 65_536
 MAX_WORKERS = 256
 MAX_PROBLEMS = 40
-"""More would not be read; a DynamoDB item and a message have limits, too."""
+"""The most problems in one error: nobody reads more, and DynamoDB items and messages have limits."""
 
 
 def _one_of(names: Iterable[str]) -> str:
@@ -41,7 +41,7 @@ Activation: TypeAlias = Annotated[str, Field(pattern=f"^({'|'.join({**ACTIVATION
 
 
 class Settings(BaseModel):
-    """What a run is asked to do. A title says what a field is for, a description what its error message expects."""
+    """The settings of a run. A field's title says what it is for; its description is the error message's "expected"."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -165,7 +165,7 @@ class Settings(BaseModel):
 
     @property
     def sizes(self) -> list[int]:
-        """Units of each layer, the first layer first, the output last."""
+        """Units of each layer, from the first layer to the output."""
         return [self.neurons[f"layer{layer}"] for layer in range(1, self.layers + 1)]
 
     @property
@@ -189,7 +189,7 @@ def parse_settings(raw: bytes | str) -> Settings:
 
 
 def load_json_object(raw: bytes | str) -> dict[str, Any]:
-    """The JSON object in a ``parameters.json``, its values not looked at. Raises SettingsError if there is none."""
+    """The JSON object in a ``parameters.json``, its values unchecked. Raises SettingsError if there is none."""
     value, problems = _read_json_object(raw)
     if problems:
         _refuse(problems)
@@ -199,7 +199,7 @@ def load_json_object(raw: bytes | str) -> dict[str, Any]:
 def apply_overrides(raw: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
     """``raw`` with every ``key=value`` (or ``neurons.layer1=20``) applied; ``raw`` itself stays as it is.
 
-    A value is read as JSON, and as a plain string if it is not JSON. Raises SettingsError for what is no assignment.
+    A value is read as JSON, and as a plain string if it is not JSON. Raises SettingsError for other text.
     """
     settings: dict[str, Any] = copy.deepcopy(dict(raw))
     problems = []
@@ -225,7 +225,7 @@ def apply_overrides(raw: Mapping[str, Any], assignments: Iterable[str]) -> dict[
 
 def _settings(raw: Mapping[str, Any], problems: list[str]) -> Settings:
     """Settings from a JSON object in which ``problems`` have been found already."""
-    # JSON can spell half a surrogate pair, which is no text; pydantic would stop at such a key and see nothing else.
+    # JSON can encode half a surrogate pair, which is no text; at such a key pydantic would report nothing else.
     raw = {key.encode(errors="backslashreplace").decode(): value for key, value in raw.items()}
     try:
         settings = Settings.model_validate(raw)
@@ -239,7 +239,7 @@ def _settings(raw: Mapping[str, Any], problems: list[str]) -> Settings:
 
 
 def _read_json_object(raw: bytes | str) -> tuple[dict[str, Any], list[str]]:
-    """The object, and its keys that occur twice. Raises SettingsError if there is no object to read."""
+    """The object, and a problem for each repeated key. Raises SettingsError if the text holds no object."""
     if len(raw) > MAX_FILE_BYTES:
         _refuse([f"parameters.json: found {len(raw):,} bytes; expected at most {MAX_FILE_BYTES:,}"])
     try:
@@ -270,7 +270,7 @@ def _read_json_object(raw: bytes | str) -> tuple[dict[str, Any], list[str]]:
 
 
 def _layer_problems(raw: Mapping[str, Any]) -> list[str]:
-    """What fields cannot see alone: layers, neurons and activations together. Skips values of a wrong type."""
+    """Problems of layers, neurons and activations together. Values of a wrong type are skipped."""
     layers, neurons, activations = (raw.get(key) for key in ("layers", "neurons", "activations"))
     if type(layers) is not int or not 1 <= layers <= MAX_LAYERS:
         layers = None
@@ -339,7 +339,7 @@ def _near(name: str, known: Sequence[str]) -> str:
 
 
 def _show(value: object) -> str:
-    """A value as JSON would write it, kept short and printable."""
+    """A value as short, printable JSON."""
     try:
         text = json.dumps(value, ensure_ascii=False)
         return _plain(text if text.isprintable() else json.dumps(value))
@@ -348,7 +348,7 @@ def _show(value: object) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that can stand in a message: short, on one line, and possible to encode."""
+    """Text for a message: short, on one line, and encodable."""
     text = text[:100] if text.isprintable() else ascii(text[:100])
     return text if len(text) <= 60 else text[:57] + "..."
 

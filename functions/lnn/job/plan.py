@@ -1,6 +1,6 @@
-"""What a run will do, decided once by Launch: all that Trainer and Neuron need to know of it.
+"""The plan of a run. Launch makes it once; Trainer and Neuron need nothing else of the settings and the dataset.
 
-A plan is plain JSON, so that neither of them has to import the settings model or the dataset reader.
+A plan is plain JSON, so that neither has to import the settings model or the dataset reader.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ WHOLE_UP_TO = 2
 
 BUDGET_FACTOR = 6.0
 BUDGET_ALLOWANCE = 100
-"""The fuse of a run: six times its planned invocations, since Lambda may deliver each of them several times and a loop
-that feeds itself passes any factor soon; and some for retries of a short run."""
+"""The invocation budget of a run is FACTOR times its planned invocations plus ALLOWANCE. Lambda may deliver each
+message several times, and a runaway loop passes any factor soon; the allowance covers retries of a short run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The settings of a run together with the dimensions of its dataset."""
+    """A run's settings, the dimensions of its dataset, and the planner's decision."""
 
     sizes: list[int]
     """[n, units of layer 1, ..., units of layer L]."""
@@ -56,17 +56,17 @@ class Plan:
     strategy: str
     workers: int
     shard_rows: int
-    """Examples in each shard of the features that Launch stores; the last may have fewer."""
+    """Examples in each stored shard of features; the last shard may have fewer."""
     formulation: str = PLAIN
     """Of strategy ``fused``: ``plain`` or ``example_space``, which gives the same history faster where it fits."""
     average_every: int | None = None
     """Of strategy ``data``: updates that a worker makes by itself before all average their parameters; None is none."""
     value_range: list[float] | None = None
-    """The stored values of black and of white; see ``lnn.data.value_range``."""
+    """The stored values of black and white; see ``lnn.data.value_range``."""
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Plan:
-        """The plan that ``as_json`` wrote."""
+        """The inverse of ``as_json``."""
         return cls(**raw)
 
     def as_json(self) -> dict[str, Any]:
@@ -100,19 +100,19 @@ class Plan:
         return t % (self.average_every or 1) == 0 or t % self.batches_per_epoch == 0
 
     def place(self, epoch: int, batches: int) -> str:
-        """For people: the end of ``epoch``, and so many batches of the next."""
+        """A place in training, for people: after ``epoch`` epochs and ``batches`` batches of the next."""
         if not batches:
             return f"epoch {epoch}"
         return f"epoch {epoch} and {batches} of the {self.batches_per_epoch} batches of epoch {epoch + 1}"
 
     def batch_examples(self, batch: int) -> int:
-        """How many examples batch number ``batch`` of any epoch has; the last may be short."""
+        """The number of examples in a batch, counted from 0; an epoch's last batch may be short."""
         if self.batch_size is None:
             return self.examples
         return min(self.batch_size, self.examples - batch * self.batch_size)
 
     def recorded(self, epoch: int) -> bool:
-        """Whether this epoch has a row in the history; the run's last always has."""
+        """True when the history has a row for this epoch; the last epoch always has one."""
         return epoch % self.record_every == 0 or epoch == self.epochs
 
     @property
@@ -123,7 +123,7 @@ class Plan:
 
     @property
     def budget(self) -> int:
-        """Invocations past which a run of strategy ``neuron`` is taken for a runaway loop."""
+        """Invocations after which a run of strategy ``neuron`` counts as a runaway loop."""
         return int(self.neuron_invocations * BUDGET_FACTOR) + BUDGET_ALLOWANCE
 
     # Positions of strategy ``neuron``
@@ -151,7 +151,7 @@ class Plan:
         return self.ends_batch(step) and step.batch + 1 == self.batches_per_epoch
 
     def updates_before(self, step: Step) -> int:
-        """How many times every parameter has been updated when ``step`` begins its batch."""
+        """The number of updates before the batch of ``step``."""
         return (step.epoch - 1) * self.batches_per_epoch + step.batch
 
     # Where strategy ``neuron`` keeps its tensors in the parameter server
@@ -161,7 +161,7 @@ class Plan:
         return self._key("X", self.examples, self.sizes[0])
 
     def output_key(self, step: Step) -> TensorKey:
-        """Where the neurons of a forward step put their rows: A, and for the output layer its logits."""
+        """The matrix that a forward step writes: A, or the logits Z in the output layer."""
         name = f"A{step.layer}" if step.layer < self.layers else f"Z{step.layer}"
         return self._key(name, self.sizes[step.layer], self.batch_examples(step.batch))
 
@@ -174,8 +174,8 @@ class Plan:
     def parameter_keys(self, layer: int, updates: int) -> tuple[list[TensorKey], list[TensorKey]]:
         """W and b of a layer after ``updates`` updates, each followed by the optimizer's slots for it.
 
-        There are two sets of them, used in turn: a step reads one and writes the other, so what
-        it reads stays as it was however often it is repeated.
+        Two sets of keys alternate: a step reads one set and writes the other, so that a repeated
+        step reads the same values.
         """
         side = "ab"[updates % 2]
         units, inputs = self.sizes[layer], self.sizes[layer - 1]

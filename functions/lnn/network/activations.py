@@ -1,7 +1,6 @@
 """Activation functions of the hidden layers, each with its derivative, and softmax for the output.
 
-A derivative is written in terms of the activation's *output* A = g(Z), so that the backward pass needs A alone
-and a layer need not keep Z.
+A derivative takes the activation's *output* A = g(Z), so that the backward pass needs A alone and not Z.
 """
 
 from __future__ import annotations
@@ -67,16 +66,16 @@ def leaky_relu(Z: Array) -> Array:
 
 
 def leaky_relu_derivative(A: Array) -> Array:
-    """A has the sign of Z, so A tells which of the two slopes applies."""
+    """1 above zero, LEAK elsewhere; A has the sign of Z."""
     return np.where(A > 0, A.dtype.type(1), A.dtype.type(LEAK))
 
 
 def softmax(Z: Array) -> Array:
     """Logits (K, m) to probabilities (K, m), every column summing to 1.
 
-    The column's largest logit is taken off first: the result is the same and no exponential overflows.
+    The column's largest logit is subtracted first: the result is the same, and no exponential overflows.
     """
-    with np.errstate(over="ignore"):  # two logits may lie further apart than their type can say: e^-inf is 0
+    with np.errstate(over="ignore"):  # the difference of two logits may overflow to -inf, and e^-inf is 0
         e = np.exp(Z - Z.max(axis=0, keepdims=True))
     A: Array = e / e.sum(axis=0, keepdims=True)
     return A

@@ -1,4 +1,4 @@
-"""Which examples go into which step."""
+"""The examples of each training step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def batch_slices(m: int, batch_size: int | None, seed: int, epoch: int) -> list[
     """The batches of one epoch, as arrays of example indices; every example is in exactly one, the last may be short.
 
     ``[None]``, "all examples, in order", for the full batch (``batch_size`` None, or not below m). The shuffle
-    depends on (seed, epoch) only, so whoever works on an epoch, and however often, sees the same batches.
+    depends on (seed, epoch) only, so that every worker and every repetition of an epoch sees the same batches.
     """
     if batch_size is None or batch_size >= m:
         return [None]
@@ -29,5 +29,5 @@ def batch_slices(m: int, batch_size: int | None, seed: int, epoch: int) -> list[
 
 
 def take_examples(X: Array, batch: Batch) -> Array:
-    """The batch's columns of X (n, m). Examples lie one after the other in memory, so whole rows of X^T are copied."""
+    """The batch's columns of X (n, m). Examples are contiguous in memory, so that whole rows of X^T are copied."""
     return X if batch is None else X.T[batch].T

@@ -1,17 +1,17 @@
-"""Training in example space: the first layer without ever touching its weights, exactly.
+"""Training in example space: exact updates of the first layer that never touch its weights.
 
 With n features and m < n examples, every gradient of W1 is dZ1 X^T / m: a combination of the m examples. So W1
 never leaves the span of its start and the examples,
 
     W1 = c W1_start + P X^T                      c a number, P (units, m)
 
-and all that the rest of the network sees of it is U = W1 X, (units, m), which moves by itself:
+and the rest of the network uses only U = W1 X, (units, m), whose update needs no W1:
 
     plain:          W1 -= rate (dZ1 X^T / m + l2/m W1)      2 n m multiplications for each unit: this, and W1 X
     example space:  U  -= rate (dZ1 K   / m + l2/m U)       m m for each unit, with K = X^T X computed once
 
-W1 is put together once, at the end. Momentum is linear in the gradient too, and the velocity moves the same way; Adam
-divides by the square of every entry of the gradient, which is not. docs/example-space.md has the derivation.
+W1 is computed once, at the end. Momentum is linear in the gradient too, so the velocity has the same form. Adam divides
+by a root of squared gradient entries, which is not linear. docs/example-space.md has the derivation.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from lnn.network.types import Array, Labels, Parameters, Slots
 
 
 def is_exact(optimizer: str) -> bool:
-    """Whether the update is linear in the gradient, so that the formulation is exact."""
+    """True when the optimizer's update is linear in the gradient, so that the formulation is exact."""
     return optimizer in {"sgd", "momentum"}
 
 
 def multiplications(sizes: Sequence[int], examples: int, test_examples: int, epochs: int) -> int:
-    """What the first layer takes in example space: K and its kin, U, W1 at the end, and the epochs between."""
+    """Multiplications of the first layer in example space: K, K_test, U, W1 at the end, and every epoch."""
     n, units = sizes[0], sizes[1]
     once = n * examples * (examples + test_examples) + 2 * units * n * examples + units * n * test_examples
     return once + epochs * units * examples * (examples + test_examples)
 
 
 def plain_multiplications(sizes: Sequence[int], examples: int, test_examples: int, epochs: int) -> int:
-    """What the first layer takes in the plain formulation: W1 X, dZ1 X^T, and W1 X_test."""
+    """Multiplications of the first layer in the plain formulation: W1 X, dZ1 X^T and W1 X_test in every epoch."""
     return epochs * sizes[1] * sizes[0] * (2 * examples + test_examples)
 
 
 class ExampleSpace:
-    """A network in training whose first layer lives in example space.
+    """A network in training whose first layer is in example space.
 
-    ``params`` and ``slots`` change in place, except W1 and its slot, which ``first_layer`` puts together.
+    ``params`` and ``slots`` change in place, except W1 and its slot, which ``first_layer`` computes.
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class ExampleSpace:
         l2: float,
         state: Mapping[str, Array] | None = None,
     ) -> None:
-        """X (n, m) and X_test (n, m_test). ``state`` is what ``state`` of an earlier one returned, None at the start.
+        """X (n, m) and X_test (n, m_test). ``state`` comes from an earlier object's ``state()``; None at the start.
 
-        At the start the optimizer has not seen a gradient yet: its slots are zero.
+        At the start the optimizer's slots must be zero.
         """
         self._params, self._slots = params, slots
         self._X = X
@@ -101,7 +101,7 @@ class ExampleSpace:
         return cost, correct
 
     def _of_batch(self, batch: Batch) -> tuple[Array, Array]:
-        """The batch's columns of U, to be worked in, and its rows of K; in memory that every such batch shares."""
+        """The batch's columns of U, which the caller may overwrite, and its rows of K, in shared buffers."""
         m = self._K.shape[0] if batch is None else len(batch)
         if m not in self._room:  # of two sizes at most: the last batch may be short
             rows = 0 if batch is None else m
@@ -110,7 +110,7 @@ class ExampleSpace:
         if batch is None:
             np.copyto(Z, self._U)
             return Z, self._K
-        # mode: with "raise", numpy would collect into an array of its own first.
+        # With mode "raise", numpy would buffer the output.
         return self._U.take(batch, axis=1, out=Z, mode="clip"), self._K.take(batch, axis=0, out=K, mode="clip")
 
     def _update_first_layer(self, dZ: Array, K: Array, batch: Batch, decay: float) -> None:
@@ -149,14 +149,14 @@ class ExampleSpace:
         return W, [self._put_together(self._d, self._Q)] if self._momentum else []
 
     def accuracy(self, X_test_labels: Labels) -> float:
-        """Share of the test examples whose class in (m_test,) is predicted; W1 is not needed for it."""
+        """Share of the test examples whose class, in (m_test,), is predicted correctly; it needs no W1."""
         Z: Array = self._P @ self._K_test
         Z += self._c * self._U_test_start
         Z += self._params[0][1]
         return float(np.mean(classes_above(self._params, Z, self._activations) == X_test_labels))
 
     def state(self) -> dict[str, Array]:
-        """What another one goes on from with the same bits; beside ``params`` and ``slots``."""
+        """The state from which another object continues with the same bits, beside ``params`` and ``slots``."""
         tensors = {"W_start": self._W_start, "U": self._U, "P": self._P, "V": self._V, "Q": self._Q}
         return tensors | {"c": np.array(self._c), "d": np.array(self._d)}
 
@@ -166,7 +166,10 @@ class ExampleSpace:
         return W
 
     def _penalty(self, m: int) -> float:
-        """Of layer 1: ||W1||^2 = c^2 ||W_start||^2 + c <P, U_start> + <P, U>, since <W_start, P X^T> = <P, U_start>."""
+        """The L2 penalty of layer 1.
+
+        ||W1||^2 = c^2 ||W_start||^2 + c <P, U_start> + <P, U>, since <W_start, P X^T> = <P, U_start>.
+        """
         if not self._l2:
             return 0.0
         inner = self._c * float(np.vdot(self._P, self._U_start)) + float(np.vdot(self._P, self._U))

@@ -1,4 +1,4 @@
-"""Starting weights: normal draws with the variance that keeps signals from fading or blowing up; biases zero."""
+"""Initial parameters: biases are zero, weights normal with a variance that keeps activations at a steady scale."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from lnn.network.types import Parameters
 
 STREAM = 0
-"""First spawn key of the initializer's random streams; ``batches`` has its own, so the two never share draws."""
+"""First spawn key of the initializer's random streams; ``batches`` has another, so that the two never share draws."""
 
 INITIALIZERS = ("zeros", "xavier", "he", "auto")
 

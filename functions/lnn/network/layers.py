@@ -1,4 +1,4 @@
-"""A fully connected layer: forward, and beside it backward.
+"""A fully connected layer: the forward pass beside the backward pass.
 
 Every function takes the whole layer or any block of its rows (units): a neuron is the block of one row.
 Formulas as in A. Ng, "Neural Networks and Deep Learning", week 4; L2 as there and in scikit-learn, over the m
@@ -20,7 +20,7 @@ LARGEST_PENALTY = 1e300
 def linear_forward(W: Array, b: Array, A_prev: Array) -> Array:
     """Z = W A_prev + b. W (units, units_prev), b (units, 1), A_prev (units_prev, m) -> Z (units, m).
 
-    Z is finite if W, b and A_prev are: where it would be too large for its type it is the type's largest value.
+    Z is finite if W, b and A_prev are: values that overflow are clipped to the dtype's largest.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         Z: Array = W @ A_prev
@@ -31,7 +31,7 @@ def linear_forward(W: Array, b: Array, A_prev: Array) -> Array:
 
 
 def _saturated_forward(W: Array, b: Array, A_prev: Array) -> Array:
-    """``linear_forward`` where its sums overflow (inf - inf would be NaN): scaled down first, then cut off."""
+    """``linear_forward`` for sums that overflow, where inf - inf would be NaN: scale down, multiply, clip."""
     scale_W, scale_A = np.abs(W).max(), np.abs(A_prev).max()
     largest = np.finfo(W.dtype).max
     with np.errstate(over="ignore"):
@@ -47,8 +47,8 @@ def linear_backward(
     """The layer's gradients: dW = dZ A_prev^T / m + (l2/m) W and db = sum(dZ) / m.
 
     dZ (units, m), A_prev (units_prev, m), W (units, units_prev) -> dW (units, units_prev), db (units, 1). ``out``
-    takes dW, for who has the memory already: a large new array costs more than to fill it. Where dZ has only some of
-    a batch's examples, ``m`` says how many the batch has: the parts' gradients then add up to its own.
+    receives dW: allocating a large array costs more than filling it. If dZ covers only some examples of a batch, ``m``
+    is the size of the whole batch; the gradients of the parts then add up to the batch's.
     """
     m = m or dZ.shape[1]
     dZ = dZ / m  # before the product: m columns to divide, not units_prev
@@ -69,7 +69,7 @@ def weight_gradient(dZ: Array, A_prev: Array, W: Array, decay: float, out: Array
 
 
 def propagate_delta(W_next: Array, dZ_next: Array, A: Array, activation: str) -> Array:
-    """From the next layer's dZ to this layer's: dZ = (W_next^T dZ_next) * g'(Z).
+    """This layer's dZ from the next layer's: dZ = (W_next^T dZ_next) * g'(Z).
 
     dZ_next (units_next, m), A (units, m), W_next (units_next, units) -> dZ (units, m). For a block of this layer's
     rows pass those rows of A and the same columns of W_next.

@@ -1,7 +1,7 @@
 """The output layer: its activation, its cost from the logits, and the gradient that starts the backward pass.
 
 Costs are computed from the logits Z and not from the probabilities A, so there is no log(0): a cost is finite
-for every Z without NaN in it, however far training has gone. They are summed in float64 whatever Z's dtype.
+for every Z without NaN, even when training diverges. Costs are summed in float64 whatever Z's dtype.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lnn.network.activations import sigmoid, softmax
 from lnn.network.types import Array
 
 LARGEST_LOGIT = 1e290
-"""Logits are cut off here in a cost, so that adding up even 10^17 of them stays below float64's 1.8e308."""
+"""A cost clips logits to this, so that a sum of even 10^17 of them stays below float64's 1.8e308."""
 
 
 def binary_cross_entropy(Z: Array, Y: Array) -> float:

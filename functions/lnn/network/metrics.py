@@ -1,4 +1,4 @@
-"""From probabilities to classes, and how many are right."""
+"""Predicted classes from probabilities, and their accuracy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lnn.network.types import Array, Labels
 
 
 def predicted_classes(A: Array) -> Labels:
-    """Output A (1, m) or (K, m) to class indices (m,): above one half, or the most probable."""
+    """Class indices (m,) of an output A: 1 where A (1, m) exceeds one half, or the most probable class of A (K, m)."""
     classes: Labels = (A[0] > 0.5 if A.shape[0] == 1 else A.argmax(axis=0)).astype(np.int64, copy=False)
     return classes
 

@@ -18,11 +18,11 @@ from lnn.network.types import Array, Labels, Parameters, Slots
 ALL = slice(None)
 
 CHUNK_BYTES = 32 * 2**20
-"""What the widest layer takes when only predictions are wanted: memory stays bounded for any number of examples."""
+"""Memory of the widest layer in predictions, which run in chunks of examples to bound it."""
 
 
 class ForwardPass(NamedTuple):
-    """What a forward pass leaves behind."""
+    """The results of a forward pass."""
 
     A: list[Array]
     """A[0] = X (n, m), then every layer's output (units, m); the last holds the probabilities."""
@@ -52,8 +52,8 @@ def backward(
 ) -> Iterator[tuple[int, Array, Array]]:
     """(layer, dW, db) of every layer, the last first, from the forward pass's A and Y (units of the output, m).
 
-    Once a layer's gradients are out its parameters may change: the blame has been passed on with W as it was.
-    ``m`` is how many examples the mean is over, if not those of Y, and ``out`` takes every dW: see ``linear_backward``.
+    The caller may update a layer as soon as its gradients are yielded: dZ of the layer before is computed already.
+    ``m`` is the number of examples to average over, if not Y's; ``out`` receives each dW: see ``linear_backward``.
     """
     dZ = output_delta(A[-1], Y)
     for layer in reversed(range(len(params))):
@@ -104,10 +104,10 @@ def train_above(
     l2: float,
     rows: slice = ALL,
 ) -> tuple[float, int, Array]:
-    """``train_step`` for layers 2 to L alone, given Z (units, m) of layer 1: for whoever keeps layer 1 in another way.
+    """``train_step`` for layers 2 to L, given Z (units, m) of layer 1, for callers that train layer 1 themselves.
 
-    Of layer 1's ``params`` and ``slots`` nothing is read or changed. Returns the cost without layer 1's penalty, the
-    number of correct predictions, and layer 1's dZ: of the units in ``rows``, each example's own gradient.
+    Layer 1's ``params`` and ``slots`` are not used. Returns the cost without layer 1's penalty, the number of correct
+    predictions, and layer 1's dZ for the units in ``rows``, not yet divided by m.
     """
     A, logits = [Z], Z  # A[layer] is the input of that layer; layer 1's own is not needed
     for (W, b), activation in zip(params[1:], activations[:-1], strict=True):
@@ -139,7 +139,7 @@ def classes_above(params: Parameters, Z: Array, activations: Sequence[str]) -> L
 
 
 def new_slots(params: Parameters, optimizer: Optimizer) -> Slots:
-    """The optimizer's memory before the first update."""
+    """The optimizer's state before the first update: zeros."""
     return [(optimizer.new_slots(W), optimizer.new_slots(b)) for W, b in params]
 
 
@@ -172,7 +172,7 @@ class Network:
     def train_step(
         self, params: Parameters, slots: Slots, X: Array, Y: Array, optimizer: Optimizer, t: int
     ) -> tuple[float, int]:
-        """See the function of this name."""
+        """One training step: see the function ``train_step``."""
         return train_step(params, slots, X, Y, optimizer, t, self.activations, self.l2)
 
     def predict_proba(self, params: Parameters, X: Array) -> Array:
@@ -187,5 +187,5 @@ class Network:
         return predicted_classes(self.predict_proba(params, X))
 
     def accuracy(self, params: Parameters, X: Array, y: Labels) -> float:
-        """Share of the examples X (n, m) whose class in y (m,) is predicted."""
+        """Share of the examples X (n, m) whose class y (m,) is predicted correctly."""
         return float(np.mean(self.predict_classes(params, X) == y))

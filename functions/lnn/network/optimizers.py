@@ -1,6 +1,6 @@
-"""How a gradient changes a parameter: sgd, momentum, adam.
+"""Update rules: sgd, momentum, adam.
 
-All elementwise and in place, so a row updated alone ends with the same bits as in its whole matrix.
+All work elementwise and in place, so that updating a row alone gives the same bits as updating its matrix.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 """As in the paper: Kingma, Ba 2015, "Adam: a method for stochastic optimization", algorithm 1."""
 
 OPTIMIZERS: Mapping[str, int] = MappingProxyType({"sgd": 0, "momentum": 1, "adam": 2})
-"""Every optimizer, with the number of arrays it keeps for each parameter."""
+"""The optimizers, each with the number of arrays that it keeps for a parameter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Optimizer:
-    """An update rule; what it remembers between updates is in the caller's ``slots``."""
+    """An update rule. The caller keeps its state between updates, in ``slots``."""
 
     name: str
     learning_rate: float
 
     @property
     def slots(self) -> int:
-        """How many arrays of the parameter's shape ``update`` needs: 0, 1 (velocity) or 2 (mean, mean square)."""
+        """Number of arrays of the parameter's shape in ``slots``: 0, 1 (velocity) or 2 (mean, mean square)."""
         return OPTIMIZERS[self.name]
 
     def new_slots(self, param: Array) -> list[Array]:
@@ -38,11 +38,12 @@ class Optimizer:
         return [np.zeros_like(param) for _ in range(self.slots)]
 
     def update(self, param: Array, grad: Array, slots: Sequence[Array], t: int) -> None:
-        """Change ``param`` and ``slots`` in place; ``grad`` is worked in, and spent. ``t`` counts updates from 1.
+        """Update ``param`` and ``slots`` in place; ``grad`` is overwritten. ``t`` counts updates from 1.
 
         sgd:       param -= rate * grad
         momentum:  v = 0.9 v + grad;  param -= rate * v      (Polyak 1964; Sutskever et al. 2013)
-        adam:      mean and mean square of the gradient, each corrected for having started at zero
+        adam:      m = b1 m + (1 - b1) grad;  s = b2 s + (1 - b2) grad^2
+                   param -= rate * m / (1 - b1^t) / (sqrt(s / (1 - b2^t)) + 1e-8)      (Kingma, Ba 2015)
         """
         rate = self.learning_rate
         if self.name == "sgd":

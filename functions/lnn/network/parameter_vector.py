@@ -1,4 +1,4 @@
-"""All parameters in one array, so that they can be cut into equal pieces and sent without being put together first."""
+"""All parameters as one array, which can be cut into equal pieces and sent without a copy."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def layers_of(flat: Array, sizes: Sequence[int]) -> Parameters:
 
 
 def flattened(layers: Parameters, dtype: npt.DTypeLike) -> Array:
-    """A new array (values,) with the parameters of all layers in that order."""
+    """A new array (values,) with the parameters of all layers, in the order of ``layers_of``."""
     return np.concatenate([values.ravel() for layer in layers for values in layer]).astype(dtype, copy=False)
 
 
 def weight_ranges(sizes: Sequence[int], start: int, stop: int) -> list[slice]:
-    """Where weights, not biases, lie in the piece ``flat[start:stop]``, as slices of the piece."""
+    """The weights, without biases, in the piece ``flat[start:stop]``, as slices of the piece."""
     ranges = []
     end = 0
     for inputs, units in pairwise(sizes):

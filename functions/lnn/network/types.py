@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[np.floating[Any]]
-"""float32 or float64; whichever comes in goes out."""
+"""float32 or float64; results have the dtype of the inputs."""
 
 Labels: TypeAlias = npt.NDArray[np.int64]
 """Class indices, shape (m,)."""
@@ -17,4 +17,4 @@ Parameters: TypeAlias = list[tuple[Array, Array]]
 """(W, b) of each layer, the first layer first: W (units, units_prev), b (units, 1)."""
 
 Slots: TypeAlias = list[tuple[list[Array], list[Array]]]
-"""What the optimizer remembers of each layer's W and b; every array has the shape of its parameter."""
+"""The optimizer's state for each layer's W and b; every array has the shape of its parameter."""
