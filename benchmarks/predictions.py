@@ -25,7 +25,7 @@ from PIL import Image
 from lnn.models.model_file import Model, encode_model
 from lnn.names import PREDICTION_INPUT
 from lnn.network import init_parameters
-from lnn_client.cloud import Cloud, Target, connect
+from lnn_client.cloud import Cloud, Target
 from lnn_client.prediction_api import Api
 
 SIZES, ACTIVATIONS = [12288, 20, 7, 5, 1], ["relu", "relu", "relu", "sigmoid"]
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=20, help="default: %(default)s")
     parser.add_argument("--seconds", type=float, default=60, help="default: %(default)s")
     given = parser.parse_args()
-    cloud = connect(Target.LOCAL)
+    cloud = Cloud(Target.LOCAL)
     model_id = uploaded_model(cloud)
     payloads = [event(model_id, picture(seed)) for seed in range(20)]
     colds = cold(cloud, payloads[0])

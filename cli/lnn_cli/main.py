@@ -14,14 +14,18 @@ from lnn_cli.commands import (
     estimate,
     evaluate,
     export,
+    history,
     logs,
     models,
     page,
     predict,
     report,
     runs,
+    show,
     stop_resume,
     train,
+    upload,
+    watch,
 )
 from lnn_cli.ui.errors import OneLineErrors
 from lnn_cli.ui.help import CompactHelp
@@ -79,8 +83,8 @@ def _add(to: typer.Typer, panel: str | None, *commands: Callable[..., Any]) -> N
         to.command(name, rich_help_panel=panel, no_args_is_help=False)(command)
 
 
-_add(app, "Train", train.train, train.upload, estimate.estimate)
-_add(app, "Runs", runs.runs, runs.show, runs.history, runs.watch, logs.logs)
+_add(app, "Train", train.train, upload.upload, estimate.estimate)
+_add(app, "Runs", runs.runs, show.show, history.history, watch.watch, logs.logs)
 _add(app, "Runs", stop_resume.stop, stop_resume.resume)
 _add(app, "Use", predict.predict, evaluate.evaluate, page.page)
 _add(app, "Use", report.report, compare.compare, export.export)

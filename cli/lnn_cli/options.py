@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lnn_cli.ui.console import recommend_for
 from lnn_cli.ui.errors import CliError
-from lnn_client.cloud import Target
+from lnn_client.cloud import Cloud, Target
 
 _PANEL = "Where"
 
@@ -50,6 +52,7 @@ WhiteOption = Annotated[
         help="What is white in pictures of over 8 bits: 4095 for 12.",
     ),
 ]
+DatasetArgument = Annotated[Path, typer.Argument(metavar="DATASET.h5", help="HDF5 file with the examples.")]
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="Run id, the start of one that fits no other, or `latest`.")
 ]
@@ -59,3 +62,9 @@ def check_white(white: float | None) -> None:
     """Raises CliError for a --white that nothing can be divided by."""
     if white is not None and not 0 < white < math.inf:
         raise CliError(f"--white {white:g}: it must be a number above 0, for example 4095")
+
+
+def connect(target: Target, prefix: str | None, region: str | None) -> Cloud:
+    """The deployment that ``--target``, ``--prefix`` and ``--region`` name; commands to recommend are for it, too."""
+    recommend_for(target)
+    return Cloud(target, prefix, region)

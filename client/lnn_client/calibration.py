@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from lnn.names import CALIBRATION
 from lnn.planning.cost_model import Correction, CostModel
 from lnn.strategies.registry import STRATEGIES, Strategy
-from lnn_cli.ui.console import note
-from lnn_cli.ui.errors import CliError
 from lnn_client.cloud import Cloud, Target, local_home
-from lnn_client.runs import failure, seconds_total, seconds_training
+from lnn_client.errors import ClientError, FollowTimeout, NotMeasured
+from lnn_client.progress import follow
+from lnn_client.runs import has_ended, seconds_total, seconds_training
+from lnn_client.uploads import own_folder, upload_training, wait_for_run
 
 if TYPE_CHECKING:
     from lnn.job.hyperparameters import Settings
@@ -37,10 +38,6 @@ TIMEOUT_SECONDS = 120.0
 MOST_EPOCHS = 4000
 NEURON_EPOCHS = 4
 UNCALIBRATED = "by the model alone"
-
-
-class NotMeasuredError(CliError):
-    """A training did not come to an end that could be measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +84,16 @@ class Calibration:
 NONE = Calibration()
 
 
-def calibrate(cloud: Cloud, dataset: Path, settings: Settings, model: CostModel) -> Calibration:
-    """Measure every strategy that this deployment can run with this job.
+def calibrate(
+    cloud: Cloud, dataset: Path, settings: Settings, model: CostModel, tell: Callable[[str], None]
+) -> Calibration:
+    """Measure every strategy that this deployment can run with this job; ``tell`` hears what is going on.
 
     Raises:
-        CliError: none of them completed, or the cloud opens no runs.
+        NotMeasured: none of them completed.
+        RunNotOpened: the cloud opens no runs.
     """
-    bench = Bench(cloud, dataset, settings)
+    bench = Bench(cloud, dataset, settings, tell)
     corrections, skipped = {}, {}
     for row in in_order():
         strategy = row.name
@@ -106,12 +106,12 @@ def calibrate(cloud: Cloud, dataset: Path, settings: Settings, model: CostModel)
         else:
             try:
                 corrections[strategy] = _measure(row)(bench, strategy, model)
-            except NotMeasuredError as error:
+            except NotMeasured as error:
                 skipped[strategy] = str(error)
         if strategy in skipped:
-            note(f"{strategy} is not measured: {skipped[strategy]}")
+            tell(f"{strategy} is not measured: {skipped[strategy]}")
     if not corrections:
-        raise CliError("no strategy could be measured; the notes above say why")
+        raise NotMeasured("no strategy could be measured; the notes above say why")
     return Calibration(corrections, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", asdict(model.job), bench.runs, skipped)
 
 
@@ -126,19 +126,19 @@ def _measure(strategy: Strategy) -> Callable[[Bench, str, CostModel], Correction
     return _neuron if strategy.engine is None else _fused
 
 
-def save(target: Target, calibration: Calibration) -> None:
-    """Keep a calibration for later estimates."""
+def save(target: Target, calibration: Calibration) -> Path:
+    """Keep a calibration for later estimates; returns the file."""
     path = _path(target)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(calibration.as_json(), indent=2) + "\n")
-    note(f"calibration saved in {path}")
+    return path
 
 
 def saved(target: Target) -> Calibration | None:
     """The last calibration for a target; None if there is none.
 
     Raises:
-        CliError: the file is not one.
+        ClientError: the file is not one.
     """
     path = _path(target)
     if not path.is_file():
@@ -148,7 +148,7 @@ def saved(target: Target) -> Calibration | None:
         corrections = {name: Correction(**values) for name, values in raw.pop("corrections").items()}
         return Calibration(corrections, **raw)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CliError(f"{path} is no calibration ({error}); delete it, or calibrate again") from error
+        raise ClientError(f"{path} is no calibration ({error}); delete it, or calibrate again") from error
 
 
 def _path(target: Target) -> Path:
@@ -162,18 +162,16 @@ class Bench:
     cloud: Cloud
     dataset: Path
     settings: Settings
+    tell: Callable[[str], None]
     runs: dict[str, list[str]] = field(default_factory=dict)
 
     def train(self, strategy: str, epochs: int, workers: int | None = None) -> Measured:
         """One training, waited for.
 
         Raises:
-            NotMeasuredError: it failed, or took too long; then it was asked to stop.
-            CliError: the cloud did not open a run for it.
+            NotMeasured: it failed, or took too long; then it was asked to stop.
+            RunNotOpened: the cloud did not open a run for it.
         """
-        from lnn_cli.ui.progress import FollowTimeoutError, follow, has_ended
-        from lnn_client.uploads import DATASET, own_folder, upload_training, wait_for_run
-
         changes = {
             "strategy": strategy,
             "epochs": epochs,
@@ -186,8 +184,8 @@ class Bench:
         }
         content = json.dumps(self.settings.to_dict() | changes, indent=2).encode()
         with_workers = f" with {workers} workers" if workers and workers > 1 else ""
-        note(f"measuring {strategy}{with_workers}: {epochs} epochs")
-        uploaded = upload_training(self.cloud, self.dataset, content, own_folder(CALIBRATION), DATASET, quiet=True)
+        self.tell(f"measuring {strategy}{with_workers}: {epochs} epochs")
+        uploaded = upload_training(self.cloud, self.dataset, content, own_folder(CALIBRATION))
         run = wait_for_run(self.cloud, uploaded)
         run_id = run["run_id"]
         self.runs.setdefault(strategy, []).append(run_id)
@@ -199,15 +197,15 @@ class Bench:
                 timeout=TIMEOUT_SECONDS,
             ):
                 run = look.run
-        except FollowTimeoutError as error:
+        except FollowTimeout as error:
             self.cloud.ledger.request_stop(run_id)
-            raise NotMeasuredError(f"run {run_id} took too long and was asked to stop") from error
+            raise NotMeasured(f"run {run_id} took too long and was asked to stop") from error
         except KeyboardInterrupt:
             self.cloud.ledger.request_stop(run_id)
             raise
         total, training = seconds_total(run), seconds_training(run)
         if run["status"] == "FAILED" or total is None or not training or not run["epoch"]:
-            raise NotMeasuredError(failure(run))
+            raise NotMeasured(f"run {run_id} is {run['status']}: {run.get('reason') or 'it trained no epoch'}")
         return Measured(run_id, int(run["epoch"]), training, total - training)
 
     def train_steadily(self, strategy: str, epochs: int) -> Measured:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from lnn.data.class_names import clash, kept
-from lnn_cli.ui.errors import CliError
+from lnn.errors import InputError
+from lnn_client.errors import AmbiguousFolders
 
 Part = Literal["train", "test"]
 TRAIN: Part = "train"
@@ -22,8 +23,6 @@ _PARTS = {
     **dict.fromkeys(("val", "valid", "validation"), _VALIDATION),
 }
 """What a folder of such a name, in any case, is of the split."""
-
-ALL_CLASSES = "--all-classes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +58,10 @@ def find_layout(directory: Path, *, split_folders: bool = True) -> Layout:
     With ``split_folders`` off, folders named train or test are classes as any other.
 
     Raises:
-        CliError: it is no folder, holds fewer than two classes, or can be read in two ways.
+        InputError: it is no folder, holds fewer than two classes, or can be read in two ways.
     """
     if not directory.is_dir():
-        raise CliError(f"{directory} is not a folder; name one that holds a folder for each class")
+        raise InputError(f"{directory} is not a folder; name one that holds a folder for each class")
     folders = _folders(directory)
     parts = {folder: part for folder in folders if (part := _part(folder)) is not None} if split_folders else {}
     if parts:
@@ -99,7 +98,7 @@ def _split(directory: Path, parts: dict[Path, str]) -> Layout:
         _check_classes(directory, classes, names)
     unknown = [name for name in classes if name not in {folder.name for folder in train}]
     if unknown:
-        raise CliError(
+        raise InputError(
             f"{directory} has test pictures of {_listed(unknown)} and no training pictures: name the folders in train "
             "and test alike, or remove those of a class that nothing teaches"
         )
@@ -112,7 +111,7 @@ def _refuse_two_readings(directory: Path, folders: Sequence[Path], parts: dict[P
     """Names such as train are the split only where nothing speaks against it.
 
     Raises:
-        CliError: they may be classes as well; spells out both readings.
+        AmbiguousFolders: they may be classes as well; spells out both readings.
     """
     others = [folder for folder in folders if folder not in parts]
     flat = [folder for folder in parts if not _folders(folder)]
@@ -132,9 +131,8 @@ def _refuse_two_readings(directory: Path, folders: Sequence[Path], parts: dict[P
         mend = _mend_of_missing(directory, parts, missing[0])
     else:
         return
-    raise CliError(
-        f"{directory} holds {found}, which can be read in two ways: if {_slashed(parts)} is the split, {mend}; "
-        f"if every folder is a class, add {ALL_CLASSES}"
+    raise AmbiguousFolders(
+        f"{directory} holds {found}, which can be read in two ways: if {_slashed(parts)} is the split, {mend}"
     )
 
 
@@ -147,27 +145,26 @@ def _mend_of_missing(directory: Path, parts: dict[Path, str], missing: str) -> s
 
 
 def _refuse_split_inside(folders: Iterable[Path]) -> None:
-    """Raises CliError for a class with train and test in it: joined, test pictures would be trained on."""
+    """Raises AmbiguousFolders for a class with train and test in it: joined, test pictures would be trained on."""
     for folder in folders:
         inside = [below for below in _folders(folder) if _part(below) is not None]
         if len({_part(below) for below in inside}) > 1:
             turned = ", ".join(f"{below.name}/{folder.name}" for below in inside)
-            raise CliError(
+            raise AmbiguousFolders(
                 f"{folder} holds {_slashed(inside)}, which can be read in two ways: if they are the split, turn the "
-                f"order around, as {turned}; if all their pictures are one heap of {folder.name}, add "
-                f"{ALL_CLASSES}"
+                f"order around, as {turned}"
             )
 
 
 def _check_classes(directory: Path, classes: Sequence[str], names: Iterable[str]) -> None:
-    """Raises CliError for fewer than two classes, and for names of folders that are one name."""
+    """Raises InputError for fewer than two classes, and for names of folders that are one name."""
     if len(classes) < 2:
-        raise CliError(
+        raise InputError(
             f"{directory} must hold a folder of pictures for each of at least 2 classes, such as "
             f"{directory}/cat and {directory}/dog; found {f'only {classes[0]}/' if classes else 'none'}"
         )
     if problem := clash(names):
-        raise CliError(f"{directory}: the folders' names are the classes: {problem}")
+        raise InputError(f"{directory}: the folders' names are the classes: {problem}")
 
 
 def _spellings(folders: Iterable[ClassFolder]) -> list[str]:
@@ -178,19 +175,19 @@ def _class_name(folder: Path) -> str:
     """The class whose pictures a folder holds, by its name.
 
     Raises:
-        CliError: the name is not UTF-8, or cannot be shown.
+        InputError: the name is not UTF-8, or cannot be shown.
     """
     name = kept(folder.name)
     try:
         name.encode()
     except UnicodeEncodeError:
         raw = os.fsencode(folder.name)
-        raise CliError(
+        raise InputError(
             f"the folder {raw!r} in {folder.parent} has a name that is not UTF-8, and it would be a class's name; "
             f"rename it, or all that are so: convmv -f latin1 -t utf8 -r --notest {folder.parent}"
         ) from None
     if not name or not name.isprintable():
-        raise CliError(
+        raise InputError(
             f"the folder {folder.name!r} in {folder.parent} has a name that cannot be shown, and it would be a class's "
             "name; rename it"
         )

@@ -1,4 +1,4 @@
-"""The cloud a command talks to: the local one, or the user's AWS account."""
+"""A deployment, on the local cloud or in an AWS account."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from lnn.messages import Message
 from lnn.names import Names
-from lnn_cli.ui.errors import CliError
-from lnn_client.deployment import DamagedRecordError, Deployment
+from lnn_client.deployment import Deployment
+from lnn_client.errors import (
+    Ambiguous,
+    LocalCloudDamaged,
+    LocalCloudDown,
+    NoRegion,
+    NotFound,
+    OtherAccount,
+    OtherRegion,
+    UnsupportedSystem,
+)
 
 if TYPE_CHECKING:
     import boto3
@@ -26,16 +34,19 @@ if TYPE_CHECKING:
 
     from lnn.aws.invoker import Invoker
     from lnn.runs.store import Ledger
-    from lnn.serving.registry import Registry
+    from lnn.serving.registry import ModelRecord, Registry
+    from lnn_client.runs import Run
 
 DEFAULT_PREFIX = "lnn"
 HOME_VARIABLE = "LNN_HOME"
-NOT_ON_WINDOWS = (
-    "the local cloud runs on Linux and macOS, not on Windows: work in WSL (in PowerShell: wsl --install, then set LNN "
-    "up in the Linux that it brings), or use your AWS account with --target aws"
-)
 # Set where AWS cannot be asked for it: a private subnet without a way to its identity service.
 ACCOUNT_VARIABLE = "LNN_ACCOUNT"
+
+
+LATEST = "latest"
+NEWEST, STAGING, PRODUCTION = "newest", "staging", "production"
+
+_Found = TypeVar("_Found")
 
 
 class Target(StrEnum):
@@ -43,14 +54,6 @@ class Target(StrEnum):
 
     LOCAL = "local"
     AWS = "aws"
-
-
-_chosen: ContextVar[Target] = ContextVar("target", default=Target.LOCAL)
-
-
-def command(line: str) -> str:
-    """A command to recommend, for the target that this one was given."""
-    return line if _chosen.get() is Target.LOCAL else f"{line} --target {_chosen.get()}"
 
 
 def repository() -> Path:
@@ -74,42 +77,59 @@ def local_description() -> dict[str, Any]:
     """What ``make up`` wrote about the local cloud: endpoint, region, prefix, credentials, Redis.
 
     Raises:
-        CliError: it has not been started yet, or the file is damaged.
+        LocalCloudDown: it has not been started yet.
+        LocalCloudDamaged: the file is damaged.
+        UnsupportedSystem: it cannot run here.
     """
+    if platform.system() == "Windows":
+        raise UnsupportedSystem("the local cloud runs on Linux and macOS, not on Windows")
     path = local_home() / "cloud.json"
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CliError("the local cloud is not running; start it with: make up") from None
+        raise LocalCloudDown("the local cloud is not running") from None
     except json.JSONDecodeError as error:
-        raise CliError(f"{path} is damaged ({error}); write it again with: make down up") from error
+        raise LocalCloudDamaged(f"{path} is damaged ({error})") from error
     if not isinstance(description, dict) or not {"endpoint", "region", "credentials"} <= description.keys():
-        raise CliError(f"{path} is incomplete; write it again with: make down up")
+        raise LocalCloudDamaged(f"{path} is incomplete")
     return description
 
 
-@dataclass(frozen=True)
 class Cloud:
-    """One deployment: where it is, its names, and clients that are made when first used."""
+    """One deployment: its runs, its models, its names, and clients that are made when first used.
 
-    target: Target
-    session: boto3.Session
-    prefix: str
-    endpoint: str | None
-    known_account: str | None
-    deployment: Deployment | None = None
+    Raises:
+        ClientError: the local cloud has never been started or cannot run on this system; or the profile is for another
+            region than the deployment.
+    """
+
+    def __init__(self, target: str = Target.LOCAL, prefix: str | None = None, region: str | None = None) -> None:
+        self.target = Target(target)
+        self.endpoint: str | None = None
+        self.deployment: Deployment | None = None
+        if self.target is Target.LOCAL:
+            local = local_description()
+            self.session = _local_session(local)
+            self.endpoint = local["endpoint"]
+            self.known_account = local.get("account")
+            deployed: str = local.get("prefix", DEFAULT_PREFIX)
+        else:
+            self.session, self.deployment = _aws_session(prefix, region)
+            self.known_account = os.environ.get(ACCOUNT_VARIABLE)
+            deployed = self.deployment.prefix if self.deployment else DEFAULT_PREFIX
+        self.prefix = prefix or deployed
 
     @cached_property
     def names(self) -> Names:
         """Names of the deployment's resources; asks AWS for the account if it is not known.
 
         Raises:
-            CliError: the credentials are of another account than the deployment.
+            OtherAccount: the credentials are of another account than the deployment.
         """
         account = self.known_account or self.caller()["Account"]
         wrong = None if self.known_account or not self.deployment else self.deployment.other_account(account)
         if wrong:
-            raise CliError(f"{wrong}, or {ACCOUNT_VARIABLE}={account} for a deployment there")
+            raise OtherAccount(f"{wrong}, or {ACCOUNT_VARIABLE}={account} for a deployment there", account)
         return Names(self.prefix, account, self.region)
 
     @property
@@ -117,11 +137,11 @@ class Cloud:
         """Region of the session.
 
         Raises:
-            CliError: none is configured.
+            NoRegion: none is configured.
         """
         region = self.session.region_name
         if not region:
-            raise CliError("no AWS region is set; pass --region or set AWS_REGION")
+            raise NoRegion("no AWS region is set")
         return region
 
     @cached_property
@@ -176,6 +196,54 @@ class Cloud:
 
         return redis.Redis(**local_description()["redis"])
 
+    def find_run(self, wanted: str = LATEST) -> Run:
+        """The run that an id, the start of one, or ``latest`` means.
+
+        Raises:
+            NotFound: there is none.
+            Ambiguous: there is more than one.
+        """
+        exact = None if wanted in {LATEST, ""} else self.ledger.get_run(wanted)
+        if exact is not None:
+            return exact
+        runs = {run["run_id"]: run for run in self.ledger.list_runs()}
+        if wanted != LATEST:
+            return _only("run", wanted, runs)
+        if not runs:
+            raise NotFound("run")
+        return next(iter(runs.values()))
+
+    def find_model(self, wanted: str = NEWEST) -> ModelRecord:
+        """The registered model that an id, the start of one, ``staging``, ``production`` or ``newest`` means.
+
+        Raises:
+            NotFound: there is none.
+            Ambiguous: there is more than one.
+        """
+        if wanted in (STAGING, PRODUCTION):
+            current = self.registry.current()
+            in_stage = current.staging if wanted == STAGING else current.production
+            if in_stage is None:
+                raise NotFound(f"model in {wanted}")
+            wanted = in_stage
+        exact = self.registry.get(wanted) if wanted else None
+        if exact is not None:
+            return exact
+        models = {model["model_id"]: model for model in self.registry.list_models()}
+        if wanted == NEWEST and models:
+            return next(iter(models.values()))
+        return _only("model", wanted, models)
+
+    def resume(self, run_id: str) -> int:
+        """Let a stopped or failed run go on from its last checkpoint; returns its new generation.
+
+        Raises:
+            RunStateError: the run cannot go on.
+        """
+        generation = self.ledger.reopen(run_id)
+        self.invoker.invoke_trainer(Message(run_id, generation, "start"))
+        return generation
+
     def caller(self) -> Mapping[str, str]:
         """The identity that the credentials belong to: ``Account``, ``Arn``."""
         answer: Mapping[str, str] = self.client("sts").get_caller_identity()
@@ -199,60 +267,40 @@ class Cloud:
         return make(service, endpoint_url=self.endpoint, config=config)
 
 
-def connect(target: Target, prefix: str | None = None, region: str | None = None) -> Cloud:
-    """The cloud that ``--target``, ``--prefix`` and ``--region`` mean.
-
-    Raises:
-        CliError: the local cloud has never been started, or cannot run on this system.
-    """
-    _chosen.set(target)
-    if target is Target.LOCAL and platform.system() == "Windows":
-        raise CliError(NOT_ON_WINDOWS)
-    return _connect_local(prefix) if target is Target.LOCAL else _connect_aws(prefix, region)
+def _only(kind: str, wanted: str, known: Mapping[str, _Found]) -> _Found:
+    """The one whose id starts with ``wanted``."""
+    found = [name for name in known if wanted and name.startswith(wanted)]
+    if not found:
+        raise NotFound(kind, wanted)
+    if len(found) > 1:
+        raise Ambiguous(kind, wanted, found)
+    return known[found[0]]
 
 
-def _connect_local(prefix: str | None) -> Cloud:
-    description = local_description()
+def _local_session(description: Mapping[str, Any]) -> boto3.Session:
     import boto3
     import botocore.session
 
     credentials = description["credentials"]
     # The user's AWS profile and configuration have no say in what happens on this machine.
     nobodys = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
-    session = boto3.Session(
+    return boto3.Session(
         botocore_session=botocore.session.Session(session_vars=nobodys),
         aws_access_key_id=credentials["access_key_id"],
         aws_secret_access_key=credentials["secret_access_key"],
         region_name=description["region"],
     )
-    return Cloud(
-        target=Target.LOCAL,
-        session=session,
-        prefix=prefix or description.get("prefix", DEFAULT_PREFIX),
-        endpoint=description["endpoint"],
-        known_account=description.get("account"),
-    )
 
 
-def _connect_aws(prefix: str | None, region: str | None) -> Cloud:
+def _aws_session(prefix: str | None, region: str | None) -> tuple[boto3.Session, Deployment | None]:
+    """The session, and the deployment that this folder made if it is the one that is meant."""
     import boto3
 
-    try:
-        made = Deployment.load(aws_home())
-    except DamagedRecordError as error:
-        raise CliError(str(error)) from error
-    region = region or _region(made)
-    session = boto3.Session(region_name=region)
+    made = Deployment.load(aws_home())
+    session = boto3.Session(region_name=region or _region(made))
     if not made or session.region_name != made.region or (prefix or made.prefix) != made.prefix:
         made = None
-    return Cloud(
-        target=Target.AWS,
-        session=session,
-        prefix=prefix or (made.prefix if made else DEFAULT_PREFIX),
-        endpoint=None,
-        known_account=os.environ.get(ACCOUNT_VARIABLE),
-        deployment=made,
-    )
+    return session, made
 
 
 def region_of_environment() -> str | None:
@@ -266,7 +314,7 @@ def _region(made: Deployment | None) -> str | None:
     What environment and profile named when `make deploy` ran says nothing: the deployment went elsewhere all the same.
 
     Raises:
-        CliError: the profile is for another region.
+        OtherRegion: the profile is for another region.
     """
     import boto3
 
@@ -279,7 +327,8 @@ def _region(made: Deployment | None) -> str | None:
         return made.region
     if variable:
         return variable
-    raise CliError(
+    raise OtherRegion(
         f"profile {session.profile_name!r} is for {named}, but {made.prefix!r} is deployed in {made.region} (account "
-        f"{made.account}); pass --region {made.region}, set AWS_REGION, or set AWS_PROFILE to another profile"
+        f"{made.account})",
+        made.region,
     )

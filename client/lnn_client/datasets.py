@@ -1,14 +1,12 @@
-"""Finding mistakes in a dataset and its parameters here, before anything is uploaded."""
+"""Datasets on this machine: their mistakes, found before anything is uploaded, and those that come with the project."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lnn.errors import InputError
-from lnn_cli.ui.console import note
-from lnn_cli.ui.errors import CliError
+from lnn_client.cloud import repository
 
 if TYPE_CHECKING:
     from lnn.data.dataset import DatasetSummary
@@ -16,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def check_training(dataset: Path, parameters: bytes, parameters_name: str) -> tuple[DatasetSummary, Settings]:
-    """Checks both with the rules that Launch applies; returns what is in them.
+    """Check both with the rules that Launch applies; returns what they say.
 
     Raises:
-        CliError: everything wrong with either, in one line.
+        InputError: everything wrong with either.
     """
     from lnn.data.dataset import inspect_dataset
     from lnn.job.hyperparameters import parse_settings
@@ -41,7 +39,7 @@ def check_training(dataset: Path, parameters: bytes, parameters_name: str) -> tu
         except InputError as error:
             problems.append(f"{parameters_name} does not fit {dataset}: {error}")
     if problems or summary is None or settings is None:
-        raise CliError("; ".join(problems))
+        raise InputError(problems)
     return summary, settings
 
 
@@ -49,29 +47,28 @@ def check_dataset(dataset: Path) -> DatasetSummary:
     """What is in a dataset.
 
     Raises:
-        CliError: everything wrong with it, in one line.
+        InputError: everything wrong with it.
     """
     from lnn.data.dataset import inspect_dataset
 
     try:
         return inspect_dataset(existing_file(dataset))
     except InputError as error:
-        raise CliError(f"{dataset}: {error}") from error
-
-
-def tell_warnings(warnings: Iterable[str]) -> None:
-    """Says on standard error what is odd about a dataset that can be trained on."""
-    for warning in warnings:
-        note(f"warning: {warning}")
+        raise InputError(f"{dataset}: {error}") from error
 
 
 def existing_file(path: Path) -> Path:
     """The path itself.
 
     Raises:
-        CliError: there is no file there.
+        InputError: there is no file there.
     """
     if not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
-        raise CliError(f"{path} {what}; name a file")
+        raise InputError(f"{path} {what}; name a file")
     return path
+
+
+def examples() -> dict[str, Path]:
+    """The datasets that come with the project, by name."""
+    return {path.parent.name: path for path in sorted((repository() / "examples").glob("*/datasets.h5"))}

@@ -6,8 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from lnn_client.errors import ClientError
 
-class DamagedRecordError(Exception):
+
+class DamagedRecordError(ClientError):
     """The record cannot be read; the text says how to mend it."""
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from lnn.errors import InputError
 from lnn.names import PARAMETERS
-from lnn_cli.ui.errors import CliError
 from lnn_client.cloud import repository
 
 
@@ -16,20 +15,20 @@ def parameters_path(given: Path | None) -> Path:
     """The file to use: the one given, else that of the current folder, else the project's.
 
     Raises:
-        CliError: there is none.
+        InputError: there is none.
     """
     candidates = [given] if given else [Path(PARAMETERS), repository() / PARAMETERS]
     for path in candidates:
         if path.is_file():
             return path
-    raise CliError(f"{candidates[0]} does not exist; name a parameters file with --parameters")
+    raise InputError(f"{candidates[0]} does not exist; name a parameters file")
 
 
 def read_parameters(path: Path, changes: Sequence[str], strategy: str | None) -> bytes:
     """The file's bytes with ``--set key=value`` and ``--strategy`` applied; untouched if there are none.
 
     Raises:
-        CliError: the file is not a JSON object, or a change cannot be applied to it.
+        InputError: the file is not a JSON object, or a change cannot be applied to it.
     """
     raw = path.read_bytes()
     if not changes and strategy is None:
@@ -39,7 +38,7 @@ def read_parameters(path: Path, changes: Sequence[str], strategy: str | None) ->
     try:
         changed = apply_overrides(load_json_object(raw), changes)
     except InputError as error:
-        raise CliError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}") from error
     if strategy is not None:
         changed["strategy"] = strategy
     return json.dumps(changed, indent=2).encode()

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lnn_cli.ui.errors import CliError
+from lnn.errors import InputError
 from lnn_client.class_folders import TEST, TRAIN, ClassFolder, Layout, Part, picture_paths
 from lnn_client.datasets import check_dataset
-from lnn_client.pictures import WhiteUnknown, read_picture
+from lnn_client.errors import PictureError, WhiteUnknown
+from lnn_client.pictures import read_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,14 +53,14 @@ def read_pictures(
 
     Raises:
         WhiteUnknown: a picture of more than 8 bits does not say which value is white.
-        CliError: fewer than two classes have a picture that can be read.
+        InputError: fewer than two classes have a picture that can be read.
     """
     found = Pictures(classes=[])
     for name, folders in itertools.groupby(layout.folders, key=lambda folder: folder.name):
         _read_class(found, name, list(folders), shape, white, step)
     found.skipped += [f"{path} is in no class's folder" for path in layout.stray]
     if len(found.classes) < 2:
-        raise CliError(
+        raise InputError(
             f"{directory} has pictures that can be read in {len(found.classes)} class folder(s), and 2 are needed: "
             + "; ".join(found.skipped[:5])
         )
@@ -82,7 +83,7 @@ def _read_class(
                 images.append(_read_quietly(path, shape, white))
             except WhiteUnknown:
                 raise
-            except CliError as error:
+            except PictureError as error:
                 found.skipped.append(str(error))
             step()
         if not images:
@@ -101,18 +102,18 @@ def _read_quietly(path: Path, shape: tuple[int, ...], white: float | None) -> ND
     """``read_picture`` for one file of many, which must not stop for whatever is wrong with one of them.
 
     Raises:
-        CliError: it is no picture that can be read.
+        PictureError: it is no picture that can be read.
     """
     try:
         with warnings.catch_warnings():
             # A picture that can be read with something odd in it is no news among many.
             warnings.simplefilter("ignore")
             return read_picture(path, shape, white)
-    except CliError:
+    except PictureError:
         raise
     except Exception as error:
         # Decoders of damaged files raise nearly anything.
-        raise CliError(f"{path} is damaged or cannot be read: {type(error).__name__} {error}") from error
+        raise PictureError(f"{path} is damaged or cannot be read: {type(error).__name__} {error}") from error
 
 
 def stratified_split(labels: list[int], test_share: float, seed: int) -> Split:
@@ -121,7 +122,7 @@ def stratified_split(labels: list[int], test_share: float, seed: int) -> Split:
     A class of two or more pictures keeps at least one on each side; a single picture is for training.
 
     Raises:
-        CliError: no class has a second picture to test with.
+        InputError: no class has a second picture to test with.
     """
     import numpy as np
 
@@ -134,7 +135,7 @@ def stratified_split(labels: list[int], test_share: float, seed: int) -> Split:
         test += shuffled[:held_out]
         train += shuffled[held_out:]
     if not test:
-        raise CliError("every class has one picture only, so none is left to test with; add pictures")
+        raise InputError("every class has one picture only, so none is left to test with; add pictures")
     rng = np.random.default_rng([seed, len(labels)])
     return Split(rng.permutation(train).tolist(), rng.permutation(test).tolist())
 
@@ -143,14 +144,14 @@ def split_of_folders(parts: Sequence[Part | None], seed: int) -> Split:
     """The split that the folders say, in an order that is always alike for one seed.
 
     Raises:
-        CliError: no picture is left to test with.
+        InputError: no picture is left to test with.
     """
     import numpy as np
 
     rng = np.random.default_rng([seed, len(parts)])
     train, test = (rng.permutation([at for at, its in enumerate(parts) if its == part]) for part in (TRAIN, TEST))
     if not len(test):
-        raise CliError("no picture of the test folder can be read, so none is left to test with")
+        raise InputError("no picture of the test folder can be read, so none is left to test with")
     return Split(train.tolist(), test.tolist())
 
 
@@ -158,7 +159,7 @@ def write_dataset(path: Path, pictures: Pictures, split: Split) -> list[str]:
     """Writes the HDF5 file and checks it; returns what is odd about it. A failure leaves nothing behind.
 
     Raises:
-        CliError: it would not be accepted for training.
+        InputError: it would not be accepted for training.
     """
     import h5py
     import numpy as np

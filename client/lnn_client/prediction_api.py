@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lnn_cli.ui.errors import CliError
 from lnn_client.cloud import Target, local_description
+from lnn_client.errors import ApiRefusal, NoApi, NoCredentials
 
 if TYPE_CHECKING:
     from lnn_client.cloud import Cloud
@@ -30,7 +30,7 @@ class Answer:
         """The body as JSON.
 
         Raises:
-            CliError: the request was refused; with the reason.
+            ApiRefusal: the request was refused.
         """
         try:
             content = json.loads(self.body)
@@ -38,7 +38,7 @@ class Answer:
             content = {}
         if self.status != 200:
             reason = content.get("reason") or content.get("message") or self.body[:200].decode(errors="replace")
-            raise CliError(f"the prediction API answered {self.status}: {reason}")
+            raise ApiRefusal(self.status, reason)
         return content
 
 
@@ -53,7 +53,7 @@ class Api:
         """Call a path, relative to the API's own address, with a signed request.
 
         Raises:
-            CliError: there are no credentials.
+            NoCredentials: there are none to sign with.
         """
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
@@ -61,7 +61,7 @@ class Api:
 
         credentials = self._cloud.session.get_credentials()
         if credentials is None:
-            raise CliError("no usable AWS credentials; run: aws configure, or set AWS_PROFILE")
+            raise NoCredentials("no usable AWS credentials")
         headers = {"content-type": content_type} if content_type else {}
         request = AWSRequest(method, self.url + path, headers=headers, data=body)
         SigV4Auth(credentials.get_frozen_credentials(), SERVICE, self._cloud.region).add_auth(request)
@@ -74,16 +74,16 @@ def _address(cloud: Cloud) -> str:
     """Where the API is, with a slash at its end.
 
     Raises:
-        CliError: it is not deployed.
+        NoApi: it is not deployed.
     """
     if cloud.target is Target.LOCAL:
         found = local_description().get("predictions")
         if not found:
-            raise CliError("the local cloud has no prediction API; deploy it with: make up")
+            raise NoApi("the local cloud has no prediction API", Target.LOCAL)
         return str(found)
     name = cloud.names.prediction_api
     pages = cloud.client("apigatewayv2").get_paginator("get_apis").paginate()
     for api in (entry for page in pages for entry in page["Items"]):
         if api["Name"] == name:
             return f"{api['ApiEndpoint']}/"
-    raise CliError(f"there is no API {name} in {cloud.region}: the system is not deployed; check with: lnn doctor")
+    raise NoApi(f"there is no API {name} in {cloud.region}: the system is not deployed", Target.AWS)

@@ -1,46 +1,39 @@
-"""Finding a run, and saying what became of it."""
+"""What a run's record says: whether it has ended, how long it took, what it has cost."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from lnn_cli.ui.console import duration, number, share
-from lnn_cli.ui.errors import CliError
-from lnn_client.cloud import command
-
-if TYPE_CHECKING:
-    from lnn.runs.store import Ledger
+from typing import Any
 
 Run = dict[str, Any]
 
 ENDED = frozenset({"COMPLETED", "FAILED", "STOPPED"})
-LATEST = "latest"
-_SHOWN_CANDIDATES = 3
 
 
-def find_run(ledger: Ledger, wanted: str) -> Run:
-    """The run that an id, the start of one, or ``latest`` means.
+_INTERNAL = frozenset(
+    {
+        "owner",
+        "heartbeat",
+        "lease_expires",
+        "closing",
+        "dataset_key",
+        "plan",
+        "attempts",
+        "stop_requested",
+        "told",
+        "told_use",
+        "watched",
+    }
+)
 
-    Raises:
-        CliError: there is none, or more than one.
-    """
-    if wanted != LATEST:
-        exact = ledger.get_run(wanted)
-        if exact is not None:
-            return exact
-    runs = ledger.list_runs()
-    if wanted == LATEST:
-        if not runs:
-            raise CliError(f"there is no run yet; start one with: {command('lnn train DATASET.h5')}")
-        return runs[0]
-    found = [run for run in runs if wanted and run["run_id"].startswith(wanted)]
-    if not found:
-        raise CliError(f"there is no run {wanted!r}; list them with: {command('lnn runs')}")
-    if len(found) > 1:
-        names = ", ".join(run["run_id"] for run in found[:_SHOWN_CANDIDATES])
-        more = ", ..." if len(found) > _SHOWN_CANDIDATES else ""
-        raise CliError(f"{wanted!r} fits {len(found)} runs ({names}{more}); give more of its id")
-    return found[0]
+
+def has_ended(run: Run) -> bool:
+    """True when nothing more will happen in the run."""
+    return run["status"] in ENDED
+
+
+def public(run: Run) -> Run:
+    """The run without what only the functions need to know."""
+    return {name: value for name, value in run.items() if name not in _INTERNAL}
 
 
 def has_been_launched(run: Run) -> bool:
@@ -98,27 +91,6 @@ def result(run: Run) -> dict[str, Any]:
         "invocations": run.get("invocations"),
         "model": (run.get("artefacts") or {}).get("params"),
     }
-
-
-def failure(run: Run) -> str:
-    """Why a run that has ended is not COMPLETED, and what to do."""
-    run_id = run["run_id"]
-    reason = str(run.get("reason") or "no reason is recorded").rstrip(".")
-    if run["status"] == "STOPPED":
-        resume = command(f"lnn resume {run_id}")
-        return f"run {run_id} was stopped ({reason}); go on with: {resume}"
-    return f"run {run_id} failed: {reason}; see: {command(f'lnn show {run_id}')}"
-
-
-def outcome(run: Run) -> str:
-    """One sentence about a completed run."""
-    figures = [f"cost {number(run.get('final_cost'))}", f"training accuracy {share(run.get('train_accuracy'))}"]
-    if run.get("test_accuracy") is not None:
-        figures.append(f"test accuracy {share(run['test_accuracy'])}")
-    spent = seconds_total(run) or seconds_training(run)
-    time = f" in {duration(spent)}" if spent is not None else ""
-    reason = f"; {run['reason']}" if run.get("reason") else ""
-    return f"{run['run_id']} completed {run.get('epoch')} epochs{time}: {', '.join(figures)}{reason}"
 
 
 def _between(run: Run, start: str, end: str) -> float | None:

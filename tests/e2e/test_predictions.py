@@ -29,7 +29,7 @@ from lnn.network import init_parameters
 from lnn.serving import rollout
 from lnn.serving.registry import Registry
 from lnn_cli.commands.page import SigningServer
-from lnn_client.cloud import Target, connect
+from lnn_client.cloud import Cloud, Target
 from lnn_client.prediction_api import Api
 from support.e2e_cloud import CloudUnderTest, eventually
 from support.e2e_jobs import encode, network, pictures
@@ -243,7 +243,7 @@ def guarded(cloud: CloudUnderTest) -> Iterator[None]:
 @pytest.fixture
 def api(cloud: CloudUnderTest, monkeypatch: pytest.MonkeyPatch) -> Api:
     monkeypatch.setenv("LNN_HOME", str(cloud.home))
-    return Api(connect(Target.LOCAL))
+    return Api(Cloud(Target.LOCAL))
 
 
 def test_with_iam_unsigned_calls_are_refused_and_signed_ones_answered(
@@ -261,7 +261,7 @@ def test_with_iam_a_signature_of_somebody_who_may_not_is_refused(
 ) -> None:
     lent = role_credentials(cloud, "launch")
     session = boto3.Session(*lent.values(), region_name=cloud.names.region)
-    assert Api(replace(connect(Target.LOCAL), session=session)).call("GET", "health").status == 403
+    assert Api(replace(Cloud(Target.LOCAL), session=session)).call("GET", "health").status == 403
 
 
 def test_the_page_s_own_server_signs_for_this_machine_alone(guarded: None, api: Api) -> None:

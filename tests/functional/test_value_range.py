@@ -95,12 +95,13 @@ def test_pictures_of_every_scale_make_one_model_and_one_prediction_by_every_way(
             assert third == pytest.approx(one, abs=tolerance), way
 
     # A dataset on any scale is evaluated as the pictures that it holds, whatever scale the model learned from.
-    monkeypatch.setattr("lnn_cli.commands.evaluate.connect", lambda *_: SimpleNamespace(registry=None))
+    monkeypatch.setattr(
+        "lnn_cli.commands.evaluate.connect", lambda *_: SimpleNamespace(find_model=lambda _: {"model_id": MODEL})
+    )
     monkeypatch.setattr("lnn.data.dataset.inspect_dataset", examine_dataset)
-    monkeypatch.setattr("lnn_cli.commands.evaluate.find_model", lambda *_: {"model_id": MODEL})
     for way, (_, model) in trained.items():
         gateway = Gateway(model.read_bytes())
-        monkeypatch.setattr("lnn_client.prediction_api.Api", lambda _, gateway=gateway: gateway)
+        monkeypatch.setattr("lnn_client.evaluations.Api", lambda _, gateway=gateway: gateway)
         for stored, (dataset, _) in trained.items():
             for through in (["--model", model], ["--api"]):
                 found = lnn("evaluate", dataset, *through, "--worst", TESTS)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lnn_cli.options import ForceOption, JsonOption, PrefixOption, RegionOption, TargetOption
+from lnn_cli.options import ForceOption, JsonOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui.console import duration, note, number, output, print_json, print_table, share, size
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
 from lnn_cli.ui.sparkline import BLOCKS, PLAIN, sparkline
-from lnn_client.cloud import Target, connect
-from lnn_client.runs import Run, find_run, ms_per_epoch, result, seconds_total
+from lnn_client.cloud import Target
+from lnn_client.runs import Run, ms_per_epoch, result, seconds_total
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
@@ -52,11 +52,11 @@ def compare(
     if len(runs) < 2:
         raise CliError("one run cannot be compared; name two or more: lnn compare RUN RUN")
     suffix = _suffix(picture, len(runs), force=force)
-    ledger = connect(target, prefix, region).ledger
-    found = list({run["run_id"]: run for run in (find_run(ledger, wanted) for wanted in runs)}.values())
+    cloud = connect(target, prefix, region)
+    found = list({run["run_id"]: run for run in (cloud.find_run(wanted) for wanted in runs)}.values())
     if len(found) < 2:
         raise CliError(f"these are all the same run, {found[0]['run_id']}; name two or more")
-    histories = [ledger.history(run["run_id"]) for run in found]
+    histories = [cloud.ledger.history(run["run_id"]) for run in found]
     differing = _differing_settings(found)
     if as_json:
         print_json(

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lnn.errors import InputError
 from lnn_cli.options import ForceOption, JsonOption, WhiteOption, check_white
-from lnn_cli.ui.console import messages, note, print_json, print_pairs, size
+from lnn_cli.ui.console import messages, note, print_json, print_pairs, size, tell_warnings
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
-from lnn_client.cloud import repository
-from lnn_client.datasets import check_dataset, check_training, existing_file, tell_warnings
+from lnn_client.datasets import check_dataset, check_training, examples, existing_file
 from lnn_client.parameters import parameters_path
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def example(
 
     Example: lnn dataset example digits -o datasets.h5
     """
-    known = {path.parent.name: path for path in sorted((repository() / "examples").glob("*/datasets.h5"))}
+    known = examples()
     if name is None:
         for known_name in known:
             typer.echo(known_name)
@@ -205,5 +205,5 @@ def _layers_at_hand() -> str:
     """How many layers a training has whose parameters nobody names; ``L`` if these cannot be read."""
     try:
         return str(json.loads(parameters_path(None).read_text(encoding="utf-8"))["layers"])
-    except (CliError, KeyError, OSError, TypeError, ValueError):
+    except (InputError, KeyError, OSError, TypeError, ValueError):
         return "L"

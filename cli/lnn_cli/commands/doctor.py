@@ -7,23 +7,22 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import typer
 from rich.text import Text
 
-from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption
+from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui.console import print_json, print_table
 from lnn_cli.ui.errors import CliError, explain
-from lnn_client.cloud import Cloud, Target, connect, local_description, repository
+from lnn_client.cloud import Cloud, Target, local_description, repository
+from lnn_client.resources import FUNCTIONS, absent_resources, resources
 
 _OLDEST_PYTHON, _NEXT_PYTHON = (3, 11), (3, 14)
-_FUNCTIONS = ("launch", "trainer", "neuron", "register", "predict")
 _SOCKET_SECONDS = 2.0
 
 
@@ -89,7 +88,7 @@ def examine(target: Target, prefix: str | None, region: str | None) -> Iterator[
         yield _built("layer", ["layers/numpy-h5py-local.zip"], "make layer", State.MISSING)
     else:
         yield _built("layer", ["layers/numpy-h5py-python3*.zip"], "make layer", State.OPTIONAL)
-    packages = [f"functions/{name}.zip" for name in _FUNCTIONS]
+    packages = [f"functions/{name}.zip" for name in FUNCTIONS]
     yield _built("packages", packages, "make package", State.MISSING if target is Target.LOCAL else State.OPTIONAL)
     yield from _cloud(target, prefix, region)
 
@@ -149,43 +148,19 @@ def _cloud(target: Target, prefix: str | None, region: str | None) -> Iterator[F
     yield Finding("cloud", State.OK, f"{where} as {caller}")
     if target is Target.LOCAL:
         yield _cache()
-    names = cloud.names
-    for kind, resources, look in (
-        ("bucket", [names.bucket], _look_at_bucket),
-        ("tables", [names.runs_table, names.costs_table, names.invocations_table, names.models_table], _look_at_table),
-        ("functions", [names.function(role) for role in _FUNCTIONS], _look_at_function),
-    ):
-        yield _resources(kind, resources, partial(look, cloud), mend)
+    for kind, names in resources(cloud).items():
+        yield _deployed(cloud, kind, names, mend)
 
 
-def _resources(kind: str, names: list[str], look: Callable[[str], None], mend: str) -> Finding:
+def _deployed(cloud: Cloud, kind: str, names: list[str], mend: str) -> Finding:
     """One line for several resources; names those that are not there."""
-    from botocore.exceptions import ClientError
-
-    absent = []
-    for name in names:
-        try:
-            look(name)
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code not in {"404", "NoSuchBucket", "ResourceNotFoundException"}:
-                return Finding(kind, State.UNKNOWN, explain(error))
-            absent.append(name)
+    try:
+        absent = absent_resources(cloud, kind, names)
+    except Exception as error:  # noqa: BLE001 - whatever keeps us from looking is the finding
+        return Finding(kind, State.UNKNOWN, explain(error))
     if absent:
         return Finding(kind, State.MISSING, f"not deployed: {', '.join(absent)}", mend)
     return Finding(kind, State.OK, ", ".join(names))
-
-
-def _look_at_bucket(cloud: Cloud, name: str) -> None:
-    cloud.s3.head_bucket(Bucket=name)
-
-
-def _look_at_table(cloud: Cloud, name: str) -> None:
-    cloud.dynamodb.describe_table(TableName=name)
-
-
-def _look_at_function(cloud: Cloud, name: str) -> None:
-    cloud.functions.get_function_configuration(FunctionName=name)
 
 
 def _cache() -> Finding:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
@@ -12,20 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from lnn_cli.options import JsonOption, PrefixOption, RegionOption
-from lnn_cli.ui.console import duration, note, number, print_json, print_table
-from lnn_client.cloud import Target, command, connect
+from lnn_cli.options import JsonOption, PrefixOption, RegionOption, connect
+from lnn_cli.ui.console import command, duration, note, number, print_json, print_table
+from lnn_client.cloud import Target
 from lnn_client.datasets import check_training, existing_file
 from lnn_client.parameters import parameters_path, read_parameters
 
 if TYPE_CHECKING:
     from lnn.job.hyperparameters import Settings
-    from lnn.planning.cost_model import CostModel, Estimate
-    from lnn.planning.workload import Functions
+    from lnn.planning.cost_model import Estimate
     from lnn_client.calibration import Calibration
-
-LOCAL_MAX_WORKERS, LOCAL_LOG_LEVEL = 2, "DEBUG"
-"""As in terraform/local.tfvars."""
 
 NOT_INCLUDED = (
     "not in the dollars: Launch and storage (fractions of a cent), DynamoDB (${history:.2g} for this history), and by "
@@ -75,23 +70,19 @@ def estimate(
     Example: lnn estimate datasets.h5 --set epochs=1000
     """
     from lnn.errors import SettingsError
-    from lnn.planning.cost_model import CostModel
     from lnn.planning.planner import decide
-    from lnn.planning.rates import AWS, local
-    from lnn.planning.workload import Job
     from lnn_client import calibration as calibrating
+    from lnn_client.estimates import cost_model, estimates, matters
 
     existing_file(dataset)
     path = parameters_path(parameters)
     summary, settings = check_training(dataset, read_parameters(path, changes or [], None), str(path))
     where = target or (Target.LOCAL if calibrate else Target.AWS)
-    rates = AWS if where is Target.AWS else local(os.cpu_count() or 1)
-    sizes = _sizes(where, trainer_memory, neuron_memory, max_workers)
-    model = CostModel(Job.of(settings, summary), sizes, rates)
+    model = cost_model(where, settings, summary, trainer_memory, neuron_memory, max_workers)
     if calibrate:
         cloud = connect(where, prefix, region)
-        calibration = calibrating.calibrate(cloud, dataset, settings, model)
-        calibrating.save(where, calibration)
+        calibration = calibrating.calibrate(cloud, dataset, settings, model, note)
+        note(f"calibration saved in {calibrating.save(where, calibration)}")
     else:
         found = calibrating.saved(where)
         if found is None and where is Target.LOCAL:
@@ -115,28 +106,12 @@ def estimate(
             }
         )
         return
-    shown = [found for found in rows if matters(found, rows, sizes.max_workers)]
+    shown = [found for found in rows if matters(found, rows, model.functions.max_workers)]
     _print(where, calibration, shown, auto, settings)
     if len(shown) < len(rows):
         note(
             f"{len(rows) - len(shown)} rows with more workers that are slower than fewer are not shown; --json has all"
         )
-
-
-def estimates(model: CostModel) -> Iterator[Estimate]:
-    """Every strategy, with every number of workers where it has some."""
-    from lnn.planning.planner import WORKER_COUNTS
-    from lnn_client.calibration import in_order
-
-    for strategy in in_order():
-        for workers in WORKER_COUNTS if strategy.takes_workers else (1,):
-            yield model.estimate(strategy.name, workers)
-
-
-def matters(found: Estimate, rows: list[Estimate], max_workers: int) -> bool:
-    """Whether a person wants to see it: not what takes more workers than are chosen, only to be slower."""
-    fewer = [other.seconds_total for other in rows if other.strategy == found.strategy and other.fits]
-    return found.workers <= max_workers or (found.fits and found.seconds_total <= min(fewer))
 
 
 def row(found: Estimate) -> dict[str, Any]:
@@ -152,26 +127,6 @@ def row(found: Estimate) -> dict[str, Any]:
         "fits": found.fits,
         "reason": found.reason,
     }
-
-
-def _sizes(where: Target, trainer: int | None, neuron: int | None, max_workers: int | None) -> Functions:
-    """Terraform's defaults for the target, with what the command line changes."""
-    import platform
-
-    from lnn.planning.workload import Functions
-
-    sizes = Functions()
-    if where is Target.LOCAL:
-        machine = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
-        sizes = replace(
-            sizes, max_workers=LOCAL_MAX_WORKERS, neuron_window=4, architecture=machine, log_level=LOCAL_LOG_LEVEL
-        )
-    return replace(
-        sizes,
-        trainer_memory_mb=trainer or sizes.trainer_memory_mb,
-        neuron_memory_mb=neuron or sizes.neuron_memory_mb,
-        max_workers=max_workers or sizes.max_workers,
-    )
 
 
 def _print(

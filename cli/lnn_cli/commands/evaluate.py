@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Iterator
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lnn_cli.commands.models import PRODUCTION, find_model
-from lnn_cli.commands.predict import load_named
-from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption
+from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui.console import note, print_json, print_pairs, print_table, share
-from lnn_cli.ui.errors import CliError
-from lnn_client.cloud import Target, connect
+from lnn_client.cloud import LATEST, PRODUCTION, Target
 from lnn_client.datasets import check_dataset
+from lnn_client.evaluations import Split
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from lnn.data.dataset import DatasetSummary
     from lnn.models.evaluation import Evaluation
-    from lnn_client.cloud import Cloud
 
-PARALLEL_CALLS = 4
-BLOCK = 256
-"""Examples that are predicted at once."""
 SHOWN_CLASSES = 20
-
-
-class Split(StrEnum):
-    """Which examples of a dataset."""
-
-    TEST = "test"
-    TRAIN = "train"
 
 
 def evaluate(
@@ -68,14 +46,19 @@ def evaluate(
     """
     from lnn.data.dataset import load_labels
     from lnn.models.evaluation import evaluate as judge
+    from lnn_client.evaluations import probabilities_here, probabilities_of_api
+    from lnn_client.models import load_model
 
     summary = check_dataset(dataset)
     labels = load_labels(dataset)[0 if split is Split.TRAIN else 1]
     if through_api:
         cloud = connect(target, prefix, region)
-        name, probabilities = _through_api(cloud, model, dataset, split, summary)
+        name = cloud.find_model(model or PRODUCTION)["model_id"]
+        probabilities = probabilities_of_api(cloud, name, dataset, split, summary)
     else:
-        name, probabilities = _locally(model or "latest", dataset, split, summary, target, prefix, region)
+        network = load_model(model or LATEST, lambda: connect(target, prefix, region))
+        name = network.run_id
+        probabilities = probabilities_here(network, dataset, split, summary)
     found = judge(summary.classes, probabilities, labels, worst)
     if as_json:
         print_json(
@@ -83,98 +66,6 @@ def evaluate(
         )
     else:
         _show(found, name, f"{dataset} ({split})")
-
-
-def _locally(
-    model: str,
-    dataset: Path,
-    split: Split,
-    summary: DatasetSummary,
-    target: Target,
-    prefix: str | None,
-    region: str | None,
-) -> tuple[str, NDArray[Any]]:
-    """The model's name, and its probabilities (K, m)."""
-    import numpy as np
-
-    from lnn.data.class_names import kept
-    from lnn.models.inference import column_of_example, takes_pictures_of
-
-    network = load_named(model, target, prefix, region)
-    if network.features != summary.features or list(map(kept, network.list_classes)) != summary.classes:
-        raise CliError(
-            f"the model takes {network.features} features and knows {_names(network.list_classes)}; {dataset} has "
-            f"{summary.features} features of {_names(list(summary.classes))}: choose the dataset it was trained for"
-        )
-    if network.scale != summary.scale and not takes_pictures_of(network, summary):
-        raise CliError(
-            f"the model learned from values divided by {network.scale:g}, and {dataset} ({summary.dtype}) is divided "
-            f"by {summary.scale:g}: save it in the type and on the scale of the dataset that the model learned from"
-        )
-    parts = [
-        network.predict_proba(np.stack([column_of_example(network, summary, example) for example in block], axis=1))
-        for block in _blocks(dataset, split, summary)
-    ]
-    return network.run_id, np.concatenate(parts, axis=1)
-
-
-def _through_api(
-    cloud: Cloud, model: str | None, dataset: Path, split: Split, summary: DatasetSummary
-) -> tuple[str, NDArray[Any]]:
-    """The model's name, and the probabilities (K, m) that the API answers."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    import numpy as np
-
-    from lnn.data.class_names import kept
-    from lnn_client.prediction_api import Api
-
-    api = Api(cloud)
-    # Named, so that no canary takes a share.
-    model_id = find_model(cloud.registry, model or PRODUCTION)["model_id"]
-
-    def ask(example: NDArray[Any]) -> list[float]:
-        body, kind = _request(example, summary)
-        answer = api.call("POST", f"predict?model={quote(model_id)}", body, kind).json()
-        said = answer["probabilities"]
-        said = {kept(name): probability for name, probability in said.items()}
-        if set(said) != set(summary.classes):
-            raise CliError(f"{model_id} knows {_names(list(said))}, and {dataset} has {_names(list(summary.classes))}")
-        return [said[name] for name in summary.classes]
-
-    examples = (example for block in _blocks(dataset, split, summary) for example in block)
-    with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-        return model_id, np.array(list(pool.map(ask, examples))).T
-
-
-def _request(example: NDArray[Any], summary: DatasetSummary) -> tuple[bytes, str]:
-    """An example as a user would send it: pictures as PNG, others as numbers."""
-    from lnn.data.axis_order import is_picture
-    from lnn.data.value_range import bytes_of
-
-    shape = summary.image_shape
-    if shape is not None and summary.value_range is not None and is_picture(shape):
-        from PIL import Image
-
-        buffer = io.BytesIO()
-        pixels = bytes_of(example, summary.value_range).reshape(
-            shape if len(shape) == 3 and shape[2] == 3 else shape[:2]
-        )
-        Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
-        return buffer.getvalue(), "image/png"
-    return json.dumps({"features": example.tolist()}).encode(), "application/json"
-
-
-def _blocks(dataset: Path, split: Split, summary: DatasetSummary) -> Iterator[NDArray[np.generic]]:
-    """The examples as they are stored, (up to BLOCK, n) at a time."""
-    from lnn.data.dataset import feature_shards
-
-    for block in feature_shards(dataset, f"{split}_set_x", summary.features, BLOCK):
-        yield block.copy()
-
-
-def _names(classes: list[str]) -> str:
-    return f"{len(classes)} classes ({', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''})"
 
 
 def _show(found: Evaluation, model: str, dataset: str) -> None:

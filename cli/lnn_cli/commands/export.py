@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lnn_cli.options import ForceOption, PrefixOption, RegionOption, RunArgument, TargetOption
+from lnn_cli.options import ForceOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import note, size
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
-from lnn_client.cloud import Target, connect
-from lnn_client.runs import find_run
+from lnn_client.cloud import Target
 
 if TYPE_CHECKING:
     from lnn_client.cloud import Cloud
@@ -51,7 +50,7 @@ def export(
     Example: lnn export latest --format onnx -o model.onnx
     """
     cloud = connect(target, prefix, region)
-    found = find_run(cloud.ledger, run)
+    found = cloud.find_run(run)
     path = output or Path(f"{found['run_id']}.{kind}")
     if kind is Format.TENSORBOARD:
         _export_events(cloud, found, path, force=force)
@@ -65,7 +64,7 @@ def export(
 def _model(cloud: Cloud, run: Run, kind: Format) -> bytes:
     from lnn_cli.export.onnx_model import encode_onnx
     from lnn_cli.export.tensors import encode_safetensors
-    from lnn_cli.report.findings import model_of_run
+    from lnn_client.models import model_of_run
 
     model = model_of_run(cloud, run)
     return encode_onnx(model) if kind is Format.ONNX else encode_safetensors(model)

@@ -7,18 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption
-from lnn_cli.ui.console import moment, note, print_json, print_table, share
-from lnn_cli.ui.errors import CliError
-from lnn_client.cloud import Target, command, connect
+from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
+from lnn_cli.ui.console import command, moment, note, print_json, print_table, share
+from lnn_client.cloud import Target
 
 if TYPE_CHECKING:
-    from lnn.serving.registry import ModelRecord, Registry
+    from lnn.serving.registry import ModelRecord
     from lnn.serving.rollout import Current, Transition
     from lnn_client.cloud import Cloud
-
-NEWEST, STAGING, PRODUCTION = "newest", "staging", "production"
-_SHOWN_CANDIDATES = 3
 
 ModelArgument = Annotated[
     str,
@@ -75,7 +71,7 @@ def promote(
     Example: lnn promote staging --canary 10
     """
     cloud = connect(target, prefix, region)
-    model_id = find_model(cloud.registry, model)["model_id"]
+    model_id = cloud.find_model(model)["model_id"]
     _tell(_changed(cloud, lambda who: cloud.registry.promote(model_id, who, canary)), as_json=as_json)
 
 
@@ -91,7 +87,7 @@ def reject(
     Example: lnn reject staging
     """
     cloud = connect(target, prefix, region)
-    model_id = find_model(cloud.registry, model)["model_id"]
+    model_id = cloud.find_model(model)["model_id"]
     _tell(_changed(cloud, lambda who: cloud.registry.reject(model_id, who)), as_json=as_json)
 
 
@@ -109,34 +105,6 @@ def rollback(
     """
     cloud = connect(target, prefix, region)
     _tell(_changed(cloud, cloud.registry.roll_back), as_json=as_json)
-
-
-def find_model(registry: Registry, wanted: str) -> ModelRecord:
-    """The model that an id, the start of one, a stage or ``newest`` means.
-
-    Raises:
-        CliError: there is none, or more than one.
-    """
-    current = registry.current()
-    if wanted in (STAGING, PRODUCTION):
-        in_stage = current.staging if wanted == STAGING else current.production
-        if in_stage is None:
-            raise CliError(f"there is no model in {wanted}; list the models with: {command('lnn models')}")
-        wanted = in_stage
-    exact = registry.get(wanted) if wanted else None
-    if exact is not None:
-        return exact
-    known = registry.list_models()
-    if wanted == NEWEST and known:
-        return known[0]
-    found = [model for model in known if wanted and model["model_id"].startswith(wanted)]
-    if not found:
-        raise CliError(f"there is no model {wanted!r}; list them with: {command('lnn models')}")
-    if len(found) > 1:
-        names = ", ".join(model["model_id"] for model in found[:_SHOWN_CANDIDATES])
-        more = ", ..." if len(found) > _SHOWN_CANDIDATES else ""
-        raise CliError(f"{wanted!r} fits {len(found)} models ({names}{more}); give more of its id")
-    return found[0]
 
 
 def _changed(cloud: Cloud, change: Callable[[str], Transition]) -> Transition:

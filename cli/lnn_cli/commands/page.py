@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from lnn_cli.options import PrefixOption, RegionOption, TargetOption
+from lnn_cli.options import PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui.console import note
 from lnn_cli.ui.errors import CliError, explain
-from lnn_client.cloud import Target, connect
+from lnn_client.cloud import Target
 from lnn_client.prediction_api import Answer, Api
 
 LOOPBACK = "127.0.0.1"

@@ -8,11 +8,10 @@ from typing import Annotated
 
 import typer
 
-from lnn_cli.options import ForceOption, PrefixOption, RegionOption, RunArgument, TargetOption
+from lnn_cli.options import ForceOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import note, size
 from lnn_cli.ui.files import refuse_to_replace, write_whole
-from lnn_client.cloud import Target, connect
-from lnn_client.runs import find_run
+from lnn_client.cloud import Target
 
 
 class Format(StrEnum):
@@ -53,7 +52,7 @@ def report(
     """
     format_ = kind or _by_name(output)
     cloud = connect(target, prefix, region)
-    found = find_run(cloud.ledger, run)
+    found = cloud.find_run(run)
     path = output or Path(f"{found['run_id']}.{format_}")
     refuse_to_replace(path, force=force)
 

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from lnn.messages import Message
-from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption
-from lnn_cli.ui.console import note, print_json
+from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
+from lnn_cli.ui.console import command, note, print_json
 from lnn_cli.ui.errors import CliError
-from lnn_client.cloud import Target, command, connect
-from lnn_client.runs import failure, find_run, outcome, result
+from lnn_cli.ui.facts import failure, outcome
+from lnn_client.cloud import Target
+from lnn_client.runs import result
 
 TimeoutOption = Annotated[
     float | None, typer.Option(min=0, metavar="SECONDS", help="With --wait: give up waiting after so many seconds.")
@@ -35,16 +35,16 @@ def stop(
     """
     from lnn_cli.ui.progress import watch_run
 
-    ledger = connect(target, prefix, region).ledger
-    run_id = find_run(ledger, run)["run_id"]
-    asked = ledger.request_stop(run_id)
+    cloud = connect(target, prefix, region)
+    run_id = cloud.find_run(run)["run_id"]
+    asked = cloud.ledger.request_stop(run_id)
     if not wait:
         if as_json:
             print_json(result(asked))
         else:
             typer.echo(f"asked run {run_id} to stop after the epoch it is in, or the batch of a long one")
         return
-    ended = watch_run(ledger, run_id, timeout=timeout)
+    ended = watch_run(cloud.ledger, run_id, timeout)
     if as_json:
         print_json(result(ended))
     if ended["status"] == "COMPLETED":
@@ -75,12 +75,11 @@ def resume(
     from lnn_cli.ui.progress import watch_run
 
     cloud = connect(target, prefix, region)
-    run_id = find_run(cloud.ledger, run)["run_id"]
-    generation = cloud.ledger.reopen(run_id)
-    cloud.invoker.invoke_trainer(Message(run_id, generation, "start"))
+    run_id = cloud.find_run(run)["run_id"]
+    generation = cloud.resume(run_id)
     note(f"run {run_id} goes on as generation {generation}")
     if wait:
-        ended = watch_run(cloud.ledger, run_id, timeout=timeout)
+        ended = watch_run(cloud.ledger, run_id, timeout)
         if as_json:
             print_json(result(ended))
         if ended["status"] != "COMPLETED":
@@ -88,6 +87,6 @@ def resume(
         if not as_json:
             typer.echo(outcome(ended))
     elif as_json:
-        print_json(result(find_run(cloud.ledger, run_id)))
+        print_json(result(cloud.find_run(run_id)))
     else:
         typer.echo(f"watch it: {command(f'lnn watch {run_id}')}")

@@ -1,4 +1,4 @@
-"""``lnn train`` and ``lnn upload``: an upload, and the run that it starts."""
+"""``lnn train``: an upload with its parameters, and the run that it starts."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ from typing import Annotated
 
 import typer
 
-from lnn.names import TRAINING_INPUT
-from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption
-from lnn_cli.ui.console import note, print_json
+from lnn_cli.options import DatasetArgument, JsonOption, PrefixOption, RegionOption, TargetOption, connect
+from lnn_cli.ui.console import command, note, print_json, tell_warnings
 from lnn_cli.ui.errors import CliError
-from lnn_client.cloud import Cloud, Target, command, connect
-from lnn_client.datasets import check_training, existing_file, tell_warnings
+from lnn_cli.ui.facts import failure, outcome
+from lnn_client.cloud import Cloud, Target
+from lnn_client.datasets import check_training, existing_file
+from lnn_client.errors import FollowTimeout
 from lnn_client.parameters import parameters_path, read_parameters
-from lnn_client.runs import Run, failure, has_been_launched, outcome, result
-
-LAUNCH_SECONDS = 60.0
-
-DatasetArgument = Annotated[Path, typer.Argument(metavar="DATASET.h5", help="HDF5 file with the examples.")]
+from lnn_client.runs import Run, result
 
 
 def train(
@@ -53,7 +50,8 @@ def train(
 
     Example: lnn train examples/digits/datasets.h5 --set epochs=50 --wait
     """
-    from lnn_client.uploads import DATASET, own_folder, say_how_to_watch, upload_training, wait_for_run
+    from lnn_cli.ui.upload import launched_run, opened_run, say_how_to_watch, show_upload
+    from lnn_client.uploads import DATASET, own_folder
 
     existing_file(dataset)
     path = parameters_path(parameters)
@@ -61,14 +59,13 @@ def train(
     if check:
         tell_warnings(check_training(dataset, content, str(path))[0].warnings)
     cloud = connect(target, prefix, region)
-    uploaded = upload_training(cloud, dataset, content, own_folder(), DATASET)
-    run = wait_for_run(cloud, uploaded)
+    run = opened_run(cloud, show_upload(cloud, dataset, content, own_folder(), DATASET))
     run_id = run["run_id"]
     note(f"run {run_id} is open")
     if wait:
         run = _wait(cloud, run_id, timeout, as_json=as_json)
     else:
-        run = _until_launched(cloud, run)
+        run = launched_run(cloud, run)
         if run["status"] != "FAILED":
             say_how_to_watch(run_id)
     if not check:
@@ -84,59 +81,12 @@ def train(
         typer.echo(run_id)
 
 
-def upload(
-    dataset: DatasetArgument,
-    parameters: Annotated[
-        Path | None, typer.Argument(metavar="[PARAMETERS.json]", help="Replaces the parameters in the bucket.")
-    ] = None,
-    target: TargetOption = Target.LOCAL,
-    prefix: PrefixOption = None,
-    region: RegionOption = None,
-) -> None:
-    """Upload a dataset to be trained with the bucket's parameters.
-
-    It goes straight to training_input/, where parameters.json of the last
-    upload applies. New parameters, if given, are uploaded first.
-    Nothing is checked here: Launch does that.
-
-    Example: lnn upload datasets.h5 parameters.json
-    """
-    from lnn_client.uploads import say_how_to_watch, upload_training, wait_for_run
-
-    existing_file(dataset)
-    if dataset.suffix != ".h5":
-        raise CliError(f"{dataset} does not end in .h5, and only such uploads start a run; rename it")
-    content = existing_file(parameters).read_bytes() if parameters else None
-    cloud = connect(target, prefix, region)
-    uploaded = upload_training(cloud, dataset, content, TRAINING_INPUT, dataset.name)
-    typer.echo(f"uploaded to {uploaded.uri}")
-    run = wait_for_run(cloud, uploaded)
-    typer.echo(f"run {run['run_id']}")
-    run = _until_launched(cloud, run)
-    if run["status"] == "FAILED":
-        raise CliError(failure(run))
-    tell_warnings(run.get("warnings") or [])
-    say_how_to_watch(run["run_id"])
-
-
-def _until_launched(cloud: Cloud, run: Run) -> Run:
-    """The run once Launch has accepted or refused it; as it is if that takes long."""
-    from lnn_cli.ui.progress import FollowTimeoutError, follow
-
-    try:
-        for look in follow(cloud.ledger, run["run_id"], until=has_been_launched, timeout=LAUNCH_SECONDS):
-            run = look.run
-    except FollowTimeoutError:
-        note("Launch has not said yet whether it accepts the run")
-    return run
-
-
 def _wait(cloud: Cloud, run_id: str, timeout: float | None, *, as_json: bool) -> Run:
-    from lnn_cli.ui.progress import FollowTimeoutError, watch_run
+    from lnn_cli.ui.progress import watch_run
 
     try:
-        return watch_run(cloud.ledger, run_id, timeout=timeout)
-    except FollowTimeoutError as error:
+        return watch_run(cloud.ledger, run_id, timeout)
+    except FollowTimeout as error:
         if as_json:
             print_json(result(error.run))
         raise

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from lnn.data.axis_order import is_picture
 from lnn.models.model_file import Model
-from lnn_cli.report.findings import Evaluated, Findings
+from lnn_cli.report.findings import Findings
 from lnn_cli.ui.charts import Chart, Theme, logarithmic, without_ticks
 from lnn_cli.ui.console import share
+from lnn_client.evaluations import RunEvaluation
 from lnn_client.timeline import Invocation, Timeline
 
 Array = NDArray[Any]
@@ -87,7 +88,7 @@ def _curves(history: Sequence[dict[str, Any]]) -> Chart:
     return Chart("curves", "Cost and accuracy", about, 3.4, draw)
 
 
-def _confusion(tested: Evaluated, classes: Sequence[str]) -> Chart:
+def _confusion(tested: RunEvaluation, classes: Sequence[str]) -> Chart:
     counts = tested.confusion
     written = len(classes) <= WRITTEN_CLASSES
 
@@ -130,7 +131,7 @@ def _confusion(tested: Evaluated, classes: Sequence[str]) -> Chart:
     return Chart("confusion", "Confusion matrix", about, 3.0 + 0.12 * min(len(classes), WRITTEN_CLASSES), draw)
 
 
-def _mistakes(tested: Evaluated, model: Model) -> Chart:
+def _mistakes(tested: RunEvaluation, model: Model) -> Chart:
     mistakes = tested.evaluation.mistakes
     shown = mistakes[:SHOWN_MISTAKES]
     rows = -(-len(shown) // MISTAKES_IN_A_ROW)

@@ -12,11 +12,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select
 from matplotlib.figure import FigureBase
 
 from lnn.runs.event_log import disturbances
-from lnn_cli.commands.runs import facts
 from lnn_cli.report.charts import charts_of
 from lnn_cli.report.findings import Findings
 from lnn_cli.ui.charts import DARK, LIGHT, Chart, Theme, render
 from lnn_cli.ui.console import dollars, duration, moment, number, share
+from lnn_cli.ui.facts import facts
 from lnn_client.cloud import Target
 from lnn_client.runs import Run, ms_per_epoch, seconds_total, seconds_training
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +23,17 @@ STATUS_STYLES = {
 }
 
 _PIPE_WIDTH = 200
+_target: ContextVar[str] = ContextVar("target", default="local")
+
+
+def recommend_for(target: str) -> None:
+    """Recommend commands for this target from now on."""
+    _target.set(target)
+
+
+def command(line: str) -> str:
+    """A command to recommend, for the target that this one was given."""
+    return line if _target.get() == "local" else f"{line} --target {_target.get()}"
 
 
 def output() -> Console:
@@ -38,6 +50,12 @@ def messages() -> Console:
 def note(text: str) -> None:
     """One remark on standard error."""
     typer.echo(text, err=True)
+
+
+def tell_warnings(warnings: Iterable[str]) -> None:
+    """What is odd about a dataset that can be trained on, on standard error."""
+    for warning in warnings:
+        note(f"warning: {warning}")
 
 
 def print_json(value: object) -> None:

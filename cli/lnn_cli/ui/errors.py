@@ -5,47 +5,19 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import typer
 
+from lnn.errors import LnnError, NonRetryable
+from lnn_cli.ui.console import command
 from lnn_cli.ui.help import CompactHelp
+from lnn_client import errors as failures
 
 DEBUG_VARIABLE = "LNN_DEBUG"
 
-_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403", "Forbidden"}
-_ABSENT = {"ResourceNotFoundException", "NoSuchBucket", "NotFound", "404", "NotFoundException"}
-_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
-_UNKNOWN_KEY = {
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
-    "AuthFailure",
-}
-_UNREACHABLE = {
-    "EndpointConnectionError",
-    "ConnectTimeoutError",
-    "ConnectionClosedError",
-    "ConnectionError",
-    "HTTPClientError",
-    "ProxyConnectionError",
-    "ReadTimeoutError",
-}
-_NO_CREDENTIALS = "no usable AWS credentials ({error}); run: aws configure, or set AWS_PROFILE"
-_LOG_IN = "the AWS login is not valid ({error}); run: aws sso login"
-_REMEDIES = {
-    "CredentialRetrievalError": _NO_CREDENTIALS,
-    "NoAuthTokenError": _LOG_IN,
-    "NoCredentialsError": _NO_CREDENTIALS,
-    "NoRegionError": "no AWS region is set; pass --region or set AWS_REGION",
-    "PartialCredentialsError": _NO_CREDENTIALS,
-    "ProfileNotFound": "{error}; set AWS_PROFILE to one of yours, or unset it",
-    "SSOTokenLoadError": _LOG_IN,
-    "TokenRetrievalError": _LOG_IN,
-    "UnauthorizedSSOTokenError": _LOG_IN,
-}
-_NO_REMEDY = f"AWS: {{error}}; {DEBUG_VARIABLE}=1 shows where it comes from"
+_DEBUGGED = f"{DEBUG_VARIABLE}=1 shows where it comes from"
 
 
 class CliError(Exception):
@@ -84,52 +56,77 @@ def explain(error: BaseException) -> str:
 
 
 def _message(error: BaseException) -> str:
-    kind = type(error)
-    if kind.__name__ in ("NonRetryable", "ResourceDeleted") and error.__cause__ is not None:
-        return _message(error.__cause__)  # what the functions would have to do about it is not the user's cure
-    if isinstance(error, CliError) or kind.__module__ == "lnn.errors":
+    if isinstance(error, NonRetryable) and error.__cause__ is not None:
+        return _message(error.__cause__)  # its text tells what the functions' owner would have to do
+    if "botocore" in sys.modules:
+        from lnn_client.aws_errors import explained
+
+        error = explained(error) or error
+    if isinstance(error, LnnError):
+        cure = _CURES.get(type(error))
+        return f"{error}; {cure(error)}" if cure else str(error)
+    if isinstance(error, CliError):
         return str(error)
-    if kind.__module__.startswith(("botocore.", "boto3.")):
-        return _from_aws(error)
     if isinstance(error, ModuleNotFoundError):
         return f"the Python package {error.name} is not installed; run: make setup"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; check the path and its permissions"
-    return f"unexpected {kind.__name__}: {error}; {DEBUG_VARIABLE}=1 shows where it comes from"
+    return f"unexpected {type(error).__name__}: {error}; {_DEBUGGED}"
 
 
-def _from_aws(error: BaseException) -> str:
-    kind = type(error).__name__
-    if kind == "S3UploadFailedError" and error.__context__ is not None:
-        return _message(error.__context__)
-    if isinstance(getattr(error, "response", None), dict):
-        return _from_answer(error)
-    if kind in _UNREACHABLE:
-        return _unreachable(error)
-    return _REMEDIES.get(kind, _NO_REMEDY).format(error=error)
+def _unreachable(error: failures.Unreachable) -> str:
+    return "start it with: make up" if error.is_local else "check the network and the region (--region)"
 
 
-def _unreachable(error: BaseException) -> str:
-    endpoint = str(getattr(error, "kwargs", {}).get("endpoint_url", ""))
-    if "127.0.0.1" in endpoint or "localhost" in endpoint:
-        return f"the local cloud does not answer at {endpoint}; start it with: make up"
-    return f"AWS does not answer at {endpoint or 'its endpoint'}; check the network and the region (--region)"
+def _not_found(error: failures.NotFound) -> str:
+    if error.kind != "run":
+        return f"list them with: {command('lnn models')}"
+    if error.wanted is not None:
+        return f"list them with: {command('lnn runs')}"
+    return f"start one with: {command('lnn train DATASET.h5')}"
 
 
-def _from_answer(error: BaseException) -> str:
-    response: dict[str, Any] = getattr(error, "response", {})
-    operation = getattr(error, "operation_name", "the call")
-    code = str(response.get("Error", {}).get("Code", ""))
-    text = response.get("Error", {}).get("Message", "")
-    if code in _DENIED:
-        return f"AWS refused {operation}: {text or code}; use credentials that may do that"
-    if code in _ABSENT:
-        return f"{operation} found nothing there ({text or code}): the system is not deployed; check with: lnn doctor"
-    if code in _EXPIRED:
-        return "the AWS credentials have expired; log in again"
-    if code in _UNKNOWN_KEY:
-        return f"AWS does not know these credentials ({code}); check AWS_PROFILE, or run: aws configure"
-    return f"{operation} failed with {code}: {text}"
+def _still_running(error: failures.FollowTimeout) -> str:
+    run_id = error.run["run_id"]
+    return f"it goes on: {command(f'lnn watch {run_id}')}, or end it: {command(f'lnn stop {run_id}')}"
+
+
+def _no_model(error: failures.NoModel) -> str:
+    if error.run is None:
+        return f"train one with: {command('lnn train DATASET.h5 --wait')}"
+    return f"pick another run from: {command('lnn runs')}"
+
+
+_CURES: dict[type[LnnError], Callable[[Any], str]] = {
+    failures.AmbiguousFolders: lambda _: "if every folder is a class, add --all-classes",
+    failures.AwsFailure: lambda _: _DEBUGGED,
+    failures.FollowTimeout: _still_running,
+    failures.LocalCloudDamaged: lambda _: "write it again with: make down up",
+    failures.LocalCloudDown: lambda _: "start it with: make up",
+    failures.NoApi: lambda error: "deploy it with: make up" if error.target == "local" else "check with: lnn doctor",
+    failures.NoCredentials: lambda _: "run: aws configure, or set AWS_PROFILE",
+    failures.NoLogin: lambda _: "run: aws sso login",
+    failures.NoModel: _no_model,
+    failures.NoRegion: lambda _: "pass --region or set AWS_REGION",
+    failures.NotDeployed: lambda _: "check with: lnn doctor",
+    failures.NotFound: _not_found,
+    failures.OtherRegion: lambda error: (
+        f"pass --region {error.region}, set AWS_REGION, or set AWS_PROFILE to another profile"
+    ),
+    failures.RunNotOpened: lambda error: (
+        f"look at the log group {error.log_group} and the queue {error.queue}, and check the system with: "
+        f"{command('lnn doctor')}"
+    ),
+    failures.Unreachable: _unreachable,
+    failures.UnsupportedSystem: lambda _: (
+        "work in WSL (in PowerShell: wsl --install, then set LNN up in the Linux that it brings), or use your AWS "
+        "account with --target aws"
+    ),
+    failures.WhiteUnknown: lambda error: (
+        f"say which value is white, such as {', or '.join(f'--white {usual}' for usual in error.usual)}"
+    ),
+}
+"""How to mend an error with this command; a kind that is not here says it by itself."""
 
 
 def _usage_line(usage: typer.TyperException) -> str:

@@ -1,14 +1,13 @@
-"""Following a run until it ends: the one place that polls, and how progress looks."""
+"""The progress of a run, on a terminal and in a pipe."""
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from time import monotonic, sleep
+from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -17,18 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from lnn_cli.ui.console import STATUS_STYLES, dollars, duration, messages, number, share
-from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.sparkline import BLOCKS, PLAIN, sparkline
-from lnn_client.cloud import command
-from lnn_client.runs import ENDED, Run, usd_so_far_and_left
+from lnn_client.progress import Look, follow, settled
+from lnn_client.runs import Run, has_ended, usd_so_far_and_left
 
 if TYPE_CHECKING:
     from lnn.runs.store import Ledger
 
-POLL_SECONDS = 0.5
-HISTORY_SECONDS = 2.0
-SETTLE_SECONDS = 20.0
-"""A run that has ended is soon closed, too; if its trainer died just then, the watch does it later."""
 PLAIN_LINE_SECONDS = 10.0
 _FIRST_GENERATION = "generation 1 "
 _PACE_WINDOW_SECONDS = 15.0
@@ -38,80 +32,14 @@ _CURVE_WIDTH = 32
 _TROUBLE = ("took over", "trained again", "failed")
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A run at one moment, with the newest row of its history and every recorded cost, the first epoch's first."""
-
-    run: Run
-    row: dict[str, Any] | None
-    costs: Sequence[float] = ()
-
-
-class FollowTimeoutError(CliError):
-    """The run did not end in the time that the user gave; ``run`` is its last state."""
-
-    def __init__(self, run: Run, timeout: float) -> None:
-        self.run = run
-        run_id = run["run_id"]
-        super().__init__(
-            f"run {run_id} is still {run['status']} after {duration(timeout)}; it goes on: "
-            f"{command(f'lnn watch {run_id}')}, or end it: {command(f'lnn stop {run_id}')}"
-        )
-
-
-def has_ended(run: Run) -> bool:
-    """Whether nothing more will happen in the run."""
-    return run["status"] in ENDED
-
-
-def follow(
-    ledger: Ledger,
-    run_id: str,
-    *,
-    until: Callable[[Run], bool] = has_ended,
-    timeout: float | None = None,
-    interval: float = POLL_SECONDS,
-) -> Iterator[Look]:
-    """Looks at a run again and again; the last look is the one at which ``until`` holds.
-
-    Raises:
-        FollowTimeoutError: ``timeout`` seconds have passed.
-        CliError: the run does not exist (any more).
-    """
-    started = monotonic()
-    rows = _History(ledger, run_id)
-    while True:
-        run = ledger.get_run(run_id)
-        if run is None:
-            raise CliError(f"there is no run {run_id!r}; list them with: {command('lnn runs')}")
-        history = rows.at(run)
-        yield Look(run, history[-1] if history else None, [row["cost"] for row in history])
-        if until(run):
-            return
-        if timeout is not None and monotonic() - started >= timeout:
-            raise FollowTimeoutError(run, timeout)
-        sleep(interval)
-
-
-def watch_run(
-    ledger: Ledger, run_id: str, *, until: Callable[[Run], bool] = has_ended, timeout: float | None = None
-) -> Run:
-    """Shows a run's progress on standard error until it ends; returns its last state."""
+def watch_run(ledger: Ledger, run_id: str, timeout: float | None) -> Run:
+    """Show a run's progress on standard error until it ends; returns its last state."""
     run: Run = {}
     with reporter(messages()) as shown:
-        for look in follow(ledger, run_id, until=until, timeout=timeout):
+        for look in follow(ledger, run_id, timeout=timeout):
             run = look.run
             shown.show(look)
-    return _settled(ledger, run)
-
-
-def _settled(ledger: Ledger, run: Run) -> Run:
-    """The run once all that follows its end is done: its model is the latest, its messages are sent."""
-    deadline = monotonic() + SETTLE_SECONDS
-    while run.get("closing") and monotonic() < deadline:
-        sleep(POLL_SECONDS)
-        run = ledger.get_run(run["run_id"]) or run
-    return run
+    return settled(ledger, run)
 
 
 class Reporter(Protocol):
@@ -285,24 +213,6 @@ class PlainReporter:
 
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False, soft_wrap=True)
-
-
-class _History:
-    """A run's history, read now and then when epochs have passed, and at the end."""
-
-    def __init__(self, ledger: Ledger, run_id: str) -> None:
-        self._ledger = ledger
-        self._run_id = run_id
-        self._epoch = 0
-        self._read_at = -math.inf
-        self._rows: list[dict[str, Any]] = []
-
-    def at(self, run: Run) -> list[dict[str, Any]]:
-        epoch, now = run.get("epoch") or 0, monotonic()
-        if epoch != self._epoch and (has_ended(run) or now - self._read_at >= HISTORY_SECONDS):
-            self._rows = self._ledger.history(self._run_id)
-            self._epoch, self._read_at = epoch, now
-        return self._rows
 
 
 def _side_by_side(*parts: RenderableType) -> RenderableType:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 if TYPE_CHECKING:
-    from .conftest import RunCli, World
+    from support.aws_account import RunCli, World
 
 FIRST, SECOND = "20261121T000000Z-aaaaaaaa", "20261121T000001Z-bbbbbbbb"
 

@@ -18,7 +18,7 @@ from lnn_client.datasets import check_training
 from lnn_client.parameters import parameters_path, read_parameters
 
 if TYPE_CHECKING:
-    from .conftest import RunCli
+    from support.aws_account import RunCli
 
 
 def test_check_says_what_is_in_a_dataset(cli: RunCli, dataset: Path) -> None:
@@ -55,7 +55,7 @@ def examples(monkeypatch: pytest.MonkeyPatch, dataset: Path, tmp_path: Path) -> 
     folder = tmp_path / "checkout" / "examples" / "shapes"
     folder.mkdir(parents=True)
     (folder / "datasets.h5").write_bytes(dataset.read_bytes())
-    monkeypatch.setattr("lnn_cli.commands.dataset.repository", lambda: tmp_path / "checkout")
+    monkeypatch.setattr("lnn_client.datasets.repository", lambda: tmp_path / "checkout")
 
 
 def test_an_example_is_copied_and_not_over_another_file(cli: RunCli, examples: None, dataset: Path) -> None:

@@ -21,7 +21,7 @@ from lnn_cli.ui.errors import explain
 from support.repository import REPOSITORY
 
 if TYPE_CHECKING:
-    from .conftest import RunCli, World
+    from support.aws_account import RunCli, World
 
 
 def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

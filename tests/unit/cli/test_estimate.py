@@ -11,7 +11,7 @@ import pytest
 from lnn.names import is_calibration
 
 if TYPE_CHECKING:
-    from .conftest import RunCli, World
+    from support.aws_account import RunCli, World
 
 BUCKET = "lnn-123456789012-us-east-1"
 COUNTS = [1, 2, 4, 8, 16, 32, 64, 128, 256]

@@ -21,7 +21,7 @@ from lnn_client.prediction_api import Answer
 from support.models import Shelves, brightness_model
 
 if TYPE_CHECKING:
-    from .conftest import RunCli, World
+    from support.aws_account import RunCli, World
 
 MODELS_TABLE = "lnn-models"
 MODEL = "run-old-00000001"
@@ -103,7 +103,7 @@ def test_the_api_is_asked_example_by_example_and_gives_the_same(
             reply = api.answer(request)
             return Answer(reply.status, reply.headers, reply.body.encode())
 
-    monkeypatch.setattr("lnn_client.prediction_api.Api", Gateway)
+    monkeypatch.setattr("lnn_client.evaluations.Api", Gateway)
     remote = json.loads(cli("evaluate", examples, "--api", "--json").stdout)
     local = json.loads(cli("evaluate", examples, "--model", model, "--json").stdout)
     assert kinds == {"image/png"}

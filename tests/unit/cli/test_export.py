@@ -20,7 +20,7 @@ from lnn_cli.export.onnx_model import encode_onnx
 from lnn_cli.export.tensors import encode_safetensors
 
 if TYPE_CHECKING:
-    from .conftest import RunCli, World
+    from support.aws_account import RunCli, World
 
 OUTPUTS = [("sigmoid", 1), ("sigmoid", 4), ("softmax", 2), ("softmax", 4)]
 KINDS = [*product(ACTIVATIONS, OUTPUTS, ("float64", "float32"))]

@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from lnn_cli.ui.console import duration, number
-from lnn_cli.ui.progress import LiveReporter, Look, Pace, PlainReporter, reporter
+from lnn_cli.ui.progress import LiveReporter, Pace, PlainReporter, reporter
+from lnn_client.progress import Look
 from lnn_client.runs import usd_so_far_and_left
 
 

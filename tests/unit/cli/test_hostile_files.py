@@ -14,7 +14,7 @@ from PIL import Image
 from lnn.errors import ModelError
 from lnn.models.model_file import encode_model
 from lnn.names import LATEST_PARAMS, Names, params_key
-from lnn_client.cloud import Target, connect
+from lnn_client.cloud import Cloud, Target
 from support.hostile_files import FEATURES, KINDS, ONE_KIND, dataset_reaching_out, leaks, model_reaching_out, other_file
 from support.models import brightness_model
 from support.repository import REPOSITORY
@@ -22,7 +22,7 @@ from support.repository import REPOSITORY
 if TYPE_CHECKING:
     from typer.testing import Result
 
-    from .conftest import RunCli, World
+    from support.aws_account import RunCli, World
 
 BUCKET = Names("lnn", "123456789012", "us-east-1").bucket
 RUN = "20261121T000000Z-aaaaaaaa"
@@ -109,7 +109,7 @@ def test_compare_reads_no_model(cli: RunCli, world: World, trained: str) -> None
 def test_the_notebook_that_looks_at_a_model_refuses_it(world: World, trained: str) -> None:
     cells = json.loads((NOTEBOOKS / "Analysis.ipynb").read_text())["cells"]
     (cell,) = ["".join(cell["source"]) for cell in cells if cell["id"] == "findings"]
-    surroundings = {"cloud": connect(Target.AWS), "run": world.run(trained)}
+    surroundings = {"cloud": Cloud(Target.AWS), "run": world.run(trained)}
     with pytest.raises(ModelError) as refused:
         exec(cell, surroundings)  # noqa: S102 - the notebook's own cell
     assert str(refused.value) == REASON

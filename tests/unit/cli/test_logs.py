@@ -14,7 +14,7 @@ import pytest
 from lnn.names import Names
 
 if TYPE_CHECKING:
-    from .conftest import RunCli, World
+    from support.aws_account import RunCli, World
 
 RUN, OTHER = "20261121T101500Z-0a1b2c3d", "20261121T101500Z-ffffffff"
 NAMES = Names("lnn", "123456789012", "us-east-1")
@@ -48,9 +48,9 @@ def logs(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Logs]:
     """An account with logs and a run that is training."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    monkeypatch.setattr("lnn_cli.commands.logs.sleep", world.sleep)
+    monkeypatch.setattr("lnn_client.logs.sleep", world.sleep)
     offset = time.time() - world.now
-    monkeypatch.setattr("lnn_cli.commands.logs.time", lambda: world.now + offset)
+    monkeypatch.setattr("lnn_client.logs.time", lambda: world.now + offset)
     world.open_run(RUN)
     world.accept(RUN)
     world.train(RUN, 1)

@@ -10,7 +10,7 @@ import pytest
 from lnn.serving.registry import Registry
 
 if TYPE_CHECKING:
-    from .conftest import RunCli, World
+    from support.aws_account import RunCli, World
 
 MODELS_TABLE = "lnn-models"
 FIRST, SECOND = "20261101T080000Z-aaaaaaaa-11111111", "20261102T080000Z-bbbbbbbb-22222222"

@@ -20,7 +20,7 @@ from support.models import brightness_model
 if TYPE_CHECKING:
     from click.testing import Result
 
-    from .conftest import RunCli
+    from support.aws_account import RunCli
 
 BLACK, WHITE = 0, 255
 

@@ -17,7 +17,7 @@ from lnn.models.model_file import Model, encode_model
 from lnn.names import LATEST_PARAMS, params_key
 
 if TYPE_CHECKING:
-    from .conftest import RunCli, World
+    from support.aws_account import RunCli, World
 
 RUN = "20261101T080000Z-aaaaaaaa"
 BUCKET = "lnn-123456789012-us-east-1"

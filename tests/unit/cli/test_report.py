@@ -20,11 +20,11 @@ from PIL import Image
 from lnn.data.dataset import write_dataset
 from lnn_cli.report.charts import _mosaic, charts_of
 from lnn_cli.report.findings import Findings, gather
-from lnn_client.cloud import Target, connect
+from lnn_client.cloud import Cloud, Target
 from lnn_client.timeline import timeline
 
 if TYPE_CHECKING:
-    from .conftest import RunCli, World
+    from support.aws_account import RunCli, World
 
 RUN = "20261121T000000Z-aaaaaaaa"
 PICTURES = ["curves", "confusion", "mistakes", "weights", "later-weights", "timeline"]
@@ -217,7 +217,7 @@ def test_a_report_is_not_written_over_another_file(cli: RunCli, finished: World)
 
 
 def test_the_confusion_matrix_and_the_mistakes_are_those_of_the_model(finished: World) -> None:
-    findings = gather(connect(Target.AWS), finished.run(RUN))
+    findings = gather(Cloud(Target.AWS), finished.run(RUN))
     tested, model = findings.tested, findings.model
     assert tested is not None
     assert model is not None
@@ -237,7 +237,7 @@ def test_the_confusion_matrix_and_the_mistakes_are_those_of_the_model(finished: 
 def test_the_report_and_evaluate_tell_the_same_mistakes_in_the_same_order(cli: RunCli, world: World) -> None:
     """The worst is whose true class got the least probability, not the surest one: of three classes these differ."""
     model = world.train_whole(RUN, classes=("a", "b", "c"), activations=("relu", "softmax"), dtype="float32")
-    tested = gather(connect(Target.AWS), world.run(RUN)).tested
+    tested = gather(Cloud(Target.AWS), world.run(RUN)).tested
     assert tested is not None
     values = np.rint(tested.X.T * 255).astype(np.uint8).reshape(-1, 4, 4)
     labels = np.arange(15) % 3
@@ -271,7 +271,7 @@ def test_every_kind_of_model_can_be_drawn_in_both_themes(
 
 
 def test_a_timeline_has_each_invocation_of_the_run_with_what_it_was_asked(finished: World) -> None:
-    cloud = connect(Target.AWS)
+    cloud = Cloud(Target.AWS)
     read = timeline(cloud.client("logs"), cloud.names, finished.run(RUN))
     assert read.complete
     assert [one.role for one in read.invocations].count("neuron") == 7
@@ -303,7 +303,7 @@ def test_the_weights_of_each_unit_are_below_its_number() -> None:
 def test_a_timeline_shows_when_nobody_was_at_work(finished: World) -> None:
     from lnn_cli.ui.charts import LIGHT, render
 
-    findings = gather(connect(Target.AWS), finished.run(RUN))
+    findings = gather(Cloud(Target.AWS), finished.run(RUN))
     assert findings.timeline is not None
     at = findings.timeline.invocations[0].start + 1
     took_over = {"at": at, "what": "generation 2 took over", "silent_seconds": 0.5}
@@ -385,7 +385,7 @@ def test_a_timeline_needs_no_line_of_lambdas_about_what_went_well(world: World) 
         failed,
         at=now - 10,
     )
-    read = timeline(boto3.client("logs"), connect(Target.AWS).names, world.run(RUN))
+    read = timeline(boto3.client("logs"), Cloud(Target.AWS).names, world.run(RUN))
     assert [(one.start - now, one.seconds, one.failed) for one in read.invocations] == [
         (pytest.approx(-70, abs=0.01), 60.0, True),
         (pytest.approx(-30.1, abs=0.01), 2.1, False),
@@ -395,7 +395,7 @@ def test_a_timeline_needs_no_line_of_lambdas_about_what_went_well(world: World) 
 def test_neurons_that_do_not_log_are_missed_with_the_setting_that_makes_them(world: World) -> None:
     world.train_whole(RUN, epochs=3)
     put_lines("trainer", told("whole", time.time(), 2.1), at=time.time())
-    cloud = connect(Target.AWS)
+    cloud = Cloud(Target.AWS)
     neurons = gather(cloud, world.run(RUN) | {"strategy": "neuron"}).missing
     assert [what for what in neurons if 'log_level = "DEBUG"' in what]
     assert not [what for what in gather(cloud, world.run(RUN)).missing if "DEBUG" in what]

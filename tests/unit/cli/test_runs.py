@@ -14,7 +14,7 @@ from lnn.aws.invoker import Invoker
 from lnn.messages import Message
 
 if TYPE_CHECKING:
-    from .conftest import RunCli, World
+    from support.aws_account import RunCli, World
 
 OLD, NEW = "20261101T080000Z-aaaaaaaa", "20261102T090000Z-bbbbbbbb"
 
@@ -106,7 +106,7 @@ def test_show_tells_that_a_run_has_gone_quiet_and_where_to_look(
 ) -> None:
     assert "no sign of life" not in cli("show", NEW).stdout
     later = time.time() + 125
-    monkeypatch.setattr("lnn_cli.commands.runs.time.time", lambda: later)
+    monkeypatch.setattr("lnn_cli.ui.facts.time.time", lambda: later)
     # At 2 min 05 s, or later on a busy machine.
     assert "no sign of life for 2 min " in cli("show", NEW).stdout
     assert "no sign of life" not in cli("show", OLD).stdout

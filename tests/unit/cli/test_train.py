@@ -13,7 +13,7 @@ import h5py
 import pytest
 
 if TYPE_CHECKING:
-    from .conftest import RunCli, World
+    from support.aws_account import RunCli, World
 
 RUN = "20261121T101500Z-0a1b2c3d"
 BUCKET = "lnn-123456789012-us-east-1"

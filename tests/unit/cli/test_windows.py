@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .conftest import RunCli
+    from support.aws_account import RunCli
 
 # A module that is None in sys.modules cannot be imported: these are Unix's alone.
 WITHOUT_UNIX = """

@@ -1,4 +1,4 @@
-"""Which deployment a command talks to."""
+"""Which deployment a Cloud talks to."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lnn_cli.ui.errors import CliError
 from lnn_client import cloud as targets
-from lnn_client.cloud import Cloud, Target, connect
-from lnn_client.deployment import Deployment
+from lnn_client.cloud import Cloud, Target
+from lnn_client.deployment import DamagedRecordError, Deployment
+from lnn_client.errors import OtherAccount, OtherRegion
 
 ACCOUNT, OTHER_ACCOUNT = "123456789012", "210987654321"
 MADE = Deployment(ACCOUNT, "eu-central-1", "team", "s3://state/team/terraform.tfstate", profile_region="us-east-1")
@@ -46,7 +46,7 @@ def test_the_account_is_not_asked_for_where_the_environment_tells_it(monkeypatch
 
     monkeypatch.setattr(Cloud, "caller", unreachable)
     monkeypatch.setenv("LNN_ACCOUNT", "123456789012")
-    cloud = connect(Target.AWS, "team", "eu-west-1")
+    cloud = Cloud(Target.AWS, "team", "eu-west-1")
     assert cloud.names.bucket == "team-123456789012-eu-west-1"
 
 
@@ -59,7 +59,7 @@ def test_commands_go_where_make_deploy_put_it(
     if profile:
         profile_for(profile, tmp_path, monkeypatch)
     credentials_of(ACCOUNT, monkeypatch)
-    cloud = connect(Target.AWS)
+    cloud = Cloud(Target.AWS)
     assert cloud.names.bucket == "team-123456789012-eu-central-1"
     assert cloud.session.region_name == "eu-central-1"
 
@@ -69,33 +69,33 @@ def test_a_profile_for_another_region_is_refused_with_both_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     profile_for("ap-south-1", tmp_path, monkeypatch)
-    with pytest.raises(CliError, match=r"profile 'work' is for ap-south-1, but 'team' is deployed in eu-central-1"):
-        connect(Target.AWS)
-    assert connect(Target.AWS, region="ap-south-1").region == "ap-south-1"
+    with pytest.raises(OtherRegion, match=r"profile 'work' is for ap-south-1, but 'team' is deployed in eu-central-1"):
+        Cloud(Target.AWS)
+    assert Cloud(Target.AWS, region="ap-south-1").region == "ap-south-1"
 
 
 @pytest.mark.usefixtures("made")
 def test_credentials_of_another_account_are_refused_with_both_named(monkeypatch: pytest.MonkeyPatch) -> None:
     credentials_of(OTHER_ACCOUNT, monkeypatch)
-    with pytest.raises(CliError, match=f"in account {ACCOUNT}.*are of account {OTHER_ACCOUNT}"):
-        _ = connect(Target.AWS).names
-    with pytest.raises(CliError, match="LNN_ACCOUNT"):
-        _ = connect(Target.AWS, "team", "eu-central-1").names
+    with pytest.raises(OtherAccount, match=f"in account {ACCOUNT}.*are of account {OTHER_ACCOUNT}"):
+        _ = Cloud(Target.AWS).names
+    with pytest.raises(OtherAccount, match="LNN_ACCOUNT"):
+        _ = Cloud(Target.AWS, "team", "eu-central-1").names
     monkeypatch.setenv("LNN_ACCOUNT", OTHER_ACCOUNT)
-    assert connect(Target.AWS).names.bucket == f"team-{OTHER_ACCOUNT}-eu-central-1"
+    assert Cloud(Target.AWS).names.bucket == f"team-{OTHER_ACCOUNT}-eu-central-1"
 
 
 @pytest.mark.usefixtures("made")
 def test_options_and_environment_choose_another_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of which this folder knows nothing: neither prefix nor account are taken from its own."""
     credentials_of(OTHER_ACCOUNT, monkeypatch)
-    assert connect(Target.AWS, region="us-west-2").names.bucket == f"lnn-{OTHER_ACCOUNT}-us-west-2"
-    assert connect(Target.AWS, "mine").names.bucket == f"mine-{OTHER_ACCOUNT}-eu-central-1"
+    assert Cloud(Target.AWS, region="us-west-2").names.bucket == f"lnn-{OTHER_ACCOUNT}-us-west-2"
+    assert Cloud(Target.AWS, "mine").names.bucket == f"mine-{OTHER_ACCOUNT}-eu-central-1"
     monkeypatch.setenv("AWS_REGION", "us-west-2")
-    assert connect(Target.AWS).names.bucket == f"lnn-{OTHER_ACCOUNT}-us-west-2"
+    assert Cloud(Target.AWS).names.bucket == f"lnn-{OTHER_ACCOUNT}-us-west-2"
 
 
 def test_a_damaged_record_is_refused_with_its_cure(made: Path) -> None:
     (made / "deployment.json").write_text("[]")
-    with pytest.raises(CliError, match=r"deployment\.json is damaged.*delete it"):
-        connect(Target.AWS)
+    with pytest.raises(DamagedRecordError, match=r"deployment\.json is damaged.*delete it"):
+        Cloud(Target.AWS)

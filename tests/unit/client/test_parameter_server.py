@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lnn.errors import LnnError
-from lnn_client.cloud import Target, connect
+from lnn_client.cloud import Cloud, Target
 
 DESCRIPTION = {
     "endpoint": "http://127.0.0.1:4566",
@@ -45,14 +45,14 @@ def test_the_local_parameter_server_is_the_one_that_make_up_describes(
 ) -> None:
     (tmp_path / "cloud.json").write_text(json.dumps(DESCRIPTION))
     monkeypatch.setenv("LNN_HOME", str(tmp_path))
-    reached = connect(Target.LOCAL).cache.get_connection_kwargs()
+    reached = Cloud(Target.LOCAL).cache.get_connection_kwargs()
     assert {name: reached[name] for name in DESCRIPTION["redis"]} == DESCRIPTION["redis"]
 
 
 def test_on_aws_the_parameter_server_is_the_functions_own(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in FUNCTIONS.items():
         monkeypatch.setenv(name, value)
-    cache = connect(Target.AWS, region="eu-central-1").cache
+    cache = Cloud(Target.AWS, region="eu-central-1").cache
     assert (cache.get_connection_kwargs()["host"], cache.get_connection_kwargs()["port"]) == ("lnn-cache.example", 6379)
     assert cache.connection_pool.connection_class.__name__ == "SSLConnection"
 
@@ -61,4 +61,4 @@ def test_outside_of_the_vpc_it_says_which_variable_is_missing(monkeypatch: pytes
     monkeypatch.delenv("LNN_CACHE_HOST", raising=False)
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     with pytest.raises(LnnError, match="is not set"):
-        _ = connect(Target.AWS, region="eu-central-1").cache
+        _ = Cloud(Target.AWS, region="eu-central-1").cache

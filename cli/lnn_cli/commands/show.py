@@ -1,0 +1,54 @@
+"""``lnn show``: all about one run."""
+
+from __future__ import annotations
+
+import typer
+
+from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
+from lnn_cli.ui.console import moment, print_json, print_pairs
+from lnn_cli.ui.facts import facts
+from lnn_client.cloud import Target
+from lnn_client.runs import Run, public
+
+
+def show(
+    run: RunArgument,
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+    prefix: PrefixOption = None,
+    region: RegionOption = None,
+) -> None:
+    """Show all about one run: figures, settings, events, model.
+
+    Times are in seconds (an epoch's in ms), costs in US dollars;
+    accuracies are in percent, with --json shares of 1.
+
+    Example: lnn show latest
+    """
+    found = connect(target, prefix, region).find_run(run)
+    if as_json:
+        print_json(public(found))
+        return
+    print_pairs(facts(found))
+    _print_settings(found)
+    _print_events(found)
+
+
+def _print_settings(run: Run) -> None:
+    settings = run.get("settings")
+    if isinstance(settings, dict) and settings:
+        typer.echo("\nsettings")
+        print_pairs((f"  {name}", _setting(value)) for name, value in settings.items())
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {entry}" for name, entry in value.items())
+    return "-" if value is None else str(value)
+
+
+def _print_events(run: Run) -> None:
+    events = run.get("events") or []
+    if events:
+        typer.echo("\nevents")
+        print_pairs((f"  {moment(event.get('at'))}", str(event.get("what"))) for event in events)

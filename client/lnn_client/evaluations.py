@@ -1,0 +1,172 @@
+"""What a model predicts for the examples of a dataset: computed here, or asked of the prediction API."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from lnn.errors import InputError, LnnError
+from lnn_client.cloud import Cloud
+from lnn_client.errors import ClientError
+from lnn_client.prediction_api import Api
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lnn.data.dataset import DatasetSummary
+    from lnn.models.evaluation import Evaluation
+    from lnn.models.model_file import Model
+    from lnn_client.runs import Run
+
+PARALLEL_CALLS = 4
+BLOCK = 256
+"""Examples that are predicted at once."""
+
+
+class Split(StrEnum):
+    """Which examples of a dataset."""
+
+    TEST = "test"
+    TRAIN = "train"
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvaluation:
+    """The test examples of a run, and how its model does on them."""
+
+    X: NDArray[Any]
+    """(n, m_test), as the network takes them."""
+    evaluation: Evaluation
+    """As ``lnn evaluate`` makes it: every mistake, the worst first."""
+
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """How many examples of each class (rows) were taken for each (columns), (K, K)."""
+        import numpy as np
+
+        return np.array(self.evaluation.confusion, dtype=np.int64)
+
+
+def probabilities_here(network: Model, dataset: Path, split: Split, summary: DatasetSummary) -> NDArray[Any]:
+    """The probabilities (K, m) that the model gives each class, computed on this machine.
+
+    Raises:
+        InputError: the model was trained for other examples.
+    """
+    import numpy as np
+
+    from lnn.data.class_names import kept
+    from lnn.models.inference import column_of_example, takes_pictures_of
+
+    if network.features != summary.features or list(map(kept, network.list_classes)) != summary.classes:
+        raise InputError(
+            f"the model takes {network.features} features and knows {_names(network.list_classes)}; {dataset} has "
+            f"{summary.features} features of {_names(summary.classes)}: choose the dataset it was trained for"
+        )
+    if network.scale != summary.scale and not takes_pictures_of(network, summary):
+        raise InputError(
+            f"the model learned from values divided by {network.scale:g}, and {dataset} ({summary.dtype}) is divided "
+            f"by {summary.scale:g}: save it in the type and on the scale of the dataset that the model learned from"
+        )
+    parts = [
+        network.predict_proba(np.stack([column_of_example(network, summary, example) for example in block], axis=1))
+        for block in _blocks(dataset, split, summary)
+    ]
+    return np.concatenate(parts, axis=1)
+
+
+def probabilities_of_api(
+    cloud: Cloud, model_id: str, dataset: Path, split: Split, summary: DatasetSummary
+) -> NDArray[Any]:
+    """The probabilities (K, m) that the prediction API answers for each class.
+
+    The requests name the model: a canary takes no share of them.
+
+    Raises:
+        InputError: the model was trained for other classes.
+        ApiRefusal: the API refused an example.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    import numpy as np
+
+    from lnn.data.class_names import kept
+
+    api = Api(cloud)
+
+    def ask(example: NDArray[Any]) -> list[float]:
+        body, kind = _request(example, summary)
+        answer = api.call("POST", f"predict?model={quote(model_id)}", body, kind).json()
+        said = answer["probabilities"]
+        said = {kept(name): probability for name, probability in said.items()}
+        if set(said) != set(summary.classes):
+            raise InputError(f"{model_id} knows {_names(list(said))}, and {dataset} has {_names(summary.classes)}")
+        return [said[name] for name in summary.classes]
+
+    examples = (example for block in _blocks(dataset, split, summary) for example in block)
+    with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
+        return np.array(list(pool.map(ask, examples))).T
+
+
+def evaluate_run(cloud: Cloud, run: Run, model: Model) -> RunEvaluation:
+    """The run's test examples, evaluated by its model.
+
+    Raises:
+        ClientError: they have expired.
+    """
+    import numpy as np
+
+    from lnn.data.in_memory import TEST_X, TEST_Y
+    from lnn.job.plan import Plan
+    from lnn.models.evaluation import evaluate
+    from lnn.models.inference import column_of_values
+    from lnn.models.store import Artifacts
+
+    plan = Plan.parse(run["plan"])
+    artifacts = Artifacts(cloud.s3, cloud.names.bucket)
+    rows = np.empty((plan.test_examples, plan.sizes[0]))
+    try:
+        y = artifacts.get_tensor(run["run_id"], TEST_Y)
+        for index, start in enumerate(range(0, plan.test_examples, plan.shard_rows)):
+            for place, example in enumerate(artifacts.get_shard(run["run_id"], TEST_X, index), start=start):
+                rows[place] = column_of_values(model, example)
+    except LnnError as error:
+        raise ClientError(f"the test examples cannot be read: {error}") from error
+    return RunEvaluation(rows.T, evaluate(model.list_classes, model.predict_proba(rows.T), y))
+
+
+def _request(example: NDArray[Any], summary: DatasetSummary) -> tuple[bytes, str]:
+    """An example as a user would send it: pictures as PNG, others as numbers."""
+    from lnn.data.axis_order import is_picture
+    from lnn.data.value_range import bytes_of
+
+    shape = summary.image_shape
+    if shape is not None and summary.value_range is not None and is_picture(shape):
+        from PIL import Image
+
+        buffer = io.BytesIO()
+        pixels = bytes_of(example, summary.value_range).reshape(
+            shape if len(shape) == 3 and shape[2] == 3 else shape[:2]
+        )
+        Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+        return buffer.getvalue(), "image/png"
+    return json.dumps({"features": example.tolist()}).encode(), "application/json"
+
+
+def _blocks(dataset: Path, split: Split, summary: DatasetSummary) -> Iterator[NDArray[np.generic]]:
+    """The examples as they are stored, (up to BLOCK, n) at a time."""
+    from lnn.data.dataset import feature_shards
+
+    for block in feature_shards(dataset, f"{split}_set_x", summary.features, BLOCK):
+        yield block.copy()
+
+
+def _names(classes: Sequence[str]) -> str:
+    return f"{len(classes)} classes ({', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''})"

@@ -1,0 +1,107 @@
+"""What the functions have logged about a run, read from CloudWatch Logs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from time import sleep, time
+from typing import Any
+
+from lnn_client.cloud import Cloud
+from lnn_client.runs import Run, has_ended
+
+POLL_SECONDS = 1.0
+SETTLE_SECONDS = 10.0
+"""CloudWatch shows lines some seconds late: this long after its end, a run has no more to come."""
+
+OVERLAP_SECONDS = 60.0
+"""Read again at every look: a line may arrive after others that were written later."""
+
+
+class Function(StrEnum):
+    """The functions that work for a run."""
+
+    LAUNCH = "launch"
+    TRAINER = "trainer"
+    NEURON = "neuron"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a log."""
+
+    at: float
+    """When it was written, in epoch seconds."""
+    arrived: float
+    """The time that CloudWatch has for it."""
+    fields: Mapping[str, Any]
+    """What is in it, with the ``function`` that wrote it."""
+
+
+@dataclass
+class Log:
+    """The lines of one run, from the functions asked for."""
+
+    cloud: Cloud
+    run: Run
+    functions: Iterable[Function]
+    _seen: set[tuple[str, int, str]] = field(default_factory=set)
+    _since: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._client = self.cloud.client("logs")
+        self._since = float(self.run["created_at"]) - OVERLAP_SECONDS  # clocks differ, and Launch began earlier
+
+    def new_lines(self) -> list[Line]:
+        """The lines that no earlier call gave, in the order in which they were written."""
+        lines = [line for function in self.functions for line in self._new_lines_of(function)]
+        if lines:
+            self._since = max(self._since, max(line.arrived for line in lines) - OVERLAP_SECONDS)
+            self._seen = {identity for identity in self._seen if identity[1] >= self._since * 1000}
+        return sorted(lines, key=lambda line: line.at)
+
+    def _new_lines_of(self, function: Function) -> Iterator[Line]:
+        pages = self._client.get_paginator("filter_log_events").paginate(
+            logGroupName=self.cloud.names.log_group(function),
+            startTime=int(self._since * 1000),
+            filterPattern=f'"{self.run["run_id"]}"',
+        )
+        for page in pages:
+            for event in page["events"]:
+                identity = (event["logStreamName"], event["timestamp"], event["message"])
+                if identity not in self._seen:
+                    self._seen.add(identity)
+                    yield _line(function, event)
+
+    def follow(self) -> Iterator[Line]:
+        """Lines as they come, until the run has ended and no more come."""
+        while True:
+            run = self.cloud.ledger.get_run(self.run["run_id"])
+            no_more = run is None or (has_ended(run) and time() - float(run["finished_at"]) >= SETTLE_SECONDS)
+            yield from self.new_lines()
+            if no_more:
+                return
+            sleep(POLL_SECONDS)
+
+
+def _line(function: Function, event: Mapping[str, Any]) -> Line:
+    text, arrived = event["message"].rstrip("\n"), event["timestamp"] / 1000
+    try:
+        fields = json.loads(text)
+    except json.JSONDecodeError:
+        fields = None
+    if not isinstance(fields, dict):
+        fields = {"message": text}
+    return Line(_written_at(fields, arrived), arrived, {"function": str(function), **fields})
+
+
+def _written_at(fields: Mapping[str, Any], arrived: float) -> float:
+    try:
+        if "_aws" in fields:
+            return float(fields["_aws"]["Timestamp"]) / 1000
+        return datetime.fromisoformat(fields["timestamp"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return arrived

@@ -1,0 +1,110 @@
+"""Models: where a name leads, and what they predict for pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lnn.errors import InputError
+from lnn.names import LATEST_PARAMS, model_key, params_key
+from lnn_client.cloud import LATEST, PRODUCTION, STAGING, Cloud
+from lnn_client.datasets import existing_file
+from lnn_client.errors import NoModel, PictureError, WhiteUnknown
+from lnn_client.pictures import read_picture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lnn.models.inference import Prediction
+    from lnn.models.model_file import Model
+    from lnn_client.runs import Run
+
+_SUFFIX = ".h5"
+
+
+def load_model(wanted: str, connect: Callable[[], Cloud]) -> Model:
+    """The model in a local file, a registered one, or that of a run in the bucket of the cloud.
+
+    ``connect`` is called only where no file has the name.
+
+    Raises:
+        NoModel: the bucket has none.
+    """
+    from lnn.models.validation import inspect_model
+
+    path = Path(wanted)
+    if path.suffix == _SUFFIX or path.is_file():
+        return inspect_model(existing_file(path))
+    cloud = connect()
+    key, why, run = LATEST_PARAMS, "", None
+    if wanted in (STAGING, PRODUCTION) or cloud.registry.get(wanted) is not None:
+        found = cloud.find_model(wanted)
+        key, why = model_key(found["model_id"]), f": {found.get('refused') or 'it was deleted'}"
+    elif wanted != LATEST:
+        run = cloud.find_run(wanted)
+        key, why = params_key(run["run_id"]), f": run {run['run_id']} is {run['status']}"
+    content = _content(cloud, key)
+    if content is None:
+        raise NoModel(f"there is no model at s3://{cloud.names.bucket}/{key}{why}", run)
+    return inspect_model(content)
+
+
+def model_of_run(cloud: Cloud, run: Run) -> Model:
+    """The trained model of a run.
+
+    Raises:
+        NoModel: it has none (yet).
+    """
+    from lnn.models.validation import inspect_model
+
+    has_one = (run.get("artefacts") or {}).get("params")
+    content = _content(cloud, params_key(run["run_id"])) if has_one else None
+    if content is None:
+        raise NoModel(f"run {run['run_id']} is {run['status']} and has no model", run)
+    return inspect_model(content)
+
+
+def predict_pictures(
+    model: Model, images: Sequence[Path], *, invert: bool = False, white: float | None = None
+) -> list[Prediction]:
+    """Predictions for pictures, in their order.
+
+    Raises:
+        InputError: the model was not trained on pictures, or some pictures cannot be read; names all of them.
+    """
+    from lnn.models import inference
+
+    if model.image_shape is None:
+        raise InputError(
+            f"the model of run {model.run_id} was trained on {model.features} plain features, not on pictures; "
+            "use lnn.models.model_file.load_model from Python for such data"
+        )
+    columns: list[NDArray[np.float64]] = []
+    problems: list[InputError] = []
+    for image in images:
+        try:
+            pixels = read_picture(image, model.image_shape, white)
+        except InputError as error:
+            problems.append(error)
+        else:
+            columns.append(inference.column_of_picture(model, 255 - pixels if invert else pixels))
+    if problems:
+        text = "; ".join(map(str, problems))
+        unknown = next((problem for problem in problems if isinstance(problem, WhiteUnknown)), None)
+        raise WhiteUnknown(text, unknown.usual) if unknown else PictureError(text)
+    return inference.predict(model, columns)
+
+
+def _content(cloud: Cloud, key: str) -> bytes | None:
+    """The object at ``key``; None where there is none."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return cloud.s3.get_object(Bucket=cloud.names.bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+            return None
+        raise

@@ -1,0 +1,85 @@
+"""Following a run until it ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+from lnn_client.errors import FollowTimeout, NotFound
+from lnn_client.runs import Run, has_ended
+
+if TYPE_CHECKING:
+    from lnn.runs.store import Ledger
+
+POLL_SECONDS = 0.5
+HISTORY_SECONDS = 2.0
+SETTLE_SECONDS = 20.0
+"""A run that has ended is closed soon after; if its trainer died just then, the watch closes it later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A run at one moment, with the newest row of its history and every recorded cost, the first epoch's first."""
+
+    run: Run
+    row: dict[str, Any] | None
+    costs: Sequence[float] = ()
+
+
+def follow(
+    ledger: Ledger,
+    run_id: str,
+    *,
+    until: Callable[[Run], bool] = has_ended,
+    timeout: float | None = None,
+    interval: float = POLL_SECONDS,
+) -> Iterator[Look]:
+    """Look at a run every ``interval`` seconds; the last look is the one at which ``until`` holds.
+
+    Raises:
+        FollowTimeout: ``timeout`` seconds have passed.
+        NotFound: the run does not exist (any more).
+    """
+    started = monotonic()
+    rows = _History(ledger, run_id)
+    while True:
+        run = ledger.get_run(run_id)
+        if run is None:
+            raise NotFound("run", run_id)
+        history = rows.at(run)
+        yield Look(run, history[-1] if history else None, [row["cost"] for row in history])
+        if until(run):
+            return
+        if timeout is not None and monotonic() - started >= timeout:
+            raise FollowTimeout(run, timeout)
+        sleep(interval)
+
+
+def settled(ledger: Ledger, run: Run) -> Run:
+    """The run once all that follows its end is done: its model is the latest, its messages are sent."""
+    deadline = monotonic() + SETTLE_SECONDS
+    while run.get("closing") and monotonic() < deadline:
+        sleep(POLL_SECONDS)
+        run = ledger.get_run(run["run_id"]) or run
+    return run
+
+
+class _History:
+    """A run's history, read every HISTORY_SECONDS at most while epochs pass, and at the end."""
+
+    def __init__(self, ledger: Ledger, run_id: str) -> None:
+        self._ledger = ledger
+        self._run_id = run_id
+        self._epoch = 0
+        self._read_at = -math.inf
+        self._rows: list[dict[str, Any]] = []
+
+    def at(self, run: Run) -> list[dict[str, Any]]:
+        epoch, now = run.get("epoch") or 0, monotonic()
+        if epoch != self._epoch and (has_ended(run) or now - self._read_at >= HISTORY_SECONDS):
+            self._rows = self._ledger.history(self._run_id)
+            self._epoch, self._read_at = epoch, now
+        return self._rows
