@@ -6,13 +6,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lnn.data.dataset import label_matrix, standardize
 from lnn.job.plan import Plan
-from lnn.models.store import Artifacts
 from lnn.network.types import Array, Labels
+
+if TYPE_CHECKING:
+    from lnn.models.store import Artifacts
 
 TRAIN_X, TRAIN_Y, TEST_X, TEST_Y = "train_x", "train_y", "test_x", "test_y"
 """Names of the tensors that Launch stores, examples first, in the dataset's own dtype; the features in shards."""

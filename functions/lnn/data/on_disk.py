@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from itertools import repeat
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,10 @@ import numpy.typing as npt
 from lnn.data.dataset import standardize
 from lnn.errors import LnnError
 from lnn.job.plan import Plan
-from lnn.models.store import Artifacts
 from lnn.network.types import Array, Labels
+
+if TYPE_CHECKING:
+    from lnn.models.store import Artifacts
 
 BLOCK_BYTES = 32 * 2**20
 """Approximate memory of a block: its examples as stored and standardized, and the layers' outputs for them."""

@@ -177,11 +177,6 @@ class Settings(BaseModel):
         """Every key with its value, defaults filled in: JSON types only."""
         return self.model_dump(mode="json")
 
-    @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> Settings:
-        """The reverse of ``to_dict``. Raises SettingsError with every problem."""
-        return _settings(raw, [])
-
 
 def parse_settings(raw: bytes | str) -> Settings:
     """The settings in the text of a ``parameters.json``. Raises SettingsError with every problem it has."""

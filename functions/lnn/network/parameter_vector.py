@@ -11,11 +11,6 @@ import numpy.typing as npt
 from lnn.network.types import Array, Parameters
 
 
-def parameter_count(sizes: Sequence[int]) -> int:
-    """How many values W and b of all layers have; ``sizes`` is [n, units of layer 1, ..., units of layer L]."""
-    return sum((inputs + 1) * units for inputs, units in pairwise(sizes))
-
-
 def layers_of(flat: Array, sizes: Sequence[int]) -> Parameters:
     """W and b of each layer as views of ``flat`` (values,), which holds W1, b1, W2, b2, ... in C order."""
     layers: Parameters = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from lnn.data.dataset import DatasetSummary
 from lnn.errors import SettingsError
-from lnn.job.hyperparameters import Settings
+from lnn.job.hyperparameters import Settings, parse_settings
 from lnn.planning.cost_model import CostModel
 from lnn.planning.planner import Decision, candidates, choose, decide
 from lnn.planning.workload import Functions, Job
@@ -19,15 +20,17 @@ MANY = replace(CATS, m=60_000, m_test=10_000)
 
 
 def settings(**changes: Any) -> Settings:
-    return Settings.from_dict(
-        {
-            "epochs": 100,
-            "layers": 4,
-            "neurons": {"layer1": 20, "layer2": 7, "layer3": 5, "layer4": 1},
-            "activations": {"layer1": "relu", "layer2": "relu", "layer3": "relu", "layer4": "sigmoid"},
-            "learning_rate": 0.0075,
-            **changes,
-        }
+    return parse_settings(
+        json.dumps(
+            {
+                "epochs": 100,
+                "layers": 4,
+                "neurons": {"layer1": 20, "layer2": 7, "layer3": 5, "layer4": 1},
+                "activations": {"layer1": "relu", "layer2": "relu", "layer3": "relu", "layer4": "sigmoid"},
+                "learning_rate": 0.0075,
+                **changes,
+            }
+        )
     )
 
 
