@@ -179,7 +179,7 @@ def test_calibrations_are_short_runs_in_folders_of_their_own_that_keep_the_job_s
 def test_where_nothing_comes_once_one_training_is_measured_and_not_the_difference_of_two(
     cli: RunCli, measured: World, dataset: Path, parameters: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("test_cli_estimate.ONCE", 0.0)
+    monkeypatch.setitem(globals(), "ONCE", 0.0)
     answer = estimated(cli, dataset, "--calibrate", "--set", "epochs=40", "--set", "optimizer=adam")
     assert of(answer, "fused")["seconds"]["training"] == pytest.approx(40 * SECONDS["fused"], rel=1e-3)
     keys = [key for key in measured.stored("training_input/") if key.endswith(".json")]
