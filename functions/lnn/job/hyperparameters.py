@@ -55,7 +55,7 @@ class Settings(BaseModel):
         description=f"an integer from 1 to {MAX_LAYERS}",
     )
     neurons: dict[str, Units] = Field(
-        title="units of each layer",
+        title="neurons of each layer",
         description=f'an object such as {{"layer1": 20, "layer2": 1}}, with integers from 1 to {MAX_UNITS}',
     )
     activations: dict[str, Activation] = Field(
@@ -77,7 +77,7 @@ class Settings(BaseModel):
     )
     strategy: str = Field(
         AUTO,
-        title="the way to run it; `auto` takes the fastest that fits",
+        title="how to run it; `auto` takes the fastest that fits",
         description=f"{', '.join(map(json.dumps, STRATEGIES))} or {json.dumps(AUTO)}",
     )
     workers: int | None = Field(
@@ -93,10 +93,7 @@ class Settings(BaseModel):
     average_every: int | None = Field(
         None,
         ge=1,
-        title=(
-            "of `data`: updates that each worker makes alone before parameters are averaged; null adds up the "
-            "gradients of every step, as one worker would"
-        ),
+        title="for `data`: updates that each worker makes alone before the workers average parameters",
         description="an integer, 1 or more, or null to add up the gradients of every step",
     )
     optimizer: Literal["sgd", "momentum", "adam"] = Field(
@@ -115,7 +112,7 @@ class Settings(BaseModel):
         0,
         ge=0,
         lt=2**63,
-        title="every random draw comes from it",
+        title="seed of every random draw",
         description="an integer from 0 to 9223372036854775807",
     )
     record_every: int = Field(
@@ -128,7 +125,7 @@ class Settings(BaseModel):
         30.0,
         gt=0,
         le=86_400,
-        title="the most seconds of work that a crash may repeat; one batch, or what storing takes, is the least",
+        title="seconds of work that a crash may repeat at most; never less than a batch, or than storing takes",
         description="a number above 0, at most 86400",
     )
     notify_every: int | None = Field(
