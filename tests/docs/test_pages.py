@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,26 @@ def test_each_line_of_the_way_of_an_upload_names_functions_that_there_are() -> N
     named = [re.findall(r"`([a-z]+(?:\.\w+){2,})`", line) for line in lines]
     assert all(named)
     assert [name for names in named for name in names if not _is_imported_as(name)] == []
+
+
+def test_the_map_has_every_package_of_the_library_in_the_order_of_the_contract() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text()
+    table = page.partition("### The library")[2].partition("\n## ")[0]
+    rows = [set(re.findall(r"`(\w+)`", line.split("|")[1])) for line in table.splitlines() if line.startswith("| `")]
+    here = {path.stem for path in (REPOSITORY / "functions" / "lnn").iterdir() if path.stem[0] != "_"}
+    assert set().union(*rows) == here
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    order = {
+        name.strip().removeprefix("lnn."): place for place, layer in enumerate(layers) for name in layer.split("|")
+    }
+    places = [min(order[name] for name in row) for row in rows]
+    assert places == sorted(places)
+
+
+def test_the_map_has_every_folder_of_the_repository() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text()
+    tree = page.partition("## The tree")[2].partition("### The library")[0]
+    tracked = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    folders = {line.partition("/")[0] for line in tracked.splitlines() if "/" in line and line[0] != "."}
+    assert [folder for folder in sorted(folders) if f"`{folder}" not in tree] == []
