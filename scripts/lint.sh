@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 code() {
   "$bin/ruff" check
   "$bin/ruff" format --check
-  "$bin/mypy" functions client cli scripts benchmarks
+  "$bin/mypy" functions client cli scripts benchmarks tests/typing
   PYTHONPATH=functions "$bin/lint-imports" --no-logo --no-cache pyproject.toml
   shellcheck=$bin/shellcheck
   [[ -x $shellcheck ]] || shellcheck=shellcheck # no wheel of it for Linux on arm64

@@ -16,7 +16,7 @@ from lnn.strategies.registry import STRATEGIES, Strategy
 from lnn_client.cloud import Cloud, Target, local_home
 from lnn_client.errors import ClientError, FollowTimeout, NotMeasured
 from lnn_client.progress import follow
-from lnn_client.runs import has_ended, seconds_total, seconds_training
+from lnn_client.runs import seconds_total, seconds_training
 from lnn_client.uploads import own_folder, upload_training, wait_for_run
 
 if TYPE_CHECKING:
@@ -187,13 +187,13 @@ class Bench:
         self.tell(f"measuring {strategy}{with_workers}: {epochs} epochs")
         uploaded = upload_training(self.cloud, self.dataset, content, own_folder(CALIBRATION))
         run = wait_for_run(self.cloud, uploaded)
-        run_id = run["run_id"]
+        run_id = run.run_id
         self.runs.setdefault(strategy, []).append(run_id)
         try:
             for look in follow(
                 self.cloud.ledger,
                 run_id,
-                until=lambda r: has_ended(r) and not r.get("closing"),
+                until=lambda run: not run.is_unfinished,
                 timeout=TIMEOUT_SECONDS,
             ):
                 run = look.run
@@ -204,9 +204,9 @@ class Bench:
             self.cloud.ledger.request_stop(run_id)
             raise
         total, training = seconds_total(run), seconds_training(run)
-        if run["status"] == "FAILED" or total is None or not training or not run["epoch"]:
-            raise NotMeasured(f"run {run_id} is {run['status']}: {run.get('reason') or 'it trained no epoch'}")
-        return Measured(run_id, int(run["epoch"]), training, total - training)
+        if run.status == "FAILED" or total is None or not training or not run.epoch:
+            raise NotMeasured(f"run {run_id} is {run.status}: {run.reason or 'it trained no epoch'}")
+        return Measured(run_id, int(run.epoch), training, total - training)
 
     def train_steadily(self, strategy: str, epochs: int) -> Measured:
         """One training; or the middle one of three, where a hiccup would tell. Raises as ``train`` does."""

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from lnn.aws.invoker import Invoker
+    from lnn.runs.record import Run
     from lnn.runs.store import Ledger
     from lnn.serving.registry import ModelRecord, Registry
-    from lnn_client.runs import Run
 
 DEFAULT_PREFIX = "lnn"
 HOME_VARIABLE = "LNN_HOME"
@@ -206,7 +206,7 @@ class Cloud:
         exact = None if wanted in {LATEST, ""} else self.ledger.get_run(wanted)
         if exact is not None:
             return exact
-        runs = {run["run_id"]: run for run in self.ledger.list_runs()}
+        runs = {run.run_id: run for run in self.ledger.list_runs()}
         if wanted != LATEST:
             return _only("run", wanted, runs)
         if not runs:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from lnn.errors import InputError, LnnError
 
 if TYPE_CHECKING:
+    from lnn.runs.record import Run
     from lnn_client.cloud import Target
-    from lnn_client.runs import Run
 
 
 class ClientError(LnnError):
@@ -115,7 +115,7 @@ class FollowTimeout(ClientError):
 
     def __init__(self, run: Run, timeout: float) -> None:
         self.run, self.timeout = run, timeout
-        super().__init__(f"run {run['run_id']} is still {run['status']} after {timeout:g} s")
+        super().__init__(f"run {run.run_id} is still {run.status} after {timeout:g} s")
 
 
 class NotMeasured(ClientError):

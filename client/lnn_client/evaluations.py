@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lnn.data.dataset import DatasetSummary
     from lnn.models.evaluation import Evaluation
     from lnn.models.model_file import Model
-    from lnn_client.runs import Run
+    from lnn.runs.record import Run
 
 PARALLEL_CALLS = 4
 BLOCK = 256
@@ -124,18 +124,17 @@ def evaluate_run(cloud: Cloud, run: Run, model: Model) -> RunEvaluation:
     import numpy as np
 
     from lnn.data.in_memory import TEST_X, TEST_Y
-    from lnn.job.plan import Plan
     from lnn.models.evaluation import evaluate
     from lnn.models.inference import column_of_values
     from lnn.models.store import Artifacts
 
-    plan = Plan.parse(run["plan"])
+    plan = run.parsed_plan
     artifacts = Artifacts(cloud.s3, cloud.names.bucket)
     rows = np.empty((plan.test_examples, plan.sizes[0]))
     try:
-        y = artifacts.get_tensor(run["run_id"], TEST_Y)
+        y = artifacts.get_tensor(run.run_id, TEST_Y)
         for index, start in enumerate(range(0, plan.test_examples, plan.shard_rows)):
-            for place, example in enumerate(artifacts.get_shard(run["run_id"], TEST_X, index), start=start):
+            for place, example in enumerate(artifacts.get_shard(run.run_id, TEST_X, index), start=start):
                 rows[place] = column_of_values(model, example)
     except LnnError as error:
         raise ClientError(f"the test examples cannot be read: {error}") from error

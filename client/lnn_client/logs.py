@@ -10,8 +10,8 @@ from enum import StrEnum
 from time import sleep, time
 from typing import Any
 
+from lnn.runs.record import Run
 from lnn_client.cloud import Cloud
-from lnn_client.runs import Run, has_ended
 
 POLL_SECONDS = 1.0
 SETTLE_SECONDS = 10.0
@@ -53,7 +53,7 @@ class Log:
 
     def __post_init__(self) -> None:
         self._client = self.cloud.client("logs")
-        self._since = float(self.run["created_at"]) - OVERLAP_SECONDS  # clocks differ, and Launch began earlier
+        self._since = self.run.created_at - OVERLAP_SECONDS  # clocks differ, and Launch began earlier
 
     def new_lines(self) -> list[Line]:
         """The lines that no earlier call gave, in the order in which they were written."""
@@ -67,7 +67,7 @@ class Log:
         pages = self._client.get_paginator("filter_log_events").paginate(
             logGroupName=self.cloud.names.log_group(function),
             startTime=int(self._since * 1000),
-            filterPattern=f'"{self.run["run_id"]}"',
+            filterPattern=f'"{self.run.run_id}"',
         )
         for page in pages:
             for event in page["events"]:
@@ -79,8 +79,8 @@ class Log:
     def follow(self) -> Iterator[Line]:
         """Lines as they come, until the run has ended and no more come."""
         while True:
-            run = self.cloud.ledger.get_run(self.run["run_id"])
-            no_more = run is None or (has_ended(run) and time() - float(run["finished_at"]) >= SETTLE_SECONDS)
+            run = self.cloud.ledger.get_run(self.run.run_id)
+            no_more = run is None or (run.has_ended and time() - (run.finished_at or 0.0) >= SETTLE_SECONDS)
             yield from self.new_lines()
             if no_more:
                 return

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lnn.models.inference import Prediction
     from lnn.models.model_file import Model
-    from lnn_client.runs import Run
+    from lnn.runs.record import Run
 
 _SUFFIX = ".h5"
 
@@ -45,7 +45,7 @@ def load_model(wanted: str, connect: Callable[[], Cloud]) -> Model:
         key, why = model_key(found["model_id"]), f": {found.get('refused') or 'it was deleted'}"
     elif wanted != LATEST:
         run = cloud.find_run(wanted)
-        key, why = params_key(run["run_id"]), f": run {run['run_id']} is {run['status']}"
+        key, why = params_key(run.run_id), f": run {run.run_id} is {run.status}"
     content = _content(cloud, key)
     if content is None:
         raise NoModel(f"there is no model at s3://{cloud.names.bucket}/{key}{why}", run)
@@ -60,10 +60,9 @@ def model_of_run(cloud: Cloud, run: Run) -> Model:
     """
     from lnn.models.validation import inspect_model
 
-    has_one = (run.get("artefacts") or {}).get("params")
-    content = _content(cloud, params_key(run["run_id"])) if has_one else None
+    content = _content(cloud, params_key(run.run_id)) if run.artifacts else None
     if content is None:
-        raise NoModel(f"run {run['run_id']} is {run['status']} and has no model", run)
+        raise NoModel(f"run {run.run_id} is {run.status} and has no model", run)
     return inspect_model(content)
 
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lnn.runs.record import EpochRow, Run
 from lnn_client.errors import FollowTimeout, NotFound
-from lnn_client.runs import Run, has_ended
 
 if TYPE_CHECKING:
     from lnn.runs.store import Ledger
@@ -25,7 +25,7 @@ class Look:
     """A run at one moment, with the newest row of its history and every recorded cost, the first epoch's first."""
 
     run: Run
-    row: dict[str, Any] | None
+    row: EpochRow | None
     costs: Sequence[float] = ()
 
 
@@ -33,7 +33,7 @@ def follow(
     ledger: Ledger,
     run_id: str,
     *,
-    until: Callable[[Run], bool] = has_ended,
+    until: Callable[[Run], bool] = lambda run: run.has_ended,
     timeout: float | None = None,
     interval: float = POLL_SECONDS,
 ) -> Iterator[Look]:
@@ -50,7 +50,7 @@ def follow(
         if run is None:
             raise NotFound("run", run_id)
         history = rows.at(run)
-        yield Look(run, history[-1] if history else None, [row["cost"] for row in history])
+        yield Look(run, history[-1] if history else None, [row.cost for row in history])
         if until(run):
             return
         if timeout is not None and monotonic() - started >= timeout:
@@ -61,9 +61,9 @@ def follow(
 def settled(ledger: Ledger, run: Run) -> Run:
     """The run once all that follows its end is done: its model is the latest, its messages are sent."""
     deadline = monotonic() + SETTLE_SECONDS
-    while run.get("closing") and monotonic() < deadline:
+    while run.closing and monotonic() < deadline:
         sleep(POLL_SECONDS)
-        run = ledger.get_run(run["run_id"]) or run
+        run = ledger.get_run(run.run_id) or run
     return run
 
 
@@ -75,11 +75,11 @@ class _History:
         self._run_id = run_id
         self._epoch = 0
         self._read_at = -math.inf
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[EpochRow] = []
 
-    def at(self, run: Run) -> list[dict[str, Any]]:
-        epoch, now = run.get("epoch") or 0, monotonic()
-        if epoch != self._epoch and (has_ended(run) or now - self._read_at >= HISTORY_SECONDS):
+    def at(self, run: Run) -> list[EpochRow]:
+        epoch, now = run.epoch, monotonic()
+        if epoch != self._epoch and (run.has_ended or now - self._read_at >= HISTORY_SECONDS):
             self._rows = self._ledger.history(self._run_id)
             self._epoch, self._read_at = epoch, now
         return self._rows

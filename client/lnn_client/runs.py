@@ -2,61 +2,64 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
-Run = dict[str, Any]
+from lnn.aws.clocks import seconds_between
 
-ENDED = frozenset({"COMPLETED", "FAILED", "STOPPED"})
-
-
-_INTERNAL = frozenset(
-    {
-        "owner",
-        "heartbeat",
-        "lease_expires",
-        "closing",
-        "dataset_key",
-        "plan",
-        "attempts",
-        "stop_requested",
-        "told",
-        "told_use",
-        "watched",
-    }
-)
+if TYPE_CHECKING:
+    from lnn.runs.attributes import Status
+    from lnn.runs.record import Run
 
 
-def has_ended(run: Run) -> bool:
-    """True when nothing more will happen in the run."""
-    return run["status"] in ENDED
+class Seconds(TypedDict):
+    """How long a run took."""
+
+    total: float | None
+    """From the start of the upload to the moment the model exists."""
+    training: float | None
+    """From the first epoch's start to the last epoch's end."""
 
 
-def public(run: Run) -> Run:
-    """The run without what only the functions need to know."""
-    return {name: value for name, value in run.items() if name not in _INTERNAL}
+class Result(TypedDict):
+    """A run's outcome as ``lnn train --json`` prints it."""
+
+    run_id: str
+    status: Status
+    reason: str | None
+    strategy: str | None
+    workers: int | None
+    epochs: int
+    final_cost: float | None
+    train_accuracy: float | None
+    test_accuracy: float | None
+    seconds: Seconds
+    ms_per_epoch: float | None
+    invocations: int
+    model: str | None
+    """Its ``s3://`` address."""
 
 
 def has_been_launched(run: Run) -> bool:
     """Whether Launch has finished with the run: accepted it, with a strategy, or refused it."""
-    return run["status"] != "PENDING" or bool(run.get("strategy"))
+    return run.status != "PENDING" or bool(run.strategy)
 
 
 def seconds_total(run: Run) -> float | None:
     """From the start of the upload to the moment the model exists."""
-    return _between(run, "upload_started_at", "model_written_at")
+    return _between(run.upload_started_at, run.model_written_at)
 
 
 def seconds_training(run: Run) -> float | None:
     """From the first epoch's start to the last epoch's end, by the clocks of those who trained."""
-    if run.get("trained_seconds") is not None and run.get("training_started_at") and run.get("training_ended_at"):
-        return float(run["trained_seconds"])
-    return _between(run, "training_started_at", "training_ended_at")
+    if run.trained_seconds is not None and run.training_started_at and run.training_ended_at:
+        return float(run.trained_seconds)
+    return _between(run.training_started_at, run.training_ended_at)
 
 
 def ms_per_epoch(run: Run) -> float | None:
     """Mean time of an epoch in milliseconds."""
-    training, epochs = seconds_training(run), run.get("epoch")
-    return training * 1000 / epochs if training is not None and epochs else None
+    training = seconds_training(run)
+    return training * 1000 / run.epoch if training is not None and run.epoch else None
 
 
 def usd_so_far_and_left(run: Run) -> tuple[float, float] | None:
@@ -65,35 +68,31 @@ def usd_so_far_and_left(run: Run) -> tuple[float, float] | None:
     `neuron` adds up what its functions use at every epoch; the others do so at checkpoints only, and the estimate from
     before they began fills the gap.
     """
-    expected, epochs, used = (run.get("estimate") or {}).get("usd"), run.get("epochs"), float(run.get("usd") or 0.0)
-    if expected is None or not epochs:
+    if run.estimate is None or not run.epochs:
         return None
-    done = (run.get("epoch") or 0) / epochs
-    if run.get("strategy") == "neuron" and done and used:
+    expected, used, done = run.estimate["usd"], float(run.usd or 0.0), run.epoch / run.epochs
+    if run.strategy == "neuron" and done and used:
         return used, used / done * (1 - done)
     return max(used, done * expected), (1 - done) * expected
 
 
-def result(run: Run) -> dict[str, Any]:
-    """A run's outcome as ``lnn train --json`` prints it."""
+def result(run: Run) -> Result:
     return {
-        "run_id": run["run_id"],
-        "status": run["status"],
-        "reason": run.get("reason"),
-        "strategy": run.get("strategy"),
-        "workers": run.get("workers"),
-        "epochs": run.get("epoch"),
-        "final_cost": run.get("final_cost"),
-        "train_accuracy": run.get("train_accuracy"),
-        "test_accuracy": run.get("test_accuracy"),
+        "run_id": run.run_id,
+        "status": run.status,
+        "reason": run.reason,
+        "strategy": run.strategy,
+        "workers": run.workers,
+        "epochs": run.epoch,
+        "final_cost": run.final_cost,
+        "train_accuracy": run.train_accuracy,
+        "test_accuracy": run.test_accuracy,
         "seconds": {"total": seconds_total(run), "training": seconds_training(run)},
         "ms_per_epoch": ms_per_epoch(run),
-        "invocations": run.get("invocations"),
-        "model": (run.get("artefacts") or {}).get("params"),
+        "invocations": run.invocations,
+        "model": run.artifacts["params"] if run.artifacts else None,
     }
 
 
-def _between(run: Run, start: str, end: str) -> float | None:
-    first, last = run.get(start), run.get(end)
-    # Two machines' clocks may differ.
-    return max(0.0, float(last) - float(first)) if first is not None and last is not None else None
+def _between(first: float | None, last: float | None) -> float | None:
+    return None if first is None or last is None else seconds_between(first, last)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_logs.type_defs import FilteredLogEventTypeDef
 
     from lnn.names import Names
-    from lnn_client.runs import Run
+    from lnn.runs.record import Run
 
 ROLES = ("launch", "trainer", "neuron")
 MOST_LINES = 20_000
@@ -58,7 +58,7 @@ def timeline(logs: CloudWatchLogsClient, names: Names, run: Run, most: int = MOS
     complete = True
     for role in ROLES:
         group = names.log_group(role)
-        lines = list(_events(logs, group, run, f'"{run["run_id"]}"', most))
+        lines = list(_events(logs, group, run, f'"{run.run_id}"', most))
         reports = [list(_events(logs, group, run, pattern, most)) for pattern in _REPORTS]
         complete = complete and all(len(read) < most for read in (lines, *reports))
         found += _of_role(role, lines, [event for of_pattern in reports for event in of_pattern])
@@ -68,12 +68,12 @@ def timeline(logs: CloudWatchLogsClient, names: Names, run: Run, most: int = MOS
 def _events(
     logs: CloudWatchLogsClient, group: str, run: Run, pattern: str, most: int
 ) -> Iterator[FilteredLogEventTypeDef]:
-    ended = run.get("finished_at") or run.get("heartbeat") or run["created_at"]
+    ended = run.finished_at or run.heartbeat or run.created_at
     pages = logs.get_paginator("filter_log_events").paginate(
         logGroupName=group,
         filterPattern=pattern,
-        startTime=int((float(run["created_at"]) - _MARGIN_SECONDS) * 1000),
-        endTime=int((float(ended) + _MARGIN_SECONDS) * 1000),
+        startTime=int((run.created_at - _MARGIN_SECONDS) * 1000),
+        endTime=int((ended + _MARGIN_SECONDS) * 1000),
         PaginationConfig={"MaxItems": most},
     )
     for page in pages:

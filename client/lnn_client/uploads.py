@@ -10,9 +10,9 @@ from pathlib import Path
 from time import monotonic, sleep, time
 
 from lnn.names import PARAMETERS, TRAINING_INPUT, UPLOAD_STARTED_AT
+from lnn.runs.record import Run
 from lnn_client.cloud import Cloud
 from lnn_client.errors import RunNotOpened
-from lnn_client.runs import Run
 
 DATASET = "datasets.h5"
 OPEN_TIMEOUT_SECONDS = 60.0

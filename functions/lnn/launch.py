@@ -6,14 +6,12 @@ conditional. After a crash at any line, the next delivery of the event completes
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -43,6 +41,9 @@ from lnn.runs.finalize import end_without_model
 from lnn.runs.services import Services
 from lnn.runs.stopping import Ending
 
+if TYPE_CHECKING:
+    from lnn.runs.attributes import Dataset
+
 logger = logging.getLogger(__name__)
 
 BLOCK_SHARE = 1 / 8
@@ -57,9 +58,17 @@ def launch(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) -> 
     if not upload.key.startswith(TRAINING_INPUT) or not upload.key.endswith(".h5"):
         return "ignored"
     run_id = upload.run_id
-    services.ledger.open_run({"run_id": run_id, "dataset_key": upload.key, "dataset": _identity(upload)})
+    dataset: Dataset = {
+        "bucket": upload.bucket,
+        "key": upload.key,
+        "version_id": upload.version_id,
+        "etag": upload.etag,
+        "sequencer": upload.sequencer,
+        "event_time": upload.event_time,
+    }
+    services.ledger.open_run(run_id, dataset_key=upload.key, dataset=dataset)
     run = services.ledger.get_run(run_id)
-    if run is None or run["status"] != "PENDING" or run["generation"] > 0:
+    if run is None or run.status != "PENDING" or run.generation > 0:
         return "duplicate"
     try:
         prepare(services, inbox, upload, memory_mb)
@@ -106,8 +115,8 @@ def prepare(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) ->
     key = store_first_checkpoint(services, run_id, plan, settings)
     services.ledger.describe(
         run_id,
-        settings=json.dumps(settings.to_dict()),
-        plan=json.dumps(plan.as_json()),
+        settings=settings.to_dict(),
+        plan=plan.as_json(),
         dimensions={
             "features": summary.features,
             "examples": summary.m,
@@ -119,7 +128,7 @@ def prepare(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) ->
         strategy=decision.strategy,
         strategy_reason=decision.reason,
         workers=decision.workers,
-        estimate=dict(decision.expected),
+        estimate=decision.expected,
         epochs=settings.epochs,
         launched_at=time.time(),
         checkpoint={"epoch": 0, "key": key},
@@ -181,7 +190,3 @@ def store_first_checkpoint(services: Services, run_id: str, plan: Plan, settings
     parameters = init_parameters(plan.sizes, plan.activations, settings.weight_init, plan.seed, plan.dtype)
     slots = new_slots(parameters, plan.update_rule)
     return services.artifacts.put_checkpoint(run_id, 0, Checkpoint(0, parameters, slots))
-
-
-def _identity(upload: Upload) -> dict[str, Any]:
-    return asdict(upload)

@@ -5,20 +5,23 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from lnn.errors import CacheLost, LedgerUnavailable, LnnError, StaleGeneration
 from lnn.job.plan import Plan
 from lnn.messages import Message
-from lnn.runs.event_log import fault_of
 from lnn.runs.failover import ask_for_next, told
 from lnn.runs.finalize import end_without_model
 from lnn.runs.lease import Reporter
+from lnn.runs.record import Run
 from lnn.runs.services import Services
 from lnn.runs.stopping import Ending
 from lnn.runs.watchdog import watch
 from lnn.strategies.registry import STRATEGIES
+
+if TYPE_CHECKING:
+    from lnn.runs.attributes import Attempts
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +76,7 @@ def start(services: Services, message: Message, remaining: Callable[[], float]) 
     if run is None:
         logger.info("duplicate refused", extra={"state": "start"})
         return
-    plan = Plan.parse(run["plan"])
+    plan = run.parsed_plan
     attempts = attempts_here(services, run)
     hopeless = no_more_attempts(run, attempts) or dead_neuron(services, run, plan, attempts)
     if hopeless is not None:
@@ -88,12 +91,12 @@ def start(services: Services, message: Message, remaining: Callable[[], float]) 
     strategy.load(strategy.start)(services, run, plan, remaining)
 
 
-def await_parameter_server(services: Services, run: dict[str, Any], plan: Plan) -> None:
+def await_parameter_server(services: Services, run: Run, plan: Plan) -> None:
     """Returns when the parameter server takes writes, or after a while: then this attempt will fail.
 
     Without this, a Redis that is away for some seconds would cost a run all of its attempts.
     """
-    server = services.server(run["run_id"])
+    server = services.server(run.run_id)
     if server.takes_writes():
         return
     with Reporter(services.ledger, services.notifier, run, plan):  # keeps the lease
@@ -102,40 +105,39 @@ def await_parameter_server(services: Services, run: dict[str, Any], plan: Plan) 
             time.sleep(PROBE_SECONDS)
 
 
-def attempts_here(services: Services, run: dict[str, Any]) -> int:
+def attempts_here(services: Services, run: Run) -> int:
     """How many generations have begun at the place where this one begins, itself included.
 
     Getting from one batch's checkpoint to another's is progress, as an epoch is.
     """
-    before = run.get("attempts") or {"epoch": -1, "count": 0}
-    batches = run["checkpoint"].get("batches", 0)
-    same = (before["epoch"], before.get("batches", 0)) == (run["epoch"], batches)
-    count = int(before["count"]) + 1 if same else 1
-    attempts = {"epoch": run["epoch"], "batches": batches, "count": count}
-    services.ledger.renew(run["run_id"], run["generation"], attempts=attempts)
+    before: Attempts = run.attempts or {"epoch": -1, "count": 0}
+    batches = run.latest_checkpoint.get("batches", 0)
+    same = (before["epoch"], before.get("batches", 0)) == (run.epoch, batches)
+    count = before["count"] + 1 if same else 1
+    services.ledger.renew(run.run_id, run.generation, attempts={"epoch": run.epoch, "batches": batches, "count": count})
     return count
 
 
-def no_more_attempts(run: dict[str, Any], attempts: int) -> str | None:
+def no_more_attempts(run: Run, attempts: int) -> str | None:
     """Why a run is given up that began too often at the same place."""
     if attempts <= ATTEMPTS_WITHOUT_PROGRESS:
         return None
-    last = (run.get("fault") or {}).get("what", "nobody was left to say what went wrong")
+    last = run.fault["what"] if run.fault else "nobody was left to say what went wrong"
     return (
-        f"no progress after epoch {run['epoch']} in {attempts - 1} attempts; the last: {last}. The Trainer's and the "
+        f"no progress after epoch {run.epoch} in {attempts - 1} attempts; the last: {last}. The Trainer's and the "
         "Neuron's logs say more; mend the cause and resume the run"
     )
 
 
-def dead_neuron(services: Services, run: dict[str, Any], plan: Plan, attempts: int) -> str | None:
+def dead_neuron(services: Services, run: Run, plan: Plan, attempts: int) -> str | None:
     """Why a run is given up whose Neuron cannot even begin, and so has nobody to say so.
 
     It is called, twice, when an attempt went by in silence, with a message that is out of date: one that works does
     nothing with it.
     """
-    if attempts < 2 or not STRATEGIES[plan.strategy].meets_in_redis or fault_of(run, run["generation"] - 1):
+    if attempts < 2 or not STRATEGIES[plan.strategy].meets_in_redis or run.fault_of(run.generation - 1):
         return None
-    stale = Message(run["run_id"], 0, "start", neuron=0)
+    stale = Message(run.run_id, 0, "start", neuron=0)
     with Reporter(services.ledger, services.notifier, run, plan):
         fault = services.invoker.try_neuron(stale) and services.invoker.try_neuron(stale)
     if fault is None:

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from chaos.faults import FAULTS
 from chaos.jobs import LONG, STRATEGIES, Job
 from chaos.scene import Fault, Scene, TooLate, Victim
 from chaos.schedule import Round
-from support.e2e_cloud import ENDED, Outcome
+from support.e2e_cloud import Outcome, Run
 
 SIDE_BY_SIDE = 4
 """Rounds under way at once, on two cores."""
@@ -92,7 +92,7 @@ class Runner:
             job = _job(name, long, times)
             run_id = self._cloud.start("undisturbed", job.dataset, job.parameters)
             run = self._cloud.completed(run_id)
-            if run["generation"] != 1:
+            if run.generation != 1:
                 raise RuntimeError(f"the undisturbed run of {name} was disturbed: {_story(run)}")
             self._undisturbed[name, long, times] = self._cloud.outcome(run_id)
             self._say(f"undisturbed {name}, {job.epochs:,} epochs: {time.monotonic() - began:.1f} s")
@@ -132,7 +132,7 @@ class Runner:
             try:
                 for victim in victims:
                     victim.run = cloud.run_of(victim.upload)
-                    victim.run_id = str(victim.run["run_id"])
+                    victim.run_id = victim.run.run_id
                 with ThreadPoolExecutor(1) as pool:
                     struck = pool.submit(fault.strike, scene)
                     self._follow(victims)
@@ -150,7 +150,7 @@ class Runner:
             self._problem(victim, error),
             victim.recovery,
             seconds,
-            int(victim.run.get("generation", 0)),
+            victim.run.generation,
             _story(victim.run),
         )
         self._tell(result)
@@ -165,21 +165,21 @@ class Runner:
             for victim in list(going):
                 victim.run = self._cloud.run(victim.run_id)
                 victim.watched(victim.run)
-                if victim.run["status"] in ENDED and not victim.run["closing"]:
+                if not victim.run.is_unfinished:
                     going.remove(victim)
             time.sleep(LOOK_SECONDS)
         for victim in going:
             # Its thread waits for the run's end.
-            reason = f"still {victim.run['status']} after {RUN_SECONDS:.0f} s"
-            victim.run = victim.run | {"status": "FAILED", "reason": reason}
+            reason = f"still {victim.run.status} after {RUN_SECONDS:.0f} s"
+            victim.run = replace(victim.run, status="FAILED", reason=reason)
 
     def _problem(self, victim: Victim, error: BaseException | None) -> str | None:
         """What is wrong with a run that has ended, or None."""
         if error is not None:
             what = "the fault did not strike" if isinstance(error, TooLate) else type(error).__name__
             return f"{what}: {error}"
-        if victim.run["status"] != "COMPLETED":
-            return f"{victim.run['status']}: {victim.run.get('reason')}"
+        if victim.run.status != "COMPLETED":
+            return f"{victim.run.status}: {victim.run.reason}"
         return self._difference(victim)
 
     def _difference(self, victim: Victim) -> str | None:
@@ -215,7 +215,7 @@ class Runner:
             story += traceback.format_exception(error)
         (folder / "story.txt").write_text("\n".join(story) + "\n")
         run = self._cloud.ledger.get_run(result.run_id) if result.run_id else None
-        (folder / "run.json").write_text(json.dumps(run, indent=1, default=str) + "\n")
+        (folder / "run.json").write_text(json.dumps(run and asdict(run), indent=1, default=str) + "\n")
         for role in ROLES:
             lines = self._cloud.log_lines(role, result.run_id)
             (folder / f"{role}.log").write_text("\n".join(line.rstrip() for line in lines) + "\n")
@@ -231,9 +231,9 @@ def _job(name: str, long: bool, times: int = 1) -> Job:
     return job if times == 1 else job.with_epochs(times * job.epochs)
 
 
-def _story(run: dict[str, Any]) -> list[str]:
+def _story(run: Run) -> list[str]:
     """The run's events, with seconds since it was opened."""
-    events = run.get("events", [])
+    events = run.events
     return [f"{event['at'] - events[0]['at']:6.1f} s  {event['what']}" for event in events]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from chaos.aws_proxy import Trouble
 from chaos.cloud import ChaosCloud
 from chaos.jobs import Job
-from support.e2e_cloud import ENDED, Outcome, Run, Upload, eventually
+from support.e2e_cloud import Outcome, Run, Upload, eventually
 
 LAG_SECONDS = 1.5
 """What the ledger says by then may be from before the fault: progress is reported once a second."""
@@ -47,12 +47,12 @@ class Victim:
     """A Redis that comes back with an old snapshot brings a run's keys back after its end; they expire in a day."""
     throughout: bool = False
     """It was disturbed all the time: its longest standstill counts."""
-    run: Run = field(default_factory=dict)
+    run: Run = field(default_factory=lambda: Run("", "PENDING"))
 
     def watched(self, run: Run) -> None:
         """Take down how far the run is."""
-        if not self.progress or run["epoch"] != self.progress[-1][1] or run["status"] in ENDED:
-            self.progress.append((time.time(), int(run["epoch"])))
+        if not self.progress or run.epoch != self.progress[-1][1] or run.has_ended:
+            self.progress.append((time.time(), run.epoch))
 
     @property
     def recovery(self) -> float | None:
@@ -88,12 +88,12 @@ class Scene:
     @property
     def going(self) -> bool:
         """Whether any run has not ended."""
-        return any(victim.run.get("status") not in ENDED for victim in self.victims)
+        return any(not victim.run.has_ended for victim in self.victims)
 
     def strike(self) -> None:
         """The fault strikes now, all that have not ended."""
         for victim in self.victims:
-            if victim.run.get("status") not in ENDED:
+            if not victim.run.has_ended:
                 victim.struck.append(time.time())
 
     def wait_for(self, probe: Callable[[], Any], what: str) -> Any:
@@ -112,7 +112,7 @@ class Scene:
         share = self.rng.uniform(0.02, 0.5 / len(self.victims))
         for victim in self.victims:
             self.wait_for(
-                lambda victim=victim: victim.run.get("epoch", 0) >= share * victim.job.epochs,
+                lambda victim=victim: victim.run.epoch >= share * victim.job.epochs,
                 f"{share:.0%} of {victim.strategy}",
             )
 

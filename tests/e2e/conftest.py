@@ -52,5 +52,5 @@ def undisturbed_fused(cloud: CloudUnderTest) -> Outcome:
 def undisturbed_example_space(cloud: CloudUnderTest) -> Outcome:
     """What the job in example space leads to when nothing happens to it."""
     run_id = cloud.start("example-space-undisturbed", EXAMPLE_SPACE_DATASET, EXAMPLE_SPACE_PARAMETERS)
-    assert cloud.completed(run_id)["plan"]["formulation"] == EXAMPLE_SPACE
+    assert cloud.completed(run_id).plan["formulation"] == EXAMPLE_SPACE
     return cloud.outcome(run_id)

@@ -32,11 +32,11 @@ def test_the_prototypes_network_trains_neuron_by_neuron_as_it_does_in_one_piece(
     neuron = cloud.completed(cloud.start("cats-neuron", cats, parameters | {"strategy": "neuron"}))
     fused = cloud.completed(cloud.start("cats-fused", cats, parameters | {"strategy": "fused"}))
 
-    assert neuron["dimensions"]["sizes"] == [12288, 20, 7, 5, 1]
-    history = cloud.history(neuron["run_id"])
+    assert neuron.dimensions["sizes"] == [12288, 20, 7, 5, 1]
+    history = cloud.history(neuron.run_id)
     assert [row["epoch"] for row in history] == list(range(1, EPOCHS + 1))
-    assert history == [pytest.approx(row, rel=1e-9, abs=0) for row in cloud.history(fused["run_id"])]
+    assert history == [pytest.approx(row, rel=1e-9, abs=0) for row in cloud.history(fused.run_id)]
     # Launch and the start; then 33 neurons and, once a layer, the Trainer, both ways. Without faults none comes twice.
-    assert neuron["invocations"] == 2 + EPOCHS * 2 * (33 + 4)
-    assert neuron["generation"] == 1
-    assert not cloud.redis_keys(neuron["run_id"])
+    assert neuron.invocations == 2 + EPOCHS * 2 * (33 + 4)
+    assert neuron.generation == 1
+    assert not cloud.redis_keys(neuron.run_id)

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from support.e2e_cloud import ENDED, CloudUnderTest
+from support.e2e_cloud import CloudUnderTest
 from support.e2e_jobs import NEURON_DATASET, NEURON_PARAMETERS
 
 pytestmark = pytest.mark.skipif(os.environ.get("LNN_ENDURANCE") != "1", reason="takes minutes; LNN_ENDURANCE=1 runs it")
@@ -42,7 +42,7 @@ def test_300_epochs_with_a_worker_killed_every_ten_seconds_end_in_the_same_bits(
     began = time.monotonic()
     run_id = cloud.start("endurance", NEURON_DATASET, PARAMETERS)
     kills, next_kill, next_watch = 0, began + KILL_SECONDS, began + WATCH_SECONDS
-    while cloud.run(run_id)["status"] not in ENDED:
+    while not cloud.run(run_id).has_ended:
         now = time.monotonic()
         assert now < began + LIMIT_SECONDS, cloud.run(run_id)
         if now >= next_kill:
@@ -56,10 +56,10 @@ def test_300_epochs_with_a_worker_killed_every_ten_seconds_end_in_the_same_bits(
     took = time.monotonic() - began
     with capsys.disabled():
         print(
-            f"\nundisturbed {alone:.0f} s; {kills} kills: {took:.0f} s, {run['generation']} generations, "
-            f"{run.get('disturbances')}, {run['invocations']} invocations"
+            f"\nundisturbed {alone:.0f} s; {kills} kills: {took:.0f} s, {run.generation} generations, "
+            f"{run.disturbances}, {run.invocations} invocations"
         )
     assert kills >= alone // KILL_SECONDS - 1
-    assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])
+    assert cloud.outcome(run_id) == cloud.outcome(undisturbed.run_id)
     assert [row["epoch"] for row in cloud.history(run_id)] == list(range(1, 301))
     assert not cloud.redis_keys(run_id)

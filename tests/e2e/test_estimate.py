@@ -29,9 +29,9 @@ def test_an_estimate_has_every_strategy_and_what_auto_picks_is_what_a_run_does(
     estimate = cloud.lnn_json("estimate", *job, "--target", "aws")
     assert {row["strategy"] for row in estimate["rows"]} == {"neuron", "fused", "resident", "data"}
     run = cloud.run(cloud.lnn_json("train", *job, "--wait")["run_id"])
-    assert run["strategy"] == estimate["auto"]["strategy"]
-    assert run["estimate"]["seconds"] == pytest.approx(estimate["auto"]["seconds"]["total"])
-    assert "expected on AWS" in cloud.lnn("show", run["run_id"]).stdout
+    assert run.strategy == estimate["auto"]["strategy"]
+    assert run.estimate["seconds"] == pytest.approx(estimate["auto"]["seconds"]["total"])
+    assert "expected on AWS" in cloud.lnn("show", run.run_id).stdout
 
 
 def test_calibration_measures_this_cloud_and_leaves_the_latest_model_alone(
@@ -49,5 +49,5 @@ def test_calibration_measures_this_cloud_and_leaves_the_latest_model_alone(
     assert fused["seconds"]["total"] / 4 < trained["seconds"]["total"] < fused["seconds"]["total"] * 4
     for run_id in (run_id for runs in estimate["calibration"]["runs"].values() for run_id in runs):
         run = cloud.run(run_id)
-        assert is_calibration(run["dataset_key"])
-        assert run["status"] in {"COMPLETED", "STOPPED", "FAILED"}
+        assert is_calibration(run.dataset_key)
+        assert run.status in {"COMPLETED", "STOPPED", "FAILED"}

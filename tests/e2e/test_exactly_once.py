@@ -12,7 +12,7 @@ EPOCHS = NEURON_PARAMETERS["epochs"]
 
 def test_an_event_delivered_again_and_again_is_one_training(cloud: CloudUnderTest) -> None:
     first = cloud.completed(cloud.start("repeated", encode(blobs()), network(3, 1, epochs=2)))
-    record = first["dataset"] | {"sequencer": "FFFF"}
+    record = first.dataset | {"sequencer": "FFFF"}
     event, run_id = s3_event(record), run_id_of(record)
     with ThreadPoolExecutor(3) as pool:
         at_once = list(pool.map(lambda _: cloud.invoke("launch", event), range(3)))
@@ -21,9 +21,9 @@ def test_an_event_delivered_again_and_again_is_one_training(cloud: CloudUnderTes
     later = [cloud.invoke("launch", event) for _ in range(2)]
 
     assert [list(answer) for answer in at_once + later] == [[run_id]] * 5
-    assert {run["run_id"] for run in cloud.runs_of(record["key"])} == {run_id, first["run_id"]}
+    assert {run.run_id for run in cloud.runs_of(record["key"])} == {run_id, first.run_id}
     assert cloud.run(run_id) == done
-    assert (done["generation"], done["invocations"]) == (1, 2)
+    assert (done.generation, done.invocations) == (1, 2)
     assert cloud.outcome(run_id) == before
     assert [row["epoch"] for row in before.history] == [1, 2]
     assert len(cloud.logged("trainer", run_id, "handled")) == 1
@@ -43,16 +43,16 @@ def test_messages_delivered_again_change_nothing(cloud: CloudUnderTest, undistur
             cloud.send("trainer", message.as_json())
             cloud.send("trainer", {"run_id": run_id, "generation": 1, "state": "start"})
             repeated.add(position.step.id)
-        return cloud.run(run_id)["status"] == "COMPLETED"
+        return cloud.run(run_id).status == "COMPLETED"
 
     eventually(repeat_and_look, f"the end of {run_id}", state=lambda: cloud.run(run_id))
     assert len(repeated) >= EPOCHS
-    assert cloud.completed(run_id)["generation"] == 1
+    assert cloud.completed(run_id).generation == 1
     assert cloud.outcome(run_id) == undisturbed_neuron
     # What comes after the end is no resurrection.
     for role in ("trainer", "neuron"):
         cloud.invoke(role, {"run_id": run_id, "generation": 1, "state": "forward", "epoch": 1, "layer": 1, "neuron": 0})
-    assert cloud.run(run_id)["status"] == "COMPLETED"
+    assert cloud.run(run_id).status == "COMPLETED"
     assert cloud.outcome(run_id) == undisturbed_neuron
     assert not cloud.redis_keys(run_id)
 

@@ -35,10 +35,10 @@ def time_limit(cloud: CloudUnderTest, role: str, seconds: int) -> Iterator[None]
 def test_a_run_longer_than_the_limit_is_handed_over_to_the_same_end(cloud: CloudUnderTest, strategy: str) -> None:
     role, parameters = JOBS[strategy]
     undisturbed = cloud.completed(cloud.start(f"long-{strategy}", FUSED_DATASET, parameters))
-    assert undisturbed["generation"] == 1
+    assert undisturbed.generation == 1
     with time_limit(cloud, role, LIMIT_SECONDS):
         run = cloud.completed(cloud.start(f"handed-over-{strategy}", FUSED_DATASET, parameters))
-    assert run["generation"] >= 2
-    assert any("hands over after epoch" in event["what"] for event in run["events"])
-    assert cloud.outcome(run["run_id"]) == cloud.outcome(undisturbed["run_id"])
-    assert not cloud.redis_keys(run["run_id"])
+    assert run.generation >= 2
+    assert any("hands over after epoch" in event["what"] for event in run.events)
+    assert cloud.outcome(run.run_id) == cloud.outcome(undisturbed.run_id)
+    assert not cloud.redis_keys(run.run_id)

@@ -30,13 +30,13 @@ def run(request: pytest.FixtureRequest, cloud: CloudUnderTest) -> dict[str, Any]
     count = 2 if request.param == "resident" else 1
     last = "worker done" if request.param == "resident" else "run ended"
     role = who_ends(completed)
-    cloud.logged(role, completed["run_id"], last, count=count)
+    cloud.logged(role, completed.run_id, last, count=count)
     return completed
 
 
 def who_ends(run: dict[str, Any]) -> str:
     """The function that ends a run."""
-    return "neuron" if run["strategy"] == "resident" else "trainer"
+    return "neuron" if run.strategy == "resident" else "trainer"
 
 
 def invocations(cloud: CloudUnderTest, role: str, run_id: str) -> list[list[str]]:
@@ -56,19 +56,19 @@ def invocations(cloud: CloudUnderTest, role: str, run_id: str) -> list[list[str]
 
 def test_every_line_of_a_run_is_json_with_its_place(cloud: CloudUnderTest, run: dict[str, Any]) -> None:
     for role in ROLES:
-        found = invocations(cloud, role, run["run_id"])
-        assert bool(found) == (role != "neuron" or run["strategy"] != "fused"), role
+        found = invocations(cloud, role, run.run_id)
+        assert bool(found) == (role != "neuron" or run.strategy != "fused"), role
         for text in [line for lines in found for line in lines if not line.startswith(OF_THE_PLATFORM)]:
             line = json.loads(text)
-            assert line["run_id"] == run["run_id"], text
+            assert line["run_id"] == run.run_id, text
             assert set(PLACE) <= set(line), text
             assert line["message"], text
 
 
 def test_neurons_and_workers_say_which_one_they_are(cloud: CloudUnderTest, run: dict[str, Any]) -> None:
-    lines = [json.loads(line) for line in cloud.log_lines("neuron", run["run_id"], "done")]
+    lines = [json.loads(line) for line in cloud.log_lines("neuron", run.run_id, "done")]
     places = {(line["state"], line["epoch"], line["layer"], line["neuron"]) for line in lines if "standing" in line}
-    if run["strategy"] == "neuron":
+    if run.strategy == "neuron":
         steps = [(epoch, layer) for epoch in range(1, 5) for layer in (1, 2)]
         assert places == {
             (state, epoch, layer, neuron)
@@ -76,12 +76,12 @@ def test_neurons_and_workers_say_which_one_they_are(cloud: CloudUnderTest, run: 
             for epoch, layer in steps
             for neuron in range(1, (3, 1)[layer - 1] + 1)
         }
-    if run["strategy"] == "resident":
+    if run.strategy == "resident":
         assert {(line["state"], line["neuron"]) for line in lines if "outcome" in line} == {("start", 0), ("start", 1)}
 
 
 def test_figures_are_in_the_log_in_embedded_metric_format(cloud: CloudUnderTest, run: dict[str, Any]) -> None:
-    lines = [json.loads(line) for role in ROLES for line in cloud.log_lines(role, run["run_id"], "_aws")]
+    lines = [json.loads(line) for role in ROLES for line in cloud.log_lines(role, run.run_id, "_aws")]
     for line in lines:
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
         assert abs(line["_aws"]["Timestamp"] / 1000 - time.time()) < 3600
@@ -90,21 +90,21 @@ def test_figures_are_in_the_log_in_embedded_metric_format(cloud: CloudUnderTest,
         assert line["service"] == cloud.names.prefix
         assert {metric["Name"] for metric in directive["Metrics"]} == set(line) & set(Metric)
     curve = sorted((line for line in lines if Metric.EPOCHS in line), key=lambda line: line["epoch"])
-    history = cloud.history(run["run_id"])
+    history = cloud.history(run.run_id)
     assert [line["epoch"] for line in curve] == [1, 2, 3, 4]
     assert [line[Metric.COST] for line in curve] == [[row["cost"]] for row in history]
     assert [line[Metric.TRAIN_ACCURACY][0] for line in curve] == pytest.approx(
         [100 * row["train_accuracy"] for row in history]
     )
     (end,) = [line for line in lines if Metric.DOLLARS in line]
-    assert end[Metric.INVOCATIONS] == [run["invocations"]]
-    assert end[Metric.DOLLARS] == [pytest.approx(run["usd"])]
+    assert end[Metric.INVOCATIONS] == [run.invocations]
+    assert end[Metric.DOLLARS] == [pytest.approx(run.usd)]
 
 
 def test_lnn_logs_tells_the_run_from_its_launch_to_its_end(cloud: CloudUnderTest, run: dict[str, Any]) -> None:
-    lines = cloud.lnn_json("logs", run["run_id"])
+    lines = cloud.lnn_json("logs", run.run_id)
     assert lines[0]["function"] == "launch"
-    assert {line["run_id"] for line in lines} == {run["run_id"]}
+    assert {line["run_id"] for line in lines} == {run.run_id}
     assert "run ended" in [line["message"] for line in lines]
 
 

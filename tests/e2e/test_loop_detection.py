@@ -47,8 +47,8 @@ def test_a_run_that_the_detection_stopped_can_be_healed(cloud: CloudUnderTest, t
     eventually(lambda: given_up() > before, "an event given up", state=lambda: cloud.run(run_id))
     assert any(cloud.log_lines(role, "RecursiveInvocationException") for role in ROLES)
     stalled = cloud.run(run_id)
-    assert stalled["status"] == "RUNNING"
-    assert stalled["epoch"] < parameters["epochs"]
+    assert stalled.status == "RUNNING"
+    assert stalled.epoch < parameters["epochs"]
 
     set_loops(cloud, "Allow")
     healed = cloud.healed(run_id)

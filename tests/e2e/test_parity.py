@@ -49,7 +49,7 @@ def runs(cloud: CloudUnderTest) -> dict[tuple[str, str], str]:
     ways = WAYS | {"reference": REFERENCE}
     wanted = [(case, way) for case in CASES for way in ways]
     jobs = [(f"parity-{ways[way]['strategy']}", CASES[case][0], CASES[case][1] | ways[way]) for case, way in wanted]
-    return {key: run["run_id"] for key, run in zip(wanted, cloud.train_all(jobs), strict=True)}
+    return {key: run.run_id for key, run in zip(wanted, cloud.train_all(jobs), strict=True)}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -61,7 +61,7 @@ def test_every_strategy_gives_the_same_history_and_model(
     tolerance = TOLERANCE[parameters.get("dtype", "float64")]
     run_id, reference = runs[case, way], runs[case, "reference"]
 
-    assert [cloud.run(each)["strategy"] for each in (run_id, reference)] == [WAYS[way]["strategy"], "fused"]
+    assert [cloud.run(each).strategy for each in (run_id, reference)] == [WAYS[way]["strategy"], "fused"]
     histories = cloud.history(run_id), cloud.history(reference)
     assert [row["epoch"] for row in histories[0]] == [
         epoch

@@ -206,7 +206,7 @@ def test_every_test_picture_of_the_digits_is_answered_as_the_network_itself_woul
 
     local = cloud.lnn_json("evaluate", DIGITS, "--model", model_id)
     remote = cloud.lnn_json("evaluate", DIGITS, "--model", model_id, "--api")
-    assert local["accuracy"] == pytest.approx(cloud.run(run_id)["test_accuracy"])
+    assert local["accuracy"] == pytest.approx(cloud.run(run_id).test_accuracy)
     assert remote["accuracy"] == local["accuracy"]
     assert remote["confusion"] == local["confusion"]
     assert [m["example"] for m in remote["mistakes"]] == [m["example"] for m in local["mistakes"]]

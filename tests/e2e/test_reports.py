@@ -24,14 +24,14 @@ def runs(cloud: CloudUnderTest) -> list[str]:
         (f"report-{strategy}", encode(pictures()), network(3, 1, strategy=strategy, epochs=EPOCHS))
         for strategy in ("neuron", "fused")
     ]
-    return [run["run_id"] for run in cloud.train_all(jobs)]
+    return [run.run_id for run in cloud.train_all(jobs)]
 
 
 def test_a_report_has_every_invocation_of_the_run_and_all_its_pictures(
     cloud: CloudUnderTest, runs: list[str], tmp_path: Path
 ) -> None:
     path = tmp_path / "report.html"
-    planned = cloud.run(runs[0])["invocations"]
+    planned = cloud.run(runs[0]).invocations
 
     def complete() -> bool:
         # A log is there once its invocation has ended, a moment after the run has.

@@ -42,7 +42,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(cloud: CloudUnderTest, job: str, 
     assert watched.returncode == 0, watched.stderr
 
     run = cloud.completed(run_id)
-    assert run["generation"] == 2
+    assert run.generation == 2
     assert cloud.outcome(run_id) == undisturbed
     assert not cloud.redis_keys(run_id)
     started, *others = subjects(cloud, run_id, 3)
@@ -62,5 +62,5 @@ def test_a_run_resumed_twice_at_once_trains_once(cloud: CloudUnderTest, undistur
     for _ in range(3):
         cloud.send("trainer", {"run_id": run_id, "generation": generation, "state": "start"})
 
-    assert cloud.completed(run_id)["generation"] == 2
+    assert cloud.completed(run_id).generation == 2
     assert cloud.outcome(run_id) == undisturbed_neuron

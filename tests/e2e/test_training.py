@@ -33,7 +33,7 @@ def job(tmp_path: Path) -> list[Path | str]:
 def trained(cloud: CloudUnderTest) -> str:
     """Id of a completed run."""
     run_id = cloud.start("trained", encode(PICTURES), PARAMETERS | {"strategy": "fused"})
-    return str(cloud.completed(run_id)["run_id"])
+    return str(cloud.completed(run_id).run_id)
 
 
 @pytest.mark.parametrize(("strategy", "used"), [("auto", "fused"), ("fused", "fused"), ("neuron", "neuron")])
@@ -51,15 +51,15 @@ def test_training_leaves_a_model_results_a_history_and_messages(
         "strategy": used,
         "workers": 1,
         "epochs": 4,
-        "final_cost": run["final_cost"],
-        "train_accuracy": run["train_accuracy"],
-        "test_accuracy": run["test_accuracy"],
+        "final_cost": run.final_cost,
+        "train_accuracy": run.train_accuracy,
+        "test_accuracy": run.test_accuracy,
         "seconds": {
-            "total": run["model_written_at"] - run["upload_started_at"],
-            "training": run["training_seconds"],
+            "total": run.model_written_at - run.upload_started_at,
+            "training": run.training_seconds,
         },
         "ms_per_epoch": pytest.approx(answer["seconds"]["training"] * 1000 / 4),
-        "invocations": run["invocations"],
+        "invocations": run.invocations,
         "model": f"s3://{cloud.names.bucket}/prediction_input/{run_id}/params.h5",
     }
     assert answer["seconds"]["total"] > answer["seconds"]["training"] > 0
@@ -170,15 +170,15 @@ def test_prediction_names_the_class_that_the_model_computes(
 def test_a_threshold_ends_a_training_early(cloud: CloudUnderTest) -> None:
     parameters = PARAMETERS | {"epochs": 500, "threshold": 0.3, "learning_rate": 0.5, "record_every": 1000}
     run = cloud.completed(cloud.start("threshold", encode(PICTURES), parameters))
-    assert run["epoch"] < 500
-    assert run["final_cost"] <= 0.3
-    assert "reached the threshold 0.3" in run["reason"]
-    assert [row["epoch"] for row in cloud.history(run["run_id"])] == [run["epoch"]]
+    assert run.epoch < 500
+    assert run.final_cost <= 0.3
+    assert "reached the threshold 0.3" in run.reason
+    assert [row["epoch"] for row in cloud.history(run.run_id)] == [run.epoch]
 
 
 def test_a_training_that_diverges_fails_and_says_what_to_do(cloud: CloudUnderTest) -> None:
     parameters = PARAMETERS | {"learning_rate": 1e200, "epochs": 20}
     run = cloud.ended(cloud.start("diverging", encode(PICTURES), parameters))
-    assert run["status"] == "FAILED"
-    assert "training diverged" in run["reason"]
-    assert "lower learning_rate" in run["reason"]
+    assert run.status == "FAILED"
+    assert "training diverged" in run.reason
+    assert "lower learning_rate" in run.reason

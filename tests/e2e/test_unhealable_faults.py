@@ -30,7 +30,7 @@ JOBS: dict[str, tuple[bytes, dict[str, Any]]] = {
 def expected(cloud: CloudUnderTest, undisturbed_neuron: Outcome, undisturbed_fused: Outcome) -> dict[str, Outcome]:
     """What the jobs lead to when nothing happens to them."""
     runs = cloud.train_all((f"undisturbed-{strategy}", *JOBS[strategy]) for strategy in ("resident", "data"))
-    others = {run["strategy"]: cloud.outcome(run["run_id"]) for run in runs}
+    others = {run.strategy: cloud.outcome(run.run_id) for run in runs}
     return {"neuron": undisturbed_neuron, "fused": undisturbed_fused, **others}
 
 
@@ -63,11 +63,11 @@ def failed(cloud: CloudUnderTest, run_id: str) -> Run:
 
     eventually(told, f"the message that {run_id} has failed", TOLD_SECONDS, lambda: cloud.run(run_id))
     run = cloud.run(run_id)
-    assert run["status"] == "FAILED"
+    assert run.status == "FAILED"
     (message,) = [one for one in cloud.messages(run_id) if one.subject == "LNN: training failed"]
-    assert run["reason"] in message.body
+    assert run.reason in message.body
     assert f"lnn resume {run_id}" in message.body
-    print(f"{run['strategy']}: {time.monotonic() - began:.1f} s: {run['reason']}")
+    print(f"{run.strategy}: {time.monotonic() - began:.1f} s: {run.reason}")
     return run
 
 
@@ -109,8 +109,8 @@ def test_a_permission_taken_away_ends_the_run_and_given_back_lets_it_go_on(
     arn = resource.format(bucket=f"arn:aws:s3:::{cloud.names.bucket}")
     with taken_away(cloud, role, action, arn):
         run = failed(cloud, cloud.start(f"taken-{strategy}", *JOBS[strategy]))
-    assert cause in run["reason"]
-    goes_on(cloud, run["run_id"], expected[strategy])
+    assert cause in run.reason
+    goes_on(cloud, run.run_id, expected[strategy])
 
 
 def test_a_bucket_emptied_while_training_ends_the_run_and_restored_lets_it_go_on(
@@ -127,7 +127,7 @@ def test_a_bucket_emptied_while_training_ends_the_run_and_restored_lets_it_go_on
     for process in cloud.workers("trainer"):  # what it has in memory would do for the whole run
         process.kill()
     run = failed(cloud, run_id)
-    assert "which is gone" in run["reason"]
+    assert "which is gone" in run.reason
     for marker in markers:
         cloud.s3.delete_object(Bucket=bucket, **marker)
     goes_on(cloud, run_id, undisturbed_neuron)
@@ -143,9 +143,9 @@ def test_a_neuron_that_cannot_start_ends_the_run_with_what_it_raises(
         run = failed(cloud, cloud.start("broken-neuron", *JOBS["resident"]))
     finally:
         cloud.functions.update_function_configuration(FunctionName=name, Handler=before)
-    assert "the Neuron function fails whenever it is called" in run["reason"]
-    assert "nothing" in run["reason"]
-    goes_on(cloud, run["run_id"], expected["resident"])
+    assert "the Neuron function fails whenever it is called" in run.reason
+    assert "nothing" in run.reason
+    goes_on(cloud, run.run_id, expected["resident"])
 
 
 def test_a_run_whose_record_may_not_be_written_is_a_dead_letter_and_goes_on_by_itself(
@@ -155,6 +155,6 @@ def test_a_run_whose_record_may_not_be_written_is_a_dead_letter_and_goes_on_by_i
     with taken_away(cloud, "trainer", "dynamodb:UpdateItem", f"*{cloud.names.runs_table}"):
         run_id = cloud.start("unwritable", *JOBS["fused"])
         eventually(lambda: cloud.dead_letters("trainer") > before, "a dead letter", state=lambda: cloud.run(run_id))
-    assert cloud.run(run_id)["status"] == "PENDING"
+    assert cloud.run(run_id).status == "PENDING"
     cloud.healed(run_id)
     assert cloud.outcome(run_id) == expected["fused"]

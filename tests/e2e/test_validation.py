@@ -72,26 +72,26 @@ def test_a_wrong_upload_fails_with_a_reason_and_goes_no_further(
     cloud: CloudUnderTest, refusals: dict[str, Future[Run]], name: str
 ) -> None:
     run = refusals[name].result()
-    assert run["status"] == "FAILED"
+    assert run.status == "FAILED"
     for fragment in CASES[name][2]:
-        assert fragment in run["reason"]
+        assert fragment in run.reason
     assert_told_once_and_not_trained(cloud, run)
 
 
 def test_no_wrong_upload_is_an_error_of_the_function(
     cloud: CloudUnderTest, refusals: dict[str, Future[Run]], given_up_before: int
 ) -> None:
-    assert all(future.result()["status"] == "FAILED" for future in refusals.values())
+    assert all(future.result().status == "FAILED" for future in refusals.values())
     assert cloud.dead_letters("launch") == given_up_before
     assert not cloud.log_lines("launch", "Traceback")
 
 
 def assert_told_once_and_not_trained(cloud: CloudUnderTest, run: Run) -> None:
-    run_id = run["run_id"]
+    run_id = run.run_id
     (message,) = cloud.messages(run_id)
     assert message.subject == "LNN: training failed"
-    assert run["reason"] in message.body
-    assert (run["generation"], run["invocations"]) == (0, 1)
+    assert run.reason in message.body
+    assert (run.generation, run.invocations) == (0, 1)
     assert not cloud.log_lines("trainer", run_id)
     assert not cloud.log_lines("neuron", run_id)
     assert not cloud.history(run_id)
@@ -100,15 +100,15 @@ def assert_told_once_and_not_trained(cloud: CloudUnderTest, run: Run) -> None:
 
 def test_an_object_deleted_before_it_is_read_fails_with_a_reason(cloud: CloudUnderTest) -> None:
     upload = cloud.upload("deleted", GOOD, PARAMETERS)
-    first = cloud.completed(cloud.run_of(upload)["run_id"])
+    first = cloud.completed(cloud.run_of(upload).run_id)
     cloud.s3.delete_object(Bucket=cloud.names.bucket, Key=upload.key)
-    late = first["dataset"] | {"sequencer": "FFFF"}
+    late = first.dataset | {"sequencer": "FFFF"}
 
     assert cloud.invoke("launch", s3_event(late)) == {run_id_of(late): "refused"}
 
     run = cloud.ended(run_id_of(late))
-    assert run["status"] == "FAILED"
-    assert run["reason"] == (
+    assert run.status == "FAILED"
+    assert run.reason == (
         f"s3://{cloud.names.bucket}/{upload.key}: deleted before it could be read; upload it again to train on it"
     )
     assert_told_once_and_not_trained(cloud, run)
@@ -117,21 +117,21 @@ def test_an_object_deleted_before_it_is_read_fails_with_a_reason(cloud: CloudUnd
 def test_a_key_with_spaces_and_unicode_is_trained_on(cloud: CloudUnderTest) -> None:
     folder = cloud.new_folder("möwen & 猫 +100%")
     upload = cloud.upload("", GOOD, PARAMETERS, file="data set (1) ä+b=c.h5", folder=folder)
-    run = cloud.completed(cloud.run_of(upload)["run_id"])
-    assert run["dataset"]["key"] == upload.key == f"{folder}data set (1) ä+b=c.h5"
-    assert [row["epoch"] for row in cloud.history(run["run_id"])] == [1, 2]
+    run = cloud.completed(cloud.run_of(upload).run_id)
+    assert run.dataset["key"] == upload.key == f"{folder}data set (1) ä+b=c.h5"
+    assert [row["epoch"] for row in cloud.history(run.run_id)] == [1, 2]
 
 
 def test_every_record_of_an_event_is_handled(cloud: CloudUnderTest) -> None:
     good = cloud.completed(cloud.start("pair-good", GOOD, PARAMETERS))
     bad = cloud.ended(cloud.start("pair-bad", b"no HDF5", PARAMETERS))
-    records = [run["dataset"] | {"sequencer": "FFFF"} for run in (bad, good)]
+    records = [run.dataset | {"sequencer": "FFFF"} for run in (bad, good)]
 
     answer = cloud.invoke("launch", s3_event(*records))
 
     assert answer == {run_id_of(records[0]): "refused", run_id_of(records[1]): "launched"}
-    assert cloud.ended(run_id_of(records[0]))["status"] == "FAILED"
-    assert cloud.completed(run_id_of(records[1]))["epoch"] == 2
+    assert cloud.ended(run_id_of(records[0])).status == "FAILED"
+    assert cloud.completed(run_id_of(records[1])).epoch == 2
 
 
 def test_the_test_event_of_s3_opens_no_run(cloud: CloudUnderTest) -> None:

@@ -105,16 +105,16 @@ def test_fused_killed_within_an_epoch_goes_on_from_the_batch(
     way: str, after: bool, countdown: int, cloud: InProcessCloud, launch: Callable[..., str], updates: Counter[int]
 ) -> None:
     undisturbed = cloud.run_to_end(launch(way, checkpoint_seconds=1000))
-    assert undisturbed["plan"]["formulation"] == ("plain" if way == "fused" else "example_space")
+    assert undisturbed.plan["formulation"] == ("plain" if way == "fused" else "example_space")
     updates.clear()
     run_id = launch(way, checkpoint_seconds=EVERY_BATCH)
     with killed("checkpoint", after, countdown):
         cloud.run_to_end(run_id)
-    saved = cloud.run(run_id)["checkpoint"]
+    saved = cloud.run(run_id).checkpoint
     assert (saved["epoch"], saved.get("batches", 0)) == divmod(countdown - 1, BATCHES)
     run = cloud.run_to_end(run_id)
-    assert (run["status"], run["generation"]) == ("COMPLETED", 2)
-    assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])
+    assert (run.status, run.generation) == ("COMPLETED", 2)
+    assert cloud.outcome(run_id) == cloud.outcome(undisturbed.run_id)
     assert updates == Counter(range(1, 3 * BATCHES + 1)) + Counter([countdown]), "one batch is repeated"
 
 
@@ -141,8 +141,8 @@ def test_a_group_that_loses_a_worker_within_an_epoch_goes_on_from_the_batch(
 
     monkeypatch.setattr(engine, "step", die)
     run = cloud.run_to_end(run_id)
-    assert (run["status"], run["generation"]) == ("COMPLETED", 2)
-    assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])
+    assert (run.status, run.generation) == ("COMPLETED", 2)
+    assert cloud.outcome(run_id) == cloud.outcome(undisturbed.run_id)
     assert set(updates) == set(range(1, 3 * BATCHES + 1))
     leg = WAYS[way].get("average_every", 1)
     assert sum(updates.values()) <= 3 * BATCHES + leg, "nothing before the checkpoint is repeated"
@@ -159,10 +159,10 @@ def test_a_run_is_handed_over_within_an_epoch(
     run_id = launch(way, epochs=epochs)
     cloud.invocation_seconds = 0.9  # less than is kept for handing over
     run = cloud.run_to_end(run_id)
-    assert (run["status"], run["generation"]) == ("COMPLETED", generations)
-    assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])
+    assert (run.status, run.generation) == ("COMPLETED", generations)
+    assert cloud.outcome(run_id) == cloud.outcome(undisturbed.run_id)
     assert updates == Counter(range(1, epochs * BATCHES + 1)), "nothing is repeated"
-    told = [event["what"] for event in run["events"]]
+    told = [event["what"] for event in run.events]
     assert "generation 2 hands over after epoch 0 and 2 of the 5 batches of epoch 1" in told or way == "local sgd"
     assert cloud.keys() == []
 
@@ -173,12 +173,12 @@ def test_neuron_goes_back_to_the_batch_when_redis_loses_everything(
     undisturbed = cloud.run_to_end(launch("neuron"))
     run_id = launch("neuron", checkpoint_seconds=EVERY_BATCH)
     chaos = Chaos(0)
-    while cloud.run(run_id)["checkpoint"].get("batches", 0) < 3:
+    while cloud.run(run_id).checkpoint.get("batches", 0) < 3:
         chaos.deliver_one(cloud)
     cloud.redis.flushall()
     run = cloud.run_to_end(run_id)
-    assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])
-    extra = run["invocations"] - undisturbed["invocations"]
+    assert cloud.outcome(run_id) == cloud.outcome(undisturbed.run_id)
+    extra = run.invocations - undisturbed.invocations
     assert 0 < extra <= 2 * (5 + 2), "less than a batch was repeated"
 
 
@@ -193,33 +193,33 @@ def test_a_long_epoch_is_stopped_between_two_batches_and_resumes_to_the_same_bit
     monkeypatch.setattr(trainer, "RENEWAL_SECONDS", 0.0)
     run_id = launch(way, max_seconds=1e-6, epochs=epochs)
     reasons = []
-    while (run := cloud.run_to_end(run_id))["status"] == "STOPPED":
-        reasons.append(run["reason"])
-        assert run["artefacts"]["params"]
+    while (run := cloud.run_to_end(run_id)).status == "STOPPED":
+        reasons.append(run.reason)
+        assert run.artifacts["params"]
         cloud.queue.invoke_trainer(Message(run_id, cloud.services.ledger.reopen(run_id), "start"))
-    assert run["status"] == "COMPLETED"
+    assert run.status == "COMPLETED"
     assert len(reasons) == epochs * (3 if way == "local sgd" else BATCHES) - 1
     assert any("after epoch 1 and 3 of the 5 batches of epoch 2; one more would pass" in reason for reason in reasons)
-    assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])
+    assert cloud.outcome(run_id) == cloud.outcome(undisturbed.run_id)
 
 
 def test_a_short_epoch_is_stopped_at_its_end(cloud: InProcessCloud, launch: Callable[..., str]) -> None:
     for way in WAYS:
         run = cloud.run_to_end(launch(way, max_seconds=1e-6))
-        assert (run["status"], run["epoch"], run["checkpoint"]["batches"]) == ("STOPPED", 1, 0), way
+        assert (run.status, run.epoch, run.checkpoint["batches"]) == ("STOPPED", 1, 0), way
 
 
 def test_a_run_without_a_batch_position_in_its_record_goes_on(
     cloud: InProcessCloud, launch: Callable[..., str]
 ) -> None:
-    expected = cloud.outcome(cloud.run_to_end(launch("fused"))["run_id"])
+    expected = cloud.outcome(cloud.run_to_end(launch("fused")).run_id)
     run_id = launch("fused", checkpoint_seconds=EVERY_BATCH)
     with killed("checkpoint", after=False, countdown=BATCHES + 1):
         cloud.run_to_end(run_id)
-    saved = cloud.run(run_id)["checkpoint"]
+    saved = cloud.run(run_id).checkpoint
     before = {"epoch": saved["epoch"], "key": saved["key"]}
     cloud.services.ledger.renew(run_id, 1, checkpoint=before, attempts={"epoch": 1, "count": 1})
-    assert cloud.run_to_end(run_id)["status"] == "COMPLETED"
+    assert cloud.run_to_end(run_id).status == "COMPLETED"
     assert cloud.outcome(run_id) == expected
 
 
@@ -242,10 +242,8 @@ def test_a_batch_that_is_longer_than_the_time_limit_fails_the_run_with_what_to_c
         except Killed:
             continue
         break
-    assert run["status"] == "FAILED"
-    left = re.search(
-        r"the time limit \((\S+) s were left at the start\) came before the data was loaded", run["reason"]
-    )
+    assert run.status == "FAILED"
+    left = re.search(r"the time limit \((\S+) s were left at the start\) came before the data was loaded", run.reason)
     assert left
     assert 0 <= float(left[1]) <= cloud.invocation_seconds
-    assert "set a smaller batch_size" in run["reason"]
+    assert "set a smaller batch_size" in run.reason

@@ -102,7 +102,7 @@ def test_the_trigger_of_datasets_fails_the_run_and_stores_nothing(
     upload = cloud.upload(dataset_reaching_out(ONE_KIND, other_file(tmp_path), name), PARAMETERS)
     assert cloud.launch(upload) == "refused"
     run = cloud.run(upload.run_id)
-    assert (run["status"], run["reason"]) == ("FAILED", f"{name}: {KINDS[ONE_KIND]}")
+    assert (run.status, run.reason) == ("FAILED", f"{name}: {KINDS[ONE_KIND]}")
     stored = bucket(cloud)
     assert not [key for key in stored if key.startswith(f"runs/{upload.run_id}/")]
     told = mail(cloud)

@@ -160,7 +160,7 @@ def test_a_run_begins_though_the_neuron_was_idle_for_weeks(
         waited.append(seconds)
         cloud.let_leases_expire(upload.run_id)
         deadline = time.monotonic() + 10
-        while cloud.run(upload.run_id)["lease_expires"] < time.time():
+        while cloud.run(upload.run_id).lease_expires < time.time():
             assert time.monotonic() < deadline, "nobody keeps the lease"
 
     monkeypatch.setattr(invoker.time, "sleep", until_the_lease_is_renewed)
@@ -177,5 +177,5 @@ def test_a_run_begins_though_the_neuron_was_idle_for_weeks(
     assert cloud.launch(upload) == "launched"
     cloud.queue.fault = fault
     run = cloud.run_to_end(upload.run_id)
-    assert (run["status"], run["generation"], run["attempts"]["count"]) == ("COMPLETED", 1, 1)
+    assert (run.status, run.generation, run.attempts["count"]) == ("COMPLETED", 1, 1)
     assert waited

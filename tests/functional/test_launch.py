@@ -75,10 +75,10 @@ def test_bad_input_fails_the_run_with_its_reasons_and_starts_nothing(
     upload = cloud.upload(change(dataset), parameters)
     assert cloud.launch(upload) == "refused"
     run = cloud.run(upload.run_id)
-    assert run["status"] == "FAILED"
+    assert run.status == "FAILED"
     for part in parts:
-        assert part in run["reason"]
-    assert run["closing"] is False
+        assert part in run.reason
+    assert run.closing is False
     assert cloud.messages_sent() == ["LNN: training failed"]
     assert cloud.queue.messages == []
     assert cloud.keys() == []
@@ -88,7 +88,7 @@ def test_a_dataset_deleted_before_it_is_read_fails_the_run(cloud: InProcessCloud
     upload = cloud.upload(dataset, PARAMETERS)
     cloud.s3.delete_object(Bucket=upload.bucket, Key=upload.key)
     assert cloud.launch(upload) == "refused"
-    assert "deleted before it could be read" in cloud.run(upload.run_id)["reason"]
+    assert "deleted before it could be read" in cloud.run(upload.run_id).reason
     assert cloud.messages_sent() == ["LNN: training failed"]
     assert cloud.queue.messages == []
 
@@ -106,7 +106,7 @@ def test_what_does_not_fit_the_trainer_is_refused(
     monkeypatch.setattr("lnn.planning.memory.RUNTIME_MB", 4000)
     upload = cloud.upload(dataset, PARAMETERS)
     assert cloud.launch(upload) == "refused"
-    assert "3008 MB" in cloud.run(upload.run_id)["reason"]
+    assert "3008 MB" in cloud.run(upload.run_id).reason
 
 
 @pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
@@ -115,7 +115,7 @@ def test_values_too_large_for_the_network_are_refused_before_anything_is_stored(
 ) -> None:
     upload = cloud.upload(edited(dataset, "test_set_x", np.full((6, 5), 1e39)), {**PARAMETERS, "dtype": "float32"})
     assert cloud.launch(upload) == "refused"
-    assert "too large for float32" in cloud.run(upload.run_id)["reason"]
+    assert "too large for float32" in cloud.run(upload.run_id).reason
     assert cloud.s3.list_objects_v2(Bucket=NAMES.bucket, Prefix="runs/")["KeyCount"] == 0
 
 
@@ -128,7 +128,7 @@ def test_running_out_of_memory_is_a_reason_not_a_crash(
     monkeypatch.setattr("lnn.launch.inspect_dataset", exhaust)
     upload = cloud.upload(dataset, PARAMETERS)
     assert cloud.launch(upload) == "refused"
-    assert "1769 MB" in cloud.run(upload.run_id)["reason"]
+    assert "1769 MB" in cloud.run(upload.run_id).reason
 
 
 @pytest.mark.parametrize("key", ["prediction_input/a.h5", "training_input/parameters.json", "training_input/a.h5.part"])
@@ -146,27 +146,27 @@ def test_a_good_upload_becomes_a_run_that_is_ready_to_train(cloud: InProcessClou
     assert cloud.queue.messages == [("trainer", Message(upload.run_id, 1, "start"))]
     assert cloud.messages_sent() == ["LNN: training 5-4-1 has started"]
     run = cloud.run(upload.run_id)
-    assert (run["status"], run["strategy"], run["workers"], run["epochs"]) == ("PENDING", "fused", 1, 3)
-    assert "fused is estimated at" in run["strategy_reason"]
-    assert 0 < run["estimate"]["usd"] < 0.01 < run["estimate"]["seconds"] < 60
-    assert run["settings"] == run["settings"] | PARAMETERS
-    assert run["settings"]["optimizer"] == "sgd", "defaults are filled in"
-    assert run["dimensions"] == {
+    assert (run.status, run.strategy, run.workers, run.epochs) == ("PENDING", "fused", 1, 3)
+    assert "fused is estimated at" in run.strategy_reason
+    assert 0 < run.estimate["usd"] < 0.01 < run.estimate["seconds"] < 60
+    assert run.settings == run.settings | PARAMETERS
+    assert run.settings["optimizer"] == "sgd", "defaults are filled in"
+    assert run.dimensions == {
         "features": 5,
         "examples": 13,
         "test_examples": 6,
         "classes": ["class 0", "class 1"],
         "sizes": [5, 4, 1],
     }
-    assert run["dataset"]["key"] == upload.key
-    assert run["dataset"]["version_id"] == upload.version_id
+    assert run.dataset["key"] == upload.key
+    assert run.dataset["version_id"] == upload.version_id
 
 
 @pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 def test_the_first_checkpoint_holds_the_weights_that_the_seed_gives(cloud: InProcessCloud, dataset: bytes) -> None:
     upload = cloud.upload(dataset, {**PARAMETERS, "seed": 11, "optimizer": "adam"})
     cloud.launch(upload)
-    checkpoint = cloud.run(upload.run_id)["checkpoint"]
+    checkpoint = cloud.run(upload.run_id).checkpoint
     state = cloud.services.artifacts.get_checkpoint(checkpoint["key"], checkpoint["epoch"])
     expected = init_parameters([5, 4, 1], ["relu", "sigmoid"], "auto", 11, "float64")
     for (W, b), (W_expected, b_expected) in zip(state.parameters, expected, strict=True):
@@ -181,7 +181,7 @@ def test_a_key_with_spaces_and_unicode_is_launched(cloud: InProcessCloud, datase
     cloud.put("training_input/Meine Katzen & 猫/parameters.json", json.dumps(PARAMETERS).encode())
     upload = cloud.put("training_input/Meine Katzen & 猫/1+1 = 100%.h5", dataset)
     assert cloud.launch(upload) == "launched"
-    assert cloud.run(upload.run_id)["dataset"]["key"] == upload.key
+    assert cloud.run(upload.run_id).dataset["key"] == upload.key
 
 
 @pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
@@ -189,7 +189,7 @@ def test_the_client_s_own_start_of_the_upload_is_kept(cloud: InProcessCloud, dat
     upload = cloud.upload(dataset, PARAMETERS)
     cloud.s3.put_object(Bucket=NAMES.bucket, Key=upload.key, Body=dataset, Metadata={"upload-started-at": "12.5"})
     cloud.launch(upload)
-    assert cloud.run(upload.run_id)["upload_started_at"] == 12.5
+    assert cloud.run(upload.run_id).upload_started_at == 12.5
 
 
 @pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
@@ -228,10 +228,10 @@ def test_a_crash_of_launch_is_healed_by_the_next_delivery(
         broken.setattr(type(owner), method, crash)
         with pytest.raises(ConnectionError):
             cloud.launch(upload)
-    assert cloud.run(upload.run_id)["status"] == "PENDING"
+    assert cloud.run(upload.run_id).status == "PENDING"
     assert cloud.launch(upload) == "launched"
     assert cloud.queue.messages == [("trainer", Message(upload.run_id, 1, "start"))]
-    assert cloud.run_to_end(upload.run_id)["status"] == "COMPLETED"
+    assert cloud.run_to_end(upload.run_id).status == "COMPLETED"
 
 
 def test_what_is_odd_about_a_dataset_stays_with_its_run_and_its_range_with_the_plan(
@@ -243,7 +243,7 @@ def test_what_is_odd_about_a_dataset_stays_with_its_run_and_its_range_with_the_p
     upload = cloud.upload((tmp_path / "datasets.h5").read_bytes(), PARAMETERS)
     assert cloud.launch(upload) == "launched", cloud.run(upload.run_id)
     run = cloud.run(upload.run_id)
-    assert [warning[:46] for warning in run["warnings"]] == ["test_set_x: found 2 of 2 examples in train_set"]
-    plan = Plan.parse(run["plan"])
+    assert [warning[:46] for warning in run.warnings] == ["test_set_x: found 2 of 2 examples in train_set"]
+    plan = Plan.parse(run.plan)
     assert (plan.scale, plan.value_range) == (255.0, [0.0, 255.0])
-    assert Plan.parse({name: value for name, value in run["plan"].items() if name != "value_range"}).value_range is None
+    assert Plan.parse({name: value for name, value in run.plan.items() if name != "value_range"}).value_range is None

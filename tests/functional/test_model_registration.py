@@ -68,7 +68,7 @@ class World:
     def train(
         self, run_id: str = RUN, status: Any = "COMPLETED", key: str = "training_input/x/d.h5", **facts: Any
     ) -> None:
-        self.ledger.open_run({"run_id": run_id, "dataset_key": key})
+        self.ledger.open_run(run_id, dataset_key=key)
         if status != "PENDING":
             self.ledger.finish(run_id, 0, status, None, **facts)
 

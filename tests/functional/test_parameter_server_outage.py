@@ -46,7 +46,7 @@ def test_a_start_waits_for_a_redis_that_takes_no_writes(
     monkeypatch.setattr(ParameterServer, "takes_writes", takes)
     run = cloud.run_to_end(launch(strategy))
     assert next(answers, None) is None
-    assert (run["status"], run["generation"], run["attempts"]["count"]) == ("COMPLETED", 1, 1)
+    assert (run.status, run.generation, run.attempts["count"]) == ("COMPLETED", 1, 1)
     assert cloud.keys() == []
 
 
@@ -72,5 +72,5 @@ def test_neurons_that_find_an_emptied_redis_start_the_next_generation_at_once(
     while cloud.queue.messages:  # no watch comes to help
         cloud.deliver(*cloud.queue.messages.pop(0))
     run = cloud.run(run_id)
-    assert (run["status"], run["generation"]) == ("COMPLETED", 2)
-    assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])
+    assert (run.status, run.generation) == ("COMPLETED", 2)
+    assert cloud.outcome(run_id) == cloud.outcome(undisturbed.run_id)

@@ -56,7 +56,7 @@ class Protocol(RuleBasedStateMachine):
         self._aws.start()
         self.cloud = InProcessCloud(self.redis, self.session)
         if type(self).expected is None:
-            type(self).expected = self.cloud.outcome(self.cloud.run_to_end(self._launch())["run_id"])
+            type(self).expected = self.cloud.outcome(self.cloud.run_to_end(self._launch()).run_id)
         self.run_id = self._launch()
         self.delivered: list[tuple[str, Message]] = []
         self.farthest = (0, 0, 0)
@@ -71,10 +71,10 @@ class Protocol(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             run = self.cloud.run_to_end(self.run_id)
-            if run["status"] == "STOPPED":
+            if run.status == "STOPPED":
                 self.resume()
                 run = self.cloud.run_to_end(self.run_id)
-            assert run["status"] == "COMPLETED", run
+            assert run.status == "COMPLETED", run
             assert self.cloud.outcome(self.run_id) == self.expected
             assert not self.cloud.keys()
         finally:
@@ -111,7 +111,7 @@ class Protocol(RuleBasedStateMachine):
 
     @rule()
     def lease_runs_out(self) -> None:
-        if self.cloud.run(self.run_id)["status"] in GOING:
+        if self.cloud.run(self.run_id).status in GOING:
             self.cloud.let_leases_expire(self.run_id)
 
     @rule()
@@ -120,7 +120,7 @@ class Protocol(RuleBasedStateMachine):
 
     @rule(ahead=st.integers(-1, 2))
     def a_start_from_nowhere(self, ahead: int) -> None:
-        generation = max(0, int(self.cloud.run(self.run_id)["generation"]) + ahead)
+        generation = max(0, self.cloud.run(self.run_id).generation + ahead)
         self._deliver("trainer", Message(self.run_id, generation, "start"))
 
     @rule()
@@ -130,7 +130,7 @@ class Protocol(RuleBasedStateMachine):
 
     @rule()
     def stop(self) -> None:
-        if self.cloud.run(self.run_id)["status"] in GOING:
+        if self.cloud.run(self.run_id).status in GOING:
             self.cloud.services.ledger.request_stop(self.run_id)
 
     @rule()
@@ -145,17 +145,17 @@ class Protocol(RuleBasedStateMachine):
 
     @invariant()
     def a_run_never_fails(self) -> None:
-        assert self.cloud.run(self.run_id)["status"] != "FAILED", self.cloud.run(self.run_id)["reason"]
+        assert self.cloud.run(self.run_id).status != "FAILED", self.cloud.run(self.run_id).reason
 
     @invariant()
     def the_history_is_a_beginning_of_the_undisturbed_one(self) -> None:
         rows = self.cloud.services.ledger.history(self.run_id)
-        found = [(row["epoch"], row["cost"], row["train_accuracy"], row["test_accuracy"]) for row in rows]
+        found = [(row.epoch, row.cost, row.train_accuracy, row.test_accuracy) for row in rows]
         assert found == self.expected[1][: len(found)]
 
     @invariant()
     def generations_and_progress_never_go_back(self) -> None:
-        generation = int(self.cloud.run(self.run_id)["generation"])
+        generation = self.cloud.run(self.run_id).generation
         assert generation >= self.generation
         position = Barrier(self.cloud.services.server(self.run_id)).position()
         if position is not None:

@@ -41,7 +41,7 @@ def commands_of(cloud: InProcessCloud, tmp_path: Path, **changes: Any) -> int:
     upload = cloud.upload(tiny_dataset(tmp_path / "made.h5"), parameters(**changes))
     before = calls(cloud.redis)
     assert cloud.launch(upload) == "launched"
-    assert cloud.run_to_end(upload.run_id)["status"] == "COMPLETED"
+    assert cloud.run_to_end(upload.run_id).status == "COMPLETED"
     return calls(cloud.redis) - before
 
 
@@ -81,7 +81,7 @@ def test_a_neuron_waits_for_redis_as_often_as_the_cost_model_says(
             cloud.deliver(function, message)
             if function == "neuron" and message.epoch > 1:  # the environment has its plan, examples and scripts
                 found.setdefault((message.state, message.layer), set()).add(len(sent))
-    assert cloud.run(upload.run_id)["status"] == "COMPLETED"
+    assert cloud.run(upload.run_id).status == "COMPLETED"
     layers = 3
     expected = {}
     for layer in range(1, layers + 1):

@@ -37,8 +37,8 @@ def price(cloud: InProcessCloud, tmp_path: Path, log_level: str, **changes: Any)
     upload = cloud.upload(tiny_dataset(tmp_path / "made.h5"), PARAMETERS | changes)
     assert cloud.launch(upload) == "launched"
     run = cloud.run_to_end(upload.run_id)
-    assert run["status"] == "COMPLETED"
-    return float(run["usd"])
+    assert run.status == "COMPLETED"
+    return float(run.usd)
 
 
 @pytest.mark.parametrize(
@@ -70,5 +70,5 @@ def test_max_usd_bounds_what_is_logged(cloud: InProcessCloud, tmp_path: Path) ->
     )
     assert cloud.launch(upload) == "launched"
     run = cloud.run_to_end(upload.run_id)
-    assert (run["status"], run["epoch"]) == ("STOPPED", 2)
-    assert "max_usd" in run["reason"]
+    assert (run.status, run.epoch) == ("STOPPED", 2)
+    assert "max_usd" in run.reason

@@ -60,16 +60,16 @@ def test_a_training_emits_its_curve_and_once_what_it_used(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = cloud.run_to_end(start(strategy=strategy, workers=workers))
-    assert run["status"] == "COMPLETED"
+    assert run.status == "COMPLETED"
     lines = emitted(capsys)
-    assert {line["run_id"] for line in lines if line["message"] != "runs watched"} == {run["run_id"]}
+    assert {line["run_id"] for line in lines if line["message"] != "runs watched"} == {run.run_id}
 
     curve = [line for line in lines if Metric.EPOCHS in line]
-    history = cloud.services.ledger.history(run["run_id"])
-    assert [line["epoch"] for line in curve] == [row["epoch"] for row in history] == [2, 4, 6, 7]
-    assert [line[Metric.COST][0] for line in curve] == pytest.approx([row["cost"] for row in history])
+    history = cloud.services.ledger.history(run.run_id)
+    assert [line["epoch"] for line in curve] == [row.epoch for row in history] == [2, 4, 6, 7]
+    assert [line[Metric.COST][0] for line in curve] == pytest.approx([row.cost for row in history])
     assert [line[Metric.TEST_ACCURACY][0] for line in curve] == pytest.approx(
-        [100 * row["test_accuracy"] for row in history]
+        [100 * row.test_accuracy for row in history]
     )
     assert sum(line[Metric.EPOCHS][0] for line in curve) == PARAMETERS["epochs"]
     for line in curve:
@@ -78,16 +78,16 @@ def test_a_training_emits_its_curve_and_once_what_it_used(
             assert 0 < line[Metric.SYNCHRONIZATION_SECONDS][0] < 10
 
     (end,) = [line for line in lines if Metric.DOLLARS in line]
-    assert (end[Metric.COMPLETED_RUNS], end[Metric.INVOCATIONS]) == ([1.0], [run["invocations"]])
-    assert end[Metric.DOLLARS] == [pytest.approx(run["usd"])]
+    assert (end[Metric.COMPLETED_RUNS], end[Metric.INVOCATIONS]) == ([1.0], [run.invocations])
+    assert end[Metric.DOLLARS] == [pytest.approx(run.usd)]
 
 
 def test_trainings_and_the_watch_together_emit_every_metric(
     cloud: InProcessCloud, start: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     cloud.run_to_end(start(strategy="resident", workers=2))
-    assert cloud.run_to_end(start(strategy="fused", max_seconds=1e-9))["status"] == "STOPPED"
-    assert cloud.run_to_end(start(learning_rate=-1))["status"] == "FAILED"
+    assert cloud.run_to_end(start(strategy="fused", max_seconds=1e-9)).status == "STOPPED"
+    assert cloud.run_to_end(start(learning_rate=-1)).status == "FAILED"
     train.handle(cloud.services, Message("", 0, "watch"), lambda: 900.0)
     assert {metric for line in emitted(capsys) for metric in Metric if metric in line} == set(Metric)
 

@@ -43,9 +43,9 @@ def test_generations_whose_clocks_differ_add_up_what_each_took(
     ledger.release(run_id, 1, "generation 1 hands over")
     cloud.queue.messages.append(("trainer", Message(run_id, 2, "start")))
     run = cloud.run_to_end(run_id)
-    assert (run["status"], run["generation"]) == ("COMPLETED", 2)
-    assert 40.0 < run["training_seconds"] < 40.0 + 200.0
-    assert run["trained_seconds"] == run["training_seconds"]
+    assert (run.status, run.generation) == ("COMPLETED", 2)
+    assert 40.0 < run.training_seconds < 40.0 + 200.0
+    assert run.trained_seconds == run.training_seconds
 
 
 @STRATEGIES
@@ -62,10 +62,10 @@ def test_a_wall_clock_that_is_set_back_all_the_time_makes_no_duration_negative(
 
     monkeypatch.setattr(time, "time", set_back)
     run = cloud.run_to_end(run_id)
-    assert run["status"] == "COMPLETED"
-    assert run["training_seconds"] > 0
-    assert run["usd"] > 0
-    assert all(row["seconds"] > 0 for row in cloud.services.ledger.history(run_id))
+    assert run.status == "COMPLETED"
+    assert run.training_seconds > 0
+    assert run.usd > 0
+    assert all(row.seconds > 0 for row in cloud.services.ledger.history(run_id))
 
 
 def test_a_resumed_run_has_the_time_that_it_has_not_used(cloud: InProcessCloud, tmp_path: Path) -> None:
@@ -79,5 +79,5 @@ def test_a_resumed_run_has_the_time_that_it_has_not_used(cloud: InProcessCloud, 
     ledger.close(run_id)
     cloud.queue.messages.append(("trainer", Message(run_id, ledger.reopen(run_id), "start")))
     run = cloud.run_to_end(run_id)
-    assert (run["status"], run["epoch"]) == ("COMPLETED", 3)
-    assert run["training_seconds"] < 600
+    assert (run.status, run.epoch) == ("COMPLETED", 3)
+    assert run.training_seconds < 600

@@ -15,6 +15,7 @@ from lnn import train
 from lnn.errors import NonRetryable
 from lnn.messages import Message
 from lnn.parameter_server import process_group
+from lnn.runs.record import Run
 from lnn.strategies import worker
 from lnn.strategies.neuron import neuron
 from support.inprocess_cloud import NAMES, Chaos, InProcessCloud, tiny_dataset
@@ -81,15 +82,15 @@ def refused(client: Any, *operations: str, code: str = "AccessDeniedException") 
             client.meta.events.unregister(event, hook)
 
 
-def resumed(cloud: InProcessCloud, run_id: str) -> dict[str, Any]:
+def resumed(cloud: InProcessCloud, run_id: str) -> Run:
     cloud.queue.invoke_trainer(Message(run_id, cloud.services.ledger.reopen(run_id), "start"))
     return cloud.run_to_end(run_id)
 
 
-def assert_failed_for(cloud: InProcessCloud, run: dict[str, Any], *cause: str) -> None:
-    assert run["status"] == "FAILED", run
+def assert_failed_for(cloud: InProcessCloud, run: Run, *cause: str) -> None:
+    assert run.status == "FAILED", run
     for part in (*cause, "resume the run"):
-        assert part in run["reason"]
+        assert part in run.reason
     assert cloud.messages_sent() == ["LNN: training failed"]
     assert cloud.keys() == []
 
@@ -106,15 +107,15 @@ FAULTS: dict[str, tuple[str, list[str], str]] = {
 def test_a_permission_taken_away_ends_the_run_and_resuming_gives_the_same_bits(
     strategy: str, fault: str, cloud: InProcessCloud, launch: RunTo
 ) -> None:
-    expected = cloud.outcome(cloud.run_to_end(launch(strategy))["run_id"])
+    expected = cloud.outcome(cloud.run_to_end(launch(strategy)).run_id)
     service, operations, cause = FAULTS[fault]
     run_id = launch(strategy)
     with refused(getattr(cloud, service), *operations):
         run = cloud.run_to_end(run_id)
     assert_failed_for(cloud, run, cause, REFUSAL.format(operation=operations[0]))
-    assert run["generation"] == 1, "trying again would not have helped"
+    assert run.generation == 1, "trying again would not have helped"
     run = resumed(cloud, run_id)
-    assert run["status"] == "COMPLETED", run
+    assert run.status == "COMPLETED", run
     assert cloud.outcome(run_id) == expected
 
 
@@ -122,7 +123,7 @@ def test_a_permission_taken_away_ends_the_run_and_resuming_gives_the_same_bits(
 def test_a_bucket_emptied_while_training_ends_the_run_and_resuming_gives_the_same_bits(
     strategy: str, cloud: InProcessCloud, launch: RunTo
 ) -> None:
-    expected = cloud.outcome(cloud.run_to_end(launch(strategy))["run_id"])
+    expected = cloud.outcome(cloud.run_to_end(launch(strategy)).run_id)
     run_id = launch(strategy)
     objects = cloud.s3.list_objects_v2(Bucket=NAMES.bucket, Prefix=f"runs/{run_id}/")["Contents"]
     markers = [
@@ -134,7 +135,7 @@ def test_a_bucket_emptied_while_training_ends_the_run_and_resuming_gives_the_sam
     for key, version in markers:
         cloud.s3.delete_object(Bucket=NAMES.bucket, Key=key, VersionId=version)
     run = resumed(cloud, run_id)
-    assert run["status"] == "COMPLETED", run
+    assert run.status == "COMPLETED", run
     assert cloud.outcome(run_id) == expected
 
 
@@ -143,7 +144,7 @@ def test_a_bucket_emptied_while_training_ends_the_run_and_resuming_gives_the_sam
 def test_a_function_that_may_not_be_called_ends_the_run(
     strategy: str, called: str, cloud: InProcessCloud, launch: RunTo
 ) -> None:
-    expected = cloud.outcome(cloud.run_to_end(launch(strategy))["run_id"])
+    expected = cloud.outcome(cloud.run_to_end(launch(strategy)).run_id)
     run_id = launch(strategy)
 
     def refuse(function: str, _: Message) -> None:
@@ -153,13 +154,13 @@ def test_a_function_that_may_not_be_called_ends_the_run(
     cloud.queue.fault = refuse
     cloud.invocation_seconds = 0.5  # an epoch for each generation: fused, too, has to call somebody
     if (strategy, called) == ("fused", "neuron"):
-        assert cloud.run_to_end(run_id)["status"] == "COMPLETED", "it calls no Neuron"
+        assert cloud.run_to_end(run_id).status == "COMPLETED", "it calls no Neuron"
         return
     run = cloud.run_to_end(run_id)
     assert_failed_for(cloud, run, f"not allowed to invoke the function {called}")
     cloud.queue.fault = None
     run = resumed(cloud, run_id)
-    assert run["status"] == "COMPLETED", run
+    assert run.status == "COMPLETED", run
     assert cloud.outcome(run_id) == expected
 
 
@@ -167,7 +168,7 @@ def test_a_function_that_may_not_be_called_ends_the_run(
 def test_a_neuron_that_always_raises_ends_the_run_with_what_it_raised(
     strategy: str, cloud: InProcessCloud, launch: RunTo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = cloud.outcome(cloud.run_to_end(launch(strategy))["run_id"])
+    expected = cloud.outcome(cloud.run_to_end(launch(strategy)).run_id)
 
     def fail(*_: Any) -> None:
         raise ZeroDivisionError("by zero")
@@ -177,7 +178,7 @@ def test_a_neuron_that_always_raises_ends_the_run_with_what_it_raised(
         broken.setattr(worker, "engine_for", fail)
         broken.setattr(neuron, "forward", fail)
         failed: list[ZeroDivisionError] = []
-        while cloud.run(run_id)["status"] in ("PENDING", "RUNNING"):
+        while not cloud.run(run_id).has_ended:
             try:
                 cloud.run_to_end(run_id)
             except ZeroDivisionError as error:  # Lambda counts it as an error of the function
@@ -187,7 +188,7 @@ def test_a_neuron_that_always_raises_ends_the_run_with_what_it_raised(
     assert_failed_for(cloud, run, "no progress after epoch 0 in 5 attempts", "ZeroDivisionError: by zero")
     assert bool(re.search("neuron [1-9] of layer 1: ", run["reason"])) == (strategy == "neuron")
     run = resumed(cloud, run_id)
-    assert run["status"] == "COMPLETED", run
+    assert run.status == "COMPLETED", run
     assert cloud.outcome(run_id) == expected
 
 
@@ -195,7 +196,7 @@ def test_a_neuron_that_always_raises_ends_the_run_with_what_it_raised(
 def test_a_neuron_that_cannot_even_begin_is_found_out_at_the_second_attempt(
     strategy: str, cloud: InProcessCloud, launch: RunTo
 ) -> None:
-    expected = cloud.outcome(cloud.run_to_end(launch(strategy))["run_id"])
+    expected = cloud.outcome(cloud.run_to_end(launch(strategy)).run_id)
     run_id = launch(strategy)
 
     class Unreachable(Chaos):
@@ -207,10 +208,10 @@ def test_a_neuron_that_cannot_even_begin_is_found_out_at_the_second_attempt(
     cloud.queue.neuron_error = "Runtime.ImportModuleError: no module named lnn"
     run = cloud.run_to_end(run_id, Unreachable(0))
     assert_failed_for(cloud, run, "the Neuron function fails", "Runtime.ImportModuleError: no module named lnn")
-    assert run["generation"] == 2
+    assert run.generation == 2
     cloud.queue.neuron_error = None
     run = resumed(cloud, run_id)
-    assert run["status"] == "COMPLETED", run
+    assert run.status == "COMPLETED", run
     assert cloud.outcome(run_id) == expected
 
 
@@ -229,13 +230,13 @@ def test_a_run_whose_record_cannot_be_written_raises_and_goes_on_once_it_can(
     strategy: str, cloud: InProcessCloud, launch: RunTo
 ) -> None:
     """Nobody could write FAILED: the function's errors and its dead letters tell, and the watch heals the run."""
-    expected = cloud.outcome(cloud.run_to_end(launch(strategy))["run_id"])
+    expected = cloud.outcome(cloud.run_to_end(launch(strategy)).run_id)
     run_id = launch(strategy)
     start = cloud.queue.messages.pop()
     with refused(cloud.dynamodb, "UpdateItem"), pytest.raises(NonRetryable, match="not allowed to update the table"):
         cloud.deliver(*start)
     run = cloud.run_to_end(run_id)
-    assert run["status"] == "COMPLETED", run
+    assert run.status == "COMPLETED", run
     assert cloud.outcome(run_id) == expected
 
 
@@ -244,15 +245,15 @@ def test_launch_ends_a_run_whose_input_it_may_not_read(cloud: InProcessCloud, tm
     with refused(cloud.s3, "GetObject"):
         assert cloud.launch(upload) == "refused"
     run = cloud.run(upload.run_id)
-    assert run["status"] == "FAILED"
-    assert "not allowed to read s3://" in run["reason"]
+    assert run.status == "FAILED"
+    assert "not allowed to read s3://" in run.reason
     assert cloud.messages_sent() == ["LNN: training failed"]
 
 
 def test_a_run_that_launch_may_not_hand_to_the_trainer_can_be_resumed(
     cloud: InProcessCloud, launch: RunTo, tmp_path: Path
 ) -> None:
-    expected = cloud.outcome(cloud.run_to_end(launch("fused"))["run_id"])
+    expected = cloud.outcome(cloud.run_to_end(launch("fused")).run_id)
 
     def refuse(function: str, _: Message) -> None:
         raise NonRetryable(f"not allowed to invoke the function {function}")
@@ -261,7 +262,7 @@ def test_a_run_that_launch_may_not_hand_to_the_trainer_can_be_resumed(
     upload = cloud.upload(tiny_dataset(tmp_path / "d.h5"), {**PARAMETERS, "strategy": "fused"})
     assert cloud.launch(upload) == "refused"
     cloud.queue.fault = None
-    assert resumed(cloud, upload.run_id)["status"] == "COMPLETED"
+    assert resumed(cloud, upload.run_id).status == "COMPLETED"
     assert cloud.outcome(upload.run_id) == expected
 
 
@@ -269,15 +270,15 @@ def test_a_run_that_launch_may_not_hand_to_the_trainer_can_be_resumed(
 def test_trouble_with_messages_to_people_never_ends_a_run(strategy: str, cloud: InProcessCloud, launch: RunTo) -> None:
     run_id = launch(strategy, notify_every=1)
     with refused(cloud.sns, "Publish", code="AuthorizationError"):
-        assert cloud.run_to_end(run_id)["status"] == "COMPLETED"
+        assert cloud.run_to_end(run_id).status == "COMPLETED"
 
 
 def test_a_model_that_may_not_become_the_latest_is_told_of_in_the_story(cloud: InProcessCloud, launch: RunTo) -> None:
     run_id = launch("fused")
     with refused(cloud.s3, "CopyObject"):
         run = cloud.run_to_end(run_id)
-    assert run["status"] == "COMPLETED"
-    assert any("did not become the latest: not allowed to copy" in event["what"] for event in run["events"])
+    assert run.status == "COMPLETED"
+    assert any("did not become the latest: not allowed to copy" in event["what"] for event in run.events)
     assert cloud.messages_sent()[0].startswith("LNN: training completed")
 
 
@@ -296,8 +297,8 @@ def test_a_parameter_server_that_is_away_does_not_keep_the_end_from_people(
         broken.setattr("lnn.parameter_server.server.ParameterServer.delete_run", away)
         train.end_without_model(cloud.services, run_id, 1, train.Ending("FAILED", "for a test"))
     assert cloud.messages_sent() == ["LNN: training failed"]
-    assert cloud.run(run_id)["closing"] is True
-    assert cloud.run_to_end(run_id)["closing"] is False
+    assert cloud.run(run_id).closing is True
+    assert cloud.run_to_end(run_id).closing is False
     assert cloud.messages_sent() == [], "once is enough"
     assert cloud.keys() == []
 

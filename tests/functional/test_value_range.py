@@ -60,9 +60,9 @@ def trained(cloud: InProcessCloud, tmp_path: Path) -> dict[str, tuple[Path, Path
         upload = cloud.upload(dataset.read_bytes(), PARAMETERS)
         assert cloud.launch(upload) == "launched", cloud.run(upload.run_id)
         run = cloud.run_to_end(upload.run_id)
-        assert run["status"] == "COMPLETED", run
+        assert run.status == "COMPLETED", run
         model = tmp_path / f"params-{number}.h5"
-        model.write_bytes(cloud.read(params_key(run["run_id"])))
+        model.write_bytes(cloud.read(params_key(run.run_id)))
         made[way] = dataset, model
     return made
 

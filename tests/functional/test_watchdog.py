@@ -94,7 +94,7 @@ def test_the_lease_is_kept_while_a_trainer_between_two_steps_waits_for_s3(
             return
         cloud.let_leases_expire(upload.run_id)
         deadline = time.monotonic() + 10
-        while cloud.run(upload.run_id)["lease_expires"] < time.time():
+        while cloud.run(upload.run_id).lease_expires < time.time():
             assert time.monotonic() < deadline, "nobody keeps the lease"
             time.sleep(0.01)
         waited.append(upload.run_id)
@@ -105,7 +105,7 @@ def test_the_lease_is_kept_while_a_trainer_between_two_steps_waits_for_s3(
             cloud.s3.meta.events.register("before-call.s3.GetObject", answers_once_the_lease_is_renewed)
         cloud.deliver(function, message)
     assert waited
-    assert cloud.run(upload.run_id)["status"] == "COMPLETED"
+    assert cloud.run(upload.run_id).status == "COMPLETED"
 
 
 def test_a_released_lease_is_taken_up_at_once(
@@ -135,24 +135,22 @@ def test_what_the_watch_sends_twice_is_done_once(
     for function, message in sent:
         cloud.deliver(function, message)
     run = cloud.run(launched)
-    assert (run["status"], run["generation"]) == ("COMPLETED", 1)
-    assert cloud.messages_sent() == [
-        "LNN: training completed"[:23] + ", test accuracy " + f"{run['test_accuracy']:.1%}"
-    ]
+    assert (run.status, run.generation) == ("COMPLETED", 1)
+    assert cloud.messages_sent() == ["LNN: training completed"[:23] + ", test accuracy " + f"{run.test_accuracy:.1%}"]
 
 
 def test_a_run_that_launch_never_finished_fails_once_launch_can_no_longer_come(
     cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cloud.services.ledger.open_run({"run_id": "run-1"})
+    cloud.services.ledger.open_run("run-1")
     longest = launch_seconds(cloud.services.environment.launch_timeout)
     assert longest == 3 * 900 + 180 + CLOCKS_DIFFER_SECONDS
     assert watch_after(cloud, longest - 5, monkeypatch) == []
-    assert cloud.run("run-1")["status"] == "PENDING"
+    assert cloud.run("run-1").status == "PENDING"
     assert watch_after(cloud, longest + 1, monkeypatch) == []
     run = cloud.run("run-1")
-    assert (run["status"], run["closing"]) == ("FAILED", False)
-    assert "Launch" in run["reason"]
+    assert (run.status, run.closing) == ("FAILED", False)
+    assert "Launch" in run.reason
     assert cloud.messages_sent() == ["LNN: training failed"]
 
 
@@ -167,13 +165,13 @@ def test_an_end_that_was_not_carried_out_is_carried_out(
         with pytest.raises(ConnectionError):
             cloud.deliver("trainer", Message(launched, 1, "start"))
     run = cloud.run(launched)
-    assert (run["status"], run["closing"]) == ("COMPLETED", True)
+    assert (run.status, run.closing) == ("COMPLETED", True)
     assert cloud.messages_sent() == []
 
     watch_after(cloud, CLOSING_SECONDS - 5, monkeypatch)
     assert cloud.messages_sent() == [], "whoever ended it may still be at work"
     watch_after(cloud, CLOSING_SECONDS + 1, monkeypatch)
-    assert cloud.run(launched)["closing"] is False
+    assert cloud.run(launched).closing is False
     assert len(cloud.messages_sent()) == 1
     assert cloud.s3.head_object(Bucket=NAMES.bucket, Key="prediction_input/params.h5")
     watch_after(cloud, CLOSING_SECONDS + 100, monkeypatch)
@@ -231,7 +229,7 @@ def test_a_trainer_at_work_keeps_its_run_whatever_its_clock_shows(
     observation.meanwhile = lambda: by_a_clock(off, monkeypatch, lambda: ledger.renew(launched, 1))
     assert watch_after(cloud, 0, monkeypatch) == []
     assert observation.waited == pytest.approx([LEASE_SECONDS])
-    assert cloud.run(launched)["generation"] == 1
+    assert cloud.run(launched).generation == 1
 
 
 @pytest.mark.parametrize("off", [-300.0, 0.0, 300.0])

@@ -11,7 +11,7 @@ import pytest
 
 from lnn.messages import Message
 from lnn.parameter_server import barrier
-from lnn.runs.store import EpochRow
+from lnn.runs.record import EpochRow
 from support.inprocess_cloud import Chaos, InProcessCloud, tiny_dataset
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
@@ -77,12 +77,12 @@ def test_every_strategy_has_the_same_history(case: str, cloud: InProcessCloud, t
     tolerance = 1e-4 if CASES[case][1].get("dtype") == "float32" else 1e-9
     epochs = CASES[case][1]["epochs"]
     fused = cloud.run_to_end(train(case, "fused"))
-    expected = cloud.outcome(fused["run_id"])[1]
+    expected = cloud.outcome(fused.run_id)[1]
     assert [row[0] for row in expected] == list(range(1, epochs + 1))
     for strategy, workers in WAYS:
         run = cloud.run_to_end(train(case, strategy, workers=workers))
-        assert run["status"] == "COMPLETED", run
-        found = cloud.outcome(run["run_id"])[1]
+        assert run.status == "COMPLETED", run
+        found = cloud.outcome(run.run_id)[1]
         assert len(found) == len(expected), (strategy, workers)
         for one, other in zip(expected, found, strict=True):
             assert other == pytest.approx(one, rel=tolerance), (strategy, workers)
@@ -99,8 +99,8 @@ def test_neuron_ends_with_the_same_bits_whatever_happens_to_its_messages(
     undisturbed = cloud.run_to_end(train(case, "neuron"))
     cloud.services = cloud.services_with(window)
     disturbed = cloud.run_to_end(train(case, "neuron"), Chaos(seed, duplicate=0.3, late=0.2, lost=0.02))
-    assert (undisturbed["status"], disturbed["status"]) == ("COMPLETED", "COMPLETED")
-    assert cloud.outcome(disturbed["run_id"]) == cloud.outcome(undisturbed["run_id"])
+    assert (undisturbed.status, disturbed.status) == ("COMPLETED", "COMPLETED")
+    assert cloud.outcome(disturbed.run_id) == cloud.outcome(undisturbed.run_id)
     assert cloud.keys() == []
 
 
@@ -108,7 +108,7 @@ def test_neuron_ends_with_the_same_bits_whatever_happens_to_its_messages(
 def test_a_call_that_fails_once_is_healed(
     strategy: str, cloud: InProcessCloud, train: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = cloud.outcome(cloud.run_to_end(train("full batch", strategy))["run_id"])
+    expected = cloud.outcome(cloud.run_to_end(train("full batch", strategy)).run_id)
     artifacts = type(cloud.services.artifacts)
     for method in ("get_checkpoint", "put_model", "put_results", "publish_latest"):
         failures = [method]
@@ -124,7 +124,7 @@ def test_a_call_that_fails_once_is_healed(
         with pytest.raises(ConnectionError, match=method):
             cloud.run_to_end(run_id)
         run = cloud.run_to_end(run_id)
-        assert run["status"] == "COMPLETED"
+        assert run.status == "COMPLETED"
         assert cloud.outcome(run_id) == expected
         assert cloud.keys() == []
 
@@ -132,50 +132,50 @@ def test_a_call_that_fails_once_is_healed(
 def test_redis_losing_everything_sends_the_run_back_to_its_checkpoint(
     cloud: InProcessCloud, train: Callable[..., str]
 ) -> None:
-    expected = cloud.outcome(cloud.run_to_end(train("momentum and l2", "neuron"))["run_id"])
+    expected = cloud.outcome(cloud.run_to_end(train("momentum and l2", "neuron")).run_id)
     run_id = train("momentum and l2", "neuron", checkpoint_seconds=0.000001)
     for _ in range(30):
         Chaos(1).deliver_one(cloud)
     cloud.redis.flushall()
     run = cloud.run_to_end(run_id)
-    assert run["generation"] > 1
+    assert run.generation > 1
     assert cloud.outcome(run_id) == expected
 
 
 @pytest.mark.parametrize("case", ["momentum and l2", "fewer examples than features"])
 def test_fused_hands_over_before_its_time_is_up(case: str, cloud: InProcessCloud, train: Callable[..., str]) -> None:
     undisturbed = cloud.run_to_end(train(case, "fused", batch_size=None))
-    assert undisturbed["plan"]["formulation"] == ("plain" if "momentum" in case else "example_space")
+    assert undisturbed.plan["formulation"] == ("plain" if "momentum" in case else "example_space")
     run_id = train(case, "fused", batch_size=None)
     cloud.invocation_seconds = 0.9  # less than is kept for handing over
     run = cloud.run_to_end(run_id)
-    assert run["generation"] == undisturbed["epoch"], "an epoch for each generation"
-    assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])
+    assert run.generation == undisturbed.epoch, "an epoch for each generation"
+    assert cloud.outcome(run_id) == cloud.outcome(undisturbed.run_id)
 
 
 @pytest.mark.parametrize("strategy", ["neuron", "fused", *PARALLEL])
 def test_a_stopped_run_keeps_its_model_and_resumes_to_the_same_bits(
     strategy: str, cloud: InProcessCloud, train: Callable[..., str]
 ) -> None:
-    expected = cloud.outcome(cloud.run_to_end(train("momentum and l2", strategy))["run_id"])
+    expected = cloud.outcome(cloud.run_to_end(train("momentum and l2", strategy)).run_id)
     run_id = train("momentum and l2", strategy)
     cloud.services.ledger.request_stop(run_id)
     stopped = cloud.run_to_end(run_id)
-    assert stopped["status"] == "STOPPED"
-    assert "on request" in stopped["reason"]
-    assert stopped["artefacts"]["params"]
+    assert stopped.status == "STOPPED"
+    assert "on request" in stopped.reason
+    assert stopped.artifacts["params"]
 
     generation = cloud.services.ledger.reopen(run_id)
     cloud.queue.invoke_trainer(Message(run_id, generation, "start"))
-    assert cloud.run_to_end(run_id)["status"] == "COMPLETED"
+    assert cloud.run_to_end(run_id).status == "COMPLETED"
     assert cloud.outcome(run_id) == expected
 
 
 def test_a_diverging_training_fails_with_the_way_to_mend_it(cloud: InProcessCloud, train: Callable[..., str]) -> None:
     for strategy in ("neuron", "fused", *PARALLEL):
         run = cloud.run_to_end(train("full batch", strategy, learning_rate=1e200, epochs=20))
-        assert run["status"] == "FAILED"
-        assert "learning_rate" in run["reason"]
+        assert run.status == "FAILED"
+        assert "learning_rate" in run.reason
         assert cloud.keys() == []
 
 
@@ -184,8 +184,8 @@ def test_a_threshold_ends_the_run_at_the_epoch_that_reaches_it(
 ) -> None:
     for strategy in ("neuron", "fused", *PARALLEL):
         run = cloud.run_to_end(train("full batch", strategy, threshold=100.0))
-        assert (run["status"], run["epoch"]) == ("COMPLETED", 1)
-        assert "threshold" in run["reason"]
+        assert (run.status, run.epoch) == ("COMPLETED", 1)
+        assert "threshold" in run.reason
 
 
 def test_people_are_told_once_of_the_start_and_once_of_the_end(
@@ -213,10 +213,10 @@ def test_a_calibration_leaves_the_latest_model_and_people_alone(
     upload = cloud.put("training_input/calibration-1/datasets.h5", dataset)
     assert cloud.launch(upload) == "launched"
     run = cloud.run_to_end(upload.run_id)
-    assert (run["status"], run["closing"]) == ("COMPLETED", False)
+    assert (run.status, run.closing) == ("COMPLETED", False)
     assert cloud.messages_sent() == []
     assert {key: cloud.read(key) for key in latest} == latest
-    assert cloud.read(f"prediction_input/{run['run_id']}/params.h5") != latest["prediction_input/params.h5"]
+    assert cloud.read(f"prediction_input/{run.run_id}/params.h5") != latest["prediction_input/params.h5"]
     assert real["run_id"] in latest["training_results/results.json"].decode()
 
 
@@ -226,25 +226,25 @@ def test_the_fuse_ends_a_run_that_feeds_itself(
     monkeypatch.setattr("lnn.job.plan.BUDGET_FACTOR", 0.1)
     monkeypatch.setattr("lnn.job.plan.BUDGET_ALLOWANCE", 0)
     run = cloud.run_to_end(train("full batch", "neuron"))
-    assert run["status"] == "FAILED"
-    assert "invocations" in run["reason"]
+    assert run.status == "FAILED"
+    assert "invocations" in run.reason
 
 
 def test_a_run_that_was_stopped_and_resumed_counts_every_invocation_once(
     cloud: InProcessCloud, train: Callable[..., str]
 ) -> None:
     undisturbed = cloud.run_to_end(train("full batch", "neuron", epochs=6))
-    assert undisturbed["invocations"] == 2 + 6 * (2 * (5 + 2)), "Launch, the first start, and each epoch's steps"
+    assert undisturbed.invocations == 2 + 6 * (2 * (5 + 2)), "Launch, the first start, and each epoch's steps"
 
     run_id = train("full batch", "neuron", epochs=6)
-    while cloud.run(run_id)["epoch"] < 3:
+    while cloud.run(run_id).epoch < 3:
         Chaos(0).deliver_one(cloud)
     cloud.services.ledger.request_stop(run_id)
     stopped = cloud.run_to_end(run_id)
     cloud.queue.invoke_trainer(Message(run_id, cloud.services.ledger.reopen(run_id), "start"))
     resumed = cloud.run_to_end(run_id)
-    assert stopped["epoch"] == 4
-    assert (stopped["invocations"], resumed["invocations"]) == (58, undisturbed["invocations"] + 1)
+    assert stopped.epoch == 4
+    assert (stopped.invocations, resumed["invocations"]) == (58, undisturbed.invocations + 1)
 
 
 @pytest.mark.parametrize("strategy", ["neuron", "fused", *PARALLEL])
@@ -252,15 +252,15 @@ def test_a_stop_after_a_crash_tells_the_figures_of_the_model_it_leaves(
     strategy: str, cloud: InProcessCloud, train: Callable[..., str]
 ) -> None:
     ledger = cloud.services.ledger
-    history = ledger.history(cloud.run_to_end(train("full batch", strategy, epochs=6))["run_id"])
+    history = ledger.history(cloud.run_to_end(train("full batch", strategy, epochs=6)).run_id)
     run_id = train("full batch", strategy, epochs=6)
     ledger.claim(run_id, 1, "a trainer that got as far as epoch 4 and then crashed")
     ledger.record(run_id, [EpochRow(**row) for row in history[:4]])
-    ledger.renew(run_id, 1, epoch=4, cost=history[3]["cost"], training_started_at=1.0)
+    ledger.renew(run_id, 1, epoch=4, cost=history[3].cost, training_started_at=1.0)
     ledger.request_stop(run_id)
     cloud.queue.messages.clear()
     stopped = cloud.run_to_end(run_id)
-    assert (stopped["status"], stopped["epoch"]) == ("STOPPED", 0)
+    assert (stopped.status, stopped.epoch) == ("STOPPED", 0)
     assert stopped.get("final_cost") is None, "a model that was never trained has no cost"
 
 
@@ -270,8 +270,8 @@ def test_weights_that_the_last_update_made_infinite_are_no_model(
     strategy: str, cloud: InProcessCloud, train: Callable[..., str]
 ) -> None:
     run = cloud.run_to_end(train("full batch", strategy, learning_rate=1e308, l2=1e3, epochs=1))
-    assert run["status"] == "FAILED"
-    assert "weights after epoch 1 are not finite" in run["reason"]
-    assert "learning_rate" in run["reason"]
-    assert run.get("artefacts") is None
+    assert run.status == "FAILED"
+    assert "weights after epoch 1 are not finite" in run.reason
+    assert "learning_rate" in run.reason
+    assert run.artifacts is None
     assert cloud.keys() == []

@@ -61,10 +61,10 @@ def test_a_hand_over_before_the_time_is_up_changes_nothing(
     run_id = launch(strategy, batch_size=None)
     cloud.invocation_seconds = 0.9  # less than is kept for handing over: an epoch for each generation
     run = cloud.run_to_end(run_id)
-    assert (run["status"], run["generation"]) == ("COMPLETED", 8)
-    assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])
-    assert undisturbed["invocations"] == 1 + 1 + 3, "Launch, Trainer, and a Neuron for each worker"
-    assert run["invocations"] == 1 + 8 * (1 + 3)
+    assert (run.status, run.generation) == ("COMPLETED", 8)
+    assert cloud.outcome(run_id) == cloud.outcome(undisturbed.run_id)
+    assert undisturbed.invocations == 1 + 1 + 3, "Launch, Trainer, and a Neuron for each worker"
+    assert run.invocations == 1 + 8 * (1 + 3)
     assert cloud.keys() == []
 
 
@@ -76,8 +76,8 @@ def test_messages_that_are_doubled_late_or_lost_change_nothing(
     undisturbed = cloud.run_to_end(launch(strategy))
     run_id = launch(strategy)
     run = cloud.run_to_end(run_id, Chaos(seed, duplicate=0.5, late=0.3, lost=0.1))
-    assert run["status"] == "COMPLETED", run
-    assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])
+    assert run.status == "COMPLETED", run
+    assert cloud.outcome(run_id) == cloud.outcome(undisturbed.run_id)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -97,8 +97,8 @@ def test_the_run_survives_a_worker_that_dies(
 
     monkeypatch.setattr(ProcessGroup, "exchange", die)
     run = cloud.run_to_end(run_id)
-    assert (run["status"], run["generation"]) == ("COMPLETED", 2)
-    assert cloud.outcome(run_id) == cloud.outcome(undisturbed["run_id"])
+    assert (run.status, run.generation) == ("COMPLETED", 2)
+    assert cloud.outcome(run_id) == cloud.outcome(undisturbed.run_id)
     assert cloud.keys() == []
 
 
@@ -111,10 +111,10 @@ def test_a_run_whose_workers_always_fail_ends_with_where_to_look(
 
     monkeypatch.setattr(worker, "engine_for", fail)
     run = cloud.run_to_end(launch(strategy))
-    assert run["status"] == "FAILED"
-    assert "the last: worker" in run["reason"]
-    assert "ValueError: no such thing" in run["reason"]
-    assert "logs say more" in run["reason"]
+    assert run.status == "FAILED"
+    assert "the last: worker" in run.reason
+    assert "ValueError: no such thing" in run.reason
+    assert "logs say more" in run.reason
     assert cloud.keys() == []
 
 
@@ -122,10 +122,10 @@ def test_a_run_whose_workers_always_fail_ends_with_where_to_look(
 def test_every_worker_stops_at_the_same_epoch(strategy: str, cloud: InProcessCloud, launch: Callable[..., str]) -> None:
     run_id = launch(strategy, epochs=1_000_000, record_every=1000, max_seconds=0.5)
     run = cloud.run_to_end(run_id)
-    assert (run["status"], run["generation"]) == ("STOPPED", 1)
-    assert run["reason"].startswith("max_seconds: ")
-    assert f"after epoch {run['epoch']};" in run["reason"]
-    assert cloud.services.ledger.history(run_id)[-1]["epoch"] == run["epoch"]
+    assert (run.status, run.generation) == ("STOPPED", 1)
+    assert run.reason.startswith("max_seconds: ")
+    assert f"after epoch {run.epoch};" in run.reason
+    assert cloud.services.ledger.history(run_id)[-1].epoch == run.epoch
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -136,8 +136,8 @@ def test_each_worker_tells_what_it_spent_computing_and_waiting(
     began = time.perf_counter()
     run = cloud.run_to_end(run_id)
     elapsed = time.perf_counter() - began
-    assert len(run["worker_seconds"]) == 3
-    for seconds in run["worker_seconds"]:
+    assert len(run.worker_seconds) == 3
+    for seconds in run.worker_seconds:
         assert seconds["computing"] > 0
         assert seconds["waiting"] > 0
         assert seconds["computing"] + seconds["waiting"] < elapsed

@@ -24,7 +24,9 @@ from lnn.models.model_file import Model
 from lnn.models.store import Artifacts
 from lnn.names import Names
 from lnn.network import init_parameters
-from lnn.runs.store import EpochRow, Ledger
+from lnn.runs.attributes import CheckpointPointer
+from lnn.runs.record import EpochRow, Run
+from lnn.runs.store import Ledger
 from lnn_cli.main import app
 from lnn_client import cloud as targets
 
@@ -48,7 +50,7 @@ LAUNCHED = {
     "strategy": "fused",
     "strategy_reason": "it fits one function",
     "workers": 1,
-    "settings": json.dumps(PARAMETERS),
+    "settings": PARAMETERS,
     "dimensions": {
         "features": 16,
         "examples": 8,
@@ -110,19 +112,20 @@ class World:
         assert self.ledger.describe(run_id, **LAUNCHED)
 
     def open_run(self, run_id: str, **attributes: Any) -> None:
-        assert self.ledger.open_run({"run_id": run_id, **attributes})
+        assert self.ledger.open_run(run_id, **attributes)
 
     def train(self, run_id: str, epochs: int) -> None:
         """A trainer takes the run over and gets as far as ``epochs``."""
-        generation = int(self.run(run_id)["generation"]) + 1
+        generation = self.run(run_id).generation + 1
         assert self.ledger.claim(run_id, generation, "trainer")
         rows = [EpochRow(e, 1 / e, 0.5 + e / 10, 0.4 + e / 10, 0.25) for e in range(1, epochs + 1)]
         self.ledger.record(run_id, rows)
-        self.ledger.renew(run_id, generation, epoch=epochs, cost=1 / epochs, checkpoint="runs/c.npz")
+        saved: CheckpointPointer = {"epoch": epochs, "key": "runs/c.npz"}
+        self.ledger.renew(run_id, generation, epoch=epochs, cost=1 / epochs, checkpoint=saved)
 
     def end(self, run_id: str, status: Any = "COMPLETED", reason: str | None = None) -> None:
         run = self.run(run_id)
-        started = run.get("upload_started_at") or 100.0
+        started = run.upload_started_at or 100.0
         figures = {
             "final_cost": 0.25,
             "train_accuracy": 0.9,
@@ -132,9 +135,7 @@ class World:
             "model_written_at": started + 4.5,
             "artefacts": {"params": f"s3://{NAMES.bucket}/prediction_input/{run_id}/params.h5"},
         }
-        ended = self.ledger.finish(
-            run_id, int(run["generation"]), status, reason, **(figures if status == "COMPLETED" else {})
-        )
+        ended = self.ledger.finish(run_id, run.generation, status, reason, **(figures if status == "COMPLETED" else {}))
         assert ended is not None
         self.ledger.close(run_id)
 
@@ -191,9 +192,9 @@ class World:
         }
         described = {
             **LAUNCHED,
-            "settings": json.dumps({**PARAMETERS, "epochs": epochs, **settings}),
+            "settings": {**PARAMETERS, "epochs": epochs, **settings},
             "epochs": epochs,
-            "plan": json.dumps(plan.as_json()),
+            "plan": plan.as_json(),
             "dimensions": dimensions,
             "estimate": {"seconds": 9.9, "usd": 0.000189},
         }
@@ -210,7 +211,7 @@ class World:
         self.end(run_id)
         return model
 
-    def run(self, run_id: str) -> dict[str, Any]:
+    def run(self, run_id: str) -> Run:
         run = self.ledger.get_run(run_id)
         assert run is not None
         return run

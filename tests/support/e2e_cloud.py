@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -27,15 +27,14 @@ from lnn.aws.events import uploads
 from lnn.names import TRAINING_INPUT, Names, params_key
 from lnn.parameter_server.barrier import Barrier, Position
 from lnn.parameter_server.server import ParameterServer
+from lnn.runs.record import Run
 from lnn.runs.store import Ledger
 
-ENDED = {"COMPLETED", "FAILED", "STOPPED"}
 FIGURES = ("epoch", "cost", "train_accuracy", "test_accuracy")
 DEADLINE_SECONDS = 180.0
 POLL_SECONDS = 0.1
 WATCH_SECONDS = 3.0
 
-Run = dict[str, Any]
 Found = TypeVar("Found")
 
 IDLE_MESSAGES: dict[str, dict[str, Any]] = {
@@ -59,6 +58,7 @@ def eventually(
 
 
 def _readable(value: Any) -> str:
+    value = asdict(value) if isinstance(value, Run) else value
     return value if isinstance(value, str) else json.dumps(value, indent=1, default=str)
 
 
@@ -184,15 +184,15 @@ class CloudUnderTest:
 
     def start(self, name: str, dataset: bytes, parameters: Mapping[str, Any] | bytes | None) -> str:
         """Upload, and return the id of the run that starts."""
-        return str(self.run_of(self.upload(name, dataset, parameters))["run_id"])
+        return self.run_of(self.upload(name, dataset, parameters)).run_id
 
     def reached(self, run_id: str, epoch: int) -> Run:
         """The run once ``epoch`` epochs are done; fails if it has ended before."""
 
         def look() -> Run | None:
             run = self.run(run_id)
-            assert run["status"] not in ENDED, f"the run ended before the test could interfere: {_readable(run)}"
-            return run if run["epoch"] >= epoch else None
+            assert not run.has_ended, f"the run ended before the test could interfere: {_readable(run)}"
+            return run if run.epoch >= epoch else None
 
         return eventually(look, f"epoch {epoch} of {run_id}", state=lambda: self.run(run_id))
 
@@ -201,14 +201,14 @@ class CloudUnderTest:
 
         def look() -> Run | None:
             run = self.run(run_id)
-            return run if run["status"] in ENDED and not run["closing"] else None
+            return run if not run.is_unfinished else None
 
         return eventually(look, f"the end of {run_id}", seconds, lambda: self.run(run_id))
 
     def completed(self, run_id: str, seconds: float = DEADLINE_SECONDS) -> Run:
         """The run once it has completed; fails if it ends otherwise."""
         run = self.ended(run_id, seconds)
-        assert run["status"] == "COMPLETED", _readable(run)
+        assert run.status == "COMPLETED", _readable(run)
         return run
 
     def train_all(self, jobs: Iterable[tuple[str, bytes, Mapping[str, Any]]]) -> list[Run]:
@@ -225,10 +225,10 @@ class CloudUnderTest:
 
     def runs_of(self, key: str) -> list[Run]:
         """Every run of a dataset's key."""
-        return self.ledger.list_runs(dataset_key=key)
+        return self.ledger.list_runs(key)
 
     def history(self, run_id: str) -> list[dict[str, float]]:
-        return [{name: row[name] for name in FIGURES} for row in self.ledger.history(run_id)]
+        return [{name: getattr(row, name) for name in FIGURES} for row in self.ledger.history(run_id)]
 
     def model(self, run_id: str) -> bytes:
         """The run's params.h5."""

@@ -30,6 +30,7 @@ from lnn.models.model_file import load_model
 from lnn.models.store import Artifacts
 from lnn.names import Names
 from lnn.parameter_server.server import ParameterServer
+from lnn.runs.record import Run
 from lnn.runs.services import Services
 from lnn.runs.store import WATCHED_INDEX, Ledger
 from lnn.strategies import worker
@@ -198,7 +199,7 @@ class InProcessCloud:
             return
         neuron.handle(self.services, message)
 
-    def run_to_end(self, run_id: str, chaos: Chaos | None = None) -> dict[str, Any]:
+    def run_to_end(self, run_id: str, chaos: Chaos | None = None) -> Run:
         """Deliver messages until none is left and the run has ended; returns the run."""
         chaos = chaos or Chaos(seed=0)
         quiet = 0
@@ -211,7 +212,7 @@ class InProcessCloud:
                 self.workers = [worker for worker in self.workers if worker.is_alive()]
                 continue
             run = self.run(run_id)
-            if run["status"] not in ("PENDING", "RUNNING") and not run.get("closing"):
+            if not run.is_unfinished:
                 return run
             # Nothing is under way, yet the run goes on: time passes until the watch finds it.
             quiet += 1
@@ -235,7 +236,7 @@ class InProcessCloud:
 
     # Looking
 
-    def run(self, run_id: str) -> dict[str, Any]:
+    def run(self, run_id: str) -> Run:
         run = self.services.ledger.get_run(run_id)
         assert run is not None
         return run
@@ -245,7 +246,7 @@ class InProcessCloud:
         body = self.s3.get_object(Bucket=NAMES.bucket, Key=f"prediction_input/{run_id}/params.h5")["Body"].read()
         arrays = [array.tobytes() for layer in load_model(body).parameters for array in layer]
         rows = self.services.ledger.history(run_id)
-        return arrays, [(r["epoch"], r["cost"], r["train_accuracy"], r["test_accuracy"]) for r in rows]
+        return arrays, [(r.epoch, r.cost, r.train_accuracy, r.test_accuracy) for r in rows]
 
     def messages_sent(self) -> list[str]:
         """Subjects of the SNS messages since the last look."""

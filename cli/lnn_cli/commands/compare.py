@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lnn.runs.record import EpochRow, Run
 from lnn_cli.options import ForceOption, JsonOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui.console import duration, note, number, output, print_json, print_table, share, size
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
 from lnn_cli.ui.sparkline import BLOCKS, PLAIN, sparkline
 from lnn_client.cloud import Target
-from lnn_client.runs import Run, ms_per_epoch, result, seconds_total
+from lnn_client.runs import ms_per_epoch, result, seconds_total
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
 
     from lnn_cli.ui.charts import Chart, Theme
-
-History = list[dict[str, Any]]
 
 _CURVE_WIDTH = 16
 _TOLD_ANYWAY = frozenset({"strategy", "workers", "layers", "neurons"})
@@ -53,15 +52,15 @@ def compare(
         raise CliError("one run cannot be compared; name two or more: lnn compare RUN RUN")
     suffix = _suffix(picture, len(runs), force=force)
     cloud = connect(target, prefix, region)
-    found = list({run["run_id"]: run for run in (cloud.find_run(wanted) for wanted in runs)}.values())
+    found = list({run.run_id: run for run in (cloud.find_run(wanted) for wanted in runs)}.values())
     if len(found) < 2:
-        raise CliError(f"these are all the same run, {found[0]['run_id']}; name two or more")
-    histories = [cloud.ledger.history(run["run_id"]) for run in found]
+        raise CliError(f"these are all the same run, {found[0].run_id}; name two or more")
+    histories = [cloud.ledger.history(run.run_id) for run in found]
     differing = _differing_settings(found)
     if as_json:
         print_json(
             [
-                {**result(run), "usd": run.get("usd"), "settings": {key: _setting(run, key) for key in differing}}
+                {**result(run), "usd": run.usd, "settings": {key: _setting(run, key) for key in differing}}
                 for run in found
             ]
         )
@@ -86,49 +85,48 @@ def _suffix(picture: Path | None, runs: int, *, force: bool) -> str:
     return picture_suffix(picture)
 
 
-def _print(runs: list[Run], histories: list[History], differing: list[str]) -> None:
+def _print(runs: list[Run], histories: list[list[EpochRow]], differing: list[str]) -> None:
     """A column for each run, so that any number of settings has room; what is alike is not said."""
     rows: list[list[str]] = []
 
     def add(name: str, values: list[str]) -> None:
         rows.append([name, *values])
 
-    add("status", [str(run["status"]) for run in runs])
+    add("status", [run.status for run in runs])
     add("strategy", [_strategy(run) for run in runs])
     for key in differing:
         add(key, [_words(_setting(run, key)) for run in runs])
-    add("epochs done", [f"{run.get('epoch', 0):,}" for run in runs])
-    add("final cost", [number(run.get("final_cost")) for run in runs])
+    add("epochs done", [f"{run.epoch:,}" for run in runs])
+    add("final cost", [number(run.final_cost) for run in runs])
     steps = PLAIN if output().options.ascii_only else BLOCKS
-    add("cost by epoch", [sparkline([row["cost"] for row in history], _CURVE_WIDTH, steps) for history in histories])
-    add("training accuracy", [share(run.get("train_accuracy")) for run in runs])
-    add("test accuracy", [share(run.get("test_accuracy")) for run in runs])
+    add("cost by epoch", [sparkline([row.cost for row in history], _CURVE_WIDTH, steps) for history in histories])
+    add("training accuracy", [share(run.train_accuracy) for run in runs])
+    add("test accuracy", [share(run.test_accuracy) for run in runs])
     add("upload to model", [duration(seconds_total(run)) for run in runs])
     add("ms an epoch", [number(ms_per_epoch(run)) for run in runs])
-    add("US dollars", ["-" if run.get("usd") is None else f"{run['usd']:.6f}" for run in runs])
-    add("invocations", [f"{run.get('invocations', 0):,}" for run in runs])
-    print_table(("", *(str(run["run_id"]) for run in runs)), rows)
+    add("US dollars", ["-" if run.usd is None else f"{run.usd:.6f}" for run in runs])
+    add("invocations", [f"{run.invocations:,}" for run in runs])
+    print_table(("", *(run.run_id for run in runs)), rows)
 
 
 def _strategy(run: Run) -> str:
-    workers = run.get("workers") or 1
-    return f"{run.get('strategy') or '-'}{f', {workers} workers' if workers > 1 else ''}"
+    workers = run.workers or 1
+    return f"{run.strategy or '-'}{f', {workers} workers' if workers > 1 else ''}"
 
 
 def _differing_settings(runs: list[Run]) -> list[str]:
     """Names of the settings and dimensions that are not alike, in the settings' own order."""
-    names = dict.fromkeys(name for run in runs for name in (run.get("settings") or {}))
+    names = dict.fromkeys(name for run in runs for name in run.settings)
     keys = ["examples", "network", *(name for name in names if name not in _TOLD_ANYWAY)]
     return [key for key in keys if any(_setting(one, key) != _setting(two, key) for one, two in pairwise(runs))]
 
 
 def _setting(run: Run, key: str) -> Any:
-    dimensions = run.get("dimensions") or {}
     if key == "examples":
-        return dimensions.get("examples")
+        return run.dimensions["examples"] if run.dimensions else None
     if key == "network":
-        return "-".join(map(str, dimensions.get("sizes") or [])) or None
-    return (run.get("settings") or {}).get(key)
+        return run.network or None
+    return run.settings.get(key)
 
 
 def _words(value: Any) -> str:
@@ -137,7 +135,7 @@ def _words(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def _charts(runs: list[Run], histories: list[History]) -> list[Chart]:
+def _charts(runs: list[Run], histories: list[list[EpochRow]]) -> list[Chart]:
     """Cost and test accuracy, over epochs and over seconds: more epochs are no more work if they are faster."""
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -146,11 +144,11 @@ def _charts(runs: list[Run], histories: list[History]) -> list[Chart]:
     def draw(figure: FigureBase, theme: Theme) -> None:
         panels = figure.subplots(2, 2, sharey="row")
         for run, history, color in zip(runs, histories, theme.lines, strict=False):
-            epochs = [row["epoch"] for row in history]
-            seconds = list(accumulate(row["seconds"] for row in history))
-            label = f"{run['run_id']} ({_strategy(run)})"
+            epochs = [row.epoch for row in history]
+            seconds = list(accumulate(row.seconds for row in history))
+            label = f"{run.run_id} ({_strategy(run)})"
             for row, name in enumerate(("cost", "test_accuracy")):
-                values = [entry[name] for entry in history]
+                values = [getattr(entry, name) for entry in history]
                 marker = "o" if len(values) <= _FEW_EPOCHS else None
                 panels[row, 0].plot(epochs, values, color=color, label=label, marker=marker)
                 panels[row, 1].plot(seconds, values, color=color, marker=marker)
@@ -169,5 +167,5 @@ def _charts(runs: list[Run], histories: list[History]) -> list[Chart]:
         handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center")
 
-    names = ", ".join(str(run["run_id"]) for run in runs)
+    names = ", ".join(run.run_id for run in runs)
     return [Chart("compare", "Runs side by side", f"Cost and test accuracy of {names}.", 6.2 + 0.2 * len(runs), draw)]

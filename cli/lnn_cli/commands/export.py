@@ -15,8 +15,8 @@ from lnn_cli.ui.files import refuse_to_replace, write_whole
 from lnn_client.cloud import Target
 
 if TYPE_CHECKING:
+    from lnn.runs.record import EpochRow, Run
     from lnn_client.cloud import Cloud
-    from lnn_client.runs import Run
 
 
 class Format(StrEnum):
@@ -51,7 +51,7 @@ def export(
     """
     cloud = connect(target, prefix, region)
     found = cloud.find_run(run)
-    path = output or Path(f"{found['run_id']}.{kind}")
+    path = output or Path(f"{found.run_id}.{kind}")
     if kind is Format.TENSORBOARD:
         _export_events(cloud, found, path, force=force)
         return
@@ -88,8 +88,8 @@ def _export_events(cloud: Cloud, run: Run, folder: Path, *, force: bool) -> None
     note(f"look at it: tensorboard --logdir {folder}")
 
 
-def _history(cloud: Cloud, run: Run) -> list[dict[str, object]]:
-    history = cloud.ledger.history(run["run_id"])
+def _history(cloud: Cloud, run: Run) -> list[EpochRow]:
+    history = cloud.ledger.history(run.run_id)
     if not history:
-        raise CliError(f"run {run['run_id']} ({run['status']}) has no epoch recorded yet")
+        raise CliError(f"run {run.run_id} ({run.status}) has no epoch recorded yet")
     return history

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from lnn.runs.record import EpochRow
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import note, number, print_json, print_table, share
 from lnn_client.cloud import Target
@@ -25,24 +24,23 @@ def history(
     """
     cloud = connect(target, prefix, region)
     found = cloud.find_run(run)
-    rows = cloud.ledger.history(found["run_id"])
+    rows = cloud.ledger.history(found.run_id)
     columns = ("epoch", "cost", "train_accuracy", "test_accuracy")
     if as_json:
-        print_json([{name: row.get(name) for name in columns} for row in rows])
+        print_json([{name: getattr(row, name) for name in columns} for row in rows])
         return
     if not rows:
-        note(f"run {found['run_id']} ({found['status']}) has no epoch recorded yet")
+        note(f"run {found.run_id} ({found.status}) has no epoch recorded yet")
         return
     headings = ("epoch", "cost", "train", "test", "ms")
     print_table(headings, (_history_row(row) for row in rows), right=headings)
 
 
-def _history_row(row: dict[str, Any]) -> list[str]:
-    seconds = row.get("seconds")
+def _history_row(row: EpochRow) -> list[str]:
     return [
-        str(row["epoch"]),
-        number(row.get("cost"), 6),
-        share(row.get("train_accuracy")),
-        share(row.get("test_accuracy")),
-        "-" if seconds is None else number(seconds * 1000, 3),
+        str(row.epoch),
+        number(row.cost, 6),
+        share(row.train_accuracy),
+        share(row.test_accuracy),
+        number(row.seconds * 1000, 3),
     ]

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from lnn.runs.record import Run
 from lnn_cli.options import PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import command, note, number, output, print_json
 from lnn_client.cloud import Target
 from lnn_client.logs import Function, Line, Log
-from lnn_client.runs import Run, has_ended
 
 _LEVELS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 _PLACE = ("epoch", "batch", "layer", "neuron")
@@ -63,8 +63,8 @@ def logs(
 
 
 def _nothing(run: Run, function: Function | None) -> str:
-    run_id, whose = run["run_id"], f"the {function} function" if function else "the functions"
-    if has_ended(run):
+    run_id, whose = run.run_id, f"the {function} function" if function else "the functions"
+    if run.has_ended:
         return (
             f"{whose} logged nothing about run {run_id}, or it is no longer kept; see: {command(f'lnn show {run_id}')}"
         )

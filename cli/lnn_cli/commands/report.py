@@ -53,7 +53,7 @@ def report(
     format_ = kind or _by_name(output)
     cloud = connect(target, prefix, region)
     found = cloud.find_run(run)
-    path = output or Path(f"{found['run_id']}.{format_}")
+    path = output or Path(f"{found.run_id}.{format_}")
     refuse_to_replace(path, force=force)
 
     from lnn_cli.report import page

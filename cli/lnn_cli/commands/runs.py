@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from lnn.runs.attributes import public_view
+from lnn.runs.record import Run
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui.console import command, note, number, print_json, print_table, share, status
 from lnn_client.cloud import Target
-from lnn_client.runs import Run, public, seconds_total
+from lnn_client.runs import seconds_total
 
 
 def runs(
@@ -26,7 +28,7 @@ def runs(
     """
     found = connect(target, prefix, region).ledger.list_runs()
     if as_json:
-        print_json([public(run) for run in found[:limit]])
+        print_json([public_view(run) for run in found[:limit]])
         return
     if not found:
         note(f"there is no run yet; start one with: {command('lnn train DATASET.h5')}")
@@ -38,15 +40,15 @@ def runs(
 
 
 def _row(run: Run) -> list[str | Text]:
-    planned = run.get("epochs")
+    planned = run.epochs
     spent = seconds_total(run)
     return [
-        run["run_id"],
-        status(run["status"]),
-        run.get("strategy") or "-",
-        f"{run.get('epoch', 0)}/{planned}" if planned else "-",
-        number(run.get("final_cost")),
-        share(run.get("train_accuracy")),
-        share(run.get("test_accuracy")),
+        run.run_id,
+        status(run.status),
+        run.strategy or "-",
+        f"{run.epoch}/{planned}" if planned else "-",
+        number(run.final_cost),
+        share(run.train_accuracy),
+        share(run.test_accuracy),
         "-" if spent is None else f"{spent:.1f}",
     ]

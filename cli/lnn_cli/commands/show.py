@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import typer
 
+from lnn.runs.attributes import public_view
+from lnn.runs.record import Run
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import moment, print_json, print_pairs
 from lnn_cli.ui.facts import facts
 from lnn_client.cloud import Target
-from lnn_client.runs import Run, public
 
 
 def show(
@@ -27,7 +28,7 @@ def show(
     """
     found = connect(target, prefix, region).find_run(run)
     if as_json:
-        print_json(public(found))
+        print_json(public_view(found))
         return
     print_pairs(facts(found))
     _print_settings(found)
@@ -35,10 +36,9 @@ def show(
 
 
 def _print_settings(run: Run) -> None:
-    settings = run.get("settings")
-    if isinstance(settings, dict) and settings:
+    if run.settings:
         typer.echo("\nsettings")
-        print_pairs((f"  {name}", _setting(value)) for name, value in settings.items())
+        print_pairs((f"  {name}", _setting(value)) for name, value in run.settings.items())
 
 
 def _setting(value: object) -> str:
@@ -48,7 +48,6 @@ def _setting(value: object) -> str:
 
 
 def _print_events(run: Run) -> None:
-    events = run.get("events") or []
-    if events:
+    if run.events:
         typer.echo("\nevents")
-        print_pairs((f"  {moment(event.get('at'))}", str(event.get("what"))) for event in events)
+        print_pairs((f"  {moment(event['at'])}", event["what"]) for event in run.events)

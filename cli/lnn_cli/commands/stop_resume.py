@@ -36,7 +36,7 @@ def stop(
     from lnn_cli.ui.progress import watch_run
 
     cloud = connect(target, prefix, region)
-    run_id = cloud.find_run(run)["run_id"]
+    run_id = cloud.find_run(run).run_id
     asked = cloud.ledger.request_stop(run_id)
     if not wait:
         if as_json:
@@ -47,14 +47,12 @@ def stop(
     ended = watch_run(cloud.ledger, run_id, timeout)
     if as_json:
         print_json(result(ended))
-    if ended["status"] == "COMPLETED":
+    if ended.status == "COMPLETED":
         raise CliError(f"run {run_id} had completed before it could stop; see: {command(f'lnn show {run_id}')}")
-    if ended["status"] != "STOPPED":
+    if ended.status != "STOPPED":
         raise CliError(failure(ended))
     if not as_json:
-        typer.echo(
-            f"run {run_id} stopped after epoch {ended.get('epoch')}; go on with: {command(f'lnn resume {run_id}')}"
-        )
+        typer.echo(f"run {run_id} stopped after epoch {ended.epoch}; go on with: {command(f'lnn resume {run_id}')}")
 
 
 def resume(
@@ -75,14 +73,14 @@ def resume(
     from lnn_cli.ui.progress import watch_run
 
     cloud = connect(target, prefix, region)
-    run_id = cloud.find_run(run)["run_id"]
+    run_id = cloud.find_run(run).run_id
     generation = cloud.resume(run_id)
     note(f"run {run_id} goes on as generation {generation}")
     if wait:
         ended = watch_run(cloud.ledger, run_id, timeout)
         if as_json:
             print_json(result(ended))
-        if ended["status"] != "COMPLETED":
+        if ended.status != "COMPLETED":
             raise CliError(failure(ended))
         if not as_json:
             typer.echo(outcome(ended))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lnn.runs.record import Run
 from lnn_cli.options import DatasetArgument, JsonOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui.console import command, note, print_json, tell_warnings
 from lnn_cli.ui.errors import CliError
@@ -15,7 +16,7 @@ from lnn_client.cloud import Cloud, Target
 from lnn_client.datasets import check_training, existing_file
 from lnn_client.errors import FollowTimeout
 from lnn_client.parameters import parameters_path, read_parameters
-from lnn_client.runs import Run, result
+from lnn_client.runs import result
 
 
 def train(
@@ -60,19 +61,19 @@ def train(
         tell_warnings(check_training(dataset, content, str(path))[0].warnings)
     cloud = connect(target, prefix, region)
     run = opened_run(cloud, show_upload(cloud, dataset, content, own_folder(), DATASET))
-    run_id = run["run_id"]
+    run_id = run.run_id
     note(f"run {run_id} is open")
     if wait:
         run = _wait(cloud, run_id, timeout, as_json=as_json)
     else:
         run = launched_run(cloud, run)
-        if run["status"] != "FAILED":
+        if run.status != "FAILED":
             say_how_to_watch(run_id)
     if not check:
-        tell_warnings(run.get("warnings") or [])
+        tell_warnings(run.warnings)
     if as_json:
         print_json(result(run))
-    if run["status"] == "FAILED" or (wait and run["status"] != "COMPLETED"):
+    if run.status == "FAILED" or (wait and run.status != "COMPLETED"):
         raise CliError(failure(run))
     if wait and not as_json:
         typer.echo(outcome(run))

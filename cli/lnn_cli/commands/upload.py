@@ -43,9 +43,9 @@ def upload(
     uploaded = show_upload(cloud, dataset, content, TRAINING_INPUT, dataset.name)
     typer.echo(f"uploaded to {uploaded.uri}")
     run = opened_run(cloud, uploaded)
-    typer.echo(f"run {run['run_id']}")
+    typer.echo(f"run {run.run_id}")
     run = launched_run(cloud, run)
-    if run["status"] == "FAILED":
+    if run.status == "FAILED":
         raise CliError(failure(run))
-    tell_warnings(run.get("warnings") or [])
-    say_how_to_watch(run["run_id"])
+    tell_warnings(run.warnings)
+    say_how_to_watch(run.run_id)

@@ -34,12 +34,12 @@ def watch(
     from lnn_cli.ui.progress import watch_run
 
     cloud = connect(target, prefix, region)
-    run_id = cloud.find_run(run)["run_id"]
+    run_id = cloud.find_run(run).run_id
     try:
         ended = watch_run(cloud.ledger, run_id, timeout)
     except KeyboardInterrupt:
         note(f"no longer watching; run {run_id} goes on, until: {command(f'lnn stop {run_id}')}")
         raise
-    if ended["status"] != "COMPLETED":
+    if ended.status != "COMPLETED":
         raise CliError(failure(ended))
     typer.echo(outcome(ended))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from lnn.runs.record import EpochRow, Run
 from lnn_cli.export.needs import need
-from lnn_client.runs import Run
 
 COLUMNS = ("epoch", "cost", "train_accuracy", "test_accuracy", "seconds")
 TAGS = {
@@ -20,26 +19,26 @@ TAGS = {
 }
 
 
-def encode_csv(history: Sequence[Mapping[str, Any]]) -> bytes:
+def encode_csv(history: Sequence[EpochRow]) -> bytes:
     """A line for each recorded epoch; figures in full precision, accuracies as shares of 1."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([getattr(row, name) for name in COLUMNS] for row in history)
     return text.getvalue().encode()
 
 
-def write_tensorboard(folder: Path, run: Run, history: Sequence[Mapping[str, Any]]) -> None:
+def write_tensorboard(folder: Path, run: Run, history: Sequence[EpochRow]) -> None:
     """An event file in ``folder`` with the history's curves, at the times of their epochs as far as these are known.
 
     Raises:
         CliError: the package tensorboardX is not installed.
     """
     library = need("tensorboardX", "tensorboardX", "an export for TensorBoard")
-    at = float(run.get("training_started_at") or run["created_at"])
+    at = run.training_started_at or run.created_at
     with library.SummaryWriter(str(folder)) as writer:
         for row in history:
             # Rows of every nth epoch stand for n epochs, whose time is not recorded: then only their order is right.
-            at += float(row["seconds"])
+            at += row.seconds
             for name, tag in TAGS.items():
-                writer.add_scalar(tag, float(row[name]), int(row["epoch"]), walltime=at)
+                writer.add_scalar(tag, getattr(row, name), row.epoch, walltime=at)

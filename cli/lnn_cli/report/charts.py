@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from lnn.data.axis_order import is_picture
 from lnn.models.model_file import Model
+from lnn.runs.attributes import Event
+from lnn.runs.record import EpochRow
 from lnn_cli.report.findings import Findings
 from lnn_cli.ui.charts import Chart, Theme, logarithmic, without_ticks
 from lnn_cli.ui.console import share
@@ -56,23 +58,23 @@ def charts_of(findings: Findings) -> list[Chart]:
         if len(findings.model.parameters) > 1:
             charts.append(_later_layers(findings.model))
     if findings.timeline is not None and findings.timeline.invocations:
-        charts.append(_timeline(findings.timeline, findings.run.get("events") or []))
+        charts.append(_timeline(findings.timeline, findings.run.events))
     return charts
 
 
-def _curves(history: Sequence[dict[str, Any]]) -> Chart:
+def _curves(history: Sequence[EpochRow]) -> Chart:
     def draw(figure: FigureBase, _: Theme) -> None:
         left, right = figure.subplots(1, 2)
-        epochs = [row["epoch"] for row in history]
-        costs = [row["cost"] for row in history]
+        epochs = [row.epoch for row in history]
+        costs = [row.cost for row in history]
         marker = "o" if len(history) == 1 else None
         left.plot(epochs, costs, marker=marker)
         if min(costs) > 0 and max(costs) / min(costs) > LOG_SPAN:
             left.set_yscale("log")
             logarithmic(left.yaxis)
         left.set(title="Cost", xlabel="epoch", ylabel="cost")
-        for name, label in (("train_accuracy", "training"), ("test_accuracy", "test")):
-            right.plot(epochs, [row[name] for row in history], label=label, marker=marker)
+        right.plot(epochs, [row.train_accuracy for row in history], label="training", marker=marker)
+        right.plot(epochs, [row.test_accuracy for row in history], label="test", marker=marker)
         right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         right.set(title="Accuracy", xlabel="epoch", ylabel="share of examples that are right")
         right.legend()
@@ -81,9 +83,9 @@ def _curves(history: Sequence[dict[str, Any]]) -> Chart:
 
     last = history[-1]
     about = (
-        f"Cost from {history[0]['cost']:.4g} in epoch {history[0]['epoch']} to {last['cost']:.4g} in epoch "
-        f"{last['epoch']}; accuracy {share(last['train_accuracy'])} in training while it went on, "
-        f"{share(last['test_accuracy'])} in the test after it."
+        f"Cost from {history[0].cost:.4g} in epoch {history[0].epoch} to {last.cost:.4g} in epoch "
+        f"{last.epoch}; accuracy {share(last.train_accuracy)} in training while it went on, "
+        f"{share(last.test_accuracy)} in the test after it."
     )
     return Chart("curves", "Cost and accuracy", about, 3.4, draw)
 
@@ -255,7 +257,7 @@ def _heat_maps(matrices: Sequence[Array], first: int) -> Chart:
     return Chart("later-weights", "Weights of the other layers", f"Weight matrices: {shapes}.", 3.2, draw)
 
 
-def _timeline(timeline: Timeline, events: Sequence[dict[str, Any]]) -> Chart:
+def _timeline(timeline: Timeline, events: Sequence[Event]) -> Chart:
     invocations = timeline.invocations
     rows = _rows_of(invocations)
     names = list(dict.fromkeys(rows))
@@ -263,7 +265,7 @@ def _timeline(timeline: Timeline, events: Sequence[dict[str, Any]]) -> Chart:
     place = {name: index for index, name in enumerate(names)}
     began = invocations[0].start
     # What a generation that took over tells of the time before it; see lnn.runs.event_log.
-    silences = [(float(one["at"]) - began, float(one["silent_seconds"])) for one in events if "silent_seconds" in one]
+    silences = [(one["at"] - began, one["silent_seconds"]) for one in events if "silent_seconds" in one]
     generations = _later_generations(invocations)
 
     def draw(figure: FigureBase, theme: Theme) -> None:

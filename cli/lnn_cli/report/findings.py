@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from lnn.models.model_file import Model
+from lnn.runs.record import EpochRow, Run
 from lnn_cli.ui.errors import explain
 from lnn_client.cloud import Cloud
 from lnn_client.evaluations import RunEvaluation, evaluate_run
 from lnn_client.models import model_of_run
-from lnn_client.runs import Run
 from lnn_client.timeline import Timeline, timeline
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Findings:
     """What is known of a run; None and empty where ``missing`` says why."""
 
     run: Run
-    history: list[dict[str, Any]]
+    history: list[EpochRow]
     model: Model | None = None
     tested: RunEvaluation | None = None
     timeline: Timeline | None = None
@@ -47,13 +47,9 @@ def gather(cloud: Cloud, run: Run) -> Findings:
     if model is not None:
         tested = read("no confusion matrix and mistakes", lambda: evaluate_run(cloud, run, model))
     logged = read("no timeline", lambda: timeline(cloud.client("logs"), cloud.names, run))
-    if (
-        logged is not None
-        and run.get("strategy") == "neuron"
-        and all(one.role != "neuron" for one in logged.invocations)
-    ):
+    if logged is not None and run.strategy == "neuron" and all(one.role != "neuron" for one in logged.invocations):
         missing.append(
             "no neurons in the timeline: they log what they do at DEBUG, and the functions' level is higher; "
             'set log_level = "DEBUG" in Terraform to see them'
         )
-    return Findings(run, cloud.ledger.history(run["run_id"]), model, tested, logged, missing)
+    return Findings(run, cloud.ledger.history(run.run_id), model, tested, logged, missing)

@@ -11,14 +11,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 from matplotlib.figure import FigureBase
 
-from lnn.runs.event_log import disturbances
+from lnn.runs.record import EpochRow, Run
 from lnn_cli.report.charts import charts_of
 from lnn_cli.report.findings import Findings
 from lnn_cli.ui.charts import DARK, LIGHT, Chart, Theme, render
 from lnn_cli.ui.console import dollars, duration, moment, number, share
 from lnn_cli.ui.facts import facts
 from lnn_client.cloud import Target
-from lnn_client.runs import Run, ms_per_epoch, seconds_total, seconds_training
+from lnn_client.runs import ms_per_epoch, seconds_total, seconds_training
 
 SHOWN_HISTORY = 12
 """Epochs in the table: the first, the last, and some between."""
@@ -56,7 +56,7 @@ def markdown(findings: Findings, target: Target, folder: Path, theme: Theme) -> 
 def picture(findings: Findings, target: Target, theme: Theme) -> bytes:
     """All pictures of a report below each other as one PNG, with the figures above."""
     content = _content(findings, target)
-    lines = [f"Run {findings.run['run_id']}: {findings.run['status']}", *_summary(findings.run)]
+    lines = [f"Run {findings.run.run_id}: {findings.run.status}", *_summary(findings.run)]
     lines += [
         f"{row['name']}: estimated {row['estimated']}, took {row['actual']}"
         for row in content["expenses"]
@@ -79,15 +79,15 @@ def _nothing(findings: Findings) -> Chart:
 def _content(findings: Findings, target: Target) -> dict[str, Any]:
     """What both templates show, in words."""
     run = findings.run
-    sums = disturbances(run)
+    sums = run.disturbances
     return {
         "run": run,
-        "reason": run.get("reason"),
-        "warnings": [str(warning) for warning in run.get("warnings") or []],
+        "reason": run.reason,
+        "warnings": [str(warning) for warning in run.warnings],
         "summary": _summary(run),
         "tiles": list(_tiles(run)),
         "facts": [(name, str(value)) for name, value in facts(run) if name not in _TOLD_ELSEWHERE],
-        "settings": [(name, _words(value)) for name, value in (run.get("settings") or {}).items()],
+        "settings": [(name, _words(value)) for name, value in run.settings.items()],
         "history": [_row(row) for row in _some(findings.history)],
         "epochs_recorded": len(findings.history),
         "expenses": list(_expenses(run)),
@@ -95,7 +95,7 @@ def _content(findings: Findings, target: Target) -> dict[str, Any]:
         "takeovers": sums["takeovers"],
         "silent": duration(sums["silent_seconds"]),
         "repeated_epochs": sums["repeated_epochs"],
-        "events": [(moment(event["at"]), str(event["what"])) for event in run.get("events") or []],
+        "events": [(moment(event["at"]), str(event["what"])) for event in run.events],
         "missing": findings.missing,
         "version": version("lnn"),
     }
@@ -103,37 +103,36 @@ def _content(findings: Findings, target: Target) -> dict[str, Any]:
 
 def _summary(run: Run) -> list[str]:
     """Two lines at most: what was trained, and how."""
-    sizes = (run.get("dimensions") or {}).get("sizes")
-    network = f"network {'-'.join(map(str, sizes))}, " if sizes else ""
-    examples = (run.get("dimensions") or {}).get("examples")
-    lines = [f"{network}{examples:,} training examples" if examples else "no data set was accepted"]
-    if run.get("strategy"):
-        workers = run.get("workers") or 1
+    lines = ["no data set was accepted"]
+    if run.dimensions:
+        lines = [f"network {run.network}, {run.dimensions['examples']:,} training examples"]
+    if run.strategy:
+        workers = run.workers or 1
         side_by_side = f" with {workers} workers" if workers > 1 else ""
-        lines.append(f"strategy {run['strategy']}{side_by_side}, {run.get('epoch', 0):,} of {run['epochs']:,} epochs")
+        lines.append(f"strategy {run.strategy}{side_by_side}, {run.epoch:,} of {run.epochs:,} epochs")
     return lines
 
 
 def _tiles(run: Run) -> Iterator[tuple[str, str]]:
     """The figures that most readers came for."""
-    yield "test accuracy", share(run.get("test_accuracy"))
-    yield "training accuracy", share(run.get("train_accuracy"))
-    yield "final cost", number(run.get("final_cost"))
-    yield "epochs", f"{run.get('epoch', 0):,}"
+    yield "test accuracy", share(run.test_accuracy)
+    yield "training accuracy", share(run.train_accuracy)
+    yield "final cost", number(run.final_cost)
+    yield "epochs", f"{run.epoch:,}"
     yield "upload to model", duration(seconds_total(run))
-    yield "US dollars", dollars(run.get("usd"))
+    yield "US dollars", dollars(run.usd)
 
 
 def _expenses(run: Run) -> Iterator[dict[str, str]]:
     """What was expected beside what it took; ``-`` where nothing was."""
-    expected = run.get("estimate") or {}
+    seconds, usd = (run.estimate["seconds"], run.estimate["usd"]) if run.estimate else (None, None)
     pace = ms_per_epoch(run)
     for name, estimated, actual in (
-        ("upload to model", duration(expected.get("seconds")), duration(seconds_total(run))),
-        ("US dollars", dollars(expected.get("usd")), dollars(run.get("usd"))),
+        ("upload to model", duration(seconds), duration(seconds_total(run))),
+        ("US dollars", dollars(usd), dollars(run.usd)),
         ("training alone", "-", duration(seconds_training(run))),
         ("an epoch", "-", "-" if pace is None else f"{number(pace)} ms"),
-        ("invocations", "-", f"{run.get('invocations', 0):,}"),
+        ("invocations", "-", f"{run.invocations:,}"),
     ):
         yield {"name": name, "estimated": estimated, "actual": actual}
 
@@ -144,17 +143,17 @@ def _words(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-def _row(row: dict[str, Any]) -> list[str]:
+def _row(row: EpochRow) -> list[str]:
     return [
-        f"{row['epoch']:,}",
-        number(row["cost"]),
-        share(row["train_accuracy"]),
-        share(row["test_accuracy"]),
-        number(row["seconds"] * 1000, 3),
+        f"{row.epoch:,}",
+        number(row.cost),
+        share(row.train_accuracy),
+        share(row.test_accuracy),
+        number(row.seconds * 1000, 3),
     ]
 
 
-def _some(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _some(history: Sequence[EpochRow]) -> list[EpochRow]:
     """At most SHOWN_HISTORY rows, evenly spread, with the first and the last."""
     if len(history) <= SHOWN_HISTORY:
         return list(history)

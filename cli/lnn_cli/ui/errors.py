@@ -87,7 +87,7 @@ def _not_found(error: failures.NotFound) -> str:
 
 
 def _still_running(error: failures.FollowTimeout) -> str:
-    run_id = error.run["run_id"]
+    run_id = error.run.run_id
     return f"it goes on: {command(f'lnn watch {run_id}')}, or end it: {command(f'lnn stop {run_id}')}"
 
 

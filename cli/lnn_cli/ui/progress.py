@@ -15,10 +15,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from lnn.runs.record import Run
 from lnn_cli.ui.console import STATUS_STYLES, dollars, duration, messages, number, share
 from lnn_cli.ui.sparkline import BLOCKS, PLAIN, sparkline
 from lnn_client.progress import Look, follow, settled
-from lnn_client.runs import Run, has_ended, usd_so_far_and_left
+from lnn_client.runs import usd_so_far_and_left
 
 if TYPE_CHECKING:
     from lnn.runs.store import Ledger
@@ -34,12 +35,10 @@ _TROUBLE = ("took over", "trained again", "failed")
 
 def watch_run(ledger: Ledger, run_id: str, timeout: float | None) -> Run:
     """Show a run's progress on standard error until it ends; returns its last state."""
-    run: Run = {}
     with reporter(messages()) as shown:
         for look in follow(ledger, run_id, timeout=timeout):
-            run = look.run
             shown.show(look)
-    return settled(ledger, run)
+    return settled(ledger, look.run)
 
 
 class Reporter(Protocol):
@@ -96,12 +95,12 @@ class _Events:
         self._seen: float | None = None
 
     def new(self, run: Run) -> list[str]:
-        events = run.get("events") or []
+        events = run.events
         before, self._seen = self._seen, max((float(event["at"]) for event in events), default=0.0)
         if before is None:
             return []
         # By their time and not by their number: a long story leaves some out.
-        told = (_FIRST_GENERATION, run["status"].lower())
+        told = (_FIRST_GENERATION, run.status.lower())
         return [event["what"] for event in events if float(event["at"]) > before and not event["what"].startswith(told)]
 
 
@@ -128,13 +127,13 @@ class LiveReporter:
         for event in self._events.new(look.run):
             trouble = any(word in event for word in _TROUBLE)
             self._console.print(event, style="yellow" if trouble else "dim", markup=False)
-        self._pace.see(look.run.get("epoch") or 0, monotonic())
+        self._pace.see(look.run.epoch, monotonic())
         self._live.update(self._view(look), refresh=True)
 
     def _view(self, look: Look) -> RenderableType:
         run = look.run
-        epoch, epochs = run.get("epoch") or 0, run.get("epochs")
-        status = Text(run["status"], style=STATUS_STYLES.get(run["status"], ""))
+        epoch, epochs = run.epoch, run.epochs
+        status = Text(run.status, style=STATUS_STYLES.get(run.status, ""))
         lines: list[RenderableType] = []
         if epochs:
             counted = Text(f"epoch {epoch:,}/{epochs:,}  {epoch / epochs:.0%}")
@@ -159,13 +158,13 @@ class LiveReporter:
             room = min(_CURVE_WIDTH, self._console.width - len(cost) - 1)
             yield Text(f"{cost} {sparkline(look.costs, room, steps)}".rstrip())
             yield from map(Text, accuracies)
-        if not has_ended(run):
+        if not run.has_ended:
             yield from map(Text, _pace_texts(self._pace, run))
-        elif run.get("usd"):
-            yield Text(f"about {dollars(run['usd'])}")
-        if (run.get("generation") or 0) > 1:
-            yield Text(f"generation {run['generation']}", style="yellow")
-        taken_over = (run.get("disturbances") or {}).get("takeovers", 0)
+        elif run.usd:
+            yield Text(f"about {dollars(run.usd)}")
+        if run.generation > 1:
+            yield Text(f"generation {run.generation}", style="yellow")
+        taken_over = run.disturbances["takeovers"]
         if taken_over:
             yield Text(f"taken over {taken_over} time{'' if taken_over == 1 else 's'}", style="yellow")
 
@@ -193,16 +192,16 @@ class PlainReporter:
         run, now = look.run, monotonic()
         for event in self._events.new(run):
             self._print(event)
-        epoch, epochs = run.get("epoch") or 0, run.get("epochs")
+        epoch, epochs = run.epoch, run.epochs
         self._pace.see(epoch, now)
-        if not self._is_due(run["status"], epoch, now):
+        if not self._is_due(run.status, epoch, now):
             return
-        self._last = (now, run["status"], epoch)
-        parts = [run["status"], f"epoch {epoch}/{epochs}" if epochs else "", *_figures(look)]
-        if not has_ended(run):
+        self._last = (now, run.status, epoch)
+        parts = [run.status, f"epoch {epoch}/{epochs}" if epochs else "", *_figures(look)]
+        if not run.has_ended:
             parts += _pace_texts(self._pace, run)
-        elif run.get("usd"):
-            parts.append(f"about {dollars(run['usd'])}")
+        elif run.usd:
+            parts.append(f"about {dollars(run.usd)}")
         self._print("  ".join(part for part in parts if part))
 
     def _is_due(self, status: str, epoch: int, now: float) -> bool:
@@ -234,25 +233,24 @@ def _flow(pieces: Iterable[Text], width: int) -> list[Text]:
 
 def _figures(look: Look) -> list[str]:
     """Cost, then accuracies; nothing before the first epoch."""
-    run, row = look.run, look.row or {}
+    run, row = look.run, look.row
+    cost, train, test = (row.cost, row.train_accuracy, row.test_accuracy) if row else (None, None, None)
     # At the end the figures are the final model's; before it the newest row's, and the cost is fresher still.
-    newest = {**row, "cost": run.get("cost", row.get("cost"))}
-    if has_ended(run):
-        newest |= {"cost": run.get("final_cost")}
-        newest |= {name: run[name] for name in ("train_accuracy", "test_accuracy") if run.get(name) is not None}
-    if newest["cost"] is None:
+    if run.has_ended:
+        cost = run.final_cost
+        train = train if run.train_accuracy is None else run.train_accuracy
+        test = test if run.test_accuracy is None else run.test_accuracy
+    elif run.cost is not None:
+        cost = run.cost
+    if cost is None:
         return []
-    accuracies = (
-        f"{name} {share(newest[f'{name}_accuracy'])}"
-        for name in ("train", "test")
-        if newest.get(f"{name}_accuracy") is not None
-    )
-    return [f"cost {number(newest['cost'])}", *accuracies]
+    accuracies = (("train", train), ("test", test))
+    return [f"cost {number(cost)}", *(f"{name} {share(value)}" for name, value in accuracies if value is not None)]
 
 
 def _pace_texts(pace: Pace, run: Run) -> list[str]:
     """Epochs a second, time left, dollars; nothing while an epoch has not been seen to pass."""
-    epoch, epochs, current = run.get("epoch") or 0, run.get("epochs"), pace.rate
+    epoch, epochs, current = run.epoch, run.epochs, pace.rate
     if current is None or epochs is None:
         return []
     speed = f"{number(current, 3)} epochs/s" if current >= 1 else f"{duration(1 / current)} an epoch"

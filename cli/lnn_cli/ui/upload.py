@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from lnn.runs.record import Run
 from lnn_cli.ui.console import command, messages, note, size
 from lnn_client.errors import FollowTimeout
 from lnn_client.progress import follow
-from lnn_client.runs import Run, has_been_launched
+from lnn_client.runs import has_been_launched
 from lnn_client.uploads import Uploaded, upload_training, wait_for_run
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def opened_run(cloud: Cloud, uploaded: Uploaded) -> Run:
 def launched_run(cloud: Cloud, run: Run) -> Run:
     """The run once Launch has accepted or refused it; as it is if that takes long."""
     try:
-        for look in follow(cloud.ledger, run["run_id"], until=has_been_launched, timeout=LAUNCH_SECONDS):
+        for look in follow(cloud.ledger, run.run_id, until=has_been_launched, timeout=LAUNCH_SECONDS):
             run = look.run
     except FollowTimeout:
         note("Launch has not said yet whether it accepts the run")

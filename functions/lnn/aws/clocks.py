@@ -12,8 +12,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
 
 
 def wall() -> float:
@@ -40,14 +38,3 @@ class Stopwatch:
 
     def seconds(self) -> float:
         return self._before + time.monotonic() - self._began
-
-
-def trained_before(run: Mapping[str, Any]) -> float:
-    """Seconds that earlier generations spent training the run.
-
-    A record of the previous release has no such sum, only the time at which training started.
-    """
-    if run.get("trained_seconds") is not None:
-        return float(run["trained_seconds"])
-    started = run.get("training_started_at")
-    return 0.0 if started is None else seconds_between(float(started), wall())

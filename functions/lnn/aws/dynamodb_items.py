@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,50 @@ def item(record: Mapping[str, Any]) -> dict[str, AttributeValueTypeDef]:
 def plain(stored: Mapping[str, Any]) -> dict[str, Any]:
     """An item as a record of Python's own types."""
     return {name: _from_decimal(_deserializer.deserialize(value)) for name, value in stored.items()}
+
+
+def update(
+    changes: Mapping[str, object],
+    condition: str,
+    values: Mapping[str, object],
+    *,
+    names: Mapping[str, str],
+    appended: Mapping[str, object],
+    counted: str | None,
+    removed: Sequence[str],
+) -> dict[str, Any]:
+    """UpdateItem's expressions.
+
+    ``changes`` are attributes to set, ``appended`` entries for the ends of lists, ``counted`` a number to raise by one.
+    ``values`` and ``names`` are what the ``condition`` refers to.
+    """
+    used = dict(names)
+    given = {name: attribute(value) for name, value in values.items()}
+    settings = []
+    for index, (name, value) in enumerate(changes.items()):
+        used[f"#a{index}"] = name
+        given[f":a{index}"] = attribute(value)
+        settings.append(f"#a{index} = :a{index}")
+    for index, (name, value) in enumerate(appended.items()):
+        used[f"#l{index}"] = name
+        given[f":l{index}"] = attribute([value])
+        settings.append(f"#l{index} = list_append(#l{index}, :l{index})")
+    clauses = ["SET " + ", ".join(settings)] if settings else []
+    if counted is not None:
+        used["#count"] = counted
+        given[":one"] = attribute(1)
+        clauses.append("ADD #count :one")
+    removals = {f"#r{index}": name for index, name in enumerate(removed)}
+    if removals:
+        used |= removals
+        clauses.append("REMOVE " + ", ".join(removals))
+    expression = " ".join(clauses)
+    return {
+        "UpdateExpression": expression,
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": {key: name for key, name in used.items() if key in expression + condition},
+        "ExpressionAttributeValues": given,
+    }
 
 
 def _number(value: float) -> Decimal:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -12,6 +11,9 @@ from lnn.names import is_calibration
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
+
+    from lnn.runs.record import Run
+    from lnn.serving.registry import ModelRecord
 
 logger = logging.getLogger(__name__)
 
@@ -26,45 +28,44 @@ class Notifier:
         self._client = client
         self._topic = topic_arn
 
-    def started(self, run: Mapping[str, Any]) -> None:
-        dimensions = run["dimensions"]
-        sizes = "-".join(str(size) for size in dimensions["sizes"])
+    def started(self, run: Run) -> None:
+        examples = run.dimensions["examples"] if run.dimensions else 0
         self._publish(
-            f"LNN: training {sizes} has started",
+            f"LNN: training {run.network} has started",
             run,
-            f"{run['epochs']} epochs on {dimensions['examples']} examples, strategy {run['strategy']}: "
-            f"{run['strategy_reason']}.",
-            f"Follow it:  lnn watch {run['run_id']}",
+            f"{run.epochs} epochs on {examples} examples, strategy {run.strategy}: {run.strategy_reason}.",
+            f"Follow it:  lnn watch {run.run_id}",
         )
 
-    def progress(self, run: Mapping[str, Any], epoch: int, cost: float) -> None:
+    def progress(self, run: Run, epoch: int, cost: float) -> None:
         self._publish(
-            f"LNN: epoch {epoch} of {run['epochs']}, cost {cost:.4g}",
+            f"LNN: epoch {epoch} of {run.epochs}, cost {cost:.4g}",
             run,
-            f"Epoch {epoch} of {run['epochs']} is done; its cost is {cost:.6g}.",
-            f"Follow it:  lnn watch {run['run_id']}\nEnd it now, keeping the model:  lnn stop {run['run_id']}",
+            f"Epoch {epoch} of {run.epochs} is done; its cost is {cost:.6g}.",
+            f"Follow it:  lnn watch {run.run_id}\nEnd it now, keeping the model:  lnn stop {run.run_id}",
         )
 
-    def ended(self, run: Mapping[str, Any]) -> None:
+    def ended(self, run: Run) -> None:
         """The message for a run that is COMPLETED, FAILED or STOPPED."""
-        run_id, reason = run["run_id"], run.get("reason")
-        match run["status"]:
+        run_id, reason = run.run_id, run.reason
+        match run.status:
             case "COMPLETED":
+                model = run.artifacts["params"] if run.artifacts else None
                 self._publish(
-                    f"LNN: training completed, test accuracy {run['test_accuracy']:.1%}",
+                    f"LNN: training completed, test accuracy {run.test_accuracy:.1%}",
                     run,
                     _figures(run),
-                    f"The model:  {run['artefacts']['params']}\nTry it:  lnn predict IMAGE --model {run_id}",
+                    f"The model:  {model}\nTry it:  lnn predict IMAGE --model {run_id}",
                 )
             case "STOPPED":
                 self._publish(
-                    f"LNN: training stopped after epoch {run['epoch']} of {run.get('epochs', '?')}",
+                    f"LNN: training stopped after epoch {run.epoch} of {run.epochs or '?'}",
                     run,
                     f"{reason}\n{_figures(run)}",
                     f"Go on from here:  lnn resume {run_id}",
                 )
             case _:
-                resumable = run.get("checkpoint") is not None
+                resumable = run.is_prepared
                 self._publish(
                     "LNN: training failed",
                     run,
@@ -74,7 +75,7 @@ class Notifier:
                     else "Correct the input and upload it again.",
                 )
 
-    def model_staged(self, model: Mapping[str, Any], production: Mapping[str, Any] | None) -> None:
+    def model_staged(self, model: ModelRecord, production: ModelRecord | None) -> None:
         """The message for a new model in staging; ``production`` is the model that it would replace."""
         model_id = model["model_id"]
         accuracy = model.get("test_accuracy")
@@ -87,18 +88,18 @@ class Notifier:
             f"Reject it:  lnn reject {model_id}\n",
         )
 
-    def model_refused(self, model: Mapping[str, Any]) -> None:
+    def model_refused(self, model: ModelRecord) -> None:
         """The message for an uploaded model that cannot predict."""
         self._send(
             "LNN: model refused",
-            f"Model {model['model_id']}\n\n{model['source']} cannot predict: {model['refused']}.\n\n"
+            f"Model {model['model_id']}\n\n{model['source']} cannot predict: {model.get('refused')}.\n\n"
             "Production is unchanged. Correct the file and upload it again.\n",
         )
 
-    def _publish(self, subject: str, run: Mapping[str, Any], body: str, next_step: str) -> None:
-        if is_calibration(str(run.get("dataset_key"))):
+    def _publish(self, subject: str, run: Run, body: str, next_step: str) -> None:
+        if is_calibration(run.dataset_key):
             return
-        self._send(subject, f"Run {run['run_id']}\n\n{body}\n\n{next_step}\n")
+        self._send(subject, f"Run {run.run_id}\n\n{body}\n\n{next_step}\n")
 
     def _send(self, subject: str, message: str) -> None:
         try:
@@ -107,23 +108,23 @@ class Notifier:
             logger.warning("notification lost", extra={"subject": subject, "error": str(error)})
 
 
-def _figures(run: Mapping[str, Any]) -> str:
-    lines = [f"Epochs: {run['epoch']}"]
-    if run.get("final_cost") is not None:
-        lines.append(f"Cost: {run['final_cost']:.6g}")
-    if run.get("train_accuracy") is not None:
-        lines.append(f"Accuracy: {run['train_accuracy']:.1%} training, {run['test_accuracy']:.1%} test")
-    if run.get("training_seconds") is not None:
-        lines.append(f"Training time: {run['training_seconds']:.1f} s")
+def _figures(run: Run) -> str:
+    lines = [f"Epochs: {run.epoch}"]
+    if run.final_cost is not None:
+        lines.append(f"Cost: {run.final_cost:.6g}")
+    if run.train_accuracy is not None:
+        lines.append(f"Accuracy: {run.train_accuracy:.1%} training, {run.test_accuracy:.1%} test")
+    if run.training_seconds is not None:
+        lines.append(f"Training time: {run.training_seconds:.1f} s")
     return "\n".join(lines)
 
 
-def _accuracy(model: Mapping[str, Any]) -> str:
+def _accuracy(model: ModelRecord) -> str:
     accuracy = model.get("test_accuracy")
     return "not known" if accuracy is None else f"{accuracy:.1%}"
 
 
-def _standing(model: Mapping[str, Any], production: Mapping[str, Any] | None) -> str:
+def _standing(model: ModelRecord, production: ModelRecord | None) -> str:
     """How the model in production compares with a new one."""
     if production is None:
         return "no model yet"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from lnn.network.types import Parameters, Slots
+
+if TYPE_CHECKING:
+    from lnn.runs.attributes import CheckpointPointer
 
 Array = NDArray[Any]
 
@@ -42,6 +45,6 @@ class Checkpoint:
     """The first layer as the example-space formulation holds it; None in the plain one."""
     so_far: EpochSoFar = EpochSoFar()
 
-    def stored_as(self, key: str) -> dict[str, Any]:
+    def stored_as(self, key: str) -> CheckpointPointer:
         """The reference to this checkpoint in a run's record."""
         return {"epoch": self.epoch, "batches": self.so_far.batches, "key": key}

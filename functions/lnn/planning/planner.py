@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lnn.data.dataset import DatasetSummary
 from lnn.errors import SettingsError
@@ -11,6 +12,9 @@ from lnn.job.hyperparameters import MAX_WORKERS, Settings
 from lnn.planning.cost_model import CostModel, Estimate
 from lnn.planning.workload import Functions, Job
 from lnn.strategies.registry import AUTO, STRATEGIES
+
+if TYPE_CHECKING:
+    from lnn.runs.attributes import Estimate as Expected
 
 WORKER_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """Numbers of workers that are looked at."""
@@ -39,7 +43,7 @@ class Decision:
         return self.chosen.formulation
 
     @property
-    def expected(self) -> Mapping[str, float]:
+    def expected(self) -> Expected:
         """What is stored with the run, to be compared with what it took."""
         return {"seconds": self.chosen.seconds_total, "usd": self.chosen.usd}
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
@@ -23,9 +23,13 @@ from lnn.models.model_file import Model
 from lnn.names import is_calibration
 from lnn.network.types import Parameters
 from lnn.runs import metrics
+from lnn.runs.record import Run
 from lnn.runs.services import Services
 from lnn.runs.stopping import Ending, _divergence
 from lnn.strategies.registry import meets_in_redis
+
+if TYPE_CHECKING:
+    from lnn.runs.attributes import Facts, WorkerSeconds
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +52,7 @@ class Accuracies:
 
 def end_with_model(
     services: Services,
-    run: Mapping[str, Any],
+    run: Run,
     plan: Plan,
     state: Checkpoint,
     ending: Ending,
@@ -59,16 +63,16 @@ def end_with_model(
     training_seconds: float,
     invocations: int,
     usd: float,
-    **facts: Any,
+    worker_seconds: Sequence[WorkerSeconds] | None = None,
 ) -> None:
     """End a run that has a model to show: ``state`` holds its parameters after ``state.epoch``.
 
     ``training_seconds`` are those of all generations, each by its own clock. ``invocations`` counts those that the
-    ledger does not know of; ``facts`` are noted with the run. The checkpoint is stored too, so that a stopped run
+    ledger does not know of. The checkpoint is stored too, so that a stopped run
     can be resumed. Parameters that are no numbers are no model: the last update may make them so without a cost
     that shows it, and then the run fails.
     """
-    run_id, generation = str(run["run_id"]), int(run["generation"])
+    run_id, generation = run.run_id, run.generation
     if not all(np.isfinite(array).all() for layer in state.parameters for array in layer):
         broken = _divergence(f"the weights after epoch {state.epoch} are not finite", plan)
         end_without_model(services, run_id, generation, broken, epoch=state.epoch, usd=usd)
@@ -86,8 +90,8 @@ def end_with_model(
         )
     )
     model_written_at = time.time()
-    started = run.get("training_started_at")
-    figures = {
+    started = run.training_started_at
+    figures: Facts = {
         "epoch": state.epoch,
         "final_cost": cost,
         "train_accuracy": accuracies.train,
@@ -98,8 +102,10 @@ def end_with_model(
         "trained_seconds": training_seconds,
         "model_written_at": model_written_at,
         "usd": usd,
-        **facts,
     }
+    if worker_seconds is not None:
+        figures["worker_seconds"] = worker_seconds
+    total_invocations = run.invocations + invocations
     results = services.artifacts.put_results(
         run_id,
         {
@@ -110,63 +116,58 @@ def end_with_model(
             "workers": plan.workers,
             "epochs": state.epoch,
             **figures,
-            "invocations": int(run["invocations"]) + invocations,
-            "settings": run["settings"],
-            "dimensions": run["dimensions"],
+            "invocations": total_invocations,
+            "settings": run.settings,
+            "dimensions": run.dimensions,
             "model": params,
         },
     )
-    ended = services.ledger.finish(
-        run_id,
-        generation,
-        ending.status,
-        ending.reason,
+    facts: Facts = {
         **figures,
-        invocations=int(run["invocations"]) + invocations,
-        step_invocations=0,  # now a part of ``invocations``
-        checkpoint=state.stored_as(checkpoint),
-        artefacts={"params": params, "results": results},
-    )
+        "invocations": total_invocations,
+        "step_invocations": 0,  # now a part of ``invocations``
+        "checkpoint": state.stored_as(checkpoint),
+        "artefacts": {"params": params, "results": results},
+    }
+    ended = services.ledger.finish(run_id, generation, ending.status, ending.reason, **facts)
     if ended is not None:
         close(services, ended)
 
 
-def end_without_model(services: Services, run_id: str, generation: int, ending: Ending, **facts: Any) -> None:
+def end_without_model(services: Services, run_id: str, generation: int, ending: Ending, **facts: Unpack[Facts]) -> None:
     """End a run that has failed."""
     ended = services.ledger.finish(run_id, generation, ending.status, ending.reason, **facts)
     if ended is not None:
         close(services, ended)
 
 
-def cost_of_checkpoint(services: Services, run: Mapping[str, Any]) -> float | None:
+def cost_of_checkpoint(services: Services, run: Run) -> float | None:
     """The cost of the epoch that the run's checkpoint is after; a run may have got further before it crashed."""
-    return cost_of(services, run, run["checkpoint"]["epoch"])
+    return cost_of(services, run, run.latest_checkpoint["epoch"])
 
 
-def cost_of(services: Services, run: Mapping[str, Any], epoch: int) -> float | None:
+def cost_of(services: Services, run: Run, epoch: int) -> float | None:
     """The cost of an epoch, if it is known."""
-    cost = run.get("cost")
-    if cost is not None and run["epoch"] == epoch:
-        return float(cost)
-    rows = services.ledger.history(str(run["run_id"]))
-    return next((float(row["cost"]) for row in rows if row["epoch"] == epoch), None)
+    if run.cost is not None and run.epoch == epoch:
+        return float(run.cost)
+    return next((row.cost for row in services.ledger.history(run.run_id) if row.epoch == epoch), None)
 
 
-def close(services: Services, run: Mapping[str, Any]) -> None:
+def close(services: Services, run: Run) -> None:
     """What follows the end of a run: publish, clean up, tell people. Repeating it is harmless."""
-    run_id = str(run["run_id"])
-    if run["status"] == "COMPLETED" and not is_calibration(str(run.get("dataset_key"))):
+    run_id = run.run_id
+    if run.status == "COMPLETED" and not is_calibration(run.dataset_key):
         try:
             services.artifacts.publish_latest(run_id)
         except NonRetryable as refused:
             logger.exception("the run's model is not the latest")
-            services.ledger.note(run_id, int(run["generation"]), f"the model did not become the latest: {refused}")
-    emptied = not meets_in_redis(run.get("strategy")) or emptied_parameter_server(services, run_id)
-    if not run.get("told"):
+            services.ledger.note(run_id, run.generation, f"the model did not become the latest: {refused}")
+    emptied = not meets_in_redis(run.strategy) or emptied_parameter_server(services, run_id)
+    if not run.told:
         services.notifier.ended(run)
         metrics.ended(run)
-    services.ledger.close(run_id, done=emptied, told_use=metrics.use_of(run))
-    logger.info("run ended", extra={"run_id": run_id, "status": run["status"], "reason": run.get("reason")})
+    services.ledger.close(run_id, done=emptied, told_use=run.use)
+    logger.info("run ended", extra={"run_id": run_id, "status": run.status, "reason": run.reason})
 
 
 def emptied_parameter_server(services: Services, run_id: str) -> bool:

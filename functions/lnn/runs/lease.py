@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 from lnn.aws.clocks import Stopwatch
 from lnn.aws.notifier import Notifier
@@ -14,7 +14,11 @@ from lnn.errors import LedgerUnavailable, NonRetryable, StaleGeneration
 from lnn.job.plan import Plan
 from lnn.runs import logs
 from lnn.runs.metrics import Curve
-from lnn.runs.store import EpochRow, Ledger
+from lnn.runs.record import EpochRow, Run
+from lnn.runs.store import Ledger
+
+if TYPE_CHECKING:
+    from lnn.runs.attributes import Facts
 
 logger = logging.getLogger(__name__)
 
@@ -28,21 +32,21 @@ class Reporter:
     Used as a context manager. Leaving it writes what is still waiting.
     """
 
-    def __init__(self, ledger: Ledger, notifier: Notifier, run: Mapping[str, Any], plan: Plan) -> None:
+    def __init__(self, ledger: Ledger, notifier: Notifier, run: Run, plan: Plan) -> None:
         self._ledger = ledger
         self._notifier = notifier
         self._run = run
         self._plan = plan
-        self._generation = int(run["generation"])
+        self._generation = run.generation
         self._curve = Curve(run, plan)
         self._lock = threading.Lock()
         self._reporting = threading.Lock()
         self._rows: list[EpochRow] = []
-        self._progress: dict[str, Any] = {}
+        self._progress: Facts = {}
         self._messages: list[tuple[int, float]] = []
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._report_until_left, name="reporter", daemon=True)
-        self.stop_requested = bool(run.get("stop_requested"))
+        self.stop_requested = run.stop_requested
         """A person asked the run to end."""
         self.stale = False
         """Another generation owns the run: nothing more may be changed."""
@@ -108,21 +112,22 @@ class Reporter:
 
     def _report_alone(self) -> None:
         with self._lock:
-            rows, progress, messages = list(self._rows), dict(self._progress), self._messages
+            rows, messages = list(self._rows), self._messages
+            progress: Facts = {**self._progress}
             self._messages = []
         if progress:
             logs.at(epoch=progress["epoch"])
         if self.trained is not None:
             progress["trained_seconds"] = self.trained.seconds()
-        self._ledger.record(str(self._run["run_id"]), rows)
+        self._ledger.record(self._run.run_id, rows)
         with self._lock:
             del self._rows[: len(rows)]
         self._curve.add(rows)
         try:
-            run = self._ledger.renew(str(self._run["run_id"]), self._generation, **progress)
+            run = self._ledger.renew(self._run.run_id, self._generation, **progress)
         except StaleGeneration:
             self.stale = True
             return
-        self.stop_requested = bool(run.get("stop_requested"))
+        self.stop_requested = run.stop_requested
         for epoch, cost in messages[-1:]:  # earlier ones are out of date
             self._notifier.progress(self._run, epoch, cost)

@@ -12,11 +12,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
+if TYPE_CHECKING:
+    from lnn.runs.record import Run
 
 PLACE: Mapping[str, None] = dict.fromkeys(("run_id", "generation", "state", "epoch", "layer", "neuron"))
 """The fields that every line has; null where a line is about none, such as the neuron of a whole layer."""
@@ -87,7 +90,7 @@ def at(**place: Any) -> None:
 
 
 @contextmanager
-def about(run: Mapping[str, Any]) -> Iterator[None]:
-    """Lines in this context belong to the run: for who looks after many."""
-    with logger.append_context_keys(run_id=run["run_id"], generation=int(run["generation"])):
+def about(run: Run) -> Iterator[None]:
+    """Lines in this context belong to the run."""
+    with logger.append_context_keys(run_id=run.run_id, generation=run.generation):
         yield

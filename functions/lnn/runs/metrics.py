@@ -19,7 +19,7 @@ from lnn.runs.log_size import METRICS_INTERVAL_SECONDS, METRICS_LINES
 
 if TYPE_CHECKING:
     from lnn.job.plan import Plan
-    from lnn.runs.store import EpochRow
+    from lnn.runs.record import EpochRow, Run
 
 SHARE = 100.0
 """A share of 1 as CloudWatch's Percent."""
@@ -59,8 +59,8 @@ _ENDS = {"COMPLETED": Metric.COMPLETED_RUNS, "FAILED": Metric.FAILED_RUNS, "STOP
 class Curve:
     """The epochs of one run, as its trainer gets to know them."""
 
-    def __init__(self, run: Mapping[str, Any], plan: Plan) -> None:
-        self._about = {"run_id": run["run_id"], "generation": int(run["generation"]), "strategy": plan.strategy}
+    def __init__(self, run: Run, plan: Plan) -> None:
+        self._about = {"run_id": run.run_id, "generation": run.generation, "strategy": plan.strategy}
         self._record_every = plan.record_every
         self._rows: list[EpochRow] = []
         self._waited = 0.0
@@ -107,30 +107,23 @@ class Curve:
         return row.epoch - before
 
 
-def recorded(run: Mapping[str, Any], plan: Plan, row: EpochRow) -> None:
+def recorded(run: Run, plan: Plan, row: EpochRow) -> None:
     """An epoch is in the history: for who knows of one only."""
     curve = Curve(run, plan)
     curve.add([row])
     curve.write()
 
 
-def ended(run: Mapping[str, Any]) -> None:
-    """A run has ended; what it has used is told without what was told at an earlier end, before it was resumed."""
-    told = run.get("told_use") or {"invocations": 0, "usd": 0.0}
-    use = use_of(run)
+def ended(run: Run) -> None:
+    """Emit the usage since the last emission. A resumed run ends more than once and must not be counted twice."""
+    told = run.told_use or {"invocations": 0, "usd": 0.0}
     figures = {
-        _ENDS[run["status"]]: 1,
-        Metric.INVOCATIONS: use["invocations"] - int(told["invocations"]),
-        Metric.DOLLARS: use["usd"] - float(told["usd"]),
+        _ENDS[run.status]: 1,
+        Metric.INVOCATIONS: run.use["invocations"] - told["invocations"],
+        Metric.DOLLARS: run.use["usd"] - float(told["usd"]),
     }
-    about = {name: run.get(name) for name in ("run_id", "generation", "strategy", "epoch", "status")}
+    about = {name: run.attribute(name) for name in ("run_id", "generation", "strategy", "epoch", "status")}
     emit("run ended", figures, about)
-
-
-def use_of(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run has used so far."""
-    invocations = int(run["invocations"]) + int(run.get("step_invocations", 0))
-    return {"invocations": invocations, "usd": float(run.get("usd", 0.0))}
 
 
 def watched(active: int, stalled: int) -> None:

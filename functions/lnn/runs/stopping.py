@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lnn.job.plan import Plan
-from lnn.runs.store import Status
+
+if TYPE_CHECKING:
+    from lnn.runs.attributes import Status
 
 LONG_EPOCH_SECONDS = 10.0
 """A run is stopped at the end of an epoch; between two batches of one that has taken so long already."""

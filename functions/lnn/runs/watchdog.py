@@ -17,6 +17,7 @@ from lnn.errors import NonRetryable
 from lnn.messages import Message
 from lnn.runs import logs, metrics
 from lnn.runs.finalize import close, end_without_model
+from lnn.runs.record import Run
 from lnn.runs.services import Services
 from lnn.runs.stopping import Ending
 from lnn.runs.store import LEASE_SECONDS
@@ -36,8 +37,6 @@ CLOSING_SECONDS = 10.0
 SPARE_SECONDS = 3.0
 """What the watch keeps of its invocation for what follows an observation."""
 
-Run = Mapping[str, Any]
-
 _seen: dict[str, tuple[tuple[Any, ...], float]] = {}
 """Each run's latest sign of life, and when this environment first saw it, by its own wall clock. So the looks of the
 schedule add up to one observation where they meet the same environment."""
@@ -52,15 +51,15 @@ def watch(services: Services, remaining: Callable[[], float]) -> None:
     now = wall()
     # A run that is resumed before its end was carried out is one that goes on.
     runs = services.ledger.watched_runs()
-    going = [run for run in runs if not has_ended(run)]
+    going = [run for run in runs if not run.has_ended]
     longest_launch = launch_seconds(services.environment.launch_timeout)
-    waits = {str(run["run_id"]): _observation_left(run, now) for run in runs if is_suspect(run, now, longest_launch)}
+    waits = {run.run_id: _observation_left(run, now) for run in runs if is_suspect(run, now, longest_launch)}
     _remember(runs, now)
-    ready = [run for run in runs if waits.get(str(run["run_id"])) == 0]
+    ready = [run for run in runs if waits.get(run.run_id) == 0]
     faults = _look_after(services, ready)
-    silent = _still_silent(services, [run for run in runs if waits.get(str(run["run_id"]), 0) > 0], waits, remaining)
+    silent = _still_silent(services, [run for run in runs if waits.get(run.run_id, 0) > 0], waits, remaining)
     faults += _look_after(services, silent)
-    metrics.watched(len(going), sum(not has_ended(run) and has_begun(run) for run in [*ready, *silent]))
+    metrics.watched(len(going), sum(not run.has_ended and run.is_prepared for run in [*ready, *silent]))
     if faults:
         raise faults[0]
 
@@ -78,22 +77,13 @@ def is_suspect(run: Run, now: float, longest_launch: float) -> bool:
 
     What seems to come from the future is as suspect as what is too old: a clock that is ahead must not hide a dead run.
     """
-    if has_ended(run):
-        return not is_fresh(float(run["finished_at"]), CLOSING_SECONDS, now)
-    if not has_begun(run):
-        return now - float(run["created_at"]) > longest_launch
-    if run["status"] == "RUNNING" and run.get("lease_expires") is not None:
-        return not 0 <= float(run["lease_expires"]) - now <= 2 * LEASE_SECONDS
-    return not is_fresh(float(run.get("heartbeat") or run.get("launched_at") or run["created_at"]), START_SECONDS, now)
-
-
-def has_begun(run: Run) -> bool:
-    """Whether Launch has done its part."""
-    return run.get("checkpoint") is not None
-
-
-def has_ended(run: Run) -> bool:
-    return run["status"] not in ("PENDING", "RUNNING")
+    if run.has_ended:
+        return not is_fresh(float(run.finished_at or 0.0), CLOSING_SECONDS, now)
+    if not run.is_prepared:
+        return now - float(run.created_at) > longest_launch
+    if run.status == "RUNNING" and run.lease_expires is not None:
+        return not 0 <= float(run.lease_expires) - now <= 2 * LEASE_SECONDS
+    return not is_fresh(float(run.heartbeat or run.launched_at or run.created_at), START_SECONDS, now)
 
 
 def patience(run: Run) -> float:
@@ -101,20 +91,20 @@ def patience(run: Run) -> float:
 
     None are needed where acting too early changes nothing: a start message that is sent twice is refused.
     """
-    if has_ended(run):
+    if run.has_ended:
         return CLOSING_SECONDS
-    held = run["status"] == "RUNNING" and run.get("lease_expires") != 0
-    return LEASE_SECONDS if held and has_begun(run) else 0.0
+    held = run.status == "RUNNING" and run.lease_expires != 0
+    return LEASE_SECONDS if held and run.is_prepared else 0.0
 
 
 def _sign_of_life(run: Run) -> tuple[Any, ...]:
     """What changes whenever somebody works on the run."""
-    return tuple(run.get(name) for name in ("status", "generation", "heartbeat", "lease_expires", "closing"))
+    return run.status, run.generation, run.heartbeat, run.lease_expires, run.closing
 
 
 def _observation_left(run: Run, now: float) -> float:
     """How long a suspect must still be observed."""
-    sign, since = _seen.get(str(run["run_id"]), (None, now))
+    sign, since = _seen.get(run.run_id, (None, now))
     seen = seconds_between(since, now) if sign == _sign_of_life(run) else 0.0
     return max(0.0, patience(run) - seen)
 
@@ -123,7 +113,7 @@ def _remember(runs: Iterable[Run], now: float) -> None:
     before = dict(_seen)
     _seen.clear()
     for run in runs:
-        run_id, sign = str(run["run_id"]), _sign_of_life(run)
+        run_id, sign = run.run_id, _sign_of_life(run)
         old, since = before.get(run_id, (None, now))
         _seen[run_id] = (sign, min(since, now) if old == sign else now)
 
@@ -132,17 +122,17 @@ def _still_silent(
     services: Services, suspects: list[Run], waits: Mapping[str, float], remaining: Callable[[], float]
 ) -> list[Run]:
     """Those of the suspects that give no sign of life while they are observed; none where there is no time for that."""
-    wait = max((waits[str(run["run_id"])] for run in suspects), default=0.0)
+    wait = max((waits[run.run_id] for run in suspects), default=0.0)
     if not suspects or wait + SPARE_SECONDS > remaining():
         return []
     time.sleep(wait)
     silent: list[Run] = []
     for run in suspects:
-        current = services.ledger.get_run(str(run["run_id"]))
+        current = services.ledger.get_run(run.run_id)
         if current is not None and _sign_of_life(current) == _sign_of_life(run):
             silent.append(current)
         else:
-            logger.info("at work, though its lease seemed to be over: clocks differ", extra={"run_id": run["run_id"]})
+            logger.info("at work, though its lease seemed to be over: clocks differ", extra={"run_id": run.run_id})
     return silent
 
 
@@ -152,7 +142,7 @@ def _look_after(services: Services, runs: Iterable[Run]) -> list[Exception]:
     for run in runs:
         with logs.about(run):
             try:
-                (finish if has_ended(run) else revive)(services, run)
+                (finish if run.has_ended else revive)(services, run)
             except Exception as error:
                 logger.exception("run not looked after")
                 faults.append(error)
@@ -167,8 +157,8 @@ def finish(services: Services, run: Run) -> None:
 
 def revive(services: Services, run: Run) -> None:
     """Start the next generation of a run that nobody works on; a late or doubled start is refused by the claim."""
-    run_id, generation = str(run["run_id"]), int(run["generation"])
-    if not has_begun(run):
+    run_id, generation = run.run_id, run.generation
+    if not run.is_prepared:
         reason = "the Launch function did not finish; its log says why. Upload the dataset again"
         end_without_model(services, run_id, generation, Ending("FAILED", reason))
         return

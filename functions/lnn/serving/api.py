@@ -9,13 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lnn.aws.events import HttpRequest
 from lnn.errors import LnnError, ModelError
 from lnn.models.inference import predict
 from lnn.serving.requests import RequestError, body_of, column_of_request
 from lnn.serving.router import Entrance, NoModel, Serving
+
+if TYPE_CHECKING:
+    from lnn.serving.registry import ModelRecord
 
 logger = logging.getLogger(__name__)
 
@@ -146,8 +149,8 @@ def _canary(serving: Serving) -> dict[str, Any] | None:
     return None if canary is None else {"model": canary.model_id, "percent": canary.percent}
 
 
-def _shown(model: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: model[name] for name in SHOWN if model.get(name) is not None}
+def _shown(model: ModelRecord) -> dict[str, object]:
+    return {name: value for name, value in model.items() if name in SHOWN and value is not None}
 
 
 def _json(status: int, content: Mapping[str, Any]) -> Reply:

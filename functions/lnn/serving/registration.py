@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from lnn.aws.events import Upload
 from lnn.aws.notifier import Notifier
@@ -20,8 +18,9 @@ from lnn.models.model_file import Model
 from lnn.models.store import Artifacts
 from lnn.models.validation import inspect_model, misfits
 from lnn.names import is_calibration, s3_uri
+from lnn.runs.record import Run
 from lnn.runs.store import Ledger
-from lnn.serving.registry import Registry
+from lnn.serving.registry import ModelRecord, Registry
 
 logger = logging.getLogger(__name__)
 
@@ -70,19 +69,19 @@ def register(shelf: Shelf, upload: Upload) -> str:
         return _refuse(shelf, upload, model_id, "; ".join(problems))
     run = _ended_run(shelf.ledger, model.run_id)
     if run is None:
-        record = _record(upload, model_id, model, {})
-    elif run["status"] not in ("COMPLETED", "STOPPED"):
+        record = _record(upload, model_id, model, None)
+    elif run.status not in ("COMPLETED", "STOPPED"):
         # The invocation that finishes the run writes the model again, which is a new event.
-        return f"not registered: run {run['run_id']} is {run['status']}"
-    elif is_calibration(str(run.get("dataset_key"))):
+        return f"not registered: run {run.run_id} is {run.status}"
+    elif is_calibration(run.dataset_key):
         return "not registered: the run only measured"
     else:
         record = _record(upload, model_id, model, run)
     return _enter(shelf, record, content)
 
 
-def _enter(shelf: Shelf, record: Mapping[str, Any], content: bytes) -> str:
-    model_id = str(record["model_id"])
+def _enter(shelf: Shelf, record: ModelRecord, content: bytes) -> str:
+    model_id = record["model_id"]
     if shelf.registry.get(model_id) is None:
         # The file comes first: the registry must never name one that does not exist.
         shelf.artifacts.put_registered_model(model_id, content)
@@ -97,7 +96,7 @@ def _enter(shelf: Shelf, record: Mapping[str, Any], content: bytes) -> str:
 
 def _refuse(shelf: Shelf, upload: Upload, model_id: str, reason: str) -> str:
     """Record an upload that cannot predict, with the reason, so that people can look it up."""
-    record = {
+    record: ModelRecord = {
         "model_id": model_id,
         "stage": "retired",
         "refused": reason[:1000],
@@ -109,19 +108,18 @@ def _refuse(shelf: Shelf, upload: Upload, model_id: str, reason: str) -> str:
     return f"refused: {reason}"
 
 
-def _ended_run(ledger: Ledger, run_id: str) -> dict[str, Any] | None:
+def _ended_run(ledger: Ledger, run_id: str) -> Run | None:
     """The run that made the model; wait a while until it has ended. None when there is no such run."""
     deadline = time.monotonic() + RUN_ENDS_SECONDS
     while True:
         run = ledger.get_run(run_id) if _is_plain(run_id) else None
-        if run is None or run["status"] not in ("PENDING", "RUNNING") or time.monotonic() > deadline:
+        if run is None or run.has_ended or time.monotonic() > deadline:
             return run
         time.sleep(POLL_SECONDS)
 
 
-def _record(upload: Upload, model_id: str, model: Model, run: Mapping[str, Any]) -> dict[str, Any]:
-    figures = ("test_accuracy", "train_accuracy", "final_cost", "epoch")
-    return {
+def _record(upload: Upload, model_id: str, model: Model, run: Run | None) -> ModelRecord:
+    record: ModelRecord = {
         "model_id": model_id,
         "run_id": model.run_id,
         "source": s3_uri(upload.bucket, upload.key),
@@ -129,8 +127,15 @@ def _record(upload: Upload, model_id: str, model: Model, run: Mapping[str, Any])
         "sizes": [model.features, *(len(W) for W, _ in model.parameters)],
         "image_shape": None if model.image_shape is None else list(model.image_shape),
         "classes": len(model.list_classes),
-        **{name: run.get(name) for name in figures},
     }
+    if run is not None:
+        record |= {
+            "test_accuracy": run.test_accuracy,
+            "train_accuracy": run.train_accuracy,
+            "final_cost": run.final_cost,
+            "epoch": run.epoch,
+        }
+    return record
 
 
 def _is_plain(run_id: str) -> bool:

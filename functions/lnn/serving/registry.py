@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 from lnn.aws.client_errors import refusals
 from lnn.aws.dynamodb_items import attribute, item, plain
 from lnn.errors import ConcurrentModification, ModelStateError
 from lnn.serving import rollout
-from lnn.serving.rollout import Current, Transition
+from lnn.serving.rollout import Current, Stage, Transition
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -26,7 +26,39 @@ CHANGE = "change#"
 STAGING_TRIES = 8
 """Attempts of a registration; each concurrent change costs it at most one."""
 
-ModelRecord = dict[str, Any]
+
+class ModelRecord(TypedDict):
+    """A registered model, or an upload that cannot predict."""
+
+    model_id: str
+    source: str
+    """``s3://`` address of the upload."""
+    uploaded_at: float
+    """Epoch seconds, as all moments here."""
+    registered_at: NotRequired[float]
+    stage: NotRequired[Stage]
+    refused: NotRequired[str]
+    """Why it cannot predict."""
+    announced: NotRequired[bool]
+    """People have had the message of it."""
+    run_id: NotRequired[str]
+    sizes: NotRequired[list[int]]
+    """Features, then the units of each layer."""
+    image_shape: NotRequired[list[int] | None]
+    classes: NotRequired[int]
+    test_accuracy: NotRequired[float | None]
+    train_accuracy: NotRequired[float | None]
+    final_cost: NotRequired[float | None]
+    epoch: NotRequired[int]
+
+
+class ModelChange(TypedDict):
+    """Who changed what is in use, and when."""
+
+    version: int
+    at: float
+    who: str
+    what: str
 
 
 class Registry:
@@ -46,33 +78,36 @@ class Registry:
 
     def get(self, model_id: str) -> ModelRecord | None:
         """A model's record, or None; never one of the table's other items."""
-        return self._get(model_id) if _is_model(model_id) else None
+        return cast("ModelRecord | None", self._get(model_id)) if _is_model(model_id) else None
 
     def list_models(self) -> list[ModelRecord]:
         """Every model, newest first."""
-        models = [record for record in self._scan() if _is_model(record["model_id"])]
+        models = [cast("ModelRecord", record) for record in self._scan() if _is_model(record["model_id"])]
         return sorted(models, key=lambda model: (model["registered_at"], model["model_id"]), reverse=True)
 
-    def changes(self) -> list[dict[str, Any]]:
-        """The history, oldest first: ``version``, ``at`` (epoch seconds), ``who``, ``what``."""
+    def changes(self) -> list[ModelChange]:
+        """The history, oldest first."""
         found = [record for record in self._scan() if record["model_id"].startswith(CHANGE)]
-        names = ("version", "at", "who", "what")
-        return [{name: change[name] for name in names} for change in sorted(found, key=lambda entry: entry["version"])]
+        return [
+            {"version": change["version"], "at": change["at"], "who": change["who"], "what": change["what"]}
+            for change in sorted(found, key=lambda entry: entry["version"])
+        ]
 
     # Changing
 
-    def add(self, model: Mapping[str, Any], who: str) -> bool:
+    def add(self, model: ModelRecord, who: str) -> bool:
         """Add a model and put it into staging; return False when it is registered already.
 
         Events may arrive late: a model uploaded before the one in staging is added as retired.
         """
-        model_id = str(model["model_id"])
+        model_id = model["model_id"]
         for _ in range(STAGING_TRIES):
             current = self.current()
             under_review = self.get(current.staging) if current.staging else None
             late = under_review is not None and under_review["uploaded_at"] > model["uploaded_at"]
             step = None if late else rollout.stage(current, model_id)
-            record = dict(model) | {"stage": "retired" if late else "staging", "registered_at": time.time()}
+            stage: Stage = "retired" if late else "staging"
+            record: ModelRecord = {**model, "stage": stage, "registered_at": time.time()}
             try:
                 self._transact(
                     {"Put": self._put(record, "attribute_not_exists(model_id)")},
@@ -87,9 +122,9 @@ class Registry:
             f"{model_id} could not be put into staging: too many changes at once; upload it again"
         )
 
-    def refuse(self, model: Mapping[str, Any]) -> bool:
+    def refuse(self, model: ModelRecord) -> bool:
         """Add an upload that cannot predict; return False when it is registered already."""
-        put = self._put(dict(model) | {"registered_at": time.time()}, "attribute_not_exists(model_id)")
+        put = self._put({**model, "registered_at": time.time()}, "attribute_not_exists(model_id)")
         try:
             with refusals("write to", self._named):
                 self._client.put_item(**put)

@@ -11,16 +11,16 @@ from __future__ import annotations
 import logging
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
 from uuid import uuid4
 
 import numpy as np
 
-from lnn.aws.clocks import Stopwatch, trained_before, wall
+from lnn.aws.clocks import Stopwatch, wall
 from lnn.errors import CacheLost, LedgerUnavailable, LnnError, NonRetryable, ProcessGroupBroken, StaleGeneration
 from lnn.job.plan import Plan
 from lnn.messages import Message
@@ -30,12 +30,15 @@ from lnn.parameter_server.process_group import Flag, ProcessGroup
 from lnn.runs.failover import ask_for_next, fail, told
 from lnn.runs.finalize import Accuracies, cost_of_checkpoint, end_with_model, end_without_model
 from lnn.runs.lease import Reporter
+from lnn.runs.record import EpochRow, Run
 from lnn.runs.services import Services
 from lnn.runs.stopping import LONG_EPOCH_SECONDS, Ending, Totals, completed_by, diverged, stopped_by
-from lnn.runs.store import EpochRow
 from lnn.strategies.deadline import Pace, last_words
 from lnn.strategies.fused.engine import save
 from lnn.strategies.registry import STRATEGIES
+
+if TYPE_CHECKING:
+    from lnn.runs.attributes import Facts
 
 logger = logging.getLogger(__name__)
 
@@ -74,10 +77,10 @@ class Engine(Protocol):
         """The whole state after ``epoch``, put together by worker 0; None for the others."""
 
 
-def start(services: Services, run: Mapping[str, Any], plan: Plan, remaining: object = None) -> None:  # noqa: ARG001
+def start(services: Services, run: Run, plan: Plan, remaining: object = None) -> None:  # noqa: ARG001
     """Invoke the workers of the run's generation (the Trainer's part)."""
-    run_id, generation = str(run["run_id"]), int(run["generation"])
-    services.ledger.go_back(run, invocations=int(run["invocations"]) + plan.workers)
+    run_id, generation = run.run_id, run.generation
+    services.ledger.go_back(run, invocations=run.invocations + plan.workers)
     services.invoker.invoke_neurons(
         (Message(run_id, generation, "start", neuron=rank) for rank in range(plan.workers)),
         while_waking=lambda: Reporter(services.ledger, services.notifier, run, plan),  # keeps the lease
@@ -98,9 +101,9 @@ def work(services: Services, message: Message, remaining: Callable[[], float]) -
     except NonRetryable as refused:
         ask_for_next(services, message, told(f"worker {rank}", refused))
         raise
-    if run is None or run["status"] != "RUNNING" or run["generation"] != generation:
+    if run is None or run.status != "RUNNING" or run.generation != generation:
         return "stale"
-    plan = Plan.parse(run["plan"])
+    plan = run.parsed_plan
     group = ProcessGroup(services.server(run_id), generation, rank, plan.workers)
     if not group.join(uuid4().hex):
         return "duplicate"
@@ -140,16 +143,14 @@ def take_leave(services: Services, group: ProcessGroup, run_id: str) -> None:
     group.leave()
     with suppress(LnnError):  # then the keys expire
         run = services.ledger.get_run(run_id)
-        if run is not None and run["status"] not in ("PENDING", "RUNNING"):
+        if run is not None and run.has_ended:
             services.server(run_id).delete_run()
 
 
-def engine_for(
-    services: Services, run: Mapping[str, Any], plan: Plan, group: ProcessGroup, state: Checkpoint
-) -> Engine:
+def engine_for(services: Services, run: Run, plan: Plan, group: ProcessGroup, state: Checkpoint) -> Engine:
     """The strategy's engine, set up from a checkpoint."""
     strategy = STRATEGIES[plan.strategy]
-    engine: Engine = strategy.load(str(strategy.engine))(services.artifacts, str(run["run_id"]), plan, group, state)
+    engine: Engine = strategy.load(str(strategy.engine))(services.artifacts, run.run_id, plan, group, state)
     return engine
 
 
@@ -159,15 +160,15 @@ class Worker:
     def __init__(
         self,
         services: Services,
-        run: Mapping[str, Any],
+        run: Run,
         plan: Plan,
         group: ProcessGroup,
         remaining: Callable[[], float],
     ) -> None:
         self._services, self._run, self._plan, self._group, self._remaining = services, run, plan, group, remaining
         self._begun = time.monotonic()
-        self._epoch = int(run["checkpoint"]["epoch"])
-        self._usd_before = float(run.get("usd", 0.0))
+        self._epoch = run.latest_checkpoint["epoch"]
+        self._usd_before = float(run.usd or 0.0)
         self._last_epoch = 0.0
         self._paced = False
         self._open_row: EpochRow | None = None
@@ -177,17 +178,17 @@ class Worker:
         """Train until the run ends or is handed over."""
         # The lease is kept from here on: loading, and waiting for others, may take longer than it lasts.
         with self._last_words() as self._came_to_something, self._reporter() as self._report:
-            saved = self._run["checkpoint"]
+            saved = self._run.latest_checkpoint
             state = self._services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
             self._so_far = state.so_far
             self._engine = engine_for(self._services, self._run, self._plan, self._group, state)
-            if self._group.rank == 0 and self._run.get("stop_requested"):
+            if self._group.rank == 0 and self._run.stop_requested:
                 self._group.request = Flag.STOP
             self._group.rendezvous(self._call)  # all have their data: the first epoch begins
             if self._group.rank == 0:
                 self._cost = cost_of_checkpoint(self._services, self._run)
                 self._keep_started_at()
-            self._trained = Stopwatch(trained_before(self._run))
+            self._trained = Stopwatch(self._run.trained_before())
             self._computing_since = self._ended = time.monotonic()
             self._trained_at_end = self._trained.seconds()
             if self._report is not None:
@@ -201,19 +202,17 @@ class Worker:
 
     def _call(self, rank: int) -> None:
         """Invoke a worker again that has not taken its place: its message may have been lost."""
-        self._services.invoker.invoke_neuron(
-            Message(str(self._run["run_id"]), int(self._run["generation"]), "start", neuron=rank)
-        )
+        self._services.invoker.invoke_neuron(Message(self._run.run_id, self._run.generation, "start", neuron=rank))
 
     def _last_words(self) -> AbstractContextManager[Callable[[], None]]:
         if self._group.rank:
             return nullcontext(lambda: None)
-        message = Message(str(self._run["run_id"]), int(self._run["generation"]), "start")
+        message = Message(self._run.run_id, self._run.generation, "start")
         return last_words(self._services, message, "worker 0", self._remaining)
 
     def _keep_started_at(self) -> None:
-        if self._run.get("training_started_at") is None:
-            run_id, generation = str(self._run["run_id"]), int(self._run["generation"])
+        if self._run.training_started_at is None:
+            run_id, generation = self._run.run_id, self._run.generation
             self._run = self._services.ledger.renew(run_id, generation, training_started_at=wall())
 
     def _reporter(self) -> Any:
@@ -347,7 +346,7 @@ class Worker:
         state = self._engine.checkpoint(self._epoch)
         return None if state is None else replace(state, so_far=self._so_far)
 
-    def _save(self, **facts: Any) -> None:
+    def _save(self, **facts: Unpack[Facts]) -> None:
         with self._pace.saving():
             state = self._whole_state()
             if state is not None:
@@ -356,7 +355,7 @@ class Worker:
 
     def _finish(self, ending: Ending | None) -> None:
         """Carry out the end, or let the next generation go on from here."""
-        run_id, generation = str(self._run["run_id"]), int(self._run["generation"])
+        run_id, generation = self._run.run_id, self._run.generation
         if ending is None:
             self._save(usd=self._usd(time.monotonic()))
             if self._group.rank == 0:

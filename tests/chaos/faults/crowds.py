@@ -21,7 +21,7 @@ def upload_again(scene: Scene) -> None:
     scene.wait_for_progress()
     victim.throughout = True
     again = cloud.put(victim.upload.key, victim.job.dataset)
-    second = cloud.run_of(again)["run_id"]
+    second = cloud.run_of(again).run_id
     if second == victim.run_id:
         raise AssertionError("the second upload opened no run of its own")
     cloud.completed(second)

@@ -22,7 +22,7 @@ def repeat(scene: Scene) -> None:
     (cloud.folder / "repeated" / victim.run_id).touch()
     scene.undo.callback((cloud.folder / "repeated" / victim.run_id).unlink)
     victim.throughout = True
-    event = s3_event(victim.run["dataset"])
+    event = s3_event(victim.run.dataset)
     for _ in range(scene.rng.randint(1, 4)):
         cloud.send("launch", event)
     sent = messages(scene)

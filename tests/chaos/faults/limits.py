@@ -22,7 +22,7 @@ def count_hand_overs(scene: Scene) -> None:
     for victim in scene.victims:
         victim.throughout = True
         scene.wait_for(
-            lambda victim=victim: victim.run.get("generation", 0) > HAND_OVERS,
+            lambda victim=victim: victim.run.generation > HAND_OVERS,
             f"{HAND_OVERS} hand-overs of {victim.strategy}",
         )
 

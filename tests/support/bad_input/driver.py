@@ -24,6 +24,7 @@ from moto import mock_aws
 from lnn import launch
 from lnn.data import dataset, inspection
 from lnn.data.validation import examine_dataset
+from lnn.runs.record import Run
 from support.bad_input.cases import EITHER, VALID, Case
 from support.inprocess_cloud import NAMES, REGION, InProcessCloud
 
@@ -79,7 +80,7 @@ class Driver:
         launch.inspect_dataset = examine_dataset if case.name.startswith("parameters") else dataset.inspect_dataset  # type: ignore[assignment]
         upload = self.cloud.upload(case.dataset, case.parameters)
         start = time.monotonic()
-        run: dict[str, Any] = {"status": "NONE"}
+        run: Run | None = None
         crash = ""
         try:
             if self.cloud.launch(upload) == "launched":
@@ -90,10 +91,10 @@ class Driver:
             self.cloud.queue.messages.clear()
         left = [f"Redis: {key!r}" for key in self.cloud.redis.scan_iter()]
         left += [f"file: {path.name}" for path in self.folder.iterdir()]
-        if run.get("checkpoint") is None:
+        if run is None or not run.is_prepared:
             left += [f"object: {key}" for key in self._objects(f"runs/{upload.run_id}/")]
         seconds, mib = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        return Outcome(case.name, run["status"], run.get("reason") or "", crash, left, seconds, mib)
+        return Outcome(case.name, run.status if run else "NONE", (run and run.reason) or "", crash, left, seconds, mib)
 
     def _objects(self, prefix: str) -> Iterator[str]:
         listed = self.cloud.s3.list_objects_v2(Bucket=NAMES.bucket, Prefix=prefix)

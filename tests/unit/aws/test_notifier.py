@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,23 +11,29 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from lnn.aws.notifier import Notifier
 from lnn.aws.pricing import lambda_usd
+from lnn.runs.attributes import Dimensions
+from lnn.runs.record import Run
 
-RUN: dict[str, Any] = {
-    "run_id": "20260304T050607Z-0123abcd",
-    "status": "COMPLETED",
-    "reason": None,
-    "epochs": 10,
-    "epoch": 10,
-    "strategy": "neuron",
-    "strategy_reason": "as asked for in parameters.json",
-    "dimensions": {"sizes": [12288, 20, 7, 5, 1], "examples": 209},
-    "final_cost": 0.123456789,
-    "train_accuracy": 1,
-    "test_accuracy": 0.72,
-    "training_seconds": 12.34,
-    "artefacts": {"params": "s3://bucket/prediction_input/run/params.h5"},
-    "checkpoint": {"epoch": 10, "key": "k"},
-}
+
+def dimensions(sizes: list[int]) -> Dimensions:
+    return {"features": sizes[0], "examples": 209, "test_examples": 50, "classes": ["cat", "other"], "sizes": sizes}
+
+
+RUN = Run(
+    "20260304T050607Z-0123abcd",
+    "COMPLETED",
+    epochs=10,
+    epoch=10,
+    strategy="neuron",
+    strategy_reason="as asked for in parameters.json",
+    dimensions=dimensions([12288, 20, 7, 5, 1]),
+    final_cost=0.123456789,
+    train_accuracy=1,
+    test_accuracy=0.72,
+    training_seconds=12.34,
+    artifacts={"params": "s3://bucket/prediction_input/run/params.h5"},
+    checkpoint={"epoch": 10, "key": "k"},
+)
 
 
 class Topic:
@@ -54,13 +61,13 @@ MESSAGES = {
     "started": ("started", RUN),
     "progress": ("progress", RUN, 4, 0.512345678),
     "completed": ("ended", RUN),
-    "stopped": ("ended", {**RUN, "status": "STOPPED", "epoch": 4, "reason": "stopped on request after epoch 4"}),
-    "failed": ("ended", {**RUN, "status": "FAILED", "reason": "training diverged"}),
+    "stopped": ("ended", replace(RUN, status="STOPPED", epoch=4, reason="stopped on request after epoch 4")),
+    "failed": ("ended", replace(RUN, status="FAILED", reason="training diverged")),
     "refused": (
         "ended",
-        {"run_id": RUN["run_id"], "status": "FAILED", "reason": "train_set_x: ключ 猫 fehlt\nund mehr"},
+        Run(RUN.run_id, "FAILED", "train_set_x: ключ 猫 fehlt\nund mehr"),
     ),
-    "a hundred layers": ("started", {**RUN, "dimensions": {"sizes": [65536] * 101, "examples": 209}}),
+    "a hundred layers": ("started", replace(RUN, dimensions=dimensions([65536] * 101))),
     "absurd figures": ("progress", RUN, 10**7, -1.2345678e-300),
 }
 
@@ -91,7 +98,7 @@ def test_a_subject_is_one_short_line_of_ascii(message: str) -> None:
 def test_a_message_has_the_run_the_figures_and_what_to_do_next(message: str, parts: list[str]) -> None:
     sent = published(*MESSAGES[message])
     text = sent["Subject"] + "\n" + sent["Message"]
-    assert str(RUN["run_id"]) in text
+    assert RUN.run_id in text
     for part in parts:
         assert part in text
 
@@ -103,7 +110,7 @@ def test_a_run_that_never_trained_cannot_be_resumed_and_is_not_said_to_be() -> N
 def test_the_longest_reason_fits_a_message() -> None:
     # 40 problems is the most that settings list; SNS takes 256 KiB.
     reason = "; ".join(f"key{index}: " + "x" * 400 for index in range(60))
-    sent = published("ended", {"run_id": "r", "status": "FAILED", "reason": reason})
+    sent = published("ended", Run("r", "FAILED", reason))
     assert len(json.dumps(sent).encode()) < 256 * 1024
 
 

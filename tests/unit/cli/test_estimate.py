@@ -33,7 +33,7 @@ def measured(world: World) -> World:
     def train_what_is_new() -> None:
         world.script.append(train_what_is_new)
         keys = [key for key in world.stored("training_input/") if key.endswith(".h5")]
-        known = {run["dataset_key"] for run in world.ledger.list_runs()}
+        known = {run.dataset_key for run in world.ledger.list_runs()}
         for key in sorted(set(keys) - known):
             parameters = body(world, key.replace("datasets.h5", "parameters.json"))
             head = world.s3.head_object(Bucket=BUCKET, Key=key)
@@ -213,7 +213,7 @@ def test_a_training_that_does_not_end_is_asked_to_stop(
     assert result.exit_code == 1
     assert "neuron is not measured: run 20261121T101500Z-0a1b2c3d took too long" in result.stderr
     assert "no run was opened" in result.stderr, "of the next one"
-    assert world.run("20261121T101500Z-0a1b2c3d")["stop_requested"] is True
+    assert world.run("20261121T101500Z-0a1b2c3d").stop_requested is True
 
 
 def test_a_broken_calibration_file_is_one_line_with_the_way_out(

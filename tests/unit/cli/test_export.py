@@ -16,6 +16,7 @@ from safetensors import safe_open
 
 from lnn.models.model_file import Model
 from lnn.network import ACTIVATIONS, OUTPUT_ACTIVATIONS, Network, init_parameters
+from lnn.runs.record import EpochRow
 from lnn_cli.export.onnx_model import encode_onnx
 from lnn_cli.export.tensors import encode_safetensors
 
@@ -112,7 +113,7 @@ def test_a_history_as_csv_has_every_recorded_epoch_in_full_precision(cli: RunCli
     assert cli("export", "latest", "--format", "csv", "-o", "history.csv").exit_code == 0
     with Path("history.csv").open() as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    assert rows == world.ledger.history("20261121T000000Z-aaaaaaaa")
+    assert [EpochRow(**row) for row in rows] == world.ledger.history("20261121T000000Z-aaaaaaaa")
     assert rows[2]["cost"] == 1 / 3
 
 
@@ -132,8 +133,8 @@ def test_a_history_as_tensorboard_events_has_the_same_figures(cli: RunCli, world
             times.append(event.wall_time)
     history = world.ledger.history("20261121T000000Z-aaaaaaaa")
     assert set(found) == {"cost", "accuracy/train", "accuracy/test", "seconds_an_epoch"}
-    assert found["cost"] == [(row["epoch"], pytest.approx(row["cost"])) for row in history]
-    assert found["accuracy/test"] == [(row["epoch"], pytest.approx(row["test_accuracy"])) for row in history]
+    assert found["cost"] == [(row.epoch, pytest.approx(row.cost)) for row in history]
+    assert found["accuracy/test"] == [(row.epoch, pytest.approx(row.test_accuracy)) for row in history]
     assert times == sorted(times)
     assert times[0] == pytest.approx(101.25)  # when the first epoch had ended
     again = cli("export", "latest", "--format", "tensorboard", "-o", "events")

@@ -10,23 +10,20 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from lnn.runs.attributes import Disturbances, Event, Status
+from lnn.runs.record import EpochRow, Run
 from lnn_cli.ui.console import duration, number
 from lnn_cli.ui.progress import LiveReporter, Pace, PlainReporter, reporter
 from lnn_client.progress import Look
 from lnn_client.runs import usd_so_far_and_left
 
 
-def look(epoch: int, status: str = "RUNNING", events: int = 0) -> Look:
-    run: dict[str, Any] = {
-        "run_id": "r",
-        "status": status,
-        "epoch": epoch,
-        "epochs": 2500,
-        "cost": 0.5,
-        **({"final_cost": 0.4, "train_accuracy": 0.9, "test_accuracy": 0.8} if status == "COMPLETED" else {}),
-        "events": [{"at": 1.0 + number, "what": f"event {number}"} for number in range(events)],
-    }
-    return Look(run, {"epoch": epoch, "cost": 0.6, "train_accuracy": 0.7, "test_accuracy": 0.6})
+def look(epoch: int, status: Status = "RUNNING", events: int = 0, **facts: Any) -> Look:
+    if status == "COMPLETED":
+        facts |= {"final_cost": 0.4, "train_accuracy": 0.9, "test_accuracy": 0.8}
+    told: list[Event] = [{"at": 1.0 + number, "what": f"event {number}"} for number in range(events)]
+    run = Run("r", status, epoch=epoch, epochs=2500, cost=0.5, events=told, **facts)
+    return Look(run, EpochRow(epoch, 0.6, 0.7, 0.6, 0.1))
 
 
 def test_pace_is_that_of_the_last_seconds_and_tells_the_time_left() -> None:
@@ -87,8 +84,7 @@ def test_the_live_view_fits_terminals_of_any_width(width: int, ticking: None) ->
 def test_the_live_view_has_the_cost_as_a_curve_and_the_dollars_left(ticking: None) -> None:
     looks = []
     for epoch in (0, 1250):
-        one = look(epoch)
-        one.run["estimate"] = {"seconds": 10, "usd": 0.0004}
+        one = look(epoch, estimate={"seconds": 10, "usd": 0.0004})
         looks.append(replace(one, costs=[4, 3, 2, 1]))
     told = "\n".join(frames(100, *looks))
     assert "cost 0.5 █▆▃▁" in told
@@ -96,18 +92,18 @@ def test_the_live_view_has_the_cost_as_a_curve_and_the_dollars_left(ticking: Non
 
 
 def test_dollars_are_those_used_where_they_are_known_at_every_epoch() -> None:
-    run = {"estimate": {"usd": 0.004}, "epoch": 50, "epochs": 200, "usd": 0.0005}
-    assert usd_so_far_and_left({**run, "strategy": "neuron"}) == pytest.approx((0.0005, 0.0015))
-    assert usd_so_far_and_left({**run, "strategy": "fused"}) == pytest.approx((0.001, 0.003))
-    assert usd_so_far_and_left({**run, "strategy": "neuron", "epoch": 0, "usd": 0}) == pytest.approx((0, 0.004))
-    assert usd_so_far_and_left({**run, "estimate": None}) is None
+    run = Run("r", "RUNNING", estimate={"seconds": 1.0, "usd": 0.004}, epoch=50, epochs=200, usd=0.0005)
+    assert usd_so_far_and_left(replace(run, strategy="neuron")) == pytest.approx((0.0005, 0.0015))
+    assert usd_so_far_and_left(replace(run, strategy="fused")) == pytest.approx((0.001, 0.003))
+    assert usd_so_far_and_left(replace(run, strategy="neuron", epoch=0, usd=0)) == pytest.approx((0, 0.004))
+    assert usd_so_far_and_left(replace(run, estimate=None)) is None
 
 
 def test_the_live_view_tells_of_faults_when_they_happen_and_how_many_there_were(ticking: None) -> None:
-    before, after = look(10, events=2), look(20, events=3)
-    after.run["events"][2]["what"] = "generation 2 took over, 3.0 s after the last sign of life"
-    after.run.update({"generation": 2, "disturbances": {"takeovers": 1}})
-    shown = frames(100, before, after)
+    sums: Disturbances = {"takeovers": 1, "silent_seconds": 3.0, "repeated_epochs": 0}
+    after = look(20, events=3, generation=2, disturbances=sums)
+    after.run.events[2]["what"] = "generation 2 took over, 3.0 s after the last sign of life"
+    shown = frames(100, look(10, events=2), after)
     assert len([line for line in shown if "generation 2 took over, 3.0 s" in line]) == 1
     assert not any("event 1" in line for line in shown)
     assert any("generation 2  taken over 1 time" in line for line in shown)
@@ -119,8 +115,7 @@ def test_a_terminal_that_knows_ascii_only_gets_nothing_else(ticking: None) -> No
 
 
 def test_a_run_that_has_ended_shows_the_final_figures_and_nothing_that_is_left(ticking: None) -> None:
-    ended = look(2500, "COMPLETED")
-    ended.run["usd"] = 0.0123
+    ended = look(2500, "COMPLETED", usd=0.0123)
     told = "\n".join(frames(80, look(2000), ended))
     last = told[told.rindex("COMPLETED") :]
     for part in ("100%", "cost 0.4", "train 90.0%", "test 80.0%", "about $0.0123"):
@@ -144,9 +139,7 @@ def test_plain_lines_come_at_changes_and_then_now_and_again(monkeypatch: pytest.
         for second in range(31):
             now[0] = float(second)
             shown.show(look(second * 10, events=2 if second < 15 else 3))
-        ended = look(2500, "COMPLETED", events=3)
-        ended.run["usd"] = 0.0123
-        shown.show(ended)
+        shown.show(look(2500, "COMPLETED", events=3, usd=0.0123))
     lines = written.getvalue().splitlines()
     assert [line for line in lines if line.startswith("event")] == ["event 2"]
     assert [line.split()[2] for line in lines if line.startswith("RUNNING")] == [

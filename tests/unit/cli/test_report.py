@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from lnn.data.dataset import write_dataset
+from lnn.runs.record import Run
 from lnn_cli.report.charts import _mosaic, charts_of
 from lnn_cli.report.findings import Findings, gather
 from lnn_client.cloud import Cloud, Target
@@ -308,7 +309,7 @@ def test_a_timeline_shows_when_nobody_was_at_work(finished: World) -> None:
     at = findings.timeline.invocations[0].start + 1
     took_over = {"at": at, "what": "generation 2 took over", "silent_seconds": 0.5}
     for events, told in (([], False), ([took_over], True)):
-        run = {"run_id": RUN, "events": events}
+        run = Run(RUN, "RUNNING", events=events)
         (chart,) = charts_of(Findings(run, [], timeline=findings.timeline))
         assert ("Shaded: nobody was at work" in chart.about) == told
         assert (b"fill: #d55e00; opacity: 0.25" in render([chart], LIGHT, "svg")) == told
@@ -322,7 +323,7 @@ def test_a_timeline_shows_where_each_generation_began(strategy: str) -> None:
     role, place = ("trainer", {}) if strategy == "fused" else ("neuron", {"layer": 1, "neuron": 1})
     handed_over = [Invocation(role, 900.0 * n, 890.0, "start", generation=n + 1, **place) for n in range(3)]
     for invocations, lines in ((handed_over, 2), (handed_over[:1], 0)):
-        run = {"run_id": RUN, "events": []}
+        run = Run(RUN, "RUNNING")
         (chart,) = charts_of(Findings(run, [], timeline=Timeline(invocations, complete=True)))
         assert ("3 generations: dotted lines" in chart.about) == bool(lines)
         drawn = render([chart], LIGHT, "svg")

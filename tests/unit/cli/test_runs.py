@@ -8,10 +8,14 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+import boto3
 import pytest
 
 from lnn.aws.invoker import Invoker
 from lnn.messages import Message
+from lnn_client.runs import result
+from support import stored_runs
+from support.aws_account import NAMES
 
 if TYPE_CHECKING:
     from support.aws_account import RunCli, World
@@ -202,8 +206,8 @@ def test_watch_does_not_wait_for_ever_for_a_trainer_that_died_at_the_end(cli: Ru
 def test_stop_asks_and_returns(cli: RunCli, two_runs: World) -> None:
     result = cli("stop", NEW)
     assert result.exit_code == 0
-    assert two_runs.run(NEW)["stop_requested"] is True
-    assert two_runs.run(NEW)["status"] == "RUNNING"
+    assert two_runs.run(NEW).stop_requested is True
+    assert two_runs.run(NEW).status == "RUNNING"
 
 
 def test_stop_wait_succeeds_once_the_run_has_stopped(cli: RunCli, two_runs: World) -> None:
@@ -239,7 +243,7 @@ def test_resume_starts_the_next_generation(cli: RunCli, two_runs: World, sent: l
     result = cli("resume", NEW)
     assert result.exit_code == 0, result.output
     assert sent == [Message(NEW, 2, "start")]
-    assert two_runs.run(NEW)["status"] == "PENDING"
+    assert two_runs.run(NEW).status == "PENDING"
 
 
 def test_resume_wait_follows_to_the_end(cli: RunCli, two_runs: World, sent: list[Message]) -> None:
@@ -257,3 +261,14 @@ def test_resume_of_a_completed_run_is_refused_and_starts_nothing(
     assert result.exit_code == 1
     assert "COMPLETED" in result.stderr
     assert sent == []
+
+
+@pytest.mark.parametrize("name", stored_runs.NAMES)
+def test_a_run_of_the_release_before_is_shown_byte_for_byte_as_that_release_showed_it(
+    cli: RunCli, world: World, name: str
+) -> None:
+    stored = stored_runs.stored_run(name)
+    boto3.client("dynamodb").put_item(TableName=NAMES.runs_table, Item=stored["item"])
+    assert cli("show", "latest", "--json").stdout == json.dumps(stored["shown"], indent=2, ensure_ascii=False) + "\n"
+    assert json.loads(cli("runs", "--json").stdout) == [stored["shown"]]
+    assert result(world.run(stored["item"]["run_id"]["S"])) == stored["result"]

@@ -165,7 +165,7 @@ def test_timeout_leaves_the_run_and_says_so(cli: RunCli, world: World, dataset: 
     assert result.exit_code == 1
     assert json.loads(result.stdout)["status"] == "RUNNING"
     assert "still RUNNING after 30 s" in result.stderr
-    assert world.run(RUN)["status"] == "RUNNING"
+    assert world.run(RUN).status == "RUNNING"
 
 
 def test_mistakes_in_both_files_are_told_at_once_before_any_upload(cli: RunCli, world: World, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_a_training_is_silent_from_its_upload_to_its_model(
     sent: list[int] = []
     world.script = [world.launch]
     uploaded = upload_training(cloud, dataset, b"{}", sent=sent.append)
-    run_id = wait_for_run(cloud, uploaded)["run_id"]
+    run_id = wait_for_run(cloud, uploaded).run_id
     world.accept()
     world.script = [partial(world.train, run_id, 2), partial(world.end, run_id)]
     *_, last = follow(cloud.ledger, run_id)
@@ -68,7 +68,7 @@ def test_a_run_that_goes_on_too_long_comes_with_its_last_state(cloud: Cloud, wor
     world.open_run(NEW)
     with pytest.raises(FollowTimeout) as caught:
         list(follow(cloud.ledger, NEW, timeout=3))
-    assert (caught.value.run["status"], caught.value.timeout) == ("PENDING", 3)
+    assert (caught.value.run.status, caught.value.timeout) == ("PENDING", 3)
 
 
 @pytest.mark.parametrize("wanted", ["latest", "2026", "nobody", ""])
@@ -81,8 +81,8 @@ def test_a_run_that_does_not_exist_is_not_found(cloud: Cloud, world: World, want
 def test_the_start_of_an_id_finds_the_run_that_alone_has_it(cloud: Cloud, world: World) -> None:
     for run_id in (OLD, NEW):
         world.open_run(run_id)
-    assert cloud.find_run("20261121T1010")["run_id"] == OLD
-    assert cloud.find_run()["run_id"] == NEW
+    assert cloud.find_run("20261121T1010").run_id == OLD
+    assert cloud.find_run().run_id == NEW
     with pytest.raises(Ambiguous, match="fits 2 runs"):
         cloud.find_run("20261121")
 

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
 from lnn.runs import event_log
+from lnn.runs.attributes import CheckpointPointer, Disturbances, Event
+from lnn.runs.record import Run
 
 NOW = 1000.0
-RUNNING: dict[str, Any] = {
-    "status": "RUNNING",
-    "generation": 1,
-    "heartbeat": NOW - 12.34,
-    "lease_expires": NOW - 2.0,
-    "epoch": 45,
-    "checkpoint": {"epoch": 40},
-}
+RUNNING = Run(
+    "run-1",
+    "RUNNING",
+    generation=1,
+    heartbeat=NOW - 12.34,
+    lease_expires=NOW - 2.0,
+    epoch=45,
+    checkpoint={"epoch": 40, "key": "k"},
+)
 
 
 def test_a_run_that_starts_or_is_resumed_is_not_taken_over() -> None:
-    event, changed = event_log.beginning({**RUNNING, "status": "PENDING"}, 2, NOW)
+    event, changed = event_log.beginning(replace(RUNNING, status="PENDING"), 2, NOW)
     assert (event["what"], event["generation"], changed) == ("generation 2 started", 2, {})
 
 
 def test_a_run_that_was_handed_over_is_not_taken_over() -> None:
-    event, changed = event_log.beginning({**RUNNING, "lease_expires": 0.0}, 2, NOW)
+    event, changed = event_log.beginning(replace(RUNNING, lease_expires=0.0), 2, NOW)
     assert (event["what"], changed) == ("generation 2 started", {})
 
 
@@ -44,11 +47,11 @@ def test_a_run_whose_lease_ran_out_was_found_by_the_watch() -> None:
 
 
 def test_a_generation_that_was_given_up_says_what_for_and_an_earlier_one_s_fault_is_no_reason() -> None:
-    given_up = {**RUNNING, "lease_expires": 0.0, "fault": {"generation": 1, "what": "the Trainer: OSError: full"}}
+    given_up = replace(RUNNING, lease_expires=0.0, fault={"generation": 1, "what": "the Trainer: OSError: full"})
     event, _ = event_log.beginning(given_up, 2, NOW)
     assert event["what"].endswith("last sign of life: the Trainer: OSError: full")
     assert event["why"] == "the Trainer: OSError: full"
-    event, changed = event_log.beginning({**given_up, "generation": 2}, 3, NOW)
+    event, changed = event_log.beginning(replace(given_up, generation=2), 3, NOW)
     assert (event["what"], changed) == ("generation 3 started", {})
 
 
@@ -60,26 +63,26 @@ def test_a_generation_that_was_given_up_says_what_for_and_an_earlier_one_s_fault
     ],
 )
 def test_going_back_to_the_checkpoint_tells_which_epochs_that_repeats(reached: int, what: str) -> None:
-    before = {"takeovers": 2, "silent_seconds": 9.0, "repeated_epochs": 7}
-    event, changed = event_log.set_back({**RUNNING, "epoch": reached, "disturbances": before})
+    before: Disturbances = {"takeovers": 2, "silent_seconds": 9.0, "repeated_epochs": 7}
+    event, changed = event_log.set_back(replace(RUNNING, epoch=reached, disturbances=before))
     assert event is not None
     assert (event["what"], event["repeated_epochs"]) == (what, reached - 40)
     assert changed["disturbances"] == {**before, "repeated_epochs": 7 + reached - 40}
 
 
 def test_going_back_to_a_checkpoint_within_an_epoch_says_so() -> None:
-    saved = {"epoch": 40, "batches": 7, "key": "k"}
-    event, _ = event_log.set_back({**RUNNING, "epoch": 41, "checkpoint": saved})
+    saved: CheckpointPointer = {"epoch": 40, "batches": 7, "key": "k"}
+    event, _ = event_log.set_back(replace(RUNNING, epoch=41, checkpoint=saved))
     assert event is not None
     assert event["what"] == "epoch 41 is trained again: the checkpoint is of epoch 40 and 7 batches of the next"
 
 
 def test_beginning_at_the_checkpoint_s_epoch_repeats_nothing() -> None:
-    assert event_log.set_back({**RUNNING, "epoch": 40}) == (None, {})
+    assert event_log.set_back(replace(RUNNING, epoch=40)) == (None, {})
 
 
 def test_a_story_of_a_thousand_hand_overs_stays_short_and_counts_what_it_leaves_out() -> None:
-    events: list[event_log.Event] = []
+    events: list[Event] = []
     for number in range(1000):
         what = f"generation {number} took over: " + "x" * event_log.FAULT_LENGTH
         events = event_log.folded([*events, {"at": float(number), "what": what}])

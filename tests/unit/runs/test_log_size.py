@@ -22,7 +22,7 @@ from lnn.runs.log_size import (
     closing_bytes,
     metrics_lines,
 )
-from lnn.runs.store import EpochRow
+from lnn.runs.record import EpochRow, Run
 from support.plans import plan
 
 RUN_ID = "20261121T101500Z-0a1b2c3d"
@@ -99,7 +99,7 @@ def test_a_line_of_metrics_has_the_size_that_is_counted(
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "LNN")
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "lnn")
     row = EpochRow(1234, 0.123456789012345, 0.9876543210987654, 0.9654320987654321, 0.012345678901234)
-    metrics.recorded({"run_id": RUN_ID, "generation": 2}, plan(), row)
+    metrics.recorded(Run(RUN_ID, "RUNNING", generation=2), plan(), row)
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["run_id"] == RUN_ID
     assert len(line.encode()) == pytest.approx(METRICS_BYTES, rel=0.05)

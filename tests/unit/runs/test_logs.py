@@ -14,6 +14,7 @@ import pytest
 
 from lnn.messages import Message
 from lnn.runs import logs
+from lnn.runs.record import Run
 
 CONTEXT: Any = SimpleNamespace(
     function_name="lnn-neuron", memory_limit_in_mb=128, invoked_function_arn="arn", aws_request_id="request"
@@ -87,7 +88,7 @@ def test_who_looks_after_many_runs_names_each(log: io.StringIO) -> None:
     @logs.invocation
     def watch(event: Any, context: Any) -> None:
         for run_id in ("one", "two"):
-            with logs.about({"run_id": run_id, "generation": 4}):
+            with logs.about(Run(run_id, "RUNNING", generation=4)):
                 logging.getLogger("lnn.runs.watchdog").warning("run has gone quiet")
         logging.getLogger("lnn.runs.watchdog").warning("done")
 

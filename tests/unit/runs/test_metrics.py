@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,10 +12,10 @@ from lnn.runs import metrics
 from lnn.runs.log_size import METRICS_INTERVAL_SECONDS
 from lnn.runs.log_size import METRICS_LINES as LINES
 from lnn.runs.metrics import Curve, Metric
-from lnn.runs.store import EpochRow
+from lnn.runs.record import EpochRow, Run
 from support.plans import plan
 
-RUN: dict[str, Any] = {"run_id": "20261121T101500Z-0a1b2c3d", "generation": 2}
+RUN = Run("20261121T101500Z-0a1b2c3d", "RUNNING", generation=2)
 
 
 def rows(last: int, every: int = 1) -> list[EpochRow]:
@@ -61,7 +62,9 @@ def test_a_line_is_a_metric_of_the_deployment_with_the_run_beside_it(
     (line,) = written(capsys)
     (described,) = line["_aws"]["CloudWatchMetrics"]
     assert (described["Namespace"], described["Dimensions"], line["service"]) == ("LNN", [["service"]], "team")
-    assert {name: line[name] for name in ("run_id", "generation", "epoch", "strategy")} == RUN | {
+    assert {name: line[name] for name in ("run_id", "generation", "epoch", "strategy")} == {
+        "run_id": RUN.run_id,
+        "generation": 2,
         "epoch": 3,
         "strategy": "data",
     }
@@ -103,9 +106,9 @@ def test_a_training_that_goes_on_is_told_of_now_and_then(
 
 
 def test_a_resumed_run_adds_only_what_it_used_since(capsys: pytest.CaptureFixture[str]) -> None:
-    stopped = RUN | {"status": "STOPPED", "invocations": 3, "step_invocations": 40, "usd": 0.5}
+    stopped = replace(RUN, status="STOPPED", invocations=3, step_invocations=40, usd=0.5)
     metrics.ended(stopped)
-    completed = RUN | {"status": "COMPLETED", "invocations": 50, "usd": 0.75, "told_use": metrics.use_of(stopped)}
+    completed = replace(RUN, status="COMPLETED", invocations=50, usd=0.75, told_use=stopped.use)
     metrics.ended(completed)
     first, second = written(capsys)
     assert (first["Invocations"], first["Dollars"], first["StoppedRuns"]) == ([43.0], [0.5], [1.0])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol, Unpack
 
 import numpy as np
 
-from lnn.aws.clocks import Stopwatch, trained_before, wall
+from lnn.aws.clocks import Stopwatch, wall
 from lnn.data.in_memory import TrainingData, training_data
 from lnn.job.plan import EXAMPLE_SPACE, Plan
 from lnn.messages import Message
@@ -21,31 +21,34 @@ from lnn.network.example_space import ExampleSpace
 from lnn.network.types import Array
 from lnn.runs.finalize import Accuracies, cost_of_checkpoint, end_with_model, end_without_model
 from lnn.runs.lease import Reporter
+from lnn.runs.record import EpochRow, Run
 from lnn.runs.services import Services
 from lnn.runs.stopping import LONG_EPOCH_SECONDS, Ending, Totals, diverged, ending_after, stopped_by
-from lnn.runs.store import EpochRow
 from lnn.strategies.deadline import Pace, last_words
+
+if TYPE_CHECKING:
+    from lnn.runs.attributes import Facts
 
 logger = logging.getLogger(__name__)
 
 
-def train(services: Services, run: Mapping[str, Any], plan: Plan, remaining: Callable[[], float]) -> None:
+def train(services: Services, run: Run, plan: Plan, remaining: Callable[[], float]) -> None:
     """Train from the run's checkpoint until it ends, or until the invocation's time is nearly up.
 
     ``remaining()`` is the seconds this invocation has left.
     """
     begun = time.monotonic()
-    run_id = str(run["run_id"])
-    message = Message(run_id, int(run["generation"]), "start")
+    run_id = run.run_id
+    message = Message(run_id, run.generation, "start")
     # From here on, since loading may take longer than a lease lasts.
     with (
         last_words(services, message, "the Trainer", remaining) as came_to_something,
         Reporter(services.ledger, services.notifier, run, plan) as reporter,
     ):
         data = training_data(services.artifacts, run_id, plan)
-        saved = run["checkpoint"]
+        saved = run.latest_checkpoint
         state = services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
-        run = services.ledger.go_back(run, training_started_at=run.get("training_started_at") or wall())
+        run = services.ledger.go_back(run, training_started_at=run.training_started_at or wall())
         engine = InExampleSpace(plan, data, state) if plan.formulation == EXAMPLE_SPACE else Plain(plan, data, state)
         pace = Pace(plan.checkpoint_seconds, remaining)
         training = Training(services, run, plan, data, engine, reporter, pace, came_to_something, begun, state.so_far)
@@ -146,7 +149,7 @@ class Training:
     """One invocation's part of a run."""
 
     services: Services
-    run: Mapping[str, Any]
+    run: Run
     plan: Plan
     data: TrainingData
     engine: Engine
@@ -160,10 +163,10 @@ class Training:
 
     def __post_init__(self) -> None:
         self._ended = time.monotonic()
-        self._trained = self.reporter.trained = Stopwatch(trained_before(self.run))
+        self._trained = self.reporter.trained = Stopwatch(self.run.trained_before())
         self._trained_at_end = self._trained.seconds()
-        self._usd_before = float(self.run.get("usd", 0.0))
-        self._epoch = int(self.run["checkpoint"]["epoch"])
+        self._usd_before = float(self.run.usd or 0.0)
+        self._epoch = self.run.latest_checkpoint["epoch"]
         self._cost = cost_of_checkpoint(self.services, self.run)
 
     def run_epochs(self) -> Ending | None:
@@ -234,7 +237,7 @@ class Training:
 
     def finish(self, ending: Ending | None) -> None:
         """Carry out the end, or let a successor go on from here before Lambda ends this invocation."""
-        run_id, generation = str(self.run["run_id"]), int(self.run["generation"])
+        run_id, generation = self.run.run_id, self.run.generation
         usd = self._usd(time.monotonic())
         ended_at = wall() - (time.monotonic() - self._ended)
         if self.reporter.stale:
@@ -271,7 +274,7 @@ class Training:
                 usd=usd,
             )
 
-    def _save(self, **facts: Any) -> None:
+    def _save(self, **facts: Unpack[Facts]) -> None:
         with self.pace.saving():
             self.reporter.flush()  # the successor does not come by these epochs again
             save(self.services, self.run, self._state(), **facts)
@@ -287,8 +290,8 @@ class Training:
         return self._usd_before + self.services.usd(now - self.begun, 1, self.reporter.metrics_lines)
 
 
-def save(services: Services, run: Mapping[str, Any], state: Checkpoint, **facts: Any) -> None:
+def save(services: Services, run: Run, state: Checkpoint, **facts: Unpack[Facts]) -> None:
     """Store a checkpoint, then point the run at it. Raises StaleGeneration."""
-    run_id, generation = str(run["run_id"]), int(run["generation"])
-    key = services.artifacts.put_checkpoint(run_id, generation, state)
-    services.ledger.renew(run_id, generation, checkpoint=state.stored_as(key), **facts)
+    run_id, generation = run.run_id, run.generation
+    facts["checkpoint"] = state.stored_as(services.artifacts.put_checkpoint(run_id, generation, state))
+    services.ledger.renew(run_id, generation, **facts)

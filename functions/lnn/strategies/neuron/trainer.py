@@ -13,11 +13,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lnn.aws.clocks import seconds_between, trained_before, wall
+from lnn.aws.clocks import seconds_between, wall
 from lnn.data.in_memory import TrainingData, train_labels, training_data
 from lnn.errors import CacheLost, StaleGeneration
 from lnn.job.plan import Plan
@@ -38,11 +38,14 @@ from lnn.parameter_server.server import ParameterServer
 from lnn.runs.finalize import Accuracies, cost_of, cost_of_checkpoint, end_with_model, end_without_model
 from lnn.runs.lease import Reporter
 from lnn.runs.metrics import recorded
+from lnn.runs.record import EpochRow, Run
 from lnn.runs.services import Services
 from lnn.runs.stopping import LONG_EPOCH_SECONDS, Ending, Totals, diverged, ending_after, stopped_by
-from lnn.runs.store import EpochRow
 from lnn.strategies.fused.engine import save
 from lnn.strategies.neuron.neuron import PLAN_KEY, plan_of
+
+if TYPE_CHECKING:
+    from lnn.runs.attributes import CheckpointPointer
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +55,10 @@ RENEWAL_SECONDS = 3.0
 Tensor = tuple[TensorKey, Array]
 
 
-def start(services: Services, run: Mapping[str, Any], plan: Plan, remaining: object = None) -> None:  # noqa: ARG001
+def start(services: Services, run: Run, plan: Plan, remaining: object = None) -> None:  # noqa: ARG001
     """Begin, or take over from an earlier generation."""
-    conductor = Conductor(services, str(run["run_id"]), plan, services.server(str(run["run_id"])))
-    if run.get("stop_requested"):
+    conductor = Conductor(services, run.run_id, plan, services.server(run.run_id))
+    if run.stop_requested:
         conductor.stop_before_training(run)
     elif not conductor.take_over(run):
         conductor.restore(run)
@@ -80,13 +83,13 @@ class Conductor:
 
     # Starting
 
-    def take_over(self, run: Mapping[str, Any]) -> bool:
+    def take_over(self, run: Run) -> bool:
         """Go on in the middle of an epoch, when Redis still has everything; False when it has not."""
         position = self._barrier.position()
-        generation = int(run["generation"])
+        generation = run.generation
         if position is None or position.step.generation >= generation or not self._whole(position.step):
             return False
-        saved = run["checkpoint"]
+        saved = run.latest_checkpoint
         if (position.step.epoch - 1, position.step.batch) < (saved["epoch"], saved.get("batches", 0)):
             return False  # an old snapshot of Redis came back: S3 knows better
         adopted = self._barrier.adopt(position.step, generation)
@@ -97,40 +100,40 @@ class Conductor:
             self._go_on(position)
         return True
 
-    def restore(self, run: Mapping[str, Any]) -> None:
+    def restore(self, run: Run) -> None:
         """Put the run's last checkpoint into the parameter server and begin the epoch after it."""
-        plan, generation = self._plan, int(run["generation"])
+        plan, generation = self._plan, run.generation
         # From here on, no neuron of an earlier generation can change what is put there.
         if not self._barrier.open(Step(generation, 0, 0, "forward", 0), 1, {}):
             raise StaleGeneration(f"generation {generation} is no longer the latest of run {self._run_id}")
         # Loading may take longer than a lease lasts: it is kept meanwhile.
         with Reporter(self._services.ledger, self._services.notifier, run, plan):
-            state = self._fill_server(run["checkpoint"])
+            state = self._fill_server(run.latest_checkpoint)
 
         now = self._barrier.now()
-        self._services.ledger.go_back(run, training_started_at=run.get("training_started_at") or wall())
+        self._services.ledger.go_back(run, training_started_at=run.training_started_at or wall())
         first = plan.first_step(generation, state.epoch + 1, state.so_far.batches)
         fields = {
             "training_started_at": repr(now),  # by this generation, and by Redis's clock, as all that follow
-            "trained_before": repr(trained_before(run)),
+            "trained_before": repr(run.trained_before()),
             "epoch_started_at": repr(now - state.so_far.seconds),
             "checkpointed_at": repr(now),
             "renewed_at": repr(now),
             "cost_sum": repr(state.so_far.cost_sum),
             "correct": str(state.so_far.correct),
-            "invocations": str(run.get("step_invocations", 0)),
-            "invocations_before": str(run.get("step_invocations", 0)),
+            "invocations": str(run.step_invocations),
+            "invocations_before": str(run.step_invocations),
             "neuron_ms": "0",
             "trainer_ms": "0",
             "trainer_invocations": "0",
             "rows": "0",
-            "usd_before": repr(float(run.get("usd", 0.0))),
+            "usd_before": repr(float(run.usd or 0.0)),
             "usd_epoch": "0.0",
         }
         if self._barrier.open(first, plan.sizes[first.layer], fields):
             self._dispatch(first, range(plan.sizes[first.layer]))
 
-    def _fill_server(self, saved: Mapping[str, Any]) -> Checkpoint:
+    def _fill_server(self, saved: CheckpointPointer) -> Checkpoint:
         """Put everything that neurons read or write into the parameter server, as it was at the checkpoint."""
         plan = self._plan
         state = self._services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
@@ -147,9 +150,9 @@ class Conductor:
             self._put(key, np.zeros(key.shape, key.dtype))
         return state
 
-    def stop_before_training(self, run: Mapping[str, Any]) -> None:
+    def stop_before_training(self, run: Run) -> None:
         """End a run that was stopped before this generation did anything."""
-        saved = run["checkpoint"]
+        saved = run.latest_checkpoint
         state = self._services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
         end_with_model(
             self._services,
@@ -158,11 +161,11 @@ class Conductor:
             state,
             Ending("STOPPED", f"stopped on request after {self._plan.place(state.epoch, state.so_far.batches)}"),
             cost=cost_of_checkpoint(self._services, run),
-            accuracies=self._accuracies(state, int(run["generation"])),
+            accuracies=self._accuracies(state, run.generation),
             training_ended_at=wall(),
-            training_seconds=trained_before(run),
-            invocations=int(run.get("step_invocations", 0)),
-            usd=float(run.get("usd", 0.0)),
+            training_seconds=run.trained_before(),
+            invocations=run.step_invocations,
+            usd=float(run.usd or 0.0),
         )
 
     # Going on
@@ -270,7 +273,7 @@ class Conductor:
             usd=usd,
             epoch_usd=usd - float(fields["usd_before"]) - float(fields["usd_epoch"]),
         )
-        ending = ending_after(plan, epoch, cost, totals, bool(run.get("stop_requested")))
+        ending = ending_after(plan, epoch, cost, totals, run.stop_requested)
         checkpoint_due = now - float(fields["checkpointed_at"]) >= plan.checkpoint_seconds
         state = None
         if plan.recorded(epoch) or ending is not None or checkpoint_due:
@@ -336,7 +339,7 @@ class Conductor:
         if seconds > LONG_EPOCH_SECONDS:
             epoch_usd = usd - float(fields["usd_before"]) - float(fields["usd_epoch"])
             totals = Totals(trained, seconds / batches, usd, max(0.0, epoch_usd) / batches)
-            ending = stopped_by(plan, plan.place(step.epoch - 1, batches), totals, bool(run.get("stop_requested")))
+            ending = stopped_by(plan, plan.place(step.epoch - 1, batches), totals, run.stop_requested)
         checkpoint_due = now - float(fields["checkpointed_at"]) >= plan.checkpoint_seconds
         changed = {"renewed_at": repr(now)}
         if ending is None and not checkpoint_due:
@@ -390,7 +393,7 @@ class Conductor:
             self._run_id,
             generation,
             ending,
-            invocations=int(run["invocations"]) + invocations,
+            invocations=run.invocations + invocations,
             step_invocations=0,
             usd=self._usd(position.fields),
         )

@@ -1,0 +1,261 @@
+"""The record of a run: its statuses, the changes that may be made to it, and ``Run``, the record itself. Pure.
+
+``Run.from_item`` and ``to_item`` are where stored attributes become a typed value and back. Attributes of a later
+release are left out; those that an earlier release did not store have a default.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from lnn.aws.clocks import seconds_between, wall
+from lnn.errors import RunStateError
+
+if TYPE_CHECKING:
+    from lnn.job.plan import Plan
+    from lnn.runs.attributes import (
+        Artifacts,
+        Attempts,
+        Attributes,
+        CheckpointPointer,
+        Dataset,
+        Dimensions,
+        Disturbances,
+        Estimate,
+        Event,
+        Facts,
+        Fault,
+        Status,
+        Use,
+        WorkerSeconds,
+    )
+
+GOING: Sequence[Status] = ("PENDING", "RUNNING")
+"""Statuses of a run that has not ended."""
+
+ENDED: Sequence[Status] = ("COMPLETED", "FAILED", "STOPPED")
+
+Change = Literal["describe", "claim", "renew", "release", "finish", "close", "request_stop", "reopen", "note"]
+"""The changes of a run that the store offers, by the names of its methods."""
+
+
+ALLOWED_IN: Mapping[Change, Sequence[Status]] = {
+    "describe": ("PENDING",),
+    "claim": GOING,
+    "renew": ("RUNNING",),
+    "release": ("RUNNING",),
+    "finish": GOING,
+    "close": ENDED,
+    "request_stop": GOING,
+    "reopen": ("FAILED", "STOPPED"),
+    "note": (*GOING, *ENDED),
+}
+"""The statuses in which each change may be made: the condition of the write that makes it."""
+
+LEADS_TO: Mapping[Change, Sequence[Status]] = {"claim": ("RUNNING",), "finish": ENDED, "reopen": ("PENDING",)}
+"""The changes of the status itself. A run is opened as PENDING."""
+
+JSON_TEXTS = ("settings", "plan")
+"""Attributes that are stored as JSON text: a setting may be a number that DynamoDB cannot hold."""
+
+FIELD_NAMES = {"artefacts": "artifacts"}
+"""Fields whose attribute has another name, by that name."""
+
+
+def undisturbed() -> Disturbances:
+    return {"takeovers": 0, "silent_seconds": 0.0, "repeated_epochs": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRow:
+    """One row of the history."""
+
+    epoch: int
+    cost: float
+    train_accuracy: float
+    test_accuracy: float
+    seconds: float
+    waited: float | None = None
+    """Seconds in which the first worker has waited for the others since it began; None without workers. Not stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as it was when it was read. Moments are epoch seconds (UTC); a figure that is not known yet is None."""
+
+    run_id: str
+    status: Status
+    reason: str | None = None
+    """Why the run ended, where that is not obvious."""
+
+    # The lease
+
+    generation: int = 0
+    """Number of the latest Trainer to claim the run, from 1; 0 before the first."""
+    owner: str | None = None
+    """A random name of the invocation that claimed it."""
+    heartbeat: float | None = None
+    """Last sign of life of the owner."""
+    lease_expires: float | None = None
+    """Moment from which the owner counts as dead; 0 where it has given the lease back."""
+    attempts: Attempts | None = None
+    """Generations that began at the present place in a row."""
+    stop_requested: bool = False
+    """A person asked the run to end."""
+
+    # The job
+
+    dataset_key: str = ""
+    dataset: Dataset | None = None
+    dimensions: Dimensions | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """``parameters.json`` with its defaults filled in."""
+    warnings: Sequence[str] = ()
+    """Oddities of the dataset that training can live with."""
+    strategy: str | None = None
+    strategy_reason: str | None = None
+    workers: int | None = None
+    estimate: Estimate | None = None
+    epochs: int | None = None
+    """Epochs to train."""
+    plan: Mapping[str, Any] | None = None
+    """As ``Plan.as_json`` makes it; see ``parsed_plan``."""
+
+    # Progress and results
+
+    epoch: int = 0
+    """Epochs trained."""
+    cost: float | None = None
+    """Of epoch ``epoch``."""
+    checkpoint: CheckpointPointer | None = None
+    """Where training goes on from; see ``latest_checkpoint``."""
+    final_cost: float | None = None
+    train_accuracy: float | None = None
+    """Share of the examples that the final model gets right."""
+    test_accuracy: float | None = None
+    artifacts: Artifacts | None = None
+
+    # Counters
+
+    invocations: int = 0
+    """Lambda invocations, without those of ``step_invocations``."""
+    step_invocations: int = 0
+    """Invocations that strategy ``neuron`` has counted in Redis; part of ``invocations`` once the run has ended."""
+    usd: float | None = None
+    """US dollars, estimated."""
+    worker_seconds: Sequence[WorkerSeconds] = ()
+    told_use: Use | None = None
+    """The use that earlier ends have put into the metrics."""
+
+    # What happened
+
+    fault: Fault | None = None
+    """Why a generation gave up, for the event log of the next."""
+    disturbances: Disturbances = field(default_factory=undisturbed)
+    events: Sequence[Event] = ()
+
+    # Moments and durations
+
+    upload_started_at: float | None = None
+    """By the clock of the machine that uploaded."""
+    created_at: float = 0.0
+    launched_at: float | None = None
+    """Launch was done."""
+    training_started_at: float | None = None
+    """The first epoch began."""
+    training_ended_at: float | None = None
+    """The last epoch ended."""
+    trained_seconds: float | None = None
+    """Seconds of training, of all generations, each by its own clock."""
+    training_seconds: float | None = None
+    """``trained_seconds`` of a run that has a model."""
+    model_written_at: float | None = None
+    finished_at: float | None = None
+
+    # The end
+
+    closing: bool = False
+    """The run has ended, and what follows the end was not all carried out."""
+    told: bool = False
+    """People have had the message of the end."""
+    watched: str | None = None
+    """Present while the watch has to look at the run: the key of its index."""
+
+    stored: Sequence[str] = ()
+    """Names of the attributes that the item has, in its order."""
+
+    @classmethod
+    def from_item(cls, item: Mapping[str, Any]) -> Run:
+        """The run of an item's attributes, as ``dynamodb_items.plain`` reads them."""
+        known = {FIELD_NAMES.get(name, name): value for name, value in item.items() if name in ATTRIBUTES}
+        for name in JSON_TEXTS:
+            if isinstance(known.get(name), str):
+                known[name] = json.loads(known[name])
+        return cls(**known, stored=tuple(item))
+
+    def attribute(self, name: str) -> object:
+        """The value of a stored attribute."""
+        value: object = getattr(self, FIELD_NAMES.get(name, name))
+        return value
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether the watch has to look at the run."""
+        return not self.has_ended or self.closing
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether Launch has done its part."""
+        return self.checkpoint is not None
+
+    @property
+    def latest_checkpoint(self) -> CheckpointPointer:
+        """The checkpoint from which training goes on. Raises RunStateError before Launch has stored the first."""
+        if self.checkpoint is None:
+            raise RunStateError(f"run {self.run_id} has no checkpoint: Launch has not prepared it")
+        return self.checkpoint
+
+    @property
+    def parsed_plan(self) -> Plan:
+        """What the run will do. Raises RunStateError before Launch has planned it."""
+        from lnn.job.plan import Plan  # imports numpy, which the commands that only look at runs do without
+
+        if self.plan is None:
+            raise RunStateError(f"run {self.run_id} has no plan: Launch has not prepared it")
+        return Plan.parse(self.plan)
+
+    @property
+    def network(self) -> str:
+        """Features and the units of each layer, as people read them: ``12288-20-7-5-1``; empty while not known."""
+        return "-".join(map(str, self.dimensions["sizes"])) if self.dimensions else ""
+
+    @property
+    def use(self) -> Use:
+        return {"invocations": self.invocations + self.step_invocations, "usd": float(self.usd or 0.0)}
+
+    def fault_of(self, generation: int) -> str | None:
+        """Why a generation gave the run up, if it was the last to say so."""
+        return self.fault["what"] if self.fault and self.fault["generation"] == generation else None
+
+    def trained_before(self) -> float:
+        """Seconds that earlier generations have trained; the next one begins now."""
+        if self.trained_seconds is not None:
+            return float(self.trained_seconds)
+        # A release that did not add them up stored the start alone.
+        return 0.0 if self.training_started_at is None else seconds_between(float(self.training_started_at), wall())
+
+
+ATTRIBUTES = frozenset(one.name for one in fields(Run)) - {"stored", *FIELD_NAMES.values()} | FIELD_NAMES.keys()
+"""Names of all stored attributes."""
+
+
+def to_item(changes: Facts | Attributes) -> dict[str, object]:
+    """Attributes as they are stored: the reverse of ``Run.from_item``."""
+    return {name: json.dumps(value) if name in JSON_TEXTS else value for name, value in changes.items()}

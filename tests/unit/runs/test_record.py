@@ -1,0 +1,80 @@
+"""The record of a run: what the release before stored is read, and written back, as it was."""
+
+from __future__ import annotations
+
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+from lnn.aws.dynamodb_items import plain
+from lnn.runs import attributes
+from lnn.runs.attributes import Attributes, PublicRun, public_view
+from lnn.runs.record import ALLOWED_IN, ENDED, FIELD_NAMES, GOING, LEADS_TO, Run, to_item
+from support.stored_runs import NAMES, stored_run
+
+
+def read(name: str) -> Run:
+    return Run.from_item(plain(stored_run(name)["item"]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_of_the_release_before_is_written_back_as_it_was_stored(name: str) -> None:
+    run = read(name)
+    attributes_of_it = {attribute: run.attribute(attribute) for attribute in run.stored}
+    assert to_item(attributes_of_it) == plain(stored_run(name)["item"])  # type: ignore[arg-type]
+    assert run.status == name.partition("-")[0].upper()
+
+
+def test_a_run_that_was_taken_over_has_every_kind_of_attribute() -> None:
+    run = read("running-taken-over")
+    assert (run.generation, run.epoch, run.stop_requested, run.attempts) == (
+        2,
+        1,
+        True,
+        {"epoch": 1, "batches": 0, "count": 2},
+    )
+    assert run.latest_checkpoint["epoch"] == 0
+    assert run.parsed_plan.sizes == [5, 4, 1]
+    assert (run.network, run.settings["optimizer"]) == ("5-4-1", "sgd")
+    assert run.fault_of(1) == "the Trainer: RuntimeError: no more"
+    assert run.fault_of(2) is None
+    assert run.disturbances["takeovers"] == 1
+
+
+def test_what_a_resumed_run_has_lost_is_null_and_not_absent() -> None:
+    shown = public_view(read("pending-reopened"))
+    assert (shown["reason"], shown["finished_at"], shown["fault"]) == (None, None, None)
+
+
+def test_attributes_of_a_later_release_are_neither_read_nor_shown() -> None:
+    run = Run.from_item({"run_id": "r", "status": "RUNNING", "momentum_of_the_future": 1, "epoch": 3})
+    assert public_view(run) == {"run_id": "r", "status": "RUNNING", "epoch": 3}
+
+
+def test_attributes_that_an_earlier_release_did_not_store_have_defaults() -> None:
+    run = Run.from_item({"run_id": "r", "status": "FAILED", "reason": "no"})
+    assert (run.generation, run.invocations, run.step_invocations, run.events) == (0, 0, 0, ())
+    assert (run.disturbances["takeovers"], run.checkpoint, run.told) == (0, None, False)
+
+
+def test_the_record_and_the_attributes_that_may_be_written_are_the_same_in_name_and_type() -> None:
+    def without_none(hint: Any) -> Any:
+        return get_args(hint)[0] if NoneType in get_args(hint) else hint
+
+    read_as = {name: without_none(hint) for name, hint in get_type_hints(Run, vars(attributes)).items()}
+    written_as = {FIELD_NAMES.get(name, name): without_none(hint) for name, hint in get_type_hints(Attributes).items()}
+    del read_as["stored"]
+    assert read_as == written_as
+
+
+def test_what_only_functions_need_is_not_public() -> None:
+    assert get_type_hints(Attributes).keys() - get_type_hints(PublicRun).keys() == {
+        *("owner", "heartbeat", "lease_expires", "attempts", "stop_requested"),
+        *("dataset_key", "plan", "closing", "told", "told_use", "watched"),
+    }
+
+
+def test_every_status_but_completed_can_be_left() -> None:
+    left = {status for change in LEADS_TO for status in ALLOWED_IN[change]}
+    assert left == {*GOING, *ENDED} - {"COMPLETED"}
