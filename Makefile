@@ -72,7 +72,6 @@ chaos: setup ## disturb trainings in every way and compare the bits (RUNS=200 SE
 
 docs: setup ## build the documentation's site into build/site
 	@$(BIN)/python -m lnn_tools.docs.references
-	@$(BIN)/python -m lnn_tools.docs.terraform_modules
 	@scripts/setup.sh docs
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
 	@echo "build/site/index.html"

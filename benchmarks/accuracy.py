@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""How well the cat job is learned, whatever the seed: 2,500 epochs of `fused` for each, through the local cloud.
+"""The accuracy of the cat job over seeds: 2,500 epochs of `fused` for each, on the local cloud.
 
-Passes if 8 of 10 seeds (or the same share) reach a training accuracy of 0.95 and the median test accuracy is 0.72.
+It passes if 80% of the seeds reach a training accuracy of 0.95 and the median test accuracy is at least 0.72.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ TRAIN_ACCURACY, SHARE_OF_SEEDS, MEDIAN_TEST_ACCURACY = 0.95, 0.8, 0.72
 def main() -> int:
     parser = argparse.ArgumentParser(description="Accuracy of the cat job over seeds.")
     parser.add_argument("--cat", type=Path, metavar="DATASET.h5", default=os.environ.get("LNN_CAT_DATASET"))
-    parser.add_argument("--home", type=Path, help="LNN_HOME of a local cloud that runs already")
-    parser.add_argument("--seeds", type=int, default=10, help="so many, from 0 (default: %(default)s)")
+    parser.add_argument("--home", type=Path, help="LNN_HOME of a running local cloud")
+    parser.add_argument("--seeds", type=int, default=10, help="number of seeds, from 0 (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=2500, help="default: %(default)s")
     arguments = parser.parse_args()
     if arguments.cat is None:
-        parser.error("it is about the real pictures: name them with --cat or LNN_CAT_DATASET")
+        parser.error("this needs the real pictures: name their file with --cat or LNN_CAT_DATASET")
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         job = cat_job(Path(arguments.cat), scratch)
@@ -63,18 +63,18 @@ def main() -> int:
 
 
 def train(cloud: Cloud, job: Job, seed: int, epochs: int, scratch: Path) -> dict[str, Any]:
-    """One run of `fused`, told as it ends. Raises BenchmarkError."""
+    """Trains once with `fused` and prints the result. Raises BenchmarkError."""
     parameters = job.write_parameters(scratch / "parameters.json", epochs, seed=seed)
     run = cloud.train(job.dataset, parameters, "fused")
     names = ("status", "final_cost", "train_accuracy", "test_accuracy", "ms_per_epoch")
     row = {"seed": seed} | {name: run[name] for name in names}
-    told = (f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items())
-    print("  ".join(told), flush=True)
+    shown = (f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items())
+    print("  ".join(shown), flush=True)
     return row
 
 
 def outcome(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The figures that the mark is set for, and whether they reach it."""
+    """The figures that are compared with the mark, and whether they reach it."""
     learned = sum(row["train_accuracy"] >= TRAIN_ACCURACY for row in rows)
     test = median(row["test_accuracy"] for row in rows)
     return {

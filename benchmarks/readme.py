@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Puts the figures of benchmarks/results/bench.json into the README, between its two benchmark comments."""
+"""Writes the figures of benchmarks/results/bench.json into the README, between its two benchmark comments."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def table(section: Mapping[str, Any], caption: str) -> Iterator[str]:
-    """The ways of a job, the fastest first."""
+    """The ways to train a job, the fastest first."""
     yield f"| {caption.format(**section['job'])} | ms an epoch, median (range) | from upload to model |"
     yield "|---|---:|---:|"
     ways = [way for way in section["ways"] if "median" in way]
@@ -59,7 +59,7 @@ def table(section: Mapping[str, Any], caption: str) -> Iterator[str]:
 
 
 def title(way: Mapping[str, Any]) -> str:
-    """A strategy as code, another way in words."""
+    """The name of a way: a strategy as code, a program in words."""
     if "seconds_total" not in way["median"]:
         return f"{way['what']}; {way['name'].split(', ', 1)[1]}" + (
             ", with accuracies" if "with" in way["name"] else ""

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures LNN beside what one would otherwise use, all in one run, and writes benchmarks/results/. `make bench`."""
+"""Compares LNN with numpy, PyTorch and scikit-learn in one run, and writes benchmarks/results/ (`make bench`)."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measure LNN beside what one would otherwise use.")
+    parser = argparse.ArgumentParser(description="Compare LNN with numpy, PyTorch and scikit-learn.")
     given = os.environ.get(CAT_VARIABLE) or (CAT_FILE if CAT_FILE.exists() else None)
     parser.add_argument(
         "--cat",
         type=Path,
         metavar="DATASET.h5",
         default=given,
-        help=f"the cat pictures (default: {CAT_VARIABLE}, else made-up ones)",
+        help=f"the cat pictures (default: {CAT_VARIABLE}, else synthetic pictures)",
     )
-    parser.add_argument("--home", type=Path, help="LNN_HOME of a local cloud that runs already")
+    parser.add_argument("--home", type=Path, help="LNN_HOME of a running local cloud")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the report (default: %(default)s)")
     parser.add_argument(
         "--only",
@@ -65,9 +65,9 @@ def parse() -> argparse.Namespace:
         help=f"some of {','.join(Benchmark.SECTIONS)}",
     )
     parser.add_argument("--repeats", type=int, default=5, help="samples of each way (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="small jobs and few epochs: does it work at all?")
+    parser.add_argument("--quick", action="store_true", help="small jobs and few epochs, to see that it works")
     parser.add_argument(
-        "--patience", type=float, default=20, help="seconds to wait before a sample for others to be quiet"
+        "--patience", type=float, default=20, help="seconds to wait before a sample until other processes are idle"
     )
     arguments = parser.parse_args()
     if unknown := set(arguments.only) - set(Benchmark.SECTIONS):
@@ -78,7 +78,7 @@ def parse() -> argparse.Namespace:
 
 
 class Benchmark:
-    """One run: its sections one after the other; what is measured is written after each."""
+    """One run: its sections in order, with the report written after each."""
 
     SECTIONS = ("cat", "batches", "memory", "cold", "growth", "estimate")
 
@@ -98,7 +98,7 @@ class Benchmark:
         self.errors: dict[str, str] = {}
 
     def run(self) -> dict[str, Any]:
-        """The report; a section that fails is among its ``errors``."""
+        """Returns the report, with the sections that failed in its ``errors``."""
         before = load_average()
         report: dict[str, Any] = {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
@@ -132,8 +132,7 @@ class Benchmark:
         return report
 
     def cat(self) -> dict[str, Any]:
-        comparison = cat(self.cloud, self.cat_job, self.floor, quick=self.quick)
-        return self._compare(comparison)
+        return self._compare(cat(self.cloud, self.cat_job, self.floor, quick=self.quick))
 
     def batches(self) -> dict[str, Any]:
         return self._compare(batches(self.cloud, self.batch_job, self.floor, quick=self.quick))
@@ -141,7 +140,7 @@ class Benchmark:
     def _compare(self, comparison: Comparison) -> dict[str, Any]:
         section = comparison.measure(self.repeats, self.scratch, self.patience)
         if "estimate" in self.only:
-            # Now, since the machine's own speed changes with time.
+            # At once, since the machine's speed changes with time.
             self.estimates += estimates.compare(self.cloud, comparison.job, comparison.strategies(), self.scratch)
         if comparison.problems:
             self.errors[f"costs of {comparison.job.name}"] = "; ".join(comparison.problems)

@@ -15,7 +15,6 @@ code() {
   [[ -x $shellcheck ]] || shellcheck=shellcheck # no wheel of it for Linux on arm64
   "$shellcheck" scripts/*.sh .ci/run terraform/modules/*/*.sh
 
-  "$bin/python" -m lnn_tools.docs.terraform_modules --check
   "$bin/python" -m lnn_tools.docs.references --check
 }
 

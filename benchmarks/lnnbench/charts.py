@@ -28,7 +28,7 @@ mpl.rcParams.update(
     }
 )
 
-# Okabe and Ito's colors, which color-blind readers can tell apart.
+# Okabe and Ito's colors, which color-blind readers can distinguish.
 COLORS = {
     "auto": "#D55E00",
     "fused": "#D55E00",
@@ -47,7 +47,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def draw(report: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Draws what the report has the figures for; returns the files."""
+    """Draws the charts of the report's sections; returns the files."""
     drawn = []
     if "cat" in report:
         drawn.append(save(cat(report["cat"]), folder / "cat.png"))
@@ -60,7 +60,7 @@ def draw(report: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def cat(section: Mapping[str, Any]) -> Figure:
-    """Bars: milliseconds of an epoch of the cat job, the fastest at the top; a line where the floor is."""
+    """Bars of an epoch's milliseconds in the cat job, the fastest at the top, with a line at the floor."""
     ways = sorted(
         (way for way in section["ways"] if "median" in way and "with accuracies" not in way["name"]),
         key=lambda way: -float(way["median"]["ms_per_epoch"]),
@@ -109,16 +109,16 @@ def growth(rows: Rows) -> Figure:
         plain(panel.yaxis, minor=False)
         others = ", ".join(f"{value:,} {name}" for name, value in MIDDLE.items() if name != axis)
         panel.set_title(f"with {others}", fontsize=9)
-        panel.set_xlabel("units of layer 1" if axis == "units" else axis)
+        panel.set_xlabel("neurons of layer 1" if axis == "units" else axis)
     panels[0].set_ylabel("milliseconds an epoch (log scale)")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-    figure.suptitle("How an epoch grows: full batch, float64")
+    figure.suptitle("An epoch's time: full batch, float64")
     return figure
 
 
 def workers(rows: Rows) -> Figure:
-    """A panel for each strategy: epoch over workers, a line for each round trip; beside it estimate and floor."""
+    """A panel for each strategy: an epoch's time over workers, a line for each round trip, with estimate and floor."""
     strategies = list(dict.fromkeys(row["strategy"] for row in rows))
     trips = sorted({round(row["round_trip_ms"], 3) for row in rows})
     figure, panels = plt.subplots(1, len(strategies), figsize=(9, 4), sharey=True, layout="constrained")
@@ -149,7 +149,7 @@ def workers(rows: Rows) -> Figure:
 
 
 def estimate(rows: Rows) -> Figure:
-    """Estimated over measured seconds, with the band of the allowed factor."""
+    """Estimated over measured seconds, with a band of the allowed factor."""
     figure, axes = plt.subplots(figsize=(6.5, 5), layout="constrained")
     seconds = [row[name] for row in rows for name in ("estimated_seconds", "measured_seconds")]
     ends = [min(seconds) / 2, max(seconds) * 2]
@@ -180,7 +180,7 @@ def estimate(rows: Rows) -> Figure:
 
 
 def line(panel: Axes, rows: Rows, across: str, name: str) -> None:
-    """One way's points, those that failed left out."""
+    """Draws one way's points, without those that failed."""
     points = sorted((row[across], row["ms_per_epoch"]) for row in rows if "ms_per_epoch" in row)
     if points:
         kind = name.partition(",")[0]
@@ -193,7 +193,7 @@ def color(name: str) -> str:
 
 
 def label(way: Mapping[str, Any]) -> str:
-    """What a bar is called."""
+    """A bar's label."""
     if "seconds_total" in way["median"]:
         return f"LNN {way['name']}"
     return (
@@ -202,7 +202,7 @@ def label(way: Mapping[str, Any]) -> str:
 
 
 def plain(axis: Any, *, minor: bool = True) -> None:
-    """Ticks as plain figures, not as powers."""
+    """Writes ticks as plain numbers, not as powers."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axis.set_minor_formatter(NullFormatter())
     if minor:

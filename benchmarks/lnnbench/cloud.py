@@ -1,4 +1,4 @@
-"""The local cloud that is measured, and trainings on it through the ``lnn`` command, as a user starts them."""
+"""The local cloud, and trainings on it with the ``lnn`` command, as a user starts them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FUNCTIONS = ("launch", "trainer", "neuron")
 
 
 class BenchmarkError(Exception):
-    """Something that is measured did not work."""
+    """A measurement failed."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Cloud:
     home: Path
 
     def train(self, dataset: Path, parameters: Path, strategy: str, timeout: float = TRAIN_SECONDS) -> dict[str, Any]:
-        """One training, from upload to model: what ``lnn train --wait --json`` prints."""
+        """One training, from upload to model, as ``lnn train --wait --json`` prints it."""
         options = ["--parameters", str(parameters), "--strategy", strategy, "--wait", "--json"]
         return self.lnn("train", str(dataset), *options, timeout=timeout)  # type: ignore[no-any-return]
 
     def run(self, run_id: str) -> dict[str, Any]:
-        """All that the cloud knows of a run."""
+        """A run, as ``lnn show --json`` prints it."""
         return self.lnn("show", run_id, "--json")  # type: ignore[no-any-return]
 
     def costs(self, run_id: str) -> list[float]:
@@ -48,7 +48,7 @@ class Cloud:
         return [row["cost"] for row in self.lnn("history", run_id, "--json")]
 
     def lnn(self, *arguments: str, timeout: float = TRAIN_SECONDS) -> Any:
-        """What a command of ``lnn`` prints, from JSON. Raises BenchmarkError."""
+        """The JSON that a command of ``lnn`` prints. Raises BenchmarkError."""
         command = [str(Path(sys.executable).with_name("lnn")), *arguments]
         try:
             done = subprocess.run(
@@ -57,7 +57,7 @@ class Cloud:
         except subprocess.TimeoutExpired as error:
             raise BenchmarkError(f"lnn {arguments[0]} took more than {timeout:.0f} s") from error
         if done.returncode:
-            raise BenchmarkError(f"lnn {arguments[0]}: {(done.stderr.strip().splitlines() or ['no word'])[-1]}")
+            raise BenchmarkError(f"lnn {arguments[0]}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
         return json.loads(done.stdout)
 
     # The functions themselves
@@ -91,7 +91,7 @@ class Cloud:
         return dict(found["Environment"]["Variables"])
 
     def configure(self, name: str, variables: Mapping[str, str]) -> None:
-        """Gives a function another environment: its warm workers end, the next ones have it."""
+        """Changes a function's environment; its warm workers end."""
         function = self.function(name)
         self.lambda_client.update_function_configuration(
             FunctionName=function, Environment={"Variables": dict(variables)}
@@ -103,13 +103,13 @@ class Cloud:
             time.sleep(0.1)
 
     def chill(self, *names: str) -> None:
-        """Ends the warm workers of these functions (of all, without a name): the next call of each is a cold start."""
+        """Ends the warm workers of the named functions, or of all: the next call of each is a cold start."""
         for name in names or FUNCTIONS:
             self.configure(name, self.variables(name) | {"LNN_BENCH": str(time.time_ns())})
 
     @contextmanager
     def cache_at(self, port: int) -> Iterator[None]:
-        """Lets Trainer and Neuron find Redis at another port of this machine."""
+        """Connects Trainer and Neuron to Redis at another port of this machine."""
         before = {name: self.variables(name) for name in ("trainer", "neuron")}
         try:
             for name, variables in before.items():
@@ -121,11 +121,11 @@ class Cloud:
 
     @property
     def emulator(self) -> psutil.Process:
-        """The process that is AWS here; the functions are its children."""
+        """The emulator's process; the functions' workers are its children."""
         return psutil.Process(json.loads((self.home / "emulator.pid").read_text())["pid"])
 
     def workers(self) -> dict[str, list[psutil.Process]]:
-        """The processes that run each function now."""
+        """The processes that run each function."""
         found: dict[str, list[psutil.Process]] = {name: [] for name in FUNCTIONS}
         for process in self.emulator.children(recursive=True):
             try:
@@ -139,13 +139,13 @@ class Cloud:
 
     @property
     def emulator_python(self) -> Path:
-        """The interpreter that the functions run in."""
+        """The functions' interpreter."""
         return Path(self.emulator.cmdline()[0])
 
 
 @contextmanager
 def local_cloud(home: Path | None) -> Iterator[Cloud]:
-    """The cloud of ``home``, which runs already; or one of our own on free ports, stopped at the end."""
+    """The running cloud of ``home``; without it one of the benchmark's own, on free ports, stopped at the end."""
     if home is not None:
         yield Cloud(home.absolute())
         return
@@ -170,7 +170,7 @@ def manage(command: str, home: Path) -> None:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Ours, with the cloud's home; any free ports, so that nobody's running cloud is in the way."""
+    """Our environment with the cloud's home, and free ports for the benchmark's own cloud."""
     chosen = {"LNN_HOME": str(home), "LNN_TARGET": "local"}
     if home == OWN_HOME:
         chosen |= {"LNN_EMULATOR_PORT": "0", "LNN_REDIS_PORT": "0"}

@@ -1,4 +1,4 @@
-"""Cold starts: from the first call of a function to its handler, and what is imported on the way."""
+"""Cold starts: the time from a function's first call to its handler, and the imports in it."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ def cold_starts(cloud: Cloud, repeats: int, patience: float) -> dict[str, Any]:
 
 
 def first_call(cloud: Cloud, name: str) -> float:
-    """Milliseconds until a message that the handler refuses as its first act is answered.
+    """Milliseconds until the answer to a message that the handler refuses at once.
 
-    So the emulator's way to the handler and back is in it, and nothing of a handler's work.
+    They include the emulator's part of the call, and no work of the handler.
     """
     began = time.perf_counter()
     answer = cloud.lambda_client.invoke(FunctionName=cloud.function(name), Payload=b"{}")
     error = json.load(answer["Payload"])
     milliseconds = (time.perf_counter() - began) * 1000
     if "run_id" not in error.get("errorMessage", ""):
-        raise BenchmarkError(f"{name}: an empty message was not refused but answered with {error}")
+        raise BenchmarkError(f"{name}: expected the handler to refuse an empty message; it answered {error}")
     return milliseconds
 
 
 def imports(cloud: Cloud, name: str) -> dict[str, Any]:
-    """What importing a function's handler takes, in the emulator's interpreter, from the function's archive and layer.
+    """The time to import a function's handler in the emulator's interpreter, from the function's archive and layer.
 
-    Milliseconds of each top-level package by itself, without what it imports from others.
+    The milliseconds of a top-level package do not include the packages that it imports.
     """
     layer = next((REPOSITORY / "build" / "layers" / "local").glob("python/lib/python*/site-packages"))
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""The two jobs and the ways to train them that are compared."""
+"""The two jobs, and the ways to train them that are compared."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from lnnbench.cloud import BenchmarkError, Cloud
 from lnnbench.floor import Floor
 from lnnbench.jobs import Job
-from lnnbench.sampling import by_name, rounds
+from lnnbench.samples import by_name, rounds
 from lnnbench.ways import EARLY_COSTS, EARLY_EPOCHS, NUMPY, SKLEARN, TORCH, Program, Strategy, Way
 
 AGREEMENT = {"float64": 1e-6, "float32": 1e-3}
-"""Relative differences of a cost that pass between ways that share no code."""
+"""The relative difference of a cost that is allowed between ways that share no code."""
 
-YARDSTICK = (
-    "The yardstick is the numpy loop without accuracies, which LNN's history has for every epoch: the stricter one. "
+BASELINE = (
+    "The baseline is the numpy loop without accuracies, the stricter one: LNN computes them in every epoch. "
     "scikit-learn draws weights and batches of its own, and its time is that of the whole of `fit`."
 )
 
@@ -30,10 +30,10 @@ class Comparison:
     job: Job
     ways: list[Way]
     floors: Mapping[str, float]
-    """Milliseconds of an epoch, by the way's name"""
+    """The floor in milliseconds of an epoch, by the way's name"""
     results: list[dict[str, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    """Ways that did not come to the others' costs"""
+    """Ways whose costs differ from the others'"""
 
     def measure(self, repeats: int, scratch: Path, patience: float) -> dict[str, Any]:
         """The job's section of the report."""
@@ -42,10 +42,10 @@ class Comparison:
         for result in self.results:
             if result["name"] in self.floors:
                 result["floor_ms"] = self.floors[result["name"]]
-        return {"job": self.job.facts(), "ways": self.results, "notes": [YARDSTICK, *self._agreement()]}
+        return {"job": self.job.facts(), "ways": self.results, "notes": [BASELINE, *self._agreement()]}
 
     def strategies(self) -> Iterator[tuple[Strategy, Mapping[str, Any]]]:
-        """What was measured of each strategy with the job's own dtype: the medians, and the strategy that ran."""
+        """Each strategy with the job's own dtype, its medians, and the strategy that ran."""
         for way, result in zip(self.ways, self.results, strict=False):
             if isinstance(way, Strategy) and "median" in result and way.job.dtype == self.job.dtype:
                 yield way, result["median"] | {"strategy": result["samples"][0]["strategy"]}
@@ -56,10 +56,10 @@ class Comparison:
                 try:
                     Strategy(way.cloud, way.job, way.strategy, 2, way.workers).measure(scratch)
                 except BenchmarkError:
-                    continue  # it will fail again where failures are told of
+                    continue  # it will fail again where failures are reported
 
     def _agreement(self) -> Iterator[str]:
-        """Whether all that begin with the same weights come to the same costs; what does not is told of."""
+        """Compares the costs of all ways that start from the same weights, and records those that differ."""
         costs = {
             (way.job.dtype, way.name): way.early_costs(found["samples"][0])
             for way in self.ways
@@ -82,8 +82,8 @@ class Comparison:
                     self.problems.append(f"{name}: cost {own[epoch - 1]!r} at epoch {epoch}, not {base[epoch - 1]!r}")
                 worst = max(worst, difference)
             yield (
-                f"From equal weights all {dtype} ways have the same costs up to epoch {EARLY_EPOCHS}, or as far as "
-                f"they go: the largest relative difference there is {worst:.0e}."
+                f"From equal weights all {dtype} ways reach the same costs, compared at epoch {EARLY_EPOCHS} or the "
+                f"last before it: the largest relative difference is {worst:.0e}."
             )
 
 
@@ -110,7 +110,7 @@ def cat(cloud: Cloud, job: Job, floor: Floor, *, quick: bool) -> Comparison:
 
 
 def batches(cloud: Cloud, job: Job, floor: Floor, *, quick: bool) -> Comparison:
-    """The mini-batch job: what can train it, numpy, PyTorch and scikit-learn."""
+    """The mini-batch job: the strategies that can train it, numpy, PyTorch and scikit-learn."""
     epochs = 2 if quick else 24
     ways: list[Way] = [
         Strategy(cloud, job, "data", epochs, 2),

@@ -1,4 +1,4 @@
-"""What ``lnn estimate`` says of the local cloud, beside what was measured."""
+"""The estimates of ``lnn estimate`` for the local cloud, compared with measurements."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def compare(
     tables: dict[int, Table] = {}
     for way, found in measured:
         if way.epochs not in tables:
-            # Calibrated by the first one; the others use that.
+            # The first estimate calibrates; the others use its calibration.
             tables[way.epochs] = estimate(cloud, job, way.epochs, scratch, calibrate=not tables)
         row = row_for(tables[way.epochs], found["strategy"], way.workers or 1)
         if row is not None:
@@ -41,7 +41,7 @@ def compare(
 
 
 def estimate(cloud: Cloud, job: Job, epochs: int, scratch: Path, *, calibrate: bool) -> Table:
-    """What ``lnn estimate`` says of so many epochs, calibrated on the cloud as it is. Raises BenchmarkError."""
+    """The table of ``lnn estimate`` for ``epochs``, calibrated on this cloud if asked. Raises BenchmarkError."""
     parameters = job.write_parameters(scratch / "parameters.json", epochs)
     options = ["--parameters", str(parameters), "--json", "--target", "local", *(["--calibrate"] if calibrate else [])]
     return cloud.lnn("estimate", str(job.dataset), *options)["rows"]  # type: ignore[no-any-return]

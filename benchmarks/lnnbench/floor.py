@@ -1,4 +1,4 @@
-"""The floor: what a training would take if only matrix products and round trips took time, both at full rate."""
+"""The floor: a training's time if only matrix products and round trips took time, both at their best rate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lnnbench.jobs import Job
 from lnnbench.machine import cores
 
 ROUND_TRIPS_PER_STEP = {"resident": 1, "data": 2}
-"""Exchanges that every worker waits for; with one worker there is nobody to wait for."""
+"""Exchanges that every worker waits for, if there are several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class Floor:
         return sum(flops(job)) / self.gemm["all"][job.dtype] * 1000
 
     def in_example_space(self, job: Job, epochs: int) -> float:
-        """Milliseconds of an epoch of ``fused`` in example space, the work before and after the epochs shared out."""
+        """Milliseconds of an epoch of ``fused`` in example space, with its share of the work before and after."""
         multiplications = example_space.multiplications(job.sizes, job.examples, job.test_examples, epochs)
         return 2 * multiplications / epochs / self.gemm["all"][job.dtype] * 1000
 
     def workers(self, job: Job, strategy: str, workers: int, round_trip: float | None = None) -> float:
-        """Milliseconds of an epoch with so many workers, each on one core as long as there are enough of them."""
+        """Milliseconds of an epoch with ``workers``, each on a core of its own if there are enough."""
         first, others = flops(job)
         shared, own = (first, others) if strategy == "resident" else (first + others, 0.0)
         each = shared / workers + own
@@ -52,10 +52,10 @@ class Floor:
 
 
 def flops(job: Job) -> tuple[float, float]:
-    """Of an epoch: in the first layer and in the others; the forward pass over the test set included.
+    """The flops of an epoch in the first layer and in the others, with the forward pass over the test set.
 
-    A layer's forward pass, its dW and the delta it hands back are a product of inputs x units x examples each; the
-    first layer hands nothing back.
+    A layer's forward pass, its dW and the delta for the layer before are a product of inputs x units x examples each.
+    The first layer has no layer before.
     """
     first, *others = [inputs * units for inputs, units in pairwise(job.sizes)]
     m, m_test = job.examples, job.test_examples

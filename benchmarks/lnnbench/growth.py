@@ -1,6 +1,6 @@
-"""How an epoch's time grows: with examples, features, units, workers, and with slower round trips to Redis.
+"""The growth of an epoch's time with examples, features, neurons, workers, and the round trip to Redis.
 
-Full batch, float64, features-units-10; one of them changes at a time, from the middle of the others.
+Full batch, float64, features-units-10. One size varies at a time; the others have their value in MIDDLE.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lnnbench.rates import round_trip, slower_redis
 from lnnbench.ways import NUMPY, Program, Strategy, Way
 
 Point: TypeAlias = tuple[dict[str, Any], Way]
-"""What is told of a measurement, and the way that is measured."""
+"""The facts of a measurement, and the way that is measured."""
 
 MIDDLE = {"examples": 1000, "features": 1024, "units": 64}
 AXES = {
@@ -29,14 +29,14 @@ AXES = {
 }
 WORKERS = [1, 2, 4]
 SLOWED = [0.0005, 0.002]
-"""Seconds of a round trip to Redis, besides the machine's own."""
+"""Seconds of a round trip to Redis, measured besides the machine's own."""
 
 PASSES = 2
 """Samples of each point."""
 
 CLASSES, TEST_EXAMPLES = 10, 200
 SECONDS, FEWEST, MOST = 1.0, 30, 300
-"""About how long a training takes, and the bounds of its epochs, over which the work before the first is shared out."""
+"""The approximate time of a training, and the bounds of its number of epochs."""
 
 
 def sizes(cloud: Cloud, floor: Floor, scratch: Path, *, quick: bool) -> list[dict[str, Any]]:
@@ -78,7 +78,7 @@ def workers(cloud: Cloud, floor: Floor, scratch: Path, *, quick: bool) -> list[d
 
 
 def measured(points: Sequence[Point], scratch: Path, *, quick: bool) -> list[dict[str, Any]]:
-    """The points with what an epoch took, the median of some passes over all of them; or with what went wrong."""
+    """The points, each with the median time of an epoch over some passes, or with its error."""
     rows = [about | {"epochs": way.epochs} for about, way in points]
     samples: list[list[float]] = [[] for _ in points]
     for _ in range(1 if quick else PASSES):
@@ -100,7 +100,7 @@ def measured(points: Sequence[Point], scratch: Path, *, quick: bool) -> list[dic
 
 
 def expectations(cloud: Cloud, job: Job, epochs: int, scratch: Path) -> Table:
-    """What the cost model says, calibrated at this distance from Redis; nothing where it cannot say."""
+    """The cost model's estimates, calibrated at this distance from Redis; empty if there are none."""
     try:
         return estimate(cloud, job, epochs, scratch, calibrate=True)
     except BenchmarkError as error:
@@ -110,7 +110,7 @@ def expectations(cloud: Cloud, job: Job, epochs: int, scratch: Path) -> Table:
 
 @contextmanager
 def redis_at(cloud: Cloud, wanted: float | None) -> Iterator[float]:
-    """Redis as it is, or so much further away; what an exchange with it takes."""
+    """Connects the functions to Redis, directly or with slower round trips; yields the seconds of an exchange."""
     if wanted is None:
         yield round_trip(cloud.redis_port)
         return
@@ -119,7 +119,7 @@ def redis_at(cloud: Cloud, wanted: float | None) -> Iterator[float]:
 
 
 def middle(scratch: Path, **changes: int) -> Job:
-    """The job in the middle, with what is changed."""
+    """The job of MIDDLE's sizes, with changes."""
     size = MIDDLE | changes
     return synthetic_job(
         scratch,
@@ -133,6 +133,6 @@ def middle(scratch: Path, **changes: int) -> Job:
 
 
 def epochs_of(job: Job, floor: Floor) -> int:
-    """So many that a training takes about SECONDS, at a quarter of the machine's rate of matrix products."""
+    """The number of epochs for a training of about SECONDS, at a quarter of the machine's rate of matrix products."""
     epoch = 4 * sum(flops(job)) / floor.gemm["all"][job.dtype]
     return int(min(MOST, max(FEWEST, SECONDS / epoch)))

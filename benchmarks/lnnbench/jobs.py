@@ -1,4 +1,4 @@
-"""The trainings that are timed: a dataset, and the parameters to train it with."""
+"""The jobs: a dataset each, and the parameters of its training."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ CAT_UNITS = [20, 7, 5, 1]
 CAT_LEARNING_RATE = 0.0075
 CAT_EXAMPLES, CAT_TEST_EXAMPLES, CAT_SHAPE = 209, 50, (64, 64, 3)
 CAT_FILE = Path(__file__).resolve().parents[3] / "shared" / "data" / "cat" / "datasets.h5"
-"""Beside the repository; the course's pictures are not ours to distribute."""
+"""Beside the repository, since the license of the course's pictures does not allow to distribute them."""
 
 BATCH_EXAMPLES, BATCH_TEST_EXAMPLES, BATCH_FEATURES, BATCH_CLASSES = 60_000, 10_000, 784, 10
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One training; ``data`` says in words what it is trained on."""
+    """One job; ``data`` describes its examples in words."""
 
     name: str
     data: str
@@ -57,7 +57,7 @@ class Job:
         return -(-self.examples // (self.batch_size or self.examples))
 
     def parameters(self, epochs: int, **changes: Any) -> dict[str, Any]:
-        """The ``parameters.json`` for so many epochs."""
+        """The ``parameters.json`` for ``epochs``."""
         layers = range(1, len(self.units) + 1)
         return {
             "epochs": epochs,
@@ -75,7 +75,7 @@ class Job:
         return path
 
     def write_start(self, path: Path, epochs: int) -> Path:
-        """LNN's own starting weights and batches, for those who share no code with it."""
+        """Writes LNN's starting weights and batches, for programs that share no code with it."""
         arrays: dict[str, NDArray[Any]] = {}
         weights = init_parameters(self.sizes, self.activations, "auto", SEED, self.dtype)
         for layer, (W, b) in enumerate(weights, start=1):
@@ -87,7 +87,7 @@ class Job:
         return path
 
     def facts(self) -> dict[str, Any]:
-        """What the report says of it; no path."""
+        """The job's facts for the report, without paths."""
         return {
             "name": self.name,
             "data": self.data,
@@ -105,7 +105,7 @@ class Job:
 
 
 def cat_job(dataset: Path | None, scratch: Path) -> Job:
-    """Cat or no cat, 12288-20-7-5-1: on the real pictures if ``dataset`` names them, else on made-up ones."""
+    """Cat or no cat, 12288-20-7-5-1: the real pictures in ``dataset``, or synthetic ones without it."""
     if dataset is None:
         dataset, data = scratch / "cat.h5", "synthetic pictures of the cat pictures' shape"
         write_synthetic_cats(dataset)
@@ -148,7 +148,7 @@ def synthetic_job(
     batch_size: int | None = None,
     dtype: str = "float64",
 ) -> Job:
-    """A class for each unit of the output; each class has features of its own, under noise."""
+    """A job with a class for each neuron of the output; each class has features of its own, under noise."""
     path = scratch / f"{name}-{examples}-{features}-{units[-1]}.h5"
     if not path.exists():
         write_synthetic_classes(path, examples, test_examples, features, units[-1])
@@ -168,19 +168,19 @@ def synthetic_job(
 
 
 def write_synthetic_classes(path: Path, examples: int, test_examples: int, features: int, classes: int) -> None:
-    """uint8, four fifths of it zero, as in pictures of digits."""
+    """Writes uint8 examples of which four fifths are zero, as in pictures of digits."""
     random = np.random.default_rng(SEED)
     patterns = random.random((classes, features)) < 0.2
 
     def draw(count: int) -> tuple[NDArray[Any], NDArray[Any]]:
         y = random.integers(0, classes, count)
         x = random.integers(0, 256, (count, features), dtype=np.uint8)
-        # A class shows its own features more often than others: some examples look like another class.
+        # A class has its own features more often than others, so some examples look like another class.
         shown = random.random((count, features), dtype=np.float32)
         x[shown > np.where(patterns[y], np.float32(0.25), np.float32(0.15))] = 0
         return x, y
 
-    # As `write_dataset`, but with the quickest compression: the best takes a minute for the largest of these.
+    # Like `write_dataset`, but with the fastest compression: the best takes a minute for the largest job.
     with h5py.File(path, "w") as file:
         for part, count in (("train", examples), ("test", test_examples)):
             x, y = draw(count)
@@ -190,7 +190,7 @@ def write_synthetic_classes(path: Path, examples: int, test_examples: int, featu
 
 
 def write_synthetic_cats(path: Path) -> None:
-    """Noise with a bright or a dark center: as many bytes as the real pictures, and something to learn."""
+    """Writes noise with a bright or dark center: of the real pictures' size, and possible to learn."""
     random = np.random.default_rng(SEED)
 
     def pictures(count: int) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""What a figure depends on besides the code. Nothing that names a machine, a user or a path."""
+"""The machine's facts for the report, none of which identifies the machine or its user."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import psutil
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 QUIET = 0.15
-"""Share of the processor's time that others may use before a sample; an idle local cloud takes about 0.05."""
+"""The share of the processor that other processes may use before a sample; an idle local cloud uses about 0.05."""
 
 
 def machine() -> dict[str, Any]:
@@ -39,7 +39,7 @@ def cores() -> int:
 
 
 def cpu_model() -> str:
-    """As Linux names it."""
+    """The processor's name in Linux."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -48,12 +48,12 @@ def cpu_model() -> str:
 
 
 def load_average() -> float:
-    """Processes that wanted to run during the last minute: well above the cores, figures say little."""
+    """Runnable processes over the last minute; well above the number of cores, figures mean little."""
     return round(os.getloadavg()[0], 2)
 
 
 def await_quiet(patience: float) -> float:
-    """Waits until others leave the processor alone, at most ``patience`` seconds; returns the share they still use."""
+    """Waits at most ``patience`` seconds until other processes are idle; returns the share that they still use."""
     deadline = time.monotonic() + patience
     while True:
         busy = psutil.cpu_percent(interval=1.0) / 100
@@ -62,7 +62,7 @@ def await_quiet(patience: float) -> float:
 
 
 def revision() -> str:
-    """The commit that is measured, with a mark if the work tree differs from it."""
+    """The commit, with a mark if the work tree differs from it."""
     done = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
         cwd=REPOSITORY,

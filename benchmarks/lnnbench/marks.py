@@ -1,4 +1,4 @@
-"""The figures that the project set out to reach, beside what was measured."""
+"""The project's marks: figures to reach, each with what was measured."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lnnbench.sampling import median_of, ratio
+from lnnbench.samples import median_of, ratio
 
 Report = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One figure: what it is, its bound, what was measured (None: it could not be)."""
+    """One figure: its name, its bound, and the measurement (None: there is none)."""
 
     what: str
     bound: float
@@ -40,7 +40,7 @@ class Mark:
 
 
 def marks(report: Report) -> list[dict[str, Any]]:
-    """Every mark of the sections that were measured."""
+    """The marks of all sections in the report."""
     found: list[Mark] = []
     for section, of in SECTIONS.items():
         if section in report:
@@ -59,10 +59,10 @@ def cat(section: Report) -> Iterator[Mark]:
         name = f"resident, 2 workers, {dtype}"
         over = ratio(ways, name, f"numpy, {dtype}", "ms_per_epoch")
         yield Mark(f"cat job, `resident`, 2 workers, {dtype}: an epoch over the numpy loop's", 1.2, over)
-        waiting = median_of(ways, name, "synchronisation_ms_per_step")
+        waiting = median_of(ways, name, "synchronization_ms_per_step")
         yield Mark(f"cat job, `resident`, 2 workers, {dtype}: synchronization a step", 1.0, waiting, " ms")
     epoch, busy = (median_of(ways, "neuron, float64", name) for name in ("ms_per_epoch", "emulator_ms_per_epoch"))
-    share = "" if busy is None else f"of it {busy:,.0f} ms the emulator's own work"
+    share = "" if busy is None else f"{busy:,.0f} ms of it are the emulator's own work"
     yield Mark("cat job, `neuron`: an epoch", 1200, epoch, " ms", remark=share)
 
 
@@ -91,7 +91,7 @@ def cold(section: Report) -> Iterator[Mark]:
 
 def estimate(section: Report) -> Iterator[Mark]:
     factors = [max(row["factor"], 1 / row["factor"]) for row in section["rows"]]
-    what = "estimate against measured on the local cloud, the worst factor either way"
+    what = "estimated over measured time on the local cloud, the worst factor in either direction"
     yield Mark(what, 1.5, max(factors, default=None))
 
 

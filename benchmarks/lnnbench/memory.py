@@ -1,4 +1,4 @@
-"""Peak memory of the functions, from what the kernel keeps of their processes (Linux)."""
+"""Peak memory of the functions' processes, as the kernel counts it (Linux)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lnnbench.ways import Strategy
 
 
 def peaks_of(cloud: Cloud, job: Job, strategy: str, workers: int, epochs: int, scratch: Path) -> dict[str, Any]:
-    """MB that each function had at most in one run, from a cold start: its process with the highest peak."""
+    """The peak memory in MB of each function in one run from a cold start: that of its largest process."""
     cloud.chill()
     run = Strategy(cloud, job, strategy, epochs, workers).measure(scratch)
     peaks = {
@@ -23,7 +23,7 @@ def peaks_of(cloud: Cloud, job: Job, strategy: str, workers: int, epochs: int, s
 
 
 def peak_megabytes(pid: int) -> float:
-    """The largest resident set that a process has had (proc(5): VmHWM), in MB of 2**20 bytes."""
+    """The peak resident set of a process (proc(5): VmHWM), in MB of 2**20 bytes."""
     found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     if found is None:
         raise ValueError(f"process {pid} has no peak")

@@ -1,4 +1,4 @@
-"""What this machine can do: its rate of matrix products and its round trips to Redis."""
+"""This machine's rate of matrix products, and its round trip to Redis."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from lnnbench.redis_proxy import proxy
 
 ROUND_TRIPS = 300
 GEMM_TRIES = 3
-"""The best of so many processes: a busy moment shall not make the floor higher than what is measured."""
+"""The best of several processes counts: a busy moment must not raise the floor above the measurements."""
 CLOSE_ENOUGH = 0.1
-"""Of the wanted round trip, how far the measured one may be off."""
+"""The allowed error of a round trip, relative to the wanted one."""
 
 GEMM = """
 import json, sys, time
@@ -56,7 +56,7 @@ def gemm_rates() -> dict[str, dict[str, float]]:
 
 
 def round_trip(port: int, payload_bytes: int = 0) -> float:
-    """Median seconds of one exchange with Redis: push a part of so many bytes and pop it, in one pipeline."""
+    """Median seconds of one exchange with Redis: a push and a pop of ``payload_bytes``, in one pipeline."""
     client = redis.Redis(host="127.0.0.1", port=port)
     part, key = b"x" * payload_bytes, "lnnbench:round-trip"
     seconds = []
@@ -73,7 +73,7 @@ def round_trip(port: int, payload_bytes: int = 0) -> float:
 
 @contextmanager
 def slower_redis(port: int, wanted: float) -> Iterator[tuple[int, float]]:
-    """A proxy through which an exchange takes ``wanted`` seconds: its port, and what the exchange takes."""
+    """A proxy that slows an exchange to ``wanted`` seconds; yields its port, and the measured seconds."""
     delay = max(0.0, (wanted - round_trip(port)) / 2)
     for _ in range(6):
         with proxy(port, delay) as slow_port:

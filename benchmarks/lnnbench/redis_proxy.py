@@ -1,7 +1,7 @@
-"""A slower network to Redis: forwards TCP connections, each burst of bytes a little later.
+"""A proxy to Redis that delays each burst of bytes, like a slower network.
 
-Run as a program it prints its port and forwards until its standard input closes. It has a process and threads of its
-own: a thread's sleep is exact to some 0.1 ms, an event loop's only to 1 ms.
+As a program it prints its port and forwards until its standard input closes. It uses threads, whose sleep is exact to
+about 0.1 ms; an event loop's is exact to 1 ms.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ CHUNK_BYTES = 2**18
 
 
 def forward(source: socket.socket, target: socket.socket, delay: float) -> None:
-    """Passes on what comes from ``source``, the first bytes after a silence ``delay`` seconds late, until it closes."""
+    """Forwards bytes from ``source`` until it closes, each burst ``delay`` seconds late."""
     with contextlib.suppress(OSError):
         while data := source.recv(CHUNK_BYTES):
             time.sleep(delay)
             target.sendall(data)
-            # What has come meanwhile belongs to the same burst: it was late with the first bytes.
+            # Bytes that arrived meanwhile belong to the same burst, which has had its delay.
             with contextlib.suppress(BlockingIOError):
                 while data := source.recv(CHUNK_BYTES, socket.MSG_DONTWAIT):
                     target.sendall(data)

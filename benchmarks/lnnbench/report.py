@@ -1,4 +1,4 @@
-"""A report as JSON and as Markdown."""
+"""The report as JSON and as Markdown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lnnbench.growth import MIDDLE
-from lnnbench.sampling import median_of
+from lnnbench.samples import median_of
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 NAME = "bench"
@@ -24,7 +24,7 @@ Report = Mapping[str, Any]
 
 
 def write(report: Report, folder: Path) -> Path:
-    """Stores the report as JSON, with the same for people beside it; returns the JSON's path."""
+    """Writes the report as JSON, and as Markdown beside it; returns the JSON's path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{NAME}.json"
     path.write_text(json.dumps(report, indent=2) + "\n")
@@ -33,7 +33,7 @@ def write(report: Report, folder: Path) -> Path:
 
 
 def markdown(report: Report) -> str:
-    """The report for people."""
+    """The report as Markdown."""
     parts = [heading(report), marks_table(report["marks"])]
     parts += [of(report[section]) for section, of in SECTIONS.items() if section in report]
     parts.append([f"- {section}: {error}" for section, error in report.get("errors", {}).items()])
@@ -67,7 +67,7 @@ def marks_table(marks: Sequence[Report]) -> Iterable[str]:
 
 
 def job_section(section: Report) -> Iterable[str]:
-    """The ways of one job."""
+    """The results of one job."""
     job = section["job"]
     batch = f"batches of {job['batch_size']}" if job["batch_size"] else "full batch"
     yield f"## {job['network']}, {batch}"
@@ -109,13 +109,13 @@ def cat_section(section: Report) -> Iterable[str]:
     )
     if busy is not None and calls is not None:
         yield (
-            f"- `neuron`: for {figure(busy)} ms of its epoch the emulator itself was computing, with one thread at "
-            f"a time for all calls and their messages ({calls:,.0f} in the whole run)."
+            f"- `neuron`: {figure(busy)} ms of an epoch are the emulator's own work, which it does on one thread at a "
+            f"time for all calls ({calls:,.0f} in the whole run)."
         )
     low, high = PROTOTYPE[EMULATED]["seconds_per_epoch"]
     yield (
-        "- For reference, not measured here: the 2018 prototype took 31.7 s an epoch on AWS by its own README, and "
-        f"{low} to {high} s on this emulator where it survived."
+        "- For reference, not measured here: an epoch of the 2018 prototype took 31.7 s on AWS, by its own README, and "
+        f"{low} to {high} s on this emulator, when it did not crash."
     )
 
 
@@ -134,8 +134,8 @@ def cold_section(section: Report) -> Iterable[str]:
     yield "## Cold starts"
     yield ""
     yield (
-        "From the first call to the handler, layer unpacked, the emulator's part included. Imports by `-X importtime`, "
-        "each package by itself; a function's own name is its handler, which makes its AWS clients."
+        "From the first call to the handler, with the layer unpacked, and with the emulator's part. Imports are by "
+        "`-X importtime`, each package without its own imports. A function's name stands for its handler."
     )
     yield ""
     yield "| function | first call, ms, median | range | imports, ms | modules | largest, ms |"
@@ -154,7 +154,7 @@ def growth_section(section: Report) -> Iterable[str]:
     yield ""
     yield (
         f"Full batch, float64; {MIDDLE['examples']:,} examples, {MIDDLE['features']:,} features and {MIDDLE['units']} "
-        "units where nothing else is said. Milliseconds an epoch, the work before the first one shared out."
+        "neurons unless the row says otherwise. Milliseconds an epoch, with its share of the work before the first."
     )
     yield ""
     names = list(dict.fromkeys(row["way"] for row in section["sizes"]))
@@ -199,7 +199,7 @@ SECTIONS = {
 
 
 def figure(value: float | None) -> str:
-    """Three significant digits, or all before the point; empty for none."""
+    """Three significant digits, or an integer from 100 on; empty for None."""
     if value is None:
         return ""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

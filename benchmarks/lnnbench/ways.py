@@ -1,4 +1,4 @@
-"""The ways to train that are compared: a strategy through the local cloud, or a contender in a process of its own."""
+"""The ways to train that are compared: a strategy on the local cloud, or a contender in a process of its own."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from lnnbench.busy_time import BusyTime
 from lnnbench.cloud import BenchmarkError, Cloud
-from lnnbench.invocations import BusyTime
 from lnnbench.jobs import Job
 
 PROGRAM_SECONDS = 900
 
 EARLY_COSTS, EARLY_EPOCHS = "early_costs", 200
-"""So far all ways are held to the same costs. Later, where a training is rough, rounding errors grow as they like."""
+"""The first epochs, in which all ways must reach the same costs. Later, rounding errors of a rough training grow."""
 
 
 class Way(Protocol):
-    """One way to train one job for so many epochs."""
+    """One way to train one job."""
 
     @property
     def name(self) -> str: ...
@@ -37,24 +37,23 @@ class Way(Protocol):
     def epochs(self) -> int: ...
 
     def measure(self, scratch: Path) -> dict[str, Any]:
-        """Trains once. ``ms_per_epoch`` and ``final_cost`` are always there; raises BenchmarkError."""
+        """Trains once; the result has at least ``ms_per_epoch`` and ``final_cost``. Raises BenchmarkError."""
         ...
 
     def early_costs(self, sample: Mapping[str, Any]) -> list[float]:
-        """The costs of the first epochs of a training that was measured."""
+        """The costs of the first epochs of a measured training."""
         ...
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """A strategy of LNN, through the whole local cloud, warm functions."""
+    """A strategy of LNN on the local cloud, with warm functions."""
 
     cloud: Cloud
     job: Job
     strategy: str
     epochs: int
     workers: int | None = None
-    changes: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -66,7 +65,7 @@ class Strategy:
         return "LNN, through the whole local cloud"
 
     def measure(self, scratch: Path) -> dict[str, Any]:
-        changes = self.changes | ({"workers": self.workers} if self.workers else {})
+        changes = {"workers": self.workers} if self.workers else {}
         parameters = self.job.write_parameters(scratch / "parameters.json", self.epochs, **changes)
         with BusyTime(self.cloud.emulator) as emulator:
             outcome = self.cloud.train(self.job.dataset, parameters, self.strategy)
@@ -91,20 +90,20 @@ class Strategy:
         return self.cloud.costs(sample["run_id"])[:EARLY_EPOCHS]
 
     def _shares(self, outcome: dict[str, Any], emulator: BusyTime) -> dict[str, float]:
-        """What of an epoch was the emulator's own work, and what it took beyond the slower worker's own computing."""
+        """An epoch's time in the emulator itself, and beyond the computing of the slowest worker."""
         run = self.cloud.run(outcome["run_id"])
         busy = emulator.seconds(float(run["training_started_at"]), float(run["training_ended_at"]))
         shares = {"emulator_ms_per_epoch": busy * 1000 / self.epochs}
-        if outcome["workers"] > 1 and run.get("worker_seconds"):  # those of ``neuron`` do not stay
+        if outcome["workers"] > 1 and run.get("worker_seconds"):  # not for ``neuron``, whose workers do not stay
             computing = max(worker["computing"] for worker in run["worker_seconds"]) * 1000 / self.epochs
             waiting = outcome["ms_per_epoch"] - computing
-            shares |= {"computing_ms_per_epoch": computing, "synchronisation_ms_per_step": waiting / self.job.steps}
+            shares |= {"computing_ms_per_epoch": computing, "synchronization_ms_per_step": waiting / self.job.steps}
         return shares
 
 
 @dataclass(frozen=True)
 class Program:
-    """A module of ``contenders``, in a process of its own with all cores."""
+    """A module of ``contenders``, in a process of its own, on all cores."""
 
     job: Job
     module: str
@@ -132,7 +131,7 @@ class Program:
         return list(sample[EARLY_COSTS])
 
     def _answer(self, scratch: Path) -> dict[str, Any]:
-        """What the program prints. Raises BenchmarkError."""
+        """The program's output. Raises BenchmarkError."""
         job = self.job
         start = job.write_start(scratch / "start.npz", self.epochs)
         command = [
@@ -141,7 +140,7 @@ class Program:
             *(["--batch-size", str(job.batch_size)] if job.batch_size else []),
             *(["--accuracies"] if self.accuracies else []),
         ]
-        # Threads as the libraries choose them: one for each core.
+        # The libraries choose their number of threads: one for each core.
         environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
         try:
             done = subprocess.run(

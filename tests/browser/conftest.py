@@ -18,8 +18,9 @@ import pytest
 from lnn.aws.events import http_request
 from lnn.serving.api import PredictionApi
 from lnn.serving.rollout import Current
-from lnn_tools.local_cloud.errors import LocalCloudError
-from lnn_tools.local_cloud.tools import TOOLS, install_once, key_of, pip_install, run
+from lnn_tools.errors import ToolError
+from lnn_tools.installation import pip
+from lnn_tools.local_cloud.tools import TOOLS, install_once, key_of
 from support.models import Shelves, brightness_model
 from support.repository import REPOSITORY
 
@@ -38,11 +39,11 @@ def tools() -> Path:
     folder = TOOLS / f"browser-{key_of(PINS)}"
 
     def build(target: Path) -> None:
-        run([sys.executable, *pip_install(PINS), "--no-compile", "--target", str(target)])
+        pip("install", PINS, "--no-compile", "--target", str(target))
 
     try:
         install_once(folder, build)
-    except LocalCloudError as error:
+    except ToolError as error:
         pytest.skip(f"Playwright cannot be installed here: {error}")
     return folder
 

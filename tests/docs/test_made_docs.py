@@ -13,10 +13,10 @@ from lnn_tools.docs import commands, parameters, references
 TEXT = "{http://www.w3.org/2000/svg}text"
 
 
-@pytest.mark.parametrize("file", ["cli.md", "parameters.md"])
+@pytest.mark.parametrize("file", ["docs/cli.md", "docs/parameters.md", "terraform/modules/vpc/README.md"])
 def test_a_made_file_is_what_its_source_gives(file: str) -> None:
-    path = references.DOCS / file
-    assert path.read_text() == references.made()[path], "run make docs"
+    path = references.REPOSITORY / file
+    assert path.read_text() == references.generated()[path], "run make docs"
 
 
 def test_a_page_that_has_lost_the_place_for_what_is_made_is_refused(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_the_reference_of_the_commands_has_each_with_an_example() -> None:
 
 
 def test_the_picture_of_the_flow_shows_every_function() -> None:
-    root = references.DOCS.parent
+    root = references.REPOSITORY
     texts = [text.text or "" for text in ET.parse(root / "docs" / "flow.svg").iter(TEXT)]  # noqa: S314 - our own file
     shown = {text.removesuffix(" Lambda").lower() for text in texts if text.endswith(" Lambda")}
     assert shown == {handler.parent.name for handler in (root / "functions").glob("*/handler.py")}

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from lnn_tools.errors import ToolError
 from lnn_tools.local_cloud import deployment
-from lnn_tools.local_cloud.errors import LocalCloudError
 from lnn_tools.local_cloud.home import Home
 from lnn_tools.local_cloud.processes import Service
 from lnn_tools.local_cloud.tools import tls_redis_server
@@ -65,7 +65,7 @@ Found = list[str]
 def has_tls() -> bool:
     try:
         tls_redis_server()
-    except LocalCloudError:
+    except ToolError:
         return False
     return True
 

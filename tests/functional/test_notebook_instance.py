@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from lnn_tools.packaging.notebook_bundle import BundleError, build, pinned
+from lnn_tools.errors import ToolError
+from lnn_tools.packaging.notebook_bundle import build, pinned
 from support.repository import REPOSITORY
 
 MODULE = REPOSITORY / "terraform" / "modules" / "notebook"
@@ -276,7 +277,7 @@ def test_a_bundle_takes_no_wheel_but_the_pinned_one(instance: Instance, first_lo
     requirements = instance.repository / "requirements" / "notebooks.txt"
     kept = requirements.read_text()
     requirements.write_text(f"ipykernel==1.0 --hash=sha256:{'0' * 64}\n")
-    with pytest.raises(BundleError, match=r"(?i)hash"):
+    with pytest.raises(ToolError, match=r"(?i)hash"):
         instance.bundle()
     requirements.write_text(kept)
 
@@ -285,14 +286,14 @@ def test_a_bundle_that_cannot_be_built_says_why(instance: Instance, first_log: s
     requirements = instance.repository / "requirements" / "notebooks.txt"
     kept = requirements.read_text()
     requirements.write_text(f"nowhere==1.0 --hash=sha256:{'0' * 64}\n")
-    with pytest.raises(BundleError, match=r"nowhere==1\.0"):
+    with pytest.raises(ToolError, match=r"nowhere==1\.0"):
         instance.bundle()
     requirements.unlink()
-    with pytest.raises(BundleError, match=r"notebooks\.txt is missing"):
+    with pytest.raises(ToolError, match=r"notebooks\.txt is missing"):
         instance.bundle()
     requirements.write_text(kept)
     odd = instance.repository / "notebooks" / "odd.ipynb"
     odd.write_text("[]")
-    with pytest.raises(BundleError, match=r"odd\.ipynb is not a notebook"):
+    with pytest.raises(ToolError, match=r"odd\.ipynb is not a notebook"):
         instance.bundle()
     odd.unlink()

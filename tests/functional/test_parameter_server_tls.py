@@ -15,8 +15,8 @@ from lnn.environment import CacheAddress
 from lnn.parameter_server.connection import TOKEN_LIFETIME_SECONDS, IamLogin, connect
 from lnn.parameter_server.resp import Wire
 from lnn.parameter_server.server import ParameterServer
+from lnn_tools.errors import ToolError
 from lnn_tools.local_cloud import tls
-from lnn_tools.local_cloud.errors import LocalCloudError
 from lnn_tools.local_cloud.home import Home
 from lnn_tools.local_cloud.processes import Service, stop
 from lnn_tools.local_cloud.servers import ensure_redis
@@ -54,7 +54,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cache]:
         environment.setenv("LNN_REDIS_PORT", "0")
         try:
             service = ensure_redis(home)
-        except LocalCloudError as error:
+        except ToolError as error:
             if required:
                 raise
             pytest.skip(str(error))

@@ -1,4 +1,4 @@
-"""What every contender is given, and what it answers."""
+"""A contender's input, and its output."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class Job:
     weights: list[tuple[Array, Array]]
     """(W, b) of each layer: (units, inputs) and (units, 1)"""
     order: Array | None
-    """(epochs, m): the examples of each epoch, in the order in which the batches take them"""
+    """(epochs, m): the examples of each epoch, in the order of the batches"""
     epochs: int
     batch_size: int | None
     learning_rate: float
     accuracies: bool
-    """Whether to compute the training and test accuracy of every epoch, as LNN's history has them"""
+    """Whether to compute the training and test accuracy in every epoch, as LNN does"""
 
     def batches(self, epoch: int) -> Iterator[Array | None]:
-        """Example indices of each batch of an epoch, counted from 0; None is all of them."""
+        """The indices of each batch's examples, for an epoch counted from 0; None means all examples."""
         if self.order is None or self.batch_size is None:
             yield None
             return
@@ -86,7 +86,7 @@ def vectors(pictures: Array, dtype: str) -> Array:
 
 
 def answer(job: Job, seconds: float, costs: Sequence[float], accuracies: Sequence[tuple[float, float]] = ()) -> None:
-    """Prints what the benchmark reads."""
+    """Prints the result as JSON, which the benchmark reads."""
     train, test = accuracies[-1] if accuracies else (None, None)
     print(
         json.dumps(

@@ -1,6 +1,6 @@
-"""The same training as a plain numpy loop: what most people would write by hand from the textbook.
+"""The same training as a plain numpy loop, written from the textbook's formulas.
 
-relu in the hidden layers; one sigmoid unit or a softmax at the end. Columns are examples, as in the formulas.
+relu in the hidden layers; one sigmoid neuron or a softmax at the end. Columns are examples, as in the formulas.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main() -> None:
     for epoch in range(job.epochs):
         cost, right = 0.0, 0
         for batch in job.batches(epoch):
-            # Rows of a matrix lie together in memory: a batch is picked before it is turned.
+            # Rows are contiguous in memory, so a batch is selected before it is transposed.
             A, Y_batch = ([X], Y) if batch is None else ([job.x[batch].T], Y[:, batch])
             Z = forward(A)
             size = Z.shape[1]
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def correct(Z: Array, y: Array) -> int:
-    """How many of the classes y (m,) the logits Z (units, m) name."""
+    """The number of examples whose class y (m,) the logits Z (units, m) predict."""
     named = Z[0] > 0 if len(Z) == 1 else Z.argmax(axis=0)
     return int(np.count_nonzero(named == y))
 

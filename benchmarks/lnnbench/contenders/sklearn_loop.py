@@ -1,7 +1,7 @@
 """The same network and settings in scikit-learn's MLPClassifier.
 
-It draws its own starting weights and its own batches, so its costs are near the others', not equal to them. The
-time is that of ``fit``, with its checks of the input.
+It draws its own starting weights and batches, so its costs are close to the others', but not equal. The time is that
+of ``fit``, with its checks of the input.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
     )
     began = time.perf_counter()
     with warnings.catch_warnings():
-        # It trains as long as it is told to, which is what the warning is about.
+        # It warns that it stopped at max_iter, which is intended.
         warnings.simplefilter("ignore", ConvergenceWarning)
         classifier.fit(job.x, job.y)
     seconds = time.perf_counter() - began

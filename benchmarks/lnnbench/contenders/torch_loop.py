@@ -1,4 +1,4 @@
-"""The same training in PyTorch on the CPU, with all cores: its modules, autograd, SGD."""
+"""The same training with PyTorch's modules, autograd and SGD, on all cores of the CPU."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def build(job: Job) -> nn.Sequential:
 
 
 def correct(logits: Tensor, y: Tensor) -> int:
-    """How many of the classes y (m,) the logits (m, units) name."""
+    """The number of examples whose class y (m,) the logits (m, units) predict."""
     named = (logits[:, 0] > 0).to(y.dtype) if logits.shape[1] == 1 else logits.argmax(dim=1)
     return int((named == y).sum())
 

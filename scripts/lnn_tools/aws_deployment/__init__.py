@@ -1,1 +1,1 @@
-"""A deployment to an AWS account: what it must know, where Terraform works, and where its state is kept."""
+"""A deployment to an AWS account: its settings, Terraform's folder, and the state's place."""

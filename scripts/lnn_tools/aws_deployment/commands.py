@@ -1,9 +1,9 @@
-"""Deploys to, or removes from, the AWS account that your credentials belong to: plan, deploy or destroy.
+"""Plans, makes and removes a deployment in the AWS account of your credentials.
 
-`check` looks at credentials and account alone, so that nothing is built for a deployment that cannot be.
+`check` tests only the credentials and the account, before anything is built.
 
-What it must know it asks once. Terraform's variables can be given as usual, too: TF_VAR_region=eu-central-1, or
-terraform/terraform.tfvars. RUNTIME and ARCH, as for `make layer`, choose the functions' along with the layer's.
+Settings are asked for once. Terraform's variables work, too: TF_VAR_region=eu-central-1, or terraform/terraform.tfvars.
+RUNTIME and ARCH set the functions' runtime and architecture, as they do for the layer in `make layer`.
 """
 
 import argparse
@@ -21,59 +21,59 @@ from typing import Any
 from lnn_client.deployment import DamagedRecordError, Deployment
 from lnn_tools.aws_deployment import questions
 from lnn_tools.aws_deployment.credentials import Identity, identity
-from lnn_tools.aws_deployment.errors import DeploymentError
 from lnn_tools.aws_deployment.folder import CONFIGURATION, Folder, local_state, remote_state
 from lnn_tools.aws_deployment.state_bucket import bucket_name, ensure_bucket
 from lnn_tools.aws_deployment.upgrade import enter_unfinished_runs
+from lnn_tools.errors import ToolError, exit_status
 
-# S3 can hold the lock by itself since this version.
 OLDEST_WITH_LOCK = (1, 10)
+"""The first Terraform that locks a state in S3 without a table."""
 
 
 def plan(folder: Folder, variables: list[str]) -> None:
-    """Shows what a deployment would change."""
+    """Prints the changes that a deployment would make."""
     terraform(folder, "plan", *variables)
 
 
 def deploy(folder: Folder, variables: list[str], *, deployment: Deployment, confirm: Callable[[str], bool]) -> None:
-    """Shows the plan and applies it, after asking; from then on the folder knows where the deployment is."""
+    """Prints the plan, applies it if the user confirms, and records the deployment in the folder."""
     planned = str(folder.path / "planned")
     terraform(folder, "plan", f"-out={planned}", *variables)
     if not confirm("Apply this plan?"):
-        raise DeploymentError("nothing was changed")
-    # Before, and not after: what an apply leaves that fails half-way must be found again.
+        raise ToolError("nothing was changed")
+    # Recorded before the apply: one that fails half-way leaves resources that must be found again.
     deployment.save(folder.path)
     terraform(folder, "apply", planned)
     tables = json.loads(terraform(folder, "output", "-json", "tables", quiet=True))
     for run_id in enter_unfinished_runs(tables["runs"], tables["costs"], deployment.region):
-        print(f"aws: the watch looks after run {run_id} of the release before")
+        print(f"aws: the watch now finds run {run_id}, which the release before began")
     print("deployed; try: .venv/bin/lnn train examples/digits/datasets.h5 --target aws --wait")
 
 
 def destroy(folder: Folder, variables: list[str], *, confirm: Callable[[str], bool]) -> None:
-    """Removes everything, the data included, and says what that was."""
+    """Removes the deployment with its data if the user confirms, and lists what was removed."""
     there = deployed(folder)
     if not there:
         Deployment.forget(folder.path)
         print("aws: nothing is deployed")
         return
-    for line in told(there):
+    for line in listing(there):
         print(line)
-    if not confirm("Remove all of it, with the data sets, models and histories that are in it?"):
-        raise DeploymentError("nothing was removed")
+    if not confirm("Remove all of it, with its datasets, models and histories?"):
+        raise ToolError("nothing was removed")
     terraform(folder, "destroy", "-auto-approve", *variables)
     left = deployed(folder)
     if left:
-        raise DeploymentError("not removed: " + "; ".join(told(left)) + "; run make destroy again")
+        raise ToolError("not removed: " + "; ".join(listing(left)) + "; run make destroy again")
     Deployment.forget(folder.path)
     print("removed:")
-    for line in told(there):
+    for line in listing(there):
         print(line)
-    print("The key waits seven days for its deletion, at no cost; a mail subscription that nobody confirmed, 48 hours.")
+    print("AWS deletes the key after seven days, at no cost, and unconfirmed mail subscriptions after 48 hours.")
 
 
 def deployed(folder: Folder) -> dict[str, list[str]]:
-    """Names of what Terraform's state holds, by type."""
+    """Names of the resources in Terraform's state, by type."""
     state = json.loads(terraform(folder, "show", "-json", quiet=True) or "{}")
     found = defaultdict(list)
     for resource in resources(state.get("values", {}).get("root_module", {})):
@@ -84,13 +84,13 @@ def deployed(folder: Folder) -> dict[str, list[str]]:
 
 
 def resources(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What a module of the state manages, and the modules in it."""
+    """The resources that a module of the state and its child modules manage."""
     yield from (resource for resource in module.get("resources", []) if resource["mode"] == "managed")
     for child in module.get("child_modules", []):
         yield from resources(child)
 
 
-def told(found: dict[str, list[str]]) -> list[str]:
+def listing(found: dict[str, list[str]]) -> list[str]:
     """A line for each type of resource."""
     return [
         f"  {kind.removeprefix('aws_').replace('_', ' ')}: {', '.join(sorted(found[kind]))}" for kind in sorted(found)
@@ -100,13 +100,13 @@ def told(found: dict[str, list[str]]) -> list[str]:
 def prepare(
     folder: Folder, found: Identity, answer: Callable[[str], str] | None, *, move_state: bool
 ) -> tuple[list[str], Deployment]:
-    """Asks what is not known yet and makes the folder ready.
+    """Asks for missing settings and prepares the folder.
 
     Returns:
-        The arguments that give Terraform its variables, and what they come to.
+        Terraform's arguments with its variables, and the deployment that they describe.
 
     Raises:
-        DeploymentError: another account or region is given than the deployment's.
+        ToolError: the settings name another account or region than the deployment's.
     """
     given = questions.given(os.environ, CONFIGURATION)
     refuse_elsewhere(folder, found.account, given)
@@ -129,65 +129,64 @@ def prepare(
 
 
 def remembered(folder: Folder) -> dict[str, Any]:
-    """Region and prefix of what is deployed, whoever gave them: they hold until somebody gives others."""
+    """Region and prefix of the deployment, however they were set; they stay until others are set."""
     made = record(folder)
     return {"region": made.region, "prefix": made.prefix} if made else {}
 
 
 def record(folder: Folder) -> Deployment | None:
-    """What was deployed from the folder.
+    """The deployment that was made from the folder.
 
     Raises:
-        DeploymentError: its record cannot be read.
+        ToolError: its record cannot be read.
     """
     try:
         return Deployment.load(folder.path)
     except DamagedRecordError as error:
-        raise DeploymentError(str(error)) from error
+        raise ToolError(str(error)) from error
 
 
 def refuse_elsewhere(folder: Folder, account: str, given: Mapping[str, Any]) -> None:
-    """Keeps Terraform from looking for what is deployed where it is not: it would make everything a second time.
+    """Refuses another account or region than the deployment's, where Terraform would make everything a second time.
 
     Raises:
-        DeploymentError: the credentials are of another account than ``account_id``, or account or region is not the
-            deployment's.
+        ToolError: the credentials' account is not ``account_id``, or account or region are not the deployment's.
     """
     if given.get("account_id") not in {None, "", "null", account}:
-        raise DeploymentError(
-            f"account_id is {given['account_id']}, but the credentials in use are of account {account}; set AWS_PROFILE"
+        raise ToolError(
+            f"account_id is {given['account_id']}, but the credentials belong to account {account}; set AWS_PROFILE"
         )
     made = record(folder)
     if made is None:
         return
     wrong = made.other_account(account)
     if wrong:
-        raise DeploymentError(f"{wrong}, or deploy to account {account} from a clone of its own")
+        raise ToolError(f"{wrong}, or deploy to account {account} from a clone of its own")
     region = str(given.get("region", made.region))
     if region != made.region:
-        raise DeploymentError(
+        raise ToolError(
             f"{made.prefix!r} is deployed in {made.region}, but region is {region} (TF_VAR_region or a .tfvars file); "
             f"drop that, run make destroy first, or deploy to {region} from a clone of its own"
         )
 
 
 def place(backend: Mapping[str, Any]) -> str:
-    """Where a backend keeps the state, on one line."""
+    """The address of a backend's state, on one line."""
     ((kind, settings),) = backend.items()
     return f"s3://{settings['bucket']}/{settings['key']}" if kind == "s3" else str(settings["path"])
 
 
 def provider_options() -> list[str]:
-    """Where Terraform gets the provider: its registry, or the folder that ``LNN_PROVIDER_MIRROR`` names.
+    """Terraform's option for the folder that ``LNN_PROVIDER_MIRROR`` names; without it the provider is downloaded.
 
-    The search of the disk that the local cloud makes has no place here: what it finds would run with these credentials.
+    Unlike the local cloud this does not search the disk: a program that it found would run with these credentials.
 
     Raises:
-        DeploymentError: there is no such folder.
+        ToolError: there is no such folder.
     """
     mirror = os.environ.get("LNN_PROVIDER_MIRROR")
     if mirror and not Path(mirror).is_dir():
-        raise DeploymentError(f"LNN_PROVIDER_MIRROR names no folder: {mirror}")
+        raise ToolError(f"LNN_PROVIDER_MIRROR names no folder: {mirror}")
     return [f"-plugin-dir={Path(mirror).absolute()}"] if mirror else []
 
 
@@ -197,14 +196,14 @@ def names(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def ask_for_state(account: str, answer: Callable[[str], str], prefix: str, region: str) -> dict[str, Any]:
-    """Where the state shall be kept."""
+    """Asks for the place of the state; returns the backend."""
     offered = bucket_name(prefix, account, region)
-    print("Terraform's state says what is deployed: without it nothing can be changed or removed.")
+    print("Terraform's state lists what is deployed. Without it nothing can be changed or removed.")
     where = answer("Keep it on this (machine) or, for a team, in an (s3) bucket with a lock [machine]: ").strip()
     if where.lower() != "s3":
         return local_state()
     if terraform_version() < OLDEST_WITH_LOCK:
-        raise DeploymentError("a lock in S3 needs Terraform 1.10 or newer; update it, or keep the state here")
+        raise ToolError("a lock in S3 needs Terraform 1.10 or newer; update it, or keep the state here")
     bucket = answer(f"Bucket [{offered}]: ").strip() or offered
     made = ensure_bucket(bucket, account, region)
     print(f"aws: state in s3://{bucket}/{prefix}/terraform.tfstate" + (", a new bucket" if made else ""))
@@ -212,17 +211,17 @@ def ask_for_state(account: str, answer: Callable[[str], str], prefix: str, regio
 
 
 def terraform_version() -> tuple[int, int]:
-    """Of the Terraform on PATH."""
+    """The version of the Terraform on PATH."""
     text = subprocess.run(["terraform", "version", "-json"], capture_output=True, text=True, check=True).stdout
     major, minor = re.match(r"(\d+)\.(\d+)", json.loads(text)["terraform_version"]).groups()  # type: ignore[union-attr]
     return int(major), int(minor)
 
 
 def terraform(folder: Folder, command: str, *arguments: str, quiet: bool = False) -> str:
-    """Runs Terraform; what it printed, if it was to be quiet.
+    """Runs Terraform; returns its output if ``quiet``, else prints it.
 
     Raises:
-        DeploymentError: it failed.
+        ToolError: it failed.
     """
     done = subprocess.run(
         ["terraform", f"-chdir={folder.configuration}", command, *arguments],
@@ -232,7 +231,7 @@ def terraform(folder: Folder, command: str, *arguments: str, quiet: bool = False
         check=False,
     )
     if done.returncode:
-        raise DeploymentError(f"terraform {command} failed" + (f": {done.stdout.strip()}" if done.stdout else ""))
+        raise ToolError(f"terraform {command} failed" + (f": {done.stdout.strip()}" if done.stdout else ""))
     return done.stdout or ""
 
 
@@ -240,15 +239,15 @@ def run(action: str, *, yes: bool) -> None:
     """Checks, plans, deploys or destroys.
 
     Raises:
-        DeploymentError: it cannot be done, or was not wanted.
+        ToolError: a command failed, or the user did not confirm it.
     """
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     if endpoint:
-        raise DeploymentError(
-            f"AWS_ENDPOINT_URL points at {endpoint}, not at AWS; unset it (the local cloud is deployed by 'make up')"
+        raise ToolError(
+            f"AWS_ENDPOINT_URL points at {endpoint}, not at AWS; unset it ('make up' deploys to the local cloud)"
         )
     if not shutil.which("terraform"):
-        raise DeploymentError(
+        raise ToolError(
             "terraform is not on PATH; install 1.9 or newer: https://developer.hashicorp.com/terraform/install"
         )
     found = identity()
@@ -277,17 +276,8 @@ def run(action: str, *, yes: bool) -> None:
 
 
 def main() -> int:
-    """Runs the command; an error is one message on standard error."""
     parser = argparse.ArgumentParser(description="Deploy to, or remove from, your AWS account.")
     parser.add_argument("action", choices=("check", "plan", "deploy", "destroy"))
-    parser.add_argument("--yes", action="store_true", help="ask nothing: defaults, and yes to the plan")
+    parser.add_argument("--yes", action="store_true", help="ask nothing: take the defaults, and apply the plan")
     given = parser.parse_args()
-    try:
-        run(given.action, yes=given.yes)
-    except DeploymentError as error:
-        print(f"aws: {error}", file=sys.stderr)
-        return 1
-    except (KeyboardInterrupt, EOFError):
-        print("aws: interrupted", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status("aws", lambda: run(given.action, yes=given.yes))

@@ -1,6 +1,6 @@
-"""Where Terraform works for AWS: links to the configuration, with a file beside them that says where the state is.
+"""Terraform's folder for AWS: links to the configuration, and a file that names the backend of the state.
 
-In the configuration's own folder that file would reach the local cloud as well, whose state is elsewhere.
+In the configuration's own folder the local cloud, which keeps its state elsewhere, would read that file, too.
 """
 
 import json
@@ -18,7 +18,7 @@ OWN_FILES = {".terraform", "terraform.tfstate", "terraform.tfstate.backup", "tes
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The folder of deployments to AWS, and who works in it."""
+    """The folder of deployments to AWS, and the identity that Terraform has in it."""
 
     path: Path = REPOSITORY / ".lnn" / "aws"
     identity: Identity | None = None
@@ -29,21 +29,21 @@ class Folder:
 
     @property
     def answers(self) -> Path:
-        """What was asked for."""
+        """The answers to the questions."""
         return self.path / "answers.json"
 
     @property
     def variables(self) -> Path:
-        """What of it Terraform is given."""
+        """The variables for Terraform, made of the answers."""
         return self.path / "variables.tfvars.json"
 
     @property
     def backend(self) -> Path:
-        """Where the state is: kept, since Terraform could not find it again without."""
+        """The backend of the state. Without this file Terraform could not find the state again."""
         return self.path / "backend.json"
 
     def link(self) -> None:
-        """Lays links to all that Terraform reads, by the paths that it reads them by."""
+        """Links every file that Terraform reads, at the same relative path."""
         self.configuration.mkdir(parents=True, exist_ok=True)
         for entry in self.configuration.iterdir():
             if entry.is_symlink():
@@ -51,7 +51,7 @@ class Folder:
         for entry in CONFIGURATION.iterdir():
             if entry.name not in OWN_FILES:
                 link = self.configuration / entry.name
-                # Releases before the lock file was committed left one of their own here.
+                # Releases before the lock file was committed left their own lock file here.
                 link.unlink(missing_ok=True)
                 link.symlink_to(entry)
         for name in ("build", "parameters.json"):
@@ -59,7 +59,7 @@ class Folder:
             (self.path / name).symlink_to(REPOSITORY / name)
 
     def keep_state(self, backend: dict[str, Any]) -> None:
-        """Writes where the state is."""
+        """Writes the backend of the state."""
         self.backend.write_text(json.dumps({"terraform": {"backend": backend}}, indent=2) + "\n")
         shutil.copy(self.backend, self.configuration / "backend.tf.json")
 
@@ -70,6 +70,6 @@ def local_state() -> dict[str, Any]:
 
 
 def remote_state(bucket: str, key: str, region: str, account: str) -> dict[str, Any]:
-    """State in S3, where a lock file keeps two deployments from each other; other accounts' credentials are refused."""
+    """State in S3 with a lock file, which keeps deployments from running at once; other accounts are refused."""
     where = {"allowed_account_ids": [account], "bucket": bucket, "key": key, "region": region}
     return {"s3": where | {"encrypt": True, "use_lockfile": True}}

@@ -1,4 +1,4 @@
-"""What a deployment must know: asked once, kept in a file, and never asked where it is given in another way."""
+"""The settings of a deployment: asked once and kept in a file, unless they are given in another way."""
 
 import json
 import re
@@ -12,17 +12,17 @@ import hcl2
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A Terraform variable that a person is asked for."""
+    """A question to a person, whose answer is a Terraform variable."""
 
     name: str
     text: str
     default: str
     parse: Callable[[str], Any]
-    """Makes the variable's value of an answer; raises ValueError that says what is wrong."""
+    """Returns the variable's value for an answer; raises ValueError with the reason if it is invalid."""
 
 
 def region(text: str) -> str:
-    # As terraform/variables.tf has it: asked here, nothing is made before the refusal.
+    # The same rule as in terraform/variables.tf, checked here before anything is created.
     return matching(r"(?!cn-)[a-z]{2}-[a-z]+-\d", text, "a commercial region as AWS names it, for example eu-central-1")
 
 
@@ -45,20 +45,20 @@ def dollars(text: str) -> float | None:
 
 def matching(pattern: str, text: str, expected: str) -> str:
     if not re.fullmatch(pattern, text):
-        raise ValueError(f"{text!r} is not what is needed: {expected}")
+        raise ValueError(f"found {text!r}; expected {expected}")
     return text
 
 
 QUESTIONS = [
     Question("region", "AWS region", "us-east-1", region),
-    Question("prefix", "Start of every name", "lnn", prefix),
-    Question("emails", "Addresses that hear how runs go (nobody)", "", emails),
-    Question("monthly_budget_usd", "Dollars a month above which they are warned (no budget)", "", dollars),
+    Question("prefix", "Prefix of every name", "lnn", prefix),
+    Question("emails", "Mail addresses for messages about runs (none)", "", emails),
+    Question("monthly_budget_usd", "Monthly budget in dollars; messages warn above it (no budget)", "", dollars),
 ]
 
 
 def given(environment: Mapping[str, str], configuration: Path) -> dict[str, Any]:
-    """The variables that the environment or a .tfvars file of the user sets."""
+    """The variables that the environment or the user's .tfvars files set."""
     start = "TF_VAR_"
     values: dict[str, Any] = {
         name.removeprefix(start): value for name, value in environment.items() if name.startswith(start)
@@ -71,7 +71,7 @@ def given(environment: Mapping[str, str], configuration: Path) -> dict[str, Any]
 
 
 def ask(questions: Iterable[Question], answer: Callable[[str], str], say: Callable[[str], None]) -> dict[str, Any]:
-    """Values of the variables, asked one by one; an empty answer is the default, a wrong one is asked again."""
+    """Asks each question; an empty answer means the default, and an invalid one repeats the question."""
     values = {}
     for question in questions:
         default = f" [{question.default}]" if question.default else ""
@@ -93,10 +93,10 @@ def answers(
     *,
     remembered: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What the file holds, and what is asked for besides; nothing is asked without somebody to ``answer``.
+    """The values in ``file``, completed by questions; without an ``answer`` function the defaults complete them.
 
-    A variable that is ``taken`` is left to whoever has set it. What is ``remembered`` of a deployment is not asked
-    again and stands above the file: it may have been given in another way then.
+    Variables that are ``taken``, set in another way, are left out. The values ``remembered`` from the deployment
+    override the file and are not asked for: at that deployment they may have been set in another way.
     """
     known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     known |= remembered or {}
@@ -106,7 +106,7 @@ def answers(
     else:
         known |= {question.name: question.parse(question.default) for question in open_questions}
     if not known.get("emails", True) and known.get("monthly_budget_usd"):
-        say("  nobody would hear of the budget, so there is none; give addresses in `emails`")
+        say("  a budget warns by mail, and there is no address, so no budget is set; set `emails`")
         known["monthly_budget_usd"] = None
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(known, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""The bucket of Terraform's state: private, versioned, encrypted, and no part of the deployment that it describes."""
+"""The bucket of Terraform's state: private, versioned and encrypted. It is not part of the deployment."""
 
 import json
 from typing import Any
@@ -6,26 +6,26 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from lnn_tools.aws_deployment.errors import DeploymentError
+from lnn_tools.errors import ToolError
 
 
 def bucket_name(prefix: str, account: str, region: str) -> str:
-    """The name that is offered."""
+    """The default name."""
     return f"{prefix}-terraform-state-{account}-{region}"
 
 
 def ensure_bucket(name: str, account: str, region: str) -> bool:
-    """Makes the bucket unless the account has it; whether it was made.
+    """Makes the bucket if the account does not have it; returns whether it was made.
 
     Raises:
-        DeploymentError: it belongs to somebody else, or may not be made.
+        ToolError: it belongs to another account, or may not be made.
     """
     s3: Any = boto3.client("s3", region_name=region)
     try:
         s3.head_bucket(Bucket=name, ExpectedBucketOwner=account)
     except ClientError as error:
         if error.response["Error"]["Code"] not in {"404", "NoSuchBucket"}:
-            raise DeploymentError(f"bucket {name} is not this account's to use; name another") from error
+            raise ToolError(f"bucket {name} is not usable by this account; name another") from error
     else:
         return False
     place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
@@ -40,16 +40,16 @@ def ensure_bucket(name: str, account: str, region: str) -> bool:
                 "RestrictPublicBuckets": True,
             },
         )
-        # An older state can be brought back when a newer one is broken.
+        # With versions a broken state can be replaced by an older one.
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         s3.put_bucket_policy(Bucket=name, Policy=json.dumps(refusing_plain_http(name)))
     except ClientError as error:
-        raise DeploymentError(f"bucket {name} could not be made: {error.response['Error']['Message']}") from error
+        raise ToolError(f"bucket {name} could not be made: {error.response['Error']['Message']}") from error
     return True
 
 
 def refusing_plain_http(bucket: str) -> dict[str, Any]:
-    """A bucket policy."""
+    """A bucket policy that denies requests without TLS."""
     return {
         "Version": "2012-10-17",
         "Statement": [

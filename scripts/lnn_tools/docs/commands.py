@@ -1,4 +1,4 @@
-"""The reference of the `lnn` command, as Typer documents it from the command itself."""
+"""The reference of the `lnn` command, which Typer generates from the command itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def reference() -> str:
 
 
 def _whole_summaries(group: Any) -> None:
-    """Typer shortens what a list says of a command, unless the command has a summary of its own."""
+    """Gives each command a summary of its own: Typer would shorten the help text in lists."""
     for command in group.commands.values():
         command.short_help = (command.help or "").partition("\n")[0]
         if hasattr(command, "commands"):

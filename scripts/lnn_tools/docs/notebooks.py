@@ -1,8 +1,8 @@
-"""Runs the notebooks top to bottom against the local cloud, and writes each as a page and with its outputs.
+"""Runs the notebooks on the local cloud, and writes each with its outputs and as an HTML page.
 
 .venv-notebooks/bin/python -m lnn_tools.docs.notebooks [--output build/notebooks] [NAME...]
 
-Exit status 0 only if every cell of each ran without an error and without a warning.
+The exit status is 0 only if every cell ran without an error or a warning.
 """
 
 import argparse
@@ -21,9 +21,9 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 FOLDER = REPOSITORY / "notebooks"
 NAMES = ("Introduction", "Codebook", "Analysis")
 CELL_SECONDS = 240
-# Otherwise a kernel warns that who shares the machine could read what it says.
+# Without encryption a kernel warns that other users of the machine could read its messages.
 KERNEL = Config({"KernelManager": {"transport_encryption": "required"}})
-# Jupyter's own page without the scripts that it fetches: nothing here needs them, and it opens without a network.
+# Jupyter's page without the scripts that it fetches: it opens without a network, and nothing here needs them.
 PAGE = """{% extends 'lab/index.html.j2' %}
 {% block html_head_js %}{% endblock %}
 {% block html_head_js_mathjax %}{% endblock %}

@@ -10,7 +10,7 @@ from lnn.job.hyperparameters import Settings
 
 
 def table() -> str:
-    """A row for each key, in the model's order: what it is for, what it may be, and its default."""
+    """A row for each key, in the model's order: its meaning, its values, and its default."""
     rows = [
         f"| `{name}` | {_cell(field.title)} | {_cell(field.description)} | {_default(field)} |"
         for name, field in Settings.model_fields.items()

@@ -1,4 +1,4 @@
-"""Writes the generated parts of docs/: the commands from the `lnn` command itself, the parameters from their model.
+"""Writes the generated parts of pages: the `lnn` command's reference, the parameters, the Terraform modules' variables.
 
 With --check it changes nothing, and exits with 1 where a page is behind its source.
 """
@@ -6,11 +6,12 @@ With --check it changes nothing, and exits with 1 where a page is behind its sou
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from lnn_tools.docs import commands, parameters
+from lnn_tools.docs import commands, parameters, terraform_modules
 
-DOCS = Path(__file__).resolve().parents[3] / "docs"
+REPOSITORY = Path(__file__).resolve().parents[3]
 BEGIN, END = "<!-- made by lnn_tools.docs.references -->", "<!-- /made -->"
 
 
@@ -23,23 +24,26 @@ def between(page: Path, make: Callable[[], str]) -> str:
     return f"{before}{BEGIN}\n{make()}\n{END}{after}"
 
 
-def made(docs: Path = DOCS) -> dict[Path, str]:
+def generated() -> dict[Path, str]:
     """The text that each page must have."""
-    return {
-        docs / "cli.md": between(docs / "cli.md", commands.reference),
-        docs / "parameters.md": between(docs / "parameters.md", parameters.table),
+    makers: dict[Path, Callable[[], str]] = {
+        REPOSITORY / "docs" / "cli.md": commands.reference,
+        REPOSITORY / "docs" / "parameters.md": parameters.table,
     }
+    for module in sorted((REPOSITORY / "terraform" / "modules").iterdir()):
+        makers[module / "README.md"] = partial(terraform_modules.tables, module)
+    return {page: between(page, make) for page, make in makers.items()}
 
 
 def main() -> int:
     """Writes or compares."""
-    parser = argparse.ArgumentParser(description="Keep the generated parts of docs/ up to date.")
+    parser = argparse.ArgumentParser(description="Keep the generated parts of pages up to date.")
     parser.add_argument("--check", action="store_true", help="change nothing; fail where a file is behind")
     check = parser.parse_args().check
-    behind = {file: text for file, text in made().items() if file.read_text() != text}
+    behind = {file: text for file, text in generated().items() if file.read_text() != text}
     for file, text in behind.items():
         if check:
-            print(f"references: docs/{file.name} is behind: run make docs", file=sys.stderr)
+            print(f"references: {file.relative_to(REPOSITORY)} is behind its source: run make docs", file=sys.stderr)
         else:
             file.write_text(text)
     return 1 if check and behind else 0

@@ -1,6 +1,6 @@
-"""What MkDocs does not know by itself: pages of the site that lie outside docs/, and links between them.
+"""MkDocs hooks that add pages outside docs/ to the site, and rewrite links between files of the repository.
 
-A file of the repository has the same path on the site, without docs/ if it lies there.
+A file has the same path on the site as in the repository, without docs/.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ OUTSIDE = (
     "functions/predict/openapi.json",
     "terraform/modules/*/README.md",
 )
-"""What is on the site besides docs/."""
+"""The files of the site that are outside docs/."""
 
 LINK = re.compile(r"(?P<text>!?\[[^\]]*\])\((?P<path>[^)#:\s]+)(?P<anchor>#[^)\s]*)?\)")
-"""A link to a path: one with a scheme (`https:`) or to an anchor of its own page is left alone."""
+"""A link to a path, without a scheme (`https:`), and not to an anchor of its own page."""
 
 
 def on_files(files: Any, config: Any) -> Any:

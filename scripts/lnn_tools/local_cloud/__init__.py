@@ -1,1 +1,1 @@
-"""The local cloud: an AWS emulator and a Redis on loopback, with this project's Terraform applied to them."""
+"""The local cloud: an AWS emulator and a Redis on loopback, with this project's Terraform applied."""

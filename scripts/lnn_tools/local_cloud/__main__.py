@@ -1,7 +1,7 @@
 """Starts, stops and shows the local cloud: `make up`, `make down`, `make status`.
 
-LNN_HOME chooses its folder (default .lnn/local), LNN_EMULATOR_PORT and LNN_REDIS_PORT its ports (0: any free one).
-LNN_REDIS_TLS=1 gives Redis TLS and users with access strings, and the functions an IAM login, as on AWS.
+LNN_HOME sets its folder (default .lnn/local), LNN_EMULATOR_PORT and LNN_REDIS_PORT set its ports (0: any free port).
+With LNN_REDIS_TLS=1 Redis has TLS and users with access strings, and the functions log in with IAM, as on AWS.
 """
 
 import argparse
@@ -10,19 +10,20 @@ import sys
 import time
 from collections.abc import Callable
 
+from lnn_tools.errors import ToolError, exit_status
 from lnn_tools.local_cloud import deployment, tls
-from lnn_tools.local_cloud.errors import LocalCloudError, LostAnswerError
+from lnn_tools.local_cloud.deployment import LostAnswerError
 from lnn_tools.local_cloud.home import Home, locked
 from lnn_tools.local_cloud.ports import is_listening
 from lnn_tools.local_cloud.processes import Service, stop, stop_strays
 from lnn_tools.local_cloud.servers import emulator_answers, ensure_emulator, ensure_redis, redis_answers
 
-# Deployments onto a fresh emulator before `up` gives up.
 TRIES = 3
+"""Deployments onto a fresh emulator before `up` fails."""
 
 
 def up(home: Home) -> int:
-    """Starts what does not run and deploys what has changed."""
+    """Starts the servers that do not run and deploys what has changed."""
     began = time.monotonic()
     home.create()
     with locked(home.path / "lock"):
@@ -32,12 +33,12 @@ def up(home: Home) -> int:
                 emulator, changed = start_and_deploy(home, redis)
                 break
             except LostAnswerError as error:
-                # What is in a cloud that was ready before is the user's; a new one holds nothing that would be missed.
+                # A cloud that was ready before holds the user's runs and models; a new one is empty.
                 if home.description.exists():
-                    raise LocalCloudError(f"{error}\nTo start afresh, without runs and models: make down up") from error
+                    raise ToolError(f"{error}\nTo start again without its runs and models: make down up") from error
                 if not left:
                     raise
-                print("Terraform lost an answer; once more, with a fresh emulator", flush=True)
+                print("Terraform lost an answer; trying again with a fresh emulator", flush=True)
                 stop_emulator(home)
         deployment.describe(home, emulator, redis)
         if redis.secret:
@@ -47,17 +48,17 @@ def up(home: Home) -> int:
 
 
 def start_and_deploy(home: Home, redis: Service) -> tuple[Service, bool]:
-    """The emulator with the project deployed, and whether anything had to be deployed."""
+    """Starts the emulator and deploys to it; returns it, and whether anything had changed."""
     emulator, is_new = ensure_emulator(home, redis)
     if is_new:
         forget_deployment(home)
     print(f"emulator: {deployment.endpoint(emulator)}  Redis: 127.0.0.1:{redis.port}", flush=True)
-    print("deploying with Terraform, where anything changed", flush=True)
+    print("deploying what has changed with Terraform", flush=True)
     return emulator, deployment.deploy(home, emulator, redis)
 
 
 def stop_emulator(home: Home) -> None:
-    """Ends the emulator and its workers."""
+    """Stops the emulator and its workers."""
     running = Service.load(home.record("emulator"))
     if running:
         stop(running)
@@ -65,7 +66,7 @@ def stop_emulator(home: Home) -> None:
 
 
 def down(home: Home) -> int:
-    """Stops what `up` started, and nothing else."""
+    """Stops the servers that `up` started, and no other process."""
     if not home.path.exists():
         print("local cloud: not running")
         return 0
@@ -76,7 +77,7 @@ def down(home: Home) -> int:
         stop_strays(home.scratch)
         for name, service in services.items():
             if service and not freed(service.port):
-                raise LocalCloudError(f"{name} has ended, but port {service.port} is still in use")
+                raise ToolError(f"{name} has stopped, but its port {service.port} is still in use")
             home.record(name).unlink(missing_ok=True)
         forget_deployment(home)
         shutil.rmtree(home.scratch, ignore_errors=True)
@@ -85,7 +86,7 @@ def down(home: Home) -> int:
 
 
 def status(home: Home) -> int:
-    """Shows what runs; exit status 0 if all of it does."""
+    """Prints the state of each part; the exit status is 0 if all of them run."""
     checks: dict[str, Callable[[Service], bool]] = {
         "emulator": lambda found: emulator_answers(found.port),
         "redis": lambda found: redis_answers(home, found),
@@ -105,7 +106,7 @@ def status(home: Home) -> int:
 
 
 def forget_deployment(home: Home) -> None:
-    """Drops what is known of a cloud that has ended: its Terraform state describes nothing any more."""
+    """Deletes the Terraform state and the description of a cloud that has stopped: nothing of it is left."""
     home.description.unlink(missing_ok=True)
     (home.path / "applied").unlink(missing_ok=True)
     for state in home.path.glob("terraform.tfstate*"):
@@ -113,7 +114,7 @@ def forget_deployment(home: Home) -> None:
 
 
 def freed(port: int, seconds: float = 5.0) -> bool:
-    """Whether nothing listens on a port, now or soon."""
+    """True once nothing listens on a port; false if something still does after ``seconds``."""
     deadline = time.monotonic() + seconds
     while is_listening(port):
         if time.monotonic() > deadline:
@@ -123,17 +124,10 @@ def freed(port: int, seconds: float = 5.0) -> bool:
 
 
 def main() -> int:
-    """Runs the command; an error is one message on standard error."""
     parser = argparse.ArgumentParser(description="Start, stop or show the local cloud.")
     parser.add_argument("command", choices=("up", "down", "status"))
     command = {"up": up, "down": down, "status": status}[parser.parse_args().command]
-    try:
-        return command(Home.from_environment())
-    except LocalCloudError as error:
-        print(f"local cloud: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("local cloud: interrupted", file=sys.stderr)
-    return 1
+    return exit_status("local cloud", lambda: command(Home.from_environment()))
 
 
 if __name__ == "__main__":

@@ -14,47 +14,46 @@ from typing import Any
 
 import boto3
 
+from lnn_tools.errors import ToolError
 from lnn_tools.local_cloud import tls
-from lnn_tools.local_cloud.errors import LocalCloudError, LostAnswerError
 from lnn_tools.local_cloud.home import BUILD, REPOSITORY, Home, locked
 from lnn_tools.local_cloud.ports import LOOPBACK
 from lnn_tools.local_cloud.processes import Service, tail
 from lnn_tools.local_cloud.servers import ACCOUNT, REGION, ROOT_KEY
 from lnn_tools.local_cloud.tools import emulator_python
+from lnn_tools.packaging.functions import package_functions
+from lnn_tools.packaging.layer import build_for_local
 
 CONFIGURATION = REPOSITORY / "terraform"
 CONFIGURATION_SUFFIXES = {".tf", ".tfvars", ".tftpl", ".json"}
 
-# On a busy machine the AWS provider now and then (about once in a thousand requests) closes a connection before it has
-# read the answer. It asks again, and hears that what it asks for exists. For some resources it repeats that for five
-# minutes; none takes 100 s otherwise.
+# On a busy machine the AWS provider closes about one connection in a thousand before it has read the answer. Its second
+# request fails because the resource exists by then. For some resources it repeats the request for five minutes; no
+# resource takes 100 s otherwise.
 STALLED = re.compile(r"Still creating\.\.\. \[0?(1m[45]\d|[2-9]m\d+)s elapsed\]")
 EXISTS = re.compile(r"^.*Error: .*(Conflict|Duplicate|Exists|already exists)", re.MULTILINE)
 POLL_SECONDS = 0.5
 
 
+class LostAnswerError(ToolError):
+    """The provider made a resource, lost the answer, and now takes the resource for another's."""
+
+
 def build_artifacts() -> list[Path]:
-    """Builds the local layer and the functions' archives, where they are not up to date.
+    """Builds the local layer and the functions' archives where they are out of date; returns them.
 
     Raises:
-        LocalCloudError: a build failed; with its own error.
+        ToolError: a build failed.
     """
-    commands = [
-        ["layer", "--local", "--python", str(emulator_python())],
-        ["functions", "--quiet"],
-    ]
+    python = emulator_python()
     with locked(BUILD / ".artifacts.lock"):
-        for command in commands:
-            module, *options = command
-            words = [sys.executable, "-m", f"lnn_tools.packaging.{module}", *options]
-            result = subprocess.run(words, capture_output=True, text=True, check=False)
-            if result.returncode:
-                raise LocalCloudError((result.stderr or result.stdout).strip())
-    return [BUILD / "layers" / "numpy-h5py-local.zip", *sorted((BUILD / "functions").glob("*.zip"))]
+        layer = build_for_local(python)
+        package_functions(REPOSITORY / "functions", BUILD / "functions")
+    return [layer, *sorted((BUILD / "functions").glob("*.zip"))]
 
 
 def variables(redis: Service) -> dict[str, str]:
-    """What of local.tfvars depends on this machine."""
+    """The Terraform variables that depend on this machine; terraform/local.tfvars has the others."""
     return {
         "architecture": "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64",
         "cache_port": str(redis.port),
@@ -64,11 +63,11 @@ def variables(redis: Service) -> dict[str, str]:
 
 
 def deploy(home: Home, emulator: Service, redis: Service) -> bool:
-    """Applies Terraform unless this very cloud has what it would apply; returns whether it did.
+    """Applies Terraform if anything has changed since it was applied to this emulator; returns whether it had.
 
     Raises:
-        LocalCloudError: Terraform is missing, or fails.
-        LostAnswerError: it fails in a way that a fresh emulator mends.
+        ToolError: Terraform is missing, or fails.
+        LostAnswerError: Terraform fails in a way that a fresh emulator cures.
     """
     artifacts = build_artifacts()
     given = variables(redis)
@@ -87,7 +86,7 @@ def deploy(home: Home, emulator: Service, redis: Service) -> bool:
         return False
     applied.unlink(missing_ok=True)
     if not shutil.which("terraform"):
-        raise LocalCloudError(
+        raise ToolError(
             "terraform is not on PATH; install 1.9 or newer: https://developer.hashicorp.com/terraform/install"
         )
     if home.log("terraform").exists():
@@ -100,7 +99,7 @@ def deploy(home: Home, emulator: Service, redis: Service) -> bool:
 
 
 def state_and_variables(home: Home, redis: Service) -> list[str]:
-    """What every command of Terraform for this cloud is given."""
+    """The options of every Terraform command for this cloud."""
     return [
         f"-state={home.terraform_state}",
         "-var-file=local.tfvars",
@@ -109,12 +108,12 @@ def state_and_variables(home: Home, redis: Service) -> list[str]:
 
 
 def initialize(home: Home, environment: Mapping[str, str], log: Any) -> None:
-    """Fetches providers and modules into the home, unless that was done for this configuration."""
+    """Fetches providers and modules into the home, once for each configuration."""
     mirror = subprocess.run(
         [str(REPOSITORY / "scripts" / "provider_mirror.sh")], capture_output=True, text=True, check=False
     )
     if mirror.returncode:
-        raise LocalCloudError(mirror.stderr.strip())
+        raise ToolError(mirror.stderr.strip())
     stamp = home.terraform_data / "initialized"
     sources = [path for path in configuration_files() if path.suffix == ".tf"]
     wanted = hash_of([*sources, CONFIGURATION / ".terraform.lock.hcl"]) + mirror.stdout
@@ -126,11 +125,11 @@ def initialize(home: Home, environment: Mapping[str, str], log: Any) -> None:
 
 
 def terraform(arguments: list[str], environment: Mapping[str, str], log: Any) -> None:
-    """Runs Terraform, quietly.
+    """Runs Terraform with its output in a log.
 
     Raises:
-        LocalCloudError: with the last lines of its log.
-        LostAnswerError: the same, where the log shows that an answer was lost.
+        ToolError: Terraform failed; with the last lines of its log.
+        LostAnswerError: the log shows that the provider lost an answer.
     """
     command = ["terraform", f"-chdir={CONFIGURATION}", arguments[0], "-input=false", "-no-color", *arguments[1:]]
     path = Path(log.name)
@@ -142,12 +141,12 @@ def terraform(arguments: list[str], environment: Mapping[str, str], log: Any) ->
                 interrupt(process)
                 raise LostAnswerError(f"terraform {arguments[0]} makes no progress; {tail(path, 16)}")
     if process.returncode:
-        kind = LostAnswerError if EXISTS.search(path.read_text()) else LocalCloudError
+        kind = LostAnswerError if EXISTS.search(path.read_text()) else ToolError
         raise kind(f"terraform {arguments[0]} failed; {tail(path, 16)}")
 
 
 def ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Whether a process ends within so many seconds."""
+    """True if a process ends within ``seconds``."""
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -156,14 +155,14 @@ def ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
 
 
 def interrupt(process: subprocess.Popen[bytes]) -> None:
-    """Lets Terraform stop its providers, too; insists after a while."""
-    process.terminate()  # a job in the background may have SIGINT ignored, and hand that down
+    """Terminates Terraform, which stops its providers; kills it after 20 seconds."""
+    process.terminate()  # not SIGINT: a background job may ignore it, and its children inherit that
     if not ended(process, 20):
         process.kill()
 
 
 def terraform_environment(home: Home, emulator: Service) -> dict[str, str]:
-    """The user's environment, but nothing in it that could lead Terraform to a real account."""
+    """The user's environment without the variables that could lead Terraform to a real account."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -185,7 +184,7 @@ def terraform_environment(home: Home, emulator: Service) -> dict[str, str]:
 
 
 def describe(home: Home, emulator: Service, redis: Service) -> None:
-    """Writes cloud.json, which tells the command line and the tests all they need."""
+    """Writes cloud.json, which the command line and the tests read."""
     outputs = json.loads(home.terraform_state.read_text())["outputs"]
     description = {
         "endpoint": endpoint(emulator),
@@ -194,7 +193,7 @@ def describe(home: Home, emulator: Service, redis: Service) -> None:
         "redis": tls.connection(home, redis),
         "credentials": {"access_key_id": ROOT_KEY, "secret_access_key": emulator.secret},
         "account": ACCOUNT,
-        # By path: the name of a host that API Gateway would have does not resolve everywhere.
+        # By path: API Gateway's host name would not resolve everywhere.
         "predictions": f"{endpoint(emulator)}/_aws/execute-api/{outputs['prediction_api_id']['value']}/",
     }
     part = home.path / "cloud.json.part"
@@ -204,7 +203,7 @@ def describe(home: Home, emulator: Service, redis: Service) -> None:
 
 
 def cache_users(emulator: Service) -> list[dict[str, Any]]:
-    """The users that Terraform has made in ElastiCache, with their access strings."""
+    """ElastiCache's users, with their access strings, as Terraform made them."""
     client = boto3.client(
         "elasticache",
         endpoint_url=endpoint(emulator),
@@ -216,12 +215,12 @@ def cache_users(emulator: Service) -> list[dict[str, Any]]:
 
 
 def endpoint(emulator: Service) -> str:
-    """Where every AWS client finds the emulator."""
+    """The emulator's address for every AWS client."""
     return f"http://{LOOPBACK}:{emulator.port}"
 
 
 def configuration_files() -> list[Path]:
-    """The Terraform configuration, modules and all."""
+    """The files of the Terraform configuration, modules included."""
     return sorted(
         path
         for path in CONFIGURATION.rglob("*")
@@ -230,7 +229,7 @@ def configuration_files() -> list[Path]:
 
 
 def hash_of(files: list[Path]) -> str:
-    """Hash of files, names and contents."""
+    """One hash over the names and contents of files."""
     digest = hashlib.sha256()
     for path in files:
         contents = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Where one local cloud keeps its files. Several may run side by side, each with a home and ports of its own."""
+"""The folder of a local cloud. Several clouds run side by side if each has a folder and ports of its own."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ HOME_VARIABLE = "LNN_HOME"
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folder of one local cloud, and the names of what lies in it."""
+    """The folder of one local cloud, and the names of its files."""
 
     path: Path
 
@@ -25,7 +25,7 @@ class Home:
 
     @property
     def description(self) -> Path:
-        """What the command line and the tests read: endpoint, region, prefix, Redis, credentials."""
+        """Endpoint, region, prefix, Redis and credentials, for the command line and the tests."""
         return self.path / "cloud.json"
 
     @property
@@ -35,31 +35,31 @@ class Home:
 
     @property
     def terraform_state(self) -> Path:
-        """What Terraform knows of the emulator: worthless once the emulator has stopped."""
+        """Terraform's state, deleted with the emulator that it describes."""
         return self.path / "terraform.tfstate"
 
     @property
     def terraform_data(self) -> Path:
-        """Terraform's providers and modules: kept, so that the next start is quick."""
+        """Terraform's providers and modules, kept to make the next start quick."""
         return self.path / "terraform"
 
     def log(self, name: str) -> Path:
-        """Log of `redis`, `emulator` or `terraform`."""
+        """The log of `redis`, `emulator` or `terraform`."""
         return self.path / f"{name}.log"
 
     def record(self, name: str) -> Path:
-        """Who runs `redis` or `emulator`."""
+        """The record of the process that runs `redis` or `emulator`."""
         return self.path / f"{name}.pid"
 
     def create(self) -> None:
-        """Makes the folder, for this user only: it will hold credentials."""
+        """Makes the folder for this user only, since it will hold credentials."""
         self.path.mkdir(parents=True, exist_ok=True)
         self.path.chmod(0o700)
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds `path` locked; waits for whoever has it. A process that dies lets go of it."""
+    """Holds a lock on `path`, and waits for it first. The kernel releases it when the process dies."""
     import fcntl  # noqa: PLC0415 (Unix only, as are the emulator's process groups)
 
     path.parent.mkdir(parents=True, exist_ok=True)

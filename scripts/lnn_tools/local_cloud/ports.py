@@ -1,32 +1,32 @@
-"""Loopback ports: the default ones, others from the environment, or any free one."""
+"""Loopback ports: the default, one from the environment, or any free port."""
 
 import errno
 import os
 import socket
 
-from lnn_tools.local_cloud.errors import LocalCloudError
+from lnn_tools.errors import ToolError
 from lnn_tools.local_cloud.processes import owner_of
 
 LOOPBACK = "127.0.0.1"
 
 
 def wanted_port(variable: str, default: int) -> int | None:
-    """The port that the environment asks for, `default` if it says nothing, None (any) if it says 0.
+    """The port that the environment names, else `default`; None, which means any free port, for 0.
 
     Raises:
-        LocalCloudError: it is no port.
+        ToolError: the variable is not a port number.
     """
     text = os.environ.get(variable, "") or str(default)
     if not text.isdecimal() or int(text) > 65535:
-        raise LocalCloudError(f"{variable}={text} is no port; give a number from 1024 to 65535, or 0 for any free one")
+        raise ToolError(f"{variable}={text} is not a port; give a number from 1024 to 65535, or 0 for any free port")
     return int(text) or None
 
 
 def claim_port(variable: str, wanted: int | None, what: str) -> int:
-    """`wanted` if nothing listens there, or a free port if it is None.
+    """Returns `wanted`, or a free port for None, after a test that nobody else listens there.
 
     Raises:
-        LocalCloudError: something else listens there; it says what, and how to choose another port.
+        ToolError: the port is in use; names the process, and the variable that chooses another port.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -34,8 +34,8 @@ def claim_port(variable: str, wanted: int | None, what: str) -> int:
             probe.bind((LOOPBACK, wanted or 0))
         except OSError as error:
             if wanted is None or error.errno != errno.EADDRINUSE:
-                raise LocalCloudError(f"port {wanted} for {what} cannot be used: {error.strerror}") from error
-            raise LocalCloudError(
+                raise ToolError(f"port {wanted} for {what} cannot be used: {error.strerror}") from error
+            raise ToolError(
                 f"port {wanted} for {what} is in use by {owner_of(wanted)}; "
                 f"end that, or choose another port: {variable}={wanted + 100} make up"
             ) from error
@@ -43,7 +43,7 @@ def claim_port(variable: str, wanted: int | None, what: str) -> int:
 
 
 def is_listening(port: int) -> bool:
-    """Whether something accepts connections there."""
+    """True if something accepts connections on a port."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex((LOOPBACK, port)) == 0

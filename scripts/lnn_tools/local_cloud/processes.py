@@ -1,4 +1,4 @@
-"""Processes that outlive the command that started them: found again by process id and start time, never by id alone."""
+"""Processes that outlive the command that started them, identified by process id and start time together."""
 
 import json
 import os
@@ -13,16 +13,16 @@ from pathlib import Path
 
 import psutil
 
-from lnn_tools.local_cloud.errors import LocalCloudError
+from lnn_tools.errors import ToolError
 
 POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running server: its process, its port, and what it was started with.
+    """A running server: its process, its port, and the hash of its settings.
 
-    `started` tells it from a later process with a recycled id. `fingerprint` changes when it ought to be started anew.
+    `started` distinguishes it from a later process with a recycled id. A different `fingerprint` calls for a restart.
     """
 
     pid: int
@@ -41,7 +41,7 @@ class Service:
         return service if service.alive else None
 
     def save(self, path: Path) -> None:
-        """Records it in `path`, readable by this user only."""
+        """Writes the record to `path`, readable by this user only."""
         part = path.with_name(f"{path.name}.part")
         with open(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:  # noqa: PTH123
             json.dump(asdict(self), file)
@@ -49,14 +49,14 @@ class Service:
 
     @property
     def alive(self) -> bool:
-        """Whether that very process still runs."""
+        """True if the process with this id is still the one that was started."""
         return start_time(self.pid) == self.started
 
 
 def start_time(pid: int) -> str | None:
     """When process `pid` started, or None if it does not run (a zombie does not).
 
-    On Linux in clock ticks since boot: unlike a wall-clock time it does not move when the clock is set.
+    On Linux it is counted in clock ticks since boot, which do not change when the clock is set.
     """
     try:
         if sys.platform == "linux":
@@ -70,7 +70,7 @@ def start_time(pid: int) -> str | None:
 
 
 def start(command: Sequence[str], log: Path, environment: Mapping[str, str], folder: Path) -> subprocess.Popen[bytes]:
-    """Starts a server in a session, and so a process group, of its own, with nothing of ours but `environment`."""
+    """Starts a server in a session of its own, which makes a process group, with no variables but `environment`."""
     if log.exists():
         log.replace(log.with_suffix(".previous.log"))
     with log.open("wb") as output:
@@ -88,22 +88,22 @@ def start(command: Sequence[str], log: Path, environment: Mapping[str, str], fol
 def await_ready(
     name: str, process: subprocess.Popen[bytes], ready: Callable[[], bool], log: Path, seconds: float
 ) -> None:
-    """Waits until `ready()`.
+    """Waits until `ready()` is true.
 
     Raises:
-        LocalCloudError: the process ended, or is not ready in time; with the log's last lines.
+        ToolError: the process ended, or was not ready in time; with the last lines of its log.
     """
     deadline = time.monotonic() + seconds
     while not ready():
         if process.poll() is not None:
-            raise LocalCloudError(f"{name} stopped with status {process.returncode}; {tail(log)}")
+            raise ToolError(f"{name} stopped with status {process.returncode}; {tail(log)}")
         if time.monotonic() > deadline:
-            raise LocalCloudError(f"{name} does not answer after {seconds:.0f} s; {tail(log)}")
+            raise ToolError(f"{name} does not answer after {seconds:.0f} s; {tail(log)}")
         time.sleep(POLL_SECONDS)
 
 
 def tail(log: Path, lines: int = 8) -> str:
-    """The last lines of a log, and where it is."""
+    """A log's path and its last lines."""
     try:
         text = log.read_text(errors="replace").strip()
     except OSError:
@@ -124,7 +124,7 @@ def members(group: int) -> list[int]:
 
 
 def strays(folder: Path) -> list[int]:
-    """Ids of the processes that run a program below `folder`: workers whose emulator was killed."""
+    """Ids of processes that run a program below `folder`, such as workers whose emulator was killed."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         arguments = process.info["cmdline"] or []
@@ -134,21 +134,21 @@ def strays(folder: Path) -> list[int]:
 
 
 def stop(service: Service, grace_seconds: float = 5.0) -> None:
-    """Ends a service and its children: asks, waits, and then insists. Returns when they are gone."""
+    """Ends a service and its children, and returns when they are gone."""
     if service.alive:
         end(lambda: members(service.pid), grace_seconds)
 
 
 def stop_strays(folder: Path, grace_seconds: float = 2.0) -> None:
-    """Ends what `strays` finds."""
+    """Ends the processes that `strays` finds."""
     end(lambda: strays(folder), grace_seconds)
 
 
 def end(find: Callable[[], list[int]], grace_seconds: float) -> None:
-    """Ends the processes that `find` names, until it names none.
+    """Terminates the processes that `find` returns, and kills those that are left after ``grace_seconds``.
 
     Raises:
-        LocalCloudError: some do not end.
+        ToolError: some still run five seconds later.
     """
     for sent, patience in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, 5.0)):
         for pid in find():
@@ -163,11 +163,11 @@ def end(find: Callable[[], list[int]], grace_seconds: float) -> None:
             time.sleep(POLL_SECONDS)
         else:
             return
-    raise LocalCloudError(f"processes {', '.join(map(str, find()))} do not end; end them by hand: kill -9 PID")
+    raise ToolError(f"processes {', '.join(map(str, find()))} do not end; end them by hand: kill -9 PID")
 
 
 def owner_of(port: int) -> str:
-    """Who listens on a loopback port, as far as this user may know."""
+    """The process that listens on a loopback port, if this user may see it."""
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:

@@ -10,8 +10,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from lnn_tools.errors import ToolError
 from lnn_tools.local_cloud import tls
-from lnn_tools.local_cloud.errors import LocalCloudError
 from lnn_tools.local_cloud.home import Home
 from lnn_tools.local_cloud.ports import LOOPBACK, claim_port, wanted_port
 from lnn_tools.local_cloud.processes import Service, await_ready, start, start_time, stop, stop_strays
@@ -19,35 +19,36 @@ from lnn_tools.local_cloud.tools import emulator_python, redis_server, tls_redis
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
-# The emulator's root user: the one key that may do everything. Its secret is drawn anew at each start, so that only
-# who can read cloud.json may use the cloud, which runs code.
+# The emulator's root user, which may do everything. Its secret is random at each start: the cloud runs code, and only a
+# user who can read cloud.json may use it.
 ROOT_KEY = "test"
 
 EMULATOR_PORT = ("LNN_EMULATOR_PORT", 4566)
 REDIS_PORT = ("LNN_REDIS_PORT", 6399)
 HEALTH_PATH = "/_ministack/health"
 
-# The packaged Redis uses glibc's malloc, which gives the memory of every large message back to the kernel and gets it
-# cleared anew with the next; jemalloc, which ElastiCache has, keeps it. Exchanges of 0.4 MB take half the time so.
+# The packaged Redis uses glibc's malloc, which returns the memory of every large message to the kernel; the kernel
+# clears it before the next one. ElastiCache's jemalloc keeps it, and so do these settings: they halve the time of an
+# exchange of 0.4 MB.
 KEEP_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(8 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(128 * 2**20)}
 
 
 def ensure_redis(home: Home) -> Service:
-    """Redis, started if it does not run.
+    """Returns Redis, and starts it if it does not run.
 
     Raises:
-        LocalCloudError: its port is taken, or it does not start.
+        ToolError: its port is taken, or it does not start.
     """
     running = Service.load(home.record("redis"))
     port = running_or_wanted(running, REDIS_PORT, "Redis")
     if running and tls.wanted() != bool(running.secret):
-        raise LocalCloudError(f"Redis runs {'with' if running.secret else 'without'} TLS; stop it first: make down")
+        raise ToolError(f"Redis runs {'with' if running.secret else 'without'} TLS; stop it first: make down")
     if running and port == running.port:
         return running
     port = claim_port(REDIS_PORT[0], port, "Redis")
     binary = tls_redis_server() if tls.wanted() else redis_server()
     secret = secrets.token_hex(20) if tls.wanted() else ""
-    # No file is kept: what Redis holds can be recomputed, and it ends with the cloud.
+    # Redis saves nothing: its contents can be recomputed, and end with the cloud.
     options = {"port": port, "bind": LOOPBACK, "save": "", "appendonly": "no", "daemonize": "no", "dir": home.scratch}
     if secret:
         options |= tls.options(home, port, secret)
@@ -61,10 +62,10 @@ def ensure_redis(home: Home) -> Service:
 
 
 def ensure_emulator(home: Home, cache: Service) -> tuple[Service, bool]:
-    """The emulator, started if it does not run or was started with other settings; and whether it was started now.
+    """Returns the emulator, and whether it was started now: it did not run, or ran with other settings.
 
     Raises:
-        LocalCloudError: its port is taken, or it does not start.
+        ToolError: its port is taken, or it does not start.
     """
     running = Service.load(home.record("emulator"))
     port = running_or_wanted(running, EMULATOR_PORT, "the emulator")
@@ -75,7 +76,7 @@ def ensure_emulator(home: Home, cache: Service) -> tuple[Service, bool]:
         return running, False
     if running:
         stop(running)
-    # Workers of an emulator that was killed wait for it for ever.
+    # Workers of an emulator that was killed would wait for it forever.
     stop_strays(home.scratch)
     port = claim_port(EMULATOR_PORT[0], port, "the emulator")
     secret = secrets.token_hex(20)
@@ -89,24 +90,24 @@ def ensure_emulator(home: Home, cache: Service) -> tuple[Service, bool]:
 
 
 def running_or_wanted(running: Service | None, setting: tuple[str, int], what: str) -> int | None:
-    """The running service's port, else the one that the environment asks for (None: any).
+    """The running service's port, else the port that the environment names (None: any).
 
     Raises:
-        LocalCloudError: it runs on another port than the environment names.
+        ToolError: the service runs on another port than the environment names.
     """
     variable, default = setting
     wanted = wanted_port(variable, default)
     if running is None:
         return wanted
     if os.environ.get(variable) and wanted not in {None, running.port}:
-        raise LocalCloudError(f"{what} runs on port {running.port}, not {variable}={wanted}; stop it first: make down")
+        raise ToolError(f"{what} runs on port {running.port}, not {variable}={wanted}; stop it first: make down")
     return running.port
 
 
 def emulator_settings(home: Home, cache: Service) -> dict[str, str]:
-    """Environment of the emulator, but for its port and credentials. Its workers inherit it."""
+    """The emulator's environment without its port and credentials. Its workers inherit it."""
     return {
-        # IAM policies are enforced, so that a missing permission fails here and not on AWS first.
+        # Enforces IAM policies, so that a missing permission fails here, before it fails on AWS.
         "AUTH": "true",
         "BIND_HOST": LOOPBACK,
         "IOT_MTLS_ENABLED": "0",
@@ -117,26 +118,26 @@ def emulator_settings(home: Home, cache: Service) -> dict[str, str]:
         "AWS_DEFAULT_REGION": REGION,
         "REDIS_HOST": LOOPBACK,
         "REDIS_PORT": str(cache.port),
-        # The workers' Python trusts what this names.
+        # The certificate that the workers' Python trusts.
         **({"SSL_CERT_FILE": str(tls.authority(home))} if cache.secret else {}),
-        # Each execution is a process: without a limit a burst would start one for each call.
+        # Each execution is a process: without a limit a burst of calls would start one for each.
         "LAMBDA_ACCOUNT_CONCURRENCY": "32",
         "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "1",
         "LAMBDA_EXECUTOR": "local",
         "PERSIST_STATE": "0",
         "STATE_DIR": str(home.scratch / "state"),
         "S3_DATA_DIR": str(home.scratch / "s3"),
-        # Never a container: the address leads nowhere.
+        # An address without a server: the emulator must not start containers.
         "DOCKER_HOST": f"unix://{home.scratch / 'no-docker.sock'}",
-        # A function says itself how many threads its memory buys; this is for one that does not.
+        # A function sets its threads by its memory; this is the default for one that does not.
         "OPENBLAS_NUM_THREADS": "1",
     }
 
 
 def clean_environment(home: Home) -> dict[str, str]:
-    """What every server starts from: nothing of the user's credentials, profiles or Python settings.
+    """The environment of every server, without the user's credentials, profiles and Python settings.
 
-    Home and temporary folder are the cloud's own, so that whatever is left in them goes with it.
+    Its home and temporary folder are the cloud's own, and are deleted with it.
     """
     home.scratch.mkdir(parents=True, exist_ok=True)
     return {
@@ -148,7 +149,7 @@ def clean_environment(home: Home) -> dict[str, str]:
 
 
 def redis_answers(home: Home, server: Service) -> bool:
-    """Whether a Redis answers PING there."""
+    """True if Redis answers PING."""
     try:
         with redis.Redis(**tls.connection(home, server), socket_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
             return bool(client.ping())
@@ -157,7 +158,7 @@ def redis_answers(home: Home, server: Service) -> bool:
 
 
 def emulator_answers(port: int) -> bool:
-    """Whether the emulator answers there, with IAM enforced."""
+    """True if the emulator answers on a port and enforces IAM."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
     try:
         connection.request("GET", HEALTH_PATH)

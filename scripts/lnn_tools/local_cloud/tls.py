@@ -1,4 +1,4 @@
-"""TLS and logins for the local Redis, as ElastiCache has them: LNN_REDIS_TLS=1."""
+"""TLS and users for the local Redis, as ElastiCache has them (LNN_REDIS_TLS=1)."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -16,18 +16,18 @@ ADMINISTRATOR = "administrator"
 
 
 def wanted() -> bool:
-    """Whether the environment asks for TLS."""
+    """True if the environment asks for TLS."""
     return os.environ.get(VARIABLE, "") not in {"", "0"}
 
 
 def authority(home: Home) -> Path:
-    """The certificate that clients trust; boto3 and Terraform speak plain HTTP to the emulator and need none."""
+    """The certificate that Redis clients trust. boto3 and Terraform use plain HTTP and need none."""
     return home.path / "tls" / "authority.pem"
 
 
 def options(home: Home, port: int, password: str) -> dict[str, Any]:
-    """A server's options: TLS on its only port, a certificate of its own, and nobody but the administrator."""
-    import trustme  # noqa: PLC0415 - only where TLS is asked for: the benchmark's environment has no need of it
+    """The server's options: TLS on its only port, a new certificate, and the administrator as its only user."""
+    import trustme  # noqa: PLC0415 - the benchmark's environment has no trustme, and no TLS
 
     folder = authority(home).parent
     folder.mkdir(exist_ok=True)
@@ -51,7 +51,7 @@ def options(home: Home, port: int, password: str) -> dict[str, Any]:
 
 
 def connection(home: Home, server: Service) -> dict[str, Any]:
-    """How the administrator connects, as arguments of a client; a server without TLS takes anybody."""
+    """The client's arguments for the administrator; a server without TLS needs no login."""
     plain = {"host": LOOPBACK, "port": server.port}
     if not server.secret:
         return plain
@@ -60,10 +60,10 @@ def connection(home: Home, server: Service) -> dict[str, Any]:
 
 
 def grant(home: Home, server: Service, users: Iterable[Mapping[str, Any]]) -> None:
-    """Makes ElastiCache's users the server's.
+    """Copies ElastiCache's users to the server.
 
-    ElastiCache checks the token that a user signs with IAM; a Redis cannot. So any password is taken here: it keeps
-    a user to its access string, and nobody out.
+    Redis cannot check the IAM token that ElastiCache takes as a password, so it takes any password here: the access
+    string limits what a user may do, but not who may log in.
     """
     with redis.Redis(**connection(home, server)) as administrator:
         for user in users:

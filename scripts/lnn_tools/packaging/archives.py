@@ -1,4 +1,4 @@
-"""Zip files that depend on their contents alone: same tree, same bytes, wherever and whenever it is packed."""
+"""Zip files with the same bytes for the same contents, on every machine and at any time."""
 
 import hashlib
 import os
@@ -6,15 +6,15 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-# The oldest time that a zip can hold. Real times would make each build look new to Terraform.
+# The oldest time that a zip can hold. With real times each build would look new to Terraform.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 READABLE_FILE = 0o100644
 
 
 def write_zip(target: Path, entries: Mapping[str, bytes | Path]) -> str:
-    """Writes `entries` (name in the archive -> contents, or the file that holds them) to `target`, all at once.
+    """Writes `entries` (name in the archive -> contents, or the file with them) to `target` in one step.
 
-    Returns the archive's SHA-256 in hex. An archive that is there already with the same bytes is left alone.
+    An archive that has the same bytes already is not touched. Returns the archive's SHA-256 in hex.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{os.getpid()}")
@@ -23,7 +23,7 @@ def write_zip(target: Path, entries: Mapping[str, bytes | Path]) -> str:
             for name in sorted(entries):
                 contents = entries[name]
                 info = zipfile.ZipInfo(name, EPOCH)
-                info.create_system = 3  # Unix, whatever the machine: permissions are read from it
+                info.create_system = 3  # Unix on every machine: the permissions depend on it
                 info.external_attr = READABLE_FILE << 16
                 info.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(info, contents if isinstance(contents, bytes) else contents.read_bytes())

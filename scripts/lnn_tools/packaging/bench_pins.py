@@ -1,8 +1,8 @@
-"""The last step of `make lock`: divides the benchmark's pins, and adds the hashes of PyTorch's builds for CPUs.
+"""The last step of `make lock`: splits the benchmark's pins, and adds the hashes of PyTorch's CPU builds.
 
-PyTorch pins its CUDA packages itself, and its builds for CPUs need none of these gigabytes: they get a file of their
-own, which `scripts/setup.sh bench` installs only beside a PyTorch that needs it. The builds for CPUs are published
-apart from the others, so the hashes that `make lock` finds do not cover them.
+PyTorch pins gigabytes of CUDA packages that its CPU builds do not need. They get a file of their own, which
+`scripts/setup.sh bench` installs only beside a CUDA build. The CPU builds are published apart from the others, so
+`make lock` does not find their hashes.
 """
 
 import re

@@ -1,40 +1,37 @@
-"""Packs each function: `lnn/` and the function's own folder at the root of build/functions/NAME.zip.
+"""Packs each function: `lnn/` and the function's folder, at the root of build/functions/NAME.zip.
 
-A function is a folder of functions/ that holds a handler.py. Same tree, same bytes: Terraform deploys what changed.
+A function is a folder of functions/ with a handler.py. The same tree gives the same bytes, so Terraform deploys only
+what has changed.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
+from lnn_tools.errors import ToolError, exit_status
 from lnn_tools.packaging.archives import write_zip
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LIBRARY = "lnn"
-# What a function may consist of: code, scripts for Redis, the page, and the marker that says the code is typed.
+# The files of a function: code, scripts for Redis, the page, and the marker of typed code.
 ALLOWED_SUFFIXES = {".css", ".html", ".js", ".json", ".lua", ".py"}
 ALLOWED_NAMES = {"py.typed"}
-# What tools leave behind in a work tree; never packed, and no reason to stop.
+# Tools leave these in a work tree; they are skipped without an error.
 LEFTOVERS = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".DS_Store"}
 
 
-class PackagingError(Exception):
-    """Something in functions/ that must not be deployed, or is missing."""
-
-
 def function_names(source: Path) -> list[str]:
-    """The functions in `source`, sorted: every folder but the library, each with its handler.
+    """The functions in `source`, sorted: every folder with a handler, without the library.
 
     Raises:
-        PackagingError: the library is missing, or a folder has code but no handler.py.
+        ToolError: the library is missing, or a folder has code but no handler.py.
     """
     folders = {path.name for path in source.iterdir() if path.is_dir() and path.name not in LEFTOVERS}
     if LIBRARY not in folders:
-        raise PackagingError(f"{source / LIBRARY} is missing: every function needs the library")
+        raise ToolError(f"{source / LIBRARY} is missing: every function needs the library")
     names = sorted(name for name in folders - {LIBRARY} if any((source / name).rglob("*.py")))
     for name in names:
         if not (source / name / "handler.py").is_file():
-            raise PackagingError(f"{source / name} has no handler.py: a function's folder needs one")
+            raise ToolError(f"{source / name} has no handler.py: a function's folder needs one")
     return names
 
 
@@ -42,7 +39,7 @@ def contents(source: Path, folder: str) -> dict[str, bytes | Path]:
     """The files of `source/folder` to pack, by their name in the archive.
 
     Raises:
-        PackagingError: naming every file that is not code, and every link.
+        ToolError: there are links, or files that are not code; names each.
     """
     entries: dict[str, bytes | Path] = {}
     unexpected = []
@@ -59,7 +56,7 @@ def contents(source: Path, folder: str) -> dict[str, bytes | Path]:
         else:
             entries[relative.as_posix()] = path
     if unexpected:
-        raise PackagingError(
+        raise ToolError(
             f"functions hold code only, so these files in {source} are not deployed: "
             f"{', '.join(map(str, unexpected))}; move or delete them"
         )
@@ -72,7 +69,7 @@ def package_functions(source: Path, target: Path) -> dict[str, str]:
     Archives of functions that are no longer there are deleted.
 
     Raises:
-        PackagingError: as `function_names` and `contents`; then no archive is changed.
+        ToolError: as `function_names` and `contents`, before any archive is changed.
     """
     library = contents(source, LIBRARY)
     planned = {name: library | contents(source, name) for name in function_names(source)}
@@ -82,23 +79,13 @@ def package_functions(source: Path, target: Path) -> dict[str, str]:
     return {name: write_zip(target / f"{name}.zip", entries) for name, entries in planned.items()}
 
 
-def main() -> int:
-    """Packs the repository's functions and prints what was made."""
-    parser = argparse.ArgumentParser(description="Pack each function into build/functions/NAME.zip.")
-    parser.add_argument("--quiet", action="store_true", help="print errors only")
-    arguments = parser.parse_args()
+def main() -> None:
+    """Packs the repository's functions and prints the archives."""
     target = REPOSITORY / "build" / "functions"
-    try:
-        hashes = package_functions(REPOSITORY / "functions", target)
-    except PackagingError as error:
-        print(f"package: {error}", file=sys.stderr)
-        return 1
-    if not arguments.quiet:
-        for name, digest in hashes.items():
-            archive = target / f"{name}.zip"
-            print(f"{archive.relative_to(REPOSITORY)}  {archive.stat().st_size / 1024:.0f} KiB  sha256 {digest[:16]}")
-    return 0
+    for name, digest in package_functions(REPOSITORY / "functions", target).items():
+        archive = target / f"{name}.zip"
+        print(f"{archive.relative_to(REPOSITORY)}  {archive.stat().st_size / 1024:.0f} KiB  sha256 {digest[:16]}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status("package", main))

@@ -1,10 +1,8 @@
 """Builds the layer that the functions share: numpy, h5py, Redis, Powertools and pydantic, for a Lambda runtime.
 
-For AWS, from any machine:      python -m lnn_tools.packaging.layer --runtime python3.13 --architecture arm64
-For the local cloud:            python -m lnn_tools.packaging.layer --local [--python INTERPRETER]
-
-pip picks the target's wheels; tests, headers and caches are pruned; then every shared object must be of the target's
-architecture and Python, and the whole must fit Lambda's limit. What is already built is left alone.
+pip picks the target's wheels, on any machine. Tests, headers and caches are pruned. Then every shared object must be
+of the target's architecture and Python, and the layer must fit Lambda's limit. A layer that is up to date is not built
+again. The local cloud builds its own, for the interpreter of the emulator.
 """
 
 import argparse
@@ -18,6 +16,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from lnn_tools import installation
+from lnn_tools.errors import ToolError, exit_status
+from lnn_tools.installation import pip
+from lnn_tools.packaging import archives
 from lnn_tools.packaging.archives import sha256_of, write_zip
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -34,18 +36,14 @@ RUNTIMES = ("python3.12", "python3.13")
 GLIBC_MINORS = range(5, 35)
 
 PRUNED_FOLDERS = {"__pycache__", "tests", "include", "bin"}
-# Sources and interfaces that only a compiler or a type checker reads; RECORD lists files that are no longer there.
+# Only a compiler or a type checker reads these. RECORD would list files that are pruned.
 PRUNED_SUFFIXES = {".pyc", ".pyi", ".pxd", ".pyx", ".pxi", ".c", ".h", ".hpp", ".a", ".f", ".f90", ".pyf", ".template"}
 PRUNED_METADATA = {"RECORD", "REQUESTED", "INSTALLER", "direct_url.json"}
 
 
-class LayerError(Exception):
-    """The layer cannot be built, or must not be used."""
-
-
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a layer is for: a runtime such as `python3.13`, and one of Lambda's architectures."""
+    """The target of a layer: a runtime such as `python3.13`, and one of Lambda's architectures."""
 
     runtime: str
     architecture: str
@@ -57,15 +55,15 @@ class Target:
 
     @property
     def site_packages(self) -> str:
-        """Where Lambda's interpreter looks inside a layer."""
+        """The folder of a layer in which Lambda's interpreter looks for packages."""
         return f"python/lib/{self.runtime}/site-packages"
 
 
 def check_binaries(root: Path, target: Target) -> int:
-    """Counts the shared objects under `root`, each of which must fit `target`.
+    """Checks that every shared object under `root` fits `target`; returns their number.
 
     Raises:
-        LayerError: there are none, or one is for another architecture or Python: every such file is named.
+        ToolError: there are none, or some are for another architecture or Python; names each.
     """
     machine_name, machine_number = MACHINES[target.architecture]
     problems = []
@@ -85,14 +83,14 @@ def check_binaries(root: Path, target: Target) -> int:
         if tag and f"{tag[1]}.{tag[2]}" != target.version:
             problems.append(f"{relative} is for Python {tag[1]}.{tag[2]}, not {target.version}")
     if not objects:
-        raise LayerError(f"no shared object in {root}: numpy and h5py cannot be there")
+        raise ToolError(f"no shared object in {root}: numpy and h5py cannot be there")
     if problems:
-        raise LayerError(f"the layer does not fit {target.runtime} on {target.architecture}: {'; '.join(problems)}")
+        raise ToolError(f"the layer does not fit {target.runtime} on {target.architecture}: {'; '.join(problems)}")
     return len(objects)
 
 
 def prune(root: Path) -> None:
-    """Deletes what no function reads: tests, headers, caches, type stubs. Metadata and licenses stay."""
+    """Deletes tests, headers, caches and type stubs, which no function reads; keeps metadata and licenses."""
     for path in sorted(root.rglob("*"), reverse=True):
         metadata = path.parent.name.endswith(".dist-info")
         if path.is_dir():
@@ -103,49 +101,22 @@ def prune(root: Path) -> None:
 
 
 def unzipped_bytes(root: Path) -> int:
-    """Size of the tree's files in bytes.
+    """Bytes of all files under `root`.
 
     Raises:
-        LayerError: it is over Lambda's limit.
+        ToolError: they exceed Lambda's limit.
     """
     size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
     if size >= LIMIT_BYTES:
-        raise LayerError(
+        raise ToolError(
             f"the layer is {size / 2**20:.0f} MB unzipped, over Lambda's {LIMIT_BYTES // 2**20} MB: "
             f"drop something from {REQUIREMENTS}"
         )
     return size
 
 
-def install(python: Path, destination: Path, options: list[str]) -> None:
-    """Installs the pinned requirements into `destination` with pip.
-
-    Raises:
-        LayerError: with pip's last lines.
-    """
-    command = [
-        str(python),
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-compile",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--require-hashes",
-    ]
-    command += [*options, "--requirement", str(REQUIREMENTS), "--target", str(destination)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    if result.returncode:
-        lines = [
-            line for line in (result.stdout + result.stderr).splitlines() if line and not line.startswith("WARNING")
-        ]
-        raise LayerError("pip could not install the layer: " + " | ".join(lines[-4:]))
-
-
 def platforms(architecture: str) -> list[str]:
-    """Options of pip for wheels that run on Amazon Linux 2023 of that architecture, any glibc up to its own."""
+    """Pip's options for wheels that run on Amazon Linux 2023: any glibc up to its own."""
     machine = MACHINES[architecture][0]
     return [option for minor in GLIBC_MINORS for option in ("--platform", f"manylinux_2_{minor}_{machine}")] + [
         "--platform",
@@ -154,16 +125,16 @@ def platforms(architecture: str) -> list[str]:
 
 
 def inputs_hash(*parts: str) -> str:
-    """Hash of everything that a build depends on: the pins, the code that builds, and `parts`."""
+    """A hash of everything that a build depends on: the pins, the code that builds, and `parts`."""
     digest = hashlib.sha256()
-    for source in (REQUIREMENTS, Path(__file__), Path(__file__).with_name("archives.py")):
+    for source in (REQUIREMENTS, Path(__file__), Path(archives.__file__), Path(installation.__file__)):
         digest.update(source.read_bytes())
     digest.update("\0".join(parts).encode())
     return digest.hexdigest()
 
 
 def is_current(archive: Path, inputs: str) -> bool:
-    """Whether `archive` was built from `inputs` and has not been changed since."""
+    """True if `archive` was built from `inputs` and has not been changed since."""
     try:
         stamp = json.loads(stamp_of(archive).read_text())
         return bool(stamp["inputs"] == inputs and stamp["sha256"] == sha256_of(archive))
@@ -172,12 +143,12 @@ def is_current(archive: Path, inputs: str) -> bool:
 
 
 def stamp_of(archive: Path) -> Path:
-    """Where what is known of a built layer is written."""
+    """The record of a built layer, beside its archive."""
     return archive.with_suffix(".json")
 
 
 def finish(archive: Path, inputs: str, digest: str, size: int) -> None:
-    """Records a build, and says what it made."""
+    """Writes the record of a build, and prints its sizes."""
     stamp_of(archive).write_text(json.dumps({"inputs": inputs, "sha256": digest, "unzipped_bytes": size}) + "\n")
     zipped = archive.stat().st_size
     print(f"layer: {archive.name}: {size / 2**20:.0f} MB unzipped, {zipped / 2**20:.1f} MB zipped")
@@ -187,7 +158,7 @@ def build_for_aws(target: Target, output: Path = OUTPUT) -> Path:
     """Builds the layer for `target`, unless it is there already; returns the archive.
 
     Raises:
-        LayerError: pip cannot resolve it, it does not fit the target, or it is too large.
+        ToolError: pip fails, or the layer does not fit the target, or is too large.
     """
     archive = output / f"{NAME}-{target.runtime}-{target.architecture}.zip"
     inputs = inputs_hash(target.runtime, target.architecture)
@@ -198,7 +169,8 @@ def build_for_aws(target: Target, output: Path = OUTPUT) -> Path:
         packages = stage / target.site_packages
         packages.mkdir(parents=True)
         options = ["--implementation=cp", f"--python-version={target.version}"]
-        install(Path(sys.executable), packages, options + platforms(target.architecture))
+        options += [*platforms(target.architecture), "--no-compile", "--target", str(packages)]
+        pip("install", REQUIREMENTS, *options)
         prune(packages)
         check_binaries(packages, target)
         size = unzipped_bytes(stage)
@@ -211,11 +183,11 @@ def build_for_aws(target: Target, output: Path = OUTPUT) -> Path:
 
 
 def describe(python: Path) -> tuple[Target, str]:
-    """The target that an interpreter of this machine stands for, and the interpreter's full version."""
+    """The target of an interpreter on this machine, and its full version."""
     question = "import platform as p, sys; print(p.machine(), '%d.%d' % sys.version_info[:2], *sys.version.split())"
     result = subprocess.run([str(python), "-c", question], capture_output=True, text=True, check=False)
     if result.returncode:
-        raise LayerError(f"{python} does not run: {result.stderr.strip()}")
+        raise ToolError(f"{python} does not run: {result.stderr.strip()}")
     machine, version, full = result.stdout.split(maxsplit=2)
     return Target(f"python{version}", "arm64" if machine in {"arm64", "aarch64"} else "x86_64"), full.strip()
 
@@ -223,11 +195,11 @@ def describe(python: Path) -> tuple[Target, str]:
 def build_for_local(python: Path, output: Path = OUTPUT) -> Path:
     """Builds the layer for `python`, unless it is there already; returns the archive.
 
-    The emulator unpacks a layer for every worker. So the packages lie unpacked in build/layers/local, compiled, and the
-    archive holds one `.pth` file that points there: a cold start costs no copy of 80 MB.
+    The emulator unpacks a layer for every worker. To save each cold start a copy of 80 MB, the packages are unpacked
+    and compiled in build/layers/local, and the archive has a single `.pth` file that points there.
 
     Raises:
-        LayerError: as `build_for_aws`.
+        ToolError: as `build_for_aws`.
     """
     target, interpreter = describe(python)
     archive = output / f"{NAME}-local.zip"
@@ -240,12 +212,12 @@ def build_for_local(python: Path, output: Path = OUTPUT) -> Path:
     try:
         staged = stage / target.site_packages
         staged.mkdir(parents=True)
-        install(python, staged, [])
+        pip("install", REQUIREMENTS, "--no-compile", "--target", str(staged), python=python)
         prune(staged)
         if sys.platform == "linux":  # elsewhere shared objects are no ELF files
             check_binaries(staged, target)
         size = unzipped_bytes(stage)
-        # Compiled under the name it will have, so that tracebacks show files that exist.
+        # Compiled with their final paths, so that tracebacks show files that exist.
         compile_all = [
             str(python),
             "-m",
@@ -264,36 +236,22 @@ def build_for_local(python: Path, output: Path = OUTPUT) -> Path:
         stage.replace(unpacked)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
-    # The comment makes another build another archive, so that warm workers are replaced.
+    # The comment makes each build a new archive, so that the emulator replaces warm workers.
     pointer = f"# build {inputs[:16]}\n{packages}\n".encode()
     digest = write_zip(archive, {f"{target.site_packages}/lnn-layer.pth": pointer})
     finish(archive, inputs, digest, size)
     return archive
 
 
-def main() -> int:
-    """Builds what the command line asks for."""
-    parser = argparse.ArgumentParser(description="Build the functions' layer.")
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Build the functions' layer for AWS.")
     parser.add_argument(
         "--runtime", default="python3.13", choices=RUNTIMES, help="Lambda runtime (default: %(default)s)"
     )
     parser.add_argument("--architecture", default="arm64", choices=sorted(MACHINES), help="default: %(default)s")
-    parser.add_argument("--local", action="store_true", help="for this machine's own interpreter, for the local cloud")
-    parser.add_argument(
-        "--python", type=Path, default=Path(sys.executable), help="with --local: the interpreter to build for"
-    )
     arguments = parser.parse_args()
-    try:
-        if arguments.local:
-            archive = build_for_local(arguments.python.absolute())
-        else:
-            archive = build_for_aws(Target(arguments.runtime, arguments.architecture))
-    except LayerError as error:
-        print(f"layer: {error}", file=sys.stderr)
-        return 1
-    print(archive.relative_to(REPOSITORY))
-    return 0
+    print(build_for_aws(Target(arguments.runtime, arguments.architecture)).relative_to(REPOSITORY))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status("layer", main))

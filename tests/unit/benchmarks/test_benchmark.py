@@ -16,7 +16,7 @@ from lnnbench.jobs import Job, synthetic_job
 from lnnbench.marks import Mark
 from lnnbench.redis_proxy import proxy
 from lnnbench.report import markdown
-from lnnbench.sampling import ratio, rounds
+from lnnbench.samples import ratio, rounds
 from lnnbench.ways import NUMPY, Program
 
 EPOCHS = 4

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +13,8 @@ import hcl2
 import pytest
 from packaging.requirements import Requirement
 
-from lnn_tools.local_cloud.errors import LocalCloudError
-from lnn_tools.local_cloud.tools import pip_install, run
-from lnn_tools.packaging import layer
-from lnn_tools.packaging.layer import LayerError
+from lnn_tools.errors import ToolError
+from lnn_tools.installation import pip
 from support.repository import REPOSITORY
 
 PINS = sorted([*REPOSITORY.glob("requirements/*.txt"), *REPOSITORY.glob("layers/*/requirements.txt")])
@@ -44,13 +41,13 @@ def statements(script: Path) -> Iterator[str]:
 
 
 def python_installs(script: Path) -> Iterator[set[str]]:
-    """The words of each Python function that has pip install or download something."""
+    """The words of each Python function that runs pip."""
     for node in ast.walk(ast.parse(script.read_text())):
         if isinstance(node, ast.FunctionDef):
             words = {
                 part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)
             }
-            if "pip" in words and words & {"install", "download", "wheel"}:
+            if {"-m", "pip"} <= words:
                 yield words
 
 
@@ -113,7 +110,7 @@ def test_every_python_function_that_installs_packages_checks_their_hashes() -> N
         *REPOSITORY.glob("benchmarks/**/*.py"),
     ]
     found = [(file.name, words) for file in files for words in python_installs(file)]
-    assert {"layer.py", "notebook_bundle.py", "tools.py"} <= {name for name, _ in found}
+    assert {name for name, _ in found} == {"installation.py"}
     for name, words in found:
         # A source distribution is built with a backend that no file of pins names.
         assert {"--require-hashes", "--only-binary=:all:", "--no-deps"} <= words, name
@@ -138,22 +135,14 @@ def pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spoiled", ["thing==1.0\n", f"thing==1.0 --hash=sha256:{'0' * 64}\n"], ids=["none", "another"])
-def test_a_package_without_its_hash_is_installed_neither_into_the_layer_nor_for_the_local_cloud(
-    spoiled: str, pins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(layer, "REQUIREMENTS", pins)
-    command = [sys.executable, *pip_install(pins), "--target", str(tmp_path / "tools")]
-    run(command)
-    layer.install(Path(sys.executable), tmp_path / "layer", [])
-    assert (tmp_path / "tools" / "thing.py").exists()
-    assert (tmp_path / "layer" / "thing.py").exists()
+def test_a_package_without_its_hash_is_not_installed(spoiled: str, pins: Path, tmp_path: Path) -> None:
+    pip("install", pins, "--target", str(tmp_path / "first"))
+    assert (tmp_path / "first" / "thing.py").exists()
 
     pins.write_text(spoiled)
-    with pytest.raises(LocalCloudError, match=r"(?i)hash"):
-        run(command)
-    with pytest.raises(LayerError, match=r"(?i)hash"):
-        layer.install(Path(sys.executable), tmp_path / "layer2", [])
-    assert not (tmp_path / "layer2").exists()
+    with pytest.raises(ToolError, match=r"(?i)hash"):
+        pip("install", pins, "--target", str(tmp_path / "second"))
+    assert not (tmp_path / "second").exists()
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lnn_tools.checks import advisories
+from lnn_tools.errors import ToolError
 from support.repository import REPOSITORY
 
 HASH = "sha256:" + "0" * 64
@@ -54,7 +55,7 @@ def stub(tmp_path: Path) -> Stub:
 def test_a_known_vulnerability_fails_and_names_its_cure(stub: Stub, capsys: pytest.CaptureFixture[str]) -> None:
     advisory = {"id": "PYSEC-2026-1", "fix_versions": ["3.2"]}
     assert stub.audit({"dependencies": [{"name": "beta", "version": "3.1", "vulns": [advisory]}]}, status=1) == 1
-    assert "beta 3.1: PYSEC-2026-1; mended in 3.2" in capsys.readouterr().err
+    assert "beta 3.1: PYSEC-2026-1; fixed in 3.2" in capsys.readouterr().err
 
 
 def test_a_database_out_of_reach_is_said_and_is_no_error(stub: Stub, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,7 +72,7 @@ def test_a_database_that_does_not_know_the_packages_is_said(stub: Stub, capsys: 
 
 
 def test_any_other_failure_of_the_audit_is_an_error(stub: Stub) -> None:
-    with pytest.raises(advisories.AuditError, match="no such option"):
+    with pytest.raises(ToolError, match="no such option"):
         stub.audit(error="no such option: --disable-pip", status=2)
 
 

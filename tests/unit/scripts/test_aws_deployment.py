@@ -22,9 +22,9 @@ from lnn_client.deployment import Deployment
 from lnn_tools.aws_deployment import commands as aws
 from lnn_tools.aws_deployment import credentials, questions
 from lnn_tools.aws_deployment.credentials import Identity
-from lnn_tools.aws_deployment.errors import DeploymentError
 from lnn_tools.aws_deployment.folder import CONFIGURATION, Folder, local_state, remote_state
 from lnn_tools.aws_deployment.state_bucket import ensure_bucket
+from lnn_tools.errors import ToolError
 from support.repository import REPOSITORY
 
 ACCOUNT = "123456789012"
@@ -134,7 +134,8 @@ def test_a_wrong_answer_is_explained_and_asked_again(tmp_path: Path) -> None:
     answers = answering("Ohio", "us-east-2", "Not_A_Prefix", "lnn-2", "nobody", "", "free", "0", "")
     found = questions.answers(tmp_path / "answers.json", {}, answers, said.append)
     assert found == {"region": "us-east-2", "prefix": "lnn-2", "emails": [], "monthly_budget_usd": None}
-    assert [line.split()[0] for line in said] == ["'Ohio'", "'Not_A_Prefix'", "'nobody'", "'free'", "'0'"]
+    shown = [line.partition(";")[0].split()[1] for line in said]
+    assert shown == ["'Ohio'", "'Not_A_Prefix'", "'nobody'", "'free'", "'0'"]
 
 
 def test_what_is_given_to_terraform_in_another_way_is_neither_asked_nor_overridden(tmp_path: Path) -> None:
@@ -233,14 +234,14 @@ def test_an_upgrade_enters_the_runs_that_the_release_before_left_unfinished(
 @pytest.mark.usefixtures("commands", "_aws")
 def test_a_deployment_that_cannot_read_the_runs_says_what_to_allow(folder: Folder) -> None:
     folder.link()
-    with pytest.raises(DeploymentError, match=r"Allow dynamodb:Scan .* on lnn-runs, then run make deploy again"):
+    with pytest.raises(ToolError, match=r"Allow dynamodb:Scan .* on lnn-runs, then run make deploy again"):
         aws.deploy(folder, [], deployment=DEPLOYMENT, confirm=lambda question: True)
 
 
 def test_nothing_is_applied_or_removed_without_a_yes(folder: Folder, commands: Callable[[], list[list[str]]]) -> None:
-    with pytest.raises(DeploymentError, match="nothing was changed"):
+    with pytest.raises(ToolError, match="nothing was changed"):
         aws.deploy(folder, [], deployment=DEPLOYMENT, confirm=lambda question: False)
-    with pytest.raises(DeploymentError, match="nothing was removed"):
+    with pytest.raises(ToolError, match="nothing was removed"):
         aws.destroy(folder, [], confirm=lambda question: False)
     assert {command for _, command, *_ in commands()} == {"plan", "show"}
 
@@ -261,7 +262,7 @@ def test_a_destroy_says_what_it_removed(
 @pytest.mark.usefixtures("_aws", "commands")
 def test_an_endpoint_that_is_not_aws_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
-    with pytest.raises(DeploymentError, match="AWS_ENDPOINT_URL points at"):
+    with pytest.raises(ToolError, match="AWS_ENDPOINT_URL points at"):
         aws.run("deploy", yes=True)
 
 
@@ -278,7 +279,7 @@ def test_what_holds_credentials_runs_no_provider_that_a_search_of_the_disk_finds
     assert found == ["init", "-input=false", "-lockfile=readonly"]
     assert named == [*found, f"-plugin-dir={tmp_path}"]
     monkeypatch.setenv("LNN_PROVIDER_MIRROR", str(tmp_path / "nowhere"))
-    with pytest.raises(DeploymentError, match="LNN_PROVIDER_MIRROR names no folder"):
+    with pytest.raises(ToolError, match="LNN_PROVIDER_MIRROR names no folder"):
         aws.prepare(folder, IDENTITY, None, move_state=False)
 
 
@@ -337,7 +338,7 @@ def test_credentials_of_another_account_are_refused_with_both_named(
     folder.link()
     Deployment(OTHER_ACCOUNT, "us-east-1", "lnn", "state").save(folder.path)
     monkeypatch.setattr(aws, "Folder", lambda identity: Folder(folder.path, identity))
-    with pytest.raises(DeploymentError, match=f"account {OTHER_ACCOUNT}.*account {ACCOUNT}"):
+    with pytest.raises(ToolError, match=f"account {OTHER_ACCOUNT}.*account {ACCOUNT}"):
         aws.run(action, yes=True)
     assert commands() == []
 
@@ -349,7 +350,7 @@ def test_another_region_than_the_deployments_is_refused_with_both_named(
     folder.link()
     DEPLOYMENT.save(folder.path)
     monkeypatch.setenv("TF_VAR_region", "us-west-2")
-    with pytest.raises(DeploymentError, match="deployed in eu-central-1, but region is us-west-2"):
+    with pytest.raises(ToolError, match="deployed in eu-central-1, but region is us-west-2"):
         aws.prepare(folder, IDENTITY, None, move_state=False)
     assert commands() == []
 
@@ -359,14 +360,14 @@ def test_an_account_that_is_given_and_is_not_the_credentials_is_refused(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TF_VAR_account_id", OTHER_ACCOUNT)
-    with pytest.raises(DeploymentError, match=f"account_id is {OTHER_ACCOUNT}.*account {ACCOUNT}"):
+    with pytest.raises(ToolError, match=f"account_id is {OTHER_ACCOUNT}.*account {ACCOUNT}"):
         aws.prepare(folder, IDENTITY, None, move_state=False)
 
 
 def test_a_damaged_record_is_refused_with_its_cure(folder: Folder) -> None:
     folder.link()
     (folder.path / "deployment.json").write_text("{}")
-    with pytest.raises(DeploymentError, match=r"deployment\.json is damaged.*delete it"):
+    with pytest.raises(ToolError, match=r"deployment\.json is damaged.*delete it"):
         aws.record(folder)
 
 
@@ -452,13 +453,13 @@ def test_credentials_that_may_end_before_the_deployment_does_are_told(
 def test_credentials_that_end_at_once_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lasts: timedelta
 ) -> None:
-    with pytest.raises(DeploymentError, match="aws login"):
+    with pytest.raises(ToolError, match="aws login"):
         expiring(tmp_path, monkeypatch, lasts).check_time(print)
 
 
 def test_no_credentials_at_all_are_refused_with_their_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     profile(tmp_path, monkeypatch, "")
-    with pytest.raises(DeploymentError, match="AWS_PROFILE"):
+    with pytest.raises(ToolError, match="AWS_PROFILE"):
         credentials.identity()
 
 

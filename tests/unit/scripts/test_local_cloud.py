@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from lnn_tools.errors import ToolError
 from lnn_tools.local_cloud import deployment
-from lnn_tools.local_cloud.errors import LocalCloudError, LostAnswerError
+from lnn_tools.local_cloud.deployment import LostAnswerError
 from lnn_tools.local_cloud.home import Home
 from lnn_tools.local_cloud.ports import claim_port, is_listening, wanted_port
 from lnn_tools.local_cloud.processes import Service, await_ready, members, start, start_time, stop, stop_strays, strays
@@ -94,12 +95,12 @@ def test_a_server_that_ends_at_once_is_reported_with_its_last_words(tmp_path: Pa
     log = tmp_path / "server.log"
     process = start([sys.executable, "-c", "raise SystemExit('no such option')"], log, {}, tmp_path)
 
-    with pytest.raises(LocalCloudError, match=r"(?s)stopped with status 1.*no such option"):
+    with pytest.raises(ToolError, match=r"(?s)stopped with status 1.*no such option"):
         await_ready("the server", process, lambda: False, log, 10)
 
 
 def test_a_port_in_use_is_one_error_that_names_its_user_and_a_way_out(taken_port: int) -> None:
-    with pytest.raises(LocalCloudError) as refused:
+    with pytest.raises(ToolError) as refused:
         claim_port("LNN_REDIS_PORT", taken_port, "Redis")
 
     message = str(refused.value)
@@ -121,7 +122,7 @@ def test_port_zero_asks_for_any_free_one(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_is_no_port_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("LNN_EMULATOR_PORT", text)
 
-    with pytest.raises(LocalCloudError, match="LNN_EMULATOR_PORT="):
+    with pytest.raises(ToolError, match="LNN_EMULATOR_PORT="):
         wanted_port("LNN_EMULATOR_PORT", 4566)
 
 
@@ -133,7 +134,7 @@ def test_a_running_service_keeps_its_port_unless_another_is_asked_for(monkeypatc
     monkeypatch.setenv("LNN_EMULATOR_PORT", "0")
     assert running_or_wanted(running, ("LNN_EMULATOR_PORT", 4566), "the emulator") == 4700
     monkeypatch.setenv("LNN_EMULATOR_PORT", "4800")
-    with pytest.raises(LocalCloudError, match=r"runs on port 4700, not LNN_EMULATOR_PORT=4800; .*make down"):
+    with pytest.raises(ToolError, match=r"runs on port 4700, not LNN_EMULATOR_PORT=4800; .*make down"):
         running_or_wanted(running, ("LNN_EMULATOR_PORT", 4566), "the emulator")
 
 
@@ -176,9 +177,7 @@ def run_terraform(tmp_path: Path, script: str) -> None:
 
 
 def test_a_failed_apply_is_reported_with_terraforms_own_words(tmp_path: Path) -> None:
-    with pytest.raises(
-        LocalCloudError, match=r"(?s)terraform apply failed.*Error: Invalid function argument"
-    ) as failed:
+    with pytest.raises(ToolError, match=r"(?s)terraform apply failed.*Error: Invalid function argument") as failed:
         run_terraform(tmp_path, "echo 'Error: Invalid function argument'; exit 1")
     assert not isinstance(failed.value, LostAnswerError)
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from lnn_tools.errors import ToolError
 from lnn_tools.packaging.archives import write_zip
-from lnn_tools.packaging.functions import PackagingError, function_names, package_functions
+from lnn_tools.packaging.functions import function_names, package_functions
 from lnn_tools.packaging.layer import (
     LIMIT_BYTES,
     MACHINES,
-    LayerError,
     Target,
     build_for_aws,
     check_binaries,
@@ -90,7 +90,7 @@ def test_a_file_that_is_no_code_is_refused_by_name_and_nothing_is_packed(
 ) -> None:
     (source / name).write_text("KEY=1")
 
-    with pytest.raises(PackagingError, match=name):
+    with pytest.raises(ToolError, match=name):
         package_functions(source, tmp_path / "build")
     assert not (tmp_path / "build").exists()
 
@@ -98,7 +98,7 @@ def test_a_file_that_is_no_code_is_refused_by_name_and_nothing_is_packed(
 def test_a_link_is_refused(source: Path, tmp_path: Path) -> None:
     (source / "launch" / "linked.py").symlink_to(source / "lnn" / "__init__.py")
 
-    with pytest.raises(PackagingError, match=r"launch/linked\.py"):
+    with pytest.raises(ToolError, match=r"launch/linked\.py"):
         package_functions(source, tmp_path / "build")
 
 
@@ -106,7 +106,7 @@ def test_a_function_without_a_handler_is_refused(source: Path) -> None:
     (source / "trainer").mkdir()
     (source / "trainer" / "main.py").write_text("")
 
-    with pytest.raises(PackagingError, match=r"trainer has no handler\.py"):
+    with pytest.raises(ToolError, match=r"trainer has no handler\.py"):
         function_names(source)
 
 
@@ -194,7 +194,7 @@ def test_a_shared_object_of_another_architecture_is_refused(tmp_path: Path) -> N
     shared_object(tmp_path / "good.so", MACHINES["arm64"][1])
     shared_object(tmp_path / "numpy.libs" / "libblas-1a2b.so.0", MACHINES["x86_64"][1])
 
-    with pytest.raises(LayerError, match=r"libblas-1a2b\.so\.0 is for machine 62, not 183 \(aarch64\)") as refused:
+    with pytest.raises(ToolError, match=r"libblas-1a2b\.so\.0 is for machine 62, not 183 \(aarch64\)") as refused:
         check_binaries(tmp_path, ARM)
     assert "good.so" not in str(refused.value)
 
@@ -206,22 +206,22 @@ def test_a_real_shared_object_of_this_machine_is_refused_for_the_other_architect
     machine = int.from_bytes(target.read_bytes()[18:20], "little")
     other = next(name for name, (_, number) in MACHINES.items() if number != machine)
 
-    with pytest.raises(LayerError, match="does not fit"):
+    with pytest.raises(ToolError, match="does not fit"):
         check_binaries(tmp_path, Target("python3.13", other))
 
 
 def test_a_shared_object_of_another_python_is_refused(tmp_path: Path) -> None:
     shared_object(tmp_path / "core.cpython-311-aarch64-linux-gnu.so", MACHINES["arm64"][1])
 
-    with pytest.raises(LayerError, match=r"is for Python 3\.11, not 3\.13"):
+    with pytest.raises(ToolError, match=r"is for Python 3\.11, not 3\.13"):
         check_binaries(tmp_path, ARM)
 
 
 def test_a_file_that_is_no_shared_object_and_a_layer_with_none_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(LayerError, match="no shared object"):
+    with pytest.raises(ToolError, match="no shared object"):
         check_binaries(tmp_path, ARM)
     (tmp_path / "core.so").write_bytes(b"text")
-    with pytest.raises(LayerError, match="not an ELF"):
+    with pytest.raises(ToolError, match="not an ELF"):
         check_binaries(tmp_path, ARM)
 
 
@@ -255,7 +255,7 @@ def test_a_layer_over_lambdas_limit_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "large.so").open("wb") as file:
         file.truncate(LIMIT_BYTES)
 
-    with pytest.raises(LayerError, match="over Lambda's 250 MB"):
+    with pytest.raises(ToolError, match="over Lambda's 250 MB"):
         unzipped_bytes(tmp_path)
 
 

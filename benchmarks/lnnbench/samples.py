@@ -1,4 +1,4 @@
-"""Samples that go round and round through the ways, so that a busy moment of the machine hits all of them alike."""
+"""Samples taken in rounds through all ways, so that a busy moment of the machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Samples = list[dict[str, Any]]
 
 
 def rounds(ways: Sequence[Way], repeats: int, scratch: Path, patience: float) -> list[dict[str, Any]]:
-    """``repeats`` samples of each way, taken in turn; a way that fails is told of and left out from then on."""
+    """``repeats`` samples of each way, taken in turn; a way that fails is reported and left out of later rounds."""
     samples: dict[str, Samples] = {way.name: [] for way in ways}
     errors: dict[str, str] = {}
     for _ in range(repeats):
@@ -40,7 +40,7 @@ def rounds(ways: Sequence[Way], repeats: int, scratch: Path, patience: float) ->
 
 
 def summary(samples: Samples) -> dict[str, Any]:
-    """The median of every figure, and how far the samples of an epoch's time lie apart."""
+    """The median of every figure, and the range of an epoch's time."""
     figures = [name for name, value in samples[0].items() if isinstance(value, int | float)]
     medians = {name: median(sample[name] for sample in samples) for name in figures}
     pace = [sample["ms_per_epoch"] for sample in samples]
@@ -48,7 +48,7 @@ def summary(samples: Samples) -> dict[str, Any]:
 
 
 def by_name(ways: Sequence[Mapping[str, Any]], name: str) -> Mapping[str, Any] | None:
-    """What was measured of a way; None if there is nothing."""
+    """The results of a way; None if it has none."""
     return next((way for way in ways if way["name"] == name and "median" in way), None)
 
 
@@ -59,7 +59,7 @@ def median_of(ways: Sequence[Mapping[str, Any]], name: str, figure: str) -> floa
 
 
 def ratio(ways: Sequence[Mapping[str, Any]], name: str, base: str, figure: str) -> float | None:
-    """Median over the rounds of one way's figure to another's in the same round."""
+    """The median over rounds of the ratio of one way's figure to another's."""
     one, other = by_name(ways, name), by_name(ways, base)
     if one is None or other is None:
         return None

@@ -1,4 +1,4 @@
-"""What the emulator takes for itself while a training runs: where AWS has its own machines, it shares ours."""
+"""The processor time of the emulator during a training. It shares this machine; AWS has its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INTERVAL_SECONDS = 0.05
 
 
 class BusyTime:
-    """Notes how long a process has computed, as long as it is in this context."""
+    """Samples a process's processor time while the context is entered."""
 
     def __init__(self, process: psutil.Process) -> None:
         self._process = process
@@ -33,7 +33,7 @@ class BusyTime:
         self._thread.join()
 
     def seconds(self, start: float, end: float) -> float:
-        """Seconds of computing between two moments (``time.time()``) that lie in the context."""
+        """Seconds of processor time between two moments (``time.time()``) within the context."""
         moments, busy = zip(*self._samples, strict=True)
         before, after = np.interp([start, end], moments, busy)
         return float(after - before)
