@@ -3,7 +3,7 @@ SHELL := bash
 PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/pytest --dist loadgroup
+PYTEST := $(BIN)/pytest --dist loadfile
 
 .PHONY: help setup demo up down status check test lint layer package bundle plan deploy destroy notebooks bench chaos docs lock
 

@@ -9,17 +9,17 @@ output "cache_host" {
 }
 
 output "dashboard_url" {
-  description = "The trainings in CloudWatch: graphs, alarms, tables."
+  description = "Address of the dashboard of trainings in CloudWatch."
   value       = module.observability.dashboard_url
 }
 
 output "dead_letter_queues" {
-  description = "Queues of the events that failed every retry, by function."
+  description = "Names of the queues of events that failed every retry, by function."
   value       = { for role, function in module.functions : role => function.queue_name }
 }
 
 output "functions" {
-  description = "Names of the functions."
+  description = "Names of the functions, by role."
   value       = { for role, function in module.functions : role => function.name }
 }
 
@@ -39,12 +39,12 @@ output "prediction_api_id" {
 }
 
 output "prediction_url" {
-  description = "Address of the prediction API and its page. With prediction_access = \"iam\" requests must be signed: lnn page does."
+  description = "Address of the prediction API and its page. With prediction_access = \"iam\", requests must be signed; lnn page signs them."
   value       = module.prediction_api.url
 }
 
 output "prefix" {
-  description = "Start of every name."
+  description = "Prefix of every name."
   value       = var.prefix
 }
 
@@ -59,6 +59,6 @@ output "tables" {
 }
 
 output "topic_arn" {
-  description = "SNS topic of the messages about runs."
+  description = "ARN of the SNS topic of messages about runs."
   value       = module.sns.arn
 }

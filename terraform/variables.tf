@@ -1,5 +1,5 @@
 variable "account_id" {
-  description = "AWS account number, to name things after; credentials of another account are refused. Null looks it up with the credentials in use. `make deploy` gives it."
+  description = "Number of the AWS account, which names contain. Terraform refuses credentials of another account. Null takes the account of the credentials in use; `make deploy` sets it."
   type        = string
   default     = null
 
@@ -11,9 +11,8 @@ variable "account_id" {
 
 variable "alarm_thresholds" {
   description = <<-EOT
-    When alarms go off: percent of a cache node's memory; events in a dead-letter queue; errors and throttles of a function within five
-    minutes; and how many looks of the watch, one after the other, must find a run that nobody works on. Each alarm reaches the
-    addresses of `emails`.
+    Thresholds of the alarms, which mail the addresses of `emails`: percent of a cache node's memory; events in a dead-letter queue;
+    errors of a function, and throttles, within five minutes; and successive checks of the watch that find a run without a worker.
   EOT
   type = object({
     cache_memory_percent = optional(number, 80)
@@ -50,7 +49,7 @@ variable "architecture" {
 }
 
 variable "build_directory" {
-  description = "Where `make package` and `make layer` leave functions/*.zip and layers/*.zip. A relative path starts at this folder."
+  description = "Folder in which `make package` and `make layer` put functions/*.zip and layers/*.zip. A relative path starts at this folder."
   type        = string
   default     = "../build"
 }
@@ -58,9 +57,9 @@ variable "build_directory" {
 variable "cache" {
   description = <<-EOT
     The parameter server. A cache.t4g.micro holds about 0.4 GB of tensors and costs about $9 a month; each replica costs as much
-    again and adds automatic failover. `engine_version` (Valkey) is what a new cache starts with; a running one is upgraded by the
-    command that a plan prints when it is older. `transit_encryption` is TLS with IAM login; turn it off for a local cloud only, whose
-    Redis speaks plain text.
+    again and adds automatic failover. `engine_version` is the version of Valkey that a new cache starts with. Terraform leaves the
+    engine of a running cache alone; where it is older, a plan prints the command that upgrades it. `transit_encryption` is TLS with
+    IAM login; turn it off only for a local cloud, whose Redis speaks plain text.
   EOT
   type = object({
     engine_version     = optional(string, "8.2")
@@ -68,7 +67,7 @@ variable "cache" {
     replicas           = optional(number, 0)
     transit_encryption = optional(bool, true)
   })
-  # Said again, for scanners that do not read what is optional in a type.
+  # Repeats the default in the type, for scanners that do not read it there.
   default = { transit_encryption = true }
 
   validation {
@@ -83,7 +82,7 @@ variable "cache" {
 }
 
 variable "cache_port" {
-  description = "Port of the parameter server. A local cloud's Redis may be on any."
+  description = "Port of the parameter server. A local cloud's Redis may use another."
   type        = number
   default     = 6379
 
@@ -106,9 +105,9 @@ variable "emails" {
 
 variable "existing_vpc" {
   description = <<-EOT
-    A VPC that is there, instead of a new one: its id, private subnets in one zone each, and the route tables of these subnets, which
-    get endpoints for S3 and DynamoDB. `endpoints = false` adds none, where the VPC reaches S3, DynamoDB, Lambda and SNS by itself.
-    The endpoints lead to this account's resources only, for everybody in the VPC: `endpoint_policies = false` lifts that.
+    An existing VPC to use instead of a new one: its id, its private subnets, each in another zone, and the route tables of these
+    subnets, which get endpoints for S3 and DynamoDB. Set `endpoints = false` where the VPC already reaches S3, DynamoDB, Lambda and
+    SNS. The endpoints lead to this account's resources only, for everybody in the VPC; `endpoint_policies = false` lifts that limit.
   EOT
   type = object({
     endpoint_policies = optional(bool, true)
@@ -126,12 +125,12 @@ variable "existing_vpc" {
 
   validation {
     condition     = var.existing_vpc == null || try(!var.existing_vpc.endpoints || length(var.existing_vpc.route_table_ids) > 0, false)
-    error_message = "Give existing_vpc the route_table_ids of its subnets, for the endpoints of S3 and DynamoDB; or endpoints = false where it has ways to AWS of its own."
+    error_message = "Give existing_vpc the route_table_ids of its subnets, for the endpoints of S3 and DynamoDB; or set endpoints = false where the VPC already reaches AWS."
   }
 }
 
 variable "flow_log_retention_days" {
-  description = "Days for which CloudWatch keeps the flow logs. What happened is often asked long after, and storage is about $0.03 for each GB and month."
+  description = "Days for which CloudWatch keeps the flow logs. Questions about traffic often come months later, and storage costs about $0.03 for each GB and month."
   type        = number
   default     = 365
 
@@ -155,11 +154,14 @@ variable "flow_logs" {
 variable "functions" {
   description = <<-EOT
     Memory (MB), timeout (s), /tmp (MB) and reserved concurrency of each function. Cost follows memory x time; CPU follows memory:
-    1,769 MB is one vCPU. launch has /tmp for the data set's file, of which it holds a block at a time. trainer runs whole trainings
-    (`fused`), for up to Lambda's longest time, which a timeout of null is; 3,008 MB is the most that every new account allows. neuron does one neuron's work
-    in milliseconds, or stays as a worker (`resident`, `data`), with one vCPU and /tmp for its share of the examples. predict answers
-    the prediction API, which waits for 29 seconds; register enters models. A reserved concurrency both keeps and caps environments;
-    null takes from the account's pool.
+    1,769 MB is one vCPU. A timeout of null is the longest that Lambda allows.
+
+    launch keeps the data set's file in /tmp and reads it block by block. trainer runs whole trainings (`fused`); 3,008 MB is the most
+    that every new account allows. neuron does one neuron's work in milliseconds, or stays as a worker (`resident`, `data`) with one
+    vCPU, and /tmp for its share of the examples. predict answers the prediction API, which waits for 29 seconds. register enters
+    models in the registry.
+
+    A reserved concurrency is set aside for the function, and is also its most; null takes from the account's pool.
   EOT
   type = object({
     launch = optional(object({
@@ -202,7 +204,7 @@ variable "functions" {
 
   validation {
     condition     = alltrue([for size in values(var.functions) : try(size.timeout >= 10 && size.timeout <= local.longest_invocation, size.timeout == null)])
-    error_message = "Give the timeout of each function from 10 to ${local.longest_invocation} seconds, or null for the longest: Lambda, as this provider knows it, stops there."
+    error_message = "Give the timeout of each function from 10 to ${local.longest_invocation} seconds, or null for the longest: this version of the AWS provider takes no more."
   }
 
   validation {
@@ -223,7 +225,7 @@ variable "layer_zip" {
 }
 
 variable "log_level" {
-  description = "Least severe log lines that the functions write. DEBUG adds a line for each neuron of each step, which costs about as much as the neuron: $0.50 for each GB."
+  description = "Least severe level that the functions log. DEBUG adds a line for each neuron of each step; at $0.50 for each GB, the line costs about as much as the neuron's work."
   type        = string
   default     = "INFO"
 
@@ -246,8 +248,8 @@ variable "log_retention_days" {
 
 variable "max_workers" {
   description = <<-EOT
-    Most workers that are chosen for a training which asks for none by itself (`"workers": null`). Each is one warm function: keep
-    the number below your account's concurrent executions (10 in a new account).
+    The most workers that the planner chooses for a training with `"workers": null`. Each worker is one concurrent execution: keep the
+    number below your account's limit (10 in a new account).
   EOT
   type        = number
   default     = 16
@@ -259,7 +261,7 @@ variable "max_workers" {
 }
 
 variable "monthly_budget_usd" {
-  description = "US dollars that the whole account may cost in a month before the addresses in emails get mail. Null for no budget."
+  description = "US dollars that the whole account may cost in a month; at 80% of them, or when more are forecast, AWS mails the addresses in emails. Null for no budget."
   type        = number
   default     = null
 
@@ -270,7 +272,7 @@ variable "monthly_budget_usd" {
 }
 
 variable "neuron_window" {
-  description = "Most neurons of a step in flight at once; 0 is no limit. Set it below your account's concurrent executions (10 in a new account)."
+  description = "The most neurons of a step in flight at once; 0 for no limit. Set it below your account's concurrent executions (10 in a new account)."
   type        = number
   default     = 0
 
@@ -281,7 +283,7 @@ variable "neuron_window" {
 }
 
 variable "noncurrent_version_days" {
-  description = "Days for which a replaced or deleted data set or model can still be brought back, and is still paid for."
+  description = "Days for which S3 keeps, and charges for, a data set or model that was replaced or deleted, so that it can be restored."
   type        = number
   default     = 30
 
@@ -295,7 +297,7 @@ variable "notebook" {
   description = <<-EOT
     A SageMaker notebook instance in the private subnet, with this repository's notebooks and the `lnn` command. It stops itself after
     idle_minutes without work; x86_64 types, such as ml.t3.medium, cost from about $0.05 an hour while it is on, and its endpoint
-    and volume about $10 a month. `make bundle` must be run before.
+    and volume about $10 a month. Run `make bundle` first.
   EOT
   type = object({
     enabled       = optional(bool, false)
@@ -328,7 +330,7 @@ variable "parameters_file" {
 }
 
 variable "permissions_boundary" {
-  description = "ARN of the policy that bounds every role, where the account asks for one."
+  description = "ARN of the policy that bounds every role, for an account that requires one."
   type        = string
   default     = null
 
@@ -341,8 +343,8 @@ variable "permissions_boundary" {
 variable "prediction_access" {
   description = <<-EOT
     Who may call the prediction API and see its page. "iam": callers of this account whose policies allow it, with signed requests
-    (`lnn page` signs a browser's). "public": everybody who knows the address. They share the account's concurrent executions with
-    training, so "public" asks for a bound: functions.predict.reserved_concurrency, or a low prediction_throttling.
+    (`lnn page` signs a browser's). "public": everybody who knows the address. Predictions take concurrent executions from training, so
+    "public" requires a bound: functions.predict.reserved_concurrency, or a low prediction_throttling.
   EOT
   type        = string
   default     = "iam"
@@ -352,7 +354,7 @@ variable "prediction_access" {
     error_message = "Set prediction_access to \"iam\" or \"public\"."
   }
 
-  # API Gateway lets burst requests through at once and rate more in each second, and each may keep an environment until the timeout
+  # API Gateway lets `burst` requests through at once and `rate` more in each second. Each may hold an environment until the timeout
   # (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html).
   validation {
     condition     = var.prediction_access != "public" || var.functions.predict.reserved_concurrency != null || local.predictions_at_once <= var.prediction_throttling.at_once
@@ -362,8 +364,8 @@ variable "prediction_access" {
 
 variable "prediction_throttling" {
   description = <<-EOT
-    Requests a second that the prediction API answers in the long run (rate) and at once (burst); callers of more get 429. at_once is the
-    most concurrent executions that a public API may take from the account's pool where functions.predict reserves none.
+    Requests that the prediction API answers in a second on average (rate), and at once (burst); it answers more with 429. at_once is
+    the most concurrent executions that a public API may take from the account's pool where functions.predict reserves none.
   EOT
   type = object({
     at_once = optional(number, 100)
@@ -406,7 +408,7 @@ variable "region" {
 }
 
 variable "require_tls" {
-  description = "Refuse whoever asks for the bucket over plain HTTP. Off is for a local cloud, which speaks nothing else."
+  description = "Refuse requests for the bucket over plain HTTP. Turn it off only for a local cloud, which speaks no HTTPS."
   type        = bool
   default     = true
 }
@@ -434,7 +436,7 @@ variable "runtime" {
 }
 
 variable "saved_queries" {
-  description = "Queries saved in CloudWatch Logs Insights. Turn them off for a local cloud, which does not know them."
+  description = "Save queries in CloudWatch Logs Insights. Turn it off for a local cloud, which cannot save queries."
   type        = bool
   default     = true
 }
@@ -446,13 +448,13 @@ variable "tags" {
 }
 
 variable "tracing" {
-  description = "X-Ray tracing of the functions: one request a second and 5% of the rest, about $5 for each million traces."
+  description = "Trace the functions with X-Ray: one request a second and 5% of the rest, for about $5 a million traces."
   type        = bool
   default     = true
 }
 
 variable "vpc_cidr" {
-  description = "Address range of the VPC, /16 to /24. Choose another where it must be joined to your networks."
+  description = "Address range of the VPC, /16 to /24. Choose another where you connect the VPC to networks of yours that use this one."
   type        = string
   default     = "10.0.0.0/20"
 
@@ -463,7 +465,7 @@ variable "vpc_cidr" {
 }
 
 variable "watch_rate" {
-  description = "How often stalled runs are looked for, as an EventBridge rate. Once a minute costs about 44,000 short invocations a month."
+  description = "How often the watch looks for stalled runs, as an EventBridge rate. Once a minute is about 44,000 short invocations a month."
   type        = string
   default     = "rate(1 minute)"
 
@@ -490,8 +492,8 @@ variable "zone_count" {
 
 variable "zones" {
   description = <<-EOT
-    Letters of the availability zones, instead of a choice by `zone_count`: the present ones first and in their order, since a subnet's
-    addresses go by its place here. A letter is another place in each account.
+    Letters of the availability zones, instead of the choice by `zone_count`. Name the zones in use first and in their order: a subnet's
+    address range follows from its position in this list. The same letter means different zones in different accounts.
   EOT
   type        = list(string)
   default     = null

@@ -8,9 +8,14 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from support.e2e_cloud import CloudUnderTest, local_cloud
 from support.repository import REPOSITORY
+
+# Files of tests/terraform whose tests share no plan with those of another.
+MAKE_OWN_PLANS = {"test_account", "test_configuration", "test_upgrade"}
 
 # The library's metrics, where no Lambda function sets their namespace.
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LNN")
@@ -20,11 +25,20 @@ hypothesis.settings.register_profile("lnn", deadline=None)
 hypothesis.settings.load_profile("lnn")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker runs all tests of a file, which share fixtures, or of a folder whose conftest.py has grouped them."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+class ByFile(LoadFileScheduling):
+    """Sends the tests of a file, which share fixtures, to one worker; so, too, those of ``terraform`` that share plans.
+
+    Not by marks of pytest-xdist's own: it adds a group to a test's id, which pytest 9.2 does not read.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(nodeid.partition("::")[0])
+        shares_plans = path.parent.name == "terraform" and path.stem not in MAKE_OWN_PLANS
+        return str(path.parent if shares_plans else path)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

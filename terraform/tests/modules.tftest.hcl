@@ -74,11 +74,6 @@ run "elasticache_asks_for_tls_and_a_login_that_nothing_dangerous_is_open_to" {
   }
 
   assert {
-    condition     = endswith(aws_elasticache_user.functions[0].access_string, " -@dangerous") && strcontains(aws_elasticache_user.functions[0].access_string, " ~lnn:* -@all ")
-    error_message = "The access string does not end by taking what is dangerous, or starts with more than the functions' keys."
-  }
-
-  assert {
     condition     = aws_elasticache_replication_group.this.automatic_failover_enabled && aws_elasticache_replication_group.this.multi_az_enabled && aws_elasticache_replication_group.this.num_cache_clusters == 2
     error_message = "A replica does not take over."
   }

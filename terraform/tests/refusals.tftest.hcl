@@ -113,20 +113,6 @@ run "refuses_public_predictions_whose_throttling_bounds_too_little" {
   expect_failures = [var.prediction_access]
 }
 
-run "takes_public_predictions_with_a_reservation" {
-  command = plan
-
-  variables {
-    functions         = { predict = { reserved_concurrency = 20 } }
-    prediction_access = "public"
-  }
-
-  assert {
-    condition     = module.functions["predict"].reserved_concurrency == 20
-    error_message = "Predict's reservation is not the one that was asked for."
-  }
-}
-
 run "takes_public_predictions_whose_throttling_bounds_them" {
   command = plan
 

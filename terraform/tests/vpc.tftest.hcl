@@ -19,6 +19,11 @@ run "a_new_network_has_no_way_out_but_endpoints" {
   }
 
   assert {
+    condition     = length(data.aws_availability_zones.this) + length(data.aws_vpc_endpoint_service.interface) == 0
+    error_message = "AWS is asked for zones, though they are given."
+  }
+
+  assert {
     condition     = length(aws_route_table.private[0].route) == 0 && length(aws_vpc_endpoint.gateway) == 2 && toset(keys(aws_vpc_endpoint.interface)) == toset(["lambda", "sns"])
     error_message = "The network has a route out, or lacks an endpoint."
   }
@@ -96,8 +101,35 @@ run "a_network_that_is_there_gets_groups_and_endpoints_only" {
   }
 
   assert {
+    condition     = alltrue([for endpoint in concat(values(aws_vpc_endpoint.gateway), values(aws_vpc_endpoint.interface)) : jsondecode(endpoint.policy).Statement[0].Condition.StringEquals["aws:ResourceAccount"] == "123456789012"])
+    error_message = "An endpoint leads to other accounts' resources."
+  }
+
+  assert {
     condition     = output.vpc_id == "vpc-1" && output.subnet_ids == tolist(["subnet-1", "subnet-2"]) && tolist(aws_vpc_endpoint.gateway["s3"].route_table_ids) == tolist(["rtb-1"])
     error_message = "The network that was given is not the one that is used."
+  }
+}
+
+run "the_owner_of_a_network_may_leave_its_endpoints_unbounded" {
+  command = plan
+
+  module {
+    source = "./modules/vpc"
+  }
+
+  variables {
+    existing = {
+      endpoint_policies = false
+      route_table_ids   = ["rtb-1"]
+      subnet_ids        = ["subnet-1"]
+      vpc_id            = "vpc-1"
+    }
+  }
+
+  assert {
+    condition     = alltrue([for policy in values(local.endpoint_policies) : policy == null])
+    error_message = "The endpoints are bounded against their owner's will."
   }
 }
 

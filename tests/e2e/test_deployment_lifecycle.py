@@ -1,4 +1,4 @@
-"""A deployment from first day to last: a second plan finds nothing to do, a run trains, a destroy leaves nothing.
+"""A deployment from first day to last, with a deployer's rights alone: made from nothing, planned again, used, removed.
 
 On a cloud of its own whose Redis, where one can be had, speaks TLS and knows its users: the functions log in as on AWS.
 """
@@ -9,16 +9,17 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from lnn_tools.errors import ToolError
-from lnn_tools.local_cloud import deployment
+from lnn_tools.local_cloud import deployment, tls
 from lnn_tools.local_cloud.home import Home
 from lnn_tools.local_cloud.processes import Service
+from lnn_tools.local_cloud.servers import ACCOUNT, REGION, ROOT_KEY, ensure_emulator, ensure_redis
 from lnn_tools.local_cloud.tools import tls_redis_server
 from support import policies
 from support.e2e_cloud import CloudUnderTest, local_cloud
@@ -61,6 +62,29 @@ EMULATORS_UNCONDITIONED = {"BoundedRoles"}
 Found = list[str]
 
 
+AT_ONCE = 40
+"""Resources that Terraform works on at the same time: it waits for most of them, as the provider's pauses are AWS's."""
+
+
+class Services(NamedTuple):
+    """A local cloud with nothing in it."""
+
+    home: Home
+    emulator: Service
+    redis: Service
+
+    def client(self, service: str, key: str = ROOT_KEY, secret: str | None = None) -> Any:
+        """A client as the account's owner, or with other credentials."""
+        make: Any = boto3.client
+        return make(
+            service,
+            endpoint_url=deployment.endpoint(self.emulator),
+            region_name=REGION,
+            aws_access_key_id=key,
+            aws_secret_access_key=secret or self.emulator.secret,
+        )
+
+
 @pytest.fixture(scope="module")
 def has_tls() -> bool:
     try:
@@ -71,27 +95,27 @@ def has_tls() -> bool:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, has_tls: bool) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("deployment") / "cloud"
-    done = local_cloud("up", folder, LNN_REDIS_TLS="1" if has_tls else "")
-    assert done.returncode == 0, done.stderr
-    yield folder
-    local_cloud("down", folder)
+def services(tmp_path_factory: pytest.TempPathFactory, has_tls: bool) -> Iterator[Services]:
+    home = Home(tmp_path_factory.mktemp("deployment") / "cloud")
+    home.create()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("EMULATOR_PORT", "0"), ("REDIS_PORT", "0"), ("REDIS_TLS", "1" if has_tls else "")):
+            patch.setenv(f"LNN_{name}", value)
+        try:
+            redis = ensure_redis(home)
+            emulator, _ = ensure_emulator(home, redis)
+            yield Services(home, emulator, redis)
+        finally:
+            local_cloud("down", home.path)
 
 
 @pytest.fixture(scope="module")
-def own_cloud(home: Path) -> CloudUnderTest:
-    return CloudUnderTest(home)
-
-
-@pytest.fixture(scope="module")
-def deployer(own_cloud: CloudUnderTest) -> dict[str, str]:
+def deployer(services: Services) -> dict[str, str]:
     """Credentials of a user who may do what docs/aws.md says that a deployer needs, and nothing else."""
-    iam = own_cloud.client("iam")
-    names = own_cloud.names
-    place = {"prefix": names.prefix, "region": names.region, "account": names.account}
+    iam = services.client("iam")
+    place = {"prefix": policies.PREFIX, "region": REGION, "account": ACCOUNT}
     boundary = iam.create_policy(
-        PolicyName=f"{names.prefix}-boundary-{names.region}",
+        PolicyName=f"{policies.PREFIX}-boundary-{REGION}",
         PolicyDocument=json.dumps(policies.policy(policies.BOUNDARY, **place)),
     )
     iam.create_user(UserName="deployer")
@@ -118,23 +142,17 @@ def as_the_emulator_knows_it(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-@pytest.fixture(scope="module")
-def as_deployer(own_cloud: CloudUnderTest, deployer: dict[str, str]) -> Callable[[str], Any]:
-    """Makes clients with the deployer's credentials."""
-    return lambda service: own_cloud.client(
-        service, access_key_id=deployer["AWS_ACCESS_KEY_ID"], secret_access_key=deployer["AWS_SECRET_ACCESS_KEY"]
-    )
+Terraform = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def terraform(home: Path, deployer: dict[str, str]) -> Callable[..., str]:
+def terraform(services: Services, deployer: dict[str, str]) -> Terraform:
     """Terraform as the deployer, with this cloud's state and variables."""
-    kept = Home(home)
-    emulator, redis = (Service.load(kept.record(name)) for name in ("emulator", "redis"))
-    assert emulator
-    assert redis
-    environment = deployment.terraform_environment(kept, emulator) | deployer
-    given = deployment.state_and_variables(kept, redis)
+    environment = deployment.terraform_environment(services.home, services.emulator) | deployer
+    given = deployment.state_and_variables(services.home, services.redis)
+    deployment.build_artifacts()
+    with services.home.log("terraform").open("w") as log:
+        deployment.initialize(services.home, environment, log)
 
     def run(command: str, *arguments: str, with_state: bool = True) -> str:
         done = subprocess.run(
@@ -143,13 +161,15 @@ def terraform(home: Path, deployer: dict[str, str]) -> Callable[..., str]:
                 f"-chdir={deployment.CONFIGURATION}",
                 command,
                 *arguments,
-                *(["-no-color", "-input=false", *given] if with_state else []),
+                *(["-no-color", "-input=false", f"-parallelism={AT_ONCE}", *given] if with_state else []),
             ],
             env=environment,
             capture_output=True,
             text=True,
             check=False,
         )
+        with services.home.log("terraform").open("a") as log:
+            log.write(done.stdout)
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr
         return done.stdout
 
@@ -174,31 +194,50 @@ def drift(plan: dict[str, Any]) -> dict[str, set[str]]:
     return found
 
 
-def test_a_deployer_removes_a_deployment_and_makes_it_anew(
-    terraform: Callable[..., str], own_cloud: CloudUnderTest, deployer: dict[str, str]
+@pytest.mark.timeout(900)
+def test_a_deployer_makes_a_deployment_that_trains_and_removes_all_of_it(
+    terraform: Terraform, services: Services, deployer: dict[str, str], has_tls: bool
 ) -> None:
-    destroy(terraform)
-    assert what_is_left(own_cloud) == {}
     terraform("apply", "-auto-approve", "-backup=-")
-    iam = own_cloud.client("iam")
+    deployment.describe(services.home, services.emulator, services.redis)
+    if has_tls:
+        tls.grant(services.home, services.redis, deployment.cache_users(services.emulator))
+    cloud = CloudUnderTest(services.home.path)
+
+    every_role_is_bounded(services, deployer["TF_VAR_permissions_boundary"])
+    a_second_plan_finds_no_change_but_the_emulators_own(terraform, services)
+    a_run_trains_and_its_cache_is_reached_as_on_aws(cloud, has_tls)
+
+    there = what_is_left(cloud)
+    assert {"dynamodb list_tables", "lambda list_functions", "logs describe_log_groups", "s3 list_buckets"} <= set(
+        there
+    )
+    destroy(terraform)
+    assert what_is_left(cloud) == {}
+
+
+def every_role_is_bounded(services: Services, boundary: str) -> None:
+    iam = services.client("iam")
     roles = [iam.get_role(RoleName=role["RoleName"])["Role"] for role in iam.list_roles()["Roles"]]
     bounds = {role["RoleName"]: role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn") for role in roles}
     assert bounds
-    assert set(bounds.values()) == {deployer["TF_VAR_permissions_boundary"]}, bounds
+    assert set(bounds.values()) == {boundary}, bounds
 
 
-def test_a_deployer_cannot_give_itself_more(
-    own_cloud: CloudUnderTest, as_deployer: Callable[[str], Any], deployer: dict[str, str]
-) -> None:
-    iam, kms = as_deployer("iam"), as_deployer("kms")
-    foreign = own_cloud.client("kms").create_key(Description="another application's")["KeyMetadata"]["KeyId"]
-    secret = own_cloud.client("kms").encrypt(KeyId=foreign, Plaintext=b"secret")["CiphertextBlob"]
-    role = next(role["RoleName"] for role in own_cloud.client("iam").list_roles()["Roles"])
+def test_a_deployer_cannot_give_itself_more(services: Services, deployer: dict[str, str]) -> None:
+    key = {"key": deployer["AWS_ACCESS_KEY_ID"], "secret": deployer["AWS_SECRET_ACCESS_KEY"]}
+    iam, kms = services.client("iam", **key), services.client("kms", **key)
+    owners_iam, owners_kms = services.client("iam"), services.client("kms")
+    foreign = owners_kms.create_key(Description="another application's")["KeyMetadata"]["KeyId"]
+    secret = owners_kms.encrypt(KeyId=foreign, Plaintext=b"secret")["CiphertextBlob"]
     boundary = deployer["TF_VAR_permissions_boundary"]
     administrator = "arn:aws:iam::aws:policy/AdministratorAccess"
     everything = json.dumps(
         {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
     )
+    # Named as a role of the deployment, which the deployer may change in other ways.
+    role = f"{policies.PREFIX}-sample-{REGION}"
+    owners_iam.create_role(RoleName=role, AssumeRolePolicyDocument=everything, PermissionsBoundary=boundary)
     attempts: dict[str, Callable[[], Any]] = {
         "make a role of another name": lambda: iam.create_role(RoleName="admin", AssumeRolePolicyDocument=everything),
         "attach AdministratorAccess": lambda: iam.attach_role_policy(RoleName=role, PolicyArn=administrator),
@@ -218,7 +257,8 @@ def test_a_deployer_cannot_give_itself_more(
     try:
         assert {what for what, attempt in attempts.items() if not is_refused(attempt)} == set()
     finally:
-        own_cloud.client("kms").schedule_key_deletion(KeyId=foreign, PendingWindowInDays=7)
+        owners_iam.delete_role(RoleName=role)
+        owners_kms.schedule_key_deletion(KeyId=foreign, PendingWindowInDays=7)
 
 
 def is_refused(attempt: Callable[[], Any]) -> bool:
@@ -229,23 +269,24 @@ def is_refused(attempt: Callable[[], Any]) -> bool:
     return False
 
 
-def test_a_second_plan_finds_no_change_but_the_emulators_own(terraform: Callable[..., str], home: Path) -> None:
-    terraform("plan", f"-out={home / 'second'}")
-    found = drift(json.loads(terraform("show", "-json", str(home / "second"), with_state=False)))
+def a_second_plan_finds_no_change_but_the_emulators_own(terraform: Terraform, services: Services) -> None:
+    plan = str(services.home.path / "second")
+    terraform("plan", f"-out={plan}")
+    found = drift(json.loads(terraform("show", "-json", plan, with_state=False)))
     grown = {address: names - EMULATORS_DRIFT.get(address, set()) for address, names in found.items()}
     assert {address: names for address, names in grown.items() if names} == {}
 
 
-def test_a_run_trains_and_its_cache_was_reached_as_on_aws(own_cloud: CloudUnderTest, has_tls: bool) -> None:
-    run_id = own_cloud.start("lifecycle", NEURON_DATASET, NEURON_PARAMETERS)
-    assert own_cloud.completed(run_id)["strategy"] == "neuron"
-    variables = own_cloud.functions.get_function_configuration(FunctionName=own_cloud.names.neuron)["Environment"]
+def a_run_trains_and_its_cache_is_reached_as_on_aws(cloud: CloudUnderTest, has_tls: bool) -> None:
+    run_id = cloud.start("lifecycle", NEURON_DATASET, NEURON_PARAMETERS)
+    assert cloud.completed(run_id).strategy == "neuron"
+    variables = cloud.functions.get_function_configuration(FunctionName=cloud.names.neuron)["Environment"]
     assert variables["Variables"]["LNN_CACHE_TLS"] == str(has_tls).lower()
     if has_tls:
-        users = {connection["user"] for connection in own_cloud.redis.client_list()}
+        users = {connection["user"] for connection in cloud.redis.client_list()}
         assert "lnn-functions" in users
-        assert own_cloud.redis.acl_getuser("default")["enabled"] is False
-        assert own_cloud.redis.acl_log() == [], "a function tried what its access string does not allow"
+        assert cloud.redis.acl_getuser("default")["enabled"] is False
+        assert cloud.redis.acl_log() == [], "a function tried what its access string does not allow"
 
 
 def named(answer: dict[str, Any], key: str, name: str | None, unless: Callable[[Any], bool]) -> Found:
@@ -313,7 +354,7 @@ def what_is_left(cloud: CloudUnderTest) -> dict[str, Found]:
     }
 
 
-def destroy(terraform: Callable[..., str]) -> None:
+def destroy(terraform: Terraform) -> None:
     """Once; a second time only where the emulator lost the answer to a delete, as it does now and then."""
     try:
         terraform("destroy", "-auto-approve", "-backup=-")
@@ -322,12 +363,3 @@ def destroy(terraform: Callable[..., str]) -> None:
         if not errors or not all(EMULATORS_NOT_FOUND in line for line in errors):
             raise
         terraform("destroy", "-auto-approve", "-backup=-")
-
-
-def test_a_destroy_leaves_every_listing_empty(terraform: Callable[..., str], own_cloud: CloudUnderTest) -> None:
-    there = what_is_left(own_cloud)
-    assert {"dynamodb list_tables", "lambda list_functions", "logs describe_log_groups", "s3 list_buckets"} <= set(
-        there
-    )
-    destroy(terraform)
-    assert what_is_left(own_cloud) == {}

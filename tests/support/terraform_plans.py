@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,6 +34,21 @@ def walk(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield from module.get("resources", [])
     for child in module.get("child_modules", []):
         yield from walk(child)
+
+
+def documents(value: Any) -> Iterator[dict[str, Any]]:
+    """Every policy document in a planned value, however deep."""
+    if isinstance(value, dict):
+        if "Statement" in value:
+            yield value
+        else:
+            for part in value.values():
+                yield from documents(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from documents(part)
+    elif isinstance(value, str) and '"Statement"' in value:
+        yield json.loads(value)
 
 
 def failures(report: list[dict[str, Any]]) -> dict[str, str]:

@@ -18,13 +18,13 @@ from support.ec2_zones import answering
 from support.repository import REPOSITORY
 from support.terraform_plans import ACCOUNT, CONFIGURATION, HERE, Resources, failures, inventory, walk
 
+DEPLOYMENT = "tests/deployment.tftest.hcl"
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.terraform)
-            # One worker for all: they share a configuration that takes seconds to initialize.
-            item.add_marker(pytest.mark.xdist_group("terraform"))
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +34,8 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tftest.Terra
     configuration = folder / "terraform"
     shutil.copytree(CONFIGURATION, configuration, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*"))
     shutil.copy(HERE / "offline_override.tf", configuration)
-    shutil.copy(REPOSITORY / "parameters.json", folder)
+    # Not the repository's: what is in the states that test_upgrade plans from has the hash of this one.
+    (folder / "parameters.json").write_text("{}\n")
     for name in (
         "functions/launch",
         "functions/neuron",
@@ -94,31 +95,32 @@ def planned(plan: Callable[..., Resources]) -> Callable[[str], Resources]:
     return resources
 
 
-@pytest.fixture(scope="session")
-def native(terraform: tftest.TerraformTest) -> Callable[..., list[dict[str, Any]]]:
-    """Runs files of native tests and returns what Terraform reports, event by event."""
-
-    def events(*files: str, verbose: bool = False) -> list[dict[str, Any]]:
-        filters = [f"-filter=tests/{file}.tftest.hcl" for file in files]
-        # Only where it is asked for: each state that is printed takes seconds.
-        printing = ["-verbose"] if verbose else []
-        report = subprocess.run(
-            ["terraform", "test", "-json", *printing, *filters],
-            cwd=terraform.tfdir,
-            env=terraform.env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return [json.loads(line) for line in report.stdout.splitlines() if line.startswith("{")]
-
-    return events
+def tested(terraform: tftest.TerraformTest, *options: str) -> list[dict[str, Any]]:
+    """What Terraform reports of native tests, event by event."""
+    report = subprocess.run(
+        ["terraform", "test", "-json", *options],
+        cwd=terraform.tfdir,
+        env=terraform.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return [json.loads(line) for line in report.stdout.splitlines() if line.startswith("{")]
 
 
 @pytest.fixture(scope="session")
-def deployed(native: Callable[..., list[dict[str, Any]]]) -> Resources:
+def native(terraform: tftest.TerraformTest) -> Callable[[str], list[dict[str, Any]]]:
+    """What Terraform reports of a file of native tests: one process runs all but the one that ``deployed`` runs."""
+    paths = [f"tests/{path.name}" for path in sorted((CONFIGURATION / "tests").glob("*.tftest.hcl"))]
+    paths.remove(DEPLOYMENT)
+    events = tested(terraform, *(f"-filter={path}" for path in paths))
+    return lambda file: [event for event in events if event.get("@testfile") == f"tests/{file}.tftest.hcl"]
+
+
+@pytest.fixture(scope="session")
+def deployed(terraform: tftest.TerraformTest) -> Resources:
     """Every resource by address, of the deployment that a native test makes of mocks: all its values are known."""
-    report = native("deployment", verbose=True)
+    report = tested(terraform, f"-filter={DEPLOYMENT}", "-verbose")
     assert failures(report) == {}
     states = [event["test_state"] for event in report if event["type"] == "test_state"]
     assert len(states) == 1, "the run `defaults` printed no state"

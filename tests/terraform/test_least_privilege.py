@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support import policies
-from support.terraform_plans import ACCOUNT, CONFIGURATION, SHAPES, Resources, inventory
+from support.terraform_plans import ACCOUNT, CONFIGURATION, SHAPES, Resources, documents, inventory
 
 TABLES = ("costs", "invocations", "models", "runs")
 # The only statements that may say "*", each with all its actions. EC2 and X-Ray know no resource for these; in a key's
@@ -43,21 +43,6 @@ WILDCARDS = {
 
 def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
-
-
-def documents(value: Any) -> Iterator[dict[str, Any]]:
-    """Every policy document in a planned value, however deep."""
-    if isinstance(value, dict):
-        if "Statement" in value:
-            yield value
-        else:
-            for part in value.values():
-                yield from documents(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from documents(part)
-    elif isinstance(value, str) and '"Statement"' in value:
-        yield json.loads(value)
 
 
 def excesses(document: dict[str, Any]) -> Iterator[str]:

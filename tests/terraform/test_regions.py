@@ -53,7 +53,6 @@ WEST = WHOLE | {"region": "us-west-1"}
 FRANKFURT = WHOLE | {"region": "eu-central-1", "zone_count": 3}
 MEXICO: dict[str, Any] = {"region": "mx-central-1"}
 LONGEST_PREFIX = "a-prefix-of-20-chars"
-EXISTING: dict[str, Any] = {"vpc_id": "vpc-1", "subnet_ids": ["subnet-1"], "route_table_ids": ["rtb-1"]}
 
 
 def zones(resources: Resources) -> list[str]:
@@ -75,31 +74,14 @@ def names(resources: Resources, types: set[str]) -> set[tuple[str, str]]:
         (WEST, ["us-west-1b"]),  # an account without a zone "a"
         (MEXICO, ["mx-central-1a"]),
         (FRANKFURT, ["eu-central-1a", "eu-central-1b", "eu-central-1c"]),
-        ({"region": "us-east-2"}, ["us-east-2b"]),  # no Lambda in "a"
-        ({"region": "us-east-2", "notebook": {"enabled": True}}, ["us-east-2c"]),  # and no SageMaker in "b"
+        # No Lambda in "a", and no SageMaker, which a notebook needs, in "b".
+        ({"region": "us-east-2", "notebook": {"enabled": True}}, ["us-east-2c"]),
     ],
-    ids=["us-west-1", "mx-central-1", "eu-central-1", "us-east-2", "us-east-2 with a notebook"],
+    ids=["us-west-1", "mx-central-1", "eu-central-1", "us-east-2 with a notebook"],
 )
 def test_zones_are_those_that_have_every_service(
     plan: Callable[..., Resources], variables: dict[str, Any], expected: list[str]
 ) -> None:
-    assert zones(plan(**variables)) == expected
-
-
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [({"region": "us-east-2", "zones": ["a"]}, ["us-east-2a"]), ({"existing_vpc": EXISTING}, [])],
-    ids=["named zones, whatever is offered there", "an existing network"],
-)
-def test_no_zones_are_asked_for_where_they_are_given(
-    plan: Callable[..., Resources],
-    terraform: tftest.TerraformTest,
-    monkeypatch: pytest.MonkeyPatch,
-    variables: dict[str, Any],
-    expected: list[str],
-) -> None:
-    monkeypatch.setitem(terraform.env, "AWS_ENDPOINT_URL_EC2", "http://127.0.0.1:9")
-    monkeypatch.setitem(terraform.env, "AWS_MAX_ATTEMPTS", "1")
     assert zones(plan(**variables)) == expected
 
 
@@ -187,16 +169,3 @@ def test_every_endpoint_leads_to_this_accounts_resources_only(plan: Callable[...
     }
     assert found.pop("s3")["Statement"] == [own, packages]
     assert all(policy["Statement"] == [own] for policy in found.values())
-
-
-@pytest.mark.parametrize(
-    ("existing", "bounded"),
-    [(EXISTING, True), (EXISTING | {"endpoint_policies": False}, False)],
-    ids=["bounded", "not bounded"],
-)
-def test_an_existing_network_is_bounded_too_unless_its_owner_says_no(
-    plan: Callable[..., Resources], existing: dict[str, Any], bounded: bool
-) -> None:
-    found = policies(plan(existing_vpc=existing))
-    assert len(found) == 4
-    assert {policy is not None for policy in found.values()} == {bounded}

@@ -24,7 +24,7 @@ resource "aws_budgets_budget" "this" {
   lifecycle {
     precondition {
       condition     = length(var.emails) > 0
-      error_message = "A budget that nobody hears of is no use: give at least one address in emails, or leave monthly_budget_usd null."
+      error_message = "A budget needs somebody to mail: give at least one address in emails, or leave monthly_budget_usd null."
     }
   }
 }

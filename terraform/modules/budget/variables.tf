@@ -1,5 +1,5 @@
 variable "emails" {
-  description = "Addresses that hear of it; AWS takes ten at most."
+  description = "Addresses that AWS mails; ten at most."
   type        = list(string)
 }
 
@@ -9,6 +9,6 @@ variable "name" {
 }
 
 variable "usd" {
-  description = "US dollars that the whole account may cost in a month before mail is sent."
+  description = "US dollars that the whole account may cost in a month."
   type        = number
 }

@@ -16,7 +16,7 @@ resource "aws_dynamodb_table" "this" {
     }
   }
 
-  # Of keys alone: an index that held more would be written, and paid for, at every change of an item.
+  # Keys only: DynamoDB writes, and charges for, an index with more attributes at every change of an item.
   dynamic "global_secondary_index" {
     for_each = each.value.indexes
 

@@ -6,9 +6,9 @@ locals {
   name      = "${var.prefix}-cache"
   user_name = "${var.prefix}-functions"
 
-  # What the functions' code sends, on their own keys only. `@connection` is AUTH, HELLO, PING and the like; scripts may be run but
-  # not flushed, nor functions (a part of @write) touched; `time` is named because a script's own calls are checked too.
-  # `-@dangerous` must come last: `@write` alone would allow FLUSHALL.
+  # The commands that the functions' code sends, on the functions' own keys only. `@connection` has AUTH, HELLO and PING. `-@scripting`
+  # takes away SCRIPT FLUSH and Redis functions; EVAL and the like are given back. `time` is there for the scripts, whose own calls are
+  # checked too. `-@dangerous` must come last: `@write` includes FLUSHALL.
   access_string = join(" ", [
     "on ~${var.key_pattern} -@all",
     "+@connection +@read +@write +@transaction",
@@ -23,7 +23,7 @@ resource "aws_elasticache_subnet_group" "this" {
   subnet_ids  = var.subnet_ids
 }
 
-# A full cache must refuse a write, not silently drop a run's tensors.
+# A full cache must refuse a write rather than silently drop a run's tensors.
 resource "aws_elasticache_parameter_group" "this" {
   description = "LNN parameter server: never evict"
   family      = local.family
@@ -34,13 +34,13 @@ resource "aws_elasticache_parameter_group" "this" {
     value = "noeviction"
   }
 
-  # A new major version needs a new group of another family, made before the old one goes: so its name says the family.
+  # The name has the family: a new major version needs a group of another family, which is made before the old one is destroyed.
   lifecycle {
     create_before_destroy = true
   }
 }
 
-# IAM login asks that the user's id and name are the same.
+# IAM login requires the same id and name.
 resource "aws_elasticache_user" "functions" {
   count = var.transit_encryption ? 1 : 0
 
@@ -84,11 +84,11 @@ resource "aws_elasticache_replication_group" "this" {
   transit_encryption_mode    = var.transit_encryption ? "required" : null
   user_group_ids             = var.transit_encryption ? [aws_elasticache_user_group.this[0].user_group_id] : null
 
-  # No snapshots: whatever is here can be recomputed from the checkpoints in S3.
+  # No snapshots: everything in the cache can be recomputed from the checkpoints in S3.
   snapshot_retention_limit = 0
 
   lifecycle {
-    # An engine that is newer than configured, since AWS or somebody upgraded it, would be replaced, and the runs in it with it.
+    # Terraform would replace a cache whose engine is newer than configured, because AWS or somebody upgraded it, and lose its runs.
     ignore_changes = [engine_version]
 
     postcondition {

@@ -1,5 +1,5 @@
 variable "engine_version" {
-  description = "Valkey version, major.minor, that a new cache starts with. A running one is not changed: a check prints the command that upgrades it."
+  description = "Valkey version, major.minor, of a new cache. Terraform leaves a running cache's engine alone; a check prints the command that upgrades an older one."
   type        = string
 
   validation {
@@ -45,6 +45,6 @@ variable "subnet_ids" {
 }
 
 variable "transit_encryption" {
-  description = "TLS and IAM login. Off is for a local cloud, whose Redis speaks plain text."
+  description = "TLS and IAM login. Turn it off only for a local cloud, whose Redis speaks plain text."
   type        = bool
 }

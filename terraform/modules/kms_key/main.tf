@@ -1,7 +1,7 @@
 data "aws_partition" "current" {}
 
 resource "aws_kms_key" "this" {
-  # The shortest that AWS offers: what the key protects goes with the deployment.
+  # The shortest that AWS allows: a destroy deletes what the key protects.
   deletion_window_in_days = 7
   description             = "LNN: messages, logs and function settings of ${var.name}"
   enable_key_rotation     = true
@@ -11,7 +11,7 @@ resource "aws_kms_key" "this" {
     Version = "2012-10-17"
     Statement = [
       {
-        # Leaves it to IAM who in the account may do what: without it, nobody could ever change this policy.
+        # IAM policies decide who in the account may do what. Without this statement, nobody could change the key's policy.
         Sid       = "LeaveToIam"
         Effect    = "Allow"
         Principal = { AWS = "arn:${data.aws_partition.current.partition}:iam::${var.account_id}:root" }

@@ -1,11 +1,12 @@
 data "aws_partition" "current" {}
 
 locals {
-  # Where Lambda neither looks for loops nor lets a function say that it is one on purpose
-  # (https://github.com/aws/aws-lambda-roadmap/issues/18): the setting would be refused there.
+  # In these regions Lambda does not detect recursive loops, and refuses the setting
+  # (https://github.com/aws/aws-lambda-roadmap/issues/18).
   regions_without_recursion_control = ["ap-southeast-6", "mx-central-1"]
 
-  # Composed, so that the policy is known in the plan and needs nothing that needs the policy.
+  # Composed, not read from the function: the policy is then known in the plan, and does not depend on the function, which depends on
+  # the policy.
   function_arn = "arn:${data.aws_partition.current.partition}:lambda:${var.region}:${var.account_id}:function:${var.name}"
   queue_name   = "${var.name}-dlq"
 
@@ -48,7 +49,7 @@ locals {
       Resource = ["*"]
     },
     {
-      # "*": a denial, which leaves the two statements above to the Lambda service and takes them from the function's code.
+      # "*": a denial. It takes the rights of the two statements above from the function's code, and leaves them to the Lambda service.
       Sid       = "KeepNetworkFromCode"
       Effect    = "Deny"
       Action    = ["ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses"]
@@ -82,7 +83,7 @@ resource "aws_iam_role" "this" {
     }]
   })
 
-  # A deployment from before roles were named after regions keeps its role.
+  # Older deployments have roles without a region in the name, and keep them.
   lifecycle {
     ignore_changes = [name]
   }
@@ -145,8 +146,8 @@ resource "aws_lambda_function" "this" {
     size = var.size.storage
   }
 
-  # Lambda's own lines only of what failed, at WARN: START, END and REPORT of every invocation would cost as much to log as a short
-  # invocation itself. The functions' last lines have duration and memory.
+  # At WARN, Lambda itself logs failures only: START, END and REPORT of every invocation would cost as much as a short invocation. The
+  # functions' own last lines have duration and memory.
   # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
   logging_config {
     application_log_level = var.log_level == "DEBUG" ? "DEBUG" : "INFO"
@@ -167,7 +168,8 @@ resource "aws_lambda_function" "this" {
     }
   }
 
-  # Lambda's network interfaces outlive the function for up to an hour: in another group, they do not hold its own.
+  # Lambda's network interfaces outlive the function by up to an hour. In another security group they do not hold up the destruction of
+  # the function's own.
   replace_security_groups_on_destroy = var.vpc == null ? null : true
   replacement_security_group_ids     = try(var.vpc.replacement_security_group_ids, null)
 
@@ -175,8 +177,8 @@ resource "aws_lambda_function" "this" {
     delete = "90m"
   }
 
-  # Lambda tries the role's rights on queue and network when it makes the function, and a log group that the first
-  # invocation had to make would have no retention and outlive a destroy.
+  # The policy first: Lambda checks the role's rights on queue and network when it makes the function. The log group first: one that the
+  # first invocation made would have no retention, and outlive a destroy.
   depends_on = [aws_cloudwatch_log_group.this, aws_iam_role_policy.this]
 
   lifecycle {
@@ -225,6 +227,6 @@ resource "aws_cloudwatch_event_target" "schedule" {
   input = var.schedule.input
   rule  = aws_cloudwatch_event_rule.schedule[0].name
 
-  # The permission first, or the first tick is refused.
+  # The permission first, or Lambda refuses the first event.
   depends_on = [aws_lambda_permission.schedule]
 }

@@ -17,8 +17,3 @@ output "queue_name" {
   description = "Queue of the events that failed every retry."
   value       = aws_sqs_queue.dead_letters.name
 }
-
-output "reserved_concurrency" {
-  description = "Concurrent executions that are the function's own, and its most; -1 where it takes from the account's pool."
-  value       = aws_lambda_function.this.reserved_concurrent_executions
-}

@@ -43,8 +43,8 @@ variable "layers" {
 
 variable "log_level" {
   description = <<-EOT
-    Least severe lines that the function writes: DEBUG, INFO, WARNING or ERROR. It keeps to that by itself. Lambda's own filter stays at
-    INFO or below: metrics are lines without a level, which it takes for INFO and would drop.
+    Least severe level that the function logs: DEBUG, INFO, WARNING or ERROR. The function itself applies it. Lambda's own filter stays
+    at INFO or DEBUG: it takes lines of metrics, which have no level, for INFO, and a stricter filter would drop them.
   EOT
   type        = string
   default     = "INFO"
@@ -72,7 +72,7 @@ variable "permissions_boundary" {
 }
 
 variable "recursive_loop" {
-  description = "\"Allow\" for a function that is part of a chain of invocations on purpose; Lambda stops such a chain at about 16 otherwise. Left out where Lambda has no such control."
+  description = "\"Allow\" for a function that is meant to be part of a chain of invocations; with \"Terminate\", Lambda stops such a chain after about 16. Ignored in regions where Lambda has no such control."
   type        = string
   default     = "Terminate"
 
@@ -88,7 +88,7 @@ variable "region" {
 }
 
 variable "retry" {
-  description = "Asynchronous invocations: retries after an error (0 to 2), and the seconds for which an event may wait (60 to 21600)."
+  description = "Asynchronous invocations: retries after an error (0 to 2), and seconds for which an event may wait (60 to 21600)."
   type = object({
     attempts    = optional(number, 2)
     max_seconds = optional(number, 21600)
@@ -158,7 +158,7 @@ variable "tracing" {
 }
 
 variable "vpc" {
-  description = "Subnets and security groups of a function that runs in a VPC, and groups that its network interfaces are left in when it is destroyed: the VPC's default group, unless given. Null for a function outside."
+  description = "Subnets and security groups of a function that runs in a VPC. A destroy moves its network interfaces to replacement_security_group_ids, or to the VPC's default group where none are given. Null for a function outside a VPC."
   type = object({
     replacement_security_group_ids = optional(list(string))
     security_group_ids             = list(string)

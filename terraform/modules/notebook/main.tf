@@ -1,14 +1,15 @@
 data "aws_partition" "current" {}
 
 locals {
-  # Composed, so that the policy is known in the plan and needs no instance that needs the policy.
+  # Composed, not read from the instance: the policy is then known in the plan, and does not depend on the instance, which depends on the
+  # policy.
   instance_arn = "arn:${data.aws_partition.current.partition}:sagemaker:${var.region}:${var.account_id}:notebook-instance/${var.name}"
-  # SageMaker's own, one for all instances of the account.
+  # SageMaker has one log group for all instances of the account.
   log_group_arn = "arn:${data.aws_partition.current.partition}:logs:${var.region}:${var.account_id}:log-group:/aws/sagemaker/NotebookInstances"
 
   bundle_key = "notebook/bundle.zip"
 
-  # What on_start.sh and, in kernels and terminals, the library and the `lnn` command read.
+  # Environment of on_start.sh, and, in kernels and terminals, of the library and the `lnn` command.
   settings = merge(var.environment, {
     AWS_REGION    = var.region
     BUNDLE_KEY    = aws_s3_object.bundle.key
@@ -71,7 +72,7 @@ resource "aws_iam_role" "this" {
     }]
   })
 
-  # A deployment from before roles were named after regions keeps its role.
+  # Older deployments have a role without a region in the name, and keep it.
   lifecycle {
     ignore_changes = [name]
   }
@@ -87,7 +88,8 @@ resource "aws_iam_role_policy" "this" {
   })
 }
 
-# Its rules are part of it, not resources of their own: a rule resource for a prefix list fails on emulators that do not list it.
+# The egress rules are part of the group, not resources of their own: emulators do not list a rule for a prefix list, and the provider
+# then fails to find it.
 resource "aws_security_group" "this" {
   description = "LNN notebook: out to the cache and the endpoints, nothing in"
   name        = var.name
@@ -117,7 +119,7 @@ resource "aws_security_group" "this" {
     }
   }
 
-  # A network that has ways to AWS of its own: which, only its owner knows.
+  # An existing network that reaches AWS by ways of its own, to addresses that only its owner knows.
   dynamic "egress" {
     for_each = var.network.endpoints == null ? [1] : []
 
@@ -195,8 +197,8 @@ resource "aws_sagemaker_notebook_instance_lifecycle_configuration" "this" {
   }
 }
 
-# No platform_identifier: AWS makes new instances of Amazon Linux 2023 (notebook-al2023-v1) by itself and no others any more, and this
-# version of the provider does not know the name (https://docs.aws.amazon.com/sagemaker/latest/dg/nbi-al2.html).
+# No platform_identifier: AWS makes every new instance with Amazon Linux 2023 (notebook-al2023-v1), a name that this version of the
+# provider does not accept (https://docs.aws.amazon.com/sagemaker/latest/dg/nbi-al2.html).
 resource "aws_sagemaker_notebook_instance" "this" {
   direct_internet_access = "Disabled"
   instance_type          = var.instance_type
@@ -204,7 +206,7 @@ resource "aws_sagemaker_notebook_instance" "this" {
   lifecycle_config_name  = aws_sagemaker_notebook_instance_lifecycle_configuration.this.name
   name                   = var.name
   role_arn               = aws_iam_role.this.arn
-  # The lifecycle script runs as root all the same.
+  # For users; the lifecycle script runs as root all the same.
   root_access     = "Disabled"
   security_groups = [aws_security_group.this.id]
   subnet_id       = var.network.subnet_id
@@ -214,7 +216,7 @@ resource "aws_sagemaker_notebook_instance" "this" {
     minimum_instance_metadata_service_version = "2"
   }
 
-  # It fetches its code, and stops itself, with these.
+  # The instance fetches its code at its start, and needs these for it.
   depends_on = [
     aws_iam_role_policy.this,
     aws_vpc_security_group_ingress_rule.cache,

@@ -4,7 +4,7 @@ variable "account_id" {
 }
 
 variable "bucket" {
-  description = "Bucket that the code is uploaded to, and fetched from by the instance; its ARN composed, so that the policy is known in the plan."
+  description = "Bucket from which the instance fetches its code. Compose its ARN, so that the policy is known in the plan."
   type = object({
     arn  = string
     name = string
@@ -17,7 +17,7 @@ variable "bundle" {
 }
 
 variable "cache" {
-  description = "The parameter server's port, and its security group, which lets the notebook in."
+  description = "The parameter server's port, and its security group, to which the module adds a rule for the notebook."
   type = object({
     port              = number
     security_group_id = string
@@ -25,7 +25,7 @@ variable "cache" {
 }
 
 variable "environment" {
-  description = "Environment variables of the notebook's kernel and terminals: what the functions have."
+  description = "Environment variables of the notebook's kernel and terminals: those of the functions."
   type        = map(string)
   default     = {}
 }
@@ -63,7 +63,7 @@ variable "name" {
 }
 
 variable "network" {
-  description = "Where the instance is: VPC, private subnet, and the endpoints that it may reach; null for a network with ways to AWS of its own."
+  description = "Network of the instance: VPC, private subnet, and the endpoints that it may reach; endpoints are null for a network that reaches AWS by ways of its own."
   type = object({
     endpoints = optional(object({
       prefix_list_ids   = list(string)

@@ -2,7 +2,7 @@
 locals {
   run_pattern = "RUN_ID"
 
-  # CloudWatch puts what a person types in place of the pattern, wherever it stands in the widgets.
+  # CloudWatch replaces the pattern, wherever it is in the widgets, with what a person types.
   run_variable = {
     defaultValue = "."
     id           = "run"

@@ -7,7 +7,7 @@ locals {
   # ElastiCache numbers the nodes of a group from 001.
   cache_nodes = [for number in range(1, var.cache.nodes + 1) : format("%s-%03d", var.cache.name, number)]
 
-  # CloudWatch looks back for a day at most.
+  # Minutes between two looks of the alarm: as many as between two checks of the watch, but an alarm looks back for a day at most.
   looks_minutes = min(var.watch_minutes, floor(1440 / var.thresholds.stalled_looks))
 
   function_alarms = merge([
@@ -88,7 +88,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   statistic           = each.value.statistic
   threshold           = each.value.threshold
 
-  # Functions that are not called, and caches that are being made, have no figures: that is no fault.
+  # No data is no fault: a function that nobody calls, or a cache that is being made, has none.
   treat_missing_data = "notBreaching"
 }
 

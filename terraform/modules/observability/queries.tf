@@ -1,5 +1,5 @@
-# What the functions write: functions/lnn/runs/logs.py has the fields of every line, functions/lnn/runs/metrics.py the figures. A
-# figure is an array of one value in its line, so its field ends in ".0".
+# Queries over the functions' logs. functions/lnn/runs/logs.py has the fields of every line, functions/lnn/runs/metrics.py the metrics.
+# A metric is an array of one value in its line, so its field ends in ".0".
 locals {
   log_groups = sort([for function in var.functions : function.log_group])
 

@@ -36,15 +36,15 @@ variable "region" {
 }
 
 variable "saved_queries" {
-  description = "Queries saved in CloudWatch Logs Insights. Off for a local cloud, which does not know them."
+  description = "Save queries in CloudWatch Logs Insights. Turn it off for a local cloud, which cannot save queries."
   type        = bool
   default     = true
 }
 
 variable "thresholds" {
   description = <<-EOT
-    When alarms go off: percent of a cache node's memory; events in a dead-letter queue; errors and throttles of a function within five
-    minutes; and how many looks of the watch, one after the other, must find a run that nobody works on (the first look starts it again).
+    Thresholds of the alarms: percent of a cache node's memory; events in a dead-letter queue; errors of a function, and throttles,
+    within five minutes; and successive checks of the watch that find a run without a worker (the first check restarts the run).
   EOT
   type = object({
     cache_memory_percent = optional(number, 80)
@@ -72,12 +72,12 @@ variable "thresholds" {
 }
 
 variable "topic_arn" {
-  description = "SNS topic that alarms reach."
+  description = "ARN of the SNS topic to which alarms publish."
   type        = string
 }
 
 variable "watch_minutes" {
-  description = "Minutes between two looks of the watch."
+  description = "Minutes between two checks of the watch."
   type        = number
   default     = 1
 

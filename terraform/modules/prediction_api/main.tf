@@ -12,7 +12,7 @@ resource "aws_apigatewayv2_integration" "function" {
   timeout_milliseconds   = 29000
 }
 
-# The function knows every path, and tells what is wrong with a request that fits none.
+# One route: the function has all paths, and its answer says what is wrong with a request for another.
 resource "aws_apigatewayv2_route" "all" {
   #checkov:skip=CKV_AWS_309:a signature is asked for unless prediction_access says public, which checkov does not work out
   api_id             = aws_apigatewayv2_api.this.id
@@ -22,6 +22,7 @@ resource "aws_apigatewayv2_route" "all" {
 }
 
 resource "aws_cloudwatch_log_group" "access" {
+  #checkov:skip=CKV_AWS_338:log_retention_days says for how long, as for the functions' logs; a year of them would cost more than most want to pay
   kms_key_id        = var.kms_key_arn
   name              = "/aws/apigateway/${var.name}"
   retention_in_days = var.log_retention_days

@@ -1,5 +1,5 @@
 variable "access" {
-  description = "Who may call: \"iam\" is whoever the account's policies allow execute-api:Invoke, with signed requests; \"public\" is everybody."
+  description = "Who may call: with \"iam\", callers whose IAM policies allow execute-api:Invoke, by signed requests; with \"public\", everybody."
   type        = string
 
   validation {
@@ -32,7 +32,7 @@ variable "name" {
 }
 
 variable "throttling" {
-  description = "Requests a second that are answered in the long run (rate), and at once (burst); more get 429."
+  description = "Requests that the API answers in a second on average (rate), and at once (burst); it answers more with 429."
   type = object({
     burst = number
     rate  = number

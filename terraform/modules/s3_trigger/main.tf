@@ -1,7 +1,7 @@
 data "aws_partition" "current" {}
 
 locals {
-  # Composed, so that the policy is known in the plan.
+  # Composed, not read from the bucket: the policy is then known in the plan.
   bucket_arn = "arn:${data.aws_partition.current.partition}:s3:::${var.bucket_name}"
 }
 
@@ -10,7 +10,7 @@ resource "aws_s3_bucket" "this" {
   #checkov:skip=CKV_AWS_144:data sets and models are versioned here and made elsewhere; another region would double what they cost
   #checkov:skip=CKV_AWS_145:encrypted with S3's own key; a customer key would ask KMS rights of everybody who uploads a data set
   bucket = var.bucket_name
-  # A destroy takes the data sets and models with it: nothing is left to pay for.
+  # A destroy deletes data sets and models too, so that nothing is left to pay for.
   force_destroy = true
 }
 
@@ -40,7 +40,7 @@ resource "aws_s3_bucket_policy" "this" {
     Statement = [{
       Sid    = "RefusePlainHttp"
       Effect = "Deny"
-      # "*": a denial, of whoever it is.
+      # "*": a denial, for everybody.
       Principal = "*"
       Action    = "s3:*"
       Resource  = [local.bucket_arn, "${local.bucket_arn}/*"]
@@ -85,7 +85,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
       days = var.runs_expiry_days
     }
 
-    # Checkpoints are replaced all the time, and an old one is of no use.
+    # A run replaces its checkpoint all the time, and has no use for an older one.
     noncurrent_version_expiration {
       noncurrent_days = 1
     }
@@ -145,7 +145,7 @@ resource "aws_s3_bucket_notification" "this" {
     }
   }
 
-  # S3 tries the function when the notification is made, and refuses one that it may not call.
+  # The permission first: S3 calls the function when the notification is made, and refuses a function that it may not call.
   depends_on = [aws_lambda_permission.bucket]
 }
 
@@ -157,7 +157,7 @@ resource "aws_s3_object" "parameters" {
   # Guarded so that a destroy works without the file.
   source_hash = fileexists(var.parameters_file) ? filemd5(var.parameters_file) : null
 
-  # In a bucket without versions an upload could not be told from the one before it.
+  # Versioning first: without versions, an upload could not be told from an earlier one of the same key.
   depends_on = [aws_s3_bucket_server_side_encryption_configuration.this, aws_s3_bucket_versioning.this]
 
   lifecycle {

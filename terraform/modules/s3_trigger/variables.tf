@@ -1,5 +1,5 @@
 variable "account_id" {
-  description = "Account that owns the bucket: the function answers to no other account's bucket of the same name."
+  description = "Account that owns the bucket. Lambda refuses events of another account's bucket, even one of the same name."
   type        = string
 }
 
@@ -9,7 +9,7 @@ variable "bucket_name" {
 }
 
 variable "noncurrent_version_days" {
-  description = "Days for which a replaced or deleted object can still be brought back."
+  description = "Days for which a replaced or deleted object can be restored."
   type        = number
 }
 
@@ -19,7 +19,7 @@ variable "parameters_file" {
 }
 
 variable "require_tls" {
-  description = "Refuse whoever asks for the bucket over plain HTTP. Off is for a local cloud, which speaks nothing else."
+  description = "Refuse requests for the bucket over plain HTTP. Turn it off only for a local cloud, which speaks no HTTPS."
   type        = bool
   default     = true
 }
@@ -30,7 +30,7 @@ variable "runs_expiry_days" {
 }
 
 variable "triggers" {
-  description = "Functions that an upload starts, by a name of the trigger: ARN and name of the function, and where the uploads lie. No two may overlap."
+  description = "Functions that an upload starts, by name of the trigger: ARN and name of the function, and prefix and suffix of the uploads' keys. S3 refuses triggers that overlap."
   type = map(object({
     arn    = string
     name   = string

@@ -3,7 +3,7 @@ resource "aws_sns_topic" "this" {
   name              = var.name
 }
 
-# An address that never confirmed cannot be unsubscribed; AWS forgets it after 48 hours.
+# A destroy cannot unsubscribe an address that never confirmed; AWS forgets such an address after 48 hours.
 resource "aws_sns_topic_subscription" "email" {
   for_each = var.emails
 

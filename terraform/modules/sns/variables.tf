@@ -1,11 +1,11 @@
 variable "emails" {
-  description = "Addresses that get every message; each must confirm by the link that AWS mails to it."
+  description = "Addresses that get every message. Each must confirm by the link that AWS mails."
   type        = set(string)
   default     = []
 }
 
 variable "kms_key_arn" {
-  description = "Key that encrypts the messages. AWS's own key for SNS would refuse CloudWatch's alarms."
+  description = "Key that encrypts the messages. With AWS's own key for SNS, CloudWatch's alarms could not publish."
   type        = string
 }
 

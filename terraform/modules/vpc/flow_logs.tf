@@ -1,5 +1,4 @@
-# Who talked to whom, and who was refused: one line for each connection and ten minutes. A network that was there before is its
-# owner's to watch.
+# Accepted and refused connections, one line for each in ten minutes. The traffic of an existing network is for its owner to log.
 resource "aws_flow_log" "this" {
   count = local.is_new && var.flow_logs != null ? 1 : 0
 
@@ -38,7 +37,7 @@ resource "aws_iam_role" "flow_logs" {
     }]
   })
 
-  # A deployment from before roles were named after regions keeps its role.
+  # Older deployments have a role without a region in the name, and keep it.
   lifecycle {
     ignore_changes = [name]
   }

@@ -1,7 +1,7 @@
 data "aws_partition" "current" {}
 
-# Letters are other places in each account, and a service is not in every zone: an account may have no zone "a" at all, or one
-# without Lambda. Local and wavelength zones must be opted in to, and have neither.
+# The zones with every service have to be asked for: the same letter means different zones in different accounts, and an account may
+# have no zone "a", or one without Lambda. The first filter leaves out local and wavelength zones, which have neither service.
 data "aws_availability_zones" "this" {
   count = length(local.serving_zones) > 0 ? 1 : 0
 
@@ -25,8 +25,8 @@ data "aws_vpc_endpoint_service" "interface" {
   service_type = "Interface"
 }
 
-# The choice of the first apply. A later one would move subnets, and the cache with them, when AWS adds or closes a zone: so it keeps
-# what its state says. `input` and not `output`, which a plan does not know before the first apply.
+# Keeps the choice of the first apply. A new choice, after AWS adds or closes a zone, would move the subnets and the cache with them.
+# What follows reads `input`, not `output`, which a plan does not know before the first apply.
 resource "terraform_data" "zones" {
   count = local.chooses ? 1 : 0
 
@@ -43,22 +43,22 @@ resource "terraform_data" "zones" {
 }
 
 locals {
-  # Lambda's network interfaces stay for up to an hour after the functions that they were for
-  # (https://github.com/hashicorp/terraform-provider-aws/issues/32130), and hold subnets and groups that long.
+  # Lambda's network interfaces outlive their functions by up to an hour
+  # (https://github.com/hashicorp/terraform-provider-aws/issues/32130). Until then AWS refuses to delete their subnets and groups.
   interfaces_gone = "90m"
 
   is_new    = var.existing == null
   chooses   = local.is_new && var.zones == null
   endpoints = local.is_new || try(var.existing.endpoints, false)
 
-  # Zones in which every service has its endpoint; and letters of those that are open to the account.
+  # Names of the zones where every service has its endpoint; and letters of those that are open to the account.
   serving_zones = local.chooses ? setintersection([for service in data.aws_vpc_endpoint_service.interface : service.availability_zones]...) : []
   open_zones    = sort([for name in flatten(data.aws_availability_zones.this[*].names) : trimprefix(name, var.region)])
 
   chosen_zones = local.chooses ? terraform_data.zones[0].input : var.zones
   zones        = local.is_new ? { for index, zone in local.chosen_zones : zone => index } : {}
 
-  # One of the two is there; splats, since the other has no element to name.
+  # Either a new network or the existing one. A splat, since a network that is not made has no element [0].
   route_table_ids = local.is_new ? aws_route_table.private[*].id : var.existing.route_table_ids
   subnet_ids      = local.is_new ? [for zone in local.chosen_zones : aws_subnet.private[zone].id] : var.existing.subnet_ids
   vpc_id          = local.is_new ? aws_vpc.this[0].id : var.existing.vpc_id
@@ -66,15 +66,15 @@ locals {
   log_group_name = "/aws/vpc/${var.prefix}"
   log_group_arn  = "arn:${data.aws_partition.current.partition}:logs:${var.region}:${var.account_id}:log-group:${local.log_group_name}"
 
-  # With these, whoever takes a function over cannot carry data out through an endpoint to an account of his own.
+  # An attacker who takes a function over cannot carry data through an endpoint to another account.
   own_account_only = {
     Sid    = "OwnAccountOnly"
     Effect = "Allow"
-    # "*": the endpoint of a gateway takes no other.
+    # "*": a gateway endpoint takes no other principal.
     Principal = "*"
-    # "*": a bound, which grants nothing. Who may do what is in the roles.
+    # "*": a bound grants nothing; the roles' policies do.
     Action = "*"
-    # "*": of this account, says the condition.
+    # "*": the condition limits it to this account.
     Resource  = "*"
     Condition = { StringEquals = { "aws:ResourceAccount" = var.account_id } }
   }

@@ -4,12 +4,12 @@ output "cache_security_group_id" {
 }
 
 output "default_security_group_id" {
-  description = "The closed default security group of a new network; null in one that was there."
+  description = "The closed default security group of a new network; null for an existing network."
   value       = one(aws_default_security_group.this[*].id)
 }
 
 output "endpoints" {
-  description = "For others than the functions, to reach the endpoints: security group of the interface endpoints, prefix lists of the gateway endpoints. Null where none were made."
+  description = "What a client besides the functions needs to reach the endpoints: the security group of the interface endpoints and the prefix lists of the gateway endpoints. Null where the module makes no endpoints."
   value = local.endpoints ? {
     prefix_list_ids   = [for endpoint in aws_vpc_endpoint.gateway : endpoint.prefix_list_id]
     security_group_id = aws_security_group.endpoints[0].id
@@ -27,11 +27,11 @@ output "functions_security_group_id" {
 }
 
 output "subnet_ids" {
-  description = "Private subnets, one for each zone, in the order of `zones`; or those of the network that was there."
+  description = "Private subnets, one for each zone, in the order of `zones`; or the subnets of the existing network."
   value       = local.subnet_ids
 }
 
 output "vpc_id" {
-  description = "The VPC."
+  description = "Id of the VPC."
   value       = local.vpc_id
 }

@@ -1,4 +1,5 @@
-# Its rules are part of it, not resources of their own: a rule resource for a prefix list fails on emulators that do not list it.
+# The egress rules are part of the group, not resources of their own: emulators do not list a rule for a prefix list, and the provider
+# then fails to find it.
 resource "aws_security_group" "functions" {
   description = "LNN functions: out to the cache and the endpoints, nothing in"
   name        = "${var.prefix}-functions"
@@ -28,7 +29,7 @@ resource "aws_security_group" "functions" {
     }
   }
 
-  # A network that has ways to AWS of its own: which, only its owner knows.
+  # An existing network that reaches AWS by ways of its own, to addresses that only its owner knows.
   dynamic "egress" {
     for_each = local.endpoints ? [] : [1]
 
@@ -78,6 +79,7 @@ resource "aws_vpc_security_group_ingress_rule" "endpoints_from_functions" {
 }
 
 resource "aws_security_group" "cache" {
+  #checkov:skip=CKV2_AWS_5:attached by the module elasticache, which gets its id; checkov does not follow it there
   description = "LNN parameter server: in from the functions, nothing out"
   name        = "${var.prefix}-cache"
   vpc_id      = local.vpc_id

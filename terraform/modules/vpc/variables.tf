@@ -20,9 +20,9 @@ variable "cidr" {
 
 variable "existing" {
   description = <<-EOT
-    A network that is there: its id, its private subnets and, where this module shall add its endpoints, the route tables of those
-    subnets. `endpoints = false` where the network reaches S3, DynamoDB, Lambda and SNS by itself; `endpoint_policies = false` where
-    others there need the endpoints for other accounts' resources. Null makes a network.
+    An existing network: its id, its private subnets, and the route tables of those subnets, to which the module adds its endpoints. Set
+    `endpoints = false` where the network already reaches S3, DynamoDB, Lambda and SNS, and `endpoint_policies = false` where others in
+    the network need the endpoints for other accounts' resources. Null makes a network.
   EOT
   type = object({
     endpoint_policies = optional(bool, true)
@@ -35,7 +35,7 @@ variable "existing" {
 }
 
 variable "flow_log_retention_days" {
-  description = "Days for which CloudWatch keeps the flow logs: what happened is often asked long after."
+  description = "Days for which CloudWatch keeps the flow logs. Questions about traffic often come months later."
   type        = number
   default     = 365
 }
@@ -81,13 +81,13 @@ variable "region" {
 }
 
 variable "zone_count" {
-  description = "Availability zones that get a private subnet, where `zones` names none. The first apply chooses them, later ones keep them."
+  description = "Number of availability zones with a private subnet, where `zones` is null. The first apply chooses the zones, and later ones keep them."
   type        = number
   default     = 1
 }
 
 variable "zones" {
-  description = "Letters of the availability zones that get a private subnet; null has them chosen."
+  description = "Letters of the availability zones with a private subnet, or null to have the first apply choose."
   type        = list(string)
   default     = null
 }
