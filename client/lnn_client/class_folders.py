@@ -1,4 +1,4 @@
-"""Which class, and which part of the split, the folders of a folder of pictures stand for."""
+"""The layout of a folder of pictures: which class, and which part of the split, each folder in it holds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PARTS = {
     **dict.fromkeys(("test", "testing"), TEST),
     **dict.fromkeys(("val", "valid", "validation"), _VALIDATION),
 }
-"""What a folder of such a name, in any case, is of the split."""
+"""The part of the split that a folder of this name holds, whatever its case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class ClassFolder:
     name: str
     path: Path
     part: Part | None = None
-    """What its pictures are for; None where that is drawn by lot."""
+    """The part of the split that its pictures belong to; None where they are split at random."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Layout:
     is_split: bool = False
     """Whether folders named train and test say which pictures are for which."""
     aside: list[Path] = field(default_factory=list)
-    """Folders of a validation set, which a dataset has no place for."""
+    """Folders of a validation set: a dataset holds none."""
     stray: list[Path] = field(default_factory=list)
     """Files in no class's folder."""
 

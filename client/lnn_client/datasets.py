@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,13 @@ from lnn_client.cloud import repository
 if TYPE_CHECKING:
     from lnn.data.dataset import DatasetSummary
     from lnn.job.hyperparameters import Settings
+
+
+class Split(StrEnum):
+    """Which examples of a dataset."""
+
+    TEST = "test"
+    TRAIN = "train"
 
 
 def check_training(dataset: Path, parameters: bytes, parameters_name: str) -> tuple[DatasetSummary, Settings]:

@@ -5,36 +5,34 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
+import numpy as np
+from numpy.typing import NDArray
+
+from lnn.data.axis_order import is_picture
+from lnn.data.class_names import kept
+from lnn.data.dataset import DatasetSummary, feature_shards
+from lnn.data.in_memory import TEST_X, TEST_Y
+from lnn.data.value_range import bytes_of
 from lnn.errors import InputError, LnnError
+from lnn.models.evaluation import Evaluation, evaluate
+from lnn.models.inference import column_of_example, column_of_values, takes_pictures_of
+from lnn.models.model_file import Model
+from lnn.models.store import Artifacts
+from lnn.runs.record import Run
 from lnn_client.cloud import Cloud
+from lnn_client.datasets import Split
 from lnn_client.errors import ClientError
 from lnn_client.prediction_api import Api
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from lnn.data.dataset import DatasetSummary
-    from lnn.models.evaluation import Evaluation
-    from lnn.models.model_file import Model
-    from lnn.runs.record import Run
 
 PARALLEL_CALLS = 4
 BLOCK = 256
 """Examples that are predicted at once."""
-
-
-class Split(StrEnum):
-    """Which examples of a dataset."""
-
-    TEST = "test"
-    TRAIN = "train"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +47,6 @@ class RunEvaluation:
     @property
     def confusion(self) -> NDArray[np.int64]:
         """How many examples of each class (rows) were taken for each (columns), (K, K)."""
-        import numpy as np
-
         return np.array(self.evaluation.confusion, dtype=np.int64)
 
 
@@ -60,11 +56,6 @@ def probabilities_here(network: Model, dataset: Path, split: Split, summary: Dat
     Raises:
         InputError: the model was trained for other examples.
     """
-    import numpy as np
-
-    from lnn.data.class_names import kept
-    from lnn.models.inference import column_of_example, takes_pictures_of
-
     if network.features != summary.features or list(map(kept, network.list_classes)) != summary.classes:
         raise InputError(
             f"the model takes {network.features} features and knows {_names(network.list_classes)}; {dataset} has "
@@ -93,19 +84,12 @@ def probabilities_of_api(
         InputError: the model was trained for other classes.
         ApiRefusal: the API refused an example.
     """
-    from concurrent.futures import ThreadPoolExecutor
-
-    import numpy as np
-
-    from lnn.data.class_names import kept
-
     api = Api(cloud)
 
     def ask(example: NDArray[Any]) -> list[float]:
         body, kind = _request(example, summary)
         answer = api.call("POST", f"predict?model={quote(model_id)}", body, kind).json()
-        said = answer["probabilities"]
-        said = {kept(name): probability for name, probability in said.items()}
+        said = {kept(name): probability for name, probability in answer["probabilities"].items()}
         if set(said) != set(summary.classes):
             raise InputError(f"{model_id} knows {_names(list(said))}, and {dataset} has {_names(summary.classes)}")
         return [said[name] for name in summary.classes]
@@ -121,13 +105,6 @@ def evaluate_run(cloud: Cloud, run: Run, model: Model) -> RunEvaluation:
     Raises:
         ClientError: they have expired.
     """
-    import numpy as np
-
-    from lnn.data.in_memory import TEST_X, TEST_Y
-    from lnn.models.evaluation import evaluate
-    from lnn.models.inference import column_of_values
-    from lnn.models.store import Artifacts
-
     plan = run.parsed_plan
     artifacts = Artifacts(cloud.s3, cloud.names.bucket)
     rows = np.empty((plan.test_examples, plan.sizes[0]))
@@ -143,9 +120,6 @@ def evaluate_run(cloud: Cloud, run: Run, model: Model) -> RunEvaluation:
 
 def _request(example: NDArray[Any], summary: DatasetSummary) -> tuple[bytes, str]:
     """An example as a user would send it: pictures as PNG, others as numbers."""
-    from lnn.data.axis_order import is_picture
-    from lnn.data.value_range import bytes_of
-
     shape = summary.image_shape
     if shape is not None and summary.value_range is not None and is_picture(shape):
         from PIL import Image
@@ -161,8 +135,6 @@ def _request(example: NDArray[Any], summary: DatasetSummary) -> tuple[bytes, str
 
 def _blocks(dataset: Path, split: Split, summary: DatasetSummary) -> Iterator[NDArray[np.generic]]:
     """The examples as they are stored, (up to BLOCK, n) at a time."""
-    from lnn.data.dataset import feature_shards
-
     for block in feature_shards(dataset, f"{split}_set_x", summary.features, BLOCK):
         yield block.copy()
 

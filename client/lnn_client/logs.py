@@ -89,16 +89,21 @@ class Log:
 
 def _line(function: Function, event: Mapping[str, Any]) -> Line:
     text, arrived = event["message"].rstrip("\n"), event["timestamp"] / 1000
+    fields = parsed(text) or {"message": text}
+    return Line(written_at(fields, arrived), arrived, {"function": str(function), **fields})
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """The fields of a line that is a JSON object; none of another line."""
     try:
         fields = json.loads(text)
     except json.JSONDecodeError:
-        fields = None
-    if not isinstance(fields, dict):
-        fields = {"message": text}
-    return Line(_written_at(fields, arrived), arrived, {"function": str(function), **fields})
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
-def _written_at(fields: Mapping[str, Any], arrived: float) -> float:
+def written_at(fields: Mapping[str, Any], arrived: float) -> float:
+    """When a line was written, in epoch seconds: the local cloud shows an invocation's lines only when it has ended."""
     try:
         if "_aws" in fields:
             return float(fields["_aws"]["Timestamp"]) / 1000

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
 
 from lnn.errors import InputError
+from lnn.models.inference import Prediction, column_of_picture, predict
+from lnn.models.model_file import Model
+from lnn.models.validation import inspect_model
 from lnn.names import LATEST_PARAMS, model_key, params_key
+from lnn.runs.record import Run
 from lnn_client.cloud import LATEST, PRODUCTION, STAGING, Cloud
 from lnn_client.datasets import existing_file
 from lnn_client.errors import NoModel, PictureError, WhiteUnknown
 from lnn_client.pictures import read_picture
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from lnn.models.inference import Prediction
-    from lnn.models.model_file import Model
-    from lnn.runs.record import Run
 
 _SUFFIX = ".h5"
 
@@ -33,8 +29,6 @@ def load_model(wanted: str, connect: Callable[[], Cloud]) -> Model:
     Raises:
         NoModel: the bucket has none.
     """
-    from lnn.models.validation import inspect_model
-
     path = Path(wanted)
     if path.suffix == _SUFFIX or path.is_file():
         return inspect_model(existing_file(path))
@@ -74,33 +68,29 @@ def predict_pictures(
     Raises:
         InputError: the model was not trained on pictures, or some pictures cannot be read; names all of them.
     """
-    from lnn.models import inference
-
     if model.image_shape is None:
         raise InputError(
             f"the model of run {model.run_id} was trained on {model.features} plain features, not on pictures; "
             "use lnn.models.model_file.load_model from Python for such data"
         )
-    columns: list[NDArray[np.float64]] = []
-    problems: list[InputError] = []
+    columns = []
+    problems = []
     for image in images:
         try:
             pixels = read_picture(image, model.image_shape, white)
         except InputError as error:
             problems.append(error)
         else:
-            columns.append(inference.column_of_picture(model, 255 - pixels if invert else pixels))
+            columns.append(column_of_picture(model, 255 - pixels if invert else pixels))
     if problems:
         text = "; ".join(map(str, problems))
         unknown = next((problem for problem in problems if isinstance(problem, WhiteUnknown)), None)
         raise WhiteUnknown(text, unknown.usual) if unknown else PictureError(text)
-    return inference.predict(model, columns)
+    return predict(model, columns)
 
 
 def _content(cloud: Cloud, key: str) -> bytes | None:
     """The object at ``key``; None where there is none."""
-    from botocore.exceptions import ClientError
-
     try:
         return cloud.s3.get_object(Bucket=cloud.names.bucket, Key=key)["Body"].read()
     except ClientError as error:

@@ -5,21 +5,19 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
 
 from lnn.errors import InputError
 from lnn_client.class_folders import TEST, TRAIN, ClassFolder, Layout, Part, picture_paths
 from lnn_client.datasets import check_dataset
 from lnn_client.errors import PictureError, WhiteUnknown
 from lnn_client.pictures import read_picture
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 @dataclass(slots=True)
@@ -30,7 +28,7 @@ class Pictures:
     images: list[NDArray[np.uint8]] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     parts: list[Part | None] = field(default_factory=list)
-    """What each picture is for; None where that is drawn by lot."""
+    """The part of the split that each picture belongs to; None where they are split at random."""
     skipped: list[str] = field(default_factory=list)
 
 
@@ -75,7 +73,7 @@ def _read_class(
     white: float | None,
     step: Callable[[], None],
 ) -> None:
-    """Adds one class: train's pictures come first, without which it is none."""
+    """Add one class, its training pictures first: without any, it is no class."""
     for folder in sorted(folders, key=lambda folder: folder.part == TEST):
         images = []
         for path in picture_paths(folder.path):
@@ -124,8 +122,6 @@ def stratified_split(labels: list[int], test_share: float, seed: int) -> Split:
     Raises:
         InputError: no class has a second picture to test with.
     """
-    import numpy as np
-
     train: list[int] = []
     test: list[int] = []
     for label, count in sorted(Counter(labels).items()):
@@ -146,8 +142,6 @@ def split_of_folders(parts: Sequence[Part | None], seed: int) -> Split:
     Raises:
         InputError: no picture is left to test with.
     """
-    import numpy as np
-
     rng = np.random.default_rng([seed, len(parts)])
     train, test = (rng.permutation([at for at, its in enumerate(parts) if its == part]) for part in (TRAIN, TEST))
     if not len(test):
@@ -161,9 +155,6 @@ def write_dataset(path: Path, pictures: Pictures, split: Split) -> list[str]:
     Raises:
         InputError: it would not be accepted for training.
     """
-    import h5py
-    import numpy as np
-
     images = np.stack(pictures.images)
     labels = np.asarray(pictures.labels, dtype=np.int64)
     unfinished = path.with_name(path.name + ".part")

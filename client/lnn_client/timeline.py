@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from lnn_client.logs import Function, parsed, written_at
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from lnn.names import Names
     from lnn.runs.record import Run
 
-ROLES = ("launch", "trainer", "neuron")
 MOST_LINES = 20_000
 """Read of each function: a run with an invocation for each neuron writes hundreds of thousands."""
 
@@ -56,7 +55,7 @@ def timeline(logs: CloudWatchLogsClient, names: Names, run: Run, most: int = MOS
     """Every invocation of a run that the logs tell of, up to ``most`` of each function."""
     found: list[Invocation] = []
     complete = True
-    for role in ROLES:
+    for role in Function:
         group = names.log_group(role)
         lines = list(_events(logs, group, run, f'"{run.run_id}"', most))
         reports = [list(_events(logs, group, run, pattern, most)) for pattern in _REPORTS]
@@ -89,7 +88,7 @@ def _of_role(
     """
     asked: dict[str, dict[str, Any]] = {}
     for event in lines:
-        line = _parsed(event["message"])
+        line = parsed(event["message"])
         request = line.get("function_request_id")
         if not request:
             continue
@@ -100,7 +99,7 @@ def _of_role(
             **line,
             "failed": line.get("level") in ("ERROR", "CRITICAL") or before["failed"],
             "seconds": seconds,
-            "ends": max(before["ends"], _written_at(line, event["timestamp"] / 1000)),
+            "ends": max(before["ends"], written_at(line, event["timestamp"] / 1000)),
         }
     for event in reports:
         request, reported = _reported(event["message"])
@@ -121,22 +120,6 @@ def _reported(message: str) -> tuple[str, float]:
     text = _REPORT.search(message)
     if text:
         return text["request"], float(text["ms"]) / 1000
-    record = _parsed(message).get("record") or {}
+    record = parsed(message).get("record") or {}
     milliseconds = (record.get("metrics") or {}).get("durationMs", 0.0)
     return str(record.get("requestId")), float(milliseconds) / 1000
-
-
-def _written_at(line: dict[str, Any], arrived: float) -> float:
-    """When a line was written, in epoch seconds: the local cloud shows all of an invocation's when it has ended."""
-    try:
-        return datetime.fromisoformat(line["timestamp"]).timestamp()
-    except (KeyError, TypeError, ValueError):
-        return arrived
-
-
-def _parsed(message: str) -> dict[str, Any]:
-    try:
-        line = json.loads(message)
-    except json.JSONDecodeError:
-        return {}
-    return line if isinstance(line, dict) else {}

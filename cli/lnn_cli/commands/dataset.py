@@ -76,7 +76,7 @@ def show(
         Path, typer.Option("--output", "-o", metavar="FILE", help="Picture to draw: .png, .svg or .pdf.")
     ] = Path("grid.png"),
     columns: Annotated[int, typer.Option("--columns", min=1, max=30, help="Examples of each class.")] = 10,
-    test: Annotated[bool, typer.Option("--test", help="Of the test examples, not the training examples.")] = False,
+    test: Annotated[bool, typer.Option("--test", help="Draw test examples, not training examples.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Another seed shows other examples.")] = 0,
     force: ForceOption = False,
 ) -> None:
@@ -142,8 +142,8 @@ def from_images(
 ) -> None:
     """Make a dataset of pictures, one folder for each class.
 
-    Of any size and format. Those for testing are drawn by lot, or are in DIR/test/CLASS.
-    What cannot be read is skipped, and told.
+    Pictures may have any size and format. A share of each class is drawn at random
+    for testing, unless DIR has train/ and test/. Unreadable files are skipped and named.
 
     Example: lnn dataset from-images pets/ -o pets.h5 --size 64
     """

@@ -11,8 +11,7 @@ import typer
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui.console import note, print_json, print_pairs, print_table, share
 from lnn_client.cloud import LATEST, PRODUCTION, Target
-from lnn_client.datasets import check_dataset
-from lnn_client.evaluations import Split
+from lnn_client.datasets import Split, check_dataset
 
 if TYPE_CHECKING:
     from lnn.models.evaluation import Evaluation

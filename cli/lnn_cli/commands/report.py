@@ -37,7 +37,9 @@ def report(
     kind: Annotated[
         Format | None, typer.Option("--format", help="A page, one picture, or Markdown (default: by the file's name).")
     ] = None,
-    theme: Annotated[ThemeName, typer.Option("--theme", help="Of png and md (default: light).")] = ThemeName.LIGHT,
+    theme: Annotated[
+        ThemeName, typer.Option("--theme", help="Colors of png and md (default: light).")
+    ] = ThemeName.LIGHT,
     force: ForceOption = False,
     target: TargetOption = Target.LOCAL,
     prefix: PrefixOption = None,

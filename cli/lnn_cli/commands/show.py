@@ -7,7 +7,7 @@ import typer
 from lnn.runs.attributes import public_view
 from lnn.runs.record import Run
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
-from lnn_cli.ui.console import moment, print_json, print_pairs
+from lnn_cli.ui.console import moment, print_json, print_pairs, words
 from lnn_cli.ui.facts import facts
 from lnn_client.cloud import Target
 
@@ -38,13 +38,7 @@ def show(
 def _print_settings(run: Run) -> None:
     if run.settings:
         typer.echo("\nsettings")
-        print_pairs((f"  {name}", _setting(value)) for name, value in run.settings.items())
-
-
-def _setting(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {entry}" for name, entry in value.items())
-    return "-" if value is None else str(value)
+        print_pairs((f"  {name}", words(value)) for name, value in run.settings.items())
 
 
 def _print_events(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""Everything that a report tells about a run, and what of it is not to be had any more."""
+"""What a report says about a run, and which parts of it can no longer be read."""
 
 from __future__ import annotations
 

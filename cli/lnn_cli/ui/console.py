@@ -119,6 +119,13 @@ def dollars(value: float | None) -> str:
     return f"${value:,.{digits}f}"
 
 
+def words(value: object, none: str = "-") -> str:
+    """The value of a setting."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {entry}" for name, entry in value.items())
+    return none if value is None else str(value)
+
+
 def duration(seconds: float | None) -> str:
     """Seconds for people: ``0.8 s``, ``42 s``, ``3 min 20 s``, ``2 h 05 min``."""
     if seconds is None or not math.isfinite(seconds):
