@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -142,7 +142,7 @@ def test_a_page_tells_of_the_faults_that_a_run_survived(cli: RunCli, world: Worl
     world.train(RUN, 3)
     world.ledger.give_up(RUN, 1, "Redis was away")
     assert world.ledger.claim(RUN, 2, "trainer")
-    world.ledger.go_back({**world.run(RUN), "checkpoint": {"epoch": 1, "key": "k"}})
+    world.ledger.go_back(replace(world.run(RUN), checkpoint={"epoch": 1, "key": "k"}))
     world.end(RUN)
     cli("report", RUN, "-o", "r.html")
     cli("report", RUN, "-o", "r.md")
@@ -397,6 +397,6 @@ def test_neurons_that_do_not_log_are_missed_with_the_setting_that_makes_them(wor
     world.train_whole(RUN, epochs=3)
     put_lines("trainer", told("whole", time.time(), 2.1), at=time.time())
     cloud = Cloud(Target.AWS)
-    neurons = gather(cloud, world.run(RUN) | {"strategy": "neuron"}).missing
+    neurons = gather(cloud, replace(world.run(RUN), strategy="neuron")).missing
     assert [what for what in neurons if 'log_level = "DEBUG"' in what]
     assert not [what for what in gather(cloud, world.run(RUN)).missing if "DEBUG" in what]
