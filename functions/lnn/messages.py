@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from enum import IntFlag
 from typing import Any, Literal
 
 Direction = Literal["forward", "backward"]
 State = Literal["start", "forward", "backward", "watch"]
+
+
+class Flag(IntFlag):
+    """A request that a worker sends with its part. If any worker sends a flag, all workers act on it."""
+
+    STOP = 1
+    """End the run after this step."""
+    HAND_OVER = 2
+    """Hand over to the next generation after this step."""
+    CHECKPOINT = 4
+    """Store a checkpoint after this step."""
+    LEFT = 8
+    """The sender has left the group; waiting for it is pointless."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ import pytest
 
 from lnn.messages import Message
 from lnn.parameter_server import process_group
-from lnn.strategies import worker
+from lnn.strategies import session
 from lnn.strategies.data_parallel.engine import Data
-from lnn.strategies.deadline import Pace
+from lnn.strategies.deadline import Deadline
 from lnn.strategies.fused import engine as fused
 from lnn.strategies.neuron import trainer
 from lnn.strategies.resident.engine import Resident
@@ -66,7 +66,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _storing_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a checkpoint that takes longer than a batch would put the next one off."""
-    monkeypatch.setattr(Pace, "saving", lambda self: nullcontext())
+    monkeypatch.setattr(Deadline, "saving", lambda self: nullcontext())
 
 
 @pytest.fixture
@@ -86,13 +86,11 @@ def launch(cloud: InProcessCloud, tmp_path: Path) -> Callable[..., str]:
 def updates(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
     """How often each update is done, by number from 1; by one worker of several."""
     done: Counter[int] = Counter()
-    for engine in (fused.Plain, fused.InExampleSpace, Resident, Data):
+    for engine in (fused.Textbook, fused.InExampleSpace, Resident, Data):
         original = engine.step
 
         def step(self: Any, *given: Any, original: Callable[..., Any] = original) -> Any:
-            done[given[1] if isinstance(given[1], int) else given[2]] += getattr(self, "_group", None) is None or (
-                self._group.rank == 1
-            )
+            done[given[1]] += getattr(self, "_group", None) is None or self._group.rank == 1
             return original(self, *given)
 
         monkeypatch.setattr(engine, "step", step)
@@ -188,8 +186,7 @@ def test_a_long_epoch_is_stopped_between_two_batches_and_resumes_to_the_same_bit
 ) -> None:
     epochs = 3 if way == "example space" else 2
     undisturbed = cloud.run_to_end(launch(way, epochs=epochs))
-    for module in (fused, worker, trainer):
-        monkeypatch.setattr(module, "LONG_EPOCH_SECONDS", -1.0)
+    monkeypatch.setattr(session, "LONG_EPOCH_SECONDS", -1.0)
     monkeypatch.setattr(trainer, "RENEWAL_SECONDS", 0.0)
     run_id = launch(way, max_seconds=1e-6, epochs=epochs)
     reasons = []
@@ -234,7 +231,7 @@ def test_a_batch_that_is_longer_than_the_time_limit_fails_the_run_with_what_to_c
         time.sleep(0.4)
         raise Killed if way == "fused" else SystemExit
 
-    monkeypatch.setattr(fused.Plain, "step", outlive_the_limit)
+    monkeypatch.setattr(fused.Textbook, "step", outlive_the_limit)
     monkeypatch.setattr(Data, "step", outlive_the_limit)
     for _ in range(20):
         try:

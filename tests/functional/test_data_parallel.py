@@ -111,7 +111,7 @@ def work(
     plan: Plan, artifacts: Artifacts, group: ProcessGroup, state: Checkpoint, part: slice = slice(None)
 ) -> Trained:
     """One worker's training; ``part`` selects among the epochs."""
-    data = Data(artifacts, RUN, plan, group, state)
+    data = Data(artifacts, RUN, plan, state, group)
     trained = Trained()
     epochs = range(1, plan.epochs + 1)[part]
     for epoch in epochs:

@@ -186,7 +186,7 @@ def test_no_order_of_events_changes_what_a_run_leads_to(
 ) -> None:
     monkeypatch.setattr(barrier, "DISPATCH_SECONDS", 0.0)
     monkeypatch.setattr("lnn.train.ATTEMPTS_WITHOUT_PROGRESS", 10_000)
-    monkeypatch.setattr("lnn.job.plan.BUDGET_ALLOWANCE", 10_000)
+    monkeypatch.setattr("lnn.strategies.neuron.layout.BUDGET_ALLOWANCE", 10_000)
     Protocol.redis, Protocol.session, Protocol.dataset = client, aws, tiny_dataset(tmp_path / "datasets.h5")
     Protocol.expected = None
     machine = Protocol.TestCase

@@ -186,7 +186,7 @@ def test_a_neuron_that_always_raises_ends_the_run_with_what_it_raised(
         run = cloud.run_to_end(run_id)
     assert bool(failed) == (strategy == "neuron")
     assert_failed_for(cloud, run, "no progress after epoch 0 in 5 attempts", "ZeroDivisionError: by zero")
-    assert bool(re.search("neuron [1-9] of layer 1: ", run["reason"])) == (strategy == "neuron")
+    assert bool(re.search("neuron [1-9] of layer 1: ", str(run.reason))) == (strategy == "neuron")
     run = resumed(cloud, run_id)
     assert run.status == "COMPLETED", run
     assert cloud.outcome(run_id) == expected

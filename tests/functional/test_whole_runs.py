@@ -87,7 +87,7 @@ def test_every_strategy_has_the_same_history(case: str, cloud: InProcessCloud, t
         for one, other in zip(expected, found, strict=True):
             assert other == pytest.approx(one, rel=tolerance), (strategy, workers)
         for figure in ("final_cost", "train_accuracy", "test_accuracy"):
-            assert run[figure] == pytest.approx(fused[figure], rel=tolerance), (strategy, workers)
+            assert getattr(run, figure) == pytest.approx(getattr(fused, figure), rel=tolerance), (strategy, workers)
         assert cloud.keys() == []
 
 
@@ -217,14 +217,14 @@ def test_a_calibration_leaves_the_latest_model_and_people_alone(
     assert cloud.messages_sent() == []
     assert {key: cloud.read(key) for key in latest} == latest
     assert cloud.read(f"prediction_input/{run.run_id}/params.h5") != latest["prediction_input/params.h5"]
-    assert real["run_id"] in latest["training_results/results.json"].decode()
+    assert real.run_id in latest["training_results/results.json"].decode()
 
 
 def test_the_fuse_ends_a_run_that_feeds_itself(
     cloud: InProcessCloud, train: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lnn.job.plan.BUDGET_FACTOR", 0.1)
-    monkeypatch.setattr("lnn.job.plan.BUDGET_ALLOWANCE", 0)
+    monkeypatch.setattr("lnn.strategies.neuron.layout.BUDGET_FACTOR", 0.1)
+    monkeypatch.setattr("lnn.strategies.neuron.layout.BUDGET_ALLOWANCE", 0)
     run = cloud.run_to_end(train("full batch", "neuron"))
     assert run.status == "FAILED"
     assert "invocations" in run.reason
@@ -244,7 +244,7 @@ def test_a_run_that_was_stopped_and_resumed_counts_every_invocation_once(
     cloud.queue.invoke_trainer(Message(run_id, cloud.services.ledger.reopen(run_id), "start"))
     resumed = cloud.run_to_end(run_id)
     assert stopped.epoch == 4
-    assert (stopped.invocations, resumed["invocations"]) == (58, undisturbed.invocations + 1)
+    assert (stopped.invocations, resumed.invocations) == (58, undisturbed.invocations + 1)
 
 
 @pytest.mark.parametrize("strategy", ["neuron", "fused", *PARALLEL])

@@ -109,7 +109,7 @@ def test_a_run_whose_workers_always_fail_ends_with_where_to_look(
     def fail(*_: Any) -> None:
         raise ValueError("no such thing")
 
-    monkeypatch.setattr(worker, "engine_for", fail)
+    monkeypatch.setattr(worker.Workers, "meet", fail)
     run = cloud.run_to_end(launch(strategy))
     assert run.status == "FAILED"
     assert "the last: worker" in run.reason

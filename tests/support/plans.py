@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from lnn.job.plan import Plan
+from lnn.strategies.neuron.layout import Layout
 
 
-def plan(**changes: Any) -> Plan:
-    """A small plan, with ``changes``."""
+def plan(**changes: Any) -> Layout:
+    """A small plan, with ``changes``; a layout is one, too."""
     values: dict[str, Any] = {
         "sizes": [5, 4, 3, 1],
         "activations": ["relu", "tanh", "sigmoid"],
@@ -34,4 +34,4 @@ def plan(**changes: Any) -> Plan:
         "workers": 1,
         "shard_rows": 8,
     }
-    return Plan.parse(values | changes)
+    return Layout.parse(values | changes)

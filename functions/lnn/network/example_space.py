@@ -148,12 +148,19 @@ class ExampleSpace:
         W = self._put_together(self._c, self._P)
         return W, [self._put_together(self._d, self._Q)] if self._momentum else []
 
-    def accuracy(self, X_test_labels: Labels) -> float:
-        """Share of the test examples whose class, in (m_test,), is predicted correctly; it needs no W1."""
+    def train_correct(self, y: Labels) -> int:
+        """How many examples are predicted correctly; ``y`` (m,) holds their classes."""
+        return self._correct(self._U + self._params[0][1], y)
+
+    def test_correct(self, y: Labels) -> int:
+        """How many test examples are predicted correctly; ``y`` (m_test,) holds their classes. It needs no W1."""
         Z: Array = self._P @ self._K_test
         Z += self._c * self._U_test_start
         Z += self._params[0][1]
-        return float(np.mean(classes_above(self._params, Z, self._activations) == X_test_labels))
+        return self._correct(Z, y)
+
+    def _correct(self, Z: Array, y: Labels) -> int:
+        return int(np.count_nonzero(classes_above(self._params, Z, self._activations) == y))
 
     def state(self) -> dict[str, Array]:
         """The state from which another object continues with the same bits, beside ``params`` and ``slots``."""

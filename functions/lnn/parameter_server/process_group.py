@@ -15,10 +15,10 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from enum import IntFlag
 from typing import Any, TypeAlias
 
 from lnn.errors import ProcessGroupBroken
+from lnn.messages import Flag
 from lnn.parameter_server.heartbeat import Heartbeat
 from lnn.parameter_server.resp import Argument, Buffer, NotNow, Wire, WireError
 from lnn.parameter_server.server import KEY_LIFETIME_SECONDS, ParameterServer
@@ -43,19 +43,6 @@ PATIENCE_SECONDS = 20.0
 
 PAUSE_SECONDS = 0.2
 """Pause before a retry while Redis fails over."""
-
-
-class Flag(IntFlag):
-    """A request that a worker sends with its part. If any worker sends a flag, all workers act on it."""
-
-    STOP = 1
-    """End the run after this step."""
-    HAND_OVER = 2
-    """Hand over to the next generation after this step."""
-    CHECKPOINT = 4
-    """Store a checkpoint after this step."""
-    LEFT = 8
-    """The sender has left the group; waiting for it is pointless."""
 
 
 class ProcessGroup:

@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from lnn.data.in_memory import TrainingData
 from lnn.errors import NonRetryable
 from lnn.job.plan import Plan
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.model_file import Model
 from lnn.names import is_calibration
-from lnn.network.types import Parameters
 from lnn.runs import metrics
 from lnn.runs.record import Run
 from lnn.runs.services import Services
@@ -40,14 +38,6 @@ class Accuracies:
 
     train: float
     test: float
-
-    @classmethod
-    def of(cls, plan: Plan, parameters: Parameters, data: TrainingData) -> Accuracies:
-        network = plan.network
-        with np.errstate(over="ignore", invalid="ignore"):  # of parameters that may have diverged
-            return cls(
-                network.accuracy(parameters, data.X, data.y), network.accuracy(parameters, data.X_test, data.y_test)
-            )
 
 
 def end_with_model(
@@ -139,11 +129,6 @@ def end_without_model(services: Services, run_id: str, generation: int, ending: 
     ended = services.ledger.finish(run_id, generation, ending.status, ending.reason, **facts)
     if ended is not None:
         close(services, ended)
-
-
-def cost_of_checkpoint(services: Services, run: Run) -> float | None:
-    """The cost of the epoch that the run's checkpoint is after; a run may have got further before it crashed."""
-    return cost_of(services, run, run.latest_checkpoint["epoch"])
 
 
 def cost_of(services: Services, run: Run, epoch: int) -> float | None:

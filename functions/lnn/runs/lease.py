@@ -70,24 +70,19 @@ class Reporter:
         self._thread.join()
         self.flush()
 
-    def epoch_done(self, epoch: int, cost: float, row: EpochRow | None) -> None:
-        """Note that an epoch is over; ``row`` when it belongs in the history.
+    def add_row(self, row: EpochRow) -> None:
+        """Put an epoch in the history."""
+        with self._lock:
+            self._rows.append(row)
 
-        Raises NonRetryable when AWS no longer takes reports, and will not.
-        """
+    def epoch_done(self, epoch: int, cost: float) -> None:
+        """Note that an epoch is over. Raises NonRetryable when AWS no longer takes reports, and will not."""
         if self._refused is not None:
             raise self._refused
         with self._lock:
             self._progress = {"epoch": epoch, "cost": cost}
-            if row is not None:
-                self._rows.append(row)
             if self._plan.notify_every and epoch % self._plan.notify_every == 0 and epoch < self._plan.epochs:
                 self._messages.append((epoch, cost))
-
-    def add_row(self, row: EpochRow) -> None:
-        """Put in the history an epoch that was reported as done before all of its figures were known."""
-        with self._lock:
-            self._rows.append(row)
 
     def flush(self) -> None:
         """Write what is waiting, now. Raises LedgerUnavailable."""

@@ -21,7 +21,7 @@ GIVING_UP_SECONDS = 1.0
 """Time kept for telling that an invocation ends with nothing done; a tenth of one that is shorter than ten of these."""
 
 
-class Pace:
+class Deadline:
     """How fast one invocation gets on, and what that leaves time for."""
 
     def __init__(self, checkpoint_seconds: float, remaining: Callable[[], float]) -> None:

@@ -23,7 +23,7 @@ class Strategy:
     """Its time and memory model: a ``planning.cost_model.Costs``."""
     engine: str | None = None
     """Its arithmetic: makes a ``strategies.engine.Engine``. None where single neurons do the arithmetic."""
-    start: str = "lnn.strategies.fused.engine:train"
+    start: str = "lnn.strategies.session:start"
     """What the Trainer does to begin or to go on, ``(services, run, plan, remaining)``. By default it trains."""
     trains_in: Literal["trainer", "neuron"] = "trainer"
     """The function that trains, and so the one whose memory and time limit count."""

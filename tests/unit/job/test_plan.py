@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lnn.job.plan import Plan
 from lnn.messages import Step
+from lnn.strategies.neuron.layout import Layout
 from support.plans import plan
 
 SHAPES = [
@@ -26,7 +26,7 @@ SHAPES = [
 ]
 
 
-def walk(of: Plan) -> list[Step]:
+def walk(of: Layout) -> list[Step]:
     steps: list[Step] = []
     following: Step | None = of.first_step(7, 1)
     while following is not None:
@@ -123,4 +123,4 @@ def test_the_fuse_is_one_and_a_half_times_what_the_run_needs(shape: dict[str, An
 
 def test_a_plan_survives_the_way_through_json() -> None:
     run = plan(image_shape=[8, 8, 3], learning_rate=1e-200, threshold=0.1 + 0.2)
-    assert Plan.parse(json.loads(json.dumps(run.as_json()))) == run
+    assert Layout.parse(json.loads(json.dumps(run.as_json()))) == run

@@ -9,14 +9,13 @@ import pytest
 from lnn import train
 from lnn.aws import clients, idempotency, invoker, pricing, s3_client
 from lnn.data import dataset, images, on_disk, validation
-from lnn.job import plan
 from lnn.network import model
 from lnn.parameter_server import barrier, connection, heartbeat, process_group
 from lnn.planning import workload
 from lnn.runs import lease as lease_renewal
 from lnn.runs import log_size, stopping, store, watchdog
 from lnn.serving import requests, router
-from lnn.strategies.neuron import costs, trainer
+from lnn.strategies.neuron import costs, layout, trainer
 from support.repository import REPOSITORY
 
 WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
@@ -98,8 +97,8 @@ FIGURES: list[tuple[str, str, list[float]]] = [
         [retries_of(clients.TABLES), clients.TABLES.read_timeout],
     ),
     (PROTOCOL, "until it is Active ({} minutes at most)", [invoker.WAKING_SECONDS / 60]),
-    (PROTOCOL, "past {} times its planned invocations", [plan.BUDGET_FACTOR]),
-    (PROTOCOL, "and {} more, a `neuron` run fails", [plan.BUDGET_ALLOWANCE]),
+    (PROTOCOL, "past {} times its planned invocations", [layout.BUDGET_FACTOR]),
+    (PROTOCOL, "and {} more, a `neuron` run fails", [layout.BUDGET_ALLOWANCE]),
     (PREDICTIONS, "At most {} MB (Lambda's limit)", [requests.MAX_BYTES / 1e6]),
     (PREDICTIONS, "{} million pixels, {} a side", [requests.MAX_PIXELS / 1e6, requests.MAX_SIDE]),
     (PREDICTIONS, "reads what is in use at most once a {}", [router.REFRESH_SECONDS]),
@@ -141,7 +140,7 @@ FIGURES: list[tuple[str, str, list[float]]] = [
     ("docs/adr/20261121-data-shards.md", "the first {} MB of its examples", [on_disk.HELD_BYTES / MIB]),
     ("docs/adr/20261121-data-shards.md", "run in blocks of about {} MB", [on_disk.BLOCK_BYTES / MIB]),
     ("docs/adr/20261121-data-shards.md", "run in blocks of about {} MB", [model.CHUNK_BYTES / MIB]),
-    ("docs/adr/20261121-fuse.md", "`neuron` run costs {} times what it was estimated at", [plan.BUDGET_FACTOR]),
+    ("docs/adr/20261121-fuse.md", "`neuron` run costs {} times what it was estimated at", [layout.BUDGET_FACTOR]),
     (
         "docs/adr/20261121-metrics-as-lines.md",
         "writes at most {} lines every {} seconds",

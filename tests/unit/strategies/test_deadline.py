@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lnn.strategies import deadline
-from lnn.strategies.deadline import Pace, last_words
+from lnn.strategies.deadline import Deadline, last_words
 
 
 class Clock:
@@ -30,7 +30,7 @@ def test_a_crash_repeats_what_was_asked_for_or_as_much_as_storing_takes(
     clock = Clock()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(deadline, "time", clock)
-        paced = Pace(limit, lambda: 1e6)
+        paced = Deadline(limit, lambda: 1e6)
         stored_at = clock.now
         training = storing = 0.0
         for number in range(legs):
@@ -53,7 +53,7 @@ def test_time_is_up_before_a_leg_twice_as_long_as_any_would_not_fit(legs: list[f
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(deadline, "time", clock)
         ends = clock.now + limit
-        paced = Pace(30.0, lambda: ends - clock.now)
+        paced = Deadline(30.0, lambda: ends - clock.now)
         longest = 0.0
         for leg in legs:
             clock.now, longest = clock.now + leg, max(longest, leg)

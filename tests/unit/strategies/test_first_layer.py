@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lnn.network.optimizers import OPTIMIZERS, Optimizer
 from lnn.network.types import Array
 from lnn.strategies.resident import first_layer
-from lnn.strategies.resident.first_layer import Paneled, Plain
+from lnn.strategies.resident.first_layer import Paneled, Unpaneled
 
 
 def block_of(shape: tuple[int, int, int, int], optimizer: Optimizer, seed: int) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def test_panels_train_as_the_whole_does(
         patched.setattr(first_layer, "PANEL_FEATURES", panel)
         patched.setattr(first_layer, "TILE_FEATURES", tile)
         patched.setattr(first_layer, "SMALL_PRODUCT", small)
-        paneled, plain = Paneled(**made_of), Plain(**made_of)
+        paneled, plain = Paneled(**made_of), Unpaneled(**made_of)
     rng = np.random.default_rng(shape[2])
     for t in range(1, 4):
         dZ: Array = rng.standard_normal((shape[1], shape[2]))

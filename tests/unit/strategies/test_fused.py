@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from lnn.data.in_memory import TrainingData
 from lnn.job.plan import Plan
-from lnn.models.checkpoint import Checkpoint, EpochSoFar
+from lnn.models.checkpoint import Checkpoint
 from lnn.network import init_parameters, new_slots
-from lnn.strategies.fused.engine import Engine, InExampleSpace, Plain, train_epoch
+from lnn.strategies.engine import StepResult
+from lnn.strategies.fused.engine import InExampleSpace, Textbook
 from support.plans import plan
 
 EPOCHS, BATCHES = 3, 7
@@ -26,34 +27,27 @@ DATA = TrainingData(
 )
 
 
-def train(job: Plan, engine: type[Plain | InExampleSpace], pauses: set[int]) -> tuple[list[Any], bytes]:
-    """Costs and right predictions of each epoch, and the parameters at the end; ``pauses`` are numbers of updates."""
+def train(job: Plan, engine: type[Textbook | InExampleSpace], pauses: set[int]) -> tuple[list[StepResult], bytes]:
+    """What each step told, and the parameters at the end; ``pauses`` are numbers of updates."""
     parameters = init_parameters(job.sizes, job.activations, "he", 1, job.dtype)
-    state = Checkpoint(0, parameters, new_slots(parameters, job.update_rule))
-    history = []
-    trained: Engine = engine(job, DATA, state)
+    trained = engine(job, DATA, Checkpoint(0, parameters, new_slots(parameters, job.update_rule)))
+    steps = []
     for epoch in range(1, EPOCHS + 1):
-        so_far = EpochSoFar()
-        while so_far.batches < BATCHES:
-            at = (epoch - 1) * BATCHES + so_far.batches
-            until = min((pause for pause in pauses if pause > at), default=10**9)
-            left = iter(range(at + 1, 10**9))
-            done = train_epoch(trained, job, DATA, epoch, so_far, lambda left=left, until=until: next(left) == until)
-            if at + done[0] - so_far.batches in pauses:
+        for t, batch in enumerate(job.batches(epoch), start=(epoch - 1) * BATCHES + 1):
+            steps.append(trained.step(batch, t, tally=True))
+            if t in pauses:
                 trained = engine(job, DATA, copy.deepcopy(trained.checkpoint(epoch - 1)))
-            so_far = EpochSoFar(*done)
-        history.append((so_far.cost_sum, so_far.correct))
     state = trained.checkpoint(EPOCHS)
     layers = zip(state.parameters, state.slots, strict=True)
     arrays = [array for (W, b), (of_W, of_b) in layers for array in (W, b, *of_W, *of_b)]
-    return history, b"".join(array.tobytes() for array in arrays)
+    return steps, b"".join(array.tobytes() for array in arrays)
 
 
 @pytest.mark.parametrize(
     ("engine", "settings_"),
     [
-        (Plain, {"optimizer": "adam", "l2": 0.1}),
-        (Plain, {"optimizer": "momentum"}),
+        (Textbook, {"optimizer": "adam", "l2": 0.1}),
+        (Textbook, {"optimizer": "momentum"}),
         (InExampleSpace, {"optimizer": "sgd", "l2": 0.1}),
         (InExampleSpace, {"optimizer": "momentum", "l2": 0.1}),
     ],

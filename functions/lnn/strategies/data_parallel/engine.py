@@ -33,7 +33,7 @@ from lnn.network.parameter_vector import flattened, layers_of, weight_ranges
 from lnn.network.types import Array
 from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.resp import Buffer
-from lnn.strategies.worker import Stepped
+from lnn.strategies.engine import StepResult
 
 COUNTED_BYTES = 8 * 2**20
 """Of a block whose examples are only counted: one that stays in the processor's cache is faster."""
@@ -62,7 +62,7 @@ FIGURES = struct.Struct("<dqq")
 class Data:
     """One worker's examples, the parameters, and its part of the optimizer's memory."""
 
-    def __init__(self, artifacts: Artifacts, run_id: str, plan: Plan, group: ProcessGroup, state: Checkpoint) -> None:
+    def __init__(self, artifacts: Artifacts, run_id: str, plan: Plan, state: Checkpoint, group: ProcessGroup) -> None:
         self._plan, self._group = plan, group
         self._network, self._optimizer = plan.network, plan.update_rule
         self._train = OwnExamples(artifacts, run_id, TRAIN_X, TRAIN_Y, plan, *share(plan.examples, group))
@@ -86,8 +86,8 @@ class Data:
         self._following: Batch = None
         self._prepared: tuple[Batch, npt.NDArray[np.int64] | None] = None, None
 
-    def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> Stepped:
-        """See ``workers.Engine``.
+    def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:
+        """See ``Engine``.
 
         With ``average_every`` only a step that averages tells cost and counts, for all steps since the last that did.
         """
@@ -100,12 +100,12 @@ class Data:
         if self._alone:
             self._update_alone(own, m, t)
             if not self._plan.meets_after(t):
-                return Stepped(0.0, 0)
+                return StepResult(0.0, 0)
             summed = self._average()
         else:
             summed = self._update_together(own, m, t)
         tallied, self._untold, self._tallied = self._tallied, Figures(0.0, 0, 0), False
-        return Stepped(summed.cost / m, summed.correct, summed.test_correct if tallied else None)
+        return StepResult(summed.cost / m, summed.correct, summed.test_correct if tallied else None)
 
     def train_correct(self) -> int:
         return self._add_up(self._right(self._train))

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from lnn.aws.invoker import Invoker
 from lnn.errors import CacheLost, LnnError
-from lnn.job.plan import Plan
 from lnn.messages import Message, Step
 from lnn.network import ACTIVATIONS, linear_backward, linear_forward, propagate_delta, take_examples
 from lnn.parameter_server.barrier import ArrivalStatus, Barrier
@@ -23,6 +22,7 @@ from lnn.parameter_server.codec import TensorKey
 from lnn.parameter_server.server import ParameterServer
 from lnn.runs.failover import ask_for_next, fail, told
 from lnn.runs.services import Services
+from lnn.strategies.neuron.layout import Layout
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ Row = tuple[TensorKey, Array]
 
 PLAN_KEY = "plan|dict"
 
-_plans: dict[str, Plan] = {}
+_plans: dict[str, Layout] = {}
 _inputs: dict[str, Array] = {}
 
 
@@ -84,7 +84,7 @@ def work(server: ParameterServer, invoker: Invoker, message: Message, window: in
     return arrival.status
 
 
-def forward(server: ParameterServer, run_id: str, plan: Plan, step: Step, neuron: int) -> list[Row]:
+def forward(server: ParameterServer, run_id: str, plan: Layout, step: Step, neuron: int) -> list[Row]:
     """The neuron's row of A, (1, m); of the logits Z in the output layer, whose activation may need all units."""
     (weights, *_), (biases, *_) = plan.parameter_keys(step.layer, plan.updates_before(step))
     W, b = server.get_rows([weights, biases], neuron)
@@ -93,7 +93,7 @@ def forward(server: ParameterServer, run_id: str, plan: Plan, step: Step, neuron
     return [(plan.output_key(step), Z if output else ACTIVATIONS[plan.activations[step.layer - 1]].apply(Z))]
 
 
-def backward(server: ParameterServer, run_id: str, plan: Plan, step: Step, neuron: int) -> list[Row]:
+def backward(server: ParameterServer, run_id: str, plan: Layout, step: Step, neuron: int) -> list[Row]:
     """The neuron's row of dZ (but for the output layer, where the Trainer has it), and its updated parameters."""
     layer, updates = step.layer, plan.updates_before(step)
     weights, biases = plan.parameter_keys(layer, updates)
@@ -123,7 +123,7 @@ def backward(server: ParameterServer, run_id: str, plan: Plan, step: Step, neuro
     return rows
 
 
-def previous_activations(server: ParameterServer, run_id: str, plan: Plan, step: Step) -> Array:
+def previous_activations(server: ParameterServer, run_id: str, plan: Layout, step: Step) -> Array:
     """A of the layer before, (units, m); for the first layer, the batch's examples (n, m).
 
     The training set is fetched once for each warm environment.
@@ -138,9 +138,9 @@ def previous_activations(server: ParameterServer, run_id: str, plan: Plan, step:
     return take_examples(_inputs[run_id], batch)
 
 
-def plan_of(server: ParameterServer, run_id: str) -> Plan:
+def plan_of(server: ParameterServer, run_id: str) -> Layout:
     """The run's plan, fetched once for each warm environment. Raises CacheLost."""
     if run_id not in _plans:
         _plans.clear()
-        _plans[run_id] = Plan.parse(server.get(PLAN_KEY))
+        _plans[run_id] = Layout.parse(server.get(PLAN_KEY))
     return _plans[run_id]

@@ -35,17 +35,18 @@ from lnn.network.types import Array
 from lnn.parameter_server.barrier import Barrier, Position
 from lnn.parameter_server.codec import TensorKey
 from lnn.parameter_server.server import ParameterServer
-from lnn.runs.finalize import Accuracies, cost_of, cost_of_checkpoint, end_with_model, end_without_model
+from lnn.runs import metrics
+from lnn.runs.finalize import Accuracies, end_without_model
 from lnn.runs.lease import Reporter
-from lnn.runs.metrics import recorded
 from lnn.runs.record import EpochRow, Run
 from lnn.runs.services import Services
-from lnn.runs.stopping import LONG_EPOCH_SECONDS, Ending, Totals, diverged, ending_after, stopped_by
-from lnn.strategies.fused.engine import save
+from lnn.runs.stopping import Ending, Totals, diverged
+from lnn.strategies.neuron.layout import Layout
 from lnn.strategies.neuron.neuron import PLAN_KEY, plan_of
+from lnn.strategies.session import Supervisor
 
 if TYPE_CHECKING:
-    from lnn.runs.attributes import CheckpointPointer
+    from lnn.runs.attributes import CheckpointPointer, Facts
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,8 @@ Tensor = tuple[TensorKey, Array]
 
 def start(services: Services, run: Run, plan: Plan, remaining: object = None) -> None:  # noqa: ARG001
     """Begin, or take over from an earlier generation."""
-    conductor = Conductor(services, run.run_id, plan, services.server(run.run_id))
+    layout = Layout.parse(plan.as_json())
+    conductor = Conductor(services, run.run_id, layout, services.server(run.run_id))
     if run.stop_requested:
         conductor.stop_before_training(run)
     elif not conductor.take_over(run):
@@ -73,7 +75,7 @@ def step_done(services: Services, message: Message) -> None:
 class Conductor:
     """One Trainer invocation's view of a run."""
 
-    def __init__(self, services: Services, run_id: str, plan: Plan, server: ParameterServer) -> None:
+    def __init__(self, services: Services, run_id: str, plan: Layout, server: ParameterServer) -> None:
         self._services = services
         self._run_id = run_id
         self._plan = plan
@@ -154,18 +156,14 @@ class Conductor:
         """End a run that was stopped before this generation did anything."""
         saved = run.latest_checkpoint
         state = self._services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
-        end_with_model(
-            self._services,
-            run,
-            self._plan,
+        place = self._plan.place(state.epoch, state.so_far.batches)
+        Supervisor(self._services, run, self._plan).end_with_model(
             state,
-            Ending("STOPPED", f"stopped on request after {self._plan.place(state.epoch, state.so_far.batches)}"),
-            cost=cost_of_checkpoint(self._services, run),
-            accuracies=self._accuracies(state, run.generation),
-            training_ended_at=wall(),
-            training_seconds=run.trained_before(),
-            invocations=run.step_invocations,
+            Ending("STOPPED", f"stopped on request after {place}"),
+            self._accuracies(state, run.generation),
+            trained=run.trained_before(),
             usd=float(run.usd or 0.0),
+            invocations=run.step_invocations,
         )
 
     # Going on
@@ -210,8 +208,7 @@ class Conductor:
                 return
             fields, tensors = outcome
         elif plan.ends_batch(step) and (plan.ends_epoch(step) or self._batch_tells(position)):
-            end = self._end_epoch if plan.ends_epoch(step) else self._end_batch
-            ended_or_fields = end(position)
+            ended_or_fields = self._end_batch(position)
             if ended_or_fields is None:
                 return
             fields = ended_or_fields
@@ -224,7 +221,7 @@ class Conductor:
             raise AssertionError("the last step of the last epoch ends the run")
         spent = (time.monotonic() - self._begun) * 1000
         fields["trainer_ms"] = str(int(position.fields["trainer_ms"]) + round(spent))
-        fields["trainer_invocations"] = str(trainer_invocations(position.fields))
+        fields["trainer_invocations"] = str(int(position.fields["trainer_invocations"]) + 1)
         width = plan.sizes[following.layer]
         if self._barrier.advance(step, following, width, fields, tensors):
             self._dispatch(following, range(width))
@@ -249,70 +246,63 @@ class Conductor:
         }
         return fields, [(plan.delta_key(plan.layers, step.batch), output_delta(A, Y))]
 
-    def _end_epoch(self, position: Position) -> dict[str, str] | None:
-        """The last batch's update is done: history, checkpoint, end. None when the run has ended."""
-        plan, step = self._plan, position.step
-        rows = rows_recorded(position.fields) + plan.recorded(step.epoch)
+    def _end_batch(self, position: Position) -> dict[str, str] | None:
+        """An update is done: history, checkpoint, end. None when the run has ended."""
+        plan, step, now, ledger = self._plan, position.step, position.now, self._services.ledger
+        whole, generation = plan.ends_epoch(step), step.generation
+        rows = int(position.fields["rows"]) + (whole and plan.recorded(step.epoch))
         fields = {**position.fields, "rows": str(rows)}
-        ledger, now, trained = self._services.ledger, position.now, self._trained(position)
-        epoch, cost = step.epoch, float(fields["cost_sum"]) / plan.examples
-        started = float(fields["epoch_started_at"])
-        usd = self._usd(fields)
-        run = ledger.renew(
-            self._run_id,
-            step.generation,
-            epoch=epoch,
-            cost=cost,
-            usd=usd,
-            step_invocations=int(fields["invocations"]) + 1,
-            trained_seconds=trained,
+        so_far = EpochSoFar(
+            step.batch + 1,
+            float(fields["cost_sum"]),
+            int(fields["correct"]),
+            seconds_between(float(fields["epoch_started_at"]), now),
         )
-        totals = Totals(
-            seconds=trained,
-            epoch_seconds=seconds_between(started, now),
-            usd=usd,
-            epoch_usd=usd - float(fields["usd_before"]) - float(fields["usd_epoch"]),
-        )
-        ending = ending_after(plan, epoch, cost, totals, run.stop_requested)
+        cost = so_far.cost_sum / plan.examples if whole else None
+        usd, invocations, trained = self._usd(fields), int(fields["invocations"]) + 1, self._trained(position)
+        progress: Facts = {"usd": usd, "step_invocations": invocations, "trained_seconds": trained}
+        if cost is not None:
+            progress |= {"epoch": step.epoch, "cost": cost}
+        run = ledger.renew(self._run_id, generation, **progress)
+        supervisor = Supervisor(self._services, run, plan)
+        parts = 1 if whole else so_far.batches
+        epoch_usd = max(0.0, usd - float(fields["usd_before"]) - float(fields["usd_epoch"]))
+        totals = Totals(trained, so_far.seconds / parts, usd, epoch_usd / parts)
+        ending = supervisor.ending(step.epoch, so_far, lambda: totals, run.stop_requested)
         checkpoint_due = now - float(fields["checkpointed_at"]) >= plan.checkpoint_seconds
-        state = None
-        if plan.recorded(epoch) or ending is not None or checkpoint_due:
-            state = self._state(epoch, epoch * plan.batches_per_epoch)
-        if state is not None and (plan.recorded(epoch) or ending is not None):
-            data = self._data(step.generation)
+        recorded = whole and (plan.recorded(step.epoch) or ending is not None)
+        changed = {"renewed_at": repr(now)}
+        if recorded or ending is not None or checkpoint_due:
+            state = self._state(step.epoch, plan.updates_before(step) + 1)
+            if not whole:
+                state = replace(state, epoch=step.epoch - 1, so_far=so_far)
+        if recorded:
+            data = self._data(generation)
             test_accuracy = plan.network.accuracy(state.parameters, data.X_test, data.y_test)
-            row = EpochRow(epoch, cost, int(fields["correct"]) / plan.examples, test_accuracy, totals.epoch_seconds)
+            share = so_far.correct / plan.examples
+            row = EpochRow(step.epoch, so_far.cost_sum / plan.examples, share, test_accuracy, so_far.seconds)
             ledger.record(self._run_id, [row])
-            recorded(run, plan, row)
-        if ending is not None and state is not None:
-            end_with_model(
-                self._services,
-                run,
-                plan,
-                state,
-                ending,
-                cost=cost,
-                accuracies=self._accuracies(state, step.generation),
-                training_ended_at=wall(),
-                training_seconds=trained,
-                invocations=int(fields["invocations"]) + 1,
-                usd=usd,
+            metrics.recorded(run, plan, row)
+        if ending is not None:
+            accuracies = self._accuracies(state, generation)
+            supervisor.end_with_model(
+                state, ending, accuracies, trained=trained, usd=usd, cost=cost, invocations=invocations
             )
             return None
-        if plan.notify_every and epoch % plan.notify_every == 0:
-            self._services.notifier.progress(run, epoch, cost)
-        changed = {
-            "cost_sum": "0.0",
-            "correct": "0",
-            "renewed_at": repr(now),
-            "epoch_started_at": repr(now),
-            "usd_epoch": repr(usd - float(fields["usd_before"])),
-            "rows": fields["rows"],
-        }
-        if checkpoint_due and state is not None:
-            save(self._services, run, state)
+        if cost is not None:
+            if plan.notify_every and step.epoch % plan.notify_every == 0:
+                self._services.notifier.progress(run, step.epoch, cost)
+            changed |= {
+                "cost_sum": "0.0",
+                "correct": "0",
+                "epoch_started_at": repr(now),
+                "usd_epoch": repr(usd - float(fields["usd_before"])),
+                "rows": fields["rows"],
+            }
+        if checkpoint_due:
+            supervisor.store(state)
             self._server.renew()
-            changed["checkpointed_at"] = repr(position.now)
+            changed["checkpointed_at"] = repr(now)
         return changed
 
     def _batch_tells(self, position: Position) -> bool:
@@ -323,58 +313,12 @@ class Conductor:
             or now - float(fields["renewed_at"]) >= RENEWAL_SECONDS
         )
 
-    def _end_batch(self, position: Position) -> dict[str, str] | None:
-        """An update within the epoch is done: checkpoint, end of a long epoch. None when the run has ended."""
-        plan, step, fields = self._plan, position.step, position.fields
-        ledger, now, trained = self._services.ledger, position.now, self._trained(position)
-        seconds, usd, invocations = (
-            seconds_between(float(fields["epoch_started_at"]), now),
-            self._usd(fields),
-            int(fields["invocations"]) + 1,
-        )
-        run = ledger.renew(
-            self._run_id, step.generation, usd=usd, step_invocations=invocations, trained_seconds=trained
-        )
-        batches, ending = step.batch + 1, None
-        if seconds > LONG_EPOCH_SECONDS:
-            epoch_usd = usd - float(fields["usd_before"]) - float(fields["usd_epoch"])
-            totals = Totals(trained, seconds / batches, usd, max(0.0, epoch_usd) / batches)
-            ending = stopped_by(plan, plan.place(step.epoch - 1, batches), totals, run.stop_requested)
-        checkpoint_due = now - float(fields["checkpointed_at"]) >= plan.checkpoint_seconds
-        changed = {"renewed_at": repr(now)}
-        if ending is None and not checkpoint_due:
-            return changed
-        state = replace(
-            self._state(step.epoch - 1, plan.updates_before(step) + 1),
-            so_far=EpochSoFar(batches, float(fields["cost_sum"]), int(fields["correct"]), seconds),
-        )
-        if ending is not None:
-            end_with_model(
-                self._services,
-                run,
-                plan,
-                state,
-                ending,
-                cost=cost_of(self._services, run, state.epoch),
-                accuracies=self._accuracies(state, step.generation),
-                training_ended_at=wall(),
-                training_seconds=trained,
-                invocations=invocations,
-                usd=usd,
-            )
-            return None
-        save(self._services, run, state)
-        self._server.renew()
-        return changed | {"checkpointed_at": repr(position.now)}
-
     # Mechanics
 
     def _trained(self, position: Position) -> float:
         """How long the run has been trained."""
         fields = position.fields
-        # A run that the release before began has no sum of earlier generations.
-        before = float(fields.get("trained_before", 0.0))
-        return before + seconds_between(float(fields["training_started_at"]), position.now)
+        return float(fields["trained_before"]) + seconds_between(float(fields["training_started_at"]), position.now)
 
     def _dispatch(self, step: Step, neurons: Any) -> None:
         window = self._services.environment.neuron_window
@@ -399,7 +343,11 @@ class Conductor:
         )
 
     def _accuracies(self, state: Checkpoint, generation: int) -> Accuracies:
-        return Accuracies.of(self._plan, state.parameters, self._data(generation))
+        data, accuracy = self._data(generation), self._plan.network.accuracy
+        with np.errstate(over="ignore", invalid="ignore"):  # the parameters may have diverged
+            return Accuracies(
+                accuracy(state.parameters, data.X, data.y), accuracy(state.parameters, data.X_test, data.y_test)
+            )
 
     def _train_labels(self, generation: int) -> Array:
         return train_labels(self._services.artifacts, self._run_id, self._plan, partial(self._lease_kept, generation))
@@ -455,24 +403,11 @@ class Conductor:
         """What the run has cost so far, this invocation included."""
         services = self._services
         trainer_ms = int(fields["trainer_ms"]) + (time.monotonic() - self._begun) * 1000
-        trainers = trainer_invocations(fields)
+        trainers = int(fields["trainer_invocations"]) + 1
         # The barrier counts neurons and, at every advance, the Trainer; this invocation is not counted yet.
         counted = int(fields["invocations"]) - int(fields["invocations_before"])
         return (
             float(fields["usd_before"])
             + services.neuron_usd(int(fields["neuron_ms"]) / 1000, counted + 1 - trainers)
-            + services.usd(trainer_ms / 1000, trainers, rows_recorded(fields))
+            + services.usd(trainer_ms / 1000, trainers, int(fields["rows"]))
         )
-
-
-def trainer_invocations(fields: Mapping[str, str]) -> int:
-    """How often the Trainer was invoked for a step of this generation, this time included.
-
-    A run that the release before has in Redis counts from here on.
-    """
-    return int(fields.get("trainer_invocations", "0")) + 1
-
-
-def rows_recorded(fields: Mapping[str, str]) -> int:
-    """Rows of the history that this generation has written: each is a line of metrics."""
-    return int(fields.get("rows", "0"))

@@ -24,8 +24,8 @@ from lnn.network.model import ALL
 from lnn.network.types import Array, Labels
 from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.resp import Buffer
-from lnn.strategies.resident.first_layer import FirstLayer, Paneled, Plain
-from lnn.strategies.worker import Stepped
+from lnn.strategies.engine import StepResult
+from lnn.strategies.resident.first_layer import FirstLayer, Paneled, Unpaneled
 
 Block: TypeAlias = tuple[slice, slice]
 """Rows and columns of W1."""
@@ -99,12 +99,12 @@ def cut_of(plan: Plan, group: ProcessGroup) -> Cut:
 
 
 class Resident:
-    """One worker's block; the engine of strategy ``resident`` (see ``workers.Engine``).
+    """One worker's block; the engine of strategy ``resident`` (see ``Engine``).
 
     Every worker has all of b1: it is small, and its gradient costs nothing where dZ is known.
     """
 
-    def __init__(self, artifacts: Artifacts, run_id: str, plan: Plan, group: ProcessGroup, state: Checkpoint) -> None:
+    def __init__(self, artifacts: Artifacts, run_id: str, plan: Plan, state: Checkpoint, group: ProcessGroup) -> None:
         self._plan, self._group = plan, group
         self._cut = cut_of(plan, group)
         data = training_data(artifacts, run_id, plan)
@@ -113,14 +113,14 @@ class Resident:
         (slots_W, slots_b), *slots_above = state.slots
         own = self._cut.blocks[group.rank]
         # Who has all features shares X with the loaded data, which panels would copy.
-        first_layer = Paneled if isinstance(self._cut, ByFeature) and plan.batches_per_epoch == 1 else Plain
+        first_layer = Paneled if isinstance(self._cut, ByFeature) and plan.batches_per_epoch == 1 else Unpaneled
         self._first: FirstLayer = first_layer(
             self._cut.features(data.X), self._cut.features(data.X_test), W[own], [slot[own] for slot in slots_W]
         )
         self._parameters = [(NOT_HERE, b), *above]
         self._slots = [([], slots_b), *slots_above]
 
-    def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> Stepped:  # noqa: ARG002
+    def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:  # noqa: ARG002
         plan, first = self._plan, self._first
         Y = take_examples(self._Y, batch)
         product = first.train_product(batch)
@@ -133,7 +133,7 @@ class Resident:
         first.update(dZ[self._cut.neurons], plan.update_rule, t, plan.l2)
         db = dZ.sum(axis=1, keepdims=True) / Y.shape[1]
         plan.update_rule.update(self._parameters[0][1], db, self._slots[0][1], t)
-        return Stepped(cost, correct, test_correct)
+        return StepResult(cost, correct, test_correct)
 
     def train_correct(self) -> int:
         (Z,) = self._all_gather([self._first.train_product(None)])

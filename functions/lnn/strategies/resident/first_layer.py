@@ -47,8 +47,8 @@ class FirstLayer(Protocol):
         """Update number ``t``, with dZ (units, m) of the examples of the latest ``train_product``."""
 
 
-class Plain:
-    """Any batches: X (n, m), X_test (n, m_test), the block and its slots (units, n)."""
+class Unpaneled:
+    """Any batches, a whole product at a time: X (n, m), X_test (n, m_test), the block and its slots (units, n)."""
 
     def __init__(self, X: Array, X_test: Array, block: Array, slots: Sequence[Array]) -> None:
         self._X, self._X_test = (np.ascontiguousarray(of.T).T for of in (X, X_test))  # a copy only of some features
@@ -79,8 +79,8 @@ class Paneled:
     """The full batch, panel by panel of features: a panel's weights are updated and at once multiplied again.
 
     So an epoch goes over the examples once, not twice: the product that the next epoch begins with is made of a panel
-    that is still in the processor's cache. The test set's rows go along, asked for or not. Takes what ``Plain`` takes,
-    and copies the examples.
+    that is still in the processor's cache. The test set's rows go along, asked for or not. Takes what ``Unpaneled``
+    takes, and copies the examples.
 
     Everything is in tiles of ``w`` features, of which a panel has one or many; the last may be filled up with zeros,
     which stay zeros: rows (tiles, m + m_test, w), weights, slots and gradient (tiles, units, w).

@@ -1,0 +1,43 @@
+"""The arithmetic of a strategy: all that a strategy has of its own where the session keeps the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from lnn.models.checkpoint import Checkpoint
+from lnn.network.batches import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What every worker knows after a step."""
+
+    cost: float
+    """Of the whole batch, before the update."""
+    correct: int
+    """Examples of the whole batch that were predicted right, before the update."""
+    test_correct: int | None = None
+    """Test examples that were predicted right before the update, where it was asked for."""
+
+
+class Engine(Protocol):
+    """One worker's part of the arithmetic, with the parameters in it.
+
+    It is made from a checkpoint. Where workers train together, all of them call every method, in the same order.
+    """
+
+    def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:
+        """One update, number ``t`` from 1, with the examples of ``batch``; ``tally`` asks for ``test_correct``.
+
+        ``following`` is the next step's batch, for engines that prepare it while parts travel; None if there is none.
+        """
+
+    def train_correct(self) -> int:
+        """How many training examples are predicted right with the parameters as they are."""
+
+    def test_correct(self) -> int:
+        """How many test examples are predicted right with the parameters as they are."""
+
+    def checkpoint(self, epoch: int) -> Checkpoint | None:
+        """The whole state after ``epoch``, put together by worker 0; None for the others."""

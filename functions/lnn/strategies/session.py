@@ -1,0 +1,375 @@
+"""The one supervisor: what happens around the arithmetic of a run, whatever its strategy.
+
+``Supervisor`` is what every invocation that keeps a run does: it stores checkpoints and ends the run. ``Session`` is an
+invocation that stays for many epochs. It keeps the lease, decides at the end of each epoch and between the batches of a
+long one, writes history and metrics, honors stop requests and limits, and hands over before its time is up.
+
+Workers that train together take the same decision after each step: see ``Crew``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lnn.aws.clocks import Stopwatch, wall
+from lnn.errors import StaleGeneration
+from lnn.job.plan import Plan
+from lnn.messages import Flag, Message
+from lnn.models.checkpoint import Checkpoint, EpochSoFar
+from lnn.runs.finalize import Accuracies, cost_of, end_with_model, end_without_model
+from lnn.runs.lease import Reporter
+from lnn.runs.record import EpochRow, Run
+from lnn.runs.services import Services
+from lnn.runs.stopping import LONG_EPOCH_SECONDS, Ending, Totals, completed_by, diverged, ending_after, stopped_by
+from lnn.runs.store import Ledger
+from lnn.strategies.deadline import Deadline, last_words
+from lnn.strategies.engine import Engine
+from lnn.strategies.registry import STRATEGIES
+
+if TYPE_CHECKING:
+    from lnn.parameter_server.process_group import ProcessGroup
+    from lnn.runs.attributes import Facts, WorkerSeconds
+
+Request = Callable[[int], Flag]
+"""What this worker wants to happen after a step, as far as it can tell so many legs before that."""
+
+
+class Crew:
+    """Who trains together, and how they come to one decision: here the Trainer alone, elsewhere ``Workers``."""
+
+    name = "the Trainer"
+    leads = True
+    """This one keeps the run."""
+    alone = True
+    """There is nobody to exchange anything with."""
+    waited: float | None = None
+    """Seconds of waiting for the others since training began."""
+    group: tuple[()] | tuple[ProcessGroup] = ()
+    """What its engines exchange parts through."""
+
+    def meet(self, request: Flag) -> Flag:
+        """Wait until all have loaded their data; returns what any of them requests."""
+        return request
+
+    def note_start(self, ledger: Ledger, run: Run) -> Run:
+        """Note in the run's record that training begins, or goes on."""
+        return ledger.go_back(run, training_started_at=run.training_started_at or wall())
+
+    def before_step(self, request: Request) -> None:
+        """Ask what this one requests, where the step's exchange is to carry it."""
+
+    def after_step(self, request: Request) -> Flag:
+        """What is to happen now: the same for all."""
+        return request(0)
+
+    def shares(self, seconds: float) -> Sequence[WorkerSeconds] | None:  # noqa: ARG002
+        """What every worker has spent, for the record of a run that ends; ``seconds`` are this one's of training."""
+        return None
+
+
+def start(services: Services, run: Run, plan: Plan, remaining: Callable[[], float]) -> None:
+    """Train in this invocation of the Trainer, which has ``remaining()`` seconds left."""
+    Session(services, run, plan, Crew(), remaining).train()
+
+
+class Supervisor:
+    """Decides when a run ends; stores its checkpoints and carries out its end."""
+
+    def __init__(self, services: Services, run: Run, plan: Plan) -> None:
+        self._services, self._run, self._plan = services, run, plan
+
+    def ending(
+        self, epoch: int, so_far: EpochSoFar, totals: Callable[[], Totals], stop_requested: bool
+    ) -> Ending | None:
+        """The end that is due after a part of ``epoch``, or all of it."""
+        if so_far.batches == self._plan.batches_per_epoch:
+            return ending_after(self._plan, epoch, so_far.cost_sum / self._plan.examples, totals(), stop_requested)
+        return self.stopped(epoch, so_far.batches, so_far.seconds, totals, stop_requested)
+
+    def stopped(
+        self, epoch: int, batches: int, seconds: float, totals: Callable[[], Totals], stop_requested: bool
+    ) -> Ending | None:
+        """The end that a person or a limit has set to the run, if it is due after so many batches of ``epoch``.
+
+        Between two batches it is due only if the epoch has taken long already.
+        """
+        plan = self._plan
+        if batches == plan.batches_per_epoch:
+            return stopped_by(plan, plan.place(epoch, 0), totals(), stop_requested)
+        if seconds > LONG_EPOCH_SECONDS:
+            return stopped_by(plan, plan.place(epoch - 1, batches), totals(), stop_requested)
+        return None
+
+    def store(self, state: Checkpoint, usd: float | None = None) -> None:
+        """Store a checkpoint, then point the run at it. Raises StaleGeneration."""
+        run = self._run
+        key = self._services.artifacts.put_checkpoint(run.run_id, run.generation, state)
+        facts: Facts = {"checkpoint": state.stored_as(key)}
+        if usd is not None:
+            facts["usd"] = usd
+        self._services.ledger.renew(run.run_id, run.generation, **facts)
+
+    def end_with_model(
+        self,
+        state: Checkpoint,
+        ending: Ending,
+        accuracies: Accuracies,
+        *,
+        trained: float,
+        usd: float,
+        ended_at: float | None = None,
+        cost: float | None = None,
+        invocations: int = 0,
+        worker_seconds: Sequence[WorkerSeconds] | None = None,
+    ) -> None:
+        """End the run with the model in ``state``; ``cost`` is the ledger's if it is not given."""
+        end_with_model(
+            self._services,
+            self._run,
+            self._plan,
+            state,
+            ending,
+            cost=cost_of(self._services, self._run, state.epoch) if cost is None else cost,
+            accuracies=accuracies,
+            training_ended_at=ended_at or wall(),
+            training_seconds=trained,
+            invocations=invocations,
+            usd=usd,
+            worker_seconds=worker_seconds,
+        )
+
+
+class Session(Supervisor):
+    """One invocation that trains from the run's checkpoint until the run ends or is handed over."""
+
+    def __init__(self, services: Services, run: Run, plan: Plan, crew: Crew, remaining: Callable[[], float]) -> None:
+        super().__init__(services, run, plan)
+        self._crew, self._remaining = crew, remaining
+        self._begun = time.monotonic()  # the invocation costs from here on, before its data is loaded
+        self._usd_before = float(run.usd or 0.0)
+        self._epoch = run.latest_checkpoint["epoch"]
+        self._last_epoch = 0.0
+        self._cost: float | None = None
+        self._reporter: Reporter | None = None
+        self._open_row: EpochRow | None = None
+        self._stop: Ending | None = None
+
+    def train(self) -> None:
+        """Train until the run ends or is handed over. Raises StaleGeneration."""
+        services, run, crew = self._services, self._run, self._crew
+        with ExitStack() as stack:
+            # A training that diverges overflows on its way; its cost will say so.
+            stack.enter_context(np.errstate(over="ignore", invalid="ignore"))
+            if crew.leads:
+                # The lease is kept from here on: loading, and waiting for others, may take longer than it lasts.
+                message = Message(run.run_id, run.generation, "start")
+                self._came_to_something = stack.enter_context(last_words(services, message, crew.name, self._remaining))
+                self._reporter = Reporter(services.ledger, services.notifier, run, self._plan)
+                stack.enter_context(self._reporter)
+            handed_over = self._train()
+        if handed_over and crew.leads:
+            # The reporter has left: else it would take the lease again.
+            what = f"generation {run.generation} hands over after {self._place()}"
+            services.ledger.release(run.run_id, run.generation, what)
+            services.invoker.invoke_trainer(Message(run.run_id, run.generation + 1, "start"))
+
+    def _train(self) -> bool:
+        """True when a successor is to go on."""
+        services, run, crew = self._services, self._run, self._crew
+        saved = run.latest_checkpoint
+        state = services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
+        self._so_far = state.so_far
+        row = STRATEGIES[self._plan.strategy]
+        self._engine: Engine = row.load(str(row.engine))(services.artifacts, run.run_id, self._plan, state, *crew.group)
+        stop_requested = self._reporter is not None and self._reporter.stop_requested
+        agreed = crew.meet(Flag.STOP if stop_requested else Flag(0))  # all have their data: the first epoch begins
+        if crew.leads:
+            self._cost = cost_of(services, run, state.epoch)
+            self._run = crew.note_start(services.ledger, run)
+        self._trained = Stopwatch(run.trained_before())
+        self._training_since = self._ended = time.monotonic()
+        self._trained_at_end = self._trained.seconds()
+        if self._reporter is not None:
+            self._reporter.trained = self._trained
+        self._deadline = Deadline(self._plan.checkpoint_seconds, self._remaining)
+        if Flag.STOP in agreed:
+            ending: Ending | None = Ending("STOPPED", f"stopped on request after {self._place()}")
+        else:
+            ending = self._run_epochs()
+        if ending is None:
+            self._save(self._usd(time.monotonic()))
+        else:
+            self._end(ending)
+        return ending is None
+
+    # Epochs
+
+    def _run_epochs(self) -> Ending | None:
+        """Train until an end is due, or until it is time to hand over (None)."""
+        while self._epoch < self._plan.epochs:
+            self._epoch_began = time.monotonic() - self._so_far.seconds
+            agreed = self._train_epoch(self._epoch + 1)
+            self._ended, self._trained_at_end = time.monotonic(), self._trained.seconds()
+            stopped = (self._stop or Ending("STOPPED")) if Flag.STOP in agreed else None
+            if self._so_far.batches < self._plan.batches_per_epoch:
+                return stopped
+            ending = self._end_epoch(stopped)
+            if ending is not None or Flag.HAND_OVER in agreed:
+                return ending
+            if Flag.CHECKPOINT in agreed:
+                self._save()
+        raise AssertionError("the last epoch ends the run")
+
+    def _train_epoch(self, epoch: int) -> Flag:
+        """Go on with an epoch to its end, or to a batch after which the run ends or is handed over."""
+        plan, so_far = self._plan, self._so_far
+        updates = (epoch - 1) * plan.batches_per_epoch
+        total, right = so_far.cost_sum, so_far.correct
+        batches = [*plan.batches(epoch), None]
+        for done, (batch, following) in enumerate(pairwise(batches[so_far.batches :]), start=so_far.batches + 1):
+            t = updates + done
+            meets, request = plan.meets_after(t), partial(self._request, epoch, done)
+            if meets:
+                self._crew.before_step(request)
+            result = self._engine.step(batch, t, self._open_row is not None, following)
+            if result.test_correct is not None:
+                self._close_row(result.test_correct)
+            total += result.cost * plan.batch_examples(done - 1)
+            right += result.correct
+            if not meets:
+                continue
+            self._deadline.leg_done()
+            self._so_far = EpochSoFar(done, total, right, time.monotonic() - self._epoch_began)
+            agreed = self._crew.after_step(request)
+            if done == plan.batches_per_epoch or agreed & (Flag.STOP | Flag.HAND_OVER):
+                return agreed
+            if agreed:
+                self._save()
+                self._epoch_began = time.monotonic() - self._so_far.seconds
+        raise AssertionError("all workers meet after the last batch")
+
+    def _request(self, epoch: int, done: int, legs: int) -> Flag:
+        """What is to happen after batch ``done`` of ``epoch``, as far as this worker can tell ``legs`` before that."""
+        request = Flag.HAND_OVER if self._deadline.time_is_up() else Flag(0)
+        if self._reporter is None:
+            return request
+        if self._reporter.stale:
+            raise StaleGeneration("another generation has taken over")
+        if self._deadline.checkpoint_due(legs + 1):
+            request |= Flag.CHECKPOINT
+        totals = partial(self._totals, done, legs)
+        seconds = time.monotonic() - self._epoch_began
+        self._stop = self.stopped(epoch, done, seconds, totals, self._reporter.stop_requested)
+        return request if self._stop is None else request | Flag.STOP
+
+    def _totals(self, done: int, legs: int) -> Totals:
+        """What the run will have used when batch ``done`` of an epoch is over, and what one more epoch or leg takes."""
+        now = time.monotonic()
+        if done < self._plan.batches_per_epoch:
+            one_more = self._deadline.leg
+            ends = now + legs * one_more
+        else:
+            one_more = self._last_epoch if legs else now - self._epoch_began
+            ends = max(now, self._epoch_began + one_more)
+        return Totals(
+            seconds=self._trained.seconds() + ends - now,
+            epoch_seconds=one_more,
+            usd=self._usd(ends),
+            epoch_usd=self._price(one_more * self._plan.workers, 0),
+        )
+
+    def _end_epoch(self, stopped: Ending | None) -> Ending | None:
+        """Write down a whole epoch; returns the end that is due after it."""
+        plan, epoch, done = self._plan, self._epoch + 1, self._so_far
+        cost, self._so_far = done.cost_sum / plan.examples, EpochSoFar()
+        ending = diverged(epoch, cost, plan)
+        if ending is not None:
+            return ending
+        self._epoch, self._cost, self._last_epoch = epoch, cost, done.seconds
+        ending = completed_by(plan, epoch, cost) or stopped
+        if plan.recorded(epoch) or ending is not None:
+            share = done.correct / plan.examples
+            self._open_row = EpochRow(epoch, cost, share, 0.0, done.seconds, self._crew.waited)
+            if self._crew.alone:
+                self._close_row(self._engine.test_correct())
+        if self._reporter is not None:
+            self._reporter.epoch_done(epoch, cost)
+        return ending
+
+    # History, checkpoints, end
+
+    def _close_row(self, test_correct: int) -> None:
+        """The test accuracy of an epoch completes its row. Where workers meet it comes with the next exchange."""
+        row, self._open_row = self._open_row, None
+        if row is not None and self._reporter is not None:
+            self._reporter.add_row(replace(row, test_accuracy=test_correct / self._plan.test_examples))
+
+    def _whole_state(self) -> Checkpoint | None:
+        """Complete the history so far and put the state together."""
+        if self._open_row is not None:
+            self._close_row(self._engine.test_correct())
+        if self._reporter is not None:
+            self._reporter.flush()  # a successor does not come by these epochs again
+        state = self._engine.checkpoint(self._epoch)
+        return None if state is None else replace(state, so_far=self._so_far)
+
+    def _save(self, usd: float | None = None) -> None:
+        with self._deadline.saving():
+            state = self._whole_state()
+            if state is not None:
+                self.store(state, usd)
+        if self._crew.leads:
+            self._came_to_something()
+
+    def _end(self, ending: Ending) -> None:
+        ended_at = wall() - (time.monotonic() - self._ended)
+        if ending.status == "FAILED":
+            if self._crew.leads:
+                end_without_model(
+                    self._services,
+                    self._run.run_id,
+                    self._run.generation,
+                    ending,
+                    epoch=self._epoch,
+                    usd=self._usd(time.monotonic()),
+                    training_ended_at=ended_at,
+                    trained_seconds=self._trained_at_end,
+                )
+            return
+        shares = self._crew.shares(self._ended - self._training_since)
+        state = self._whole_state()
+        accuracies = Accuracies(
+            self._engine.train_correct() / self._plan.examples, self._engine.test_correct() / self._plan.test_examples
+        )
+        if state is not None:
+            self.end_with_model(
+                state,
+                ending,
+                accuracies,
+                trained=self._trained_at_end,
+                usd=self._usd(time.monotonic()),
+                ended_at=ended_at,
+                cost=self._cost,
+                worker_seconds=shares,
+            )
+
+    def _place(self) -> str:
+        return self._plan.place(self._epoch, self._so_far.batches)
+
+    def _usd(self, now: float) -> float:
+        """What the run has cost so far."""
+        workers, lines = self._plan.workers, 0 if self._reporter is None else self._reporter.metrics_lines
+        return self._usd_before + self._price((now - self._begun) * workers, workers, lines)
+
+    def _price(self, seconds: float, invocations: int, lines: int = 0) -> float:
+        in_trainer = STRATEGIES[self._plan.strategy].trains_in == "trainer"
+        price = self._services.usd if in_trainer else self._services.worker_usd
+        return price(seconds, invocations, lines)

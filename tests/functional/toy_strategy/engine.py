@@ -1,0 +1,37 @@
+"""The arithmetic of a strategy that the tests add: the textbook's step."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lnn.data.in_memory import training_data
+from lnn.job.plan import Plan
+from lnn.models.checkpoint import Checkpoint
+from lnn.models.store import Artifacts
+from lnn.network.batches import Batch
+from lnn.strategies.engine import StepResult
+
+
+class Toy:
+    def __init__(self, artifacts: Artifacts, run_id: str, plan: Plan, state: Checkpoint) -> None:
+        self._plan, self._state = plan, state
+        self._data = training_data(artifacts, run_id, plan)
+
+    def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:
+        chosen = slice(None) if batch is None else batch
+        X, Y = self._data.X[:, chosen], self._data.Y[:, chosen]
+        network, state = self._plan.network, self._state
+        cost, correct = network.train_step(state.parameters, state.slots, X, Y, self._plan.update_rule, t)
+        return StepResult(cost, correct)
+
+    def train_correct(self) -> int:
+        return self._correct(self._data.X, self._data.y)
+
+    def test_correct(self) -> int:
+        return self._correct(self._data.X_test, self._data.y_test)
+
+    def _correct(self, X: np.ndarray, y: np.ndarray) -> int:
+        return int((self._plan.network.predict_classes(self._state.parameters, X) == y).sum())
+
+    def checkpoint(self, epoch: int) -> Checkpoint:
+        return Checkpoint(epoch, self._state.parameters, self._state.slots)
