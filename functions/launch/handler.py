@@ -10,16 +10,16 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lnn import wiring
 from lnn.aws.clients import PROMPT, client
 from lnn.aws.events import uploads
-from lnn.aws.idempotency import Once
-from lnn.data.uploads import Inbox
+from lnn.aws.idempotency import Idempotency
+from lnn.data.uploads import UploadReader
 from lnn.environment import Environment
 from lnn.launch import launch
 from lnn.runs import logs
 
 environment = Environment.read()
 services = wiring.services(environment)
-inbox = Inbox(client("s3"), prompt=client("s3", PROMPT))
-once = Once(environment.invocations_table)
+inbox = UploadReader(client("s3"), prompt=client("s3", PROMPT))
+once = Idempotency(environment.invocations_table)
 
 
 @logs.invocation

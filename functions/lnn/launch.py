@@ -25,7 +25,7 @@ from lnn.data.dataset import (
     standardize,
 )
 from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y
-from lnn.data.uploads import Inbox
+from lnn.data.uploads import UploadReader
 from lnn.data.validation import FEATURES
 from lnn.errors import InputError, NonRetryable
 from lnn.job.hyperparameters import Settings, parse_settings
@@ -50,7 +50,7 @@ BLOCK_SHARE = 1 / 8
 """Share of Launch's memory for the largest block that must be read at once; unpacking makes several copies of it."""
 
 
-def launch(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) -> str:
+def launch(services: Services, inbox: UploadReader, upload: Upload, memory_mb: int) -> str:
     """Open a run for ``upload``, check the dataset, and start training; return the outcome in a word.
 
     ``memory_mb`` is this function's own memory. Bad input ends the run as FAILED, with every problem in its reason.
@@ -88,7 +88,7 @@ def launch(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) -> 
     return "launched"
 
 
-def prepare(services: Services, inbox: Inbox, upload: Upload, memory_mb: int) -> None:
+def prepare(services: Services, inbox: UploadReader, upload: Upload, memory_mb: int) -> None:
     """Validate, preprocess, initialize. Raises InputError with every problem of dataset and parameters."""
     run_id = upload.run_id
     upload_started_at = inbox.describe(upload)

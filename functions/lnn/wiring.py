@@ -18,7 +18,7 @@ from lnn.runs.store import Ledger
 if TYPE_CHECKING:
     from lnn.parameter_server.server import ParameterServer
     from lnn.serving.api import PredictionApi
-    from lnn.serving.registration import Shelf
+    from lnn.serving.registration import RegistrationServices
 
 
 def services(environment: Environment) -> Services:
@@ -33,13 +33,13 @@ def services(environment: Environment) -> Services:
     )
 
 
-def shelf(environment: Environment) -> Shelf:
+def shelf(environment: Environment) -> RegistrationServices:
     """The stores and clients that registering a model uses."""
-    from lnn.serving.registration import Shelf
+    from lnn.serving.registration import RegistrationServices
     from lnn.serving.registry import Registry
 
     dynamodb = client("dynamodb", TABLES)
-    return Shelf(
+    return RegistrationServices(
         registry=Registry(dynamodb, environment.models_table),
         artifacts=artifacts(environment),
         ledger=Ledger(dynamodb, environment.runs_table, environment.costs_table),

@@ -24,7 +24,7 @@ from lnn.messages import Step
 from lnn.parameter_server import resp
 from lnn.parameter_server.barrier import ArrivalStatus, Barrier
 from lnn.parameter_server.codec import TensorKey
-from lnn.parameter_server.connection import NOT_NOW, connect
+from lnn.parameter_server.connection import TRY_LATER, connect
 from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.server import ParameterServer
 from lnn_tools.local_cloud.ports import claim_port
@@ -331,5 +331,5 @@ def test_a_server_that_is_loading_is_waited_for(servers: Servers, tmp_path: Path
 
 
 def test_the_wire_and_the_client_go_on_after_the_same_answers() -> None:
-    parsed = {code: BaseParser.parse_error(f"{code} and why") for code in resp.NOT_NOW - {"UNBLOCKED"}}
-    assert {type(error) for error in parsed.values()} == set(NOT_NOW)
+    parsed = {code: BaseParser.parse_error(f"{code} and why") for code in resp.TRY_LATER - {"UNBLOCKED"}}
+    assert {type(error) for error in parsed.values()} == set(TRY_LATER)

@@ -11,7 +11,7 @@ from lnn.aws.events import HttpRequest
 from lnn.models.model_file import encode_model
 from lnn.names import model_key
 from lnn.serving.api import PredictionApi
-from lnn.serving.registration import Shelf, register
+from lnn.serving.registration import RegistrationServices, register
 from lnn.serving.registry import Registry
 from lnn.serving.router import Serving
 from support.hostile_files import KINDS, ONE_KIND, dataset_reaching_out, leaks, model_reaching_out, other_file
@@ -39,9 +39,9 @@ def registry(cloud: InProcessCloud) -> Registry:
 
 
 @pytest.fixture
-def shelf(cloud: InProcessCloud, registry: Registry) -> Shelf:
+def shelf(cloud: InProcessCloud, registry: Registry) -> RegistrationServices:
     services = cloud.services
-    return Shelf(registry, services.artifacts, services.ledger, services.notifier)
+    return RegistrationServices(registry, services.artifacts, services.ledger, services.notifier)
 
 
 def bucket(cloud: InProcessCloud) -> dict[str, bytes]:
@@ -56,7 +56,7 @@ def mail(cloud: InProcessCloud) -> str:
 
 
 def test_the_trigger_of_models_refuses_one_and_the_api_says_why(
-    cloud: InProcessCloud, registry: Registry, shelf: Shelf, tmp_path: Path
+    cloud: InProcessCloud, registry: Registry, shelf: RegistrationServices, tmp_path: Path
 ) -> None:
     upload = cloud.put("prediction_input/theirs/params.h5", model_reaching_out(ONE_KIND, other_file(tmp_path)))
     reason = f"not a params.h5 that LNN wrote: W1: {KINDS[ONE_KIND]}"
@@ -80,7 +80,7 @@ def test_the_trigger_of_models_refuses_one_and_the_api_says_why(
 
 
 def test_the_api_refuses_one_that_was_put_in_the_place_of_a_registered_model(
-    cloud: InProcessCloud, registry: Registry, shelf: Shelf, tmp_path: Path
+    cloud: InProcessCloud, registry: Registry, shelf: RegistrationServices, tmp_path: Path
 ) -> None:
     register(shelf, cloud.put("prediction_input/mine/params.h5", encode_model(brightness_model())))
     (record,) = registry.list_models()

@@ -13,7 +13,7 @@ import pytest
 from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAlreadyInProgressError
 
 from lnn.aws import idempotency
-from lnn.aws.idempotency import Once
+from lnn.aws.idempotency import Idempotency
 from support.inprocess_cloud import NAMES, InProcessCloud
 
 
@@ -30,7 +30,7 @@ class Context:
 
 
 @pytest.fixture
-def records(cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Once]:
+def records(cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Idempotency]:
     """The invocations table, with short waits."""
     cloud.dynamodb.create_table(
         TableName=NAMES.invocations_table,
@@ -39,32 +39,32 @@ def records(cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         BillingMode="PAY_PER_REQUEST",
     )
     monkeypatch.setattr(idempotency, "POLL_SECONDS", 0.02)
-    return Once(NAMES.invocations_table)
+    return Idempotency(NAMES.invocations_table)
 
 
-def run(records: Once, invocation: str, work: Any, seconds_left: float = 300.0) -> str:
+def run(records: Idempotency, invocation: str, work: Any, seconds_left: float = 300.0) -> str:
     return records.run(invocation, work, Context(seconds_left))  # type: ignore[arg-type]
 
 
-def test_a_second_copy_gets_the_first_one_s_answer(records: Once) -> None:
+def test_a_second_copy_gets_the_first_one_s_answer(records: Idempotency) -> None:
     answers = iter(["launched", "never given"])
     assert [run(records, "run-1", lambda: next(answers)) for _ in range(3)] == ["launched"] * 3
 
 
-def test_other_events_have_answers_of_their_own(records: Once) -> None:
+def test_other_events_have_answers_of_their_own(records: Idempotency) -> None:
     assert [run(records, name, lambda name=name: f"answer to {name}") for name in ("a", "b")] == [
         "answer to a",
         "answer to b",
     ]
 
 
-def test_a_record_has_an_expiry(records: Once, cloud: InProcessCloud) -> None:
+def test_a_record_has_an_expiry(records: Idempotency, cloud: InProcessCloud) -> None:
     run(records, "run-1", lambda: "launched")
     (item,) = cloud.dynamodb.scan(TableName=NAMES.invocations_table)["Items"]
     assert set(item) >= {"invocation", "expires_at"}
 
 
-def test_work_that_fails_may_be_repeated(records: Once) -> None:
+def test_work_that_fails_may_be_repeated(records: Idempotency) -> None:
     def fail() -> str:
         raise ConnectionError("cut off")
 
@@ -73,7 +73,7 @@ def test_work_that_fails_may_be_repeated(records: Once) -> None:
     assert run(records, "run-1", lambda: "launched") == "launched"
 
 
-def test_a_copy_that_comes_while_the_first_is_at_work_waits_for_its_answer(records: Once) -> None:
+def test_a_copy_that_comes_while_the_first_is_at_work_waits_for_its_answer(records: Idempotency) -> None:
     begun, may_end = threading.Event(), threading.Event()
 
     def slow() -> str:
@@ -90,7 +90,7 @@ def test_a_copy_that_comes_while_the_first_is_at_work_waits_for_its_answer(recor
         assert (first.result(30), second.result(30)) == ("launched", "launched")
 
 
-def test_a_claim_whose_holder_died_lapses(records: Once, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_whose_holder_died_lapses(records: Idempotency, monkeypatch: pytest.MonkeyPatch) -> None:
     class Killed(BaseException):
         """Lambda ends a process without a word."""
 
@@ -107,7 +107,7 @@ def test_a_claim_whose_holder_died_lapses(records: Once, monkeypatch: pytest.Mon
     assert run(records, "run-1", lambda: "launched") == "launched"
 
 
-def test_a_copy_with_too_little_time_to_wait_gives_up_so_that_lambda_repeats_it(records: Once) -> None:
+def test_a_copy_with_too_little_time_to_wait_gives_up_so_that_lambda_repeats_it(records: Idempotency) -> None:
     begun, may_end = threading.Event(), threading.Event()
 
     def slow() -> str:
@@ -144,14 +144,14 @@ def thaw(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return pass_by
 
 
-def test_a_record_holds_in_an_environment_that_was_frozen(records: Once, thaw: Callable[[], None]) -> None:
+def test_a_record_holds_in_an_environment_that_was_frozen(records: Idempotency, thaw: Callable[[], None]) -> None:
     assert run(records, "run-1", lambda: "launched") == "launched"
     thaw()
     assert run(records, "run-1", lambda: "worked twice") == "launched"
 
 
 def test_the_claim_of_who_died_before_the_freeze_is_over_after_it(
-    records: Once, thaw: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    records: Idempotency, thaw: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(records._store), "delete_record", lambda *_, **__: None)
 

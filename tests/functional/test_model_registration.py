@@ -22,7 +22,7 @@ from lnn.models.store import Artifacts
 from lnn.names import LATEST_PARAMS, Names, model_key, params_key
 from lnn.runs.store import Ledger
 from lnn.serving import registration
-from lnn.serving.registration import Shelf, register
+from lnn.serving.registration import RegistrationServices, register
 from lnn.serving.registry import Registry
 from support.models import RUN, brightness_model
 
@@ -59,7 +59,7 @@ class World:
         self.registry = Registry(dynamodb, NAMES.models_table)
         self.ledger = Ledger(dynamodb, NAMES.runs_table, NAMES.costs_table)
         notifier = Notifier(self.topic, "arn:topic")  # type: ignore[arg-type]
-        self.shelf = Shelf(self.registry, Artifacts(self.s3, NAMES.bucket), self.ledger, notifier)
+        self.shelf = RegistrationServices(self.registry, Artifacts(self.s3, NAMES.bucket), self.ledger, notifier)
 
     def put(self, content: bytes, key: str = params_key(RUN), at: str = "2026-11-21T10:00:00Z") -> Upload:
         stored = self.s3.put_object(Bucket=NAMES.bucket, Key=key, Body=content)

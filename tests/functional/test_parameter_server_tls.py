@@ -13,7 +13,7 @@ import redis
 
 from lnn.environment import CacheAddress
 from lnn.parameter_server.connection import TOKEN_LIFETIME_SECONDS, IamLogin, connect
-from lnn.parameter_server.resp import Wire
+from lnn.parameter_server.resp import RespConnection
 from lnn.parameter_server.server import ParameterServer
 from lnn_tools.errors import ToolError
 from lnn_tools.local_cloud import tls
@@ -108,7 +108,7 @@ def test_long_values_go_over_the_wire_by_tls_too(cache: Cache) -> None:
     with closing(connect(cache.address, "us-east-1")) as client:
         cache.accept(login_of(client).get_credentials()[1])
         connection = client.connection_pool.get_connection()
-        wire = Wire(connection)
+        wire = RespConnection(connection)
         wire.send([("RPUSH", "lnn:long", values.data.cast("B")), ("LPOP", "lnn:long")])
         pushed, popped = wire.read(), wire.read()
         client.connection_pool.release(connection)

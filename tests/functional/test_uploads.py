@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lnn.aws.events import Upload
-from lnn.data.uploads import Inbox
+from lnn.data.uploads import UploadReader
 from lnn.errors import DatasetError, NonRetryable, SettingsError
 from lnn.job.hyperparameters import MAX_FILE_BYTES
 from support.inprocess_cloud import NAMES, InProcessCloud
@@ -19,8 +19,8 @@ KEY = "training_input/meine Katzen & 猫/a+b.h5"
 
 
 @pytest.fixture
-def inbox(cloud: InProcessCloud) -> Inbox:
-    return Inbox(cloud.s3)
+def inbox(cloud: InProcessCloud) -> UploadReader:
+    return UploadReader(cloud.s3)
 
 
 def delete(cloud: InProcessCloud, upload: Upload, **version: Any) -> None:
@@ -38,7 +38,7 @@ def delete(cloud: InProcessCloud, upload: Upload, **version: Any) -> None:
     ids=["said", "not said", "nonsense", "no number"],
 )
 def test_when_an_upload_began_is_known_if_the_client_said_so(
-    inbox: Inbox, cloud: InProcessCloud, metadata: dict[str, str], started: float | None
+    inbox: UploadReader, cloud: InProcessCloud, metadata: dict[str, str], started: float | None
 ) -> None:
     upload = cloud.put(KEY, b"")
     cloud.s3.put_object(Bucket=NAMES.bucket, Key=KEY, Body=b"", Metadata=metadata)
@@ -46,7 +46,7 @@ def test_when_an_upload_began_is_known_if_the_client_said_so(
 
 
 def test_the_very_version_that_the_event_tells_of_is_fetched(
-    inbox: Inbox, cloud: InProcessCloud, tmp_path: Path
+    inbox: UploadReader, cloud: InProcessCloud, tmp_path: Path
 ) -> None:
     first, second = cloud.put(KEY, b"first"), cloud.put(KEY, b"second")
     for upload, expected in ((first, b"first"), (second, b"second")):
@@ -54,7 +54,9 @@ def test_the_very_version_that_the_event_tells_of_is_fetched(
         assert (tmp_path / "file").read_bytes() == expected
 
 
-def test_an_upload_without_a_version_is_fetched_as_it_is(inbox: Inbox, cloud: InProcessCloud, tmp_path: Path) -> None:
+def test_an_upload_without_a_version_is_fetched_as_it_is(
+    inbox: UploadReader, cloud: InProcessCloud, tmp_path: Path
+) -> None:
     upload = dataclasses.replace(cloud.put(KEY, b"body"), version_id=None)
     inbox.fetch_dataset(upload, tmp_path / "file", 100)
     assert (tmp_path / "file").read_bytes() == b"body"
@@ -62,7 +64,7 @@ def test_an_upload_without_a_version_is_fetched_as_it_is(inbox: Inbox, cloud: In
 
 @pytest.mark.parametrize("versioned", [True, False])
 def test_a_deleted_upload_is_refused_by_name(
-    inbox: Inbox, cloud: InProcessCloud, tmp_path: Path, versioned: bool
+    inbox: UploadReader, cloud: InProcessCloud, tmp_path: Path, versioned: bool
 ) -> None:
     upload = cloud.put(KEY, b"body")
     delete(cloud, upload, **({"VersionId": upload.version_id} if versioned else {}))
@@ -74,7 +76,7 @@ def test_a_deleted_upload_is_refused_by_name(
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_read(
-    inbox: Inbox, cloud: InProcessCloud, tmp_path: Path
+    inbox: UploadReader, cloud: InProcessCloud, tmp_path: Path
 ) -> None:
     upload = cloud.put(KEY, b"x" * 3 * 2**20)
     with pytest.raises(DatasetError, match=r"found 3 MB; the Launch function has 2 MB of /tmp: raise .* in Terraform"):
@@ -82,7 +84,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(
     assert not (tmp_path / "file").exists()
 
 
-def test_parameters_are_read_from_the_dataset_s_own_folder_only(inbox: Inbox, cloud: InProcessCloud) -> None:
+def test_parameters_are_read_from_the_dataset_s_own_folder_only(inbox: UploadReader, cloud: InProcessCloud) -> None:
     upload = cloud.put(KEY, b"")
     cloud.put("training_input/parameters.json", b"the root's")
     with pytest.raises(SettingsError, match=r"parameters\.json: missing; expected s3://.*/猫/parameters\.json"):
@@ -92,7 +94,7 @@ def test_parameters_are_read_from_the_dataset_s_own_folder_only(inbox: Inbox, cl
 
 
 def test_no_more_of_the_parameters_is_read_than_shows_that_they_are_too_long(
-    inbox: Inbox, cloud: InProcessCloud
+    inbox: UploadReader, cloud: InProcessCloud
 ) -> None:
     upload = cloud.put("training_input/a.h5", b"")
     cloud.put("training_input/parameters.json", b"x" * (3 * MAX_FILE_BYTES))
@@ -100,7 +102,7 @@ def test_no_more_of_the_parameters_is_read_than_shows_that_they_are_too_long(
 
 
 def test_a_refusal_of_s3_is_not_taken_for_a_deleted_file(
-    inbox: Inbox, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    inbox: UploadReader, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     upload = cloud.put(KEY, b"")
 

@@ -194,16 +194,16 @@ class TestProcessGroup:
     def test_a_note_sent_twice_counts_once(self, cloud: InProcessCloud) -> None:
         members = self.members(cloud)
         self.all_do(members, lambda m: m.all_gather(b"first"))
-        cloud.redis.rpush(members[0]._inbox(0, 1), process_group.NOTE.pack(1, 0))
+        cloud.redis.rpush(members[0]._inbox_key(0, 1), process_group.NOTE.pack(1, 0))
         received = self.all_do(members, lambda m: m.all_gather(f"second {m.rank}".encode()))
         assert [bytes(part) for part in received[0]] == [b"second 0", b"second 1", b"second 2"]
 
     def test_a_part_whose_note_comes_later_is_kept(self, cloud: InProcessCloud) -> None:
         waiting, peer = (ProcessGroup(cloud.services.server("run"), 1, rank, 2) for rank in range(2))
         peer._number = 1
-        cloud.redis.set(peer._place_of_part(0, 1), b"early")
+        cloud.redis.set(peer._part_key(0, 1), b"early")
         note = threading.Timer(
-            3 * process_group.BLOCK_SECONDS, cloud.redis.rpush, [peer._inbox(0, 1), process_group.NOTE.pack(1, 0)]
+            3 * process_group.BLOCK_SECONDS, cloud.redis.rpush, [peer._inbox_key(0, 1), process_group.NOTE.pack(1, 0)]
         )
         note.start()
         assert [bytes(part) for part in waiting.all_gather(b"own")] == [b"own", b"early"]
@@ -211,7 +211,7 @@ class TestProcessGroup:
 
     def test_a_note_without_its_part_breaks_the_group(self, cloud: InProcessCloud) -> None:
         members = self.members(cloud)
-        cloud.redis.rpush(members[0]._inbox(0, 1), process_group.NOTE.pack(1, 0))
+        cloud.redis.rpush(members[0]._inbox_key(0, 1), process_group.NOTE.pack(1, 0))
         with pytest.raises(ProcessGroupBroken, match="the part of worker 1 for exchange 1 was lost"):
             members[0].all_gather(b"")
 
@@ -233,7 +233,7 @@ class TestProcessGroup:
         old, new = (ProcessGroup(cloud.services.server("run"), generation, 0, 2) for generation in (1, 2))
         peer = ProcessGroup(cloud.services.server("run"), 1, 1, 2)
         self.all_do([old, peer], lambda m: m.all_gather(b"old"))
-        cloud.redis.rpush(old._inbox(0, 1), process_group.NOTE.pack(1, 0))
+        cloud.redis.rpush(old._inbox_key(0, 1), process_group.NOTE.pack(1, 0))
         with pytest.raises(ProcessGroupBroken, match="did not answer"):
             new.all_gather(b"new")
 

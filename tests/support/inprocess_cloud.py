@@ -23,7 +23,7 @@ from lnn.aws.invoker import Invoker
 from lnn.aws.notifier import Notifier
 from lnn.data import in_memory
 from lnn.data.dataset import write_dataset
-from lnn.data.uploads import Inbox
+from lnn.data.uploads import UploadReader
 from lnn.environment import CacheAddress, Environment
 from lnn.messages import Message
 from lnn.models.model_file import load_model
@@ -179,7 +179,7 @@ class InProcessCloud:
         return self.put(f"{folder}/datasets.h5", dataset)
 
     def launch(self, upload: Upload) -> str:
-        return launch.launch(self.services, Inbox(self.s3), upload, memory_mb=1769)
+        return launch.launch(self.services, UploadReader(self.s3), upload, memory_mb=1769)
 
     # Delivering
 

@@ -22,10 +22,10 @@ IMPATIENT = Config(connect_timeout=2, read_timeout=2, retries={"mode": "standard
 @cache
 def client(name: str, config: Config = CONFIG) -> Any:
     """The shared AWS client for a service and its time limits; it is made at its first use."""
-    return OnDemand(name, config)
+    return LazyClient(name, config)
 
 
-class OnDemand:
+class LazyClient:
     """A proxy that makes its client at the first use: that takes tens of milliseconds, and few invocations need all."""
 
     _making = threading.Lock()

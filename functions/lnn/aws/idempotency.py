@@ -30,7 +30,7 @@ class _Lock(LambdaContext):
         return LOCK_SECONDS * 1000
 
 
-class Once:
+class Idempotency:
     """The invocations table of one deployment."""
 
     def __init__(self, table: str) -> None:

@@ -21,7 +21,7 @@ PROMPT_BYTES = 8 * 2**20
 """The largest body to send with the short time-out. S3 answers when it has received all; this much takes a fraction."""
 
 
-class PromptS3:
+class RetryingS3:
     """Two clients for the same objects: one with a short time-out, and one that waits longer."""
 
     def __init__(self, patient: S3Client, prompt: S3Client | None = None) -> None:

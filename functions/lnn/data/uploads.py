@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lnn.aws.client_errors import refusals
 from lnn.aws.events import Upload
-from lnn.aws.s3_client import PromptS3
+from lnn.aws.s3_client import RetryingS3
 from lnn.errors import DatasetError, ResourceDeleted, SettingsError
 from lnn.job.hyperparameters import MAX_FILE_BYTES
 from lnn.names import UPLOAD_STARTED_AT, parameters_key, s3_uri
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-class Inbox:
+class UploadReader:
     """The ``training_input/`` prefix, seen from Launch."""
 
     def __init__(self, client: S3Client, prompt: S3Client | None = None) -> None:
-        """``prompt`` is a client with a short time-out that is tried first: see ``PromptS3``."""
-        self._s3 = PromptS3(client, prompt)
+        """``prompt`` is a client with a short time-out that is tried first: see ``RetryingS3``."""
+        self._s3 = RetryingS3(client, prompt)
 
     def describe(self, upload: Upload) -> float | None:
         """The time at which the client began the upload, in epoch seconds; None if its metadata lacks it.

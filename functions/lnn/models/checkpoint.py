@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from numpy.typing import NDArray
-
-from lnn.network.types import Parameters, Slots
+from lnn.network.types import AnyArray, Parameters, Slots
 
 if TYPE_CHECKING:
     from lnn.runs.attributes import CheckpointPointer
-
-Array = NDArray[Any]
 
 EXAMPLE_SPACE = "example_space."
 """Prefix of that formulation's arrays in a checkpoint."""
@@ -41,7 +37,7 @@ class Checkpoint:
     epoch: int
     parameters: Parameters
     slots: Slots
-    example_space: Mapping[str, Array] | None = None
+    example_space: Mapping[str, AnyArray] | None = None
     """The first layer as the example-space formulation holds it; None in the plain one."""
     so_far: EpochSoFar = EpochSoFar()
 

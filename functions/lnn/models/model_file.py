@@ -7,18 +7,14 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lnn.data.hdf5 import Hdf5File, open_bytes, open_file
 from lnn.data.value_range import Range
 from lnn.errors import InputError, ModelError
 from lnn.network import Network
-from lnn.network.types import Parameters
-
-Array = NDArray[Any]
+from lnn.network.types import AnyArray, Parameters
 
 MODEL_FILE = "params.h5"
 
@@ -44,7 +40,7 @@ class Model:
     def features(self) -> int:
         return int(self.parameters[0][0].shape[1])
 
-    def predict_proba(self, X: Array) -> Array:
+    def predict_proba(self, X: AnyArray) -> AnyArray:
         """Probability of each class, (K, m), for standardized examples X (n, m)."""
         sizes = [self.features, *(len(W) for W, _ in self.parameters)]
         probabilities = Network(sizes, self.activations).predict_proba(self.parameters, X)
@@ -108,7 +104,7 @@ def _range(black: float, white: float) -> Range:
     return float(black), float(white)
 
 
-def _arrays(file: Hdf5File, layers: int, max_bytes: int) -> Iterator[Array]:
+def _arrays(file: Hdf5File, layers: int, max_bytes: int) -> Iterator[AnyArray]:
     """W1, b1, W2, ...: together at most ``max_bytes``."""
     for layer in range(1, layers + 1):
         for kind in "Wb":

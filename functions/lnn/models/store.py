@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lnn.aws.client_errors import refusals
-from lnn.aws.s3_client import PromptS3
+from lnn.aws.s3_client import RetryingS3
 from lnn.errors import InputError, LnnError
 from lnn.models.checkpoint import EPOCH_SO_FAR, EXAMPLE_SPACE, Checkpoint, EpochSoFar
 from lnn.models.model_file import Model, encode_model, load_model
@@ -29,40 +28,39 @@ from lnn.names import (
     shard_key,
     tensor_key,
 )
+from lnn.network.types import AnyArray
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
-
-Array = NDArray[Any]
 
 
 class Artifacts:
     """The bucket of one deployment."""
 
     def __init__(self, client: S3Client, bucket: str, prompt: S3Client | None = None) -> None:
-        """``prompt`` is a client with a short time-out that is tried first: see ``PromptS3``."""
-        self._s3 = PromptS3(client, prompt)
+        """``prompt`` is a client with a short time-out that is tried first: see ``RetryingS3``."""
+        self._s3 = RetryingS3(client, prompt)
         self.bucket = bucket
 
-    def put_tensor(self, run_id: str, name: str, value: Array) -> None:
+    def put_tensor(self, run_id: str, name: str, value: AnyArray) -> None:
         self._put_array(tensor_key(run_id, name), value)
 
-    def get_tensor(self, run_id: str, name: str) -> Array:
+    def get_tensor(self, run_id: str, name: str) -> AnyArray:
         """Raises LnnError when the object was deleted or is corrupt."""
         return self._get_array(tensor_key(run_id, name))
 
-    def put_shard(self, run_id: str, name: str, index: int, rows: Array) -> None:
+    def put_shard(self, run_id: str, name: str, index: int, rows: AnyArray) -> None:
         """Store one of the consecutive parts of a tensor that is too large for one object."""
         self._put_array(shard_key(run_id, name, index), rows)
 
-    def get_shard(self, run_id: str, name: str, index: int) -> Array:
+    def get_shard(self, run_id: str, name: str, index: int) -> AnyArray:
         """Raises LnnError when the object was deleted or is corrupt."""
         return self._get_array(shard_key(run_id, name, index))
 
     def put_checkpoint(self, run_id: str, generation: int, checkpoint: Checkpoint) -> str:
         """Store a checkpoint and return its key."""
-        arrays: dict[str, Array] = {}
+        arrays: dict[str, AnyArray] = {}
         layers = zip(checkpoint.parameters, checkpoint.slots, strict=True)
         for layer, ((W, b), (slots_W, slots_b)) in enumerate(layers, start=1):
             arrays[f"W{layer}"], arrays[f"b{layer}"] = W, b
@@ -148,14 +146,14 @@ class Artifacts:
             with refusals("copy", f"{s3_uri(self.bucket, source)} to {s3_uri(self.bucket, target)}"):
                 self._copy(source, target)
 
-    def _put_array(self, key: str, value: Array) -> None:
+    def _put_array(self, key: str, value: AnyArray) -> None:
         buffer = io.BytesIO()
         np.save(buffer, value, allow_pickle=False)
         self._put(key, buffer.getvalue())
 
-    def _get_array(self, key: str) -> Array:
+    def _get_array(self, key: str) -> AnyArray:
         with self._whole(key) as body:
-            loaded: Array = np.load(body, allow_pickle=False)
+            loaded: AnyArray = np.load(body, allow_pickle=False)
         return loaded
 
     @contextmanager

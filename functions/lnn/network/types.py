@@ -10,6 +10,9 @@ import numpy.typing as npt
 Array: TypeAlias = npt.NDArray[np.floating[Any]]
 """float32 or float64; results have the dtype of the inputs."""
 
+AnyArray: TypeAlias = npt.NDArray[Any]
+"""An array of any dtype, such as a stored tensor."""
+
 Labels: TypeAlias = npt.NDArray[np.int64]
 """Class indices, shape (m,)."""
 

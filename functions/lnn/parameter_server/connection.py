@@ -15,7 +15,7 @@ TOKEN_LIFETIME_SECONDS = 900
 TOKEN_KEPT_SECONDS = TOKEN_LIFETIME_SECONDS - 60
 """How long a token is used for new connections: a minute less, since ElastiCache's clock may differ."""
 
-NOT_NOW = (
+TRY_LATER = (
     redis.exceptions.BusyLoadingError,
     redis.exceptions.ClusterDownError,
     redis.exceptions.MasterDownError,
@@ -30,7 +30,7 @@ ElastiCache user guide, "Minimizing downtime in Valkey and Redis OSS with Multi-
 def connect(address: CacheAddress, region: str) -> redis.Redis:
     """A client that reconnects by itself, with TLS and IAM login where the address asks for it.
 
-    It also reconnects after an error in ``NOT_NOW``: the new connection resolves the name again.
+    It also reconnects after an error in ``TRY_LATER``: the new connection resolves the name again.
 
     Repeating a command after a broken connection is safe: every write is fenced by a step's id or
     writes the same bytes again.
@@ -44,7 +44,7 @@ def connect(address: CacheAddress, region: str) -> redis.Redis:
         socket_connect_timeout=5,
         socket_keepalive=True,
         retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), retries=4),
-        retry_on_error=[*NOT_NOW],
+        retry_on_error=[*TRY_LATER],
         health_check_interval=0,
     )
 

@@ -22,24 +22,24 @@ class Heartbeat:
     def __init__(self, client: redis.Redis, path: str) -> None:
         self._client = client
         self._path = path
-        self._leaving = threading.Event()
-        self._thread = threading.Thread(target=self._keep_up, name="heartbeat", daemon=True)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._leaving.set()
+        self._stop.set()
         self._thread.join(HEARTBEAT_SECONDS)
         with suppress(redis.RedisError):  # then it expires
             self._client.delete(self._path)
 
-    def _keep_up(self) -> None:
+    def _renew(self) -> None:
         while True:
             try:
                 self._client.set(self._path, b"", ex=HEARTBEAT_SECONDS)
             except redis.RedisError as error:
                 logger.warning("heartbeat not written", extra={"error": str(error)})
-            if self._leaving.wait(HEARTBEAT_INTERVAL_SECONDS):
+            if self._stop.wait(HEARTBEAT_INTERVAL_SECONDS):
                 return

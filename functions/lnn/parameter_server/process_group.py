@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 from lnn.errors import ProcessGroupBroken
 from lnn.messages import Flag
 from lnn.parameter_server.heartbeat import Heartbeat
-from lnn.parameter_server.resp import Argument, Buffer, NotNow, Wire, WireError
+from lnn.parameter_server.resp import Argument, Buffer, RespConnection, RespError, TryLater
 from lnn.parameter_server.server import KEY_LIFETIME_SECONDS, ParameterServer
 
 Part: TypeAlias = Buffer | tuple[Buffer, ...]
@@ -62,18 +62,18 @@ class ProcessGroup:
         self.waited = 0.0
         """Total seconds spent in exchanges."""
         self._number = 0
-        self._suspects: set[int] = set()
+        self._silent: set[int] = set()
         self._call: Callable[[int], None] | None = None
-        self._wire: Wire | None = None
-        self._met_at = time.monotonic()
+        self._wire: RespConnection | None = None
+        self._last_exchange = time.monotonic()
 
     def join(self, owner: str) -> bool:
         """Claim this rank. False when it is taken, so that a message delivered twice starts one worker only."""
-        return bool(self._client.set(self._place(self.rank), owner, nx=True, ex=KEY_LIFETIME_SECONDS))
+        return bool(self._client.set(self._member_key(self.rank), owner, nx=True, ex=KEY_LIFETIME_SECONDS))
 
     def heartbeat(self) -> AbstractContextManager[object]:
         """A context that keeps up this worker's heartbeat for its peers."""
-        return Heartbeat(self._client, self._sign_of_life(self.rank)) if self.peers else nullcontext()
+        return Heartbeat(self._client, self._heartbeat_key(self.rank)) if self.peers else nullcontext()
 
     def rendezvous(self, call: Callable[[int], None]) -> None:
         """The first exchange, which waits until all have joined; ``call(rank)`` runs for a peer that has not."""
@@ -107,7 +107,7 @@ class ProcessGroup:
         received: list[Any] = [b""] * self.size
         received[self.rank] = part
         if self.rank:
-            self._tell(self._push(0, part, self.request))
+            self._send(self._push(0, part, self.request))
         elif self.peers:
             self._receive([], received)
         return received
@@ -116,7 +116,7 @@ class ProcessGroup:
         """Notify the peers that this worker leaves, so that they fail at once and not after the time-out."""
         self._number += 1
         if self.peers:
-            self._talk([command for peer in self.peers for command in self._notify(peer, Flag.LEFT)])
+            self._round_trip([command for peer in self.peers for command in self._notify(peer, Flag.LEFT)])
 
     def close(self) -> None:
         """Return the connection to its pool."""
@@ -128,27 +128,27 @@ class ProcessGroup:
 
     def _push(self, peer: int, part: Part, flags: Flag) -> list[Command]:
         return [
-            ("SET", self._place_of_part(peer, self.rank), part, "EX", KEY_LIFETIME_SECONDS),
+            ("SET", self._part_key(peer, self.rank), part, "EX", KEY_LIFETIME_SECONDS),
             *self._notify(peer, flags),
         ]
 
     def _notify(self, peer: int, flags: Flag) -> list[Command]:
-        inbox = self._inbox(peer, self.rank)
+        inbox = self._inbox_key(peer, self.rank)
         return [("RPUSH", inbox, NOTE.pack(self._number, flags)), ("EXPIRE", inbox, KEY_LIFETIME_SECONDS)]
 
     def _receive(self, pushes: list[Command], received: list[Any], meanwhile: Callable[[], None] | None = None) -> None:
         """Send ``pushes`` and fill ``received`` with the peers' parts: one round trip when no peer is late."""
         began = time.monotonic()
-        patience = JOIN_SECONDS if self._number == 1 else PATIENCE_SECONDS + 5 * (began - self._met_at)
+        patience = JOIN_SECONDS if self._number == 1 else PATIENCE_SECONDS + 5 * (began - self._last_exchange)
         missing = list(self.peers)
         parts: dict[int, Any] = {}
         unsent = pushes
         while missing:
             waits = [command for peer in missing for command in self._wait(peer)]
-            given = self._talk([*unsent, *waits], meanwhile)
+            given = self._round_trip([*unsent, *waits], meanwhile)
             meanwhile = None
-            refused = any(isinstance(answer, NotNow) for answer in given)
-            answers = [None if isinstance(answer, NotNow) else answer for answer in given[len(unsent) :]]
+            refused = any(isinstance(answer, TryLater) for answer in given)
+            answers = [None if isinstance(answer, TryLater) else answer for answer in given[len(unsent) :]]
             # A failover may have lost the pushes, so send them again; ``_accept`` skips a note that arrives twice.
             unsent = pushes if refused else []
             # After a BLPOP that timed out, GETDEL may still find the part, whose note follows a moment later.
@@ -164,71 +164,71 @@ class ProcessGroup:
             if missing and refused:
                 time.sleep(PAUSE_SECONDS)
             elif missing:
-                self._look_for(missing)
+                self._check_alive(missing)
             if missing and time.monotonic() > began + patience:
                 raise ProcessGroupBroken(
                     f"worker {missing[0]} did not answer worker {self.rank} in exchange {self._number}"
                 )
-        self._met_at = time.monotonic()
-        self.waited += self._met_at - began
+        self._last_exchange = time.monotonic()
+        self.waited += self._last_exchange - began
 
-    def _tell(self, commands: list[Command]) -> None:
+    def _send(self, commands: list[Command]) -> None:
         """Send commands whose answers do not matter; retry until Redis accepts them."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while refusals := [answer for answer in self._talk(commands) if isinstance(answer, NotNow)]:
+        while refusals := [answer for answer in self._round_trip(commands) if isinstance(answer, TryLater)]:
             if time.monotonic() > deadline:
                 raise ProcessGroupBroken(f"worker {self.rank} cannot tell Redis anything: {refusals[0]}")
             time.sleep(PAUSE_SECONDS)
 
-    def _talk(self, commands: list[Command], meanwhile: Callable[[], None] | None = None) -> list[Any]:
-        """The answers to ``commands``; NotNow stands for a command that Redis refuses for the moment.
+    def _round_trip(self, commands: list[Command], meanwhile: Callable[[], None] | None = None) -> list[Any]:
+        """The answers to ``commands``; TryLater stands for a command that Redis refuses for the moment.
 
         A pipeline of redis-py cannot run ``meanwhile`` between sending and reading.
         """
         try:
             if self._wire is None:
-                self._wire = Wire(self._client.connection_pool.get_connection())
+                self._wire = RespConnection(self._client.connection_pool.get_connection())
             self._wire.send(commands)
             if meanwhile is not None:
                 meanwhile()
             answers = self._answers(self._wire, len(commands))
         except BaseException as error:
-            self._hang_up()  # a later command would read this one's answers
-            if isinstance(error, OSError | WireError):
+            self._disconnect()  # a later command would read this one's answers
+            if isinstance(error, OSError | RespError):
                 raise ProcessGroupBroken(f"worker {self.rank} cannot exchange with Redis: {error}") from error
             raise
-        if any(isinstance(answer, NotNow) for answer in answers):
-            self._hang_up()  # the next connection may lead to another server
+        if any(isinstance(answer, TryLater) for answer in answers):
+            self._disconnect()  # the next connection may lead to another server
         return answers
 
     @staticmethod
-    def _answers(wire: Wire, count: int) -> list[Any]:
+    def _answers(wire: RespConnection, count: int) -> list[Any]:
         answers: list[Any] = []
         while len(answers) < count:
             try:
                 answers.append(wire.read())
-            except NotNow as refusal:
+            except TryLater as refusal:
                 answers.append(refusal)
             except OSError:
-                if not answers or not isinstance(answers[-1], NotNow):
+                if not answers or not isinstance(answers[-1], TryLater):
                     raise
                 answers.append(answers[-1])  # a demoted primary unblocks its waiting clients and closes
         return answers
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         if self._wire is not None:
             self._wire.connection.disconnect()
             self.close()
 
-    def _look_for(self, missing: Sequence[int]) -> None:
+    def _check_alive(self, missing: Sequence[int]) -> None:
         """Raises ProcessGroupBroken when a peer has died: it has joined but, twice in a row, gives no sign of life.
 
         It takes two checks, since a Redis that has just restarted holds no heartbeats for a moment.
         """
         pipeline = self._client.pipeline(transaction=False)
         for peer in missing:
-            pipeline.exists(self._place(peer))
-            pipeline.exists(self._sign_of_life(peer))
+            pipeline.exists(self._member_key(peer))
+            pipeline.exists(self._heartbeat_key(peer))
         found = pipeline.execute()
         silent = set()
         for peer, joined, alive in zip(missing, found[::2], found[1::2], strict=True):
@@ -237,23 +237,23 @@ class ProcessGroup:
             if not joined and self._number == 1:
                 if self._call is not None:
                     self._call(peer)
-            elif peer in self._suspects:
+            elif peer in self._silent:
                 raise ProcessGroupBroken(f"worker {peer} has died before exchange {self._number}")
             else:
                 silent.add(peer)
-        self._suspects = silent
+        self._silent = silent
 
-    def _place(self, rank: int) -> str:
+    def _member_key(self, rank: int) -> str:
         return self._server.path(f"gang:{self._generation}:{rank}")
 
-    def _sign_of_life(self, rank: int) -> str:
+    def _heartbeat_key(self, rank: int) -> str:
         return self._server.path(f"gang:{self._generation}:{rank}:alive")
 
     def _wait(self, peer: int) -> list[Command]:
         """Commands that wait for a peer's note and take its part, which is stored before the note."""
         return [
-            ("BLPOP", self._inbox(self.rank, peer), BLOCK_SECONDS),
-            ("GETDEL", self._place_of_part(self.rank, peer)),
+            ("BLPOP", self._inbox_key(self.rank, peer), BLOCK_SECONDS),
+            ("GETDEL", self._part_key(self.rank, peer)),
         ]
 
     def _accept(self, peer: int, note: memoryview) -> bool:
@@ -268,8 +268,8 @@ class ProcessGroup:
         self.agreed |= Flag(flags)
         return True
 
-    def _place_of_part(self, reader: int, writer: int) -> str:
-        return f"{self._inbox(reader, writer)}:{self._number}"
+    def _part_key(self, reader: int, writer: int) -> str:
+        return f"{self._inbox_key(reader, writer)}:{self._number}"
 
-    def _inbox(self, reader: int, writer: int) -> str:
+    def _inbox_key(self, reader: int, writer: int) -> str:
         return self._server.path(f"gang:{self._generation}:{reader}:{writer}")

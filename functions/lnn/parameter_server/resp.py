@@ -29,26 +29,26 @@ SPIN_SECONDS = 0.001
 as long as the answer. After long commands Redis has work to do, and may need this core for it."""
 
 
-NOT_NOW = frozenset({"CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN", "UNBLOCKED"})
-"""Error codes of ``connection.NOT_NOW``; a demoted primary sends UNBLOCKED to clients that wait in BLPOP."""
+TRY_LATER = frozenset({"CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN", "UNBLOCKED"})
+"""Error codes of ``connection.TRY_LATER``; a demoted primary sends UNBLOCKED to clients that wait in BLPOP."""
 
 
-class WireError(Exception):
+class RespError(Exception):
     """Redis refused a command, or its answer breaks the protocol."""
 
 
-class NotNow(WireError):
+class TryLater(RespError):
     """Redis refused a command for the moment, as in a failover; it changed nothing, and a retry may succeed."""
 
 
-class Wire:
+class RespConnection:
     """One connection, for one thread. Every method raises OSError when the connection breaks or times out."""
 
     def __init__(self, connection: Any) -> None:
         """``connection`` is a connected one of redis-py, which nothing else uses."""
         self.connection = connection
         self._socket: socket.socket = connection._sock
-        self._looks_until = 0.0
+        self._polls_until = 0.0
         self._bytes = bytearray(CHUNK_BYTES)
         self._received = memoryview(self._bytes)
         self._start = self._end = 0  # the part that is still to be read
@@ -59,12 +59,12 @@ class Wire:
         for chunk in _packed(commands):
             self._socket.sendall(chunk)
             sent += _length(chunk)
-        self._looks_until = time.perf_counter() + SPIN_SECONDS if sent < CHUNK_BYTES else 0.0
+        self._polls_until = time.perf_counter() + SPIN_SECONDS if sent < CHUNK_BYTES else 0.0
 
     def read(self) -> Any:
-        """The next answer: int, memoryview, str (a status), list of answers, or None. Raises WireError.
+        """The next answer: int, memoryview, str (a status), list of answers, or None. Raises RespError.
 
-        After NotNow the next answer can be read.
+        After TryLater the next answer can be read.
         """
         line = self._line()
         kind, rest = line[:1], line[1:]
@@ -80,8 +80,8 @@ class Wire:
             return None
         if kind == b"-":
             text = rest.decode(errors="replace")
-            raise (NotNow if text.partition(" ")[0] in NOT_NOW else WireError)(text)
-        raise WireError(f"an answer that begins with {line[:20]!r}")
+            raise (TryLater if text.partition(" ")[0] in TRY_LATER else RespError)(text)
+        raise RespError(f"an answer that begins with {line[:20]!r}")
 
     def _line(self) -> bytes:
         line = b""
@@ -115,17 +115,17 @@ class Wire:
         return value
 
     def _receive_some(self) -> None:
-        if self._looks_until:
-            self._look_out()
+        if self._polls_until:
+            self._busy_poll()
         self._start, self._end = 0, self._checked(self._socket.recv_into(self._received))
 
-    def _look_out(self) -> None:
+    def _busy_poll(self) -> None:
         """Return when data has arrived or SPIN_SECONDS are over."""
         if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
             return  # already decrypted, so poll() would not see it
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
-        while not poll.poll(0) and time.perf_counter() < self._looks_until:
+        while not poll.poll(0) and time.perf_counter() < self._polls_until:
             os.sched_yield()
 
     @staticmethod

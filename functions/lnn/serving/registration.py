@@ -38,7 +38,7 @@ WHO = "registration"
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class RegistrationServices:
     """The stores and clients that registration uses."""
 
     registry: Registry
@@ -54,7 +54,7 @@ def model_id_of(content: bytes, model: Model | None) -> str:
     return f"{name}-{digest}"
 
 
-def register(shelf: Shelf, upload: Upload) -> str:
+def register(shelf: RegistrationServices, upload: Upload) -> str:
     """Register an uploaded model; return the outcome as a short text."""
     try:
         content = shelf.artifacts.get_upload(upload.key, upload.version_id, MAX_BYTES)
@@ -80,7 +80,7 @@ def register(shelf: Shelf, upload: Upload) -> str:
     return _enter(shelf, record, content)
 
 
-def _enter(shelf: Shelf, record: ModelRecord, content: bytes) -> str:
+def _enter(shelf: RegistrationServices, record: ModelRecord, content: bytes) -> str:
     model_id = record["model_id"]
     if shelf.registry.get(model_id) is None:
         # The file comes first: the registry must never name one that does not exist.
@@ -94,7 +94,7 @@ def _enter(shelf: Shelf, record: ModelRecord, content: bytes) -> str:
     return f"registered as {model_id}"
 
 
-def _refuse(shelf: Shelf, upload: Upload, model_id: str, reason: str) -> str:
+def _refuse(shelf: RegistrationServices, upload: Upload, model_id: str, reason: str) -> str:
     """Record an upload that cannot predict, with the reason, so that people can look it up."""
     record: ModelRecord = {
         "model_id": model_id,

@@ -36,7 +36,7 @@ ALLOWED = {
     "lnn/aws/clocks.py: Stopwatch.seconds": "the same",
     "lnn/parameter_server/process_group.py: ProcessGroup.__init__": "a worker's group lives as long as its invocation",
     "lnn/parameter_server/process_group.py: ProcessGroup._receive": "how long one exchange waits for the peers",
-    "lnn/parameter_server/process_group.py: ProcessGroup._tell": "how long one part waits for Redis to take it",
+    "lnn/parameter_server/process_group.py: ProcessGroup._send": "how long one part waits for Redis to take it",
     "lnn/aws/invoker.py: _once_awake": "how long one call waits until a function is Active",
     "lnn/runs/logs.py: _Formatter": "the import; a line's seconds count from the invocation's start, which is set anew",
     "lnn/runs/logs.py: _Formatter.serialize": "seconds from the invocation's start to a line of it",
@@ -61,8 +61,8 @@ ALLOWED = {
     "lnn/runs/metrics.py: Curve.write": "the same",
     "lnn/runs/metrics.py: Curve.write_now_and_then": "the same",
     "lnn/train.py: await_parameter_server": "how long one start waits for Redis",
-    "lnn/parameter_server/resp.py: Wire._look_out": "a millisecond of looking out for one answer",
-    "lnn/parameter_server/resp.py: Wire.send": "the same",
+    "lnn/parameter_server/resp.py: RespConnection._busy_poll": "a millisecond of looking out for one answer",
+    "lnn/parameter_server/resp.py: RespConnection.send": "the same",
 }
 """Where functions read a monotonic clock, and which duration inside one invocation that is."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError, ResponseStreamingError
 
-from lnn.aws.s3_client import PROMPT_BYTES, PromptS3
+from lnn.aws.s3_client import PROMPT_BYTES, RetryingS3
 from lnn.models.store import Artifacts
 
 SILENCE = [
@@ -46,7 +46,7 @@ class Stalling(io.BytesIO):
 
 
 def asked(prompt: S3, patient: S3) -> Any:
-    return PromptS3(patient, prompt).ask(lambda client: client.get_object(Bucket="b", Key="k")["Body"].read())  # type: ignore[arg-type]
+    return RetryingS3(patient, prompt).ask(lambda client: client.get_object(Bucket="b", Key="k")["Body"].read())  # type: ignore[arg-type]
 
 
 def test_an_answer_in_time_is_all_that_is_asked_for() -> None:
