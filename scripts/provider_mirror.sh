@@ -67,19 +67,26 @@ if [[ -n $(find "$answer" -mtime -1 2>/dev/null) ]]; then
 fi
 
 limit=()
-if command -v timeout >/dev/null; then limit=(timeout 20); fi
-mirror=
+if command -v timeout >/dev/null; then limit=(timeout 60); fi
+mirror= cut_off=
 # Terraform's own data folders (.../providers/...) are no mirrors: they come and go with the clone that made them.
 while IFS= read -r version; do
+  if [[ $version == "exit status "* ]]; then
+    [[ $version != *" 124" ]] || cut_off=yes # timeout's
+    continue
+  fi
   candidate=${version%"/$provider"/*}
   if usable "$candidate"; then
     mirror=$candidate
     break
   fi
 done < <("${limit[@]}" find / -xdev \( -path /proc -o -path /sys -o -path '*/providers' \) -prune \
-  -o -type d -path "*/$provider/$wanted" -prune -print 2>/dev/null || true)
+  -o -type d -path "*/$provider/$wanted" -prune -print 2>/dev/null || echo "exit status $?")
 
-mkdir -p build
-printf '%s' "$mirror" >"$answer.$$"
-mv "$answer.$$" "$answer"
+# A search that was cut off on a busy machine says nothing of the rest of the disk: the next call searches again.
+if [[ -z $cut_off ]]; then
+  mkdir -p build
+  printf '%s' "$mirror" >"$answer.$$"
+  mv "$answer.$$" "$answer"
+fi
 printf '%s' "$mirror"
