@@ -68,7 +68,7 @@ fi
 
 limit=()
 if command -v timeout >/dev/null; then limit=(timeout 60); fi
-mirror= cut_off=
+mirror='' cut_off=''
 # Terraform's own data folders (.../providers/...) are no mirrors: they come and go with the clone that made them.
 while IFS= read -r version; do
   if [[ $version == "exit status "* ]]; then
