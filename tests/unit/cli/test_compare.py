@@ -12,6 +12,8 @@ from PIL import Image
 if TYPE_CHECKING:
     from support.aws_account import RunCli, World
 
+pytestmark = pytest.mark.slow
+
 FIRST, SECOND = "20261121T000000Z-aaaaaaaa", "20261121T000001Z-bbbbbbbb"
 
 

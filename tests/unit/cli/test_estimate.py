@@ -13,6 +13,8 @@ from lnn.names import is_calibration
 if TYPE_CHECKING:
     from support.aws_account import RunCli, World
 
+pytestmark = pytest.mark.slow
+
 BUCKET = "lnn-123456789012-us-east-1"
 COUNTS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 ROW = {"strategy", "workers", "seconds", "ms_per_epoch", "usd", "invocations", "peak_memory_mb", "fits", "reason"}

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from support.aws_account import RunCli, World
 
+pytestmark = pytest.mark.slow
+
 BUCKET = Names("lnn", "123456789012", "us-east-1").bucket
 RUN = "20261121T000000Z-aaaaaaaa"
 NOTEBOOKS = REPOSITORY / "notebooks"

@@ -27,6 +27,8 @@ from lnn_client.timeline import timeline
 if TYPE_CHECKING:
     from support.aws_account import RunCli, World
 
+pytestmark = pytest.mark.slow
+
 RUN = "20261121T000000Z-aaaaaaaa"
 PICTURES = ["curves", "confusion", "mistakes", "weights", "later-weights", "timeline"]
 

@@ -41,5 +41,5 @@ def test_the_local_cloud_is_refused_on_windows_with_the_way_to_it(cli: RunCli, m
     result = cli("runs", "--target", "local")
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
-    assert "runs on Linux and macOS, not on Windows: work in WSL" in line
+    assert "runs on Linux and macOS, not on Windows; work in WSL" in line
     assert "--target aws" in line
