@@ -65,12 +65,20 @@ def on_region(arn: str) -> str:
 
 TAGGED = {"StringEquals": {"aws:ResourceTag/application": "lnn"}}
 MUTATIONS = [
-    ("an unknown action", with_value("WhoAmI", Action="sts:GetCallerIdentify"), "sts:GetCallerIdentify is no action"),
-    ("an unknown service", with_value("WhoAmI", Action="st:GetCallerIdentity"), "st:GetCallerIdentity is no action"),
+    (
+        "an unknown action",
+        with_value("WhoAmI", Action="sts:GetCallerIdentify"),
+        "sts:GetCallerIdentify is not an action of AWS",
+    ),
+    (
+        "an unknown service",
+        with_value("WhoAmI", Action="st:GetCallerIdentity"),
+        "st:GetCallerIdentity is not an action of AWS",
+    ),
     (
         "an unknown pattern",
         with_value("LookAtNetworks", Action="ec2:Descripe*"),
-        "ec2:Descripe* is no action",
+        "ec2:Descripe* is not an action of AWS",
     ),
     (
         "a resource of another type",
@@ -159,4 +167,4 @@ def test_the_command_fails_where_a_plan_has_a_wrong_policy(tmp_path: Path, actio
     plan.write_text(json.dumps({"planned_values": {"root_module": {"resources": [resource]}}}))
     done = in_scan("-m", "lnn_tools.checks.policies", "--plan", str(plan))
     assert done.returncode == status, done.stdout + done.stderr
-    assert ("is no action" in done.stderr) is bool(status)
+    assert ("is not an action" in done.stderr) is bool(status)
