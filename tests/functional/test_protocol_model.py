@@ -181,6 +181,7 @@ class Protocol(RuleBasedStateMachine):
         self.cloud.deliver(function, message)
 
 
+@pytest.mark.timeout(600)
 def test_no_order_of_events_changes_what_a_run_leads_to(
     client: redis.Redis, aws: boto3.Session, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,9 @@ from lnn.messages import Message
 from lnn.parameter_server import process_group
 from lnn.runs.record import Run
 from lnn.strategies import worker
+from lnn.strategies.data_parallel.engine import Data
 from lnn.strategies.neuron import neuron
+from lnn.strategies.resident.engine import Resident
 from support.inprocess_cloud import NAMES, Chaos, InProcessCloud, tiny_dataset
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
@@ -175,7 +177,8 @@ def test_a_neuron_that_always_raises_ends_the_run_with_what_it_raised(
 
     run_id = launch(strategy)
     with monkeypatch.context() as broken:
-        broken.setattr(worker, "engine_for", fail)
+        broken.setattr(Resident, "__init__", fail)
+        broken.setattr(Data, "__init__", fail)
         broken.setattr(neuron, "forward", fail)
         failed: list[ZeroDivisionError] = []
         while not cloud.run(run_id).has_ended:

@@ -11,7 +11,6 @@ import pytest
 
 from lnn.messages import Message
 from lnn.parameter_server import barrier
-from lnn.runs.record import EpochRow
 from support.inprocess_cloud import Chaos, InProcessCloud, tiny_dataset
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
@@ -255,13 +254,13 @@ def test_a_stop_after_a_crash_tells_the_figures_of_the_model_it_leaves(
     history = ledger.history(cloud.run_to_end(train("full batch", strategy, epochs=6)).run_id)
     run_id = train("full batch", strategy, epochs=6)
     ledger.claim(run_id, 1, "a trainer that got as far as epoch 4 and then crashed")
-    ledger.record(run_id, [EpochRow(**row) for row in history[:4]])
+    ledger.record(run_id, history[:4])
     ledger.renew(run_id, 1, epoch=4, cost=history[3].cost, training_started_at=1.0)
     ledger.request_stop(run_id)
     cloud.queue.messages.clear()
     stopped = cloud.run_to_end(run_id)
     assert (stopped.status, stopped.epoch) == ("STOPPED", 0)
-    assert stopped.get("final_cost") is None, "a model that was never trained has no cost"
+    assert stopped.final_cost is None, "a model that was never trained has no cost"
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
