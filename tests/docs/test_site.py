@@ -78,8 +78,12 @@ def pages(built: tuple[Path, str]) -> dict[Path, Page]:
 @pytest.fixture
 def copy(builder: None, tmp_path: Path) -> Path:
     """What the site is made of, to be changed."""
-    left_out = shutil.ignore_patterns(".*", "build", "tests", "*.h5", "__pycache__", "terraform.tfstate*")
-    shutil.copytree(REPOSITORY, tmp_path / "copy", ignore=left_out)
+    left_out = shutil.ignore_patterns(".*", "build", "*.h5", "__pycache__", "terraform.tfstate*")
+
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        return left_out(folder, names) | ({"tests"} if Path(folder) == REPOSITORY else set())
+
+    shutil.copytree(REPOSITORY, tmp_path / "copy", ignore=ignored)
     return tmp_path / "copy"
 
 

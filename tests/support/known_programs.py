@@ -144,12 +144,29 @@ def _pytest(words: Sequence[str], _whole: bool) -> None:
             raise UnknownCommandError(f"{word} is no option of pytest's that is known here")
 
 
+TERRAFORM_COMMANDS = [
+    "apply",
+    "force-unlock",
+    "import",
+    "init",
+    "output",
+    "plan",
+    "providers",
+    "state",
+    "test",
+    "validate",
+]
+
+
 def _terraform(words: Sequence[str], _whole: bool) -> None:
     words = [
         word for word in words if not word.startswith("-chdir=") or not (REPOSITORY / word.partition("=")[2]).is_dir()
     ]
-    if words[0] not in {"apply", "force-unlock", "import", "init", "output", "plan", "providers", "validate"}:
+    if words[0] not in TERRAFORM_COMMANDS:
         raise UnknownCommandError(f"terraform {words[0]} is not known here")
+    for filtered in (word.partition("=")[2] for word in words if word.startswith("-filter=")):
+        if not (REPOSITORY / "terraform" / filtered).is_file():
+            raise UnknownCommandError(f"there is no {filtered} in terraform/")
     if words[0] == "output" and (unknown := set(words[1:]) - _terraform_names("output") - {"-raw", "-json"}):
         raise UnknownCommandError(f"Terraform has no output {', '.join(unknown)}")
 
