@@ -13,6 +13,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,8 +133,8 @@ def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture(scope="module")
-def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+@contextmanager
+def new_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """An instance that has never been started, and a repository of little."""
     root = tmp_path_factory.mktemp("instance")
     for folder in ("bin", "home/SageMaker"):
@@ -166,6 +167,20 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         patch.setenv("PIP_NO_INDEX", "1")
         patch.setenv("PIP_FIND_LINKS", str(index))
         yield Instance(root, repository)
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    with new_instance(tmp_path_factory) as made:
+        yield made
+
+
+@pytest.fixture
+def own_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """A started instance for a test that changes it."""
+    with new_instance(tmp_path_factory) as made:
+        made.start()
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -219,33 +234,33 @@ def test_a_timer_looks_whether_the_instance_is_idle_before_anything_else(instanc
     assert script.read_text() == (MODULE / "idle_stop.py").read_text()
 
 
-def test_later_starts_install_what_has_changed_and_keep_changed_notebooks(instance: Instance, first_log: str) -> None:
-    stale = instance.root / "opt" / "last_work"
+def test_later_starts_install_what_has_changed_and_keep_changed_notebooks(own_instance: Instance) -> None:
+    stale = own_instance.root / "opt" / "last_work"
     stale.touch()
-    shutil.rmtree(instance.root / "home" / ".local", ignore_errors=True)
-    assert "the kernel LNN is ready" in instance.start()
-    assert not [call for call in instance.calls if call.startswith("aws")]
+    shutil.rmtree(own_instance.root / "home" / ".local", ignore_errors=True)
+    assert "the kernel LNN is ready" in own_instance.start()
+    assert not [call for call in own_instance.calls if call.startswith("aws")]
     assert not stale.exists()
 
-    mine = instance.home / "lnn" / "notebooks" / "Introduction.ipynb"
+    mine = own_instance.home / "lnn" / "notebooks" / "Introduction.ipynb"
     mine.write_text("mine")
-    (instance.repository / "functions" / "lnn" / "__init__.py").write_text("VERSION = 2\n")
-    (instance.repository / "functions" / "lnn" / "more.py").write_text("")
-    assert "the kernel LNN is ready" in instance.start()
-    assert [call for call in instance.calls if call.startswith("aws")]
-    assert (instance.home / "lnn" / "functions" / "lnn" / "__init__.py").read_text() == "VERSION = 2\n"
+    (own_instance.repository / "functions" / "lnn" / "__init__.py").write_text("VERSION = 2\n")
+    (own_instance.repository / "functions" / "lnn" / "more.py").write_text("")
+    assert "the kernel LNN is ready" in own_instance.start()
+    assert [call for call in own_instance.calls if call.startswith("aws")]
+    assert (own_instance.home / "lnn" / "functions" / "lnn" / "__init__.py").read_text() == "VERSION = 2\n"
     assert mine.read_text() == "mine"
 
 
-def test_a_set_up_that_fails_says_so_and_leaves_the_instance(instance: Instance, first_log: str) -> None:
-    shutil.rmtree(instance.home / ".lnn-venv")
-    broken = instance.repository / "functions" / "backend.py"
+def test_a_set_up_that_fails_says_so_and_leaves_the_instance(own_instance: Instance) -> None:
+    shutil.rmtree(own_instance.home / ".lnn-venv")
+    broken = own_instance.repository / "functions" / "backend.py"
     broken.write_text("raise RuntimeError('no such thing')")
-    log = instance.start()
+    log = own_instance.start()
     assert "no such thing" in log
     assert "the kernel LNN could not be made" in log
     broken.write_text(BACKEND)
-    assert "the kernel LNN is ready" in instance.start()
+    assert "the kernel LNN is ready" in own_instance.start()
 
 
 def test_a_bundle_has_what_the_instances_python_needs_and_no_leftovers(instance: Instance, first_log: str) -> None:
