@@ -87,7 +87,7 @@ def local_description() -> dict[str, Any]:
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise LocalCloudDown("the local cloud is not running") from None
+        raise LocalCloudDown("the local cloud is not running; start it with: make up") from None
     except json.JSONDecodeError as error:
         raise LocalCloudDamaged(f"{path} is damaged ({error})") from error
     if not isinstance(description, dict) or not {"endpoint", "region", "credentials"} <= description.keys():

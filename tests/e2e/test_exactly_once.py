@@ -61,8 +61,10 @@ def test_a_run_whose_cache_is_emptied_goes_back_to_its_checkpoint(
     cloud: CloudUnderTest, undisturbed_neuron: Outcome
 ) -> None:
     run_id = cloud.start("flushed", NEURON_DATASET, NEURON_PARAMETERS | {"checkpoint_seconds": 0.5})
-    eventually(lambda: cloud.reached(run_id, 2)["checkpoint"]["epoch"], "a checkpoint", state=lambda: cloud.run(run_id))
+    eventually(
+        lambda: cloud.reached(run_id, 2).latest_checkpoint["epoch"], "a checkpoint", state=lambda: cloud.run(run_id)
+    )
     cloud.redis.flushall()
-    assert cloud.healed(run_id)["generation"] == 2
+    assert cloud.healed(run_id).generation == 2
     assert cloud.outcome(run_id) == undisturbed_neuron
     assert not cloud.redis_keys(run_id)

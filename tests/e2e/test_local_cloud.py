@@ -103,5 +103,5 @@ def test_a_port_that_is_no_number_is_one_clear_line(home: Path) -> None:
     done = local_cloud("up", home, LNN_REDIS_PORT="many")
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "local cloud: LNN_REDIS_PORT=many is no port; give a number from 1024 to 65535, or 0 for any free one"
+        "local cloud: LNN_REDIS_PORT=many is not a port; give a number from 1024 to 65535, or 0 for any free port"
     ]

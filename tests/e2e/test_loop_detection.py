@@ -52,5 +52,5 @@ def test_a_run_that_the_detection_stopped_can_be_healed(cloud: CloudUnderTest, t
 
     set_loops(cloud, "Allow")
     healed = cloud.healed(run_id)
-    assert healed["generation"] > 1
+    assert healed.generation > 1
     assert [row["epoch"] for row in cloud.history(run_id)] == list(range(1, 9))

@@ -163,4 +163,6 @@ def test_without_a_cloud_a_notebook_says_how_to_start_one(tools: Path, tmp_path:
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr == "notebooks: Analysis: CliError: the local cloud is not running; start it with: make up\n"
+    assert (
+        done.stderr == "notebooks: Analysis: LocalCloudDown: the local cloud is not running; start it with: make up\n"
+    )

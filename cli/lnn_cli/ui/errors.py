@@ -102,7 +102,6 @@ _CURES: dict[type[LnnError], Callable[[Any], str]] = {
     failures.AwsFailure: lambda _: _DEBUGGED,
     failures.FollowTimeout: _still_running,
     failures.LocalCloudDamaged: lambda _: "write it again with: make down up",
-    failures.LocalCloudDown: lambda _: "start it with: make up",
     failures.NoApi: lambda error: "deploy it with: make up" if error.target == "local" else "check with: lnn doctor",
     failures.NoCredentials: lambda _: "run: aws configure, or set AWS_PROFILE",
     failures.NoLogin: lambda _: "run: aws sso login",
