@@ -40,18 +40,21 @@ def who_ends(run: dict[str, Any]) -> str:
 
 
 def invocations(cloud: CloudUnderTest, role: str, run_id: str) -> list[list[str]]:
-    """The lines of each invocation that worked for the run; each has a stream of its own on the local cloud."""
+    """The lines of each invocation that worked for the run; a warm environment writes several into one stream."""
     group = cloud.names.log_group(role)
     # From the upload on, by the run's name: the emulator gives no more than its first ten thousand lines.
     uploaded = datetime.strptime(run_id[:16], "%Y%m%dT%H%M%S%z")
     pages = cloud.logs.get_paginator("filter_log_events").paginate(
         logGroupName=group, startTime=int(uploaded.timestamp() * 1000)
     )
-    streams: dict[str, list[str]] = {}
+    streams: dict[str, list[list[str]]] = {}
     for page in pages:
         for event in page["events"]:
-            streams.setdefault(event["logStreamName"], []).append(event["message"])
-    return [lines for lines in streams.values() if any(run_id in line for line in lines)]
+            stream = streams.setdefault(event["logStreamName"], [[]])
+            if event["message"].startswith("START RequestId: "):
+                stream.append([])
+            stream[-1].append(event["message"])
+    return [lines for stream in streams.values() for lines in stream if any(run_id in line for line in lines)]
 
 
 def test_every_line_of_a_run_is_json_with_its_place(cloud: CloudUnderTest, run: dict[str, Any]) -> None:
