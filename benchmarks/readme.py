@@ -43,7 +43,7 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield from table(batches, "{examples:,} examples, {network}, batches of {batch_size}")
     yield ""
-    yield "![How an epoch grows with examples, features and units](benchmarks/results/growth.png)"
+    yield "![How an epoch grows with examples, features and neurons](benchmarks/results/growth.png)"
 
 
 def table(section: Mapping[str, Any], caption: str) -> Iterator[str]:

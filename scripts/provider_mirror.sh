@@ -56,7 +56,7 @@ for mirror in "$HOME/.terraform.d/plugins" "$HOME/.local/share/terraform/plugins
   fi
 done
 
-# A search of the disk, once a day at most: its answer, "none" too, is kept in build/.
+# A search of the disk: its answer, "none" too, is kept in build/ for a day.
 answer=build/provider_mirror
 if [[ -n $(find "$answer" -mtime -1 2>/dev/null) ]]; then
   mirror=$(<"$answer")
@@ -83,8 +83,10 @@ while IFS= read -r version; do
 done < <("${limit[@]}" find / -xdev \( -path /proc -o -path /sys -o -path '*/providers' \) -prune \
   -o -type d -path "*/$provider/$wanted" -prune -print 2>/dev/null || echo "exit status $?")
 
-# A search that was cut off on a busy machine says nothing of the rest of the disk: the next call searches again.
-if [[ -z $cut_off ]]; then
+if [[ -n $cut_off ]]; then
+  # It says nothing of the rest of the disk: the next call searches again.
+  echo "provider_mirror: the search of the disk was cut off after 60 s; LNN_PROVIDER_MIRROR= (empty) leaves it out" >&2
+else
   mkdir -p build
   printf '%s' "$mirror" >"$answer.$$"
   mv "$answer.$$" "$answer"

@@ -143,7 +143,7 @@ def workers(rows: Rows) -> Figure:
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     panels[0].set_ylim(bottom=0)
-    size = f"{MIDDLE['examples']:,} x {MIDDLE['features']:,}, {MIDDLE['units']} units"
+    size = f"{MIDDLE['examples']:,} x {MIDDLE['features']:,}, {MIDDLE['units']} neurons"
     figure.suptitle(f"Workers, and the distance to Redis: {size}, full batch, float64")
     return figure
 

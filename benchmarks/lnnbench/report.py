@@ -166,7 +166,7 @@ def growth_section(section: Report) -> Iterable[str]:
         point[row["way"]] = row.get("ms_per_epoch")
     for (axis, value), point in points.items():
         cells = [figure(point.get(name)) for name in [*names, "floor"]]
-        yield f"| {value:,} {axis} | " + " | ".join(cells) + " |"
+        yield f"| {value:,} {'neurons' if axis == 'units' else axis} | " + " | ".join(cells) + " |"
     yield ""
     yield "| strategy | round trip to Redis, ms | workers | ms an epoch | estimated, ms | floor, ms |"
     yield "|---|---:|---:|---:|---:|---:|"

@@ -132,7 +132,8 @@ def _refuse_two_readings(directory: Path, folders: Sequence[Path], parts: dict[P
     else:
         return
     raise AmbiguousFolders(
-        f"{directory} holds {found}, which can be read in two ways: if {_slashed(parts)} is the split, {mend}"
+        f"{directory} holds {found}, which can be read in two ways: if {_slashed(parts)} is the split, {mend}; "
+        "or every folder is a class"
     )
 
 
@@ -152,7 +153,7 @@ def _refuse_split_inside(folders: Iterable[Path]) -> None:
             turned = ", ".join(f"{below.name}/{folder.name}" for below in inside)
             raise AmbiguousFolders(
                 f"{folder} holds {_slashed(inside)}, which can be read in two ways: if they are the split, turn the "
-                f"order around, as {turned}"
+                f"order around, as {turned}; or all their pictures are one heap of {folder.name}"
             )
 
 

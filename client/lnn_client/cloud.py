@@ -82,16 +82,19 @@ def local_description() -> dict[str, Any]:
         UnsupportedSystem: it cannot run here.
     """
     if platform.system() == "Windows":
-        raise UnsupportedSystem("the local cloud runs on Linux and macOS, not on Windows")
+        raise UnsupportedSystem(
+            "the local cloud runs on Linux and macOS, not on Windows; work in WSL (in PowerShell: "
+            "wsl --install, then set LNN up in the Linux that it brings)"
+        )
     path = local_home() / "cloud.json"
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise LocalCloudDown("the local cloud is not running; start it with: make up") from None
     except json.JSONDecodeError as error:
-        raise LocalCloudDamaged(f"{path} is damaged ({error})") from error
+        raise LocalCloudDamaged(f"{path} is damaged ({error}); write it again with: make down up") from error
     if not isinstance(description, dict) or not {"endpoint", "region", "credentials"} <= description.keys():
-        raise LocalCloudDamaged(f"{path} is incomplete")
+        raise LocalCloudDamaged(f"{path} is incomplete; write it again with: make down up")
     return description
 
 

@@ -31,10 +31,11 @@ def check_training(dataset: Path, parameters: bytes, parameters_name: str) -> tu
     from lnn.job.hyperparameters import parse_settings
     from lnn.planning.feasibility import check_settings_fit
 
+    existing_file(dataset)
     problems = []
     summary = settings = None
     try:
-        summary = inspect_dataset(existing_file(dataset))
+        summary = inspect_dataset(dataset)
     except InputError as error:
         problems.append(f"{dataset}: {error}")
     try:
@@ -59,8 +60,9 @@ def check_dataset(dataset: Path) -> DatasetSummary:
     """
     from lnn.data.dataset import inspect_dataset
 
+    existing_file(dataset)
     try:
-        return inspect_dataset(existing_file(dataset))
+        return inspect_dataset(dataset)
     except InputError as error:
         raise InputError(f"{dataset}: {error}") from error
 

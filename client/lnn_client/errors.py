@@ -1,6 +1,7 @@
 """What can go wrong between a program and a deployment.
 
-The text of an error says what is wrong. How to mend it depends on the program: the fields hold what it needs to say so.
+The text of an error says what is wrong and, unless that depends on a program's options, how to mend it. The fields hold
+what a program needs to say the rest.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from lnn.errors import InputError, LnnError
 
 if TYPE_CHECKING:
     from lnn.runs.record import Run
-    from lnn_client.cloud import Target
 
 
 class ClientError(LnnError):
@@ -37,6 +37,9 @@ class NoRegion(ClientError):
 
 class NoCredentials(ClientError):
     """AWS knows no credentials that are configured here."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text}; run: aws configure, or set AWS_PROFILE")
 
 
 class NoLogin(ClientError):
@@ -102,12 +105,12 @@ class NoModel(ClientError):
         super().__init__(text)
 
 
-class RunNotOpened(ClientError):
-    """Launch opened no run for an upload within ``timeout`` seconds; ``log_group`` and ``queue`` may say why."""
+class ModelLost(NoModel):
+    """The file of a registered model is gone from the bucket."""
 
-    def __init__(self, uri: str, timeout: float, log_group: str, queue: str) -> None:
-        self.uri, self.timeout, self.log_group, self.queue = uri, timeout, log_group, queue
-        super().__init__(f"{uri} is uploaded, but no run was opened within {timeout:g} s")
+
+class RunNotOpened(ClientError):
+    """Launch opened no run for an upload in time."""
 
 
 class FollowTimeout(ClientError):
@@ -123,11 +126,7 @@ class NotMeasured(ClientError):
 
 
 class NoApi(ClientError):
-    """The deployment, on ``target``, has no prediction API."""
-
-    def __init__(self, text: str, target: Target) -> None:
-        self.target = target
-        super().__init__(text)
+    """The local cloud has no prediction API."""
 
 
 class ApiRefusal(ClientError):

@@ -15,7 +15,7 @@ from lnn.names import LATEST_PARAMS, model_key, params_key
 from lnn.runs.record import Run
 from lnn_client.cloud import LATEST, PRODUCTION, STAGING, Cloud
 from lnn_client.datasets import existing_file
-from lnn_client.errors import NoModel, PictureError, WhiteUnknown
+from lnn_client.errors import ModelLost, NoModel, PictureError, WhiteUnknown
 from lnn_client.pictures import read_picture
 
 _SUFFIX = ".h5"
@@ -34,15 +34,16 @@ def load_model(wanted: str, connect: Callable[[], Cloud]) -> Model:
         return inspect_model(existing_file(path))
     cloud = connect()
     key, why, run = LATEST_PARAMS, "", None
-    if wanted in (STAGING, PRODUCTION) or cloud.registry.get(wanted) is not None:
-        found = cloud.find_model(wanted)
-        key, why = model_key(found["model_id"]), f": {found.get('refused') or 'it was deleted'}"
+    found = cloud.find_model(wanted) if wanted in (STAGING, PRODUCTION) else cloud.registry.get(wanted)
+    if found is not None:
+        key, why = model_key(found["model_id"]), f"; {found.get('refused') or 'restore it, or upload it again'}"
     elif wanted != LATEST:
         run = cloud.find_run(wanted)
         key, why = params_key(run.run_id), f": run {run.run_id} is {run.status}"
     content = _content(cloud, key)
     if content is None:
-        raise NoModel(f"there is no model at s3://{cloud.names.bucket}/{key}{why}", run)
+        kind = NoModel if found is None else ModelLost
+        raise kind(f"there is no model at s3://{cloud.names.bucket}/{key}{why}", run)
     return inspect_model(content)
 
 
@@ -52,8 +53,6 @@ def model_of_run(cloud: Cloud, run: Run) -> Model:
     Raises:
         NoModel: it has none (yet).
     """
-    from lnn.models.validation import inspect_model
-
     content = _content(cloud, params_key(run.run_id)) if run.artifacts else None
     if content is None:
         raise NoModel(f"run {run.run_id} is {run.status} and has no model", run)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lnn_client.cloud import Target, local_description
-from lnn_client.errors import ApiRefusal, NoApi, NoCredentials
+from lnn_client.errors import ApiRefusal, NoApi, NoCredentials, NotDeployed
 
 if TYPE_CHECKING:
     from lnn_client.cloud import Cloud
@@ -74,16 +74,16 @@ def _address(cloud: Cloud) -> str:
     """Where the API is, with a slash at its end.
 
     Raises:
-        NoApi: it is not deployed.
+        NoApi, NotDeployed: it is not deployed.
     """
     if cloud.target is Target.LOCAL:
         found = local_description().get("predictions")
         if not found:
-            raise NoApi("the local cloud has no prediction API", Target.LOCAL)
+            raise NoApi("the local cloud has no prediction API; deploy it with: make up")
         return str(found)
     name = cloud.names.prediction_api
     pages = cloud.client("apigatewayv2").get_paginator("get_apis").paginate()
     for api in (entry for page in pages for entry in page["Items"]):
         if api["Name"] == name:
             return f"{api['ApiEndpoint']}/"
-    raise NoApi(f"there is no API {name} in {cloud.region}: the system is not deployed", Target.AWS)
+    raise NotDeployed(f"there is no API {name} in {cloud.region}: the system is not deployed")

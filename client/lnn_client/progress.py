@@ -35,9 +35,8 @@ def follow(
     *,
     until: Callable[[Run], bool] = lambda run: run.has_ended,
     timeout: float | None = None,
-    interval: float = POLL_SECONDS,
 ) -> Iterator[Look]:
-    """Look at a run every ``interval`` seconds; the last look is the one at which ``until`` holds.
+    """Look at a run every ``POLL_SECONDS``; the last look is the one at which ``until`` holds.
 
     Raises:
         FollowTimeout: ``timeout`` seconds have passed.
@@ -55,7 +54,7 @@ def follow(
             return
         if timeout is not None and monotonic() - started >= timeout:
             raise FollowTimeout(run, timeout)
-        sleep(interval)
+        sleep(POLL_SECONDS)
 
 
 def settled(ledger: Ledger, run: Run) -> Run:

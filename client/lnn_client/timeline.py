@@ -51,29 +51,27 @@ class Timeline:
     complete: bool
 
 
-def timeline(logs: CloudWatchLogsClient, names: Names, run: Run, most: int = MOST_LINES) -> Timeline:
-    """Every invocation of a run that the logs tell of, up to ``most`` of each function."""
+def timeline(logs: CloudWatchLogsClient, names: Names, run: Run) -> Timeline:
+    """Every invocation of a run that the logs tell of, up to ``MOST_LINES`` of each function."""
     found: list[Invocation] = []
     complete = True
     for role in Function:
         group = names.log_group(role)
-        lines = list(_events(logs, group, run, f'"{run.run_id}"', most))
-        reports = [list(_events(logs, group, run, pattern, most)) for pattern in _REPORTS]
-        complete = complete and all(len(read) < most for read in (lines, *reports))
+        lines = list(_events(logs, group, run, f'"{run.run_id}"'))
+        reports = [list(_events(logs, group, run, pattern)) for pattern in _REPORTS]
+        complete = complete and all(len(read) < MOST_LINES for read in (lines, *reports))
         found += _of_role(role, lines, [event for of_pattern in reports for event in of_pattern])
     return Timeline(sorted(found, key=lambda one: one.start), complete)
 
 
-def _events(
-    logs: CloudWatchLogsClient, group: str, run: Run, pattern: str, most: int
-) -> Iterator[FilteredLogEventTypeDef]:
+def _events(logs: CloudWatchLogsClient, group: str, run: Run, pattern: str) -> Iterator[FilteredLogEventTypeDef]:
     ended = run.finished_at or run.heartbeat or run.created_at
     pages = logs.get_paginator("filter_log_events").paginate(
         logGroupName=group,
         filterPattern=pattern,
         startTime=int((run.created_at - _MARGIN_SECONDS) * 1000),
         endTime=int((ended + _MARGIN_SECONDS) * 1000),
-        PaginationConfig={"MaxItems": most},
+        PaginationConfig={"MaxItems": MOST_LINES},
     )
     for page in pages:
         yield from page["events"]

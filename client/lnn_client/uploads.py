@@ -75,5 +75,8 @@ def wait_for_run(cloud: Cloud, uploaded: Uploaded, timeout: float = OPEN_TIMEOUT
             return run
         if monotonic() >= deadline:
             names = cloud.names
-            raise RunNotOpened(uploaded.uri, timeout, names.log_group("launch"), f"{names.launch}-dlq")
+            raise RunNotOpened(
+                f"{uploaded.uri} is uploaded, but no run was opened within {timeout:g} s; look at the log group "
+                f"{names.log_group('launch')} and the queue {names.launch}-dlq"
+            )
         sleep(_POLL_SECONDS)

@@ -24,12 +24,12 @@ TEST_SECONDS = 600
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file goes first, so that no worker is left alone with it; its tests are one story, in their order."""
+    """The longest file goes first, so that no worker is left alone with it."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.timeout(TEST_SECONDS))
-    items.sort(key=lambda item: (0, item.location[1] or 0) if item.path.name == LIFECYCLE else (1, 0))
+    items.sort(key=lambda item: item.path.name != LIFECYCLE)
 
 
 @pytest.fixture(scope="session")

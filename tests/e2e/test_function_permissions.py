@@ -105,7 +105,7 @@ DENIALS = [
     # Neuron computes and hands over.
     Denial("neuron", "read an input", *GET, **on_object("training_input/parameters.json")),
     Denial("neuron", "write an input", *PUT, **on_object("training_input/denied.txt", Body=b"")),
-    Denial("neuron", "delete a run's tensors", *DELETE, **on_object("runs/denied/probe")),
+    Denial("neuron", "delete a run's tensors", *DELETE, **on_object("runs/denied/deleted")),
     Denial("neuron", "call Launch", *INVOKE, **on_function("launch", **DRY)),
     Denial("neuron", "look through all runs", *SCAN, **on_table("runs")),
     Denial("neuron", "delete a run", *DELETE_ITEM, **on_table("runs", Key=RUN)),

@@ -11,6 +11,7 @@ import pytest
 
 from lnn.runs.logs import PLACE
 from lnn.runs.metrics import Metric
+from lnn.runs.record import Run
 from support.e2e_cloud import CloudUnderTest
 from support.e2e_jobs import blobs, encode, network
 
@@ -22,7 +23,7 @@ OF_THE_PLATFORM = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
 
 
 @pytest.fixture(scope="module", params=["fused", "neuron", "resident"])
-def run(request: pytest.FixtureRequest, cloud: CloudUnderTest) -> dict[str, Any]:
+def run(request: pytest.FixtureRequest, cloud: CloudUnderTest) -> Run:
     """A completed run."""
     changes = {"strategy": request.param} | ({"workers": 2} if request.param == "resident" else {})
     completed = cloud.completed(cloud.start("logged", DATASET, PARAMETERS | changes))
@@ -34,41 +35,42 @@ def run(request: pytest.FixtureRequest, cloud: CloudUnderTest) -> dict[str, Any]
     return completed
 
 
-def who_ends(run: dict[str, Any]) -> str:
+def who_ends(run: Run) -> str:
     """The function that ends a run."""
     return "neuron" if run.strategy == "resident" else "trainer"
 
 
-def invocations(cloud: CloudUnderTest, role: str, run_id: str) -> list[list[str]]:
-    """The lines of each invocation that worked for the run; a warm environment writes several into one stream."""
-    group = cloud.names.log_group(role)
+def lines_around(cloud: CloudUnderTest, role: str, run_id: str) -> list[dict[str, Any]]:
+    """The functions' lines in every log stream that names the run.
+
+    The emulator makes a stream for each invocation, but may begin it with the last lines that the same worker wrote for
+    the invocation before.
+    """
     # From the upload on, by the run's name: the emulator gives no more than its first ten thousand lines.
     uploaded = datetime.strptime(run_id[:16], "%Y%m%dT%H%M%S%z")
     pages = cloud.logs.get_paginator("filter_log_events").paginate(
-        logGroupName=group, startTime=int(uploaded.timestamp() * 1000)
+        logGroupName=cloud.names.log_group(role), startTime=int(uploaded.timestamp() * 1000)
     )
-    streams: dict[str, list[list[str]]] = {}
+    streams: dict[str, list[str]] = {}
     for page in pages:
         for event in page["events"]:
-            stream = streams.setdefault(event["logStreamName"], [[]])
-            if event["message"].startswith("START RequestId: "):
-                stream.append([])
-            stream[-1].append(event["message"])
-    return [lines for stream in streams.values() for lines in stream if any(run_id in line for line in lines)]
+            streams.setdefault(event["logStreamName"], []).append(event["message"])
+    about = [lines for lines in streams.values() if any(run_id in line for line in lines)]
+    return [json.loads(line) for lines in about for line in lines if not line.startswith(OF_THE_PLATFORM)]
 
 
-def test_every_line_of_a_run_is_json_with_its_place(cloud: CloudUnderTest, run: dict[str, Any]) -> None:
+def test_every_line_of_a_run_is_json_with_its_place(cloud: CloudUnderTest, run: Run) -> None:
     for role in ROLES:
-        found = invocations(cloud, role, run.run_id)
-        assert bool(found) == (role != "neuron" or run.strategy != "fused"), role
-        for text in [line for lines in found for line in lines if not line.startswith(OF_THE_PLATFORM)]:
-            line = json.loads(text)
-            assert line["run_id"] == run.run_id, text
-            assert set(PLACE) <= set(line), text
-            assert line["message"], text
+        lines = lines_around(cloud, role, run.run_id)
+        assert [line for line in lines if not set(PLACE) <= set(line) or not line["message"]] == []
+        # Lines of metrics do not name their invocation.
+        own = {line.get("function_request_id") for line in lines if line["run_id"] == run.run_id} - {None}
+        assert bool(own) == (role != "neuron" or run.strategy != "fused"), role
+        of_them = [line for line in lines if line.get("function_request_id") in own]
+        assert [line for line in of_them if line["run_id"] != run.run_id] == []
 
 
-def test_neurons_and_workers_say_which_one_they_are(cloud: CloudUnderTest, run: dict[str, Any]) -> None:
+def test_neurons_and_workers_say_which_one_they_are(cloud: CloudUnderTest, run: Run) -> None:
     lines = [json.loads(line) for line in cloud.log_lines("neuron", run.run_id, "done")]
     places = {(line["state"], line["epoch"], line["layer"], line["neuron"]) for line in lines if "standing" in line}
     if run.strategy == "neuron":
@@ -83,7 +85,7 @@ def test_neurons_and_workers_say_which_one_they_are(cloud: CloudUnderTest, run: 
         assert {(line["state"], line["neuron"]) for line in lines if "outcome" in line} == {("start", 0), ("start", 1)}
 
 
-def test_figures_are_in_the_log_in_embedded_metric_format(cloud: CloudUnderTest, run: dict[str, Any]) -> None:
+def test_figures_are_in_the_log_in_embedded_metric_format(cloud: CloudUnderTest, run: Run) -> None:
     lines = [json.loads(line) for role in ROLES for line in cloud.log_lines(role, run.run_id, "_aws")]
     for line in lines:
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
@@ -104,7 +106,7 @@ def test_figures_are_in_the_log_in_embedded_metric_format(cloud: CloudUnderTest,
     assert end[Metric.DOLLARS] == [pytest.approx(run.usd)]
 
 
-def test_lnn_logs_tells_the_run_from_its_launch_to_its_end(cloud: CloudUnderTest, run: dict[str, Any]) -> None:
+def test_lnn_logs_tells_the_run_from_its_launch_to_its_end(cloud: CloudUnderTest, run: Run) -> None:
     lines = cloud.lnn_json("logs", run.run_id)
     assert lines[0]["function"] == "launch"
     assert {line["run_id"] for line in lines} == {run.run_id}

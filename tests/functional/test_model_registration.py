@@ -228,7 +228,7 @@ UNUSABLE: dict[str, tuple[bytes, str]] = {
     "that unpacks to 8 GB": (too_large_unpacked(), "takes 8,000,000,000 bytes; expected at most"),
     "of layers that do not fit": (
         refitted(parameters=TWO_LAYERS, activations=["relu", "sigmoid"]),
-        "W2 takes 4 inputs, and the layer before it has 3 units",
+        "W2 takes 4 inputs, and the layer before it has 3 neurons",
     ),
     "with a bias of another shape": (refitted(parameters=[(np.ones((1, 16)), np.zeros((2, 1)))]), "b1"),
     "with values that are not finite": (refitted(parameters=[(np.full((1, 16), np.nan), np.zeros((1, 1)))]), "finite"),
@@ -238,7 +238,7 @@ UNUSABLE: dict[str, tuple[bytes, str]] = {
     "of too many activations": (refitted(activations=["relu", "sigmoid"]), "2 activations"),
     "of one class": (refitted(list_classes=["cat"]), "at least 2 different classes"),
     "of classes with one name": (refitted(list_classes=["cat", "cat"]), "more than once"),
-    "of classes without a unit": (refitted(list_classes=["a", "b", "c"]), "1 units for 3 classes"),
+    "of classes without a neuron": (refitted(list_classes=["a", "b", "c"]), "1 neurons for 3 classes"),
     "of pictures that do not fit": (refitted(image_shape=(5, 5)), "image_shape"),
     "of a scale of nothing": (refitted(scale=0.0), "scale"),
     "of a scale that is no number": (with_attribute("scale", "large"), "not a params.h5"),

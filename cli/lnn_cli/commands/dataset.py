@@ -198,7 +198,7 @@ def _tell(output: Path, pictures: Pictures, split: Split) -> None:
     units, kind = (1, "sigmoid") if len(pictures.classes) == 2 else (len(pictures.classes), "softmax")
     last = f"layer{_layers_at_hand()}"
     fitting = f"--set neurons.{last}={units} --set activations.{last}={kind}"
-    note(f"the output layer for it has {units} unit(s) with {kind}: lnn train {output} {fitting} --wait")
+    note(f"the output layer for it has {units} neuron(s) with {kind}: lnn train {output} {fitting} --wait")
 
 
 def _layers_at_hand() -> str:

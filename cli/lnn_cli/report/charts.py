@@ -170,7 +170,7 @@ def _first_layer(model: Model) -> Chart:
     def draw(figure: FigureBase, theme: Theme) -> None:
         of = f" ({shown} of {len(W)})" if shown < len(W) else ""
         axes = figure.subplots()
-        axes.set_title(f"What each unit of layer 1 looks for{of}: {reading}")
+        axes.set_title(f"What each neuron of layer 1 looks for{of}: {reading}")
         # Each unit by its own largest weight: what it looks for, not how strongly.
         weights = W[:shown] / np.maximum(np.abs(W[:shown]).max(axis=1, keepdims=True), np.finfo(W.dtype).tiny)
         mosaic, places = _mosaic(weights.reshape(-1, *shape[:2], 3 if colored else 1), across)
@@ -186,7 +186,7 @@ def _first_layer(model: Model) -> Chart:
             axes.text(x, y, str(unit), fontsize=8, ha="center", va="bottom")
         axes.set_axis_off()
 
-    about = f"The weights of {shown} of {len(W)} units of the first layer, each as a picture of the input's shape."
+    about = f"The weights of {shown} of {len(W)} neurons of the first layer, each as a picture of the input's shape."
     return Chart(
         "weights",
         "Weights of the first layer",
@@ -246,8 +246,8 @@ def _heat_maps(matrices: Sequence[Array], first: int) -> Chart:
                 extent=(0.5, W.shape[1] + 0.5, W.shape[0] + 0.5, 0.5),
             )
             axes.grid(visible=False)
-            before = "feature" if layer == 1 else f"unit of layer {layer - 1}"
-            axes.set(title=f"W{layer}", xlabel=before, ylabel=f"unit of layer {layer}")
+            before = "feature" if layer == 1 else f"neuron of layer {layer - 1}"
+            axes.set(title=f"W{layer}", xlabel=before, ylabel=f"neuron of layer {layer}")
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
             bar = figure.colorbar(shown, ax=axes)

@@ -119,11 +119,11 @@ def dollars(value: float | None) -> str:
     return f"${value:,.{digits}f}"
 
 
-def words(value: object, none: str = "-") -> str:
+def words(value: object) -> str:
     """The value of a setting."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {entry}" for name, entry in value.items())
-    return none if value is None else str(value)
+    return "-" if value is None else str(value)
 
 
 def duration(seconds: float | None) -> str:

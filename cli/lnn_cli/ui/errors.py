@@ -98,12 +98,9 @@ def _no_model(error: failures.NoModel) -> str:
 
 
 _CURES: dict[type[LnnError], Callable[[Any], str]] = {
-    failures.AmbiguousFolders: lambda _: "if every folder is a class, add --all-classes",
+    failures.AmbiguousFolders: lambda _: "in that case, add --all-classes",
     failures.AwsFailure: lambda _: _DEBUGGED,
     failures.FollowTimeout: _still_running,
-    failures.LocalCloudDamaged: lambda _: "write it again with: make down up",
-    failures.NoApi: lambda error: "deploy it with: make up" if error.target == "local" else "check with: lnn doctor",
-    failures.NoCredentials: lambda _: "run: aws configure, or set AWS_PROFILE",
     failures.NoLogin: lambda _: "run: aws sso login",
     failures.NoModel: _no_model,
     failures.NoRegion: lambda _: "pass --region or set AWS_REGION",
@@ -112,15 +109,9 @@ _CURES: dict[type[LnnError], Callable[[Any], str]] = {
     failures.OtherRegion: lambda error: (
         f"pass --region {error.region}, set AWS_REGION, or set AWS_PROFILE to another profile"
     ),
-    failures.RunNotOpened: lambda error: (
-        f"look at the log group {error.log_group} and the queue {error.queue}, and check the system with: "
-        f"{command('lnn doctor')}"
-    ),
+    failures.RunNotOpened: lambda _: f"check the system with: {command('lnn doctor')}",
     failures.Unreachable: _unreachable,
-    failures.UnsupportedSystem: lambda _: (
-        "work in WSL (in PowerShell: wsl --install, then set LNN up in the Linux that it brings), or use your AWS "
-        "account with --target aws"
-    ),
+    failures.UnsupportedSystem: lambda _: "or use your AWS account with --target aws",
     failures.WhiteUnknown: lambda error: (
         f"say which value is white, such as {', or '.join(f'--white {usual}' for usual in error.usual)}"
     ),

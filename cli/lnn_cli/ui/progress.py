@@ -35,13 +35,13 @@ _TROUBLE = ("took over", "trained again", "failed")
 
 def watch_run(ledger: Ledger, run_id: str, timeout: float | None) -> Run:
     """Show a run's progress on standard error until it ends; returns its last state."""
-    with reporter(messages()) as shown:
+    with view_on(messages()) as shown:
         for look in follow(ledger, run_id, timeout=timeout):
             shown.show(look)
     return settled(ledger, look.run)
 
 
-class Reporter(Protocol):
+class RunView(Protocol):
     """Shows what a run is doing."""
 
     def __enter__(self) -> Self: ...
@@ -54,10 +54,10 @@ class Reporter(Protocol):
         """Shows the newest look."""
 
 
-def reporter(console: Console) -> Reporter:
+def view_on(console: Console) -> RunView:
     """A live view on a terminal that can go back; a plain line now and then in a pipe."""
     live = console.is_terminal and not console.is_dumb_terminal
-    return LiveReporter(console) if live else PlainReporter(console)
+    return LiveView(console) if live else PlainView(console)
 
 
 @dataclass
@@ -104,7 +104,7 @@ class _Events:
         return [event["what"] for event in events if float(event["at"]) > before and not event["what"].startswith(told)]
 
 
-class LiveReporter:
+class LiveView:
     """A few lines that are drawn anew at every look: bar, cost as a curve, accuracy, pace, what is left, generation."""
 
     def __init__(self, console: Console) -> None:
@@ -169,12 +169,11 @@ class LiveReporter:
             yield Text(f"taken over {taken_over} time{'' if taken_over == 1 else 's'}", style="yellow")
 
 
-class PlainReporter:
+class PlainView:
     """A line when the status changes, and now and then between."""
 
-    def __init__(self, console: Console, every: float = PLAIN_LINE_SECONDS) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._every = every
         self._pace = Pace()
         self._events = _Events()
         self._last: tuple[float, str, int] | None = None
@@ -208,7 +207,7 @@ class PlainReporter:
         if self._last is None:
             return True
         at, last_status, last_epoch = self._last
-        return status != last_status or (epoch != last_epoch and now - at >= self._every)
+        return status != last_status or (epoch != last_epoch and now - at >= PLAIN_LINE_SECONDS)
 
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Pictures of any size as arrays of one shape, for datasets and predictions. Only this module imports Pillow."""
+"""Pictures of any size as arrays of one shape, for datasets and predictions. Only this module decodes pictures."""
 
 from __future__ import annotations
 

@@ -286,12 +286,12 @@ def _layer_problems(raw: Mapping[str, Any]) -> list[str]:
         ]
         if activations.get(last) == "softmax" and isinstance(neurons, dict) and neurons.get(last) == 1:
             problems.append(
-                f'neurons.{last}: found 1 with "softmax"; expected a unit for each class, or "sigmoid" for one unit'
+                f'neurons.{last}: found 1 with "softmax"; expected a neuron for each class, or "sigmoid" for one neuron'
             )
     if raw.get("weight_init") == "zeros" and layers > 1:
         problems.append(
             f'weight_init: found "zeros" with {layers} layers; expected "auto", "he" or "xavier": '
-            "units that start alike stay alike (zeros is for layers: 1)"
+            "neurons that start alike stay alike (zeros is for layers: 1)"
         )
     return problems
 

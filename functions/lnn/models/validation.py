@@ -63,12 +63,12 @@ def _layers(model: Model) -> Iterator[str]:
             return
         if W.ndim != 2 or not W.size or b.shape != (len(W), 1):
             yield (
-                f"W{layer} has shape {W.shape} and b{layer} {b.shape}; expected (units, units of the layer before) "
-                "and (units, 1)"
+                f"W{layer} has shape {W.shape} and b{layer} {b.shape}; expected (neurons, neurons of the layer before) "
+                "and (neurons, 1)"
             )
             return
         if before is not None and W.shape[1] != before:
-            yield f"W{layer} takes {W.shape[1]} inputs, and the layer before it has {before} units"
+            yield f"W{layer} takes {W.shape[1]} inputs, and the layer before it has {before} neurons"
         if not (np.isfinite(W).all() and np.isfinite(b).all()):
             yield f"W{layer} or b{layer} holds values that are not finite"
         before = len(W)
@@ -93,7 +93,7 @@ def _classes(model: Model) -> Iterator[str]:
     elif problem := clash(classes):
         yield f"list_classes: {problem}"
     elif units != len(classes) and (units, len(classes)) != (1, 2):
-        yield f"the output layer has {units} units for {len(classes)} classes"
+        yield f"the output layer has {units} neurons for {len(classes)} classes"
 
 
 def _input(model: Model) -> Iterator[str]:

@@ -150,7 +150,8 @@ def _canary(serving: Serving) -> dict[str, Any] | None:
 
 
 def _shown(model: ModelRecord) -> dict[str, object]:
-    return {name: value for name, value in model.items() if name in SHOWN and value is not None}
+    values: dict[str, object] = {**model}
+    return {name: values[name] for name in SHOWN if values.get(name) is not None}
 
 
 def _json(status: int, content: Mapping[str, Any]) -> Reply:

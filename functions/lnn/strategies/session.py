@@ -156,7 +156,6 @@ class Session(Supervisor):
         self._begun = time.monotonic()  # the invocation costs from here on, before its data is loaded
         self._usd_before = float(run.usd or 0.0)
         self._epoch = run.latest_checkpoint["epoch"]
-        self._last_epoch = 0.0
         self._cost: float | None = None
         self._reporter: Reporter | None = None
         self._open_row: EpochRow | None = None
@@ -261,8 +260,7 @@ class Session(Supervisor):
         request = Flag.HAND_OVER if self._deadline.time_is_up() else Flag(0)
         if self._reporter is None:
             return request
-        if self._reporter.stale:
-            raise StaleGeneration("another generation has taken over")
+        self._check_lease()
         if self._deadline.checkpoint_due(legs + 1):
             request |= Flag.CHECKPOINT
         totals = partial(self._totals, done, legs)
@@ -272,13 +270,9 @@ class Session(Supervisor):
 
     def _totals(self, done: int, legs: int) -> Totals:
         """What the run will have used when batch ``done`` of an epoch is over, and what one more epoch or leg takes."""
-        now = time.monotonic()
-        if done < self._plan.batches_per_epoch:
-            one_more = self._deadline.leg
-            ends = now + legs * one_more
-        else:
-            one_more = self._last_epoch if legs else now - self._epoch_began
-            ends = max(now, self._epoch_began + one_more)
+        now, leg = time.monotonic(), self._deadline.leg
+        ends = now + legs * leg
+        one_more = leg if done < self._plan.batches_per_epoch else ends - self._epoch_began
         return Totals(
             seconds=self._trained.seconds() + ends - now,
             epoch_seconds=one_more,
@@ -293,7 +287,7 @@ class Session(Supervisor):
         ending = diverged(epoch, cost, plan)
         if ending is not None:
             return ending
-        self._epoch, self._cost, self._last_epoch = epoch, cost, done.seconds
+        self._epoch, self._cost = epoch, cost
         ending = completed_by(plan, epoch, cost) or stopped
         if plan.recorded(epoch) or ending is not None:
             share = done.correct / plan.examples
@@ -316,10 +310,20 @@ class Session(Supervisor):
         """Complete the history so far and put the state together."""
         if self._open_row is not None:
             self._close_row(self._engine.test_correct())
-        if self._reporter is not None:
-            self._reporter.flush()  # a successor does not come by these epochs again
+        self._flush()
         state = self._engine.checkpoint(self._epoch)
         return None if state is None else replace(state, so_far=self._so_far)
+
+    def _flush(self) -> None:
+        """Write the history so far: a successor does not come by these epochs again. Raises StaleGeneration."""
+        if self._reporter is not None:
+            self._reporter.flush()
+            self._check_lease()
+
+    def _check_lease(self) -> None:
+        """Raises StaleGeneration where another generation has taken over: nothing may be written any more."""
+        if self._reporter is not None and self._reporter.stale:
+            raise StaleGeneration("another generation has taken over")
 
     def _save(self, usd: float | None = None) -> None:
         with self._deadline.saving():
@@ -333,6 +337,7 @@ class Session(Supervisor):
         ended_at = wall() - (time.monotonic() - self._ended)
         if ending.status == "FAILED":
             if self._crew.leads:
+                self._flush()
                 end_without_model(
                     self._services,
                     self._run.run_id,

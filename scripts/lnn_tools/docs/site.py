@@ -54,7 +54,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         if files.get_file_from_path(on_site):
             return f"{link['text']}({posixpath.relpath(on_site, posixpath.dirname(here) or '.')}{link['anchor'] or ''})"
         if link["text"].startswith("!"):
-            raise PluginError(f"{here}: the picture {target} is not on the site; add it to OUTSIDE in docs/site.py")
+            raise PluginError(f"{here}: {target} is not on the site; add it to OUTSIDE in lnn_tools/docs/site.py")
         if config.repo_url:
             return f"{link['text']}({config.repo_url.rstrip('/')}/blob/main/{target})"
         return link["text"].strip("[]")

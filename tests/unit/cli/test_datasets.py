@@ -29,6 +29,13 @@ def test_check_says_what_is_in_a_dataset(cli: RunCli, dataset: Path) -> None:
     assert json.loads(cli("dataset", "check", dataset, "--json").stdout)["m"] == 8
 
 
+@pytest.mark.parametrize("command", ["dataset check", "dataset show", "evaluate"])
+def test_a_dataset_that_is_not_there_is_named_once(cli: RunCli, tmp_path: Path, command: str) -> None:
+    missing = tmp_path / "none.h5"
+    result = cli(*command.split(), missing)
+    assert (result.exit_code, result.stderr) == (1, f"error: {missing} does not exist; name a file\n")
+
+
 def test_check_tells_everything_that_is_wrong_in_one_line(cli: RunCli, dataset: Path) -> None:
     with h5py.File(dataset, "a") as file:
         del file["test_set_x"]

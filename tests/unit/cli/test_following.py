@@ -13,7 +13,7 @@ from rich.console import Console
 from lnn.runs.attributes import Disturbances, Event, Status
 from lnn.runs.record import EpochRow, Run
 from lnn_cli.ui.console import duration, number
-from lnn_cli.ui.progress import LiveReporter, Pace, PlainReporter, reporter
+from lnn_cli.ui.progress import LiveView, Pace, PlainView, view_on
 from lnn_client.progress import Look
 from lnn_client.runs import usd_so_far_and_left
 
@@ -54,8 +54,8 @@ def frames(width: int, *looks: Look, color: str | None = None, encoding: str = "
     bytes_ = io.BytesIO()
     written = io.TextIOWrapper(bytes_, encoding=encoding, write_through=True)
     console = Console(file=written, force_terminal=True, width=width, color_system=color, legacy_windows=False)
-    with reporter(console) as shown:
-        assert isinstance(shown, LiveReporter)
+    with view_on(console) as shown:
+        assert isinstance(shown, LiveView)
         for one in looks:
             shown.show(one)
     text = bytes_.getvalue().decode(encoding)
@@ -126,15 +126,15 @@ def test_a_run_that_has_ended_shows_the_final_figures_and_nothing_that_is_left(t
 @pytest.mark.parametrize("terminal", ["dumb", "unknown"])
 def test_a_terminal_that_cannot_go_back_gets_plain_lines(terminal: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", terminal)
-    assert isinstance(reporter(Console(file=io.StringIO(), force_terminal=True)), PlainReporter)
+    assert isinstance(view_on(Console(file=io.StringIO(), force_terminal=True)), PlainView)
 
 
 def test_plain_lines_come_at_changes_and_then_now_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("lnn_cli.ui.progress.monotonic", lambda: now[0])
     written = io.StringIO()
-    shown = reporter(Console(file=written, width=60))
-    assert isinstance(shown, PlainReporter)
+    shown = view_on(Console(file=written, width=60))
+    assert isinstance(shown, PlainView)
     with shown:
         for second in range(31):
             now[0] = float(second)

@@ -220,11 +220,11 @@ def test_a_choice_lists_what_there_is_to_choose(key: str, value: object) -> None
         ),
         (
             changed(("activations.layer4", "softmax")),
-            'neurons.layer4: found 1 with "softmax"; expected a unit for each class, or "sigmoid" for one unit',
+            'neurons.layer4: found 1 with "softmax"; expected a neuron for each class, or "sigmoid" for one neuron',
         ),
         (
             changed(("weight_init", "zeros")),
-            'weight_init: found "zeros" with 4 layers; expected "auto", "he" or "xavier": units that start alike',
+            'weight_init: found "zeros" with 4 layers; expected "auto", "he" or "xavier": neurons that start alike',
         ),
         (changed(("layers", 101)), "layers: found 101; expected an integer from 1 to 100"),
         (changed(("checkpoint_seconds", 86401)), "checkpoint_seconds: found 86401; expected a number above 0, at most"),

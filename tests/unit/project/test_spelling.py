@@ -26,7 +26,6 @@ BRITISH = re.compile(
 ALLOWED = {
     r"\bartefacts?\b": "an attribute of a run as DynamoDB stores it and as `lnn show --json` prints it",
     r"SynchronisationSeconds": "a metric's name in CloudWatch, whose data outlive a release",
-    r"synchronisation_ms_per_step": "a figure's name in benchmarks/results/bench.json",
     r"--grey": "the option's first spelling, which goes on working beside --gray",
     r"aria-labelledby": "HTML",
     r'"optimiser"': "an unknown key of parameters.json, in the tests of its error",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from lnn.job.plan import Plan
@@ -16,9 +14,10 @@ BUDGET_ALLOWANCE = 100
 message several times, and a runaway loop passes any factor soon; the allowance covers retries of a short run."""
 
 
-@dataclass(frozen=True, slots=True)
 class Layout(Plan):
     """A plan, step by step and tensor by tensor."""
+
+    __slots__ = ()  # it has no fields of its own
 
     @property
     def neuron_invocations(self) -> int:
