@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lnnbench import charts, coldstart, estimates, growth, memory
+from lnnbench import charts, coldstart, estimates, growth, kernels, memory
 from lnnbench.cloud import BenchmarkError, Cloud, local_cloud
 from lnnbench.comparisons import Comparison, batches, cat
 from lnnbench.floor import Floor
@@ -80,7 +80,7 @@ def parse() -> argparse.Namespace:
 class Benchmark:
     """One run: its sections in order, with the report written after each."""
 
-    SECTIONS = ("cat", "batches", "memory", "cold", "growth", "estimate")
+    SECTIONS = ("cat", "batches", "kernels", "memory", "cold", "growth", "estimate")
 
     def __init__(self, cloud: Cloud, arguments: argparse.Namespace, scratch: Path) -> None:
         self.cloud = cloud
@@ -112,6 +112,7 @@ class Benchmark:
         steps: dict[str, Callable[[], dict[str, Any]]] = {
             "cat": self.cat,
             "batches": self.batches,
+            "kernels": self.kernels,
             "memory": self.memory,
             "cold": self.cold,
             "growth": self.growth,
@@ -145,6 +146,10 @@ class Benchmark:
         if comparison.problems:
             self.errors[f"costs of {comparison.job.name}"] = "; ".join(comparison.problems)
         return section
+
+    def kernels(self) -> dict[str, Any]:
+        jobs = [(self.cat_job, 100 if self.quick else 2500), (self.batch_job, 2 if self.quick else 24)]
+        return {"rows": kernels.prices(self.cloud, jobs, self.repeats, self.scratch, self.patience)}
 
     def memory(self) -> dict[str, Any]:
         twice = batch_job(self.scratch, 2 * self.batch_job.examples)

@@ -200,6 +200,9 @@ locals {
     MALLOC_TRIM_THRESHOLD_  = tostring(128 * 1024 * 1024)
     POWERTOOLS_SERVICE_NAME = var.prefix
   }
+
+  # What makes every host of an architecture round alike; docs/adr/20261129-same-bits-on-any-host.md.
+  same_bits_environment = jsondecode(file("${path.root}/same_bits.json"))[var.architecture]
 }
 
 module "layer" {
@@ -234,10 +237,7 @@ module "functions" {
   tracing              = var.tracing
   zip                  = "${var.build_directory}/functions/${each.key}.zip"
 
-  # One BLAS thread for each vCPU that the memory buys: more threads would only wait for each other.
-  environment = merge(local.environment, local.runtime_environment, {
-    OPENBLAS_NUM_THREADS = tostring(ceil(var.functions[each.key].memory / 1769))
-  })
+  environment = merge(local.environment, local.runtime_environment, local.same_bits_environment)
 
   # Only functions that use the cache are in the VPC: the others start faster without a network interface.
   vpc = each.value.in_vpc ? {

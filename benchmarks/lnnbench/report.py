@@ -188,9 +188,21 @@ def estimate_section(section: Report) -> Iterable[str]:
         yield (f"| {row['job']} | {row['way']} | {row['epochs']:,} | {estimated} | {measured} | {row['factor']:.2f} |")
 
 
+def kernels_section(section: Report) -> Iterable[str]:
+    yield "## The same bits on any host"
+    yield ""
+    yield "`fused` with the code that every host can run, and with the code that this processor would choose."
+    yield ""
+    yield "| job | same code, ms an epoch | own code, ms an epoch | ratio |"
+    yield "|---|---:|---:|---:|"
+    for row in section["rows"]:
+        yield f"| {row['job']} | {figure(row['same_ms'])} | {figure(row['own_ms'])} | {row['ratio']:.2f} |"
+
+
 SECTIONS = {
     "cat": cat_section,
     "batches": job_section,
+    "kernels": kernels_section,
     "memory": memory_section,
     "cold": cold_section,
     "growth": growth_section,

@@ -268,12 +268,10 @@ class Costs(ABC):
     # What comes once
 
     def cores(self, memory_mb: int) -> float:
-        """How many vCPUs a function of this size has for itself, beside the other workers."""
-        own = memory_mb / VCPU_MB
+        """How many vCPUs a function of this size computes with: one at most, as BLAS has one thread."""
         if self.rates.cores is None:
-            return own
-        # The local cloud gives a function as many BLAS threads as it has vCPUs on AWS, on cores that all share.
-        return min(math.ceil(own), self.rates.cores / self.workers)
+            return min(1.0, memory_mb / VCPU_MB)
+        return min(1.0, self.rates.cores / self.workers)
 
     def set_bytes(self) -> float:
         """Bytes of both sets of features as they are stored."""

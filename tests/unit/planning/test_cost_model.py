@@ -194,7 +194,7 @@ def test_the_examples_of_data_must_fit_the_workers_disks() -> None:
         ({"batch_size": 3000}, True, ""),
         ({"batch_size": None, "flops": 2e8}, False, "an epoch of one batch take"),
         ({"batch_size": 15_000, "flops": 2e8}, False, "a batch take"),
-        ({"batch_size": 3000, "average_every": 3, "flops": 5e8}, True, ""),
+        ({"batch_size": 3000, "average_every": 3, "flops": 3e9}, True, ""),
         ({"batch_size": 3000, "average_every": 10, "flops": 5e8}, False, "10 batches take"),
     ],
 )
