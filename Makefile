@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest --dist loadfile
 
-.PHONY: help setup demo up down status check test lint layer package bundle plan deploy destroy notebooks bench chaos docs lock
+.PHONY: help setup demo up down status check test lint layer package bundle plan deploy destroy notebooks bench chaos simulate docs lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  \033[1m%-9s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ check: setup ## style, types, imports and quick unit tests, in two minutes
 
 test: setup ## run every test: unit, functional, Terraform, end to end, browser, chaos
 	@$(PYTEST) --numprocesses auto tests/unit
-	@$(PYTEST) --numprocesses auto tests/functional tests/terraform tests/docs
+	@$(PYTEST) --numprocesses auto tests/functional tests/terraform tests/docs tests/simulation
 	@$(PYTEST) --numprocesses 2 --no-loadscope-reorder tests/e2e tests/browser tests/chaos
 
 lint: setup ## check style, types, Terraform and shell scripts
@@ -69,6 +69,9 @@ bench: ## measure the strategies beside numpy, PyTorch and scikit-learn (OPTIONS
 
 chaos: setup ## disturb trainings in every way and compare the bits (RUNS=200 SEED=1)
 	@$(BIN)/python tests/chaos --runs $(or $(RUNS),200) --seed $(or $(SEED),1) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+simulate: setup ## simulate trainings under drawn faults, with the functions' own code (SEEDS=2000 FIRST=0)
+	@$(BIN)/python tests/simulation --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),0) --keep-going
 
 docs: setup ## build the documentation's site into build/site
 	@$(BIN)/python -m lnn_tools.docs.references

@@ -1,0 +1,167 @@
+"""What must hold when everything is over: one effect, whatever was delivered."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simulation.code_under_test import VARIABLES
+from simulation.jobs import Job
+from simulation.world import World
+
+Bits = tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a job leads to when nothing disturbs it."""
+
+    bits: dict[tuple[int, int], Bits]
+    """Parameters after so many epochs, and so many batches of the next."""
+    history: list[tuple[Any, ...]]
+    epochs: int
+    status: str
+    sites: dict[str, int]
+    messages: dict[str, int]
+    duration: float
+
+
+def bits_of_checkpoint(body: bytes) -> Bits:
+    with np.load(io.BytesIO(body)) as stored:
+        layers = sum(1 for name in stored.files if name.startswith("W") and "." not in name)
+        return tuple(
+            np.ascontiguousarray(stored[f"{kind}{layer}"]).tobytes() for layer in range(1, layers + 1) for kind in "Wb"
+        )
+
+
+def bits_of_model(body: bytes) -> Bits:
+    from lnn.models.validation import load_model
+
+    return tuple(np.ascontiguousarray(array).tobytes() for layer in load_model(body).parameters for array in layer)
+
+
+def problems(world: World, in_time: bool, references: Mapping[int, Reference]) -> list[str]:
+    """Everything that does not hold, each with a name before the colon.
+
+    ``references`` are the job's, by the seed in its parameters, and those of other parameters that were put beside the
+    dataset.
+    """
+    found: list[str] = []
+    if not in_time:
+        statuses = {run_id: world.ledger_run(run_id) for run_id in world.uploads}
+        shown = {
+            run_id: run and (run.status, run.reason, run.generation, run.closing) for run_id, run in statuses.items()
+        }
+        return [f"hang: {shown}, {world.functions.running} invocations, at {world.scheduler.now:.1f} s"]
+    for run_id in world.uploads:
+        found += _of_run(world, run_id, references)
+    keys = world.redis.server.all_keys()
+    if keys:
+        found.append(f"keys left: {keys[:5]}")
+    return found
+
+
+def _of_run(world: World, run_id: str, references: Mapping[int, Reference]) -> list[str]:
+    run = world.ledger_run(run_id)
+    found: list[str] = []
+    failed = [event["what"] for event in run.events if event["what"].startswith("failed")]
+    if failed:
+        found.append(f"failed: {failed}")
+    if run.status == "FAILED":
+        return found if run.reason else [*found, "failed without a reason: "]
+    reference = references[run.plan["seed"]]
+    body = world.s3.latest(f"prediction_input/{run_id}/params.h5")
+    found += _model(world, run, reference, body)
+    history, expected = world.history(run_id), _expected_history(reference, run, world.job)
+    if history != expected:
+        differing = sorted({row[0] for row in set(history) ^ set(expected)})
+        found.append(f"other history: epochs {differing}, {history} instead of {expected}")
+    found += _results(world, run, body)
+    found += _registered(world, run_id, run, body)
+    found += _told(world, run_id, run)
+    return found
+
+
+def _model(world: World, run: Any, reference: Reference, body: bytes | None) -> list[str]:
+    found = []
+    batches = run.checkpoint.get("batches", 0)
+    expected = reference.bits.get((run.epoch, batches))
+    if run.status == "COMPLETED" and run.epoch != reference.epochs:
+        found.append(f"ended early: COMPLETED after epoch {run.epoch} of {reference.epochs}")
+    if body is None:
+        found.append("no model: params.h5 is missing")
+    elif (bits := bits_of_model(body)) != expected:
+        named = [at for at, other in reference.bits.items() if other == bits]
+        place = named or "no place at all"
+        found.append(f"other model: the ledger says {(run.epoch, batches)}, the model is of {place}")
+    pointed = world.s3.latest(run.checkpoint["key"])
+    if pointed is None or bits_of_checkpoint(pointed) != reference.bits.get((run.checkpoint["epoch"], batches)):
+        found.append(f"other checkpoint: {run.checkpoint}")
+    return found
+
+
+def _results(world: World, run: Any, body: bytes | None) -> list[str]:
+    results = world.s3.latest(f"training_results/{run.run_id}/results.json")
+    if results is None:
+        return ["no results: results.json is missing"]
+    found = []
+    stored = json.loads(results)
+    ledger = {"status": run.status, "epochs": run.epoch, "final_cost": run.final_cost}
+    if {name: stored[name] for name in ledger} != ledger:
+        found.append(f"other results: {stored['status']} after epoch {stored['epochs']}, the ledger says {ledger}")
+    if run.status == "COMPLETED":
+        if world.s3.latest("prediction_input/params.h5") != body:
+            found.append("latest: prediction_input/params.h5 is not the run's")
+        if world.s3.latest("training_results/results.json") != results:
+            found.append("latest: training_results/results.json is not the run's")
+    return found
+
+
+def _expected_history(reference: Reference, run: Any, job: Job) -> list[tuple[Any, ...]]:
+    every = int(job.parameters["record_every"])
+    whole = [row for row in reference.history if row[0] <= run.epoch]
+    if run.status == "STOPPED":
+        return [row for row in whole if row[0] % every == 0 or row[0] == run.epoch]
+    return [row for row in whole if row[0] % every == 0 or row[0] == reference.epochs]
+
+
+def _registered(world: World, run_id: str, run: Any, body: bytes | None) -> list[str]:
+    import hashlib
+
+    from lnn.aws.dynamodb_items import plain
+
+    models = [plain(item) for item in world.item_table(VARIABLES["LNN_MODELS_TABLE"])]
+    of_run = [model for model in models if model.get("run_id") == run_id]
+    if body is None:
+        return []
+    model_id = f"{run_id}-{hashlib.sha256(body).hexdigest()[:8]}"
+    mine = [model for model in of_run if model["model_id"] == model_id]
+    if not mine:
+        return [f"not registered: {model_id}; there are {[model['model_id'] for model in models]}"]
+    if mine[0].get("test_accuracy") != run.test_accuracy or mine[0].get("epoch") != run.epoch:
+        theirs = f"epoch {mine[0].get('epoch')}, accuracy {mine[0].get('test_accuracy')}"
+        return [f"registered otherwise: {theirs}; the ledger has epoch {run.epoch}, {run.test_accuracy}"]
+    return []
+
+
+def _told(world: World, run_id: str, run: Any) -> list[str]:
+    ends = [event["what"].partition(":")[0] for event in run.events]
+    ends = [what for what in ends if what in ("completed", "stopped", "failed")]
+    about = [subject for _, subject, text in world.topic.messages if run_id in text]
+    told = [
+        subject for subject in about if any(f"training {end}" in subject for end in ("completed", "stopped", "failed"))
+    ]
+    found = []
+    last = {"COMPLETED": "completed", "STOPPED": "stopped", "FAILED": "failed"}[run.status]
+    if not any(f"training {last}" in subject for subject in told):
+        found.append(f"never told: {about}")
+    if len(told) < len(ends):
+        found.append(f"told too rarely: {told}, and the run has ended so: {ends}")
+    if len(told) > len(ends) and not world.faults.all:
+        found.append(f"told twice: {told}")
+    return found

@@ -1,0 +1,29 @@
+"""The simulation of the protocol: what it finds, and that it can be trusted. The whole campaign: `make simulate`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+def simulate(*options: str) -> subprocess.CompletedProcess[str]:
+    """The command. It has a process of its own: time and threads are replaced there."""
+    return subprocess.run(
+        [sys.executable, str(HERE), *options], capture_output=True, text=True, check=False, timeout=600
+    )
+
+
+def test_a_seed_replays_to_the_same_step() -> None:
+    first, again, other = (simulate("--seed", seed, "--trace") for seed in ("3", "3", "4"))
+    assert first.stdout == again.stdout != other.stdout
+    assert first.stderr == ""
+    assert len(first.stdout.splitlines()) > 50
+
+
+def test_undisturbed_jobs_of_every_strategy_end_as_they_should() -> None:
+    done = simulate("--undisturbed", "8")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(strategy in done.stdout for strategy in ("fused", "neuron", "resident", "data"))
