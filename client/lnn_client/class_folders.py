@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from lnn.data.class_names import clash, kept
+from lnn.characters import quoted
+from lnn.data.class_names import clash, flaw, kept
 from lnn.errors import InputError
 from lnn_client.errors import AmbiguousFolders
 
@@ -187,10 +188,10 @@ def _class_name(folder: Path) -> str:
             f"the folder {raw!r} in {folder.parent} has a name that is not UTF-8, and it would be a class's name; "
             f"rename it, or all that are so: convmv -f latin1 -t utf8 -r --notest {folder.parent}"
         ) from None
-    if not name or not name.isprintable():
+    if wrong := flaw(name):
         raise InputError(
-            f"the folder {folder.name!r} in {folder.parent} has a name that cannot be shown, and it would be a class's "
-            "name; rename it"
+            f"the folder {quoted(folder.name)} in {folder.parent} has a name {wrong}, and it would be a class's name; "
+            "rename it"
         )
     return name
 

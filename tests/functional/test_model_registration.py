@@ -17,7 +17,8 @@ from moto import mock_aws
 
 from lnn.aws.events import Upload
 from lnn.aws.notifier import Notifier
-from lnn.models.model_file import Model, encode_model
+from lnn.errors import ModelError
+from lnn.models.model_file import Model, encode_model, load_model
 from lnn.models.store import Artifacts
 from lnn.names import LATEST_PARAMS, Names, model_key, params_key
 from lnn.runs.store import Ledger
@@ -25,6 +26,7 @@ from lnn.serving import registration
 from lnn.serving.registration import RegistrationServices, register
 from lnn.serving.registry import Registry
 from support.models import RUN, brightness_model
+from support.odd_names import NO_NAMES, REAL_NAMES
 
 NAMES = Names("lnn", "123456789012", "us-east-1")
 
@@ -224,7 +226,27 @@ UNUSABLE: dict[str, tuple[bytes, str]] = {
     "of more layers than it has": (with_attribute("layers", 10**9), "not a params.h5"),
     "of no number of layers": (with_attribute("layers", "many"), "not a params.h5"),
     "with activations that are no JSON": (with_attribute("activations", "sigmoid"), "not a params.h5"),
-    "with activations that are no list": (with_attribute("activations", "7"), "not a params.h5"),
+    "with activations that are no list": (with_attribute("activations", "7"), "expected a JSON list of texts"),
+    "with an activation that is a list": (with_attribute("activations", '[["relu"]]'), "expected a JSON list of texts"),
+    "with an activation that is an object": (with_attribute("activations", "[{}]"), "expected a JSON list of texts"),
+    "with activations that are an object": (with_attribute("activations", '{"sigmoid": 1}'), "expected a JSON list"),
+    "with classes that are a text": (with_attribute("list_classes", '"ab"'), "expected a JSON list of texts"),
+    "with classes that are an object": (with_attribute("list_classes", '{"a": 1, "b": 2}'), "expected a JSON list"),
+    "with a scale that is a truth": (with_attribute("scale", True), "scale: found True; expected a number"),
+    "with a scale that is text": (with_attribute("scale", "255"), "scale: found '255'; expected a number"),
+    "with a range that is text": (with_attribute("value_range", '"01"'), "expected a JSON list of two numbers"),
+    "with a range of three numbers": (with_attribute("value_range", "[0, 1, 2]"), "found 3 numbers"),
+    "with sides that are truths": (
+        with_attribute("image_shape", "[true, 16]"),
+        "expected a JSON list of whole numbers",
+    ),
+    "of pictures of one side": (with_attribute("image_shape", "[16]"), "image_shape has 1 sides"),
+    "with a run's id that is a number": (with_attribute("run_id", 7), "run_id: found 7; expected a text"),
+    "with a run's id that commands terminals": (with_attribute("run_id", "\x1b[2J"), "run_id: found '\\x1b[2J', which"),
+    "with a run's id of 60 kB": (with_attribute("run_id", "x" * 60_000), "which takes 60,000 bytes"),
+    "of two types": (refitted(parameters=[(np.ones((1, 16)), np.zeros((1, 1), "f4"))]), "numbers of one type"),
+    "of long doubles": (refitted(parameters=[(np.ones((1, 16), "g"), np.zeros((1, 1), "g"))]), "numbers of one type"),
+    "whose sums overflow": (refitted(parameters=[(np.full((1, 16), 1e308), np.zeros((1, 1)))]), "add up to more"),
     "that unpacks to 8 GB": (too_large_unpacked(), "takes 8,000,000,000 bytes; expected at most"),
     "of layers that do not fit": (
         refitted(parameters=TWO_LAYERS, activations=["relu", "sigmoid"]),
@@ -238,9 +260,22 @@ UNUSABLE: dict[str, tuple[bytes, str]] = {
     "of too many activations": (refitted(activations=["relu", "sigmoid"]), "2 activations"),
     "of one class": (refitted(list_classes=["cat"]), "at least 2 different classes"),
     "of classes with one name": (refitted(list_classes=["cat", "cat"]), "more than once"),
+    "with terminal colors in a class's name": (
+        refitted(list_classes=["dog", NO_NAMES["a color"]]),
+        "at index 1, which",
+    ),
+    "with an override in a class's name": (
+        refitted(list_classes=["dog", NO_NAMES["an override"]]),
+        "at index 1, which",
+    ),
+    "with half of a surrogate pair as a class": (
+        refitted(list_classes=["dog", NO_NAMES["half of a surrogate pair"]]),
+        "at index 1, which holds half of a surrogate pair, U+D800",
+    ),
     "of classes without a neuron": (refitted(list_classes=["a", "b", "c"]), "1 neurons for 3 classes"),
     "of pictures that do not fit": (refitted(image_shape=(5, 5)), "image_shape"),
     "of a scale of nothing": (refitted(scale=0.0), "scale"),
+    "of a scale that nothing can be divided by": (refitted(scale=1e-320), "scale is 1e-320"),
     "of a scale that is no number": (with_attribute("scale", "large"), "not a params.h5"),
 }
 
@@ -258,6 +293,24 @@ def test_a_model_that_cannot_predict_is_refused_with_a_reason_and_people_are_tol
     (message,) = world.topic.published
     assert message["Subject"] == "LNN: model refused"
     assert reason in message["Message"]
+
+
+def test_a_model_whose_classes_have_names_that_people_have_is_registered(world: World) -> None:
+    names = list(REAL_NAMES.values())
+    layer = (np.ones((len(names), 16)), np.zeros((len(names), 1)))
+    content = refitted(parameters=[layer], activations=["softmax"], list_classes=names)
+    assert register(world.shelf, world.put(content)).startswith("registered")
+    (model,) = world.registry.list_models()
+    assert world.shelf.artifacts.get_registered_model(model["model_id"]).list_classes == names
+
+
+def test_all_arrays_of_a_model_are_counted_before_any_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = refitted(parameters=TWO_LAYERS, activations=["relu", "sigmoid"])
+    read: list[str] = []
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", lambda dataset, _: read.append(dataset.name))
+    with pytest.raises(ModelError, match=r"W2: found shape .*expected at most 7"):
+        load_model(content, (3 * 16 + 3) * 8 + 7)
+    assert read == []
 
 
 def test_a_model_larger_than_the_limit_is_refused_unread(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

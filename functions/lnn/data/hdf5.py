@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,8 +79,25 @@ class Hdf5File:
             raise Hdf5Error(f"{name}: {problem}")
         return dataset
 
-    def array(self, name: str, limit: int) -> npt.NDArray[Any]:
-        """A dataset of numbers as an array of at most ``limit`` bytes. Raises Hdf5Error when it is unsafe to read."""
+    def arrays(self, names: Iterable[str], limit: int) -> list[npt.NDArray[Any]]:
+        """Datasets of numbers as arrays, of at most ``limit`` bytes together, in this machine's byte order.
+
+        Raises Hdf5Error when one is missing or unsafe to read, or when all declare more: before any value is read.
+        """
+        declared: list[tuple[str, h5py.Dataset]] = []
+        left = limit
+        for name in names:
+            dataset = self._numbers(name, left)
+            left -= dataset.nbytes
+            declared.append((name, dataset))
+        arrays = []
+        for name, dataset in declared:
+            with reading(name):
+                arrays.append(dataset[()].astype(dataset.dtype.newbyteorder("="), copy=False))
+        return arrays
+
+    def _numbers(self, name: str, limit: int) -> h5py.Dataset:
+        """The dataset of that name, whose values are numbers that take at most ``limit`` bytes."""
         dataset = self.dataset(name)
         if dataset.dtype.kind not in "fiub":
             raise Hdf5Error(f"{name}: found values of another kind; expected numbers")
@@ -91,9 +108,7 @@ class Hdf5File:
             raise Hdf5Error(f"{takes}; expected no more than a file of {self.size:,} bytes can hold")
         if problem := storage_problem(dataset, 0, MAX_CHUNK_BYTES):
             raise Hdf5Error(f"{name}: {problem}")
-        with reading(name):
-            values: npt.NDArray[Any] = dataset[()]
-        return values
+        return dataset
 
     def attribute(self, name: str, default: str | float | None = None) -> str | float:
         """The root group's attribute of that name, one number or text. Raises Hdf5Error when it is anything else.

@@ -9,7 +9,6 @@ read. Values are then checked block by block. A problem reads
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Iterator
@@ -21,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn.characters import quoted
 from lnn.data.axis_order import examples_elsewhere, picture_warning
-from lnn.data.class_names import clash, kept
+from lnn.data.class_names import EXPECTED, MAX_NAME_BYTES, clash, flaw, kept, oversize
 from lnn.data.hdf5 import Hdf5File, blocks, holds_text, least_rows, open_file, reading, storage_problem
 from lnn.data.inspection import reply
 from lnn.data.mends import feature_mend, is_one_hot, label_mend, label_type_mend, name_mend, one_hot_mend
@@ -45,9 +45,6 @@ BLOCK_LIMIT = 2**28
 MAX_CLASSES = 65_536
 NAMES_SHOWN = 5
 """Classes that a warning names."""
-MAX_NAME_BYTES = 1_024
-MAX_NAMES_BYTES = 60_000
-"""All names as JSON: an attribute of ``params.h5`` holds 64 KB, and a run in DynamoDB, which has them twice, 400 KB."""
 BLOCK_COPIES = 4
 """Copies of a block that is one chunk: packed, unpacked in a buffer that grows by doubling, and as an array."""
 
@@ -237,28 +234,30 @@ def _check_classes(dataset: h5py.Dataset, problems: list[str]) -> list[str]:
     for index in range(len(dataset)):
         with reading(CLASSES):
             raw = stored[index]
-        name = raw if isinstance(raw, bytes) else str(raw).encode()
-        try:
-            text = name.decode() if len(name) <= MAX_NAME_BYTES else ""
-        except UnicodeDecodeError:
-            text = ""
-        if not text.strip() or not text.isprintable():
-            problems.append(
-                f"{CLASSES}: found {name[:40]!r} at index {index}; expected a name in UTF-8, printable and at most "
-                f"{MAX_NAME_BYTES:,} bytes long"
-            )
+        name = raw if isinstance(raw, bytes) else str(raw).encode(errors="surrogateescape")
+        text, wrong = _name_in(name)
+        if wrong:
+            problems.append(f"{CLASSES}: found {name[:40]!r} at index {index}, {wrong}; {EXPECTED}")
         names.append(text)
         if len(problems) > 10:
             break
-    size = len(json.dumps(names))
-    if size > MAX_NAMES_BYTES:
-        problems.append(
-            f"{CLASSES}: found {len(names):,} names that take {size:,} bytes in all, as JSON; "
-            f"expected at most {MAX_NAMES_BYTES:,}: use shorter names"
-        )
+    if problem := oversize(names):
+        problems.append(f"{CLASSES}: {problem}")
     if problem := clash(filter(None, names)):
         problems.append(f"{CLASSES}: {problem}")
     return [kept(name) for name in names]
+
+
+def _name_in(stored: bytes) -> tuple[str, str | None]:
+    """(name, None), or ("", what keeps the bytes from being one)."""
+    if len(stored) > MAX_NAME_BYTES:
+        return "", f"which takes {len(stored):,} bytes"
+    try:
+        text = stored.decode()
+    except UnicodeDecodeError:
+        return "", "which is not UTF-8"
+    wrong = flaw(text)
+    return ("", wrong) if wrong else (text, None)
 
 
 def _check_labels(dataset: h5py.Dataset, name: str, classes: int, problems: list[str]) -> npt.NDArray[Any]:
@@ -328,9 +327,10 @@ def _class_warnings(labels: npt.NDArray[Any], classes: list[str]) -> Iterator[st
         few = [classes[index] for index in np.flatnonzero(counts == number)]
         if few:
             more = f" and {len(few) - NAMES_SHOWN} more" if len(few) > NAMES_SHOWN else ""
+            names = ", ".join(map(quoted, few[:NAMES_SHOWN]))
             yield (
-                f"train_set_y: found {found} of class {', '.join(map(repr, few[:NAMES_SHOWN]))}{more}, which cannot be "
-                f"learned; add examples, or leave the class out"
+                f"train_set_y: found {found} of class {names}{more}, which cannot be learned; add examples, or leave "
+                "the class out"
             )
 
 

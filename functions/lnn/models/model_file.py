@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -76,38 +76,45 @@ def load_model(source: str | Path | bytes, max_bytes: int = MAX_MODEL_BYTES) -> 
     opened = open_bytes(source, MODEL_FILE) if isinstance(source, bytes) else open_file(source)
     try:
         with opened as file:
-            layers = file.attribute("layers")
-            if not isinstance(layers, int):
-                raise ModelError(f"attribute layers: found {layers!r:.40}; expected a whole number")
-            arrays = list(_arrays(file, layers, max_bytes))
-            scale = file.attribute("scale")
-            stored_range = file.attribute("value_range", "null")
-            run_id, activations, list_classes, image_shape = (
-                str(file.attribute(name)) for name in ("run_id", "activations", "list_classes", "image_shape")
+            layers = _one(file, "layers", "a whole number", int)
+            arrays = file.arrays((f"{kind}{layer}" for layer in range(1, layers + 1) for kind in "Wb"), max_bytes)
+            shape = _listed(file, "image_shape", "whole numbers, or null", int)
+            stored_range = _listed(file, "value_range", "two numbers, or null", int, float, default="null")
+            return Model(
+                parameters=list(zip(arrays[::2], arrays[1::2], strict=True)),
+                run_id=_one(file, "run_id", "a text", str),
+                activations=_listed(file, "activations", "texts, one for each layer", str) or [],
+                list_classes=_listed(file, "list_classes", "texts, the classes' names", str) or [],
+                image_shape=None if shape is None else tuple(shape),
+                scale=float(_one(file, "scale", "a number", int, float)),
+                value_range=None if stored_range is None else _range(stored_range),
             )
-        shape: Sequence[int] | None = json.loads(image_shape)
-        value_range: Sequence[float] | None = json.loads(str(stored_range))
-        return Model(
-            parameters=list(zip(arrays[::2], arrays[1::2], strict=True)),
-            run_id=run_id,
-            activations=list(json.loads(activations)),
-            list_classes=list(json.loads(list_classes)),
-            image_shape=tuple(shape) if shape else None,
-            scale=float(scale),
-            value_range=None if value_range is None else _range(*value_range),
-        )
-    except (InputError, ValueError, TypeError, OverflowError, RecursionError) as error:
+    except (InputError, ValueError, TypeError, OverflowError) as error:
         raise ModelError(f"not a params.h5 that LNN wrote: {error}") from error
 
 
-def _range(black: float, white: float) -> Range:
-    return float(black), float(white)
+def _range(stored: list[float]) -> Range:
+    if len(stored) != 2:
+        raise ModelError(f"attribute value_range: found {len(stored)} numbers; expected those of black and of white")
+    black, white = map(float, stored)
+    return black, white
 
 
-def _arrays(file: Hdf5File, layers: int, max_bytes: int) -> Iterator[AnyArray]:
-    """W1, b1, W2, ...: together at most ``max_bytes``."""
-    for layer in range(1, layers + 1):
-        for kind in "Wb":
-            array = file.array(f"{kind}{layer}", max_bytes)
-            max_bytes -= array.nbytes
-            yield array
+def _one(file: Hdf5File, name: str, expected: str, *types: type) -> Any:
+    """An attribute whose value has one of the types. Raises ModelError for any other."""
+    value = file.attribute(name)
+    if type(value) not in types:
+        raise ModelError(f"attribute {name}: found {value!a:.60}; expected {expected}")
+    return value
+
+
+def _listed(file: Hdf5File, name: str, expected: str, *types: type, default: str | None = None) -> list[Any] | None:
+    """An attribute that is a JSON list of values of the types, or null. Raises ModelError for any other."""
+    text = file.attribute(name, default)
+    try:
+        value = json.loads(text) if isinstance(text, str) else text
+    except (ValueError, RecursionError):  # no JSON, digits without end, lists within lists
+        value = text
+    if value is not None and not (isinstance(value, list) and all(type(item) in types for item in value)):
+        raise ModelError(f"attribute {name}: found {text!a:.60}; expected a JSON list of {expected}")
+    return value

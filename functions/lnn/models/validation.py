@@ -13,12 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn.data.class_names import clash
+from lnn.characters import quoted
+from lnn.data.class_names import flaw, problems_with
 from lnn.data.hdf5 import MAX_CHUNK_BYTES
 from lnn.data.inspection import inspect, reply
 from lnn.errors import InputError, ModelError
 from lnn.models.model_file import MAX_MODEL_BYTES, MODEL_FILE, Model, load_model
 from lnn.network import ACTIVATIONS, OUTPUT_ACTIVATIONS
+from lnn.network.types import AnyArray
+
+FLOATS = {np.dtype(name) for name in ("float16", "float32", "float64")}
+SMALLEST_SCALE = float(np.finfo(np.float64).tiny)
+"""Division by a smaller one overflows."""
+IMAGE_DIMENSIONS = (2, 3)
 
 CHUNK_COPIES = 4
 """Copies of a chunk in memory: packed, unpacked in a buffer that grows by doubling, and in the array."""
@@ -27,7 +34,7 @@ CHUNK_COPIES = 4
 def inspect_model(source: Path | bytes, max_bytes: int = MAX_MODEL_BYTES, seconds: float | None = None) -> Model:
     """The model in a ``params.h5`` from anyone, once a child process has read it within ``seconds``.
 
-    Its unpacked arrays take at most ``max_bytes``. Raises ModelError for any other file.
+    Its unpacked arrays take at most ``max_bytes``, and its parts fit together. Raises ModelError for any other file.
     """
     if isinstance(source, bytes):
         with tempfile.TemporaryDirectory() as folder:
@@ -50,17 +57,19 @@ def misfits(model: Model) -> list[str]:
     """Every reason for which the model cannot predict; empty when it can."""
     wrong_layers = list(_layers(model))
     # The other checks read shapes, which only sound layers have.
-    return wrong_layers or [*_activations(model), *_classes(model), *_input(model)]
+    return wrong_layers or [*_activations(model), *_names(model), *_input(model)]
 
 
 def _layers(model: Model) -> Iterator[str]:
     if not model.parameters:
         yield "it has no layers"
     before: int | None = None
+    types = {array.dtype for layer in model.parameters for array in layer}
+    if len(types) > 1 or not types <= FLOATS:
+        found = ", ".join(sorted(map(str, types)))
+        yield f"its weights and biases are of {found}; expected floating-point numbers of one type, such as float32"
+        return
     for layer, (W, b) in enumerate(model.parameters, start=1):
-        if not all(isinstance(array, np.ndarray) and np.issubdtype(array.dtype, np.floating) for array in (W, b)):
-            yield f"W{layer} and b{layer} must be arrays of floating-point numbers"
-            return
         if W.ndim != 2 or not W.size or b.shape != (len(W), 1):
             yield (
                 f"W{layer} has shape {W.shape} and b{layer} {b.shape}; expected (neurons, neurons of the layer before) "
@@ -71,7 +80,14 @@ def _layers(model: Model) -> Iterator[str]:
             yield f"W{layer} takes {W.shape[1]} inputs, and the layer before it has {before} neurons"
         if not (np.isfinite(W).all() and np.isfinite(b).all()):
             yield f"W{layer} or b{layer} holds values that are not finite"
+        elif not _adds_up(W):
+            yield f"the weights of a neuron in W{layer} add up to more than {W.dtype} holds: no prediction is a number"
         before = len(W)
+
+
+def _adds_up(W: AnyArray) -> bool:
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(np.abs(W).sum(axis=1)).all())
 
 
 def _activations(model: Model) -> Iterator[str]:
@@ -80,24 +96,28 @@ def _activations(model: Model) -> Iterator[str]:
         return
     *hidden, output = model.activations
     for name in hidden:
-        if not isinstance(name, str) or name not in ACTIVATIONS:
-            yield f"there is no activation {name!r}"
-    if not isinstance(output, str) or output not in OUTPUT_ACTIVATIONS:
-        yield f"the output layer has activation {output!r}; expected one of {', '.join(OUTPUT_ACTIVATIONS)}"
+        if name not in ACTIVATIONS:
+            yield f"there is no activation {quoted(name[:40])}; expected one of {', '.join(ACTIVATIONS)}"
+    if output not in OUTPUT_ACTIVATIONS:
+        yield (
+            f"the output layer has activation {quoted(output[:40])}; expected one of {', '.join(OUTPUT_ACTIVATIONS)}"
+        )
 
 
-def _classes(model: Model) -> Iterator[str]:
+def _names(model: Model) -> Iterator[str]:
     classes, units = model.list_classes, len(model.parameters[-1][0])
-    if not all(isinstance(name, str) for name in classes) or len(classes) < 2:
-        yield "list_classes must name at least 2 different classes"
-    elif problem := clash(classes):
-        yield f"list_classes: {problem}"
+    if len(classes) < 2:
+        yield f"list_classes names {len(classes)} classes; expected at least 2 different classes"
+    elif problems := problems_with(classes):
+        yield from (f"list_classes: {problem}" for problem in problems)
     elif units != len(classes) and (units, len(classes)) != (1, 2):
         yield f"the output layer has {units} neurons for {len(classes)} classes"
+    if wrong := flaw(model.run_id):
+        yield f"run_id: found {model.run_id[:40]!r}, {wrong}; expected the id of a run, or another short name"
 
 
 def _input(model: Model) -> Iterator[str]:
-    if not math.isfinite(model.scale) or model.scale <= 0:
+    if not SMALLEST_SCALE <= model.scale < math.inf:
         yield f"scale is {model.scale}; expected a positive number"
     if model.value_range is not None:
         black, white = model.value_range
@@ -106,7 +126,9 @@ def _input(model: Model) -> Iterator[str]:
     shape = model.image_shape
     if shape is None:
         return
-    if not all(isinstance(side, int) and side > 0 for side in shape) or math.prod(shape) != model.features:
+    if len(shape) not in IMAGE_DIMENSIONS:
+        yield f"image_shape has {len(shape)} sides; expected (height, width), (height, width, channels) or null"
+    elif min(shape) < 1 or math.prod(shape) != model.features:
         yield f"image_shape {shape} does not make the {model.features} inputs of layer 1"
 
 
@@ -114,8 +136,8 @@ def main(path: str, max_bytes: int) -> None:
     """Read one file within limited memory; print {} or {"problems": [...]}."""
 
     def examine() -> dict[str, list[str]]:
-        load_model(path, max_bytes)
-        return {}
+        problems = misfits(load_model(path, max_bytes))
+        return {"problems": problems} if problems else {}
 
     reply(examine, max_bytes + CHUNK_COPIES * MAX_CHUNK_BYTES)
 

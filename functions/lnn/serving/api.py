@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lnn.aws.events import HttpRequest
+from lnn.characters import in_json
 from lnn.errors import LnnError, ModelError
 from lnn.models.inference import predict
 from lnn.serving.requests import RequestError, body_of, column_of_request
@@ -155,8 +155,7 @@ def _shown(model: ModelRecord) -> dict[str, object]:
 
 
 def _json(status: int, content: Mapping[str, Any]) -> Reply:
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False)
-    return Reply(status, JSON, text, {**SAFE, "Cache-Control": "no-store"})
+    return Reply(status, JSON, in_json(content), {**SAFE, "Cache-Control": "no-store"})
 
 
 def _failure(status: int, code: str, reason: str) -> Reply:

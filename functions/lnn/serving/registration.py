@@ -16,7 +16,7 @@ from lnn.aws.notifier import Notifier
 from lnn.errors import LnnError, ResourceDeleted
 from lnn.models.model_file import Model
 from lnn.models.store import Artifacts
-from lnn.models.validation import inspect_model, misfits
+from lnn.models.validation import inspect_model
 from lnn.names import is_calibration, s3_uri
 from lnn.runs.record import Run
 from lnn.runs.store import Ledger
@@ -50,7 +50,7 @@ class RegistrationServices:
 def model_id_of(content: bytes, model: Model | None) -> str:
     """An id from the run and the content's hash: the same content has the same id, wherever it is uploaded."""
     digest = hashlib.sha256(content).hexdigest()[:8]
-    name = "unreadable" if model is None else model.run_id if _is_plain(model.run_id) else "unnamed"
+    name = "refused" if model is None else model.run_id if _is_plain(model.run_id) else "unnamed"
     return f"{name}-{digest}"
 
 
@@ -64,9 +64,6 @@ def register(shelf: RegistrationServices, upload: Upload) -> str:
     except LnnError as error:
         return _refuse(shelf, upload, model_id_of(upload.etag.encode(), None), str(error))
     model_id = model_id_of(content, model)
-    problems = misfits(model)
-    if problems:
-        return _refuse(shelf, upload, model_id, "; ".join(problems))
     run = _ended_run(shelf.ledger, model.run_id)
     if run is None:
         record = _record(upload, model_id, model, None)

@@ -359,7 +359,7 @@ def filters() -> Iterator[Case]:
 
 
 def texts() -> Iterator[Case]:
-    wrong = "expected a name in UTF-8, printable"
+    wrong = "expected a name in UTF-8 of visible characters"
     for name, text in {
         "empty": b"",
         "blank": b"  ",

@@ -191,7 +191,9 @@ def test_a_folder_whose_name_is_not_utf_8_is_refused_with_the_command_that_renam
 
 
 def test_a_folder_whose_name_cannot_be_shown_is_refused_before_any_picture_is_read(cli: RunCli, tmp_path: Path) -> None:
-    assert_refused(make(cli, tree(tmp_path / "pets", "cat\ndog", "emu")), r"'cat\ndog'", "cannot be shown")
+    assert_refused(
+        make(cli, tree(tmp_path / "pets", "cat\ndog", "emu")), r"'cat\ndog'", "which holds a control character, U+000A"
+    )
 
 
 def test_names_that_a_dataset_cannot_hold_leave_no_file_behind(cli: RunCli, tmp_path: Path) -> None:

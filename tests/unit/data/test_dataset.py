@@ -510,12 +510,12 @@ def test_more_names_than_a_model_can_hold_are_refused_without_comparing_each_wit
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        (np.array([b"a", b"", b"c"]), "found b'' at index 1; expected a name"),
-        (np.array([b"a", b"\xff", b"c"]), "found b'\\xff' at index 1; expected a name in UTF-8"),
-        (np.array([b"a", b"b\n", b"c"]), "found b'b\\n' at index 1; expected a name in UTF-8, printable"),
+        (np.array([b"a", b"", b"c"]), "found b'' at index 1, which shows nothing; expected a name"),
+        (np.array([b"a", b"\xff", b"c"]), "found b'\\xff' at index 1, which is not UTF-8; expected a name in UTF-8"),
+        (np.array([b"a", b"b\n", b"c"]), "found b'b\\n' at index 1, which holds a control character, U+000A; expected"),
         (
             np.array(["a", "b", "c" * 2000], h5py.string_dtype()),
-            "found b'" + "c" * 40 + "' at index 2; expected a name",
+            "found b'" + "c" * 40 + "' at index 2, which takes 2,000 bytes; expected a name",
         ),
         (np.array([b"a", b"b", b"a"]), "found 'a' more than once; expected different names"),
     ],
