@@ -38,12 +38,7 @@ def main() -> None:
     digests: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder, closing(redis.Redis(port=int(sys.argv[1]))) as client:
         dataset = Path(folder) / "datasets.h5"
-        X, y, X_test, y_test = (
-            rng.random((64, 300)),
-            rng.integers(0, 3, 64),
-            rng.random((12, 300)),
-            rng.integers(0, 3, 12),
-        )
+        X, X_test = rng.random((64, 300)), rng.random((12, 300))
         write_dataset(dataset, X, rng.integers(0, 3, 64), X_test, rng.integers(0, 3, 12), ["a", "b", "c"])
         for strategy in ("fused", "neuron", "resident", "data"):
             for dtype in ("float64", "float32"):
