@@ -17,7 +17,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from lnnbench.cloud import BenchmarkError, Cloud, local_cloud
+from lnn_tools.errors import exit_status
+from lnnbench.cloud import Cloud, local_cloud
 from lnnbench.jobs import Job, cat_job
 from lnnbench.machine import machine, revision
 from lnnbench.report import RESULTS
@@ -37,15 +38,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         job = cat_job(Path(arguments.cat), scratch)
-        try:
-            with local_cloud(arguments.home) as cloud:
-                rows = [train(cloud, job, seed, arguments.epochs, scratch) for seed in range(arguments.seeds)]
-        except BenchmarkError as error:
-            print(f"accuracy: {error}", file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            print("accuracy: interrupted", file=sys.stderr)
-            return 130
+        with local_cloud(arguments.home) as cloud:
+            rows = [train(cloud, job, seed, arguments.epochs, scratch) for seed in range(arguments.seeds)]
     report = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "revision": revision(),
@@ -86,4 +80,4 @@ def outcome(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status("accuracy", main))

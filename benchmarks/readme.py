@@ -6,11 +6,11 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lnnbench.report import EMULATED, NAME, PROTOTYPE, RESULTS, figure
+from lnnbench.report import EMULATED, NAME, PROTOTYPE, RESULTS, figure, table
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 PLACE = re.compile(r"(<!-- benchmark -->\n).*?(<!-- /benchmark -->)", re.DOTALL)
@@ -32,30 +32,29 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         f"Measured in one run of `make bench` on {report['date']}, on {machine['cores']} cores of {machine['cpu']}, "
         f"Python {machine['python']}, through the whole local cloud with warm functions; medians of "
         f"{len(cat['ways'][0]['samples'])} rounds in turn ([all figures](benchmarks/results/{NAME}.md), with cold "
-        "starts, memory, growth and what the marks are)."
+        "starts, memory, growth and what the marks are).\n"
     )
-    yield ""
-    yield from table(cat, "The 2018 prototype's own job, {examples} pictures of 64x64x3, {network}, full batch")
+    yield from ways(cat, "The 2018 prototype's own job, {examples} pictures of 64x64x3, {network}, full batch")
     low, high = (f"{seconds * 1000:,.0f}" for seconds in PROTOTYPE[EMULATED]["seconds_per_epoch"])
-    yield f"| for reference, not measured in this run: the prototype on the same emulator | {low} to {high} | |"
-    yield ""
-    yield "![Milliseconds an epoch, by way](benchmarks/results/cat.png)"
-    yield ""
-    yield from table(batches, "{examples:,} examples, {network}, batches of {batch_size}")
-    yield ""
-    yield "![How an epoch grows with examples, features and neurons](benchmarks/results/growth.png)"
+    yield f"| for reference, not measured in this run: the prototype on the same emulator | {low} to {high} | |\n"
+    yield "![Milliseconds an epoch, by way](benchmarks/results/cat.png)\n"
+    yield from ways(batches, "{examples:,} examples, {network}, batches of {batch_size}")
+    yield "\n![How an epoch grows with examples, features and neurons](benchmarks/results/growth.png)"
 
 
-def table(section: Mapping[str, Any], caption: str) -> Iterator[str]:
+def ways(section: Mapping[str, Any], caption: str) -> Iterable[str]:
     """The ways to train a job, the fastest first."""
-    yield f"| {caption.format(**section['job'])} | ms an epoch, median (range) | from upload to model |"
-    yield "|---|---:|---:|"
-    ways = [way for way in section["ways"] if "median" in way]
-    for way in sorted(ways, key=lambda way: float(way["median"]["ms_per_epoch"])):
-        found, (low, high) = way["median"], way["ms_per_epoch_range"]
-        total = f"{found['seconds_total']:.1f} s for {way['epochs']:,} epochs" if "seconds_total" in found else ""
-        pace = f"{figure(found['ms_per_epoch'])} ({figure(low)} to {figure(high)})"
-        yield f"| {title(way)} | {pace} | {total} |"
+    measured = [way for way in section["ways"] if "median" in way]
+    return table(
+        (caption.format(**section["job"]), "ms an epoch, median (range):", "from upload to model:"),
+        map(cells, sorted(measured, key=lambda way: float(way["median"]["ms_per_epoch"]))),
+    )
+
+
+def cells(way: Mapping[str, Any]) -> Sequence[str]:
+    found, (low, high) = way["median"], way["ms_per_epoch_range"]
+    total = f"{found['seconds_total']:.1f} s for {way['epochs']:,} epochs" if "seconds_total" in found else ""
+    return title(way), f"{figure(found['ms_per_epoch'])} ({figure(low)} to {figure(high)})", total
 
 
 def title(way: Mapping[str, Any]) -> str:

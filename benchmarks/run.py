@@ -8,11 +8,11 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lnn_tools.errors import exit_status
 from lnnbench import charts, coldstart, estimates, growth, kernels, memory
 from lnnbench.cloud import BenchmarkError, Cloud, local_cloud
 from lnnbench.comparisons import Comparison, batches, cat
@@ -31,16 +31,8 @@ COLD_STARTS = 5
 
 def main() -> int:
     arguments = parse()
-    try:
-        with tempfile.TemporaryDirectory() as folder, local_cloud(arguments.home) as cloud:
-            benchmark = Benchmark(cloud, arguments, Path(folder))
-            report = benchmark.run()
-    except BenchmarkError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("bench: interrupted", file=sys.stderr)
-        return 130
+    with tempfile.TemporaryDirectory() as folder, local_cloud(arguments.home) as cloud:
+        report = Benchmark(cloud, arguments, Path(folder)).run()
     print(f"\n{markdown(report)}\nwritten: {arguments.output}")
     return 1 if report["errors"] else 0
 
@@ -60,9 +52,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--only",
         type=lambda text: text.split(","),
-        default=[section for section in Benchmark.SECTIONS if section != "memory" or sys.platform == "linux"],
+        default=[section for section in SECTIONS if section != "memory" or sys.platform == "linux"],
         metavar="A,B",
-        help=f"some of {','.join(Benchmark.SECTIONS)}",
+        help=f"some of {','.join(SECTIONS)}",
     )
     parser.add_argument("--repeats", type=int, default=5, help="samples of each way (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="small jobs and few epochs, to see that it works")
@@ -70,8 +62,8 @@ def parse() -> argparse.Namespace:
         "--patience", type=float, default=20, help="seconds to wait before a sample until other processes are idle"
     )
     arguments = parser.parse_args()
-    if unknown := set(arguments.only) - set(Benchmark.SECTIONS):
-        parser.error(f"--only: {', '.join(sorted(unknown))}: expected some of {', '.join(Benchmark.SECTIONS)}")
+    if unknown := set(arguments.only) - set(SECTIONS):
+        parser.error(f"--only: {', '.join(sorted(unknown))}: expected some of {', '.join(SECTIONS)}")
     if arguments.quick:
         arguments.repeats, arguments.patience = 1, 0
     return arguments
@@ -80,20 +72,12 @@ def parse() -> argparse.Namespace:
 class Benchmark:
     """One run: its sections in order, with the report written after each."""
 
-    SECTIONS = ("cat", "batches", "kernels", "memory", "cold", "growth", "estimate")
-
-    def __init__(self, cloud: Cloud, arguments: argparse.Namespace, scratch: Path) -> None:
-        self.cloud = cloud
-        self.scratch = scratch
-        self.output: Path = arguments.output
-        self.only: list[str] = arguments.only
-        self.repeats: int = arguments.repeats
-        self.patience: float = arguments.patience
-        self.quick: bool = arguments.quick
-        await_quiet(self.patience)
+    def __init__(self, cloud: Cloud, given: argparse.Namespace, scratch: Path) -> None:
+        self.cloud, self.given, self.scratch = cloud, given, scratch
+        await_quiet(given.patience)
         self.floor = Floor(gemm_rates(), round_trip(cloud.redis_port))
-        self.cat_job = cat_job(arguments.cat, scratch)
-        self.batch_job = batch_job(scratch, QUICK_BATCH_EXAMPLES if self.quick else BATCH_EXAMPLES)
+        self.cat_job = cat_job(given.cat, scratch)
+        self.batch_job = batch_job(scratch, QUICK_BATCH_EXAMPLES if given.quick else BATCH_EXAMPLES)
         self.estimates: list[dict[str, Any]] = []
         self.errors: dict[str, str] = {}
 
@@ -104,43 +88,34 @@ class Benchmark:
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "revision": revision(),
             "machine": machine(),
-            "quick": self.quick,
+            "quick": self.given.quick,
             "floor": self.floor.facts(),
             "prototype": PROTOTYPE,
             "errors": self.errors,
         }
-        steps: dict[str, Callable[[], dict[str, Any]]] = {
-            "cat": self.cat,
-            "batches": self.batches,
-            "kernels": self.kernels,
-            "memory": self.memory,
-            "cold": self.cold,
-            "growth": self.growth,
-            "estimate": self.estimate,
-        }
-        for section in self.only:
+        for section in self.given.only:
             print(section, flush=True)
             began = time.monotonic()
             try:
-                report[section] = steps[section]()
+                report[section] = SECTIONS[section](self)
             except BenchmarkError as error:
                 self.errors[section] = str(error)
                 print(f"  failed: {error}", flush=True)
             report |= {"load_average": {"before": before, "after": load_average()}, "marks": marks(report)}
             report.setdefault("seconds", {})[section] = round(time.monotonic() - began)
-            write(report, self.output)
-        charts.draw(report, self.output)
+            write(report, self.given.output)
+        charts.draw(report, self.given.output)
         return report
 
     def cat(self) -> dict[str, Any]:
-        return self._compare(cat(self.cloud, self.cat_job, self.floor, quick=self.quick))
+        return self._compare(cat(self.cloud, self.cat_job, self.floor, quick=self.given.quick))
 
     def batches(self) -> dict[str, Any]:
-        return self._compare(batches(self.cloud, self.batch_job, self.floor, quick=self.quick))
+        return self._compare(batches(self.cloud, self.batch_job, self.floor, quick=self.given.quick))
 
     def _compare(self, comparison: Comparison) -> dict[str, Any]:
-        section = comparison.measure(self.repeats, self.scratch, self.patience)
-        if "estimate" in self.only:
+        section = comparison.measure(self.given.repeats, self.scratch, self.given.patience)
+        if "estimate" in self.given.only:
             # At once, since the machine's speed changes with time.
             self.estimates += estimates.compare(self.cloud, comparison.job, comparison.strategies(), self.scratch)
         if comparison.problems:
@@ -148,8 +123,9 @@ class Benchmark:
         return section
 
     def kernels(self) -> dict[str, Any]:
-        jobs = [(self.cat_job, 100 if self.quick else 2500), (self.batch_job, 2 if self.quick else 24)]
-        return {"rows": kernels.prices(self.cloud, jobs, self.repeats, self.scratch, self.patience)}
+        given = self.given
+        jobs = [(self.cat_job, 100 if given.quick else 2500), (self.batch_job, 2 if given.quick else 24)]
+        return {"rows": kernels.prices(self.cloud, jobs, given.repeats, self.scratch, given.patience)}
 
     def memory(self) -> dict[str, Any]:
         twice = batch_job(self.scratch, 2 * self.batch_job.examples)
@@ -159,17 +135,28 @@ class Benchmark:
         return {"epochs": MEMORY_EPOCHS, "runs": runs}
 
     def cold(self) -> dict[str, Any]:
-        return coldstart.cold_starts(self.cloud, 1 if self.quick else COLD_STARTS, self.patience)
+        return coldstart.cold_starts(self.cloud, 1 if self.given.quick else COLD_STARTS, self.given.patience)
 
     def growth(self) -> dict[str, Any]:
         return {
-            "sizes": growth.sizes(self.cloud, self.floor, self.scratch, quick=self.quick),
-            "workers": growth.workers(self.cloud, self.floor, self.scratch, quick=self.quick),
+            "sizes": growth.sizes(self.cloud, self.floor, self.scratch, quick=self.given.quick),
+            "workers": growth.workers(self.cloud, self.floor, self.scratch, quick=self.given.quick),
         }
 
     def estimate(self) -> dict[str, Any]:
         return {"rows": self.estimates}
 
 
+SECTIONS = {
+    "cat": Benchmark.cat,
+    "batches": Benchmark.batches,
+    "kernels": Benchmark.kernels,
+    "memory": Benchmark.memory,
+    "cold": Benchmark.cold,
+    "growth": Benchmark.growth,
+    "estimate": Benchmark.estimate,
+}
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status("bench", main))

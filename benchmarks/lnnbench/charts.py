@@ -46,17 +46,15 @@ ALLOWED_FACTOR = 1.5
 Rows = Sequence[Mapping[str, Any]]
 
 
-def draw(report: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Draws the charts of the report's sections; returns the files."""
-    drawn = []
+def draw(report: Mapping[str, Any], folder: Path) -> None:
+    """Draws the charts of the report's sections."""
     if "cat" in report:
-        drawn.append(save(cat(report["cat"]), folder / "cat.png"))
+        save(cat(report["cat"]), folder / "cat.png")
     if "growth" in report:
-        drawn.append(save(growth(report["growth"]["sizes"]), folder / "growth.png"))
-        drawn.append(save(workers(report["growth"]["workers"]), folder / "workers.png"))
+        save(growth(report["growth"]["sizes"]), folder / "growth.png")
+        save(workers(report["growth"]["workers"]), folder / "workers.png")
     if report.get("estimate", {}).get("rows"):
-        drawn.append(save(estimate(report["estimate"]["rows"]), folder / "estimate.png"))
-    return drawn
+        save(estimate(report["estimate"]["rows"]), folder / "estimate.png")
 
 
 def cat(section: Mapping[str, Any]) -> Figure:
@@ -75,16 +73,18 @@ def cat(section: Mapping[str, Any]) -> Figure:
             f"{middle:,.3g}" if middle < 100 else f"{middle:,.0f}", (most, place), (4, -3.5), textcoords="offset points"
         )
         if way.get("floor_ms"):
-            axes.plot([way["floor_ms"]] * 2, [place - 0.35, place + 0.35], color="white", linewidth=3)
-            axes.plot([way["floor_ms"]] * 2, [place - 0.35, place + 0.35], color="black", linewidth=1.4)
+            for shade, width in (("white", 3), ("black", 1.4)):
+                axes.plot([way["floor_ms"]] * 2, [place - 0.35, place + 0.35], color=shade, linewidth=width)
     axes.plot([], [], color="black", linewidth=1.4, label="floor: matrix products and round trips at full rate")
     figure.legend(loc="outside lower center")
     axes.set_yticks(range(len(ways)), [label(way) for way in ways])
-    axes.set_xscale("log")
-    axes.set_xlim(low / 2, 4 * max(way["ms_per_epoch_range"][1] for way in ways))
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel("milliseconds an epoch (log scale), median; thin line: range")
-    axes.set_title(f"{section['job']['network']}, {section['job']['examples']} examples, full batch")
+    axes.set(
+        title=f"{section['job']['network']}, {section['job']['examples']} examples, full batch",
+        xlabel="milliseconds an epoch (log scale), median; thin line: range",
+        xscale="log",
+        xlim=(low / 2, 4 * max(way["ms_per_epoch_range"][1] for way in ways)),
+    )
     plain(axes.xaxis)
     return figure
 
@@ -103,13 +103,12 @@ def growth(rows: Rows) -> Figure:
         floor = sorted({(row["value"], row["floor_ms"]) for row in of_axis})
         panel.plot(*zip(*floor, strict=True), color=COLORS["floor"], linestyle=":", label="floor, plain formulation")
         panel.set_xscale("log", base=2)
-        panel.set_yscale("log")
+        panel.set(yscale="log", xlabel="neurons of layer 1" if axis == "units" else axis)
         panel.set_xticks(sorted({row["value"] for row in of_axis}))
         plain(panel.xaxis)
         plain(panel.yaxis, minor=False)
         others = ", ".join(f"{value:,} {name}" for name, value in MIDDLE.items() if name != axis)
         panel.set_title(f"with {others}", fontsize=9)
-        panel.set_xlabel("neurons of layer 1" if axis == "units" else axis)
     panels[0].set_ylabel("milliseconds an epoch (log scale)")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
@@ -133,9 +132,7 @@ def workers(rows: Rows) -> Figure:
                 expected = sorted((row["workers"], row[name]) for row in of_trip if name in row)
                 if expected:
                     panel.plot(*zip(*expected, strict=True), color=shade, linestyle=style, linewidth=1.2)
-        panel.set_xticks(sorted({row["workers"] for row in rows}))
-        panel.set_title(f"{strategy}")
-        panel.set_xlabel("workers")
+        panel.set(title=strategy, xlabel="workers", xticks=sorted({row["workers"] for row in rows}))
     panels[0].set_ylabel("milliseconds an epoch")
     if any("estimated_ms" in row for row in rows):
         panels[0].plot([], [], color="gray", linestyle="--", linewidth=1.2, label="estimated by the cost model")
@@ -170,8 +167,7 @@ def estimate(rows: Rows) -> Figure:
             label=f"{way}, {'cat job' if job == 'cat' else 'batches of 512'}",
         )
     axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
-    axes.set_xlabel("measured seconds of training")
-    axes.set_ylabel("estimated seconds of training")
+    axes.set(xlabel="measured seconds of training", ylabel="estimated seconds of training")
     axes.set_title("lnn estimate --calibrate against the local cloud")
     plain(axes.xaxis)
     plain(axes.yaxis)
@@ -209,7 +205,6 @@ def plain(axis: Any, *, minor: bool = True) -> None:
         axis.set_minor_locator(NullLocator())
 
 
-def save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path) -> None:
     figure.savefig(path, metadata={"Software": None})
     plt.close(figure)
-    return path

@@ -45,7 +45,7 @@ def first_call(cloud: Cloud, name: str) -> float:
     They include the emulator's part of the call, and no work of the handler.
     """
     began = time.perf_counter()
-    answer = cloud.lambda_client.invoke(FunctionName=cloud.function(name), Payload=b"{}")
+    answer = cloud.functions.invoke(FunctionName=cloud.names.function(name), Payload=b"{}")
     error = json.load(answer["Payload"])
     milliseconds = (time.perf_counter() - began) * 1000
     if "run_id" not in error.get("errorMessage", ""):
@@ -64,8 +64,8 @@ def imports(cloud: Cloud, name: str) -> dict[str, Any]:
             archive.extractall(folder)
         command = [str(cloud.emulator_python), "-X", "importtime", "-c", f"import {name}.handler"]
         environment = {"PATH": os.environ.get("PATH", os.defpath)} | cloud.variables(name)
-        environment |= {"PYTHONPATH": os.pathsep.join([folder, str(layer)]), "AWS_REGION": cloud.description["region"]}
-        environment |= {"AWS_DEFAULT_REGION": cloud.description["region"]}
+        environment |= {"PYTHONPATH": os.pathsep.join([folder, str(layer)])}
+        environment |= {"AWS_REGION": cloud.region, "AWS_DEFAULT_REGION": cloud.region}
         for _ in range(2):  # the first one compiles the function's code
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ class Comparison:
 def cat(cloud: Cloud, job: Job, floor: Floor, *, quick: bool) -> Comparison:
     """The cat job: all strategies, numpy, PyTorch and scikit-learn."""
     full, plain, neuron = (50, 20, 2) if quick else (2500, 1000, 15)
-    single = job.with_dtype("float32")
+    single = replace(job, dtype="float32")
     ways: list[Way] = [
         Strategy(cloud, job, "auto", full),
         Program(job, *TORCH, full),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +99,6 @@ class Job:
             "examples": self.examples,
             "test_examples": self.test_examples,
         }
-
-    def with_dtype(self, dtype: str) -> Job:
-        return replace(self, dtype=dtype)
 
 
 def cat_job(dataset: Path | None, scratch: Path) -> Job:

@@ -23,13 +23,12 @@ PROTOTYPE: Mapping[str, Any] = {
 Report = Mapping[str, Any]
 
 
-def write(report: Report, folder: Path) -> Path:
-    """Writes the report as JSON, and as Markdown beside it; returns the JSON's path."""
+def write(report: Report, folder: Path) -> None:
+    """Writes the report as JSON, and as Markdown beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{NAME}.json"
     path.write_text(json.dumps(report, indent=2) + "\n")
     path.with_suffix(".md").write_text(markdown(report))
-    return path
 
 
 def markdown(report: Report) -> str:
@@ -43,8 +42,7 @@ def markdown(report: Report) -> str:
 def heading(report: Report) -> Iterable[str]:
     machine, floor = report["machine"], report["floor"]
     one, together = floor["gemm_gflops"]["one"], floor["gemm_gflops"]["all"]
-    yield f"# Benchmark, {report['date']}"
-    yield ""
+    yield f"# Benchmark, {report['date']}\n"
     yield (
         f"{machine['cores']} cores of {machine['cpu']}, Python {machine['python']}, numpy {machine['numpy']} with "
         f"{machine['blas']}, {machine['others']}. Commit {report['revision']}; load average "
@@ -55,51 +53,61 @@ def heading(report: Report) -> Iterable[str]:
     )
 
 
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
+    """A Markdown table; a heading that ends in a colon aligns its column to the right."""
+    yield f"| {' | '.join(heading.removesuffix(':') for heading in headings)} |".replace("|  |", "| |")
+    yield "|" + "".join("---:|" if heading.endswith(":") else "---|" for heading in headings)
+    for cells in rows:
+        yield f"| {' | '.join(cells)} |"
+
+
 def marks_table(marks: Sequence[Report]) -> Iterable[str]:
-    if marks:
-        yield "| mark | measured | met |"
-        yield "|---|---:|---|"
-    for mark in marks:
-        measured = "" if mark["measured"] is None else f"{figure(mark['measured'])}{mark['unit']}"
-        remark = f" ({mark['remark']})" if mark["remark"] else ""
-        met = {True: "yes", False: "**no**", None: "not measured"}[mark["met"]]
-        yield f"| {mark['mark']} | {measured}{remark} | {met} |"
+    return table(("mark", "measured:", "met"), map(mark_cells, marks)) if marks else ()
+
+
+def mark_cells(mark: Report) -> Sequence[str]:
+    measured = "" if mark["measured"] is None else f"{figure(mark['measured'])}{mark['unit']}"
+    remark = f" ({mark['remark']})" if mark["remark"] else ""
+    return mark["mark"], measured + remark, {True: "yes", False: "**no**", None: "not measured"}[mark["met"]]
 
 
 def job_section(section: Report) -> Iterable[str]:
     """The results of one job."""
     job = section["job"]
     batch = f"batches of {job['batch_size']}" if job["batch_size"] else "full batch"
-    yield f"## {job['network']}, {batch}"
-    yield ""
-    yield f"{job['examples']:,} examples, learning rate {job['learning_rate']}; data: {job['data']}."
-    yield ""
-    yield from ways_table(section["ways"], job["examples"])
+    yield f"## {job['network']}, {batch}\n"
+    yield f"{job['examples']:,} examples, learning rate {job['learning_rate']}; data: {job['data']}.\n"
+    figures = (
+        "epochs",
+        "ms an epoch, median",
+        "range",
+        "floor, ms",
+        "examples a second",
+        "upload to model, s",
+        "calls",
+    )
+    ways = (way_cells(way, job["examples"]) for way in section["ways"])
+    yield from table(("way", *(f"{name}:" for name in figures)), ways)
     yield ""
     for note in section["notes"]:
         yield f"- {note}"
 
 
-def ways_table(ways: Sequence[Report], examples: int) -> Iterable[str]:
-    yield "| way | epochs | ms an epoch, median | range | floor, ms | examples a second | upload to model, s | calls |"
-    yield "|---|---:|---:|---:|---:|---:|---:|---:|"
-    for way in ways:
-        name = f"**{way['name']}**: {way['what']}"
-        if "median" not in way:
-            yield f"| {name} | {way['epochs']:,} | failed: {way['error'][:80]} | | | | | |"
-            continue
-        found, (low, high) = way["median"], way["ms_per_epoch_range"]
-        cells = [
-            name,
-            f"{way['epochs']:,}",
-            figure(found["ms_per_epoch"]),
-            f"{figure(low)} to {figure(high)} ({len(way['samples'])})",
-            figure(way.get("floor_ms")),
-            f"{examples / found['ms_per_epoch'] * 1000:,.0f}",
-            figure(found.get("seconds_total")),
-            f"{found['invocations']:,.0f}" if "invocations" in found else "",
-        ]
-        yield f"| {' | '.join(cells)} |"
+def way_cells(way: Report, examples: int) -> Sequence[str]:
+    name = f"**{way['name']}**: {way['what']}"
+    if "median" not in way:
+        return name, f"{way['epochs']:,}", f"failed: {way['error'][:80]}", "", "", "", "", ""
+    found, (low, high) = way["median"], way["ms_per_epoch_range"]
+    return (
+        name,
+        f"{way['epochs']:,}",
+        figure(found["ms_per_epoch"]),
+        f"{figure(low)} to {figure(high)} ({len(way['samples'])})",
+        figure(way.get("floor_ms")),
+        f"{examples / found['ms_per_epoch'] * 1000:,.0f}",
+        figure(found.get("seconds_total")),
+        f"{found['invocations']:,.0f}" if "invocations" in found else "",
+    )
 
 
 def cat_section(section: Report) -> Iterable[str]:
@@ -120,83 +128,86 @@ def cat_section(section: Report) -> Iterable[str]:
 
 
 def memory_section(section: Report) -> Iterable[str]:
-    yield "## Peak memory"
-    yield ""
-    yield f"The same job with `data`, 2 workers, {section['epochs']} epochs, cold, and with twice the examples."
-    yield ""
-    yield "| examples | " + " | ".join(f"{name.title()}, MB" for name in section["runs"][0]["peak_mb"]) + " |"
-    yield "|---:|" + "---:|" * len(section["runs"][0]["peak_mb"])
-    for run in section["runs"]:
-        yield f"| {run['examples']:,} | " + " | ".join(figure(peak) for peak in run["peak_mb"].values()) + " |"
+    yield "## Peak memory\n"
+    yield f"The same job with `data`, 2 workers, {section['epochs']} epochs, cold, and with twice the examples.\n"
+    runs = section["runs"]
+    yield from table(
+        ("examples:", *(f"{name.title()}, MB:" for name in runs[0]["peak_mb"])),
+        ((f"{run['examples']:,}", *map(figure, run["peak_mb"].values())) for run in runs),
+    )
 
 
 def cold_section(section: Report) -> Iterable[str]:
-    yield "## Cold starts"
-    yield ""
+    yield "## Cold starts\n"
     yield (
         "From the first call to the handler, with the layer unpacked, and with the emulator's part. Imports are by "
-        "`-X importtime`, each package without its own imports. A function's name stands for its handler."
+        "`-X importtime`, each package without its own imports. A function's name stands for its handler.\n"
     )
-    yield ""
-    yield "| function | first call, ms, median | range | imports, ms | modules | largest, ms |"
-    yield "|---|---:|---:|---:|---:|---|"
-    for name, found in section.items():
-        samples, imports = found["cold_ms_samples"], found["imports"]
-        largest = ", ".join(f"{package} {spent:.0f}" for package, spent in imports["largest_ms"].items())
-        yield (
-            f"| {name} | {figure(found['cold_ms'])} | {figure(min(samples))} to {figure(max(samples))} | "
-            f"{figure(imports['total_ms'])} | {imports['modules']} | {largest} |"
-        )
+    headings = ("function", "first call, ms, median:", "range:", "imports, ms:", "modules:", "largest, ms")
+    yield from table(headings, (cold_cells(name, found) for name, found in section.items()))
+
+
+def cold_cells(name: str, found: Report) -> Sequence[str]:
+    samples, imports = found["cold_ms_samples"], found["imports"]
+    return (
+        name,
+        figure(found["cold_ms"]),
+        f"{figure(min(samples))} to {figure(max(samples))}",
+        figure(imports["total_ms"]),
+        str(imports["modules"]),
+        ", ".join(f"{package} {spent:.0f}" for package, spent in imports["largest_ms"].items()),
+    )
 
 
 def growth_section(section: Report) -> Iterable[str]:
-    yield "## Growth"
-    yield ""
+    yield "## Growth\n"
     yield (
         f"Full batch, float64; {MIDDLE['examples']:,} examples, {MIDDLE['features']:,} features and {MIDDLE['units']} "
-        "neurons unless the row says otherwise. Milliseconds an epoch, with its share of the work before the first."
+        "neurons unless the row says otherwise. Milliseconds an epoch, with its share of the work before the first.\n"
     )
-    yield ""
     names = list(dict.fromkeys(row["way"] for row in section["sizes"]))
-    yield "| | " + " | ".join(names) + " | floor |"
-    yield "|---|" + "---:|" * (len(names) + 1)
     points: dict[tuple[str, int], dict[str, Any]] = {}
     for row in section["sizes"]:
         point = points.setdefault((row["axis"], row["value"]), {"floor": row["floor_ms"]})
         point[row["way"]] = row.get("ms_per_epoch")
-    for (axis, value), point in points.items():
-        cells = [figure(point.get(name)) for name in [*names, "floor"]]
-        yield f"| {value:,} {'neurons' if axis == 'units' else axis} | " + " | ".join(cells) + " |"
+    yield from table(
+        ("", *(f"{name}:" for name in [*names, "floor"])),
+        (
+            (f"{value:,} {'neurons' if axis == 'units' else axis}", *(figure(point.get(n)) for n in [*names, "floor"]))
+            for (axis, value), point in points.items()
+        ),
+    )
     yield ""
-    yield "| strategy | round trip to Redis, ms | workers | ms an epoch | estimated, ms | floor, ms |"
-    yield "|---|---:|---:|---:|---:|---:|"
-    for row in sorted(section["workers"], key=lambda row: (row["strategy"], row["round_trip_ms"], row["workers"])):
-        cells = [row["strategy"], f"{row['round_trip_ms']:.2f}", str(row["workers"])]
-        cells += [figure(row.get(name)) for name in ("ms_per_epoch", "estimated_ms", "floor_ms")]
-        yield f"| {' | '.join(cells)} |"
+    figures = {"ms_per_epoch": "ms an epoch:", "estimated_ms": "estimated, ms:", "floor_ms": "floor, ms:"}
+    rows = sorted(section["workers"], key=lambda row: (row["strategy"], row["round_trip_ms"], row["workers"]))
+    yield from table(
+        ("strategy", "round trip to Redis, ms:", "workers:", *figures.values()),
+        (
+            (r["strategy"], f"{r['round_trip_ms']:.2f}", str(r["workers"]), *(figure(r.get(name)) for name in figures))
+            for r in rows
+        ),
+    )
 
 
 def estimate_section(section: Report) -> Iterable[str]:
-    yield "## Estimated and measured"
-    yield ""
-    yield "`lnn estimate --calibrate` for the local cloud, and the medians above."
-    yield ""
-    yield "| job | way | epochs | estimated, s | measured, s | factor |"
-    yield "|---|---|---:|---:|---:|---:|"
-    for row in section["rows"]:
-        estimated, measured = figure(row["estimated_seconds"]), figure(row["measured_seconds"])
-        yield (f"| {row['job']} | {row['way']} | {row['epochs']:,} | {estimated} | {measured} | {row['factor']:.2f} |")
+    yield "## Estimated and measured\n"
+    yield "`lnn estimate --calibrate` for the local cloud, and the medians above.\n"
+    headings = ("job", "way", "epochs:", "estimated, s:", "measured, s:", "factor:")
+    yield from table(headings, map(estimate_cells, section["rows"]))
+
+
+def estimate_cells(row: Report) -> Sequence[str]:
+    estimated, measured = figure(row["estimated_seconds"]), figure(row["measured_seconds"])
+    return row["job"], row["way"], f"{row['epochs']:,}", estimated, measured, f"{row['factor']:.2f}"
 
 
 def kernels_section(section: Report) -> Iterable[str]:
-    yield "## The same bits on any host"
-    yield ""
-    yield "`fused` with the code that every host can run, and with the code that this processor would choose."
-    yield ""
-    yield "| job | same code, ms an epoch | own code, ms an epoch | ratio |"
-    yield "|---|---:|---:|---:|"
-    for row in section["rows"]:
-        yield f"| {row['job']} | {figure(row['same_ms'])} | {figure(row['own_ms'])} | {row['ratio']:.2f} |"
+    yield "## The same bits on any host\n"
+    yield "`fused` with the code that every host can run, and with the code that this processor would choose.\n"
+    yield from table(
+        ("job", "same code, ms an epoch:", "own code, ms an epoch:", "ratio:"),
+        ((row["job"], figure(row["same_ms"]), figure(row["own_ms"]), f"{row['ratio']:.2f}") for row in section["rows"]),
+    )
 
 
 SECTIONS = {

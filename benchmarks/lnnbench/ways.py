@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from lnnbench.busy_time import BusyTime
 from lnnbench.cloud import BenchmarkError, Cloud
@@ -21,30 +21,6 @@ EARLY_COSTS, EARLY_EPOCHS = "early_costs", 200
 """The first epochs, in which all ways must reach the same costs. Later, rounding errors of a rough training grow."""
 
 
-class Way(Protocol):
-    """One way to train one job."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def what(self) -> str: ...
-
-    @property
-    def job(self) -> Job: ...
-
-    @property
-    def epochs(self) -> int: ...
-
-    def measure(self, scratch: Path) -> dict[str, Any]:
-        """Trains once; the result has at least ``ms_per_epoch`` and ``final_cost``. Raises BenchmarkError."""
-        ...
-
-    def early_costs(self, sample: Mapping[str, Any]) -> list[float]:
-        """The costs of the first epochs of a measured training."""
-        ...
-
-
 @dataclass(frozen=True)
 class Strategy:
     """A strategy of LNN on the local cloud, with warm functions."""
@@ -54,17 +30,15 @@ class Strategy:
     strategy: str
     epochs: int
     workers: int | None = None
+    what = "LNN, through the whole local cloud"
 
     @property
     def name(self) -> str:
         workers = f", {self.workers} worker{'s' * (self.workers > 1)}" if self.workers else ""
         return f"{self.strategy}{workers}, {self.job.dtype}"
 
-    @property
-    def what(self) -> str:
-        return "LNN, through the whole local cloud"
-
     def measure(self, scratch: Path) -> dict[str, Any]:
+        """Trains once. Raises BenchmarkError."""
         changes = {"workers": self.workers} if self.workers else {}
         parameters = self.job.write_parameters(scratch / "parameters.json", self.epochs, **changes)
         with BusyTime(self.cloud.emulator) as emulator:
@@ -87,15 +61,16 @@ class Strategy:
         } | self._shares(outcome, emulator)
 
     def early_costs(self, sample: Mapping[str, Any]) -> list[float]:
-        return self.cloud.costs(sample["run_id"])[:EARLY_EPOCHS]
+        """The costs of the first epochs of a measured training."""
+        return [row.cost for row in self.cloud.ledger.history(sample["run_id"])[:EARLY_EPOCHS]]
 
     def _shares(self, outcome: dict[str, Any], emulator: BusyTime) -> dict[str, float]:
         """An epoch's time in the emulator itself, and beyond the computing of the slowest worker."""
-        run = self.cloud.run(outcome["run_id"])
-        busy = emulator.seconds(float(run["training_started_at"]), float(run["training_ended_at"]))
+        run = self.cloud.find_run(outcome["run_id"])
+        busy = emulator.seconds(float(run.training_started_at or 0), float(run.training_ended_at or 0))
         shares = {"emulator_ms_per_epoch": busy * 1000 / self.epochs}
-        if outcome["workers"] > 1 and run.get("worker_seconds"):  # not for ``neuron``, whose workers do not stay
-            computing = max(worker["computing"] for worker in run["worker_seconds"]) * 1000 / self.epochs
+        if outcome["workers"] > 1 and run.worker_seconds:  # not for ``neuron``, whose workers do not stay
+            computing = max(worker["computing"] for worker in run.worker_seconds) * 1000 / self.epochs
             waiting = outcome["ms_per_epoch"] - computing
             shares |= {"computing_ms_per_epoch": computing, "synchronization_ms_per_step": waiting / self.job.steps}
         return shares
@@ -158,6 +133,8 @@ class Program:
             raise BenchmarkError(f"{self.name}: {done.stderr.strip()[-1500:]}")
         return json.loads(done.stdout)  # type: ignore[no-any-return]
 
+
+Way: TypeAlias = Strategy | Program
 
 NUMPY = ("numpy_loop", "a plain numpy loop in one process, all cores")
 TORCH = ("torch_loop", "PyTorch on the CPU in one process, all cores")

@@ -58,6 +58,13 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+@dataset_app.callback()
+def alone(context: typer.Context) -> None:
+    """Stands for a group without a command, which prints what there is."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
 @app.callback()
 def root(
     context: typer.Context,
@@ -65,16 +72,7 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Stands for `lnn` alone, which prints what there is."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-
-
-@dataset_app.callback()
-def dataset_root(context: typer.Context) -> None:
-    """Stands for `lnn dataset` alone, which prints what there is."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+    alone(context)
 
 
 def _add(to: typer.Typer, panel: str | None, *commands: Callable[..., Any]) -> None:

@@ -45,23 +45,25 @@ RegionOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else.")]
 ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace the file if it exists.")]
+
+
+def _above_nothing(white: float | None) -> float | None:
+    """Raises CliError for a --white that nothing can be divided by."""
+    if white is not None and not 0 < white < math.inf:
+        raise CliError(f"--white {white:g}: it must be a number above 0, for example 4095")
+    return white
+
+
 WhiteOption = Annotated[
     float | None,
     typer.Option(
-        metavar="VALUE",
-        help="What is white in pictures of over 8 bits: 4095 for 12.",
+        callback=_above_nothing, metavar="VALUE", help="What is white in pictures of over 8 bits: 4095 for 12."
     ),
 ]
 DatasetArgument = Annotated[Path, typer.Argument(metavar="DATASET.h5", help="HDF5 file with the examples.")]
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="Run id, the start of one that fits no other, or `latest`.")
 ]
-
-
-def check_white(white: float | None) -> None:
-    """Raises CliError for a --white that nothing can be divided by."""
-    if white is not None and not 0 < white < math.inf:
-        raise CliError(f"--white {white:g}: it must be a number above 0, for example 4095")
 
 
 def connect(target: Target, prefix: str | None, region: str | None) -> Cloud:

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lnn.job.hyperparameters import Settings
 from lnn.names import CALIBRATION
 from lnn.planning.cost_model import Correction, CostModel
 from lnn.strategies.registry import STRATEGIES, Strategy
@@ -18,9 +19,6 @@ from lnn_client.errors import ClientError, FollowTimeout, NotMeasured
 from lnn_client.progress import follow
 from lnn_client.runs import seconds_total, seconds_training
 from lnn_client.uploads import own_folder, upload_training, wait_for_run
-
-if TYPE_CHECKING:
-    from lnn.job.hyperparameters import Settings
 
 RUN_SECONDS = 2.5
 """About how long the epochs of a measured training take together."""
@@ -77,9 +75,6 @@ class Calibration:
             f"calibrated on {self.date} with {', '.join(self.corrections)} ({sizes}, {self.job['examples']} examples)"
         )
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 NONE = Calibration()
 
@@ -130,7 +125,7 @@ def save(target: Target, calibration: Calibration) -> Path:
     """Keep a calibration for later estimates; returns the file."""
     path = _path(target)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(calibration.as_json(), indent=2) + "\n")
+    path.write_text(json.dumps(asdict(calibration), indent=2) + "\n")
     return path
 
 

@@ -16,7 +16,7 @@ from lnn.names import Names
 from lnn_client.deployment import Deployment
 from lnn_client.errors import (
     Ambiguous,
-    LocalCloudDamaged,
+    ClientError,
     LocalCloudDown,
     NoRegion,
     NotFound,
@@ -78,7 +78,7 @@ def local_description() -> dict[str, Any]:
 
     Raises:
         LocalCloudDown: it has not been started yet.
-        LocalCloudDamaged: the file is damaged.
+        ClientError: the file is damaged.
         UnsupportedSystem: it cannot run here.
     """
     if platform.system() == "Windows":
@@ -92,9 +92,9 @@ def local_description() -> dict[str, Any]:
     except FileNotFoundError:
         raise LocalCloudDown("the local cloud is not running; start it with: make up") from None
     except json.JSONDecodeError as error:
-        raise LocalCloudDamaged(f"{path} is damaged ({error}); write it again with: make down up") from error
+        raise ClientError(f"{path} is damaged ({error}); write it again with: make down up") from error
     if not isinstance(description, dict) or not {"endpoint", "region", "credentials"} <= description.keys():
-        raise LocalCloudDamaged(f"{path} is incomplete; write it again with: make down up")
+        raise ClientError(f"{path} is incomplete; write it again with: make down up")
     return description
 
 
@@ -132,7 +132,7 @@ class Cloud:
         account = self.known_account or self.caller()["Account"]
         wrong = None if self.known_account or not self.deployment else self.deployment.other_account(account)
         if wrong:
-            raise OtherAccount(f"{wrong}, or {ACCOUNT_VARIABLE}={account} for a deployment there", account)
+            raise OtherAccount(f"{wrong}, or {ACCOUNT_VARIABLE}={account} for a deployment there")
         return Names(self.prefix, account, self.region)
 
     @property

@@ -4,15 +4,10 @@ The text of an error says what is wrong and, unless that depends on a program's 
 what a program needs to say the rest.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from lnn.errors import InputError, LnnError
-
-if TYPE_CHECKING:
-    from lnn.runs.record import Run
+from lnn.runs.record import Run
 
 
 class ClientError(LnnError):
@@ -21,10 +16,6 @@ class ClientError(LnnError):
 
 class LocalCloudDown(ClientError):
     """The local cloud has not been started."""
-
-
-class LocalCloudDamaged(ClientError):
-    """The description of the local cloud cannot be used."""
 
 
 class UnsupportedSystem(ClientError):
@@ -74,11 +65,7 @@ class OtherRegion(ClientError):
 
 
 class OtherAccount(ClientError):
-    """The credentials belong to ``account``, and the deployment to another one."""
-
-    def __init__(self, text: str, account: str) -> None:
-        self.account = account
-        super().__init__(text)
+    """The credentials belong to another account than the deployment."""
 
 
 class NotFound(ClientError):
@@ -105,10 +92,6 @@ class NoModel(ClientError):
         super().__init__(text)
 
 
-class ModelLost(NoModel):
-    """The file of a registered model is gone from the bucket."""
-
-
 class RunNotOpened(ClientError):
     """Launch opened no run for an upload in time."""
 
@@ -117,24 +100,12 @@ class FollowTimeout(ClientError):
     """The run goes on after ``timeout`` seconds; ``run`` is its last state."""
 
     def __init__(self, run: Run, timeout: float) -> None:
-        self.run, self.timeout = run, timeout
+        self.run = run
         super().__init__(f"run {run.run_id} is still {run.status} after {timeout:g} s")
 
 
 class NotMeasured(ClientError):
     """A training ended in a way that says nothing about speed."""
-
-
-class NoApi(ClientError):
-    """The local cloud has no prediction API."""
-
-
-class ApiRefusal(ClientError):
-    """The prediction API answered with an error; ``status`` is its HTTP status."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        self.status = status
-        super().__init__(f"the prediction API answered {status}: {reason}")
 
 
 class PictureError(InputError):

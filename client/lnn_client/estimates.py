@@ -1,23 +1,18 @@
 """What a training would take, in every way to run it."""
 
-from __future__ import annotations
-
 import os
 import platform
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from lnn.data.dataset import DatasetSummary
+from lnn.job.hyperparameters import Settings
 from lnn.planning.cost_model import CostModel, Estimate
 from lnn.planning.planner import WORKER_COUNTS
 from lnn.planning.rates import AWS, local
 from lnn.planning.workload import Functions, Job
 from lnn_client.calibration import in_order
 from lnn_client.cloud import Target
-
-if TYPE_CHECKING:
-    from lnn.data.dataset import DatasetSummary
-    from lnn.job.hyperparameters import Settings
 
 LOCAL_MAX_WORKERS, LOCAL_LOG_LEVEL = 2, "DEBUG"
 """As in terraform/local.tfvars."""

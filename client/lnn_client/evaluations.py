@@ -44,11 +44,6 @@ class RunEvaluation:
     evaluation: Evaluation
     """As ``lnn evaluate`` makes it: every mistake, the worst first."""
 
-    @property
-    def confusion(self) -> NDArray[np.int64]:
-        """How many examples of each class (rows) were taken for each (columns), (K, K)."""
-        return np.array(self.evaluation.confusion, dtype=np.int64)
-
 
 def probabilities_here(network: Model, dataset: Path, split: Split, summary: DatasetSummary) -> NDArray[Any]:
     """The probabilities (K, m) that the model gives each class, computed on this machine.
@@ -82,7 +77,7 @@ def probabilities_of_api(
 
     Raises:
         InputError: the model was trained for other classes.
-        ApiRefusal: the API refused an example.
+        ClientError: the API refused an example.
     """
     api = Api(cloud)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError as AwsError
 
 from lnn.errors import InputError
 from lnn.models.inference import Prediction, column_of_picture, predict
@@ -15,10 +15,8 @@ from lnn.names import LATEST_PARAMS, model_key, params_key
 from lnn.runs.record import Run
 from lnn_client.cloud import LATEST, PRODUCTION, STAGING, Cloud
 from lnn_client.datasets import existing_file
-from lnn_client.errors import ModelLost, NoModel, PictureError, WhiteUnknown
+from lnn_client.errors import ClientError, NoModel, PictureError, WhiteUnknown
 from lnn_client.pictures import read_picture
-
-_SUFFIX = ".h5"
 
 
 def load_model(wanted: str, connect: Callable[[], Cloud]) -> Model:
@@ -28,9 +26,10 @@ def load_model(wanted: str, connect: Callable[[], Cloud]) -> Model:
 
     Raises:
         NoModel: the bucket has none.
+        ClientError: a registered model is gone from the bucket.
     """
     path = Path(wanted)
-    if path.suffix == _SUFFIX or path.is_file():
+    if path.suffix == ".h5" or path.is_file():
         return inspect_model(existing_file(path))
     cloud = connect()
     key, why, run = LATEST_PARAMS, "", None
@@ -42,8 +41,8 @@ def load_model(wanted: str, connect: Callable[[], Cloud]) -> Model:
         key, why = params_key(run.run_id), f": run {run.run_id} is {run.status}"
     content = _content(cloud, key)
     if content is None:
-        kind = NoModel if found is None else ModelLost
-        raise kind(f"there is no model at s3://{cloud.names.bucket}/{key}{why}", run)
+        lost = f"there is no model at s3://{cloud.names.bucket}/{key}{why}"
+        raise NoModel(lost, run) if found is None else ClientError(lost)
     return inspect_model(content)
 
 
@@ -92,7 +91,7 @@ def _content(cloud: Cloud, key: str) -> bytes | None:
     """The object at ``key``; None where there is none."""
     try:
         return cloud.s3.get_object(Bucket=cloud.names.bucket, Key=key)["Body"].read()
-    except ClientError as error:
+    except AwsError as error:
         if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
             return None
         raise

@@ -1,15 +1,12 @@
 """Pictures on disk as arrays, with errors that name the file."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from lnn.data import images
 from lnn_client.errors import PictureError, WhiteUnknown
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 def read_picture(path: Path, shape: tuple[int, ...], white: float | None = None) -> NDArray[np.uint8]:
@@ -19,8 +16,6 @@ def read_picture(path: Path, shape: tuple[int, ...], white: float | None = None)
         WhiteUnknown: nothing says which value is white.
         PictureError: it is no picture that can be read, or ``shape`` is not that of a picture.
     """
-    from lnn.data import images
-
     try:
         return images.read_picture(path, shape, white=white)
     except FileNotFoundError:

@@ -1,19 +1,13 @@
 """The prediction API of a deployment: where it is, and requests to it, signed with the credentials at hand."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lnn_client.cloud import Target, local_description
-from lnn_client.errors import ApiRefusal, NoApi, NoCredentials, NotDeployed
+from lnn_client.cloud import Cloud, Target, local_description
+from lnn_client.errors import ClientError, NoCredentials, NotDeployed
 
-if TYPE_CHECKING:
-    from lnn_client.cloud import Cloud
-
-SERVICE = "execute-api"
 TIMEOUT_SECONDS = 35
 """API Gateway gives up after 30 s (HTTP API quotas)."""
 
@@ -30,7 +24,7 @@ class Answer:
         """The body as JSON.
 
         Raises:
-            ApiRefusal: the request was refused.
+            ClientError: the request was refused.
         """
         try:
             content = json.loads(self.body)
@@ -38,7 +32,7 @@ class Answer:
             content = {}
         if self.status != 200:
             reason = content.get("reason") or content.get("message") or self.body[:200].decode(errors="replace")
-            raise ApiRefusal(self.status, reason)
+            raise ClientError(f"the prediction API answered {self.status}: {reason}")
         return content
 
 
@@ -64,7 +58,7 @@ class Api:
             raise NoCredentials("no usable AWS credentials")
         headers = {"content-type": content_type} if content_type else {}
         request = AWSRequest(method, self.url + path, headers=headers, data=body)
-        SigV4Auth(credentials.get_frozen_credentials(), SERVICE, self._cloud.region).add_auth(request)
+        SigV4Auth(credentials.get_frozen_credentials(), "execute-api", self._cloud.region).add_auth(request)
         # One for each call: they come from several threads.
         reply = URLLib3Session(timeout=TIMEOUT_SECONDS, proxies={}).send(request.prepare())
         return Answer(reply.status_code, dict(reply.headers), reply.content)
@@ -74,12 +68,12 @@ def _address(cloud: Cloud) -> str:
     """Where the API is, with a slash at its end.
 
     Raises:
-        NoApi, NotDeployed: it is not deployed.
+        ClientError: it is not deployed.
     """
     if cloud.target is Target.LOCAL:
         found = local_description().get("predictions")
         if not found:
-            raise NoApi("the local cloud has no prediction API; deploy it with: make up")
+            raise ClientError("the local cloud has no prediction API; deploy it with: make up")
         return str(found)
     name = cloud.names.prediction_api
     pages = cloud.client("apigatewayv2").get_paginator("get_apis").paginate()

@@ -1,18 +1,13 @@
 """Following a run until it ends."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
 
 from lnn.runs.record import EpochRow, Run
+from lnn.runs.store import Ledger
 from lnn_client.errors import FollowTimeout, NotFound
-
-if TYPE_CHECKING:
-    from lnn.runs.store import Ledger
 
 POLL_SECONDS = 0.5
 HISTORY_SECONDS = 2.0

@@ -1,11 +1,6 @@
 """The resources of a deployment, and which of them are there."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from lnn_client.cloud import Cloud
+from lnn_client.cloud import Cloud
 
 FUNCTIONS = ("launch", "trainer", "neuron", "register", "predict")
 

@@ -1,14 +1,10 @@
 """What a run's record says: whether it has ended, how long it took, what it has cost."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
 from lnn.aws.clocks import seconds_between
-
-if TYPE_CHECKING:
-    from lnn.runs.attributes import Status
-    from lnn.runs.record import Run
+from lnn.runs.attributes import Status
+from lnn.runs.record import Run
 
 
 class Seconds(TypedDict):

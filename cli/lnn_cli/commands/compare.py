@@ -10,7 +10,7 @@ import typer
 
 from lnn.runs.record import EpochRow, Run
 from lnn_cli.options import ForceOption, JsonOption, PrefixOption, RegionOption, TargetOption, connect
-from lnn_cli.ui.console import duration, note, number, output, print_json, print_table, share, size
+from lnn_cli.ui.console import duration, note, number, output, print_json, print_table, share
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
 from lnn_cli.ui.sparkline import BLOCKS, PLAIN, sparkline
@@ -69,9 +69,7 @@ def compare(
     if picture is not None:
         from lnn_cli.ui.charts import LIGHT, render
 
-        content = render(_charts(found, histories), LIGHT, suffix)
-        write_whole(picture, content)
-        note(f"{picture} ({size(len(content))})")
+        note(write_whole(picture, render(_charts(found, histories), LIGHT, suffix)))
 
 
 def _suffix(picture: Path | None, runs: int, *, force: bool) -> str:
@@ -87,25 +85,22 @@ def _suffix(picture: Path | None, runs: int, *, force: bool) -> str:
 
 def _print(runs: list[Run], histories: list[list[EpochRow]], differing: list[str]) -> None:
     """A column for each run, so that any number of settings has room; what is alike is not said."""
-    rows: list[list[str]] = []
-
-    def add(name: str, values: list[str]) -> None:
-        rows.append([name, *values])
-
-    add("status", [run.status for run in runs])
-    add("strategy", [_strategy(run) for run in runs])
-    for key in differing:
-        add(key, [_words(_setting(run, key)) for run in runs])
-    add("epochs done", [f"{run.epoch:,}" for run in runs])
-    add("final cost", [number(run.final_cost) for run in runs])
     steps = PLAIN if output().options.ascii_only else BLOCKS
-    add("cost by epoch", [sparkline([row.cost for row in history], _CURVE_WIDTH, steps) for history in histories])
-    add("training accuracy", [share(run.train_accuracy) for run in runs])
-    add("test accuracy", [share(run.test_accuracy) for run in runs])
-    add("upload to model", [duration(seconds_total(run)) for run in runs])
-    add("ms an epoch", [number(ms_per_epoch(run)) for run in runs])
-    add("US dollars", ["-" if run.usd is None else f"{run.usd:.6f}" for run in runs])
-    add("invocations", [f"{run.invocations:,}" for run in runs])
+    curves = [sparkline([row.cost for row in history], _CURVE_WIDTH, steps) for history in histories]
+    rows = [
+        ("status", *(run.status for run in runs)),
+        ("strategy", *map(_strategy, runs)),
+        *((key, *(_words(_setting(run, key)) for run in runs)) for key in differing),
+        ("epochs done", *(f"{run.epoch:,}" for run in runs)),
+        ("final cost", *(number(run.final_cost) for run in runs)),
+        ("cost by epoch", *curves),
+        ("training accuracy", *(share(run.train_accuracy) for run in runs)),
+        ("test accuracy", *(share(run.test_accuracy) for run in runs)),
+        ("upload to model", *(duration(seconds_total(run)) for run in runs)),
+        ("ms an epoch", *(number(ms_per_epoch(run)) for run in runs)),
+        ("US dollars", *("-" if run.usd is None else f"{run.usd:.6f}" for run in runs)),
+        ("invocations", *(f"{run.invocations:,}" for run in runs)),
+    ]
     print_table(("", *(run.run_id for run in runs)), rows)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lnn.errors import InputError
-from lnn_cli.options import ForceOption, JsonOption, WhiteOption, check_white
+from lnn_cli.options import ForceOption, JsonOption, WhiteOption
 from lnn_cli.ui.console import messages, note, print_json, print_pairs, size, tell_warnings
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
@@ -90,9 +90,7 @@ def show(
     refuse_to_replace(output, force=force)
     suffix = picture_suffix(output)
     chart = grid(file, check_dataset(file), "test" if test else "train", columns, seed)
-    content = render([chart], LIGHT, suffix)
-    write_whole(output, content)
-    typer.echo(f"{output} ({size(len(content))})")
+    typer.echo(write_whole(output, render([chart], LIGHT, suffix)))
     note(chart.about)
 
 
@@ -156,7 +154,6 @@ def from_images(
     if not 0 < share < 1:
         raise CliError(f"--test-share {share}: it must lie between 0 and 1, for example 0.2")
     refuse_to_replace(output, force=force)
-    check_white(white)
     layout = find_layout(directory, split_folders=not all_classes)
     if layout.is_split and test_share is not None:
         raise CliError(f"--test-share {share}: {directory} says by its folders which pictures are for testing; omit it")

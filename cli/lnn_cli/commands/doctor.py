@@ -9,9 +9,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import typer
 from rich.text import Text
@@ -26,16 +25,10 @@ _OLDEST_PYTHON, _NEXT_PYTHON = (3, 11), (3, 14)
 _SOCKET_SECONDS = 2.0
 
 
-class State(StrEnum):
-    """How a check ended."""
+State = Literal["ok", "missing", "optional", "unknown"]
+"""How a check ended."""
 
-    OK = "ok"
-    MISSING = "missing"
-    OPTIONAL = "optional"
-    UNKNOWN = "unknown"
-
-
-_STYLES = {State.OK: "green", State.MISSING: "red", State.OPTIONAL: "yellow", State.UNKNOWN: "yellow"}
+_STYLES = {"ok": "green", "missing": "red", "optional": "yellow", "unknown": "yellow"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +63,7 @@ def doctor(
     else:
         rows = [(Text(f.state, style=_STYLES[f.state]), f.name, f.line()) for f in findings]
         print_table(("", "what", "found"), rows)
-    missing = [finding for finding in findings if finding.state is State.MISSING]
+    missing = [finding for finding in findings if finding.state == "missing"]
     if missing:
         mends = list(dict.fromkeys(finding.mend for finding in missing if finding.mend))
         how = f"; mend it with: {' && '.join(mends)}" if mends else ""
@@ -85,42 +78,39 @@ def examine(target: Target, prefix: str | None, region: str | None) -> Iterator[
     yield _terraform()
     if target is Target.LOCAL:
         yield _redis_server()
-        yield _built("layer", ["layers/numpy-h5py-local.zip"], "make layer", State.MISSING)
+        yield _built("layer", ["layers/numpy-h5py-local.zip"], "make layer", "missing")
     else:
-        yield _built("layer", ["layers/numpy-h5py-python3*.zip"], "make layer", State.OPTIONAL)
+        yield _built("layer", ["layers/numpy-h5py-python3*.zip"], "make layer", "optional")
     packages = [f"functions/{name}.zip" for name in FUNCTIONS]
-    yield _built("packages", packages, "make package", State.MISSING if target is Target.LOCAL else State.OPTIONAL)
+    yield _built("packages", packages, "make package", "missing" if target is Target.LOCAL else "optional")
     yield from _cloud(target, prefix, region)
 
 
 def _python() -> Finding:
     version = ".".join(str(part) for part in sys.version_info[:3])
     if _OLDEST_PYTHON <= sys.version_info[:2] < _NEXT_PYTHON:
-        return Finding("python", State.OK, version)
-    return Finding("python", State.MISSING, f"{version}, but 3.11 to 3.13 is needed", "make setup PYTHON=python3.13")
+        return Finding("python", "ok", version)
+    return Finding("python", "missing", f"{version}, but 3.11 to 3.13 is needed", "make setup PYTHON=python3.13")
 
 
 def _terraform() -> Finding:
     program = shutil.which("terraform")
     mend = "see https://developer.hashicorp.com/terraform/install"
     if program is None:
-        return Finding("terraform", State.MISSING, "not on PATH", mend)
+        return Finding("terraform", "missing", "not on PATH", mend)
     try:
         answer = subprocess.run(  # noqa: S603 - the program that PATH names
             [program, "version", "-json"], capture_output=True, text=True, timeout=20, check=True
         )
         version = json.loads(answer.stdout)["terraform_version"]
     except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
-        return Finding("terraform", State.MISSING, f"{program} does not answer ({type(error).__name__})", mend)
-    return Finding("terraform", State.OK, f"{version}, {program}")
+        return Finding("terraform", "missing", f"{program} does not answer ({type(error).__name__})", mend)
+    return Finding("terraform", "ok", f"{version}, {program}")
 
 
 def _redis_server() -> Finding:
-    for name in ("valkey-server", "redis-server"):
-        program = shutil.which(name)
-        if program is not None:
-            return Finding("redis server", State.OK, program)
-    return Finding("redis server", State.OK, "none on PATH; make up brings its own")
+    program = shutil.which("valkey-server") or shutil.which("redis-server")
+    return Finding("redis server", "ok", program or "none on PATH; make up brings its own")
 
 
 def _built(name: str, patterns: list[str], mend: str, otherwise: State) -> Finding:
@@ -131,7 +121,7 @@ def _built(name: str, patterns: list[str], mend: str, otherwise: State) -> Findi
         if not matches:
             return Finding(name, otherwise, f"build/{pattern} is not built", mend)
         found += matches
-    return Finding(name, State.OK, ", ".join(str(path.relative_to(build.parent)) for path in found))
+    return Finding(name, "ok", ", ".join(str(path.relative_to(build.parent)) for path in found))
 
 
 def _cloud(target: Target, prefix: str | None, region: str | None) -> Iterator[Finding]:
@@ -142,10 +132,10 @@ def _cloud(target: Target, prefix: str | None, region: str | None) -> Iterator[F
         caller = cloud.caller()["Arn"]
         where = cloud.endpoint or cloud.region
     except Exception as error:  # noqa: BLE001 - whatever keeps us from the cloud is the finding
-        yield Finding("cloud", State.MISSING, explain(error), mend if target is Target.LOCAL else "")
-        yield Finding("resources", State.UNKNOWN, "not checked, because the cloud does not answer")
+        yield Finding("cloud", "missing", explain(error), mend if target is Target.LOCAL else "")
+        yield Finding("resources", "unknown", "not checked, because the cloud does not answer")
         return
-    yield Finding("cloud", State.OK, f"{where} as {caller}")
+    yield Finding("cloud", "ok", f"{where} as {caller}")
     if target is Target.LOCAL:
         yield _cache()
     for kind, names in resources(cloud).items():
@@ -157,10 +147,10 @@ def _deployed(cloud: Cloud, kind: str, names: list[str], mend: str) -> Finding:
     try:
         absent = absent_resources(cloud, kind, names)
     except Exception as error:  # noqa: BLE001 - whatever keeps us from looking is the finding
-        return Finding(kind, State.UNKNOWN, explain(error))
+        return Finding(kind, "unknown", explain(error))
     if absent:
-        return Finding(kind, State.MISSING, f"not deployed: {', '.join(absent)}", mend)
-    return Finding(kind, State.OK, ", ".join(names))
+        return Finding(kind, "missing", f"not deployed: {', '.join(absent)}", mend)
+    return Finding(kind, "ok", ", ".join(names))
 
 
 def _cache() -> Finding:
@@ -172,7 +162,7 @@ def _cache() -> Finding:
             connection.sendall(b"PING\r\n")
             answer = connection.recv(64)
     except OSError as error:
-        return Finding("redis", State.MISSING, f"does not answer at {host}:{port} ({error.strerror})", "make up")
+        return Finding("redis", "missing", f"does not answer at {host}:{port} ({error.strerror})", "make up")
     if not answer.startswith(b"+PONG"):
-        return Finding("redis", State.MISSING, f"something else than Redis is at {host}:{port}", "make up")
-    return Finding("redis", State.OK, f"{host}:{port}")
+        return Finding("redis", "missing", f"something else than Redis is at {host}:{port}", "make up")
+    return Finding("redis", "ok", f"{host}:{port}")

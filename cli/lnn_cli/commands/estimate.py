@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -100,7 +100,7 @@ def estimate(
             {
                 "target": str(where),
                 "source": calibration.source,
-                "calibration": calibration.as_json() if calibration.corrections else None,
+                "calibration": asdict(calibration) if calibration.corrections else None,
                 "rows": [row(found) for found in rows],
                 "auto": auto,
             }
@@ -139,10 +139,7 @@ def _print(
     print_table(headings, _lines(rows, picked), right=headings[2:8])
     place = "AWS" if where is Target.AWS else "this machine's local cloud"
     note(f"\nfor {place}, {settings.epochs} epochs; {calibration.source}")
-    if picked[0] is None:
-        note(f"auto: {auto['reason']}")
-    else:
-        note(f"* auto: {auto['reason']}")
+    note(f"{'* ' if picked[0] else ''}auto: {auto['reason']}")
     history = dynamodb_usd(writes=-(-settings.epochs // settings.record_every))
     note(NOT_INCLUDED.format(history=history))
 

@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from lnn.runs.record import EpochRow, Run
 from lnn_cli.options import ForceOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
-from lnn_cli.ui.console import note, size
+from lnn_cli.ui.console import note
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
-from lnn_client.cloud import Target
-
-if TYPE_CHECKING:
-    from lnn.runs.record import EpochRow, Run
-    from lnn_client.cloud import Cloud
-
-
-class Format(StrEnum):
-    """What a run can be exported as."""
-
-    SAFETENSORS = "safetensors"
-    ONNX = "onnx"
-    CSV = "csv"
-    TENSORBOARD = "tensorboard"
+from lnn_client.cloud import Cloud, Target
 
 
 def export(
     run: RunArgument,
     kind: Annotated[
-        Format, typer.Option("--format", help="The model (safetensors, onnx), or the history (csv, tensorboard).")
+        Literal["safetensors", "onnx", "csv", "tensorboard"],
+        typer.Option("--format", help="The model (safetensors, onnx), or the history (csv, tensorboard)."),
     ],
     output: Annotated[
         Path | None,
@@ -52,28 +40,24 @@ def export(
     cloud = connect(target, prefix, region)
     found = cloud.find_run(run)
     path = output or Path(f"{found.run_id}.{kind}")
-    if kind is Format.TENSORBOARD:
+    if kind == "tensorboard":
         _export_events(cloud, found, path, force=force)
         return
     refuse_to_replace(path, force=force)
-    content = _model(cloud, found, kind) if kind in (Format.SAFETENSORS, Format.ONNX) else _csv(cloud, found)
-    write_whole(path, content)
-    typer.echo(f"{path} ({size(len(content))})")
+    typer.echo(write_whole(path, _encoded(cloud, found, kind)))
 
 
-def _model(cloud: Cloud, run: Run, kind: Format) -> bytes:
+def _encoded(cloud: Cloud, run: Run, kind: str) -> bytes:
+    if kind == "csv":
+        from lnn_cli.export.history import encode_csv
+
+        return encode_csv(_history(cloud, run))
     from lnn_cli.export.onnx_model import encode_onnx
     from lnn_cli.export.tensors import encode_safetensors
     from lnn_client.models import model_of_run
 
     model = model_of_run(cloud, run)
-    return encode_onnx(model) if kind is Format.ONNX else encode_safetensors(model)
-
-
-def _csv(cloud: Cloud, run: Run) -> bytes:
-    from lnn_cli.export.history import encode_csv
-
-    return encode_csv(_history(cloud, run))
+    return encode_onnx(model) if kind == "onnx" else encode_safetensors(model)
 
 
 def _export_events(cloud: Cloud, run: Run, folder: Path, *, force: bool) -> None:

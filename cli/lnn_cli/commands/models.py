@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
+from lnn.serving import rollout
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui.console import command, moment, note, print_json, print_table, share
-from lnn_client.cloud import Target
-
-if TYPE_CHECKING:
-    from lnn.serving.registry import ModelRecord
-    from lnn.serving.rollout import Current, Transition
-    from lnn_client.cloud import Cloud
+from lnn_client.cloud import Cloud, Target
 
 ModelArgument = Annotated[
     str,
@@ -35,8 +31,6 @@ def models(
 
     Example: lnn models --history
     """
-    from lnn.serving import rollout
-
     registry = connect(target, prefix, region).registry
     current, found, changes = registry.current(), registry.list_models(), registry.changes()
     if as_json:
@@ -72,7 +66,7 @@ def promote(
     """
     cloud = connect(target, prefix, region)
     model_id = cloud.find_model(model)["model_id"]
-    _tell(_changed(cloud, lambda who: cloud.registry.promote(model_id, who, canary)), as_json=as_json)
+    _tell(cloud.registry.promote(model_id, _who(cloud), canary), as_json=as_json)
 
 
 def reject(
@@ -88,7 +82,7 @@ def reject(
     """
     cloud = connect(target, prefix, region)
     model_id = cloud.find_model(model)["model_id"]
-    _tell(_changed(cloud, lambda who: cloud.registry.reject(model_id, who)), as_json=as_json)
+    _tell(cloud.registry.reject(model_id, _who(cloud)), as_json=as_json)
 
 
 def rollback(
@@ -104,16 +98,14 @@ def rollback(
     Example: lnn rollback
     """
     cloud = connect(target, prefix, region)
-    _tell(_changed(cloud, cloud.registry.roll_back), as_json=as_json)
+    _tell(cloud.registry.roll_back(_who(cloud)), as_json=as_json)
 
 
-def _changed(cloud: Cloud, change: Callable[[str], Transition]) -> Transition:
-    return change(str(cloud.caller()["Arn"]))
+def _who(cloud: Cloud) -> str:
+    return str(cloud.caller()["Arn"])
 
 
-def _tell(step: Transition, *, as_json: bool) -> None:
-    from lnn.serving import rollout
-
+def _tell(step: rollout.Transition, *, as_json: bool) -> None:
     if as_json:
         print_json({"change": step.what, **rollout.as_record(step.after)})
         return
@@ -122,7 +114,7 @@ def _tell(step: Transition, *, as_json: bool) -> None:
         note(f"back again: {command('lnn rollback')}")
 
 
-def _row(current: Current, model: ModelRecord) -> list[Any]:
+def _row(current: rollout.Current, model: Mapping[str, Any]) -> list[Any]:
     model_id = model["model_id"]
     stage, remark = current.stage_of(model_id), ""
     if model.get("refused"):

@@ -74,12 +74,6 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: SigningServer
 
-    def do_GET(self) -> None:
-        self._pass_on()
-
-    def do_POST(self) -> None:
-        self._pass_on()
-
     def log_message(self, *arguments: object) -> None:
         """Nothing: the API keeps a log of its own."""
 
@@ -98,6 +92,8 @@ class _Handler(BaseHTTPRequestHandler):
         except Exception as error:  # noqa: BLE001 - of botocore's many; the browser is told
             answer = _refusal(502, "unreachable", explain(error))
         self._reply(answer)
+
+    do_GET = do_POST = _pass_on  # noqa: N815 - the names that http.server calls
 
     def _reply(self, answer: Answer) -> None:
         self.send_response(answer.status)

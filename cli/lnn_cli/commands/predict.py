@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, WhiteOption, check_white, connect
+from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, WhiteOption, connect
 from lnn_cli.ui.console import note, print_json, print_table, share
 from lnn_client.cloud import Target
 
@@ -38,7 +38,6 @@ def predict(
     """
     from lnn_client.models import load_model, predict_pictures
 
-    check_white(white)
     network = load_model(model, lambda: connect(target, prefix, region))
     predictions = predict_pictures(network, images, invert=invert, white=white)
     if as_json:

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from lnn_cli.options import ForceOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
-from lnn_cli.ui.console import note, size
+from lnn_cli.ui.console import note
 from lnn_cli.ui.files import refuse_to_replace, write_whole
 from lnn_client.cloud import Target
 
-
-class Format(StrEnum):
-    """What a report can be."""
-
-    HTML = "html"
-    PNG = "png"
-    MD = "md"
-
-
-class ThemeName(StrEnum):
-    """Colors of a picture."""
-
-    LIGHT = "light"
-    DARK = "dark"
+Format = Literal["html", "png", "md"]
 
 
 def report(
@@ -38,8 +24,8 @@ def report(
         Format | None, typer.Option("--format", help="A page, one picture, or Markdown (default: by the file's name).")
     ] = None,
     theme: Annotated[
-        ThemeName, typer.Option("--theme", help="Colors of png and md (default: light).")
-    ] = ThemeName.LIGHT,
+        Literal["light", "dark"], typer.Option("--theme", help="Colors of png and md (default: light).")
+    ] = "light",
     force: ForceOption = False,
     target: TargetOption = Target.LOCAL,
     prefix: PrefixOption = None,
@@ -63,19 +49,18 @@ def report(
     from lnn_cli.ui.charts import THEMES
 
     findings = gather(cloud, found)
-    if format_ is Format.HTML:
+    if format_ == "html":
         content = page.html(findings, target).encode()
-    elif format_ is Format.MD:
+    elif format_ == "md":
         pictures = path.with_name(f"{path.stem}-pictures")
         content = page.markdown(findings, target, pictures, THEMES[theme]).encode()
     else:
         content = page.picture(findings, target, THEMES[theme])
-    write_whole(path, content)
-    typer.echo(f"{path} ({size(len(content))})")
+    typer.echo(write_whole(path, content))
     for reason in findings.missing:
         note(f"not in it: {reason}")
 
 
 def _by_name(path: Path | None) -> Format:
-    suffix = "" if path is None else path.suffix.lower().removeprefix(".")
-    return {"png": Format.PNG, "md": Format.MD, "markdown": Format.MD}.get(suffix, Format.HTML)
+    known: dict[str, Format] = {".png": "png", ".md": "md", ".markdown": "md"}
+    return known.get("" if path is None else path.suffix.lower(), "html")

@@ -9,7 +9,7 @@ import typer
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import command, note, print_json
 from lnn_cli.ui.errors import CliError
-from lnn_cli.ui.facts import failure, outcome
+from lnn_cli.ui.facts import failure, tell_end
 from lnn_client.cloud import Target
 from lnn_client.runs import result
 
@@ -77,13 +77,7 @@ def resume(
     generation = cloud.resume(run_id)
     note(f"run {run_id} goes on as generation {generation}")
     if wait:
-        ended = watch_run(cloud.ledger, run_id, timeout)
-        if as_json:
-            print_json(result(ended))
-        if ended.status != "COMPLETED":
-            raise CliError(failure(ended))
-        if not as_json:
-            typer.echo(outcome(ended))
+        tell_end(watch_run(cloud.ledger, run_id, timeout), as_json=as_json)
     elif as_json:
         print_json(result(cloud.find_run(run_id)))
     else:

@@ -10,8 +10,7 @@ import typer
 from lnn.runs.record import Run
 from lnn_cli.options import DatasetArgument, JsonOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui.console import command, note, print_json, tell_warnings
-from lnn_cli.ui.errors import CliError
-from lnn_cli.ui.facts import failure, outcome
+from lnn_cli.ui.facts import tell_end
 from lnn_client.cloud import Cloud, Target
 from lnn_client.datasets import check_training, existing_file
 from lnn_client.errors import FollowTimeout
@@ -71,14 +70,13 @@ def train(
             say_how_to_watch(run_id)
     if not check:
         tell_warnings(run.warnings)
-    if as_json:
+    if wait or run.status == "FAILED":
+        tell_end(run, as_json=as_json)
+        if not as_json:
+            typer.echo(f"model: {result(run)['model']}")
+    elif as_json:
         print_json(result(run))
-    if run.status == "FAILED" or (wait and run.status != "COMPLETED"):
-        raise CliError(failure(run))
-    if wait and not as_json:
-        typer.echo(outcome(run))
-        typer.echo(f"model: {result(run)['model']}")
-    elif not as_json:
+    else:
         typer.echo(run_id)
 
 

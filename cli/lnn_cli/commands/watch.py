@@ -8,8 +8,7 @@ import typer
 
 from lnn_cli.options import PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import command, note
-from lnn_cli.ui.errors import CliError
-from lnn_cli.ui.facts import failure, outcome
+from lnn_cli.ui.facts import tell_end
 from lnn_client.cloud import Target
 
 
@@ -40,6 +39,4 @@ def watch(
     except KeyboardInterrupt:
         note(f"no longer watching; run {run_id} goes on, until: {command(f'lnn stop {run_id}')}")
         raise
-    if ended.status != "COMPLETED":
-        raise CliError(failure(ended))
-    typer.echo(outcome(ended))
+    tell_end(ended, as_json=False)

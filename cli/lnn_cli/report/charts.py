@@ -56,7 +56,7 @@ def charts_of(findings: Findings) -> list[Chart]:
     if findings.model is not None:
         charts.append(_first_layer(findings.model))
         if len(findings.model.parameters) > 1:
-            charts.append(_later_layers(findings.model))
+            charts.append(_heat_maps([W for W, _ in findings.model.parameters[1:]], 2))
     if findings.timeline is not None and findings.timeline.invocations:
         charts.append(_timeline(findings.timeline, findings.run.events))
     return charts
@@ -91,7 +91,7 @@ def _curves(history: Sequence[EpochRow]) -> Chart:
 
 
 def _confusion(tested: RunEvaluation, classes: Sequence[str]) -> Chart:
-    counts = tested.confusion
+    counts = np.array(tested.evaluation.confusion, dtype=np.int64)
     written = len(classes) <= WRITTEN_CLASSES
 
     def draw(figure: FigureBase, theme: Theme) -> None:
@@ -222,10 +222,6 @@ def _above(h: int) -> int:
 def _beside(w: int) -> int:
     """Pixels between pictures of width w."""
     return max(1, round(0.12 * w))
-
-
-def _later_layers(model: Model) -> Chart:
-    return _heat_maps([W for W, _ in model.parameters[1:]], 2)
 
 
 def _heat_maps(matrices: Sequence[Array], first: int) -> Chart:

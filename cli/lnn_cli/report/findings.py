@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from lnn.models.model_file import Model
 from lnn.runs.record import EpochRow, Run
@@ -12,9 +13,6 @@ from lnn_client.cloud import Cloud
 from lnn_client.evaluations import RunEvaluation, evaluate_run
 from lnn_client.models import model_of_run
 from lnn_client.timeline import Timeline, timeline
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _Found = TypeVar("_Found")
 

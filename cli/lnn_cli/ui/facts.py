@@ -6,12 +6,14 @@ import math
 import time
 from collections.abc import Iterator
 
+import typer
 from rich.text import Text
 
 from lnn.names import s3_uri
 from lnn.runs.record import Run
-from lnn_cli.ui.console import command, duration, moment, number, share, status
-from lnn_client.runs import ms_per_epoch, seconds_total, seconds_training
+from lnn_cli.ui.console import command, duration, moment, number, print_json, share, status
+from lnn_cli.ui.errors import CliError
+from lnn_client.runs import ms_per_epoch, result, seconds_total, seconds_training
 
 QUIET_SECONDS = 60.0
 """A running run without a sign of life for so long is called quiet: longer than a lease, and than most epochs."""
@@ -25,6 +27,20 @@ def failure(run: Run) -> str:
         resume = command(f"lnn resume {run_id}")
         return f"run {run_id} was stopped ({reason}); go on with: {resume}"
     return f"run {run_id} failed: {reason}; see: {command(f'lnn show {run_id}')}"
+
+
+def tell_end(run: Run, *, as_json: bool) -> None:
+    """Prints what came of a run that has ended.
+
+    Raises:
+        CliError: it is not COMPLETED; says why.
+    """
+    if as_json:
+        print_json(result(run))
+    if run.status != "COMPLETED":
+        raise CliError(failure(run))
+    if not as_json:
+        typer.echo(outcome(run))
 
 
 def outcome(run: Run) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lnn_cli.ui.console import size
 from lnn_cli.ui.errors import CliError
 
 
@@ -19,11 +20,12 @@ def refuse_to_replace(path: Path, *, force: bool) -> None:
         raise CliError(f"the folder {path.absolute().parent} does not exist; make it first")
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file; a failure leaves no half of one behind."""
+def write_whole(path: Path, content: bytes) -> str:
+    """Writes a file, and returns its name and size for people; a failure leaves no half of one behind."""
     unfinished = path.with_name(path.name + ".part")
     try:
         unfinished.write_bytes(content)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+    return f"{path} ({size(len(content))})"

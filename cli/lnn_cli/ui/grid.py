@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import FigureBase
 
 from lnn.data.axis_order import is_picture
+from lnn.data.dataset import DatasetSummary
 from lnn.data.hdf5 import open_file
 from lnn.data.value_range import bytes_of
 from lnn_cli.ui.charts import WIDTH, Chart, Theme, without_ticks
 from lnn_cli.ui.errors import CliError
-
-if TYPE_CHECKING:
-    from matplotlib.figure import FigureBase
-
-    from lnn.data.dataset import DatasetSummary
 
 MOST_CLASSES = 40
 _NAME_WIDTH = 1.3

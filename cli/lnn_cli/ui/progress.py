@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from time import monotonic
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -16,13 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from lnn.runs.record import Run
+from lnn.runs.store import Ledger
 from lnn_cli.ui.console import STATUS_STYLES, dollars, duration, messages, number, share
 from lnn_cli.ui.sparkline import BLOCKS, PLAIN, sparkline
 from lnn_client.progress import Look, follow, settled
 from lnn_client.runs import usd_so_far_and_left
-
-if TYPE_CHECKING:
-    from lnn.runs.store import Ledger
 
 PLAIN_LINE_SECONDS = 10.0
 _FIRST_GENERATION = "generation 1 "
@@ -39,25 +38,6 @@ def watch_run(ledger: Ledger, run_id: str, timeout: float | None) -> Run:
         for look in follow(ledger, run_id, timeout=timeout):
             shown.show(look)
     return settled(ledger, look.run)
-
-
-class RunView(Protocol):
-    """Shows what a run is doing."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def show(self, look: Look) -> None:
-        """Shows the newest look."""
-
-
-def view_on(console: Console) -> RunView:
-    """A live view on a terminal that can go back; a plain line now and then in a pipe."""
-    live = console.is_terminal and not console.is_dumb_terminal
-    return LiveView(console) if live else PlainView(console)
 
 
 @dataclass
@@ -104,22 +84,32 @@ class _Events:
         return [event["what"] for event in events if float(event["at"]) > before and not event["what"].startswith(told)]
 
 
-class LiveView:
+class RunView(AbstractContextManager["RunView"]):
+    """Shows what a run is doing."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._pace, self._events = console, Pace(), _Events()
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is to be put back."""
+
+    @abstractmethod
+    def show(self, look: Look) -> None:
+        """Shows the newest look."""
+
+
+class LiveView(RunView):
     """A few lines that are drawn anew at every look: bar, cost as a curve, accuracy, pace, what is left, generation."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._pace = Pace()
-        self._events = _Events()
+        super().__init__(console)
         self._live = Live(console=console, auto_refresh=False)
 
     def __enter__(self) -> Self:
         self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._live.stop()
 
     def show(self, look: Look) -> None:
@@ -158,10 +148,7 @@ class LiveView:
             room = min(_CURVE_WIDTH, self._console.width - len(cost) - 1)
             yield Text(f"{cost} {sparkline(look.costs, room, steps)}".rstrip())
             yield from map(Text, accuracies)
-        if not run.has_ended:
-            yield from map(Text, _pace_texts(self._pace, run))
-        elif run.usd:
-            yield Text(f"about {dollars(run.usd)}")
+        yield from map(Text, _pace_texts(self._pace, run))
         if run.generation > 1:
             yield Text(f"generation {run.generation}", style="yellow")
         taken_over = run.disturbances["takeovers"]
@@ -169,22 +156,10 @@ class LiveView:
             yield Text(f"taken over {taken_over} time{'' if taken_over == 1 else 's'}", style="yellow")
 
 
-class PlainView:
+class PlainView(RunView):
     """A line when the status changes, and now and then between."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._pace = Pace()
-        self._events = _Events()
-        self._last: tuple[float, str, int] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return
+    _last: tuple[float, str, int] | None = None
 
     def show(self, look: Look) -> None:
         """Prints a line if there is something new to say."""
@@ -196,11 +171,8 @@ class PlainView:
         if not self._is_due(run.status, epoch, now):
             return
         self._last = (now, run.status, epoch)
-        parts = [run.status, f"epoch {epoch}/{epochs}" if epochs else "", *_figures(look)]
-        if not run.has_ended:
-            parts += _pace_texts(self._pace, run)
-        elif run.usd:
-            parts.append(f"about {dollars(run.usd)}")
+        done = f"epoch {epoch}/{epochs}" if epochs else ""
+        parts = [run.status, done, *_figures(look), *_pace_texts(self._pace, run)]
         self._print("  ".join(part for part in parts if part))
 
     def _is_due(self, status: str, epoch: int, now: float) -> bool:
@@ -211,6 +183,12 @@ class PlainView:
 
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False, soft_wrap=True)
+
+
+def view_on(console: Console) -> RunView:
+    """A live view on a terminal that can go back; a plain line now and then in a pipe."""
+    live = console.is_terminal and not console.is_dumb_terminal
+    return LiveView(console) if live else PlainView(console)
 
 
 def _side_by_side(*parts: RenderableType) -> RenderableType:
@@ -248,7 +226,9 @@ def _figures(look: Look) -> list[str]:
 
 
 def _pace_texts(pace: Pace, run: Run) -> list[str]:
-    """Epochs a second, time left, dollars; nothing while an epoch has not been seen to pass."""
+    """Epochs a second, time left, dollars; nothing while an epoch has not been seen to pass. At the end, dollars."""
+    if run.has_ended:
+        return [f"about {dollars(run.usd)}"] if run.usd else []
     epoch, epochs, current = run.epoch, run.epochs, pace.rate
     if current is None or epochs is None:
         return []

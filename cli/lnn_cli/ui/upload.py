@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from lnn.runs.record import Run
 from lnn_cli.ui.console import command, messages, note, size
+from lnn_client.cloud import Cloud
 from lnn_client.errors import FollowTimeout
 from lnn_client.progress import follow
 from lnn_client.runs import has_been_launched
 from lnn_client.uploads import Uploaded, upload_training, wait_for_run
-
-if TYPE_CHECKING:
-    from lnn_client.cloud import Cloud
 
 LAUNCH_SECONDS = 60.0
 
