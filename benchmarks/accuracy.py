@@ -4,8 +4,6 @@
 It passes if 80% of the seeds reach a training accuracy of 0.95 and the median test accuracy is at least 0.72.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 """Writes the figures of benchmarks/results/bench.json into the README, between its two benchmark comments."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys

@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 """Compares LNN with numpy, PyTorch and scikit-learn in one run, and writes benchmarks/results/ (`make bench`)."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

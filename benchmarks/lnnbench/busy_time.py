@@ -1,7 +1,5 @@
 """The processor time of the emulator during a training. It shares this machine; AWS has its own."""
 
-from __future__ import annotations
-
 import threading
 import time
 from types import TracebackType

@@ -1,7 +1,5 @@
 """Charts of a report, as PNG."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

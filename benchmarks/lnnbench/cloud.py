@@ -1,7 +1,5 @@
 """The local cloud, and trainings on it with the ``lnn`` command, as a user starts them."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

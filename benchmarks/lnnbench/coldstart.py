@@ -1,7 +1,5 @@
 """Cold starts: the time from a function's first call to its handler, and the imports in it."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """The two jobs, and the ways to train them that are compared."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path

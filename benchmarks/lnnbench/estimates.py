@@ -1,7 +1,5 @@
 """The estimates of ``lnn estimate`` for the local cloud, compared with measurements."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The floor: a training's time if only matrix products and round trips took time, both at their best rate."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any

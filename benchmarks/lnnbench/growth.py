@@ -3,8 +3,6 @@
 Full batch, float64, features-units-10. One size varies at a time; the others have their value in MIDDLE.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path

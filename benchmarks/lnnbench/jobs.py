@@ -1,7 +1,5 @@
 """The jobs: a dataset each, and the parameters of its training."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass

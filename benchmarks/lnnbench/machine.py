@@ -1,7 +1,5 @@
 """The machine's facts for the report, none of which identifies the machine or its user."""
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess

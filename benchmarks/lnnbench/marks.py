@@ -1,7 +1,5 @@
 """The project's marks: figures to reach, each with what was measured."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Peak memory of the functions' processes, as the kernel counts it (Linux)."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """This machine's rate of matrix products, and its round trip to Redis."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

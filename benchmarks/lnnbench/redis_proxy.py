@@ -4,8 +4,6 @@ As a program it prints its port and forwards until its standard input closes. It
 about 0.1 ms; an event loop's is exact to 1 ms.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import socket

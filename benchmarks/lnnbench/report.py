@@ -1,7 +1,5 @@
 """The report as JSON and as Markdown."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

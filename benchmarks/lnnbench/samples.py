@@ -1,7 +1,5 @@
 """Samples taken in rounds through all ways, so that a busy moment of the machine affects all of them alike."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median

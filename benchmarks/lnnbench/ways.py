@@ -1,7 +1,5 @@
 """The ways to train that are compared: a strategy on the local cloud, or a contender in a process of its own."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

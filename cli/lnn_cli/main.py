@@ -1,7 +1,5 @@
 """The ``lnn`` command: wires the commands together."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Annotated, Any
 

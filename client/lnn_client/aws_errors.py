@@ -1,7 +1,5 @@
 """What the errors of boto3 and botocore mean to whoever works with a deployment."""
 
-from __future__ import annotations
-
 from boto3.exceptions import Boto3Error, S3UploadFailedError
 from botocore import exceptions as aws
 

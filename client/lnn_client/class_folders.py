@@ -1,7 +1,5 @@
 """The layout of a folder of pictures: which class, and which part of the split, each folder in it holds."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

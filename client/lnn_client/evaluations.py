@@ -1,7 +1,5 @@
 """What a model predicts for the examples of a dataset: computed here, or asked of the prediction API."""
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Iterator, Sequence

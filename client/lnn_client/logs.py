@@ -1,7 +1,5 @@
 """What the functions have logged about a run, read from CloudWatch Logs."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Models: where a name leads, and what they predict for pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The parameters of a training: a file, and what the command line changes in it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

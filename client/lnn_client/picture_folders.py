@@ -1,7 +1,5 @@
 """A folder of pictures, one folder for each class, as a dataset."""
 
-from __future__ import annotations
-
 import itertools
 import warnings
 from collections import Counter

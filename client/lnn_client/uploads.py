@@ -1,7 +1,5 @@
 """Uploading a dataset, and finding the run that the upload starts."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A contender's input, and its output."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Iterator, Sequence

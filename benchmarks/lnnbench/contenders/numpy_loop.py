@@ -3,8 +3,6 @@
 relu in the hidden layers; one sigmoid neuron or a softmax at the end. Columns are examples, as in the formulas.
 """
 
-from __future__ import annotations
-
 import time
 
 import numpy as np

@@ -4,8 +4,6 @@ It draws its own starting weights and batches, so its costs are close to the oth
 of ``fit``, with its checks of the input.
 """
 
-from __future__ import annotations
-
 import time
 import warnings
 

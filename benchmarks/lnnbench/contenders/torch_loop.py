@@ -1,7 +1,5 @@
 """The same training with PyTorch's modules, autograd and SGD, on all cores of the CPU."""
 
-from __future__ import annotations
-
 import os
 import time
 

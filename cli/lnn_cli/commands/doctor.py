@@ -1,7 +1,5 @@
 """``lnn doctor``: what is installed, reachable and deployed, and the command that mends what is not."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import socket

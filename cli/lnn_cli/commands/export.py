@@ -1,7 +1,5 @@
 """``lnn export``: a run's model or history in other programs' formats."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

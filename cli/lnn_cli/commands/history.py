@@ -1,7 +1,5 @@
 """``lnn history``: cost and accuracy of each recorded epoch."""
 
-from __future__ import annotations
-
 from lnn.runs.record import EpochRow
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import note, number, print_json, print_table, share

@@ -1,7 +1,5 @@
 """``lnn logs``: what the functions have logged about a run."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime

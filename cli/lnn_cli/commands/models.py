@@ -1,7 +1,5 @@
 """``lnn models``, ``promote``, ``reject`` and ``rollback``: which model answers, and who decided that."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """``lnn page``: the prediction page in a browser, its requests signed where the API asks for that."""
 
-from __future__ import annotations
-
 import json
 import webbrowser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

@@ -1,7 +1,5 @@
 """``lnn predict``: which class a trained network sees in a picture."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """``lnn report``: all about a run, to be read and passed on."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """``lnn runs``: the runs, newest first."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """``lnn show``: all about one run."""
 
-from __future__ import annotations
-
 import typer
 
 from lnn.runs.attributes import public_view

@@ -1,7 +1,5 @@
 """``lnn stop`` and ``lnn resume``: ending a run early, and letting one go on."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """``lnn train``: an upload with its parameters, and the run that it starts."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """``lnn upload``: a dataset to be trained with the bucket's own parameters."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """``lnn watch``: a run, live until it ends."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

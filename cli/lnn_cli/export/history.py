@@ -1,7 +1,5 @@
 """A run's history for spreadsheets (CSV) and for TensorBoard (event files)."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Sequence

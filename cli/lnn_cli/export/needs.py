@@ -1,7 +1,5 @@
 """Libraries that only an export needs: they are no part of the command's own requirements."""
 
-from __future__ import annotations
-
 import sys
 from importlib import import_module
 from types import ModuleType

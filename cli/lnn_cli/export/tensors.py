@@ -1,7 +1,5 @@
 """A trained model as safetensors: the arrays of ``params.h5`` under the same names, bit for bit."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lnn.models.model_file import Model

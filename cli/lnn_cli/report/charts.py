@@ -1,7 +1,5 @@
 """The pictures of a report: each is drawn from findings alone, in either theme."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

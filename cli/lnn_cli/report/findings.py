@@ -1,7 +1,5 @@
 """What a report says about a run, and which parts of it can no longer be read."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar

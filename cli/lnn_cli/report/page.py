@@ -1,7 +1,5 @@
 """A report as one HTML page, as Markdown, or as one picture."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version

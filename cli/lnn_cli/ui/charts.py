@@ -1,7 +1,5 @@
 """How every picture looks: two themes, one style, and no display needed."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """How figures, tables and JSON look on a terminal and in a pipe."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """One line for every error: what is wrong, and how to mend it."""
 
-from __future__ import annotations
-
 import io
 import os
 import sys

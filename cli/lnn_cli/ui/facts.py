@@ -1,7 +1,5 @@
 """A run in words: its facts, its outcome, why it failed."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Writing files of the user's: never over another one unasked, and never half of one."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lnn_cli.ui.console import size

@@ -1,7 +1,5 @@
 """Examples of a dataset as pictures, a row for each class."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

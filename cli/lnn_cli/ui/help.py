@@ -1,7 +1,5 @@
 """How a group of commands shows its help: a line for each command, so that all of it fits a screen."""
 
-from __future__ import annotations
-
 from itertools import groupby
 from typing import Any
 

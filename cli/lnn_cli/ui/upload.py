@@ -1,7 +1,5 @@
 """An upload on a terminal and in a pipe, until Launch has answered it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn

@@ -1,7 +1,5 @@
 """The reference of the `lnn` command, which Typer generates from the command itself."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

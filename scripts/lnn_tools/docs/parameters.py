@@ -1,7 +1,5 @@
 """The reference of parameters.json: a table of the settings model's fields."""
 
-from __future__ import annotations
-
 import json
 
 from pydantic.fields import FieldInfo

@@ -3,8 +3,6 @@
 A file has the same path on the site as in the repository, without docs/.
 """
 
-from __future__ import annotations
-
 import posixpath
 import re
 from pathlib import Path
