@@ -30,11 +30,6 @@ OLDEST_WITH_LOCK = (1, 10)
 """The first Terraform that locks a state in S3 without a table."""
 
 
-def plan(folder: Folder, variables: list[str]) -> None:
-    """Prints the changes that a deployment would make."""
-    terraform(folder, "plan", *variables)
-
-
 def deploy(folder: Folder, variables: list[str], *, deployment: Deployment, confirm: Callable[[str], bool]) -> None:
     """Prints the plan, applies it if the user confirms, and records the deployment in the folder."""
     planned = str(folder.path / "planned")
@@ -57,8 +52,7 @@ def destroy(folder: Folder, variables: list[str], *, confirm: Callable[[str], bo
         Deployment.forget(folder.path)
         print("aws: nothing is deployed")
         return
-    for line in listing(there):
-        print(line)
+    print(*listing(there), sep="\n")
     if not confirm("Remove all of it, with its datasets, models and histories?"):
         raise ToolError("nothing was removed")
     terraform(folder, "destroy", "-auto-approve", *variables)
@@ -66,9 +60,7 @@ def destroy(folder: Folder, variables: list[str], *, confirm: Callable[[str], bo
     if left:
         raise ToolError("not removed: " + "; ".join(listing(left)) + "; run make destroy again")
     Deployment.forget(folder.path)
-    print("removed:")
-    for line in listing(there):
-        print(line)
+    print("removed:", *listing(there), sep="\n")
     print("AWS deletes the key after seven days, at no cost, and unconfirmed mail subscriptions after 48 hours.")
 
 
@@ -268,7 +260,7 @@ def run(action: str, *, yes: bool) -> None:
 
     variables, deployment = prepare(folder, found, answer, move_state=action == "deploy")
     if action == "plan":
-        plan(folder, variables)
+        terraform(folder, "plan", *variables)
     elif action == "deploy":
         deploy(folder, variables, deployment=deployment, confirm=confirm)
     else:

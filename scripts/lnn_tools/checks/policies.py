@@ -251,31 +251,21 @@ def resources_in(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from resources_in(child)
 
 
-def statements_of(document: dict[str, Any]) -> list[dict[str, Any]]:
-    return as_list(document["Statement"])
-
-
 def main() -> int:
     """Prints the faults; the exit status is 1 if there are any."""
     parser = argparse.ArgumentParser(description="Check IAM policies against the Service Authorization Reference.")
     parser.add_argument("policies", nargs="*", type=Path, help="policies that one principal has together")
     parser.add_argument("--plan", type=Path, help="a plan of Terraform, as JSON")
     given = parser.parse_args()
-    checked = 0
-    wrong = []
-    if given.policies:
-        documents = [json.loads(path.read_text()) for path in given.policies]
-        statements = [statement for document in documents for statement in statements_of(document)]
-        checked += len(statements)
-        names = ", ".join(path.name for path in given.policies)
-        wrong += [f"{names}: {found}" for found in findings(statements)]
+    documents = [json.loads(path.read_text()) for path in given.policies]
+    together = [statement for document in documents for statement in as_list(document["Statement"])]
+    groups = [(", ".join(path.name for path in given.policies), together)]
     if given.plan:
         plan = json.loads(given.plan.read_text())
         for resource in resources_in(plan["planned_values"]["root_module"]):
-            for document in in_plan(resource["values"]):
-                statements = statements_of(document)
-                checked += len(statements)
-                wrong += [f"{resource['address']}: {found}" for found in findings(statements)]
+            groups += [(resource["address"], as_list(found["Statement"])) for found in in_plan(resource["values"])]
+    checked = sum(len(statements) for _, statements in groups)
+    wrong = [f"{place}: {found}" for place, statements in groups for found in findings(statements)]
     if not checked:
         print("policy check: found no statement to check", file=sys.stderr)
         return 1

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from lnn_client.cloud import local_home
 from lnn_tools.errors import ToolError, exit_status
 from lnn_tools.local_cloud import deployment, tls
 from lnn_tools.local_cloud.deployment import LostAnswerError
@@ -127,7 +128,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Start, stop or show the local cloud.")
     parser.add_argument("command", choices=("up", "down", "status"))
     command = {"up": up, "down": down, "status": status}[parser.parse_args().command]
-    return exit_status("local cloud", lambda: command(Home.from_environment()))
+    return exit_status("local cloud", lambda: command(Home(local_home().absolute())))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The folder of a local cloud. Several clouds run side by side if each has a folder and ports of its own."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,7 +7,6 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 BUILD = REPOSITORY / "build"
-HOME_VARIABLE = "LNN_HOME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +14,6 @@ class Home:
     """The folder of one local cloud, and the names of its files."""
 
     path: Path
-
-    @classmethod
-    def from_environment(cls) -> "Home":
-        """LNN_HOME, or .lnn/local in the repository."""
-        named = os.environ.get(HOME_VARIABLE)
-        return cls(Path(named).absolute() if named else REPOSITORY / ".lnn" / "local")
 
     @property
     def description(self) -> Path:

