@@ -1,4 +1,8 @@
-"""boto3 clients with their time limits. Each is made at its first use and then shared."""
+"""botocore's clients with their time limits. Each is made at its first use and then shared.
+
+boto3 would import its resources, its documentation and a manager of transfers, which no function uses, at every cold
+start.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,8 @@ import threading
 from functools import cache
 from typing import Any
 
-import boto3
 from botocore.config import Config
+from botocore.session import Session
 
 # Short time-outs and a few retries: an invocation has little time, and every call here may be repeated.
 CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 4})
@@ -29,7 +33,8 @@ class LazyClient:
     """A proxy that makes its client at the first use: that takes tens of milliseconds, and few invocations need all."""
 
     _making = threading.Lock()
-    """boto3 makes one client at a time (boto3 guide, "Multithreading or multiprocessing with clients")."""
+    """A session makes one client at a time (boto3 guide, "Multithreading or multiprocessing with clients")."""
+    _session = Session()
 
     def __init__(self, name: Any, config: Config) -> None:
         self._name = name
@@ -39,5 +44,5 @@ class LazyClient:
     def __getattr__(self, name: str) -> Any:
         with self._making:
             if self._client is None:
-                self._client = boto3.client(self._name, config=self._config)
+                self._client = self._session.create_client(self._name, config=self._config)
         return getattr(self._client, name)

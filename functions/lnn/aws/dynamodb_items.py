@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
@@ -15,23 +13,29 @@ _SMALLEST, _LARGEST = 1e-128, 1e125
 """DynamoDB numbers reach from 1e-130 to 9.9e125 (developer guide, "Naming rules and data types")."""
 
 _CONTEXT = Context(prec=38)
-_serializer = TypeSerializer()
-
-
-class _Deserializer(TypeDeserializer):
-    """Also reads large numbers, which DynamoDB returns with all their zeros: boto3 refuses more than 38 digits."""
-
-    def _deserialize_n(self, value: str) -> Decimal:
-        return Decimal(value)
-
-
-_deserializer = _Deserializer()
 
 
 def attribute(value: Any) -> AttributeValueTypeDef:
-    """A value in DynamoDB's typed form."""
-    serialized: AttributeValueTypeDef = _serializer.serialize(_to_decimal(value))
-    return serialized
+    """A value in DynamoDB's typed form. Raises TypeError for a type that no record has."""
+    typed: AttributeValueTypeDef
+    match value:
+        case None:
+            typed = {"NULL": True}
+        case bool():
+            typed = {"BOOL": value}
+        case str():
+            typed = {"S": value}
+        case int():
+            typed = {"N": str(value)}
+        case float():
+            typed = {"N": str(_number(value))}
+        case Mapping():
+            typed = {"M": {name: attribute(entry) for name, entry in value.items()}}
+        case list() | tuple():
+            typed = {"L": [attribute(entry) for entry in value]}
+        case _:
+            raise TypeError(f"{type(value).__name__}: no attribute of a record has this type")
+    return typed
 
 
 def item(record: Mapping[str, Any]) -> dict[str, AttributeValueTypeDef]:
@@ -41,7 +45,7 @@ def item(record: Mapping[str, Any]) -> dict[str, AttributeValueTypeDef]:
 
 def plain(stored: Mapping[str, Any]) -> dict[str, Any]:
     """An item as a record of Python's own types."""
-    return {name: _from_decimal(_deserializer.deserialize(value)) for name, value in stored.items()}
+    return {name: _value(typed) for name, typed in stored.items()}
 
 
 def update(
@@ -95,23 +99,17 @@ def _number(value: float) -> Decimal:
     return _CONTEXT.create_decimal(repr(max(-_LARGEST, min(value, _LARGEST))))
 
 
-def _to_decimal(value: Any) -> Any:
-    match value:
-        case float():
-            return _number(value)
-        case dict():
-            return {key: _to_decimal(entry) for key, entry in value.items()}
-        case list() | tuple():
-            return [_to_decimal(entry) for entry in value]
-    return value
-
-
-def _from_decimal(value: Any) -> Any:
-    match value:
-        case Decimal():
-            return int(value) if value == value.to_integral_value() else float(value)
-        case dict():
-            return {key: _from_decimal(entry) for key, entry in value.items()}
-        case list():
-            return [_from_decimal(entry) for entry in value]
+def _value(typed: Mapping[str, Any]) -> Any:
+    ((kind, value),) = typed.items()
+    match kind:
+        case "NULL":
+            return None
+        case "N":
+            # DynamoDB returns a large number with all its zeros.
+            number = Decimal(value)
+            return int(number) if number == number.to_integral_value() else float(number)
+        case "M":
+            return plain(value)
+        case "L":
+            return [_value(entry) for entry in value]
     return value
