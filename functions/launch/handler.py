@@ -1,7 +1,5 @@
 """LaunchLambda: validates an uploaded dataset, prepares the run and starts its Trainer."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

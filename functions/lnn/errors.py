@@ -1,7 +1,5 @@
 """The library's exceptions. A caller tells by the type what it can do about one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 

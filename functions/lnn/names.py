@@ -3,8 +3,6 @@
 Terraform composes the same names; ``tests/terraform`` holds the two together.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 TRAINING_INPUT = "training_input/"

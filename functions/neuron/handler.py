@@ -1,7 +1,5 @@
 """NeuronLambda: one neuron's activation or gradient; or a worker that owns many neurons or examples and stays."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext

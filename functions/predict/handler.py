@@ -1,7 +1,5 @@
 """PredictLambda: answers the prediction API."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """RegisterLambda: enters each uploaded model and puts it into staging."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext

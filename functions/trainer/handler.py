@@ -1,7 +1,5 @@
 """TrainerLambda: moves a run from step to step, or trains it whole."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext

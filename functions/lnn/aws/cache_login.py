@@ -1,7 +1,5 @@
 """The IAM token of an ElastiCache user, signed with the function's own credentials."""
 
-from __future__ import annotations
-
 from urllib.parse import urlencode
 
 import botocore.session

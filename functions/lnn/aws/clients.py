@@ -4,8 +4,6 @@ boto3 would import its resources, its documentation and a manager of transfers, 
 start.
 """
 
-from __future__ import annotations
-
 import threading
 from functools import cache
 from typing import Any

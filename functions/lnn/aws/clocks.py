@@ -9,8 +9,6 @@
 ``tests/unit/aws/test_clocks.py`` holds every use of a monotonic clock in the functions to a list of reasons.
 """
 
-from __future__ import annotations
-
 import time
 
 

@@ -3,8 +3,6 @@
 Only this module reads their raw JSON; the rest of the library sees typed values.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field

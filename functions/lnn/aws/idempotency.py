@@ -1,7 +1,5 @@
 """Idempotency for events that start work: a second delivery gets the answer of the first. Powertools does it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

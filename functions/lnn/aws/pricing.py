@@ -3,8 +3,6 @@
 From AWS's pricing pages: us-east-1, first tier. Other regions differ by a few percent.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from types import MappingProxyType
 

@@ -1,7 +1,5 @@
 """Detection of arrays whose axes are not (examples, height, width, channels), and the transpose that fixes each."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 CHANNELS = (1, 3)

@@ -3,8 +3,6 @@
 h5py is imported inside functions, so that only code that opens a file pays for the import.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any

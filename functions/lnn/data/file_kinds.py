@@ -1,7 +1,5 @@
 """Kinds of files that are no readable picture, recognized by their first bytes, each with a way to convert it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

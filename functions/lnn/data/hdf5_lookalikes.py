@@ -1,7 +1,5 @@
 """Files that are named like an HDF5 file but are something else, and how to get the right file."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 

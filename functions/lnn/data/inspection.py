@@ -4,8 +4,6 @@ The HDF5 library may crash or hang on a damaged file, and then only the child is
 memory, and no credentials in its environment.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -3,8 +3,6 @@
 A fix is a line of Python for the arrays ``x`` and ``y`` that the file was written from, or for the file itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Detection of test examples that are also training examples, by hashes."""
 
-from __future__ import annotations
-
 import struct
 from typing import Any
 

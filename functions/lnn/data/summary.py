@@ -1,7 +1,5 @@
 """The summary of a checked dataset."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from lnn.data.value_range import Range

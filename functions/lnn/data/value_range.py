@@ -4,8 +4,6 @@ A picture to predict has bytes from 0 to 255. The training examples may have bee
 0 to 255, or others; the range maps a byte to the corresponding stored value.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -3,8 +3,6 @@
 A plan is plain JSON, so that neither has to import the settings model or the dataset reader.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self

@@ -3,8 +3,6 @@
 A derivative takes the activation's *output* A = g(Z), so that the backward pass needs A alone and not Z.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType

@@ -1,7 +1,5 @@
 """The examples of each training step."""
 
-from __future__ import annotations
-
 from typing import TypeAlias
 
 import numpy as np

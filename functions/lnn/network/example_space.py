@@ -14,8 +14,6 @@ W1 is computed once, at the end. Momentum is linear in the gradient too, so the 
 by a root of squared gradient entries, which is not linear. docs/example-space.md has the derivation.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Initial parameters: biases are zero, weights normal with a variance that keeps activations at a steady scale."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

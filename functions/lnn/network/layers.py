@@ -5,8 +5,6 @@ Formulas as in A. Ng, "Neural Networks and Deep Learning", week 4; L2 as there a
 examples of the batch: cost + l2/(2m) * sum ||W||^2, biases left out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

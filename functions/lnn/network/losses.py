@@ -4,8 +4,6 @@ Costs are computed from the logits Z and not from the probabilities A, so there 
 for every Z without NaN, even when training diverges. Costs are summed in float64 whatever Z's dtype.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 

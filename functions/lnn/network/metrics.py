@@ -1,7 +1,5 @@
 """Predicted classes from probabilities, and their accuracy."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lnn.network.types import Array, Labels

@@ -1,7 +1,5 @@
 """Layers in a row: the forward pass, the backward pass, and one training step."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple

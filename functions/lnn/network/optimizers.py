@@ -3,8 +3,6 @@
 All work elementwise and in place, so that updating a row alone gives the same bits as updating its matrix.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType

@@ -1,7 +1,5 @@
 """All parameters as one array, which can be cut into equal pieces and sent without a copy."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """What takes memory in every strategy, in MB: each adds these up in its own costs."""
 
-from __future__ import annotations
-
 import math
 
 from lnn.planning.workload import Job

@@ -1,7 +1,5 @@
 """How fast a cloud is: every constant of the cost model that depends on the machine, each with its source."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

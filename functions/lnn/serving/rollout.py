@@ -4,8 +4,6 @@ A transition maps the record before to the record after, with the new stages of 
 ``lnn.serving.registry`` writes it on the condition that the record has not changed.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -3,8 +3,6 @@
 What it can do between two decisions is a leg: a batch, or with ``average_every`` the batches up to the next average.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """The arithmetic of a strategy: all that a strategy has of its own where the session keeps the run."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol
 

@@ -4,8 +4,6 @@ The registry imports nothing of lnn, so that every layer may read it. A row name
 is imported where it is used: Launch loads cost models only, the Trainer only the engine that it runs.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal

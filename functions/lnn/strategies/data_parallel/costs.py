@@ -1,7 +1,5 @@
 """What ``data`` takes."""
 
-from __future__ import annotations
-
 import math
 
 from lnn.job.plan import WHOLE_UP_TO

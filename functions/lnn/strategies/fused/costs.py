@@ -1,7 +1,5 @@
 """What ``fused`` takes, in either formulation."""
 
-from __future__ import annotations
-
 import math
 from functools import cached_property
 

@@ -1,7 +1,5 @@
 """What ``neuron`` takes: an invocation for each neuron, layer and direction, and the Trainer between the steps."""
 
-from __future__ import annotations
-
 import math
 
 from lnn.aws.pricing import lambda_usd, logs_usd

@@ -1,7 +1,5 @@
 """What ``resident`` takes."""
 
-from __future__ import annotations
-
 import math
 
 from lnn.planning import memory
