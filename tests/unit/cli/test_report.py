@@ -232,7 +232,7 @@ def test_the_confusion_matrix_and_the_mistakes_are_those_of_the_model(finished: 
         expected[index % 2, seen] += 1
         if seen != index % 2:
             wrong.append((-max(p, 1 - p), index))
-    assert tested.confusion.tolist() == expected.tolist()
+    assert tested.evaluation.confusion == expected.tolist()
     assert 0 < len(wrong) < 10
     assert [mistake.example for mistake in tested.evaluation.mistakes] == [index for _, index in sorted(wrong)]
 
@@ -247,7 +247,7 @@ def test_the_report_and_evaluate_tell_the_same_mistakes_in_the_same_order(cli: R
     write_dataset("data.h5", values, labels, values, labels, model.list_classes)
     found = json.loads(cli("evaluate", "data.h5", "--model", RUN, "--worst", "15", "--target", "aws", "--json").stdout)
     assert found["mistakes"] == [asdict(mistake) for mistake in tested.evaluation.mistakes]
-    assert found["confusion"] == tested.confusion.tolist()
+    assert found["confusion"] == tested.evaluation.confusion
     surest = sorted(found["mistakes"], key=lambda mistake: -mistake["probability"])
     assert surest != found["mistakes"]
 

@@ -54,7 +54,7 @@ def test_a_model_and_its_test_examples_are_read_in_silence(
     run = cloud.find_run(NEW)
     model = model_of_run(cloud, run)
     assert load_model(NEW, lambda: cloud).run_id == model.run_id == NEW
-    assert evaluate_run(cloud, run, model).confusion.sum() == 10
+    assert sum(map(sum, evaluate_run(cloud, run, model).evaluation.confusion)) == 10
     assert capfd.readouterr() == ("", "")
 
 
