@@ -100,7 +100,7 @@ class FollowTimeout(ClientError):
     """The run goes on after ``timeout`` seconds; ``run`` is its last state."""
 
     def __init__(self, run: Run, timeout: float) -> None:
-        self.run = run
+        self.run, self.timeout = run, timeout
         super().__init__(f"run {run.run_id} is still {run.status} after {timeout:g} s")
 
 
