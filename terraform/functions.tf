@@ -113,7 +113,8 @@ locals {
       resources = ["${local.bucket_arn}/prediction_input/*", "${local.bucket_arn}/training_results/*"]
     }
     KeepRuns = {
-      actions   = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
+      # Checking: workers are given back in one transaction with a look at whether their run has ended.
+      actions   = ["dynamodb:ConditionCheckItem", "dynamodb:GetItem", "dynamodb:UpdateItem"]
       resources = [local.table_arn.runs]
     }
     KeepHistory = {
@@ -174,6 +175,7 @@ locals {
     LNN_LAUNCH_TIMEOUT           = tostring(local.function_sizes.launch.timeout)
     LNN_MAX_WORKERS              = tostring(var.max_workers)
     LNN_MODELS_TABLE             = module.dynamodb.names.models
+    LNN_NEURON_CONCURRENCY       = tostring(local.neuron_concurrency)
     LNN_NEURON_FUNCTION          = local.function_name.neuron
     LNN_NEURON_MEMORY_MB         = tostring(var.functions.neuron.memory)
     LNN_NEURON_STORAGE_MB        = tostring(var.functions.neuron.storage)

@@ -1,5 +1,8 @@
 # The local cloud: all that differs from AWS, besides AWS_ENDPOINT_URL.
 
+# The emulator's LAMBDA_ACCOUNT_CONCURRENCY.
+account_concurrency = 32
+
 # Those of most machines: `make up` gives the machine's own.
 architecture = "x86_64"
 runtime      = "python3.11"

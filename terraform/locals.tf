@@ -22,6 +22,11 @@ locals {
   table_arn    = { for key, name in local.table_name : key => "${local.arn_start.dynamodb}:table/${name}" }
   topic_arn    = "${local.arn_start.sns}:${local.topic_name}"
 
+  # The most Neurons that run at once: a run with workers starts when all of them can. Without a reservation, the Neuron draws from
+  # what the account has left, of which the Trainer and Launch keep two: somebody must end a run and start the next.
+  reserved_concurrency = { for role, size in var.functions : role => coalesce(size.reserved_concurrency, 0) }
+  neuron_concurrency   = local.reserved_concurrency.neuron > 0 ? local.reserved_concurrency.neuron : max(1, var.account_concurrency - sum(values(local.reserved_concurrency)) - 2)
+
   # Seconds that Lambda lets an invocation take at most: the one home of that figure (docs/adr/20261128-lambda-time-limit.md).
   longest_invocation = 900
 

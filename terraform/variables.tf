@@ -1,3 +1,18 @@
+variable "account_concurrency" {
+  description = <<-EOT
+    Concurrent executions that AWS allows the account in this region: Service Quotas, Lambda, "Concurrent executions" (10 in a new
+    account). A training with workers starts when all of them can run at once, and waits in line until then. A reserved concurrency of
+    functions.neuron counts instead, where there is one.
+  EOT
+  type        = number
+  default     = 1000
+
+  validation {
+    condition     = var.account_concurrency >= 1 && floor(var.account_concurrency) == var.account_concurrency
+    error_message = "Give account_concurrency as a whole number of 1 or more."
+  }
+}
+
 variable "account_id" {
   description = "Number of the AWS account, which names contain. Terraform refuses credentials of another account. Null takes the account of the credentials in use; `make deploy` sets it."
   type        = string

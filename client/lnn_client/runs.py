@@ -40,6 +40,11 @@ def has_been_launched(run: Run) -> bool:
     return run.status != "PENDING" or bool(run.strategy)
 
 
+def waiting(run: Run) -> str | None:
+    """Why a run does not begin or go on; None where it does, or has ended."""
+    return None if run.has_ended else run.reason
+
+
 def seconds_total(run: Run) -> float | None:
     """From the start of the upload to the moment the model exists."""
     return _between(run.upload_started_at, run.model_written_at)

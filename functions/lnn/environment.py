@@ -55,6 +55,8 @@ class Environment:
     architecture: str
     """``arm64`` or ``x86_64``; the price of a GB-second depends on it."""
     cache: CacheAddress
+    neuron_concurrency: int = 0
+    """The most Neurons that run at once, in all runs; 0 means that no number is known."""
 
     @classmethod
     def read(cls, variables: Mapping[str, str] = os.environ) -> Environment:
@@ -87,6 +89,7 @@ class Environment:
                     user=variables.get("LNN_CACHE_USER", ""),
                     name=variables.get("LNN_CACHE_NAME", ""),
                 ),
+                neuron_concurrency=int(variables.get("LNN_NEURON_CONCURRENCY", "0")),
             )
         except KeyError as missing:
             raise LnnError(

@@ -11,6 +11,7 @@ from uuid import uuid4
 from lnn.errors import CacheLost, LedgerUnavailable, LnnError, StaleGeneration
 from lnn.job.plan import Plan
 from lnn.messages import Message
+from lnn.runs.admission import is_admitted, recover
 from lnn.runs.failover import ask_for_next, told
 from lnn.runs.finalize import end_without_model
 from lnn.runs.lease import Reporter
@@ -72,9 +73,8 @@ def handle(services: Services, message: Message, remaining: Callable[[], float])
 
 def start(services: Services, message: Message, remaining: Callable[[], float]) -> None:
     """Take the run's lease and train from its last checkpoint."""
-    run = services.ledger.claim(message.run_id, message.generation, uuid4().hex)
+    run = claimed(services, message)
     if run is None:
-        logger.info("duplicate refused", extra={"state": "start"})
         return
     plan = run.parsed_plan
     attempts = attempts_here(services, run)
@@ -89,6 +89,21 @@ def start(services: Services, message: Message, remaining: Callable[[], float]) 
     if strategy.meets_in_redis:
         await_parameter_server(services, run, plan)
     strategy.load(strategy.start)(services, run, plan, remaining)
+
+
+def claimed(services: Services, message: Message) -> Run | None:
+    """The run, under its new generation; None where that is not ours to start, or has to wait for its workers."""
+    run_id, generation = message.run_id, message.generation
+    before = services.ledger.get_run(run_id)
+    if before is not None and before.may_begin(generation) and not is_admitted(services, before, generation):
+        logger.info("waiting for capacity")
+        return None
+    run = None if before is None else services.ledger.claim(run_id, generation, uuid4().hex, before)
+    if run is None:
+        logger.info("duplicate refused", extra={"state": "start"})
+        if before is not None and (before.has_ended or before.may_begin(generation)):
+            recover(services, before)  # it may have ended since it was read
+    return run
 
 
 def await_parameter_server(services: Services, run: Run, plan: Plan) -> None:

@@ -17,6 +17,7 @@ from lnn.runs.store import Ledger
 
 if TYPE_CHECKING:
     from lnn.parameter_server.server import ParameterServer
+    from lnn.runs.capacity import Capacity
     from lnn.serving.api import PredictionApi
     from lnn.serving.registration import RegistrationServices
 
@@ -30,7 +31,16 @@ def services(environment: Environment) -> Services:
         notifier=Notifier(client("sns", IMPATIENT), environment.topic_arn),
         invoker=Invoker(client("lambda"), environment.trainer_function, environment.neuron_function),
         server=parameter_server(environment),
+        capacity=capacity(environment),
     )
+
+
+def capacity(environment: Environment) -> Capacity | None:
+    """How many Neurons may run at once, where the deployment says so."""
+    from lnn.runs.capacity import Capacity
+
+    limit = environment.neuron_concurrency
+    return Capacity(client("dynamodb", TABLES), environment.runs_table, limit) if limit else None
 
 
 def shelf(environment: Environment) -> RegistrationServices:

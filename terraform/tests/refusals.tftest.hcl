@@ -8,6 +8,7 @@ run "refuses_wrong_values" {
   command = plan
 
   variables {
+    account_concurrency     = 0
     account_id              = "12345"
     alarm_thresholds        = { cache_memory_percent = 0, throttles = 1.5 }
     architecture            = "arm"
@@ -37,6 +38,7 @@ run "refuses_wrong_values" {
   }
 
   expect_failures = [
+    var.account_concurrency,
     var.account_id,
     var.alarm_thresholds,
     var.architecture,

@@ -516,6 +516,7 @@ def test_the_late_end_of_a_run_that_was_resumed_meanwhile_closes_nothing(running
 STATUSES = (*GOING, *ENDED)
 CHANGES: dict[Change, Callable[[Ledger], Any]] = {
     "describe": lambda ledger: ledger.describe(RUN, epochs=3),
+    "wait": lambda ledger: ledger.wait(RUN, 1, "waiting for capacity, place 1", first=True),
     "claim": lambda ledger: ledger.claim(RUN, 2, "owner"),
     "renew": lambda ledger: ledger.renew(RUN, 1, epoch=4),
     "release": lambda ledger: ledger.release(RUN, 1, "hands over"),

@@ -30,6 +30,7 @@ from lnn.models.model_file import load_model
 from lnn.models.store import Artifacts
 from lnn.names import Names
 from lnn.parameter_server.server import ParameterServer
+from lnn.runs.capacity import Capacity
 from lnn.runs.record import Run
 from lnn.runs.services import Services
 from lnn.runs.store import WATCHED_INDEX, Ledger
@@ -112,12 +113,14 @@ class InProcessCloud:
         self.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
         self.queue = Queue()
         self.services = self.services_with(window=0, topic=topic)
+        self.neuron_concurrency: int | None = None
+        """The most workers that Lambda runs at once; it keeps a message until it can run it."""
         self.invocation_seconds = INVOCATION_SECONDS
         self.workers: list[threading.Thread] = []
         self._uploads = 0
 
-    def services_with(self, window: int, topic: str | None = None) -> Services:
-        """The services of this deployment, with a window of so many neurons."""
+    def services_with(self, window: int = 0, topic: str | None = None, neuron_concurrency: int = 0) -> Services:
+        """The services of this deployment, with a window of so many neurons, and so many workers at once."""
         arn = topic or self.services.environment.topic_arn
         environment = Environment(
             region=REGION,
@@ -140,6 +143,7 @@ class InProcessCloud:
             max_workers=4,
             architecture="arm64",
             cache=CacheAddress("127.0.0.1", 0, tls=False, user="", name=""),
+            neuron_concurrency=neuron_concurrency,
         )
         return Services(
             environment=environment,
@@ -148,6 +152,7 @@ class InProcessCloud:
             notifier=Notifier(self.sns, arn),
             invoker=self.queue,
             server=lambda run_id: ParameterServer(self.redis, run_id),
+            capacity=Capacity(self.dynamodb, NAMES.runs_table, neuron_concurrency) if neuron_concurrency else None,
         )
 
     # Uploading
@@ -192,12 +197,20 @@ class InProcessCloud:
             train.handle(self.services, message, self._clock())
             return
         if message.state == "start":
+            if self.neuron_concurrency is not None and self.running() >= self.neuron_concurrency:
+                self.queue.messages.append((function, message))
+                return
             # Workers wait for each other, so each has a thread; what a broken one does next, it asks for by message.
             thread = threading.Thread(target=worker.work, args=(self.services, message, self._clock()))
             self.workers.append(thread)
             thread.start()
             return
         neuron.handle(self.services, message)
+
+    def running(self) -> int:
+        """Workers that run at this moment."""
+        self.workers = [worker for worker in self.workers if worker.is_alive()]
+        return len(self.workers)
 
     def run_to_end(self, run_id: str, chaos: Chaos | None = None) -> Run:
         """Deliver messages until none is left and the run has ended; returns the run."""
@@ -209,7 +222,7 @@ class InProcessCloud:
                 continue
             if any(worker.is_alive() for worker in self.workers):
                 self.workers[0].join(0.01)
-                self.workers = [worker for worker in self.workers if worker.is_alive()]
+                self.running()
                 continue
             run = self.run(run_id)
             if not run.is_unfinished:

@@ -81,6 +81,7 @@ def test_functions_read_their_environment_from_what_terraform_sets(role: str, de
     assert environment.topic_arn == deployed["module.sns.aws_sns_topic.this"]["values"]["arn"]
     assert environment.trainer_function == expected.trainer
     assert environment.neuron_function == expected.neuron
+    assert environment.neuron_concurrency == 998, "of the account's 1,000, two stay for the Trainer and Launch"
     assert environment.cache.host == "cache.example.internal"
     assert (environment.cache.tls, environment.cache.user, environment.cache.name) == (
         True,

@@ -10,7 +10,7 @@ from lnn.runs.record import Run
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui.console import command, note, number, print_json, print_table, share, status
 from lnn_client.cloud import Target
-from lnn_client.runs import seconds_total
+from lnn_client.runs import seconds_total, waiting
 
 
 def runs(
@@ -32,7 +32,12 @@ def runs(
         note(f"there is no run yet; start one with: {command('lnn train DATASET.h5')}")
         return
     headings = ("run", "status", "strategy", "epochs", "cost", "train", "test", "seconds")
-    print_table(headings, (_row(run) for run in found[:limit]), right=headings[3:])
+    shown = found[:limit]
+    if any(waiting(run) for run in shown):
+        rows = ([*_row(run), Text(waiting(run) or "")] for run in shown)
+        print_table((*headings, "reason"), rows, right=headings[3:])
+    else:
+        print_table(headings, (_row(run) for run in shown), right=headings[3:])
     if len(found) > limit:
         note(f"{len(found) - limit} older runs are not shown; --limit shows more")
 

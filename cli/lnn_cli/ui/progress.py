@@ -19,7 +19,7 @@ from lnn.runs.store import Ledger
 from lnn_cli.ui.console import STATUS_STYLES, dollars, duration, messages, number, share
 from lnn_cli.ui.sparkline import BLOCKS, PLAIN, sparkline
 from lnn_client.progress import Look, follow, settled
-from lnn_client.runs import usd_so_far_and_left
+from lnn_client.runs import usd_so_far_and_left, waiting
 
 PLAIN_LINE_SECONDS = 10.0
 _FIRST_GENERATION = "generation 1 "
@@ -139,6 +139,8 @@ class LiveView(RunView):
     def _figures(self, look: Look) -> Iterator[Text]:
         """What to tell besides the epochs, in pieces that stay in one line."""
         run = look.run
+        if waits_for := waiting(run):
+            yield Text(waits_for, style="yellow")
         figures = _figures(look)
         if figures:
             cost, *accuracies = figures
@@ -166,11 +168,12 @@ class PlainView(RunView):
             self._print(event)
         epoch, epochs = run.epoch, run.epochs
         self._pace.see(epoch, now)
-        if not self._is_due(run.status, epoch, now):
+        status = f"{run.status} {waiting(run)}"
+        if not self._is_due(status, epoch, now):
             return
-        self._last = (now, run.status, epoch)
+        self._last = (now, status, epoch)
         done = f"epoch {epoch}/{epochs}" if epochs else ""
-        parts = [run.status, done, *_figures(look), *_pace_texts(self._pace, run)]
+        parts = [run.status, waiting(run) or "", done, *_figures(look), *_pace_texts(self._pace, run)]
         self._print("  ".join(part for part in parts if part))
 
     def _is_due(self, status: str, epoch: int, now: float) -> bool:

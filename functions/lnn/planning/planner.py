@@ -93,7 +93,9 @@ def worker_counts(strategy: str, asked: int | None, model: CostModel) -> Iterabl
     most, _ = model.costs(strategy).work()
     if asked is not None:
         return (min(asked, most),)
-    return [count for count in WORKER_COUNTS if count <= min(most, model.functions.max_workers)]
+    functions = model.functions
+    allowed = min(most, functions.max_workers, functions.neuron_concurrency or most)
+    return [count for count in WORKER_COUNTS if count <= allowed]
 
 
 def takes_workers(strategy: str) -> bool:
@@ -119,12 +121,23 @@ def _as_asked(settings: Settings, model: CostModel) -> Decision:
     most, things = model.costs(settings.strategy).work()
     asked = (settings.workers or 1) if takes_workers(settings.strategy) else 1
     estimate = model.estimate(settings.strategy, min(asked, most))
+    concurrency = model.functions.neuron_concurrency
+    if concurrency and takes_workers(settings.strategy) and estimate.workers > concurrency:
+        raise SettingsError(_too_many_workers(estimate.workers, concurrency))
     if not estimate.fits and not estimate.depends_on_cache:
         raise SettingsError(_nothing_fits(settings, model, [estimate]))
     reason = "as asked for in parameters.json"
     if asked > most:
         reason += f", with {most} workers instead of {asked}: there are {most} {things}"
     return Decision(estimate, f"{reason}; estimated at {_figures(estimate)}")
+
+
+def _too_many_workers(workers: int, concurrency: int) -> str:
+    return (
+        f"workers: found {workers}; expected at most {concurrency}, the Neurons that this deployment runs at once, or "
+        "null; to run more, raise functions.neuron.reserved_concurrency or account_concurrency in Terraform "
+        '(docs/aws.md, "Accounts with low concurrency")'
+    )
 
 
 def _cheapest_of_the_fastest(estimates: list[Estimate]) -> Estimate:

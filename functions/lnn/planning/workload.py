@@ -136,6 +136,8 @@ class Functions:
     max_workers: int = 16
     """The most workers that are chosen where none were asked for."""
     architecture: str = "arm64"
+    neuron_concurrency: int = 0
+    """The most workers that can run at once; 0 where no number is known."""
 
     @classmethod
     def of(cls, environment: Environment) -> Functions:
@@ -149,4 +151,5 @@ class Functions:
             neuron_window=environment.neuron_window,
             max_workers=environment.max_workers,
             architecture=environment.architecture,
+            neuron_concurrency=environment.neuron_concurrency,
         )

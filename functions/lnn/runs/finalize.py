@@ -21,6 +21,7 @@ from lnn.models.checkpoint import Checkpoint
 from lnn.models.model_file import Model
 from lnn.names import is_calibration
 from lnn.runs import metrics
+from lnn.runs.admission import give_back
 from lnn.runs.record import Run
 from lnn.runs.services import Services
 from lnn.runs.stopping import Ending, _divergence
@@ -148,10 +149,11 @@ def close(services: Services, run: Run) -> None:
             logger.exception("the run's model is not the latest")
             services.ledger.note(run_id, run.generation, f"the model did not become the latest: {refused}")
     emptied = not meets_in_redis(run.strategy) or emptied_parameter_server(services, run_id)
+    freed = freed_workers(services, run)
     if not run.told:
         services.notifier.ended(run)
         metrics.ended(run)
-    services.ledger.close(run_id, done=emptied, told_use=run.use)
+    services.ledger.close(run_id, done=emptied and freed, told_use=run.use)
     logger.info("run ended", extra={"run_id": run_id, "status": run.status, "reason": run.reason})
 
 
@@ -161,5 +163,15 @@ def emptied_parameter_server(services: Services, run_id: str) -> bool:
         services.server(run_id).delete_run()
     except Exception:
         logger.exception("keys are left in the parameter server; the watch will try again")
+        return False
+    return True
+
+
+def freed_workers(services: Services, run: Run) -> bool:
+    """Give the run's workers back, and start who waits; False when the table does not answer, which keeps nobody."""
+    try:
+        give_back(services, run)
+    except Exception:
+        logger.exception("the run's workers stay reserved; the watch will try again")
         return False
     return True

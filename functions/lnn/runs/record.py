@@ -38,12 +38,13 @@ GOING: Sequence[Status] = ("PENDING", "RUNNING")
 
 ENDED: Sequence[Status] = ("COMPLETED", "FAILED", "STOPPED")
 
-Change = Literal["describe", "claim", "renew", "release", "finish", "close", "request_stop", "reopen", "note"]
+Change = Literal["describe", "wait", "claim", "renew", "release", "finish", "close", "request_stop", "reopen", "note"]
 """The changes of a run that the store offers, by the names of its methods."""
 
 
 ALLOWED_IN: Mapping[Change, Sequence[Status]] = {
     "describe": ("PENDING",),
+    "wait": GOING,
     "claim": GOING,
     "renew": ("RUNNING",),
     "release": ("RUNNING",),
@@ -89,7 +90,7 @@ class Run:
     run_id: str
     status: Status
     reason: str | None = None
-    """Why the run ended, where that is not obvious."""
+    """Why the run ended, where that is not obvious; or why it does not begin."""
 
     # The lease
 
@@ -204,6 +205,11 @@ class Run:
     @property
     def has_ended(self) -> bool:
         return self.status in ENDED
+
+    def may_begin(self, generation: int) -> bool:
+        """Whether a generation is the next, or one that has given the lease back."""
+        mine = self.generation == generation and self.lease_expires == 0
+        return not self.has_ended and self.is_prepared and (mine or self.generation == generation - 1)
 
     @property
     def is_unfinished(self) -> bool:

@@ -16,6 +16,7 @@ from lnn.runs.store import Ledger
 
 if TYPE_CHECKING:
     from lnn.parameter_server.server import ParameterServer
+    from lnn.runs.capacity import Capacity
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Services:
     invoker: Invoker
     server: Callable[[str], ParameterServer]
     """The parameter server of a run; connects when it is first asked for."""
+    capacity: Capacity | None = None
+    """How many workers may run at once; None where no number is known."""
 
     def usd(self, seconds: float, invocations: int, metrics_lines: int = 0) -> float:
         """Price of this much of the Trainer and of what it logs, in US dollars."""

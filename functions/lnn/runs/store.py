@@ -65,9 +65,15 @@ class Ledger:
 
     def list_runs(self, dataset_key: str | None = None) -> list[Run]:
         """Every run, newest first; with ``dataset_key``, only those of uploads under this key."""
-        arguments: dict[str, Any] = {"TableName": self._runs, "ConsistentRead": True}
+        # Every run has a status; the item of ``capacity`` has none.
+        arguments: dict[str, Any] = {
+            "TableName": self._runs,
+            "ConsistentRead": True,
+            "FilterExpression": "attribute_exists(#status)",
+            "ExpressionAttributeNames": {"#status": "status"},
+        }
         if dataset_key is not None:
-            arguments["FilterExpression"] = "dataset_key = :key"
+            arguments["FilterExpression"] += " AND dataset_key = :key"
             arguments["ExpressionAttributeValues"] = {":key": attribute(dataset_key)}
         with refusals("scan", self._runs_table):
             pages = self._client.get_paginator("scan").paginate(**arguments)
@@ -162,13 +168,14 @@ class Ledger:
         """Add what Launch found out, while the run is PENDING; False when it no longer is."""
         return self._change("describe", run_id, facts) is not None
 
-    def claim(self, run_id: str, generation: int, owner: str) -> Run | None:
+    def claim(self, run_id: str, generation: int, owner: str, before: Run | None = None) -> Run | None:
         """Take the run's lease for ``generation``; None when this is not ours to take.
 
         A generation is taken once: a second copy of the same start message finds it taken, unless
-        the first has given it back with ``release`` or ``give_up``. The run becomes RUNNING.
+        the first has given it back with ``release`` or ``give_up``. The run becomes RUNNING. ``before`` is the run,
+        where the caller has just read it.
         """
-        before = self.get_run(run_id)
+        before = before or self.get_run(run_id)
         if before is None:
             return None
         now = time.time()
@@ -189,10 +196,16 @@ class Ledger:
             values={":previous": generation - 1, ":mine": generation, ":released": 0},
             event=event,
             counted="invocations",
+            removed=["reason"],  # why it waited
         )
         if claimed is not None:
             self._shorten_events(claimed)
         return claimed
+
+    def wait(self, run_id: str, generation: int, reason: str, *, first: bool) -> None:
+        """Note why a run does not begin; an event tells it once. Changes nothing when a later generation has begun."""
+        event = logged("waiting for capacity") if first else None
+        self._change("wait", run_id, {"reason": reason}, generation=generation, event=event)
 
     def renew(self, run_id: str, generation: int, *, event: Event | None = None, **facts: Unpack[Facts]) -> Run:
         """Renew the lease and note progress, and an event if there is one; returns the run.

@@ -16,6 +16,7 @@ from lnn.aws.clocks import is_fresh, seconds_between, wall
 from lnn.errors import NonRetryable
 from lnn.messages import Message
 from lnn.runs import logs, metrics
+from lnn.runs.admission import waiting_runs
 from lnn.runs.finalize import close, end_without_model
 from lnn.runs.record import Run
 from lnn.runs.services import Services
@@ -52,16 +53,36 @@ def watch(services: Services, remaining: Callable[[], float]) -> None:
     # A run that is resumed before its end was carried out is one that goes on.
     runs = services.ledger.watched_runs()
     going = [run for run in runs if not run.has_ended]
+    in_line, faults = _line(services, runs)
+    runs = [run for run in runs if run.run_id not in in_line]
     longest_launch = launch_seconds(services.environment.launch_timeout)
     waits = {run.run_id: _observation_left(run, now) for run in runs if is_suspect(run, now, longest_launch)}
     _remember(runs, now)
     ready = [run for run in runs if waits.get(run.run_id) == 0]
-    faults = _look_after(services, ready)
+    faults += _look_after(services, ready)
     silent = _still_silent(services, [run for run in runs if waits.get(run.run_id, 0) > 0], waits, remaining)
     faults += _look_after(services, silent)
     metrics.watched(len(going), sum(not run.has_ended and run.is_prepared for run in [*ready, *silent]))
     if faults:
         raise faults[0]
+
+
+def _line(services: Services, runs: Iterable[Run]) -> tuple[set[str], list[Exception]]:
+    """The runs that wait for workers, or were started just now, and what went wrong."""
+    try:
+        in_line = waiting_runs(services, runs)
+    except Exception as error:
+        logger.exception("the line of waiting runs is not looked after")
+        return set(), [error]
+    stopped = [run for run in runs if run.run_id in in_line and run.stop_requested]
+    return in_line, _each(services, stopped, stop_waiting)
+
+
+def stop_waiting(services: Services, run: Run) -> None:
+    """End a run that a person has stopped while it waited."""
+    place = run.parsed_plan.place(run.epoch, run.latest_checkpoint.get("batches", 0))
+    reason = f"stopped on request after {place}, while it waited for capacity"
+    end_without_model(services, run.run_id, run.generation, Ending("STOPPED", reason))
 
 
 def launch_seconds(timeout: float) -> float:
@@ -138,11 +159,16 @@ def _still_silent(
 
 def _look_after(services: Services, runs: Iterable[Run]) -> list[Exception]:
     """Act on runs that nobody works on; returns what went wrong."""
+    return _each(services, runs, lambda services, run: (finish if run.has_ended else revive)(services, run))
+
+
+def _each(services: Services, runs: Iterable[Run], act: Callable[[Services, Run], None]) -> list[Exception]:
+    """Act on each run by itself; returns what went wrong."""
     faults: list[Exception] = []
     for run in runs:
         with logs.about(run):
             try:
-                (finish if run.has_ended else revive)(services, run)
+                act(services, run)
             except Exception as error:
                 logger.exception("run not looked after")
                 faults.append(error)

@@ -152,6 +152,17 @@ def test_plain_lines_come_at_changes_and_then_now_and_again(monkeypatch: pytest.
     assert "10 epochs/s  4 min 00 s left" in lines[1]
 
 
+def test_a_run_that_waits_tells_its_place_and_when_it_changes(ticking: None) -> None:
+    places = [look(0, "PENDING", reason=f"waiting for capacity, place {place}") for place in (3, 3, 2)]
+    assert any("waiting for capacity, place 2" in line for line in frames(60, *places))
+    written = io.StringIO()
+    with view_on(Console(file=written, width=60)) as shown:
+        for one in places:
+            shown.show(one)
+    told = [line.split("  ")[:2] for line in written.getvalue().splitlines()]
+    assert told == [["PENDING", f"waiting for capacity, place {place}"] for place in (3, 2)]
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.04, "0.0 s"), (9.96, "10.0 s"), (42.4, "42 s"), (200, "3 min 20 s"), (3599.9, "1 h 00 min"), (None, "-")],

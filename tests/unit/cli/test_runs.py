@@ -44,6 +44,12 @@ def test_runs_lists_the_newest_first(cli: RunCli, two_runs: World) -> None:
     assert second.split() == [OLD, "COMPLETED", "fused", "4/4", "0.25", "90.0%", "80.0%", "-"]
 
 
+def test_a_run_that_waits_tells_its_place(cli: RunCli, two_runs: World) -> None:
+    two_runs.open_run(waiting := "20261103T090000Z-cccccccc", reason="waiting for capacity, place 3")
+    assert "waiting for capacity, place 3" in cli("runs").stdout.splitlines()[1]
+    assert "waiting for capacity, place 3" in cli("show", waiting).stdout
+
+
 def test_runs_json_is_a_list_of_runs(cli: RunCli, two_runs: World) -> None:
     printed = json.loads(cli("runs", "--json", "--limit", "1").stdout)
     assert [run["run_id"] for run in printed] == [NEW]
