@@ -13,7 +13,7 @@ import typer
 
 from lnn.errors import InputError
 from lnn_cli.options import ForceOption, JsonOption, WhiteOption
-from lnn_cli.ui.console import messages, note, print_json, print_pairs, size, tell_warnings
+from lnn_cli.ui.console import messages, note, print_json, print_pairs, say, size, tell_warnings
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
 from lnn_client.datasets import check_dataset, check_training, examples, existing_file
@@ -90,7 +90,7 @@ def show(
     refuse_to_replace(output, force=force)
     suffix = picture_suffix(output)
     chart = grid(file, check_dataset(file), "test" if test else "train", columns, seed)
-    typer.echo(write_whole(output, render([chart], LIGHT, suffix)))
+    say(write_whole(output, render([chart], LIGHT, suffix)))
     note(chart.about)
 
 
@@ -108,13 +108,13 @@ def example(
     known = examples()
     if name is None:
         for known_name in known:
-            typer.echo(known_name)
+            say(known_name)
         return
     if name not in known:
         raise CliError(f"there is no example {name!r}; there is: {', '.join(known) or 'none in this installation'}")
     refuse_to_replace(output, force=force)
     shutil.copyfile(known[name], output)
-    typer.echo(f"{output} ({size(output.stat().st_size)})")
+    say(f"{output} ({size(output.stat().st_size)})")
     note(f"train on it: lnn train {output} --wait")
 
 

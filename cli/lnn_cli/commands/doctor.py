@@ -10,11 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import typer
 from rich.text import Text
 
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
-from lnn_cli.ui.console import print_json, print_table
+from lnn_cli.ui.console import print_json, print_table, say
 from lnn_cli.ui.errors import CliError, explain
 from lnn_client.cloud import Cloud, Target, local_description, repository
 from lnn_client.resources import FUNCTIONS, absent_resources, resources
@@ -67,7 +66,7 @@ def doctor(
         how = f"; mend it with: {' && '.join(mends)}" if mends else ""
         raise CliError(f"{len(missing)} of {len(findings)} checks failed{how}")
     if not as_json:
-        typer.echo("everything needed is there")
+        say("everything needed is there")
 
 
 def examine(target: Target, prefix: str | None, region: str | None) -> Iterator[Finding]:

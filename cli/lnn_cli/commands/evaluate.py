@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
-from lnn_cli.ui.console import note, print_json, print_pairs, print_table, share
+from lnn_cli.ui.console import note, print_json, print_pairs, print_table, say, share
 from lnn_client.cloud import LATEST, PRODUCTION, Target
 from lnn_client.datasets import Split, check_dataset
 
@@ -76,13 +76,13 @@ def _show(found: Evaluation, model: str, dataset: str) -> None:
         ]
     )
     if len(found.classes) <= SHOWN_CLASSES:
-        typer.echo("\nconfusion: rows are true classes, columns predicted ones")
+        say("\nconfusion: rows are true classes, columns predicted ones")
         rows = [[name, *map(str, counts)] for name, counts in zip(found.classes, found.confusion, strict=True)]
         print_table(("", *found.classes), rows, right=found.classes)
     else:
         note(f"the confusion matrix of {len(found.classes)} classes is in --json")
     if found.mistakes:
-        typer.echo("\nworst mistakes")
+        say("\nworst mistakes")
         rows = [
             [str(m.example), m.label, m.predicted, share(m.probability), share(m.probability_of_label)]
             for m in found.mistakes

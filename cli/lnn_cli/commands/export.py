@@ -7,7 +7,7 @@ import typer
 
 from lnn.runs.record import EpochRow, Run
 from lnn_cli.options import ForceOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
-from lnn_cli.ui.console import note
+from lnn_cli.ui.console import note, say
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
 from lnn_client.cloud import Cloud, Target
@@ -42,7 +42,7 @@ def export(
         _export_events(cloud, found, path, force=force)
         return
     refuse_to_replace(path, force=force)
-    typer.echo(write_whole(path, _encoded(cloud, found, kind)))
+    say(write_whole(path, _encoded(cloud, found, kind)))
 
 
 def _encoded(cloud: Cloud, run: Run, kind: str) -> bytes:
@@ -66,7 +66,7 @@ def _export_events(cloud: Cloud, run: Run, folder: Path, *, force: bool) -> None
     if folder.is_dir() and any(folder.iterdir()) and not force:
         raise CliError(f"{folder} is not empty; name another folder, or add to it with --force")
     write_tensorboard(folder, run, _history(cloud, run))
-    typer.echo(str(folder))
+    say(str(folder))
     note(f"look at it: tensorboard --logdir {folder}")
 
 

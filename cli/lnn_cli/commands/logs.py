@@ -1,6 +1,5 @@
 """``lnn logs``: what the functions have logged about a run."""
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -8,9 +7,10 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from lnn.characters import in_json
 from lnn.runs.record import Run
 from lnn_cli.options import PrefixOption, RegionOption, RunArgument, TargetOption, connect
-from lnn_cli.ui.console import command, note, number, output, print_json
+from lnn_cli.ui.console import command, note, number, output, print_json, say
 from lnn_client.cloud import Target
 from lnn_client.logs import Function, Line, Log
 
@@ -71,7 +71,7 @@ def _nothing(run: Run, function: Function | None) -> str:
 
 def _print(line: Line, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(line.fields, ensure_ascii=False))
+        say(in_json(line.fields))
         return
     fields = line.fields
     text = Text()

@@ -7,7 +7,7 @@ import typer
 
 from lnn.serving import rollout
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
-from lnn_cli.ui.console import command, moment, note, print_json, print_table, share
+from lnn_cli.ui.console import command, moment, note, print_json, print_table, say, share
 from lnn_client.cloud import Cloud, Target
 
 ModelArgument = Annotated[
@@ -107,7 +107,7 @@ def _tell(step: rollout.Transition, *, as_json: bool) -> None:
     if as_json:
         print_json({"change": step.what, **rollout.as_record(step.after)})
         return
-    typer.echo(step.what)
+    say(step.what)
     if step.after.past or step.after.canary:
         note(f"back again: {command('lnn rollback')}")
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lnn_cli.options import PrefixOption, RegionOption, TargetOption, connect
-from lnn_cli.ui.console import note
+from lnn_cli.ui.console import note, say
 from lnn_cli.ui.errors import CliError, explain
 from lnn_client.cloud import Target
 from lnn_client.prediction_api import Answer, Api
@@ -44,7 +44,7 @@ def page(
             f"port {port} of {LOOPBACK} cannot be used: {error.strerror}; choose another with --port"
         ) from None
     address = f"http://{LOOPBACK}:{server.server_port}/{'staging/' if staging else ''}"
-    typer.echo(address)
+    say(address)
     note(f"stands for {api.url}; Ctrl-C ends it")
     if open_browser:
         webbrowser.open(address)

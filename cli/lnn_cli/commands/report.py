@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from lnn_cli.options import ForceOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
-from lnn_cli.ui.console import note
+from lnn_cli.ui.console import note, say
 from lnn_cli.ui.files import refuse_to_replace, write_whole
 from lnn_client.cloud import Target
 
@@ -54,7 +54,7 @@ def report(
         content = page.markdown(findings, target, pictures, THEMES[theme]).encode()
     else:
         content = page.picture(findings, target, THEMES[theme])
-    typer.echo(write_whole(path, content))
+    say(write_whole(path, content))
     for reason in findings.missing:
         note(f"not in it: {reason}")
 

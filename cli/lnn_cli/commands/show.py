@@ -1,11 +1,9 @@
 """``lnn show``: all about one run."""
 
-import typer
-
 from lnn.runs.attributes import public_view
 from lnn.runs.record import Run
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
-from lnn_cli.ui.console import moment, print_json, print_pairs, words
+from lnn_cli.ui.console import moment, print_json, print_pairs, say, words
 from lnn_cli.ui.facts import facts
 from lnn_client.cloud import Target
 
@@ -35,11 +33,11 @@ def show(
 
 def _print_settings(run: Run) -> None:
     if run.settings:
-        typer.echo("\nsettings")
+        say("\nsettings")
         print_pairs((f"  {name}", words(value)) for name, value in run.settings.items())
 
 
 def _print_events(run: Run) -> None:
     if run.events:
-        typer.echo("\nevents")
+        say("\nevents")
         print_pairs((f"  {moment(event['at'])}", event["what"]) for event in run.events)

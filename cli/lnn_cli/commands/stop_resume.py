@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
-from lnn_cli.ui.console import command, note, print_json
+from lnn_cli.ui.console import command, note, print_json, say
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.facts import failure, tell_end
 from lnn_client.cloud import Target
@@ -40,7 +40,7 @@ def stop(
         if as_json:
             print_json(result(asked))
         else:
-            typer.echo(f"asked run {run_id} to stop after the epoch it is in, or the batch of a long one")
+            say(f"asked run {run_id} to stop after the epoch it is in, or the batch of a long one")
         return
     ended = watch_run(cloud.ledger, run_id, timeout)
     if as_json:
@@ -50,7 +50,7 @@ def stop(
     if ended.status != "STOPPED":
         raise CliError(failure(ended))
     if not as_json:
-        typer.echo(f"run {run_id} stopped after epoch {ended.epoch}; go on with: {command(f'lnn resume {run_id}')}")
+        say(f"run {run_id} stopped after epoch {ended.epoch}; go on with: {command(f'lnn resume {run_id}')}")
 
 
 def resume(
@@ -79,4 +79,4 @@ def resume(
     elif as_json:
         print_json(result(cloud.find_run(run_id)))
     else:
-        typer.echo(f"watch it: {command(f'lnn watch {run_id}')}")
+        say(f"watch it: {command(f'lnn watch {run_id}')}")

@@ -7,7 +7,7 @@ import typer
 
 from lnn.runs.record import Run
 from lnn_cli.options import DatasetArgument, JsonOption, PrefixOption, RegionOption, TargetOption, connect
-from lnn_cli.ui.console import command, note, print_json, tell_warnings
+from lnn_cli.ui.console import command, note, print_json, say, tell_warnings
 from lnn_cli.ui.facts import tell_end
 from lnn_client.cloud import Cloud, Target
 from lnn_client.datasets import check_training, existing_file
@@ -71,11 +71,11 @@ def train(
     if wait or run.status == "FAILED":
         tell_end(run, as_json=as_json)
         if not as_json:
-            typer.echo(f"model: {result(run)['model']}")
+            say(f"model: {result(run)['model']}")
     elif as_json:
         print_json(result(run))
     else:
-        typer.echo(run_id)
+        say(run_id)
 
 
 def _wait(cloud: Cloud, run_id: str, timeout: float | None, *, as_json: bool) -> Run:

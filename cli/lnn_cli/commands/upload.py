@@ -7,7 +7,7 @@ import typer
 
 from lnn.names import TRAINING_INPUT
 from lnn_cli.options import DatasetArgument, PrefixOption, RegionOption, TargetOption, connect
-from lnn_cli.ui.console import tell_warnings
+from lnn_cli.ui.console import say, tell_warnings
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.facts import failure
 from lnn_client.cloud import Target
@@ -39,9 +39,9 @@ def upload(
     content = existing_file(parameters).read_bytes() if parameters else None
     cloud = connect(target, prefix, region)
     uploaded = show_upload(cloud, dataset, content, TRAINING_INPUT, dataset.name)
-    typer.echo(f"uploaded to {uploaded.uri}")
+    say(f"uploaded to {uploaded.uri}")
     run = opened_run(cloud, uploaded)
-    typer.echo(f"run {run.run_id}")
+    say(f"run {run.run_id}")
     run = launched_run(cloud, run)
     if run.status == "FAILED":
         raise CliError(failure(run))

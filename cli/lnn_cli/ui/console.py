@@ -1,6 +1,5 @@
 """How figures, tables and JSON look on a terminal and in a pipe."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
@@ -8,9 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from lnn.characters import escaped, in_json
 
 STATUS_STYLES = {
     "PENDING": "yellow",
@@ -34,20 +36,41 @@ def command(line: str) -> str:
     return line if _target.get() == "local" else f"{line} --target {_target.get()}"
 
 
+class TextConsole(Console):
+    """Prints text as text: no markup and no emoji codes in it, and unsafe characters as escapes."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A string as it is measured and printed."""
+        return super().render_str(escaped(text, "\n"), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The segments of anything printable; Rich's own control segments stay as they are."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(escaped(segment.text, "\n"), segment.style)
+
+
 def output() -> Console:
     """What was asked for: standard output. A pipe gets plain, unwrapped lines."""
-    console = Console(highlight=False, soft_wrap=False)
-    return console if console.is_terminal else Console(highlight=False, width=max(console.width, _PIPE_WIDTH))
+    console = TextConsole(soft_wrap=False)
+    return console if console.is_terminal else TextConsole(width=max(console.width, _PIPE_WIDTH))
 
 
 def messages() -> Console:
     """Progress and remarks: standard error, so that standard output stays clean."""
-    return Console(stderr=True, highlight=False)
+    return TextConsole(stderr=True)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Lines of an answer, on standard output; unsafe characters are printed as escapes."""
+    typer.echo(escaped(text, "\n"), err=err)
 
 
 def note(text: str) -> None:
     """One remark on standard error."""
-    typer.echo(text, err=True)
+    say(text, err=True)
 
 
 def tell_warnings(warnings: Iterable[str]) -> None:
@@ -58,16 +81,16 @@ def tell_warnings(warnings: Iterable[str]) -> None:
 
 def print_json(value: object) -> None:
     """One JSON document on standard output; what JSON cannot hold becomes null or text."""
-    typer.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    say(in_json(_plain(value), indent=2))
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], right: Sequence[str] = ()) -> None:
     """A table without frame, aligned; ``right`` names the columns of figures."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+        table.add_column(_cell(heading), justify="right" if heading in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(_cell, row))
     _print(table)
 
 
@@ -77,8 +100,13 @@ def print_pairs(pairs: Iterable[tuple[str, str | Text]]) -> None:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in pairs:
-        table.add_row(name, value)
+        table.add_row(name, _cell(value))
     _print(table)
+
+
+def _cell(text: str | Text) -> Text:
+    """Escaped before the table is measured, so that the escapes have room; a cell is one line."""
+    return Text(escaped(text.plain), style=text.style) if isinstance(text, Text) else Text(escaped(text))
 
 
 def _print(table: Table) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import typer
 
 from lnn.errors import LnnError, NonRetryable
-from lnn_cli.ui.console import command
+from lnn_cli.ui.console import command, say
 from lnn_cli.ui.help import CompactHelp
 from lnn_client import errors as failures
 
@@ -50,7 +51,7 @@ class OneLineErrors(CompactHelp):
 
 def explain(error: BaseException) -> str:
     """One line that says what went wrong and how to mend it."""
-    return " ".join(_message(error).split())
+    return _one_line(_message(error))
 
 
 def _message(error: BaseException) -> str:
@@ -124,7 +125,12 @@ def _usage_line(usage: typer.TyperException) -> str:
 
 
 def _report(line: str) -> None:
-    typer.echo(f"error: {' '.join(line.split())}", err=True)
+    say(f"error: {_one_line(line)}", err=True)
+
+
+def _one_line(text: str) -> str:
+    """Lines of a message joined; blanks that are not ASCII belong to names."""
+    return " ".join(filter(None, re.split(r"[ \t\r\n]+", text)))
 
 
 def _escape_what_cannot_be_written() -> None:

@@ -4,12 +4,11 @@ import math
 import time
 from collections.abc import Iterator
 
-import typer
 from rich.text import Text
 
 from lnn.names import s3_uri
 from lnn.runs.record import Run
-from lnn_cli.ui.console import command, duration, moment, number, print_json, share, status
+from lnn_cli.ui.console import command, duration, moment, number, print_json, say, share, status
 from lnn_cli.ui.errors import CliError
 from lnn_client.runs import ms_per_epoch, result, seconds_total, seconds_training
 
@@ -38,7 +37,7 @@ def tell_end(run: Run, *, as_json: bool) -> None:
     if run.status != "COMPLETED":
         raise CliError(failure(run))
     if not as_json:
-        typer.echo(outcome(run))
+        say(outcome(run))
 
 
 def outcome(run: Run) -> str:

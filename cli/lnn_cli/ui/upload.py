@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from lnn.characters import escaped
 from lnn.runs.record import Run
 from lnn_cli.ui.console import command, messages, note, size
 from lnn_client.cloud import Cloud
@@ -29,7 +30,7 @@ def show_upload(cloud: Cloud, dataset: Path, parameters: bytes | None, folder: s
         TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(dataset.name, total=total)
+        task = progress.add_task(escaped(dataset.name), total=total)
         return upload_training(
             cloud, dataset, parameters, folder, name, sent=lambda count: progress.advance(task, count)
         )
