@@ -185,6 +185,15 @@ def test_the_model_of_a_run_that_does_not_end_is_left_to_whoever_ends_it(
     assert outcome == f"not registered: run {RUN} is PENDING"
 
 
+def test_an_archived_model_is_refused_with_the_cure(world: World) -> None:
+    upload = world.put(encode_model(brightness_model()))
+    stored = world.s3.put_object(Bucket=NAMES.bucket, Key=upload.key, Body=b"model", StorageClass="GLACIER")
+    outcome = register(world.shelf, replace(upload, version_id=stored["VersionId"]))
+    assert outcome.startswith("refused: cannot read s3://")
+    assert "copy it to the storage class STANDARD" in outcome
+    assert [model["refused"] for model in world.registry.list_models()] == [outcome.removeprefix("refused: ")]
+
+
 def test_an_upload_that_was_deleted_since_is_no_error(world: World) -> None:
     upload = world.put(encode_model(brightness_model()))
     world.s3.delete_object(Bucket=NAMES.bucket, Key=upload.key, VersionId=upload.version_id)

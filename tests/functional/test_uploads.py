@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from lnn.aws.client_errors import UNREADABLE
 from lnn.aws.events import Upload
 from lnn.data.uploads import UploadReader
 from lnn.errors import DatasetError, NonRetryable, SettingsError
@@ -25,6 +27,47 @@ def inbox(cloud: InProcessCloud) -> UploadReader:
 
 def delete(cloud: InProcessCloud, upload: Upload, **version: Any) -> None:
     cloud.s3.delete_object(Bucket=upload.bucket, Key=upload.key, **version)
+
+
+@pytest.mark.parametrize("storage", ["GLACIER", "DEEP_ARCHIVE"])
+def test_an_archived_upload_fails_its_run_at_once_with_the_cure(
+    cloud: InProcessCloud, tmp_path: Path, storage: str
+) -> None:
+    upload = cloud.upload(b"", {})
+    stored = cloud.s3.put_object(Bucket=NAMES.bucket, Key=upload.key, Body=b"", StorageClass=storage)
+    upload = dataclasses.replace(upload, version_id=stored["VersionId"])
+    assert cloud.launch(upload) == "refused"
+    run = cloud.run(upload.run_id)
+    assert run.status == "FAILED"
+    assert run.reason is not None
+    assert "InvalidObjectState" in run.reason
+    assert "copy it to the storage class STANDARD" in run.reason
+
+
+@pytest.mark.parametrize("code", ["InvalidRequest", "KMS.DisabledException"])
+@pytest.mark.parametrize("key", ["datasets.h5", "parameters.json"])
+def test_what_s3_will_never_give_fails_the_run_at_once(
+    cloud: InProcessCloud, code: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload, read, head = cloud.upload(b"", {}), cloud.s3.get_object, cloud.s3.head_object
+
+    def refusing(call: Callable[..., Any], answer: dict[str, str], operation: str) -> Callable[..., Any]:
+        def ask(**given: Any) -> Any:
+            if given["Key"].endswith(key):
+                raise ClientError({"Error": answer}, operation)
+            return call(**given)
+
+        return ask
+
+    monkeypatch.setattr(cloud.s3, "get_object", refusing(read, {"Code": code, "Message": "no."}, "GetObject"))
+    monkeypatch.setattr(
+        cloud.s3, "head_object", refusing(head, {"Code": "400", "Message": "Bad Request"}, "HeadObject")
+    )
+    assert cloud.launch(upload) == "refused"
+    run = cloud.run(upload.run_id)
+    assert run.status == "FAILED"
+    assert run.reason is not None
+    assert f"/{key}: {code}: no; {UNREADABLE[code]}, then" in run.reason
 
 
 @pytest.mark.parametrize(

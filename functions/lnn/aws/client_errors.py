@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,6 +19,37 @@ ABSENT = frozenset(
     {"404", "MethodNotAllowed", "NoSuchBucket", "NoSuchKey", "NoSuchVersion", "ResourceNotFoundException"}
 )
 """The resource was deleted. S3 answers a request for a delete marker with MethodNotAllowed."""
+
+_ARCHIVED = "restore it, or copy it to the storage class STANDARD"
+_KEY = "enable or restore that KMS key, or store the object with the bucket's own encryption"
+_REQUEST = "correct that"
+UNREADABLE: Mapping[str, str] = {
+    "InvalidObjectState": _ARCHIVED,
+    "ObjectNotInActiveTierError": _ARCHIVED,
+    # S3 answers so where an object is encrypted with a key that only its owner has (SSE-C).
+    "InvalidRequest": "store the object without a key of your own (SSE-C), which nobody else can read",
+    "KMS.AccessDeniedException": _KEY,
+    "KMS.DisabledException": _KEY,
+    "KMS.InvalidKeyUsageException": _KEY,
+    "KMS.InvalidStateException": _KEY,
+    "KMS.KMSInvalidStateException": _KEY,
+    "KMS.NotFoundException": _KEY,
+    "AccountProblem": "ask AWS Support",
+    "EntityTooLarge": "use a smaller dataset or model",
+    "InvalidArgument": _REQUEST,
+    "InvalidBucketName": _REQUEST,
+    "InvalidPayer": "ask AWS Support",
+    "InvalidSecurity": _REQUEST,
+    "InvalidStorageClass": _REQUEST,
+    "InvalidURI": _REQUEST,
+    "KeyTooLongError": "use a shorter key",
+    "NotImplemented": _REQUEST,
+    "NotSignedUp": "sign the account up for S3",
+    "PermanentRedirect": "use the bucket's own region",
+    "UnsupportedArgument": _REQUEST,
+}
+"""Codes of S3 for an object that is there and cannot be read or written as it is, each with the cure (S3 API
+reference, "Error responses"). DynamoDB and Lambda use none of them."""
 
 
 @contextmanager
@@ -42,5 +73,11 @@ def refusals(what: str, resource: str) -> Iterator[None]:
             raise ResourceDeleted(
                 f"cannot {what} {resource}, which is gone: it was deleted or has expired; restore it and resume the "
                 "run, or upload the dataset again"
+            ) from error
+        if code in UNREADABLE:
+            text = str(answer.get("Message") or code).rstrip(".")
+            raise NonRetryable(
+                f"cannot {what} {resource}: {code}: {text}; {UNREADABLE[code]}, then resume the run, or upload again "
+                "if it had not begun to train"
             ) from error
         raise

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from lnn.aws.client_errors import refusals
 from lnn.aws.events import Upload
 from lnn.aws.s3_client import RetryingS3
@@ -17,6 +19,9 @@ from lnn.names import UPLOAD_STARTED_AT, parameters_key, s3_uri
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+BAD_REQUEST = "400"
 
 
 class UploadReader:
@@ -31,8 +36,13 @@ class UploadReader:
 
         Raises DatasetError when the object has been deleted: a deleted upload must not be trained on.
         """
-        with self._reading(upload):
-            head = self._s3.ask(lambda client: client.head_object(Bucket=upload.bucket, Key=upload.key))
+        try:
+            with self._reading(upload):
+                head = self._s3.ask(lambda client: client.head_object(Bucket=upload.bucket, Key=upload.key))
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") == BAD_REQUEST:
+                return None  # the answer to HEAD has no body; reading the object will tell what is wrong
+            raise
         try:
             began = float(head["Metadata"][UPLOAD_STARTED_AT])
         except (KeyError, ValueError):
