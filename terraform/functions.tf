@@ -14,6 +14,12 @@ locals {
           actions   = ["s3:GetObject", "s3:GetObjectVersion"]
           resources = ["${local.bucket_arn}/training_input/*"]
         }
+        # A run is trained with the version of its parameters that was there when its dataset came.
+        FindParameters = {
+          actions    = ["s3:ListBucketVersions"]
+          resources  = [local.bucket_arn]
+          conditions = { StringLike = { "s3:prefix" = ["training_input/*"] } }
+        }
         WriteTensors = {
           actions   = ["s3:PutObject"]
           resources = ["${local.bucket_arn}/runs/*"]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep, time
 
-from lnn.names import PARAMETERS, TRAINING_INPUT, UPLOAD_STARTED_AT
+from lnn.names import PARAMETERS, PARAMETERS_VERSION, TRAINING_INPUT, UPLOAD_STARTED_AT
 from lnn.runs.record import Run
 from lnn_client.cloud import Cloud
 from lnn_client.errors import RunNotOpened
@@ -50,12 +50,15 @@ def upload_training(
     ``folder`` is a new one by default; ``sent`` is called with the number of bytes each time that some have been sent.
     """
     bucket, folder = cloud.names.bucket, own_folder() if folder is None else folder
-    started = time()
+    metadata = {UPLOAD_STARTED_AT: f"{time():.6f}"}
     if parameters is not None:
-        cloud.s3.put_object(Bucket=bucket, Key=folder + PARAMETERS, Body=parameters, ContentType="application/json")
+        put = cloud.s3.put_object(
+            Bucket=bucket, Key=folder + PARAMETERS, Body=parameters, ContentType="application/json"
+        )
+        if version := put.get("VersionId"):
+            metadata[PARAMETERS_VERSION] = version
     key = folder + name
-    metadata = {"Metadata": {UPLOAD_STARTED_AT: f"{started:.6f}"}}
-    cloud.s3.upload_file(str(dataset), bucket, key, ExtraArgs=metadata, Callback=sent)
+    cloud.s3.upload_file(str(dataset), bucket, key, ExtraArgs={"Metadata": metadata}, Callback=sent)
     stored = cloud.s3.head_object(Bucket=bucket, Key=key)
     return Uploaded(bucket, key, stored.get("VersionId"), stored["ETag"])
 

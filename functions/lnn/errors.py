@@ -43,6 +43,10 @@ class ConcurrentModification(LnnError):
     """Another writer changed which models are in use between this caller's read and its write."""
 
 
+class ConditionFailed(LnnError):
+    """What a conditional write was to replace or to create has been written by somebody else."""
+
+
 class StaleGeneration(LnnError):
     """Another invocation owns the run now; this one must not write anything more."""
 

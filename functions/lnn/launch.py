@@ -1,7 +1,9 @@
 """From an upload to a run that is ready to train.
 
-Launch is idempotent: names and contents depend on the upload alone, and the writes that matter are
-conditional. After a crash at any line, the next delivery of the event completes the work.
+Launch is idempotent: names and contents depend on the upload and on one version of its parameters
+alone. The run's record keeps that version from before anything depends on it, so that every Launch
+of the upload reads the same. Each write is conditional. After a crash at any line, the next
+delivery of the event completes the work.
 """
 
 from __future__ import annotations
@@ -25,9 +27,9 @@ from lnn.data.dataset import (
     standardize,
 )
 from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y
-from lnn.data.uploads import UploadReader
+from lnn.data.uploads import Description, ParametersVersion, UploadReader
 from lnn.data.validation import FEATURES
-from lnn.errors import InputError, NonRetryable
+from lnn.errors import InputError, NonRetryable, StaleGeneration
 from lnn.job.hyperparameters import Settings, parse_settings
 from lnn.job.plan import Plan
 from lnn.messages import Message
@@ -38,11 +40,12 @@ from lnn.planning.feasibility import check_settings_fit
 from lnn.planning.planner import Decision, choose
 from lnn.planning.workload import Functions
 from lnn.runs.finalize import end_without_model
+from lnn.runs.record import Run
 from lnn.runs.services import Services
 from lnn.runs.stopping import Ending
 
 if TYPE_CHECKING:
-    from lnn.runs.attributes import Dataset
+    from lnn.runs.attributes import Dataset, Facts
 
 logger = logging.getLogger(__name__)
 
@@ -71,11 +74,14 @@ def launch(services: Services, inbox: UploadReader, upload: Upload, memory_mb: i
     if run is None or run.status != "PENDING" or run.generation > 0:
         return "duplicate"
     try:
-        prepare(services, inbox, upload, memory_mb)
+        if not run.is_prepared:
+            prepare(services, inbox, upload, run, memory_mb)
         services.invoker.invoke_trainer(Message(run_id, 1, "start"))
     except (InputError, NonRetryable) as error:
         end_without_model(services, run_id, 0, Ending("FAILED", str(error)))
         return "refused"
+    except StaleGeneration:
+        return "duplicate"
     except MemoryError:
         reason = (
             f"the dataset does not fit the Launch function's {memory_mb} MB; raise functions.launch.memory in Terraform"
@@ -88,15 +94,15 @@ def launch(services: Services, inbox: UploadReader, upload: Upload, memory_mb: i
     return "launched"
 
 
-def prepare(services: Services, inbox: UploadReader, upload: Upload, memory_mb: int) -> None:
+def prepare(services: Services, inbox: UploadReader, upload: Upload, run: Run, memory_mb: int) -> None:
     """Validate, preprocess, initialize. Raises InputError with every problem of dataset and parameters."""
-    run_id = upload.run_id
-    upload_started_at = inbox.describe(upload)
-    services.ledger.describe(run_id, upload_started_at=upload_started_at)
+    run_id = run.run_id
+    described = inbox.describe(upload)
     problems: list[str] = []
     settings = None
     try:
-        settings = parse_settings(inbox.read_parameters(upload))
+        version = parameters_version(services, inbox, upload, run, described)
+        settings = parse_settings(inbox.read_parameters(upload, version))
     except InputError as error:
         problems += error.problems
     with tempfile.TemporaryDirectory() as folder:
@@ -115,6 +121,7 @@ def prepare(services: Services, inbox: UploadReader, upload: Upload, memory_mb: 
     key = store_first_checkpoint(services, run_id, plan, settings)
     services.ledger.describe(
         run_id,
+        once="checkpoint",
         settings=settings.to_dict(),
         plan=plan.as_json(),
         dimensions={
@@ -136,6 +143,29 @@ def prepare(services: Services, inbox: UploadReader, upload: Upload, memory_mb: 
     for warning in summary.warnings:
         logger.warning("dataset is odd", extra={"run_id": run_id, "why": warning})
     logger.info("run prepared", extra={"run_id": run_id, "strategy": decision.strategy, "why": decision.reason})
+
+
+def parameters_version(
+    services: Services, inbox: UploadReader, upload: Upload, run: Run, described: Description
+) -> ParametersVersion:
+    """The version of ``parameters.json`` that every Launch of this upload reads: the one that the first has found.
+
+    Raises SettingsError when there is none.
+    """
+    if run.parameters_file is None:
+        facts: Facts = {"upload_started_at": described.began_at}
+        try:
+            found = inbox.find_parameters(upload, described.parameters_version)
+        except InputError:
+            services.ledger.describe(run.run_id, **facts)
+            raise
+        facts["parameters_file"] = {"version_id": found.version_id, "etag": found.etag}
+        if services.ledger.describe(run.run_id, once="parameters_file", **facts):
+            return found
+        run = services.ledger.get_run(run.run_id) or run
+        if run.parameters_file is None:
+            raise StaleGeneration(f"run {run.run_id} has ended")
+    return ParametersVersion(run.parameters_file["version_id"], run.parameters_file["etag"])
 
 
 def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> Plan:

@@ -23,6 +23,9 @@ LATEST_RESULTS = TRAINING_RESULTS + "results.json"
 UPLOAD_STARTED_AT = "upload-started-at"
 """S3 object metadata: when the client began the upload, in epoch seconds."""
 
+PARAMETERS_VERSION = "parameters-version"
+"""S3 object metadata of a dataset: the version id of its ``parameters.json``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Names:
@@ -110,6 +113,14 @@ def checkpoint_key(run_id: str, generation: int, epoch: int, batches: int = 0) -
     Generations never share a key, so a late writer cannot replace its successor's checkpoint.
     """
     return f"{RUNS}{run_id}/checkpoints/{generation:04d}-{epoch:09d}-{batches:09d}.npz"
+
+
+def ended_model_key(run_id: str, generation: int, epoch: int, batches: int = 0) -> str:
+    """Key of the model that a generation ends a run with, at this place.
+
+    The run's record names the one that counts; ``params_key`` is a copy of that one.
+    """
+    return f"{RUNS}{run_id}/results/{generation:04d}-{epoch:09d}-{batches:09d}/params.h5"
 
 
 def params_key(run_id: str) -> str:

@@ -86,7 +86,7 @@ TAKEN: dict[str, tuple[str, str, str, str, str]] = {
         "resident",
         "neuron",
         "s3:PutObject",
-        "{bucket}/prediction_input/*",
+        "{bucket}/runs/*/results/*",
         "not allowed to write s3://",
     ),
     "the history": ("neuron", "trainer", "dynamodb:BatchWriteItem", "*", "not allowed to write to the table"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,18 @@ import h5py
 import numpy as np
 import pytest
 
+from lnn.aws.events import Upload
 from lnn.data.dataset import write_dataset
+from lnn.data.uploads import ParametersVersion, UploadReader, _versions
 from lnn.job.plan import Plan
 from lnn.messages import Message
+from lnn.models.store import Artifacts
+from lnn.names import PARAMETERS_VERSION, parameters_key
 from lnn.network import init_parameters
+from lnn.runs.store import Ledger
+from support.crashes import killed
 from support.inprocess_cloud import NAMES, InProcessCloud, tiny_dataset
+from support.zombies import frozen
 
 PARAMETERS: dict[str, Any] = {
     "epochs": 3,
@@ -186,8 +195,8 @@ def test_a_key_with_spaces_and_unicode_is_launched(cloud: InProcessCloud, datase
 
 @pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 def test_the_client_s_own_start_of_the_upload_is_kept(cloud: InProcessCloud, dataset: bytes) -> None:
-    upload = cloud.upload(dataset, PARAMETERS)
-    cloud.s3.put_object(Bucket=NAMES.bucket, Key=upload.key, Body=dataset, Metadata={"upload-started-at": "12.5"})
+    cloud.put("training_input/a/parameters.json", json.dumps(PARAMETERS).encode())
+    upload = cloud.put("training_input/a/datasets.h5", dataset, **{"upload-started-at": "12.5"})
     cloud.launch(upload)
     assert cloud.run(upload.run_id).upload_started_at == 12.5
 
@@ -247,3 +256,106 @@ def test_what_is_odd_about_a_dataset_stays_with_its_run_and_its_range_with_the_p
     plan = Plan.parse(run.plan)
     assert (plan.scale, plan.value_range) == (255.0, [0.0, 255.0])
     assert Plan.parse({name: value for name, value in run.plan.items() if name != "value_range"}).value_range is None
+
+
+# Two files of parameters in one folder
+
+
+def in_one_folder(cloud: InProcessCloud, dataset: bytes, *, named: bool) -> list[Upload]:
+    """Parameters and dataset, then other parameters and the dataset again, before any Launch has run."""
+    uploads = []
+    for at, epochs in ((1, 3), (2, 5)):
+        body = json.dumps({**PARAMETERS, "epochs": epochs}).encode()
+        version = cloud.put("training_input/one/parameters.json", body).version_id
+        assert version is not None
+        metadata = {PARAMETERS_VERSION: version} if named else {}
+        upload = cloud.put("training_input/one/datasets.h5", dataset, **metadata)
+        uploads.append(replace(upload, event_time=f"2026-01-02T03:04:0{at}Z"))
+    return uploads
+
+
+@pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
+def test_each_upload_is_trained_with_the_parameters_that_its_client_sent_with_it(
+    cloud: InProcessCloud, dataset: bytes
+) -> None:
+    first, second = in_one_folder(cloud, dataset, named=True)
+    assert [cloud.launch(upload) for upload in (second, first)] == ["launched", "launched"]
+    assert [cloud.run(upload.run_id).epochs for upload in (first, second)] == [3, 5]
+
+
+@pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
+def test_each_upload_is_trained_with_the_parameters_that_were_there_when_it_came(
+    cloud: InProcessCloud, dataset: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = in_one_folder(cloud, dataset, named=False)
+    versions = [
+        {**entry, "LastModified": datetime(2026, 1, 2, 3, 4, second_of_minute, tzinfo=UTC)}
+        for entry, second_of_minute in zip(
+            _versions(cloud.s3, NAMES.bucket, "training_input/one/parameters.json"), (2, 1), strict=True
+        )
+    ]
+    monkeypatch.setattr("lnn.data.uploads._versions", lambda *_: versions)
+    assert [cloud.launch(upload) for upload in (second, first)] == ["launched", "launched"]
+    assert [cloud.run(upload.run_id).epochs for upload in (first, second)] == [3, 5]
+
+
+@pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
+@pytest.mark.parametrize(
+    "asleep_at", ["find_parameters", "read_parameters", "fetch_dataset", "put_tensor", "put_shard", "put_checkpoint"]
+)
+def test_a_launch_that_sleeps_while_the_parameters_change_prepares_what_its_repeat_prepares(
+    asleep_at: str, cloud: InProcessCloud, dataset: bytes
+) -> None:
+    upload = cloud.upload(dataset, {**PARAMETERS, "seed": 1})
+    owner = next(one for one in (UploadReader, Artifacts) if hasattr(one, asleep_at))
+    with frozen(owner, asleep_at, lambda: cloud.launch(upload)) as zombie:
+        cloud.put(parameters_key(upload.key), json.dumps({**PARAMETERS, "seed": 2, "epochs": 7}).encode())
+        assert cloud.launch(upload) == "launched"
+        prepared, stored = cloud.run(upload.run_id), everything_stored(cloud)
+        zombie.thaw()
+    assert zombie.raised is None
+    assert cloud.run(upload.run_id).plan == prepared.plan
+    assert cloud.run(upload.run_id).launched_at == prepared.launched_at, "a run is prepared once"
+    assert everything_stored(cloud) == stored
+    assert prepared.settings["seed"] == 1
+
+
+@pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
+def test_two_launches_that_find_different_parameters_agree_on_those_that_were_written_down_first(
+    cloud: InProcessCloud, dataset: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = cloud.upload(dataset, {**PARAMETERS, "seed": 1})
+
+    def newest(inbox: UploadReader, upload: Upload, _: str | None) -> ParametersVersion:
+        return ParametersVersion(cloud.s3.head_object(Bucket=upload.bucket, Key=parameters)["VersionId"], None)
+
+    monkeypatch.setattr(UploadReader, "find_parameters", newest)
+    parameters = parameters_key(upload.key)
+    with frozen(Ledger, "describe", lambda: cloud.launch(upload)) as zombie:
+        cloud.put(parameters, json.dumps({**PARAMETERS, "seed": 2, "epochs": 7}).encode())
+        assert cloud.launch(upload) == "launched"
+        prepared, stored = cloud.run(upload.run_id), everything_stored(cloud)
+        zombie.thaw()
+    assert zombie.raised is None
+    assert cloud.run(upload.run_id).plan == prepared.plan
+    assert everything_stored(cloud) == stored
+    assert prepared.settings["seed"] == 2
+
+
+def everything_stored(cloud: InProcessCloud) -> dict[str, str]:
+    """The version of each object of the runs: none was written again."""
+    listed = cloud.s3.list_object_versions(Bucket=NAMES.bucket, Prefix="runs/")["Versions"]
+    assert len(listed) == len({entry["Key"] for entry in listed}), "each object has one version"
+    return {entry["Key"]: entry["VersionId"] for entry in listed}
+
+
+@pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
+def test_a_prepared_run_whose_launch_died_is_only_started(cloud: InProcessCloud, dataset: bytes) -> None:
+    upload = cloud.upload(dataset, PARAMETERS)
+    with killed("invoke trainer", after=False):
+        cloud.launch(upload)
+    prepared = cloud.run(upload.run_id)
+    cloud.s3.delete_object(Bucket=upload.bucket, Key=upload.key)
+    assert cloud.launch(upload) == "launched"
+    assert cloud.run(upload.run_id) == prepared
+    assert cloud.queue.messages == [("trainer", Message(upload.run_id, 1, "start"))]

@@ -60,6 +60,31 @@ def test_a_model_is_added_once(registry: Registry) -> None:
     assert len(registry.changes()) == 1
 
 
+def test_a_write_whose_answer_was_lost_is_known_for_its_own(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every call is made twice, as botocore makes it when the first answer does not arrive."""
+    client: Any = registry._client
+    call = client._make_api_call
+    tokens = []
+
+    def twice(operation: str, arguments: Any) -> Any:
+        if operation == "TransactWriteItems":  # by its token DynamoDB answers the second like the first
+            tokens.append(arguments["ClientRequestToken"])
+        elif operation != "GetItem":
+            call(operation, arguments)
+        return call(operation, arguments)
+
+    monkeypatch.setattr(client, "_make_api_call", twice)
+    assert registry.refuse({"model_id": "a", "source": "s3://b/k", "uploaded_at": 1.0, "refused": "no model"})
+    assert not registry.refuse({"model_id": "a", "source": "s3://b/k", "uploaded_at": 1.0, "refused": "no model"})
+    assert add(registry, "b")
+    assert registry.claim_message("b")
+    assert not registry.claim_message("b")
+    registry.promote("b", "somebody")
+    assert len(set(tokens)) == 2, "each transaction has a token of its own"
+
+
 def meanwhile(monkeypatch: pytest.MonkeyPatch, registry: Registry, act: Callable[[], object]) -> None:
     """Lets somebody else act once, between the next look at what is in use and the write that follows it."""
     look = registry.current

@@ -5,19 +5,22 @@ from __future__ import annotations
 import io
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import boto3
 import h5py
 import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
-from lnn.errors import LnnError
+from lnn.errors import ConditionFailed, LnnError, NonRetryable, StaleGeneration
 from lnn.models.checkpoint import Checkpoint, EpochSoFar
 from lnn.models.model_file import Model, encode_model, load_model
-from lnn.models.store import Artifacts
+from lnn.models.store import PUBLISH_TRIES, Artifacts, Mark
 from lnn.network import Network, Optimizer, init_parameters, new_slots
 from support.inprocess_cloud import NAMES, InProcessCloud
 
@@ -222,20 +225,93 @@ def test_a_path_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
         load_model(tmp_path / "params.h5")
 
 
-def test_model_and_results_lie_where_documented_and_become_the_latest_when_published(
+def test_the_model_of_an_end_is_stored_once(artifacts: Artifacts, cloud: InProcessCloud) -> None:
+    content = encode_model(model())
+    key = artifacts.put_model(content, RUN, 2, 5, 3)
+    assert key == f"runs/{RUN}/results/0002-000000005-000000003/params.h5"
+    assert artifacts.put_model(content, RUN, 2, 5, 3) == key
+    with pytest.raises(StaleGeneration, match="somebody else"):
+        artifacts.put_model(encode_model(model(classes=3)), RUN, 2, 5, 3)
+    assert cloud.read(key) == content
+    assert artifacts.get_model(key, sha256(content).hexdigest()) == content
+    with pytest.raises(NonRetryable, match="SHA-256"):
+        artifacts.get_model(key, sha256(b"another").hexdigest())
+
+
+def test_a_tensor_and_a_checkpoint_are_stored_once(artifacts: Artifacts) -> None:
+    parameters = init_parameters([6, 4, 1], ["relu", "sigmoid"], "he", 3, "float64")
+    slots = new_slots(parameters, Optimizer("sgd", 0.1))
+    key = artifacts.put_checkpoint(RUN, 0, Checkpoint(0, parameters, slots))
+    others = [(W + 1, b + 1) for W, b in parameters]
+    assert artifacts.put_checkpoint(RUN, 0, Checkpoint(0, others, slots)) == key
+    assert np.array_equal(artifacts.get_checkpoint(key, 0).parameters[0][0], parameters[0][0])
+    artifacts.put_tensor(RUN, "train_y", np.arange(3))
+    artifacts.put_tensor(RUN, "train_y", np.arange(4))
+    assert np.array_equal(artifacts.get_tensor(RUN, "train_y"), np.arange(3))
+
+
+# Published copies
+
+KEY = f"prediction_input/{RUN}/params.h5"
+
+
+def overtaken_at(cloud: InProcessCloud, operation: str, meanwhile: Callable[[], object], times: int = 1) -> None:
+    """Somebody else is faster: ``meanwhile`` happens just before the next calls of ``operation`` reach S3."""
+    left = times
+
+    def before(**_: Any) -> None:
+        nonlocal left
+        if left > 0:
+            left -= 1
+            meanwhile()
+
+    cloud.s3.meta.events.register(f"before-call.s3.{operation}", before)
+
+
+@pytest.mark.parametrize("likely_new", [True, False])
+def test_a_copy_of_an_earlier_end_never_replaces_that_of_a_later_one(
+    likely_new: bool, artifacts: Artifacts, cloud: InProcessCloud
+) -> None:
+    first, second = Mark(RUN, 1, 100.0), Mark(RUN, 2, 90.0)
+    assert artifacts.publish(KEY, b"first", first, Mark.by_end, likely_new=likely_new)
+    assert artifacts.publish(KEY, b"second", second, Mark.by_end, likely_new=likely_new)
+    assert not artifacts.publish(KEY, b"first", first, Mark.by_end, likely_new=likely_new)
+    assert not artifacts.publish(KEY, b"second, again", second, Mark.by_end, likely_new=likely_new)
+    assert cloud.read(KEY) == b"second"
+
+
+def test_a_writer_that_was_overtaken_between_its_look_and_its_write_looks_again(
     artifacts: Artifacts, cloud: InProcessCloud
 ) -> None:
-    def body(key: str) -> bytes:
-        return bytes(cloud.s3.get_object(Bucket=NAMES.bucket, Key=key)["Body"].read())
+    artifacts.publish(KEY, b"of run 1", Mark("run-1", 1, 1.0), Mark.by_time)
+    overtaken_at(cloud, "PutObject", lambda: artifacts.publish(KEY, b"of run 3", Mark("run-3", 1, 3.0), Mark.by_time))
+    assert not artifacts.publish(KEY, b"of run 2", Mark("run-2", 1, 2.0), Mark.by_time)
+    assert cloud.read(KEY) == b"of run 3"
+    overtaken_at(cloud, "PutObject", lambda: cloud.s3.delete_object(Bucket=NAMES.bucket, Key=KEY))
+    assert artifacts.publish(KEY, b"of run 4", Mark("run-4", 1, 4.0), Mark.by_time)
+    assert cloud.read(KEY) == b"of run 4"
 
-    assert artifacts.put_model(model()) == f"s3://{NAMES.bucket}/prediction_input/{RUN}/params.h5"
-    uri = artifacts.put_results(RUN, {"run_id": RUN, "final_cost": 0.1})
-    assert uri == f"s3://{NAMES.bucket}/training_results/{RUN}/results.json"
-    assert json.loads(body(f"training_results/{RUN}/results.json"))["final_cost"] == 0.1
-    for latest in ("prediction_input/params.h5", "training_results/results.json"):
-        with pytest.raises(ClientError, match="NoSuchKey"):
-            body(latest)
-    artifacts.publish_latest(RUN)
-    artifacts.publish_latest(RUN)
-    assert body("prediction_input/params.h5") == body(f"prediction_input/{RUN}/params.h5")
-    assert body("training_results/results.json") == body(f"training_results/{RUN}/results.json")
+
+def test_what_a_person_or_the_release_before_put_there_is_as_late_as_it_was_put(
+    artifacts: Artifacts, cloud: InProcessCloud
+) -> None:
+    cloud.put(KEY, b"somebody's")
+    at = cloud.s3.head_object(Bucket=NAMES.bucket, Key=KEY)["LastModified"].timestamp()
+    assert not artifacts.publish(KEY, b"older", Mark(RUN, 1, at - 1.0), Mark.by_time)
+    assert cloud.read(KEY) == b"somebody's"
+    assert artifacts.publish(KEY, b"newer", Mark(RUN, 1, at + 1.0), Mark.by_time)
+    assert cloud.read(KEY) == b"newer"
+
+
+def test_a_copy_that_changes_all_the_time_is_given_up(artifacts: Artifacts, cloud: InProcessCloud) -> None:
+    cloud.put(KEY, b"somebody's")
+    changes = iter(range(100))
+    other = boto3.Session(region_name="us-east-1").client("s3")
+    overtaken_at(
+        cloud,
+        "PutObject",
+        lambda: other.put_object(Bucket=NAMES.bucket, Key=KEY, Body=str(next(changes)).encode()),
+        PUBLISH_TRIES,
+    )
+    with pytest.raises(ConditionFailed, match="changed 8 times"):
+        artifacts.publish(KEY, b"mine", Mark(RUN, 1, 9e9), Mark.by_time)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -64,7 +64,7 @@ def test_an_unknown_run_is_none_and_stays_unknown(ledger: Ledger) -> None:
     assert ledger.finish(RUN, 1, "COMPLETED", None) is None
     assert not ledger.note(RUN, 0, "hello")
     ledger.release(RUN, 1, "released")
-    ledger.close(RUN)
+    assert not ledger.close(Run(RUN, "FAILED"))
     with pytest.raises(StaleGeneration):
         ledger.renew(RUN, 1)
     assert ledger.list_runs() == []
@@ -167,8 +167,8 @@ def test_launch_may_end_a_run_that_nobody_has_claimed(opened: Ledger) -> None:
 
 def test_closing_marks_the_end_as_carried_out_and_may_be_repeated(running: Ledger) -> None:
     running.finish(RUN, 1, "COMPLETED", None)
-    running.close(RUN)
-    running.close(RUN)
+    running.close(run_of(running))
+    running.close(run_of(running))
     assert run_of(running).closing is False
     assert run_of(running).status == "COMPLETED"
 
@@ -405,9 +405,9 @@ def test_a_run_is_in_the_index_from_its_opening_until_its_end_was_carried_out(
     ledger.claim(RUN, 1, "owner")
     assert [run.status for run in ledger.watched_runs()] == ["RUNNING"]
     ledger.finish(RUN, 1, "STOPPED", "on request", checkpoint={"epoch": 1, "key": "k"})
-    ledger.close(RUN, done=False)
+    ledger.close(run_of(ledger), done=False)
     assert [run.closing for run in ledger.watched_runs()] == [True]
-    ledger.close(RUN)
+    ledger.close(run_of(ledger))
     assert (ledger.watched_runs(), indexed(cloud)) == ([], [])
     ledger.reopen(RUN)
     assert indexed(cloud) == [RUN]
@@ -418,8 +418,9 @@ def test_the_watch_reads_the_index_and_the_runs_in_it_and_never_the_table(
 ) -> None:
     for number in range(20):
         ledger.open_run(f"run-{number}")
-        ledger.finish(f"run-{number}", 0, "FAILED", "done with")
-        ledger.close(f"run-{number}")
+        ended = ledger.finish(f"run-{number}", 0, "FAILED", "done with")
+        assert ended is not None
+        ledger.close(ended)
     ledger.open_run(RUN)
     calls: list[str] = []
     cloud.dynamodb.meta.events.register("before-call.dynamodb", lambda model, **_: calls.append(model.name))
@@ -433,7 +434,7 @@ def test_an_index_that_is_behind_the_table_misleads_nobody(
     """A run that has ended meanwhile, one that was deleted, and one that is not in the index yet."""
     stale = [{"run_id": {"S": RUN}}, {"run_id": {"S": "deleted"}}]
     running.finish(RUN, 1, "COMPLETED", None)
-    running.close(RUN)
+    running.close(run_of(running))
     running.open_run("too-new")
     ended = run_of(running)
     with monkeypatch.context() as behind:
@@ -462,8 +463,9 @@ def test_runs_that_the_release_before_left_unfinished_are_found_once_they_are_en
         ledger.open_run(run_id)
     ledger.claim("running", 1, "owner")
     ledger.finish("ended", 0, "FAILED", "a reason")
-    ledger.finish("closed", 0, "FAILED", "a reason")
-    ledger.close("closed")
+    closed = ledger.finish("closed", 0, "FAILED", "a reason")
+    assert closed is not None
+    ledger.close(closed)
     for run_id in ("pending", "running", "ended"):
         without_index(cloud, run_id)
     assert ledger.watched_runs() == []
@@ -491,7 +493,7 @@ def test_a_run_that_a_function_of_the_release_before_has_closed_leaves_the_index
     cloud: InProcessCloud, running: Ledger
 ) -> None:
     running.finish(RUN, 1, "COMPLETED", None)
-    running.close(RUN)
+    running.close(run_of(running))
     cloud.dynamodb.update_item(
         TableName=NAMES.runs_table,
         Key={"run_id": {"S": RUN}},
@@ -504,11 +506,59 @@ def test_a_run_that_a_function_of_the_release_before_has_closed_leaves_the_index
 
 
 def test_the_late_end_of_a_run_that_was_resumed_meanwhile_closes_nothing(running: Ledger) -> None:
-    running.finish(RUN, 1, "STOPPED", "on request", checkpoint={"epoch": 1, "key": "k"})
+    ended = running.finish(RUN, 1, "STOPPED", "on request", checkpoint={"epoch": 1, "key": "k"})
+    assert ended is not None
     running.reopen(RUN)
-    running.close(RUN)
+    assert not running.close(ended)
     assert run_of(running).told is False
     assert [run.run_id for run in running.watched_runs()] == [RUN]
+
+
+# A write whose answer is lost
+
+
+@contextmanager
+def answers_lost(cloud: InProcessCloud, *operations: str) -> Iterator[None]:
+    """Every call of these operations is made twice, as botocore makes it when the first answer does not arrive."""
+    call = cloud.dynamodb._make_api_call
+
+    def twice(operation: str, arguments: Any) -> Any:
+        if operation in operations:
+            call(operation, arguments)
+        return call(operation, arguments)
+
+    cloud.dynamodb._make_api_call = twice
+    yield
+    cloud.dynamodb._make_api_call = call
+
+
+def test_a_write_whose_answer_was_lost_is_known_for_its_own(cloud: InProcessCloud, ledger: Ledger) -> None:
+    with answers_lost(cloud, "PutItem", "UpdateItem"):
+        assert ledger.open_run(RUN)
+        assert ledger.describe(RUN, checkpoint={"epoch": 0, "key": "k"})
+        claimed = ledger.claim(RUN, 1, "owner")
+        assert claimed is not None
+        assert (claimed.generation, claimed.owner, claimed.invocations) == (1, "owner", 2)
+        assert ledger.renew(RUN, 1, epoch=1).epoch == 1
+        assert ledger.note(RUN, 1, "noted")
+        assert ledger.request_stop(RUN).stop_requested
+        ended = ledger.finish(RUN, 1, "STOPPED", "on request")
+        assert ended is not None
+        assert ended.ends == 1
+        assert ledger.close(ended)
+        assert ledger.reopen(RUN) == 2
+    assert [event["what"] for event in run_of(ledger).events] == [
+        *("opened", "generation 1 started", "noted", "stop requested", "stopped: on request", "resumed")
+    ]
+
+
+def test_what_somebody_else_has_written_is_not_taken_for_its_own(ledger: Ledger) -> None:
+    assert ledger.open_run(RUN)
+    assert not ledger.open_run(RUN)
+    assert ledger.claim(RUN, 1, "one")
+    assert ledger.claim(RUN, 1, "other") is None
+    assert ledger.finish(RUN, 1, "FAILED", "a reason")
+    assert ledger.finish(RUN, 1, "FAILED", "a reason") is None
 
 
 # The table of transitions
@@ -521,7 +571,7 @@ CHANGES: dict[Change, Callable[[Ledger], Any]] = {
     "renew": lambda ledger: ledger.renew(RUN, 1, epoch=4),
     "release": lambda ledger: ledger.release(RUN, 1, "hands over"),
     "finish": lambda ledger: ledger.finish(RUN, 1, "FAILED", "a reason"),
-    "close": lambda ledger: ledger.close(RUN),
+    "close": lambda ledger: ledger.close(run_of(ledger)),
     "request_stop": lambda ledger: ledger.request_stop(RUN),
     "reopen": lambda ledger: ledger.reopen(RUN),
     "note": lambda ledger: ledger.note(RUN, 1, "noted"),

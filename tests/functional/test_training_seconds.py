@@ -76,7 +76,7 @@ def test_a_resumed_run_has_the_time_that_it_has_not_used(cloud: InProcessCloud, 
     ledger.claim(run_id, 1, "owner")
     ledger.renew(run_id, 1, training_started_at=time.time() - 3600.0, trained_seconds=2.0)
     ledger.finish(run_id, 1, "STOPPED", "on request")
-    ledger.close(run_id)
+    ledger.close(cloud.run(run_id))
     cloud.queue.messages.append(("trainer", Message(run_id, ledger.reopen(run_id), "start")))
     run = cloud.run_to_end(run_id)
     assert (run.status, run.epoch) == ("COMPLETED", 3)

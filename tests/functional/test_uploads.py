@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from lnn.aws.client_errors import UNREADABLE
 from lnn.aws.events import Upload
-from lnn.data.uploads import UploadReader
+from lnn.data.uploads import ParametersVersion, UploadReader
 from lnn.errors import DatasetError, NonRetryable, SettingsError
 from lnn.job.hyperparameters import MAX_FILE_BYTES
 from support.inprocess_cloud import NAMES, InProcessCloud
@@ -83,9 +85,15 @@ def test_what_s3_will_never_give_fails_the_run_at_once(
 def test_when_an_upload_began_is_known_if_the_client_said_so(
     inbox: UploadReader, cloud: InProcessCloud, metadata: dict[str, str], started: float | None
 ) -> None:
-    upload = cloud.put(KEY, b"")
-    cloud.s3.put_object(Bucket=NAMES.bucket, Key=KEY, Body=b"", Metadata=metadata)
-    assert inbox.describe(upload) == started
+    assert inbox.describe(cloud.put(KEY, b"", **metadata)).began_at == started
+
+
+def test_what_a_client_said_of_an_upload_is_not_taken_from_a_later_one(
+    inbox: UploadReader, cloud: InProcessCloud
+) -> None:
+    first, second = (cloud.put(KEY, b"", **{"parameters-version": version}) for version in ("one", "two"))
+    assert inbox.describe(first).parameters_version == "one"
+    assert inbox.describe(second).parameters_version == "two"
 
 
 def test_the_very_version_that_the_event_tells_of_is_fetched(
@@ -131,9 +139,48 @@ def test_parameters_are_read_from_the_dataset_s_own_folder_only(inbox: UploadRea
     upload = cloud.put(KEY, b"")
     cloud.put("training_input/parameters.json", b"the root's")
     with pytest.raises(SettingsError, match=r"parameters\.json: missing; expected s3://.*/猫/parameters\.json"):
-        inbox.read_parameters(dataclasses.replace(upload, key="training_input/猫/a.h5"))
+        inbox.find_parameters(dataclasses.replace(upload, key="training_input/猫/a.h5"), None)
     cloud.put("training_input/meine Katzen & 猫/parameters.json", b"its own")
-    assert inbox.read_parameters(upload) == b"its own"
+    assert inbox.read_parameters(upload, inbox.find_parameters(upload, None)) == b"its own"
+
+
+def at(upload: Upload, seconds: float) -> Upload:
+    """The upload as if S3 had told of it so many seconds from now."""
+    return dataclasses.replace(upload, event_time=(datetime.now(UTC) + timedelta(seconds=seconds)).isoformat())
+
+
+def test_the_parameters_of_an_upload_are_the_newest_that_were_there_before_it(
+    inbox: UploadReader, cloud: InProcessCloud
+) -> None:
+    upload, key = cloud.put("training_input/a/datasets.h5", b""), "training_input/a/parameters.json"
+    versions = [cloud.put(key, body).version_id for body in (b"first", b"second")]
+    cloud.put(f"{key}.old", b"another file")
+    for seconds, expected in ((60, versions[1]), (-60, versions[0])):  # all are younger: the oldest is its own
+        found = inbox.find_parameters(at(upload, seconds), None)
+        assert found.version_id == expected
+    assert inbox.read_parameters(upload, inbox.find_parameters(upload, versions[0])) == b"first"
+    cloud.s3.delete_object(Bucket=NAMES.bucket, Key=key)
+    with pytest.raises(SettingsError, match=r"parameters\.json: missing"):
+        inbox.find_parameters(at(upload, 60), None)
+    assert inbox.read_parameters(upload, ParametersVersion(versions[0], None)) == b"first"
+    cloud.s3.delete_object(Bucket=NAMES.bucket, Key=key, VersionId=versions[0])
+    with pytest.raises(SettingsError, match=r"parameters\.json: missing"):
+        inbox.read_parameters(upload, ParametersVersion(versions[0], None))
+
+
+def test_parameters_that_were_replaced_in_a_bucket_without_versions_are_refused(
+    inbox: UploadReader, cloud: InProcessCloud
+) -> None:
+    bucket, key = "keeps-no-versions", "training_input/a/parameters.json"
+    cloud.s3.create_bucket(Bucket=bucket)
+    upload = Upload(bucket, "training_input/a/datasets.h5", None, "etag", "1", datetime.now(UTC).isoformat())
+    cloud.s3.put_object(Bucket=bucket, Key=key, Body=b"first")
+    found = inbox.find_parameters(upload, None)
+    assert found.version_id is None
+    assert inbox.read_parameters(upload, found) == b"first"
+    cloud.s3.put_object(Bucket=bucket, Key=key, Body=b"second")
+    with pytest.raises(SettingsError, match=r"replaced or deleted since .* keeps no versions"):
+        inbox.read_parameters(upload, found)
 
 
 def test_no_more_of_the_parameters_is_read_than_shows_that_they_are_too_long(
@@ -141,7 +188,7 @@ def test_no_more_of_the_parameters_is_read_than_shows_that_they_are_too_long(
 ) -> None:
     upload = cloud.put("training_input/a.h5", b"")
     cloud.put("training_input/parameters.json", b"x" * (3 * MAX_FILE_BYTES))
-    assert len(inbox.read_parameters(upload)) == MAX_FILE_BYTES + 1
+    assert len(inbox.read_parameters(upload, inbox.find_parameters(upload, None))) == MAX_FILE_BYTES + 1
 
 
 def test_a_refusal_of_s3_is_not_taken_for_a_deleted_file(
@@ -153,11 +200,13 @@ def test_a_refusal_of_s3_is_not_taken_for_a_deleted_file(
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetObject")
 
     monkeypatch.setattr(cloud.s3, "head_object", refuse)
+    monkeypatch.setattr(cloud.s3, "get_paginator", lambda _: SimpleNamespace(paginate=refuse))
     monkeypatch.setattr(cloud.s3, "get_object", refuse)
     for read in (
         lambda: inbox.describe(upload),
         lambda: inbox.fetch_dataset(upload, tmp_path / "file", 100),
-        lambda: inbox.read_parameters(upload),
+        lambda: inbox.find_parameters(upload, None),
+        lambda: inbox.read_parameters(upload, ParametersVersion("version", None)),
     ):
         with pytest.raises(NonRetryable, match=r"not allowed to .*: no; give the function"):
             read()

@@ -122,7 +122,7 @@ def test_a_resumed_run_whose_trainer_never_came_is_started(
     ledger = cloud.services.ledger
     ledger.claim(launched, 1, "owner")
     ledger.finish(launched, 1, "STOPPED", "on request")
-    ledger.close(launched)
+    ledger.close(cloud.run(launched))
     assert ledger.reopen(launched) == 2
     assert watch_after(cloud, 1, monkeypatch) == []
     assert watch_after(cloud, START_SECONDS + 1, monkeypatch) == [("trainer", Message(launched, 2, "start"))]
@@ -275,7 +275,7 @@ def test_an_end_that_is_being_carried_out_is_left_to_whoever_does_it(
     ledger = cloud.services.ledger
     ledger.claim(launched, 1, "owner")
     by_a_clock(off, monkeypatch, lambda: ledger.finish(launched, 1, "FAILED", "the reason"))
-    observation.meanwhile = lambda: ledger.close(launched)
+    observation.meanwhile = lambda: ledger.close(cloud.run(launched))
     assert watch_after(cloud, 0, monkeypatch) == []
     assert observation.waited == pytest.approx([CLOSING_SECONDS])
     assert cloud.messages_sent() == []

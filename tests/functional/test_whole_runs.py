@@ -109,7 +109,7 @@ def test_a_call_that_fails_once_is_healed(
 ) -> None:
     expected = cloud.outcome(cloud.run_to_end(train("full batch", strategy)).run_id)
     artifacts = type(cloud.services.artifacts)
-    for method in ("get_checkpoint", "put_model", "put_results", "publish_latest"):
+    for method in ("get_checkpoint", "put_model", "publish"):
         failures = [method]
         original = getattr(artifacts, method)
 

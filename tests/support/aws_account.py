@@ -20,9 +20,9 @@ from typer.testing import CliRunner, Result
 
 from lnn.data.in_memory import TEST_X, TEST_Y
 from lnn.job.plan import Plan
-from lnn.models.model_file import Model
+from lnn.models.model_file import Model, encode_model
 from lnn.models.store import Artifacts
-from lnn.names import Names
+from lnn.names import Names, params_key
 from lnn.network import init_parameters
 from lnn.runs.attributes import CheckpointPointer
 from lnn.runs.record import EpochRow, Run
@@ -137,7 +137,7 @@ class World:
         }
         ended = self.ledger.finish(run_id, run.generation, status, reason, **(figures if status == "COMPLETED" else {}))
         assert ended is not None
-        self.ledger.close(run_id)
+        self.ledger.close(ended)
 
     def train_whole(
         self,
@@ -203,7 +203,7 @@ class World:
         rng = np.random.default_rng(1)
         rows = rng.integers(0, 256, (plan.test_examples, features), dtype=np.uint8)
         artifacts = Artifacts(self.s3, NAMES.bucket)
-        artifacts.put_model(model)
+        self.s3.put_object(Bucket=NAMES.bucket, Key=params_key(run_id), Body=encode_model(model))
         artifacts.put_tensor(run_id, TEST_Y, np.arange(plan.test_examples) % len(classes))
         for index in range(-(-plan.test_examples // plan.shard_rows)):
             shard = rows[index * plan.shard_rows : (index + 1) * plan.shard_rows]

@@ -30,8 +30,7 @@ POINTS: dict[str, tuple[type, str]] = {
     "confirm": (Barrier, "confirm_dispatch"),
     "checkpoint": (Artifacts, "put_checkpoint"),
     "model": (Artifacts, "put_model"),
-    "results": (Artifacts, "put_results"),
-    "publish": (Artifacts, "publish_latest"),
+    "publish": (Artifacts, "publish"),
     "invoke": (Invoker, "invoke_neuron"),
     "invoke trainer": (Invoker, "invoke_trainer"),
 }

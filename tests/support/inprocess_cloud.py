@@ -157,10 +157,10 @@ class InProcessCloud:
 
     # Uploading
 
-    def put(self, key: str, body: bytes) -> Upload:
+    def put(self, key: str, body: bytes, **metadata: str) -> Upload:
         """An object in the bucket, and what S3 would tell of it."""
         self._uploads += 1
-        stored = self.s3.put_object(Bucket=NAMES.bucket, Key=key, Body=body)
+        stored = self.s3.put_object(Bucket=NAMES.bucket, Key=key, Body=body, Metadata=metadata)
         return Upload(
             bucket=NAMES.bucket,
             key=key,

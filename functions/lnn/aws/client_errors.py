@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lnn.errors import NonRetryable, ResourceDeleted
+from lnn.errors import ConditionFailed, NonRetryable, ResourceDeleted
 
 AWS_ERRORS = (BotoCoreError, ClientError)
 """What botocore raises when AWS did not answer, or answered with an error."""
@@ -50,6 +50,22 @@ UNREADABLE: Mapping[str, str] = {
 }
 """Codes of S3 for an object that is there and cannot be read or written as it is, each with the cure (S3 API
 reference, "Error responses"). DynamoDB and Lambda use none of them."""
+
+
+OVERTAKEN = frozenset({"ConditionalRequestConflict", "NoSuchKey", "PreconditionFailed"})
+"""S3's answers to a conditional write that somebody else was faster than: 409 while the other write is under way, 404
+where the object to replace was deleted, 412 otherwise (S3 user guide, "Conditional write behavior")."""
+
+
+@contextmanager
+def conditions(resource: str) -> Iterator[None]:
+    """Raise ConditionFailed where S3 refuses a conditional write of ``resource`` for its condition."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in OVERTAKEN:
+            raise ConditionFailed(f"{resource} has been written by somebody else") from error
+        raise
 
 
 @contextmanager

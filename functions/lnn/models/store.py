@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
 
-from lnn.aws.client_errors import refusals
+from lnn.aws.client_errors import conditions, refusals
 from lnn.aws.s3_client import RetryingS3
-from lnn.errors import InputError, LnnError
+from lnn.errors import ConditionFailed, InputError, LnnError, NonRetryable, ResourceDeleted, StaleGeneration
 from lnn.models.checkpoint import EPOCH_SO_FAR, EXAMPLE_SPACE, Checkpoint, EpochSoFar
-from lnn.models.model_file import Model, encode_model, load_model
+from lnn.models.model_file import Model, load_model
 from lnn.names import (
-    LATEST_PARAMS,
-    LATEST_RESULTS,
     checkpoint_key,
+    ended_model_key,
     model_key,
-    params_key,
-    results_key,
     s3_uri,
     shard_key,
     tensor_key,
@@ -32,11 +29,39 @@ from lnn.network.types import AnyArray
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CopySourceTypeDef
+
+PUBLISH_TRIES = 8
+"""Attempts to replace a published object; each concurrent writer costs at most one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Which end of which run a published object is of: its metadata."""
+
+    run_id: str
+    end: int
+    """Number of the run's end, from 1; 0 for what a release without these marks wrote, or a person."""
+    stored_at: float
+    """When the model was stored, in epoch seconds."""
+
+    def metadata(self) -> dict[str, str]:
+        return {"run-id": self.run_id, "end": str(self.end), "stored-at": repr(self.stored_at)}
+
+    def by_end(self) -> tuple[Any, ...]:
+        """The order of one run's ends."""
+        return (self.end,)
+
+    def by_time(self) -> tuple[Any, ...]:
+        """The order in which the models of all runs were made."""
+        return (self.stored_at, self.run_id, self.end)
 
 
 class Artifacts:
-    """The bucket of one deployment."""
+    """The bucket of one deployment.
+
+    What a run has stored under a key is never replaced: each key names the one content that it can have. Published
+    copies are replaced by later ones alone: see ``publish``.
+    """
 
     def __init__(self, client: S3Client, bucket: str, prompt: S3Client | None = None) -> None:
         """``prompt`` is a client with a short time-out that is tried first: see ``RetryingS3``."""
@@ -73,7 +98,7 @@ class Artifacts:
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **arrays)
         key = checkpoint_key(run_id, generation, checkpoint.epoch, checkpoint.so_far.batches)
-        self._put(key, buffer.getvalue())
+        self._put_once(key, buffer.getvalue())
         return key
 
     def get_checkpoint(self, key: str, epoch: int) -> Checkpoint:
@@ -100,19 +125,35 @@ class Artifacts:
                 so_far=EpochSoFar(int(batches), float(cost_sum), int(correct), float(seconds)),
             )
 
-    def put_model(self, model: Model) -> str:
-        """Store ``params.h5`` of a run and return its ``s3://`` address."""
-        key = params_key(model.run_id)
-        self._put(key, encode_model(model))
-        return s3_uri(self.bucket, key)
+    def put_model(self, content: bytes, run_id: str, generation: int, epoch: int, batches: int) -> str:
+        """Store the ``params.h5`` that a generation ends a run with; returns its key.
+
+        Raises StaleGeneration where the key has another content: somebody else works under this generation.
+        """
+        key = ended_model_key(run_id, generation, epoch, batches)
+        if not self._put_once(key, content) and self._get(key) != content:
+            raise StaleGeneration(f"somebody else has stored another {s3_uri(self.bucket, key)}")
+        return key
+
+    def get_model(self, key: str, digest: str | None) -> bytes:
+        """A model's file. Raises NonRetryable when it was deleted, or its SHA-256 is not ``digest``."""
+        content = self._get(key)
+        if digest is not None and sha256(content).hexdigest() != digest:
+            raise NonRetryable(f"{s3_uri(self.bucket, key)} is not what was stored: its SHA-256 is not {digest}")
+        return content
 
     def put_registered_model(self, model_id: str, content: bytes) -> None:
-        """Store a registered model's ``params.h5`` under a key that no upload overwrites."""
-        self._put(model_key(model_id), content)
+        """Store a registered model's ``params.h5`` under a key that no upload overwrites.
 
-    def get_registered_model(self, model_id: str) -> Model:
-        """Raises LnnError when it was deleted or is no model."""
-        return load_model(self._get(model_key(model_id)))
+        Raises LnnError where the key has another content.
+        """
+        key = model_key(model_id)
+        if not self._put_once(key, content) and self._get(key) != content:
+            raise LnnError(f"{s3_uri(self.bucket, key)} has another content; delete it, and upload the model again")
+
+    def get_registered_model(self, model_id: str, digest: str | None) -> Model:
+        """Raises LnnError when it was deleted, is no model, or its SHA-256 is not ``digest``."""
+        return load_model(self.get_model(model_key(model_id), digest))
 
     def get_upload(self, key: str, version_id: str | None, max_bytes: int) -> bytes:
         """The content of an uploaded object, in the version that its event names.
@@ -131,25 +172,56 @@ class Artifacts:
         with refusals("read", s3_uri(self.bucket, key)):
             return self._s3.ask(read)
 
-    def put_results(self, run_id: str, results: Mapping[str, Any]) -> str:
-        """Store ``results.json`` of a run and return its ``s3://`` address."""
-        key = results_key(run_id)
-        self._put(key, json.dumps(results, indent=2).encode(), "application/json")
-        return s3_uri(self.bucket, key)
+    def get_results(self, key: str) -> bytes:
+        """A ``results.json``."""
+        return self._get(key)
 
-    def publish_latest(self, run_id: str) -> None:
-        """Make a finished run's model and results the latest."""
-        for source, target in (
-            (params_key(run_id), LATEST_PARAMS),
-            (results_key(run_id), LATEST_RESULTS),
-        ):
-            with refusals("copy", f"{s3_uri(self.bucket, source)} to {s3_uri(self.bucket, target)}"):
-                self._copy(source, target)
+    def publish(
+        self,
+        key: str,
+        content: bytes,
+        mark: Mark,
+        order: Callable[[Mark], tuple[Any, ...]],
+        *,
+        likely_new: bool = False,
+    ) -> bool:
+        """Put ``content`` where people look for it, unless what is there is as late as ``mark``; True if it was put.
+
+        S3 replaces only what this function has looked at, so ``order`` never goes back, however late a writer is.
+        ``likely_new`` saves the look at an object that is not expected to exist.
+        """
+        found = None if likely_new else self._published(key)
+        for _ in range(PUBLISH_TRIES):
+            if found is not None and order(found[0]) >= order(mark):
+                return False
+            condition = {"IfNoneMatch": "*"} if found is None else {"IfMatch": found[1]}
+            kind = "application/json" if key.endswith(".json") else "application/octet-stream"
+            try:
+                self._put(key, content, kind, Metadata=mark.metadata(), **condition)
+            except ConditionFailed:
+                found = self._published(key)
+            else:
+                return True
+        raise ConditionFailed(f"{s3_uri(self.bucket, key)} changed {PUBLISH_TRIES} times while it was to be replaced")
+
+    def _published(self, key: str) -> tuple[Mark, str] | None:
+        """The mark of a published object and its ETag; None where there is none."""
+        try:
+            with refusals("read", s3_uri(self.bucket, key)):
+                head = self._s3.ask(lambda client: client.head_object(Bucket=self.bucket, Key=key))
+        except ResourceDeleted:
+            return None
+        try:
+            kept = head["Metadata"]
+            mark = Mark(kept["run-id"], int(kept["end"]), float(kept["stored-at"]))
+        except (KeyError, ValueError):
+            mark = Mark("", 0, head["LastModified"].timestamp())
+        return mark, head["ETag"]
 
     def _put_array(self, key: str, value: AnyArray) -> None:
         buffer = io.BytesIO()
         np.save(buffer, value, allow_pickle=False)
-        self._put(key, buffer.getvalue())
+        self._put_once(key, buffer.getvalue())
 
     def _get_array(self, key: str) -> AnyArray:
         with self._whole(key) as body:
@@ -168,17 +240,24 @@ class Artifacts:
                 "resume the run, or upload the dataset again"
             ) from error
 
-    def _put(self, key: str, body: bytes, content_type: str = "application/octet-stream") -> None:
-        def put(client: S3Client) -> None:
-            client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+    def _put_once(self, key: str, body: bytes) -> bool:
+        """Store what nobody has stored under this key yet; False where somebody has, or an earlier try of this."""
+        try:
+            self._put(key, body, IfNoneMatch="*")
+        except ConditionFailed:
+            return False
+        return True
 
-        with refusals("write", s3_uri(self.bucket, key)):
+    def _put(self, key: str, body: bytes, content_type: str = "application/octet-stream", **condition: Any) -> None:
+        """``condition`` is ``IfMatch`` or ``IfNoneMatch``: no write goes without. Raises ConditionFailed."""
+        address = s3_uri(self.bucket, key)
+
+        def put(client: S3Client) -> None:
+            client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, **condition)
+
+        with refusals("write", address), conditions(address):
             self._s3.ask(put, sent=len(body))
 
     def _get(self, key: str) -> bytes:
         with refusals("read", s3_uri(self.bucket, key)):
             return self._s3.ask(lambda client: client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
-
-    def _copy(self, source: str, target: str) -> None:
-        place: CopySourceTypeDef = {"Bucket": self.bucket, "Key": source}
-        self._s3.ask(lambda client: client.copy_object(Bucket=self.bucket, Key=target, CopySource=place))

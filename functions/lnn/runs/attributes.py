@@ -53,6 +53,15 @@ class Dataset(TypedDict):
     event_time: NotRequired[str]
 
 
+class ParametersFile(TypedDict):
+    """The version of ``parameters.json`` that a run is trained with."""
+
+    version_id: str | None
+    """None in a bucket without versions."""
+    etag: str | None
+    """None where the client that uploaded the dataset named the version."""
+
+
 class Dimensions(TypedDict):
     """Sizes of a run's dataset and network."""
 
@@ -102,6 +111,17 @@ class Artifacts(TypedDict):
 
     params: str
     results: NotRequired[str]
+
+
+class EndedModel(TypedDict):
+    """The model that a run has ended with, as its end was written: what is published, and what Register accepts."""
+
+    key: str
+    """In the bucket; no other end of any run has the same."""
+    sha256: str
+    """Of the file's content."""
+    stored_at: float
+    """Epoch seconds, by the clock of the function that stored it."""
 
 
 class WorkerSeconds(TypedDict):
@@ -158,6 +178,8 @@ class Facts(PublicFacts, total=False):
     dataset_key: str
     plan: Mapping[str, Any]
     attempts: Attempts | None
+    ended_model: EndedModel
+    parameters_file: ParametersFile
 
 
 class PublicRun(PublicFacts, total=False):
@@ -180,6 +202,7 @@ class Attributes(PublicRun, Facts, total=False):
     heartbeat: float
     lease_expires: float
     stop_requested: bool
+    ends: int
     closing: bool
     told: bool
     told_use: Use

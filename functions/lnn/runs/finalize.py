@@ -1,8 +1,9 @@
 """When a run ends, and all that has to happen then.
 
 An end is decided from figures that every strategy has at the end of an epoch. It is carried out in
-an order in which a crash at any point loses nothing: first the files, then the one conditional
-write that ends the run, then what may be repeated (``close``).
+an order in which a crash at any point loses nothing: first the model and the checkpoint, under
+names that no other end has, then the one conditional write that ends the run and names them, then
+what may be repeated (``close``): the copies that people look for among it.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from lnn.errors import NonRetryable
 from lnn.job.plan import Plan
 from lnn.models.checkpoint import Checkpoint
-from lnn.models.model_file import Model
-from lnn.names import is_calibration
+from lnn.models.model_file import Model, encode_model
+from lnn.names import params_key, results_key, s3_uri
 from lnn.runs import metrics
 from lnn.runs.admission import give_back
+from lnn.runs.publication import publish
 from lnn.runs.record import Run
 from lnn.runs.services import Services
 from lnn.runs.stopping import Ending, _divergence
@@ -68,8 +70,9 @@ def end_with_model(
         broken = _divergence(f"the weights after epoch {state.epoch} are not finite", plan)
         end_without_model(services, run_id, generation, broken, epoch=state.epoch, usd=usd)
         return
-    checkpoint = services.artifacts.put_checkpoint(run_id, generation, state)
-    params = services.artifacts.put_model(
+    artifacts = services.artifacts
+    checkpoint = artifacts.put_checkpoint(run_id, generation, state)
+    content = encode_model(
         Model(
             parameters=state.parameters,
             run_id=run_id,
@@ -80,9 +83,10 @@ def end_with_model(
             value_range=(plan.value_range[0], plan.value_range[1]) if plan.value_range else None,
         )
     )
-    model_written_at = time.time()
+    model = artifacts.put_model(content, run_id, generation, state.epoch, state.so_far.batches)
+    stored_at = time.time()
     started = run.training_started_at
-    figures: Facts = {
+    facts: Facts = {
         "epoch": state.epoch,
         "final_cost": cost,
         "train_accuracy": accuracies.train,
@@ -91,38 +95,22 @@ def end_with_model(
         "training_ended_at": training_ended_at,
         "training_seconds": None if started is None else training_seconds,
         "trained_seconds": training_seconds,
-        "model_written_at": model_written_at,
+        "model_written_at": stored_at,
         "usd": usd,
-    }
-    if worker_seconds is not None:
-        figures["worker_seconds"] = worker_seconds
-    total_invocations = run.invocations + invocations
-    results = services.artifacts.put_results(
-        run_id,
-        {
-            "run_id": run_id,
-            "status": ending.status,
-            "reason": ending.reason,
-            "strategy": plan.strategy,
-            "workers": plan.workers,
-            "epochs": state.epoch,
-            **figures,
-            "invocations": total_invocations,
-            "settings": run.settings,
-            "dimensions": run.dimensions,
-            "model": params,
-        },
-    )
-    facts: Facts = {
-        **figures,
-        "invocations": total_invocations,
+        "invocations": run.invocations + invocations,
         "step_invocations": 0,  # now a part of ``invocations``
         "checkpoint": state.stored_as(checkpoint),
-        "artefacts": {"params": params, "results": results},
+        "ended_model": {"key": model, "sha256": sha256(content).hexdigest(), "stored_at": stored_at},
+        "artefacts": {
+            "params": s3_uri(artifacts.bucket, params_key(run_id)),
+            "results": s3_uri(artifacts.bucket, results_key(run_id)),
+        },
     }
+    if worker_seconds is not None:
+        facts["worker_seconds"] = worker_seconds
     ended = services.ledger.finish(run_id, generation, ending.status, ending.reason, **facts)
     if ended is not None:
-        close(services, ended)
+        close(services, ended, content)
 
 
 def end_without_model(services: Services, run_id: str, generation: int, ending: Ending, **facts: Unpack[Facts]) -> None:
@@ -139,21 +127,22 @@ def cost_of(services: Services, run: Run, epoch: int) -> float | None:
     return next((row.cost for row in services.ledger.history(run.run_id) if row.epoch == epoch), None)
 
 
-def close(services: Services, run: Run) -> None:
-    """What follows the end of a run: publish, clean up, tell people. Repeating it is harmless."""
+def close(services: Services, run: Run, model: bytes | None = None) -> None:
+    """What follows the end of a run: publish, clean up, tell people. Repeating it is harmless.
+
+    ``run`` is the run as it was at that end, ``model`` its model's file where the caller has it.
+    """
     run_id = run.run_id
-    if run.status == "COMPLETED" and not is_calibration(run.dataset_key):
-        try:
-            services.artifacts.publish_latest(run_id)
-        except NonRetryable as refused:
-            logger.exception("the run's model is not the latest")
-            services.ledger.note(run_id, run.generation, f"the model did not become the latest: {refused}")
+    publication = publish(services, run, model)
+    facts: Facts = {}
+    if publication.model_written_at is not None:
+        facts["model_written_at"] = publication.model_written_at
     emptied = not meets_in_redis(run.strategy) or emptied_parameter_server(services, run_id)
     freed = freed_workers(services, run)
     if not run.told:
         services.notifier.ended(run)
         metrics.ended(run)
-    services.ledger.close(run_id, done=emptied and freed, told_use=run.use)
+    services.ledger.close(run, done=publication.done and emptied and freed, **facts)
     logger.info("run ended", extra={"run_id": run_id, "status": run.status, "reason": run.reason})
 
 

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
         Dataset,
         Dimensions,
         Disturbances,
+        EndedModel,
         Estimate,
         Event,
         Facts,
         Fault,
+        ParametersFile,
         Status,
         Use,
         WorkerSeconds,
@@ -111,6 +113,8 @@ class Run:
 
     dataset_key: str = ""
     dataset: Dataset | None = None
+    parameters_file: ParametersFile | None = None
+    """The version of ``parameters.json``, from the moment at which a Launch first decided on it."""
     dimensions: Dimensions | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     """``parameters.json`` with its defaults filled in."""
@@ -138,6 +142,8 @@ class Run:
     """Share of the examples that the final model gets right."""
     test_accuracy: float | None = None
     artifacts: Artifacts | None = None
+    ended_model: EndedModel | None = None
+    """Written with the end of the run; a release that did not store it wrote its model straight to ``artifacts``."""
 
     # Counters
 
@@ -178,6 +184,8 @@ class Run:
 
     # The end
 
+    ends: int = 0
+    """How many times the run has ended: the number of its latest end. A resumed run ends again."""
     closing: bool = False
     """The run has ended, and what follows the end was not all carried out."""
     told: bool = False

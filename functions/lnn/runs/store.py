@@ -3,6 +3,9 @@
 Every change of a run names, in a condition, the statuses that ``record.ALLOWED_IN`` has for it. Whoever trains holds
 the run's lease under a generation number; a write under an older generation fails with StaleGeneration and changes
 nothing.
+
+Each write leaves a name of its own in the item. When the answer to a write is lost, botocore sends it again: then the
+item has that name, the condition fails, and DynamoDB's answer shows that the write was made, and made once.
 """
 
 from __future__ import annotations
@@ -10,7 +13,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
+from uuid import uuid4
 
 from lnn.aws.client_errors import AWS_ERRORS, refusals
 from lnn.aws.dynamodb_items import attribute, item, plain, update
@@ -22,7 +26,7 @@ from lnn.runs.record import ALLOWED_IN, Change, EpochRow, Run, to_item
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from lnn.runs.attributes import Attributes, Event, Facts, Status, Use
+    from lnn.runs.attributes import Attributes, Event, Facts, Status
 
 LEASE_SECONDS = 8.0
 """A trainer that has not renewed its lease for this long is taken for dead."""
@@ -39,6 +43,9 @@ WATCHED: Attributes = {WATCHED_INDEX: "yes"}
 UNFINISHED = "#status IN (:pending, :running) OR closing = :true"
 """What makes a run one to watch."""
 UNFINISHED_VALUES: Mapping[str, object] = {":pending": "PENDING", ":running": "RUNNING", ":true": True}
+
+LAST_WRITE = "last_write"
+"""Attribute of a run: the random name of the write that was made last."""
 
 EPOCH_FIGURES = ("cost", "train_accuracy", "test_accuracy", "seconds")
 """Attributes of a row of the history, beside ``run_id`` and ``epoch``."""
@@ -143,7 +150,8 @@ class Ledger:
     # A run's life
 
     def open_run(self, run_id: str, **facts: Unpack[Facts]) -> bool:
-        """Enter a new run as PENDING; False when it is there already."""
+        """Enter a new run as PENDING; False when somebody else has."""
+        write = uuid4().hex
         run: Attributes = {
             "run_id": run_id,
             **facts,
@@ -158,15 +166,24 @@ class Ledger:
         try:
             with refusals("write to", self._runs_table):
                 self._client.put_item(
-                    TableName=self._runs, Item=item(to_item(run)), ConditionExpression="attribute_not_exists(run_id)"
+                    TableName=self._runs,
+                    Item=item({**to_item(run), LAST_WRITE: write}),
+                    ConditionExpression="attribute_not_exists(run_id)",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
+        except self._client.exceptions.ConditionalCheckFailedException as refused:
+            return written_by(write, refused.response) is not None
         return True
 
-    def describe(self, run_id: str, **facts: Unpack[Facts]) -> bool:
-        """Add what Launch found out, while the run is PENDING; False when it no longer is."""
-        return self._change("describe", run_id, facts) is not None
+    def describe(
+        self, run_id: str, once: Literal["checkpoint", "parameters_file"] | None = None, **facts: Unpack[Facts]
+    ) -> bool:
+        """Add what Launch found out, while the run is PENDING; False when it no longer is.
+
+        ``once`` is one of the facts: where the run has it already, nothing changes, and the answer is False too.
+        """
+        condition = f"attribute_not_exists({once})" if once else ""
+        return self._change("describe", run_id, facts, condition=condition) is not None
 
     def claim(self, run_id: str, generation: int, owner: str, before: Run | None = None) -> Run | None:
         """Take the run's lease for ``generation``; None when this is not ours to take.
@@ -242,7 +259,8 @@ class Ledger:
     ) -> Run | None:
         """End the run; the run, or None when it has ended already or is another generation's.
 
-        ``closing`` stays on it until ``close``: the mark of work that a crash may have left undone.
+        ``closing`` stays on it until ``close``: the mark of work that a crash may have left undone. ``ends`` counts the
+        run's ends, so that nobody takes a later one for this.
         """
         changes: Attributes = {
             **facts,
@@ -254,17 +272,22 @@ class Ledger:
             "closing": True,
         }
         event = logged(f"{status.lower()}: {reason}" if reason else status.lower())
-        return self._change("finish", run_id, changes, generation=generation, event=event)
+        return self._change("finish", run_id, changes, generation=generation, event=event, counted="ends")
 
-    def close(self, run_id: str, *, done: bool = True, told_use: Use | None = None) -> None:
-        """People have had the message of the run's end, and its use is in the metrics; ``done`` when all else is, too.
+    def close(self, ended: Run, *, done: bool = True, **facts: Unpack[Facts]) -> bool:
+        """People have had the message of this end of the run, and its use is in the metrics; ``done`` when all else is.
 
-        Changes nothing where the run has been resumed meanwhile: its next end has to be told, too.
+        ``ended`` is the run as it was at that end. Changes nothing, and returns False, where the run has been resumed
+        since, even if it has ended again: that end has to be told, too.
         """
-        changes: Attributes = {"closing": not done, "told": True}
-        if told_use is not None:
-            changes["told_use"] = told_use
-        self._change("close", run_id, changes, removed=[WATCHED_INDEX] if done else [])
+        marks: Attributes = {"closing": not done, "told": True, "told_use": ended.use}
+        changes: Attributes = {**marks, **facts}
+        same_end = "ends = :ends" if ended.ends else "attribute_not_exists(ends)"
+        values = {":ends": ended.ends} if ended.ends else {}
+        removed = [WATCHED_INDEX] if done else []
+        return (
+            self._change("close", ended.run_id, changes, condition=same_end, values=values, removed=removed) is not None
+        )
 
     def request_stop(self, run_id: str) -> Run:
         """Ask the run's trainer to end it cleanly. Raises RunStateError when it is not going."""
@@ -295,6 +318,7 @@ class Ledger:
             "heartbeat": time.time(),
             "attempts": None,
             "fault": None,
+            "closing": False,
             "told": False,
         }
         if self._change("reopen", run_id, changes, generation=run.generation, event=logged("resumed")) is None:
@@ -363,10 +387,11 @@ class Ledger:
         removed: Sequence[str] = (),
     ) -> Run | None:
         """Set and remove attributes where ``condition`` holds; the new run, or None where it does not."""
+        write = uuid4().hex
         arguments = update(
-            to_item(changes),
-            condition,
-            values,
+            {**to_item(changes), LAST_WRITE: write},
+            f"({condition}) AND NOT {LAST_WRITE} = :write",
+            {**values, ":write": write},
             names={"#status": "status", "#generation": "generation"},
             appended={} if event is None else {"events": event},
             counted=counted,
@@ -375,10 +400,15 @@ class Ledger:
         with self._writing("update", self._runs_table):
             try:
                 answer = self._client.update_item(
-                    TableName=self._runs, Key={"run_id": {"S": run_id}}, ReturnValues="ALL_NEW", **arguments
+                    TableName=self._runs,
+                    Key={"run_id": {"S": run_id}},
+                    ReturnValues="ALL_NEW",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                    **arguments,
                 )
-            except self._client.exceptions.ConditionalCheckFailedException:
-                return None
+            except self._client.exceptions.ConditionalCheckFailedException as refused:
+                own = written_by(write, refused.response)
+                return None if own is None else Run.from_item(own)
         return Run.from_item(plain(answer["Attributes"]))
 
     @staticmethod
@@ -400,3 +430,12 @@ class Ledger:
         if run is None:
             return f"there is no run {run_id}; 'lnn runs' lists those there are"
         return f"run {run_id} cannot be {done}: it is {run.status}, and {rule}"
+
+
+def written_by(write: str, refusal: object) -> dict[str, Any] | None:
+    """The item in DynamoDB's answer to a failed condition, if this very ``write`` made it; else None.
+
+    ``refusal`` is botocore's response to a write with ``ReturnValuesOnConditionCheckFailure`` of ``ALL_OLD``.
+    """
+    found = plain(cast("Mapping[str, Any]", refusal).get("Item", {}))
+    return found if found.get(LAST_WRITE) == write else None

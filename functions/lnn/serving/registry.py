@@ -3,6 +3,9 @@
 The table has three kinds of items: a model under its id; ``current``, which names the models in use; and ``change#N``,
 one for each change of ``current``. ``current`` is small because each function that predicts reads it every second.
 A change is one transaction, on the condition that ``current`` has not changed since it was read.
+
+Each write has a random name: botocore sends a write again whose answer was lost, and it has to be known for its own. In
+a transaction DynamoDB knows it by its request token; elsewhere the item keeps it.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
+from uuid import uuid4
 
 from lnn.aws.client_errors import refusals
 from lnn.aws.dynamodb_items import attribute, item, plain
@@ -124,27 +128,31 @@ class Registry:
 
     def refuse(self, model: ModelRecord) -> bool:
         """Add an upload that cannot predict; return False when it is registered already."""
-        put = self._put({**model, "registered_at": time.time()}, "attribute_not_exists(model_id)")
+        write = uuid4().hex
+        record = {**model, "registered_at": time.time(), "refused_by": write}
+        put = self._put(record, "attribute_not_exists(model_id)")
         try:
             with refusals("write to", self._named):
-                self._client.put_item(**put)
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
+                self._client.put_item(**put, ReturnValuesOnConditionCheckFailure="ALL_OLD")
+        except self._client.exceptions.ConditionalCheckFailedException as failed:
+            return _item_found(failed.response).get("refused_by") == write
         return True
 
     def claim_message(self, model_id: str) -> bool:
         """True for one caller only, which then notifies people of the model; False at every repeat."""
+        write = uuid4().hex
         try:
             with refusals("update", self._named):
                 self._client.update_item(
                     TableName=self._table,
                     Key={"model_id": {"S": model_id}},
-                    UpdateExpression="SET announced = :true",
+                    UpdateExpression="SET announced = :true, announced_by = :write",
                     ConditionExpression="attribute_exists(model_id) AND attribute_not_exists(announced)",
-                    ExpressionAttributeValues={":true": attribute(True)},
+                    ExpressionAttributeValues={":true": attribute(True), ":write": attribute(write)},
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
+        except self._client.exceptions.ConditionalCheckFailedException as failed:
+            return _item_found(failed.response).get("announced_by") == write
         return True
 
     def promote(self, model_id: str, who: str, canary_percent: int | None = None) -> Transition:
@@ -225,7 +233,10 @@ class Registry:
         errors = self._client.exceptions
         try:
             with refusals("write to", self._named):
-                self._client.transact_write_items(TransactItems=list(writes))  # type: ignore[arg-type]
+                self._client.transact_write_items(
+                    TransactItems=list(writes),  # type: ignore[arg-type]
+                    ClientRequestToken=str(uuid4()),
+                )
         except (errors.TransactionCanceledException, errors.TransactionConflictException) as error:
             raise ConcurrentModification(
                 f"somebody else has changed the models in use at the same time ({self._latest_change()}); "
@@ -248,6 +259,11 @@ class Registry:
         with refusals("scan", self._named):
             pages = self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True)
             return [plain(found) for page in pages for found in page["Items"]]
+
+
+def _item_found(refusal: object) -> dict[str, Any]:
+    """The item in DynamoDB's answer to a failed condition, asked for with ``ALL_OLD``."""
+    return plain(cast("Mapping[str, Any]", refusal).get("Item", {}))
 
 
 def _is_model(key: str) -> bool:

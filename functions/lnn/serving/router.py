@@ -106,7 +106,7 @@ class Serving:
         """The loaded model of a ``choice``; the last MODELS_KEPT models that were used stay in memory."""
         model = self._models.get(model_id)
         if model is None:
-            model = self._artifacts.get_registered_model(model_id)
+            model = self._artifacts.get_registered_model(model_id, None)
             while len(self._models) >= MODELS_KEPT:
                 self._models.popitem(last=False)
             self._models[model_id] = model

@@ -52,7 +52,7 @@ def measured(world: World) -> World:
                 upload_started_at=started - AROUND / 2,
             )
             assert world.ledger.claim(run_id, 1, "trainer")
-            assert world.ledger.finish(
+            ended_run = world.ledger.finish(
                 run_id,
                 1,
                 "COMPLETED",
@@ -62,7 +62,8 @@ def measured(world: World) -> World:
                 training_ended_at=ended,
                 model_written_at=ended + AROUND / 2,
             )
-            world.ledger.close(run_id)
+            assert ended_run is not None
+            world.ledger.close(ended_run)
 
     world.script = [train_what_is_new]
     return world
