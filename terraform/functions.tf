@@ -113,10 +113,16 @@ locals {
       actions   = ["s3:GetObject", "s3:PutObject"]
       resources = ["${local.bucket_arn}/runs/*"]
     }
-    WriteModelAndResults = {
-      # Reading: the latest results are copied from the run's own.
-      actions   = ["s3:GetObject", "s3:PutObject"]
-      resources = ["${local.bucket_arn}/prediction_input/*", "${local.bucket_arn}/training_results/*"]
+    # Reading: what was published is replaced only as it was looked at. A run's id begins with its year, so Register alone writes
+    # what lies under prediction_input/models.
+    PublishModelAndResults = {
+      actions = ["s3:GetObject", "s3:PutObject"]
+      resources = [
+        "${local.bucket_arn}/prediction_input/2*/params.h5",
+        "${local.bucket_arn}/prediction_input/params.h5",
+        "${local.bucket_arn}/training_results/2*/results.json",
+        "${local.bucket_arn}/training_results/results.json",
+      ]
     }
     KeepRuns = {
       # Checking: workers are given back in one transaction with a look at whether their run has ended.

@@ -49,6 +49,13 @@ def on_object(key: str, **more: Any) -> dict[str, Any]:
     }
 
 
+def on_bucket(**arguments: Any) -> dict[str, Any]:
+    return {
+        "arguments": lambda names: {"Bucket": names.bucket} | arguments,
+        "resource": lambda names: f"arn:aws:s3:::{names.bucket}",
+    }
+
+
 def on_table(table: str, **arguments: Any) -> dict[str, Any]:
     return {
         "arguments": lambda names: {"TableName": getattr(names, f"{table}_table")} | arguments,
@@ -68,6 +75,8 @@ def everywhere(**arguments: Any) -> dict[str, Any]:
 
 
 PUT, GET, DELETE = ("s3:PutObject", "put_object"), ("s3:GetObject", "get_object"), ("s3:DeleteObject", "delete_object")
+VERSIONS = ("s3:ListBucketVersions", "list_object_versions")
+REGISTERED_MODEL = "prediction_input/models/denied/params"
 INVOKE = ("lambda:InvokeFunction", "invoke")
 DRY = {"InvocationType": "DryRun"}
 HISTORY = {"KeyConditionExpression": "run_id = :run", "ExpressionAttributeValues": {":run": RUN["run_id"]}}
@@ -78,6 +87,7 @@ DENIALS = [
     # Launch opens runs; it trains none and knows nothing of their results.
     Denial("launch", "read a run's tensors", *GET, **on_object("runs/denied/probe")),
     Denial("launch", "write a model", *PUT, **on_object("prediction_input/denied/params.h5", Body=b"")),
+    Denial("launch", "list the versions of models", *VERSIONS, **on_bucket(Prefix="prediction_input/")),
     Denial("launch", "write an input", *PUT, **on_object("training_input/denied.txt", Body=b"")),
     Denial("launch", "delete an input", *DELETE, **on_object("training_input/denied.txt")),
     Denial("launch", "call Neuron", *INVOKE, **on_function("neuron", **DRY)),
@@ -90,6 +100,7 @@ DENIALS = [
     Denial("trainer", "read an input", *GET, **on_object("training_input/parameters.json")),
     Denial("trainer", "write an input", *PUT, **on_object("training_input/denied.txt", Body=b"")),
     Denial("trainer", "delete a model", *DELETE, **on_object("prediction_input/denied/params.h5")),
+    Denial("trainer", "replace a registered model", *PUT, **on_object(REGISTERED_MODEL, Body=b"")),
     Denial("trainer", "call Launch", *INVOKE, **on_function("launch", **DRY)),
     Denial("trainer", "read a function's code", "lambda:GetFunction", "get_function", **on_function("neuron")),
     Denial("trainer", "delete a run", *DELETE_ITEM, **on_table("runs", Key=RUN)),
@@ -105,6 +116,7 @@ DENIALS = [
     # Neuron computes and hands over.
     Denial("neuron", "read an input", *GET, **on_object("training_input/parameters.json")),
     Denial("neuron", "write an input", *PUT, **on_object("training_input/denied.txt", Body=b"")),
+    Denial("neuron", "replace a registered model", *PUT, **on_object(REGISTERED_MODEL, Body=b"")),
     Denial("neuron", "delete a run's tensors", *DELETE, **on_object("runs/denied/deleted")),
     Denial("neuron", "call Launch", *INVOKE, **on_function("launch", **DRY)),
     Denial("neuron", "look through all runs", *SCAN, **on_table("runs")),

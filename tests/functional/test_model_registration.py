@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import boto3
@@ -17,7 +17,7 @@ from moto import mock_aws
 
 from lnn.aws.events import Upload
 from lnn.aws.notifier import Notifier
-from lnn.errors import ModelError
+from lnn.errors import LnnError, ModelError
 from lnn.models.model_file import Model, encode_model, load_model
 from lnn.models.store import Artifacts
 from lnn.names import LATEST_PARAMS, Names, model_key, params_key
@@ -25,6 +25,7 @@ from lnn.runs.store import Ledger
 from lnn.serving import registration
 from lnn.serving.registration import RegistrationServices, register
 from lnn.serving.registry import Registry
+from lnn.serving.router import Serving
 from support.models import RUN, brightness_model
 from support.odd_names import NO_NAMES, REAL_NAMES
 
@@ -158,29 +159,8 @@ def test_a_measurement_s_model_is_not_registered(world: World) -> None:
     assert world.registry.list_models() == []
 
 
-def test_registration_waits_for_the_write_that_ends_the_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_of_a_run_that_goes_on_is_left_to_its_next_end(world: World) -> None:
     world.train(status="PENDING")
-    naps = []
-
-    def sleep(seconds: float) -> None:
-        naps.append(seconds)
-        if len(naps) == 3:
-            world.ledger.finish(RUN, 0, "COMPLETED", None, test_accuracy=0.75)
-
-    monkeypatch.setattr(registration.time, "sleep", sleep)
-    register(world.shelf, world.put(encode_model(brightness_model())))
-    assert len(naps) == 3
-    assert world.registry.list_models()[0]["test_accuracy"] == 0.75
-
-
-def test_the_model_of_a_run_that_does_not_end_is_left_to_whoever_ends_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world.train(status="PENDING")
-    clock = iter(range(0, 1000, 10))
-    monkeypatch.setattr(
-        registration, "time", type("Clock", (), {"monotonic": lambda: next(clock), "sleep": time.sleep})
-    )
     outcome = register(world.shelf, world.put(encode_model(brightness_model())))
     assert outcome == f"not registered: run {RUN} is PENDING"
 
@@ -192,6 +172,62 @@ def test_an_archived_model_is_refused_with_the_cure(world: World) -> None:
     assert outcome.startswith("refused: cannot read s3://")
     assert "copy it to the storage class STANDARD" in outcome
     assert [model["refused"] for model in world.registry.list_models()] == [outcome.removeprefix("refused: ")]
+
+
+def ended_with(content: bytes, **facts: Any) -> dict[str, Any]:
+    """What the write that ends a run says of its model."""
+    return {"ended_model": {"key": "runs/key", "sha256": sha256(content).hexdigest(), "stored_at": 1.0}, **facts}
+
+
+def test_a_model_is_a_run_s_if_its_content_is_the_one_that_the_run_ended_with(world: World) -> None:
+    content = encode_model(brightness_model())
+    world.train(**ended_with(content, test_accuracy=0.96))
+    register(world.shelf, world.put(content))
+    (model,) = world.registry.list_models()
+    assert (model["run_id"], model["test_accuracy"]) == (RUN, 0.96)
+    assert model["sha256"] == sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("key", [params_key(RUN), LATEST_PARAMS, "prediction_input/mine/params.h5"])
+def test_a_model_with_a_good_run_s_id_and_other_weights_has_no_part_in_that_run(world: World, key: str) -> None:
+    good, random = encode_model(brightness_model()), brightness_model()
+    random.parameters[0][0][:] = np.random.default_rng(1).normal(size=random.parameters[0][0].shape)
+    world.train(**ended_with(good, test_accuracy=0.96))
+    assert register(world.shelf, world.put(encode_model(random), key)).startswith("registered as unnamed-")
+    (model,) = world.registry.list_models()
+    assert "run_id" not in model
+    assert "test_accuracy" not in model
+    assert "Test accuracy: not known" in world.topic.published[0]["Message"]
+
+
+def test_a_late_event_about_a_model_that_a_later_end_has_replaced_registers_nothing(world: World) -> None:
+    better = brightness_model()
+    better.parameters[0][1][:] = -9.0
+    first = world.put(encode_model(brightness_model()))
+    second = world.put(encode_model(better))
+    world.train(**ended_with(encode_model(better)))
+    assert register(world.shelf, first) == f"not registered: run {RUN} has ended again since, with another model"
+    assert register(world.shelf, second).startswith("registered")
+    assert len(world.registry.list_models()) == 1
+
+
+def test_two_models_never_share_an_id(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registration, "model_id_of", lambda *_: "the-same")
+    register(world.shelf, world.put(encode_model(brightness_model())))
+    other = refitted(list_classes=["a", "b"])
+    assert register(world.shelf, world.put(other)) == "not registered: the-same is another model"
+    assert world.s3.list_object_versions(Bucket=NAMES.bucket, Prefix=model_key("the-same"))["Versions"][1:] == []
+
+
+def test_a_registered_model_whose_file_was_replaced_answers_nothing(world: World) -> None:
+    register(world.shelf, world.put(encode_model(brightness_model())))
+    (model,) = world.registry.list_models()
+    serving = Serving(world.registry, world.shelf.artifacts)
+    assert serving.model(model["model_id"]).list_classes == brightness_model().list_classes
+    forged = refitted(list_classes=["forged", "model"])
+    world.s3.put_object(Bucket=NAMES.bucket, Key=model_key(model["model_id"]), Body=forged)
+    with pytest.raises(LnnError, match="is not what was stored: its SHA-256 is not"):
+        Serving(world.registry, world.shelf.artifacts).model(model["model_id"])
 
 
 def test_an_upload_that_was_deleted_since_is_no_error(world: World) -> None:

@@ -278,10 +278,10 @@ def test_trouble_with_messages_to_people_never_ends_a_run(strategy: str, cloud: 
 
 def test_a_model_that_may_not_become_the_latest_is_told_of_in_the_story(cloud: InProcessCloud, launch: RunTo) -> None:
     run_id = launch("fused")
-    with refused(cloud.s3, "CopyObject"):
+    with refused(cloud.s3, "HeadObject"):
         run = cloud.run_to_end(run_id)
     assert run.status == "COMPLETED"
-    assert any("did not become the latest: not allowed to copy" in event["what"] for event in run.events)
+    assert any("did not become the latest: not allowed to read" in event["what"] for event in run.events)
     assert cloud.messages_sent()[0].startswith("LNN: training completed")
 
 

@@ -68,7 +68,7 @@ class Shelves:
         self.lookups.append(model_id)
         return next((model for model in self.list_models() if model["model_id"] == model_id), None)
 
-    def get_registered_model(self, model_id: str) -> Model:
+    def get_registered_model(self, model_id: str, _: str | None) -> Model:
         self.loads += 1
         if model_id not in self.models:
             raise LnnError(f"{model_id} is gone")

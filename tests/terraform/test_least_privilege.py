@@ -164,6 +164,37 @@ def test_only_the_trainer_the_neuron_and_a_notebook_reach_the_cache_and_only_on_
     assert connecting("local") == set()
 
 
+REGISTERED = ("models/20261121T101500Z-0a1b2c3d-01234567/params", "models/x/params.h5", "models/2/params.h5")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_only_register_writes_what_predict_reads(shape: str, planned: Callable[[str], Resources]) -> None:
+    bucket = next(
+        resource["values"]["bucket"] for resource in planned(shape).values() if resource["type"] == "aws_s3_bucket"
+    )
+    writers = {
+        resource["values"]["name"].rpartition("-")[2]
+        for resource in planned(shape).values()
+        if resource["type"] == "aws_iam_role_policy"
+        for key in REGISTERED
+        for action in ("s3:PutObject", "s3:DeleteObject")
+        if policies.allows(
+            [json.loads(resource["values"]["policy"])], action, f"arn:aws:s3:::{bucket}/prediction_input/{key}", {}
+        )
+    }
+    assert writers == {"register"}
+
+
+def test_launch_lists_versions_of_inputs_alone(planned: Callable[[str], Resources]) -> None:
+    document = json.loads(
+        planned("aws-default")['module.functions["launch"].aws_iam_role_policy.this']["values"]["policy"]
+    )
+    bucket = f"arn:aws:s3:::lnn-{ACCOUNT}-us-east-1"
+    for prefix, allowed in (("training_input/x/parameters.json", True), ("prediction_input/", False), ("", False)):
+        context: dict[str, str | list[str]] = {"s3:prefix": prefix}
+        assert policies.allows([document], "s3:ListBucketVersions", bucket, context) is allowed, prefix
+
+
 def test_a_notebook_changes_nothing_but_the_input_and_its_own_state(planned: Callable[[str], Resources]) -> None:
     policy = json.loads(planned("aws-notebook")["module.notebook[0].aws_iam_role_policy.this"]["values"]["policy"])
     bucket = f"arn:aws:s3:::lnn-{ACCOUNT}-us-east-1"

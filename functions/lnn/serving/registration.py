@@ -2,14 +2,17 @@
 
 Registration is idempotent: a model's id is a hash of its content, and each write is conditional. A repeated event, or
 the copy that publishes a run's model as the latest, changes nothing.
+
+A model is a run's if its SHA-256 is the one that the run's record has had since the write that ended the run. What the
+file says of itself proves nothing: anybody can write a run's id into any file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import time
 from dataclasses import dataclass
+from typing import cast
 
 from lnn.aws.events import Upload
 from lnn.aws.notifier import Notifier
@@ -17,7 +20,7 @@ from lnn.errors import LnnError, ResourceDeleted
 from lnn.models.model_file import Model
 from lnn.models.store import Artifacts
 from lnn.models.validation import inspect_model
-from lnn.names import is_calibration, s3_uri
+from lnn.names import is_calibration, params_key, s3_uri
 from lnn.runs.record import Run
 from lnn.runs.store import Ledger
 from lnn.serving.registry import ModelRecord, Registry
@@ -28,11 +31,7 @@ MAX_BYTES = 256 * 2**20
 """The largest model, packed or unpacked: a function that predicts holds a few of them."""
 
 INSPECTION_SECONDS = 20.0
-"""Time limit of the inspection; the wait for the run's end may take as long again of the function's minute."""
-
-RUN_ENDS_SECONDS = 20.0
-POLL_SECONDS = 0.2
-"""The model file is written before the run's status becomes final, so registration waits for that."""
+"""Time limit of the inspection, of the function's minute."""
 
 WHO = "registration"
 
@@ -47,11 +46,13 @@ class RegistrationServices:
     notifier: Notifier
 
 
-def model_id_of(content: bytes, model: Model | None) -> str:
-    """An id from the run and the content's hash: the same content has the same id, wherever it is uploaded."""
-    digest = hashlib.sha256(content).hexdigest()[:8]
-    name = "refused" if model is None else model.run_id if _is_plain(model.run_id) else "unnamed"
-    return f"{name}-{digest}"
+def model_id_of(name: str, digest: str) -> str:
+    """An id from a run's id and the content's hash: the same content has the same id, wherever it is uploaded."""
+    return f"{name if _is_plain(name) else 'unnamed'}-{digest[:8]}"
+
+
+def digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def register(shelf: RegistrationServices, upload: Upload) -> str:
@@ -62,24 +63,52 @@ def register(shelf: RegistrationServices, upload: Upload) -> str:
     except ResourceDeleted:
         return "gone: it was deleted before it could be read"
     except LnnError as error:
-        return _refuse(shelf, upload, model_id_of(upload.etag.encode(), None), str(error))
-    model_id = model_id_of(content, model)
-    run = _ended_run(shelf.ledger, model.run_id)
+        return _refuse(shelf, upload, model_id_of("refused", digest_of(upload.etag.encode())), str(error))
+    digest = digest_of(content)
+    try:
+        return _enter(shelf, _attributed(shelf, upload, digest, model), content)
+    except _NotRegistered as reason:
+        return f"not registered: {reason}"
+
+
+class _NotRegistered(Exception):
+    """A model that predicts, and that nobody is to be told of."""
+
+
+def _attributed(shelf: RegistrationServices, upload: Upload, digest: str, model: Model) -> ModelRecord:
+    """The record of a model, with its run's figures where it is that run's. Raises _NotRegistered."""
+    run = shelf.ledger.get_run(model.run_id) if _is_plain(model.run_id) else None
     if run is None:
-        record = _record(upload, model_id, model, None)
-    elif run.status not in ("COMPLETED", "STOPPED"):
-        # The invocation that finishes the run writes the model again, which is a new event.
-        return f"not registered: run {run.run_id} is {run.status}"
-    elif is_calibration(run.dataset_key):
-        return "not registered: the run only measured"
-    else:
-        record = _record(upload, model_id, model, run)
-    return _enter(shelf, record, content)
+        return _record(upload, digest, model, model.run_id)
+    if run.status not in ("COMPLETED", "STOPPED"):
+        # The write that ends the run comes before its model is published, which is a new event.
+        raise _NotRegistered(f"run {run.run_id} is {run.status}")
+    if is_calibration(run.dataset_key):
+        raise _NotRegistered("the run only measured")
+    if run.ended_model is None or run.ended_model["sha256"] == digest:
+        return _record(upload, digest, model, run.run_id) | _figures(run)
+    if _is_superseded(shelf.artifacts, upload, run.run_id, run.ended_model["sha256"]):
+        raise _NotRegistered(f"run {run.run_id} has ended again since, with another model")
+    logger.warning("a model that is not its run's", extra={"run_id": run.run_id, "sha256": digest})
+    return _record(upload, digest, model, None)
+
+
+def _is_superseded(artifacts: Artifacts, upload: Upload, run_id: str, digest: str) -> bool:
+    """True for a run's own copy that the copy of a later end has replaced since."""
+    if upload.key != params_key(run_id):
+        return False
+    try:
+        return digest_of(artifacts.get_upload(upload.key, None, MAX_BYTES)) == digest
+    except LnnError:
+        return False
 
 
 def _enter(shelf: RegistrationServices, record: ModelRecord, content: bytes) -> str:
-    model_id = record["model_id"]
-    if shelf.registry.get(model_id) is None:
+    model_id, digest = record["model_id"], record["sha256"]
+    known = shelf.registry.get(model_id)
+    if known is not None and known.get("sha256", digest) != digest:
+        raise _NotRegistered(f"{model_id} is another model")
+    if known is None:
         # The file comes first: the registry must never name one that does not exist.
         shelf.artifacts.put_registered_model(model_id, content)
         shelf.registry.add(record, WHO)
@@ -105,34 +134,31 @@ def _refuse(shelf: RegistrationServices, upload: Upload, model_id: str, reason: 
     return f"refused: {reason}"
 
 
-def _ended_run(ledger: Ledger, run_id: str) -> Run | None:
-    """The run that made the model; wait a while until it has ended. None when there is no such run."""
-    deadline = time.monotonic() + RUN_ENDS_SECONDS
-    while True:
-        run = ledger.get_run(run_id) if _is_plain(run_id) else None
-        if run is None or run.has_ended or time.monotonic() > deadline:
-            return run
-        time.sleep(POLL_SECONDS)
-
-
-def _record(upload: Upload, model_id: str, model: Model, run: Run | None) -> ModelRecord:
+def _record(upload: Upload, digest: str, model: Model, run_id: str | None) -> ModelRecord:
+    """The record of a model; ``run_id`` is None where the run that it names did not make it."""
     record: ModelRecord = {
-        "model_id": model_id,
-        "run_id": model.run_id,
+        "model_id": model_id_of(run_id or "", digest),
+        "sha256": digest,
         "source": s3_uri(upload.bucket, upload.key),
         "uploaded_at": upload.uploaded_at.timestamp(),
         "sizes": [model.features, *(len(W) for W, _ in model.parameters)],
         "image_shape": None if model.image_shape is None else list(model.image_shape),
         "classes": len(model.list_classes),
     }
-    if run is not None:
-        record |= {
-            "test_accuracy": run.test_accuracy,
-            "train_accuracy": run.train_accuracy,
-            "final_cost": run.final_cost,
-            "epoch": run.epoch,
-        }
+    if run_id is not None:
+        record["run_id"] = run_id
     return record
+
+
+def _figures(run: Run) -> ModelRecord:
+    """What a run's record says of the model that it has ended with."""
+    figures = {
+        "test_accuracy": run.test_accuracy,
+        "train_accuracy": run.train_accuracy,
+        "final_cost": run.final_cost,
+        "epoch": run.epoch,
+    }
+    return cast("ModelRecord", figures)
 
 
 def _is_plain(run_id: str) -> bool:

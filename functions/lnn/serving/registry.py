@@ -45,7 +45,10 @@ class ModelRecord(TypedDict):
     """Why it cannot predict."""
     announced: NotRequired[bool]
     """People have had the message of it."""
+    sha256: NotRequired[str]
+    """Of the file's content; a release that did not store it did not compare it either."""
     run_id: NotRequired[str]
+    """The run that made it, or, where this deployment has no such run, what the file says."""
     sizes: NotRequired[list[int]]
     """Features, then the units of each layer."""
     image_shape: NotRequired[list[int] | None]

@@ -103,10 +103,14 @@ class Serving:
         return None if record is None else {**record, "stage": entrance}
 
     def model(self, model_id: str) -> Model:
-        """The loaded model of a ``choice``; the last MODELS_KEPT models that were used stay in memory."""
+        """The loaded model of a ``choice``; the last MODELS_KEPT models that were used stay in memory.
+
+        Raises LnnError when its file was deleted, or is not the one that was registered.
+        """
         model = self._models.get(model_id)
         if model is None:
-            model = self._artifacts.get_registered_model(model_id, None)
+            record = self._registry.get(model_id)
+            model = self._artifacts.get_registered_model(model_id, record and record.get("sha256"))
             while len(self._models) >= MODELS_KEPT:
                 self._models.popitem(last=False)
             self._models[model_id] = model
