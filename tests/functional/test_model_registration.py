@@ -346,7 +346,7 @@ def test_a_model_whose_classes_have_names_that_people_have_is_registered(world: 
     content = refitted(parameters=[layer], activations=["softmax"], list_classes=names)
     assert register(world.shelf, world.put(content)).startswith("registered")
     (model,) = world.registry.list_models()
-    assert world.shelf.artifacts.get_registered_model(model["model_id"]).list_classes == names
+    assert world.shelf.artifacts.get_registered_model(model["model_id"], model["sha256"]).list_classes == names
 
 
 def test_all_arrays_of_a_model_are_counted_before_any_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from simulation.aws import Refusal, Service
@@ -152,7 +153,7 @@ def _head(version: Version) -> dict[str, Any]:
         "ContentLength": len(version.body or b""),
         "Metadata": dict(version.metadata),
         "ContentType": version.content_type,
-        "LastModified": EPOCH + version.moment,
+        "LastModified": datetime.fromtimestamp(EPOCH + version.moment, UTC),
     }
 
 
@@ -162,5 +163,5 @@ def _entry(key: str, version: Version) -> dict[str, Any]:
         "VersionId": version.version_id,
         "ETag": f'"{version.etag}"',
         "Size": len(version.body or b""),
-        "LastModified": EPOCH + version.moment,
+        "LastModified": datetime.fromtimestamp(EPOCH + version.moment, UTC),
     }
