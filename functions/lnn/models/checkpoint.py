@@ -41,6 +41,6 @@ class Checkpoint:
     """The first layer as the example-space formulation holds it; None in the plain one."""
     so_far: EpochSoFar = EpochSoFar()
 
-    def stored_as(self, key: str) -> CheckpointPointer:
-        """The reference to this checkpoint in a run's record."""
-        return {"epoch": self.epoch, "batches": self.so_far.batches, "key": key}
+    def stored_as(self, key: str, cost: float | None = None) -> CheckpointPointer:
+        """The reference to this checkpoint in a run's record; ``cost`` is that of its last whole epoch."""
+        return {"epoch": self.epoch, "batches": self.so_far.batches, "key": key, "cost": cost}

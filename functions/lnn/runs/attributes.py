@@ -40,6 +40,8 @@ class CheckpointPointer(TypedDict):
     """Absent for 0 in the first checkpoint of a run."""
     key: str
     """In the bucket."""
+    cost: NotRequired[float | None]
+    """Of epoch ``epoch``; absent where an earlier release stored the checkpoint."""
 
 
 class Dataset(TypedDict):
@@ -152,7 +154,7 @@ class PublicFacts(TypedDict, total=False):
     estimate: Estimate
     epochs: int
     epoch: int
-    cost: float
+    cost: float | None
     checkpoint: CheckpointPointer
     final_cost: float | None
     train_accuracy: float
@@ -180,6 +182,7 @@ class Facts(PublicFacts, total=False):
     attempts: Attempts | None
     ended_model: EndedModel
     parameters_file: ParametersFile
+    reached: int | None
 
 
 class PublicRun(PublicFacts, total=False):

@@ -70,7 +70,10 @@ def set_back(run: Run) -> tuple[Event | None, Facts]:
         "repeated_epochs": repeated,
     }
     sums = run.disturbances
-    return happened, {"disturbances": {**sums, "repeated_epochs": sums["repeated_epochs"] + repeated}}
+    return happened, {
+        "disturbances": {**sums, "repeated_epochs": sums["repeated_epochs"] + repeated},
+        "reached": run.epochs_reached,
+    }
 
 
 def folded(events: Sequence[Event]) -> list[Event]:

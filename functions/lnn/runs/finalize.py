@@ -99,7 +99,9 @@ def end_with_model(
         "usd": usd,
         "invocations": run.invocations + invocations,
         "step_invocations": 0,  # now a part of ``invocations``
-        "checkpoint": state.stored_as(checkpoint),
+        "cost": cost,
+        "reached": None,
+        "checkpoint": state.stored_as(checkpoint, cost),
         "ended_model": {"key": model, "sha256": sha256(content).hexdigest(), "stored_at": stored_at},
         "artefacts": {
             "params": s3_uri(artifacts.bucket, params_key(run_id)),
@@ -122,8 +124,13 @@ def end_without_model(services: Services, run_id: str, generation: int, ending: 
 
 def cost_of(services: Services, run: Run, epoch: int) -> float | None:
     """The cost of an epoch, if it is known."""
+    if epoch == 0:
+        return None
     if run.cost is not None and run.epoch == epoch:
         return float(run.cost)
+    saved = run.latest_checkpoint
+    if saved["epoch"] == epoch and (cost := saved.get("cost")) is not None:
+        return float(cost)
     return next((row.cost for row in services.ledger.history(run.run_id) if row.epoch == epoch), None)
 
 

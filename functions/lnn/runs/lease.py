@@ -1,10 +1,15 @@
-"""Keeps the ledger true while a long-lived trainer computes, without ever making it wait."""
+"""Keeps the ledger true while a long-lived trainer computes, and waits for neither of the two.
+
+The lease is renewed by one thread and the history written by others (``history_writer``): however far the history is
+behind, the lease is kept.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -13,6 +18,7 @@ from lnn.aws.notifier import Notifier
 from lnn.errors import LedgerUnavailable, NonRetryable, StaleGeneration
 from lnn.job.plan import Plan
 from lnn.runs import logs
+from lnn.runs.history_writer import HistoryWriter
 from lnn.runs.metrics import Curve
 from lnn.runs.record import EpochRow, Run
 from lnn.runs.store import Ledger
@@ -27,9 +33,9 @@ INTERVAL_SECONDS = 1.0
 
 
 class Reporter:
-    """Renews the run's lease and writes its history from a thread of its own.
+    """Renews the run's lease and writes its history from threads of its own.
 
-    Used as a context manager. Leaving it writes what is still waiting.
+    Used as a context manager. Rows that are still waiting when it is left are a successor's: see ``flush``.
     """
 
     def __init__(self, ledger: Ledger, notifier: Notifier, run: Run, plan: Plan) -> None:
@@ -41,7 +47,9 @@ class Reporter:
         self._curve = Curve(run, plan)
         self._lock = threading.Lock()
         self._reporting = threading.Lock()
+        self._history = HistoryWriter(ledger, run.run_id)
         self._rows: list[EpochRow] = []
+        """Not yet among the metrics."""
         self._progress: Facts = {}
         self._messages: list[tuple[int, float]] = []
         self._leaving = threading.Event()
@@ -68,12 +76,20 @@ class Reporter:
     ) -> None:
         self._leaving.set()
         self._thread.join()
-        self.flush()
+        self._history.close()
+        if isinstance(error, Exception) and not self.stale:
+            # How far this generation has come tells the next one what a stop must not lose.
+            with suppress(LedgerUnavailable, NonRetryable):
+                self._report(self._curve.write)
 
     def add_row(self, row: EpochRow) -> None:
-        """Put an epoch in the history."""
+        """Put an epoch in the history; waits where the history is too far behind.
+
+        Raises LedgerUnavailable where it gets no further, NonRetryable where AWS refuses it.
+        """
         with self._lock:
             self._rows.append(row)
+        self._history.add(row)
 
     def epoch_done(self, epoch: int, cost: float) -> None:
         """Note that an epoch is over. Raises NonRetryable when AWS no longer takes reports, and will not."""
@@ -85,16 +101,22 @@ class Reporter:
                 self._messages.append((epoch, cost))
 
     def flush(self) -> None:
-        """Write what is waiting, now. Raises LedgerUnavailable."""
+        """Wait until the whole history is written, then renew the lease. Raises as ``add_row`` does."""
+        self._history.flush()
         if not self.stale:
             self._report(self._curve.write)
 
+    def seconds_behind(self) -> float:
+        """About how long ``flush`` would take."""
+        return self._history.seconds_behind()
+
     def _report_until_left(self) -> None:
         while not self._leaving.wait(INTERVAL_SECONDS) and not self.stale:
+            self._history.push()
             try:
                 self._report(self._curve.write_now_and_then)
             except LedgerUnavailable as error:
-                # The rows are still here and the lease outlives several such failures.
+                # The lease outlives several such failures.
                 logger.warning("report postponed", extra={"error": str(error)})
             except NonRetryable as refused:
                 self._refused = refused
@@ -107,21 +129,19 @@ class Reporter:
 
     def _report_alone(self) -> None:
         with self._lock:
-            rows, messages = list(self._rows), self._messages
+            rows, messages = self._rows, self._messages
             progress: Facts = {**self._progress}
-            self._messages = []
+            self._rows, self._messages = [], []
         if progress:
             logs.at(epoch=progress["epoch"])
         if self.trained is not None:
             progress["trained_seconds"] = self.trained.seconds()
-        self._ledger.record(self._run.run_id, rows)
-        with self._lock:
-            del self._rows[: len(rows)]
         self._curve.add(rows)
         try:
             run = self._ledger.renew(self._run.run_id, self._generation, **progress)
         except StaleGeneration:
             self.stale = True
+            self._history.close()  # whoever waits for it stops waiting
             return
         self.stop_requested = run.stop_requested
         for epoch, cost in messages[-1:]:  # earlier ones are out of date

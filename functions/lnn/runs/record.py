@@ -133,6 +133,8 @@ class Run:
 
     epoch: int = 0
     """Epochs trained."""
+    reached: int | None = None
+    """Epochs that were trained before a generation went back to a checkpoint; see ``epochs_reached``."""
     cost: float | None = None
     """Of epoch ``epoch``."""
     checkpoint: CheckpointPointer | None = None
@@ -249,6 +251,21 @@ class Run:
     def network(self) -> str:
         """Features and the units of each layer, as people read them: ``12288-20-7-5-1``; empty while not known."""
         return "-".join(map(str, self.dimensions["sizes"])) if self.dimensions else ""
+
+    @property
+    def epochs_reached(self) -> int:
+        """The most epochs that any generation has trained. A stop waits until as many are trained again."""
+        return max(self.epoch, self.reached or 0)
+
+    def has_row(self, epoch: int) -> bool:
+        """Whether a stored row of the history belongs to the run as it is now.
+
+        Rows are written with no condition, since a row depends on run and epoch alone. So a generation that was
+        superseded may leave rows past the end, and a stop that was resumed leaves one between two recorded epochs.
+        """
+        if self.has_ended and epoch >= self.epoch:
+            return epoch == self.epoch
+        return epoch % int(self.settings.get("record_every", 1)) == 0 or epoch == self.epochs
 
     @property
     def use(self) -> Use:

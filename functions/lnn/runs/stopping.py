@@ -45,11 +45,6 @@ def _divergence(sign: str, plan: Plan) -> Ending:
     return Ending("FAILED", reason)
 
 
-def ending_after(plan: Plan, epoch: int, cost: float, totals: Totals, stop_requested: bool) -> Ending | None:
-    """The end that is due after ``epoch``, if one is."""
-    return completed_by(plan, epoch, cost) or stopped_by(plan, plan.place(epoch, 0), totals, stop_requested)
-
-
 def completed_by(plan: Plan, epoch: int, cost: float) -> Ending | None:
     """The end that training itself has come to: known to everybody who knows the cost."""
     if plan.threshold is not None and cost <= plan.threshold:

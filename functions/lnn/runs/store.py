@@ -34,6 +34,9 @@ LEASE_SECONDS = 8.0
 BATCH_WRITE_ITEMS = 25
 """BatchWriteItem's limit (DynamoDB API reference)."""
 
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
+"""Before rows that DynamoDB left unprocessed are sent again: twice as long each time, as its API reference advises."""
+
 WATCHED_INDEX: Literal["watched"] = "watched"
 """The runs table's sparse index: DynamoDB lists an item in it as long as the item has the attribute of this name."""
 
@@ -136,7 +139,8 @@ class Ledger:
         return None
 
     def history(self, run_id: str) -> list[EpochRow]:
-        """The run's recorded epochs, in order."""
+        """The run's recorded epochs, in order: of the stored rows, those that ``Run.has_row`` counts in."""
+        run = self.get_run(run_id)
         with refusals("query", self._costs_table):
             pages = self._client.get_paginator("query").paginate(
                 TableName=self._costs,
@@ -145,7 +149,11 @@ class Ledger:
                 ConsistentRead=True,
             )
             rows = [plain(found) for page in pages for found in page["Items"]]
-        return [EpochRow(row["epoch"], **{name: float(row[name]) for name in EPOCH_FIGURES}) for row in rows]
+        return [
+            EpochRow(row["epoch"], **{name: float(row[name]) for name in EPOCH_FIGURES})
+            for row in rows
+            if run is None or run.has_row(row["epoch"])
+        ]
 
     # A run's life
 
@@ -343,11 +351,16 @@ class Ledger:
             }
             for row in rows
         ]
+        pause = FIRST_PAUSE_SECONDS
         while requests:
             batch, requests = requests[:BATCH_WRITE_ITEMS], requests[BATCH_WRITE_ITEMS:]
             with self._writing("write to", self._costs_table):
                 answer = self._client.batch_write_item(RequestItems={self._costs: batch})
-            requests = answer.get("UnprocessedItems", {}).get(self._costs, []) + requests
+            left = answer.get("UnprocessedItems", {}).get(self._costs, [])
+            if left:  # the table takes no more just now
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            requests = left + requests
 
     # Mechanics
 

@@ -29,7 +29,7 @@ class Deadline:
         self.leg = 0.0
         """Seconds of the latest leg; 0 before the first."""
         self._longest_leg = self._longest_save = self._latest_save = 0.0
-        self._leg_began = self._stored_at = time.monotonic()
+        self._leg_began = self._stored_at = self._tried_at = time.monotonic()
 
     def leg_done(self) -> None:
         now = time.monotonic()
@@ -39,25 +39,32 @@ class Deadline:
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """Around the storing of a checkpoint."""
+        """Around the storing of a checkpoint; one that raises was not stored."""
         began = time.monotonic()
-        yield
-        self._leg_began = self._stored_at = time.monotonic()
-        self._latest_save = self._stored_at - began
-        self._longest_save = max(self._longest_save, self._latest_save)
+        try:
+            yield
+            self._stored_at = time.monotonic()
+        finally:
+            self._leg_began = self._tried_at = time.monotonic()
+            self._latest_save = self._tried_at - began
+            self._longest_save = max(self._longest_save, self._latest_save)
 
-    def time_is_up(self) -> bool:
-        """Whether another leg may leave too little time for handing over."""
-        return self._remaining() < HANDOVER_SECONDS + 3 * (self._longest_leg + self._longest_save)
+    def time_is_up(self, behind: float = 0.0) -> bool:
+        """Whether another leg may leave too little time for handing over.
+
+        ``behind`` is how many seconds it takes to write the history that is not written yet.
+        """
+        return self._remaining() < HANDOVER_SECONDS + 3 * (self._longest_leg + self._longest_save) + 2 * behind
 
     def checkpoint_due(self, ahead: int) -> bool:
         """Whether more work than a crash may repeat would lie between two checkpoints, were it not for one soon.
 
         ``ahead`` is how many legs will be done before the next opportunity. Where storing takes longer than the work
-        that is to be kept, no more time goes into it than into training: else a slow store would stop a run.
+        that is to be kept, or fails, no more time goes into it than into training: else a slow store would stop a run.
         """
-        since = time.monotonic() - self._stored_at
-        return since + ahead * self.leg > self._checkpoint_seconds and since >= self._latest_save
+        now = time.monotonic()
+        due = now - self._stored_at + ahead * self.leg > self._checkpoint_seconds
+        return due and now - self._tried_at >= self._latest_save
 
 
 @contextmanager

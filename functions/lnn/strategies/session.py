@@ -9,6 +9,7 @@ Workers that train together take the same decision after each step: see ``Crew``
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -19,8 +20,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lnn.aws.client_errors import AWS_ERRORS
 from lnn.aws.clocks import Stopwatch, wall
-from lnn.errors import StaleGeneration
+from lnn.errors import LedgerUnavailable, StaleGeneration
 from lnn.job.plan import Plan
 from lnn.messages import Flag, Message
 from lnn.models.checkpoint import Checkpoint, EpochSoFar
@@ -28,15 +30,26 @@ from lnn.runs.finalize import Accuracies, cost_of, end_with_model, end_without_m
 from lnn.runs.lease import Reporter
 from lnn.runs.record import EpochRow, Run
 from lnn.runs.services import Services
-from lnn.runs.stopping import LONG_EPOCH_SECONDS, Ending, Totals, completed_by, diverged, ending_after, stopped_by
+from lnn.runs.stopping import LONG_EPOCH_SECONDS, Ending, Totals, completed_by, diverged, stopped_by
 from lnn.runs.store import Ledger
-from lnn.strategies.deadline import Deadline, last_words
+from lnn.strategies.deadline import GIVING_UP_SECONDS, Deadline, last_words
 from lnn.strategies.engine import Engine
 from lnn.strategies.registry import STRATEGIES
 
 if TYPE_CHECKING:
     from lnn.parameter_server.process_group import ProcessGroup
     from lnn.runs.attributes import Facts, WorkerSeconds
+
+logger = logging.getLogger(__name__)
+
+PASSING = (*AWS_ERRORS, LedgerUnavailable)
+"""What AWS answers, or does not, for some time only."""
+
+PATIENCE_SECONDS = 60.0
+"""How long the last write of an invocation is repeated, and waited for, before a successor trains its epochs again."""
+
+PAUSE_SECONDS = 1.0
+"""Between two tries of such a write."""
 
 Request = Callable[[int], Flag]
 """What this worker wants to happen after a step, as far as it can tell so many legs before that."""
@@ -90,29 +103,35 @@ class Supervisor:
         self, epoch: int, so_far: EpochSoFar, totals: Callable[[], Totals], stop_requested: bool
     ) -> Ending | None:
         """The end that is due after a part of ``epoch``, or all of it."""
-        if so_far.batches == self._plan.batches_per_epoch:
-            return ending_after(self._plan, epoch, so_far.cost_sum / self._plan.examples, totals(), stop_requested)
-        return self.stopped(epoch, so_far.batches, so_far.seconds, totals, stop_requested)
+        whole = so_far.batches == self._plan.batches_per_epoch
+        completed = completed_by(self._plan, epoch, so_far.cost_sum / self._plan.examples) if whole else None
+        return completed or self.stopped(epoch, so_far.batches, so_far.seconds, totals, stop_requested)
 
     def stopped(
         self, epoch: int, batches: int, seconds: float, totals: Callable[[], Totals], stop_requested: bool
     ) -> Ending | None:
         """The end that a person or a limit has set to the run, if it is due after so many batches of ``epoch``.
 
-        Between two batches it is due only if the epoch has taken long already.
+        Between two batches it is due only if the epoch has taken long already. A person's waits for the epochs that
+        earlier generations have trained: training them again, to the same bits, is what a stop loses nothing by.
         """
         plan = self._plan
-        if batches == plan.batches_per_epoch:
-            return stopped_by(plan, plan.place(epoch, 0), totals(), stop_requested)
-        if seconds > LONG_EPOCH_SECONDS:
-            return stopped_by(plan, plan.place(epoch - 1, batches), totals(), stop_requested)
-        return None
+        whole = batches == plan.batches_per_epoch
+        if not whole and seconds <= LONG_EPOCH_SECONDS:
+            return None
+        trained, further = (epoch, 0) if whole else (epoch - 1, batches)
+        may_stop = stop_requested and trained >= self._run.epochs_reached
+        return stopped_by(plan, plan.place(trained, further), totals(), may_stop)
 
-    def store(self, state: Checkpoint, usd: float | None = None) -> None:
-        """Store a checkpoint, then point the run at it. Raises StaleGeneration."""
+    def store(self, state: Checkpoint, cost: float | None = None, usd: float | None = None) -> None:
+        """Store a checkpoint, then point the run at it. Raises StaleGeneration.
+
+        ``cost`` is that of its last whole epoch: the ledger's if it is not given.
+        """
         run = self._run
+        cost = cost_of(self._services, run, state.epoch) if cost is None else cost
         key = self._services.artifacts.put_checkpoint(run.run_id, run.generation, state)
-        facts: Facts = {"checkpoint": state.stored_as(key)}
+        facts: Facts = {"checkpoint": state.stored_as(key, cost)}
         if usd is not None:
             facts["usd"] = usd
         self._services.ledger.renew(run.run_id, run.generation, **facts)
@@ -189,6 +208,7 @@ class Session(Supervisor):
         row = STRATEGIES[self._plan.strategy]
         self._engine: Engine = row.load(str(row.engine))(services.artifacts, run.run_id, self._plan, state, *crew.group)
         stop_requested = self._reporter is not None and self._reporter.stop_requested
+        stop_requested &= state.epoch >= run.epochs_reached
         agreed = crew.meet(Flag.STOP if stop_requested else Flag(0))  # all have their data: the first epoch begins
         if crew.leads:
             self._cost = cost_of(services, run, state.epoch)
@@ -204,7 +224,7 @@ class Session(Supervisor):
         else:
             ending = self._run_epochs()
         if ending is None:
-            self._save(self._usd(time.monotonic()))
+            self._save(usd=self._usd(time.monotonic()))
         else:
             self._end(ending)
         return ending is None
@@ -224,7 +244,7 @@ class Session(Supervisor):
             if ending is not None or Flag.HAND_OVER in agreed:
                 return ending
             if Flag.CHECKPOINT in agreed:
-                self._save()
+                self._save_or_postpone()
         raise AssertionError("the last epoch ends the run")
 
     def _train_epoch(self, epoch: int) -> Flag:
@@ -251,13 +271,14 @@ class Session(Supervisor):
             if done == plan.batches_per_epoch or agreed & (Flag.STOP | Flag.HAND_OVER):
                 return agreed
             if agreed:
-                self._save()
+                self._save_or_postpone()
                 self._epoch_began = time.monotonic() - self._so_far.seconds
         raise AssertionError("all workers meet after the last batch")
 
     def _request(self, epoch: int, done: int, legs: int) -> Flag:
         """What is to happen after batch ``done`` of ``epoch``, as far as this worker can tell ``legs`` before that."""
-        request = Flag.HAND_OVER if self._deadline.time_is_up() else Flag(0)
+        behind = 0.0 if self._reporter is None else self._reporter.seconds_behind()
+        request = Flag.HAND_OVER if self._deadline.time_is_up(behind) else Flag(0)
         if self._reporter is None:
             return request
         self._check_lease()
@@ -310,7 +331,6 @@ class Session(Supervisor):
         """Complete the history so far and put the state together."""
         if self._open_row is not None:
             self._close_row(self._engine.test_correct())
-        self._flush()
         state = self._engine.checkpoint(self._epoch)
         return None if state is None else replace(state, so_far=self._so_far)
 
@@ -325,36 +345,60 @@ class Session(Supervisor):
         if self._reporter is not None and self._reporter.stale:
             raise StaleGeneration("another generation has taken over")
 
-    def _save(self, usd: float | None = None) -> None:
+    def _save_or_postpone(self) -> None:
+        """Store a checkpoint. Where AWS does not take it, training goes on and tries again later."""
+        try:
+            with self._deadline.saving():
+                state = self._whole_state()
+                if state is not None:
+                    self._store(state)
+        except PASSING as error:
+            logger.warning("checkpoint postponed", extra={"error": str(error)})
+
+    def _save(self, usd: float) -> None:
+        """Store the checkpoint that the successor begins with."""
         with self._deadline.saving():
             state = self._whole_state()
             if state is not None:
-                self.store(state, usd)
-        if self._crew.leads:
-            self._came_to_something()
+                self._patiently(partial(self._store, state, usd))
+
+    def _store(self, state: Checkpoint, usd: float | None = None) -> None:
+        self._flush()
+        self.store(state, self._cost, usd)
+        self._came_to_something()
+
+    def _patiently(self, write: Callable[[], None]) -> None:
+        """Repeat a last ``write``, under the lease, until AWS takes it: a successor had to train what only this
+        invocation has.
+        """
+        until = time.monotonic() + min(PATIENCE_SECONDS, self._remaining() - GIVING_UP_SECONDS)
+        while True:
+            try:
+                write()
+            except PASSING as error:
+                if time.monotonic() > until:
+                    raise
+                logger.warning("not stored; trying again", extra={"error": str(error)})
+                time.sleep(PAUSE_SECONDS)
+            else:
+                return
 
     def _end(self, ending: Ending) -> None:
         ended_at = wall() - (time.monotonic() - self._ended)
         if ending.status == "FAILED":
             if self._crew.leads:
-                self._flush()
-                end_without_model(
-                    self._services,
-                    self._run.run_id,
-                    self._run.generation,
-                    ending,
-                    epoch=self._epoch,
-                    usd=self._usd(time.monotonic()),
-                    training_ended_at=ended_at,
-                    trained_seconds=self._trained_at_end,
-                )
+                self._patiently(partial(self._end_without_model, ending, ended_at))
             return
         shares = self._crew.shares(self._ended - self._training_since)
         state = self._whole_state()
         accuracies = Accuracies(
             self._engine.train_correct() / self._plan.examples, self._engine.test_correct() / self._plan.test_examples
         )
-        if state is not None:
+        if state is None:
+            return
+
+        def end() -> None:
+            self._flush()
             self.end_with_model(
                 state,
                 ending,
@@ -365,6 +409,21 @@ class Session(Supervisor):
                 cost=self._cost,
                 worker_seconds=shares,
             )
+
+        self._patiently(end)
+
+    def _end_without_model(self, ending: Ending, ended_at: float) -> None:
+        self._flush()
+        end_without_model(
+            self._services,
+            self._run.run_id,
+            self._run.generation,
+            ending,
+            epoch=self._epoch,
+            usd=self._usd(time.monotonic()),
+            training_ended_at=ended_at,
+            trained_seconds=self._trained_at_end,
+        )
 
     def _place(self) -> str:
         return self._plan.place(self._epoch, self._so_far.batches)

@@ -71,7 +71,8 @@ def test_the_record_and_the_attributes_that_may_be_written_are_the_same_in_name_
 def test_what_only_functions_need_is_not_public() -> None:
     assert get_type_hints(Attributes).keys() - get_type_hints(PublicRun).keys() == {
         *("owner", "heartbeat", "lease_expires", "attempts", "stop_requested"),
-        *("dataset_key", "plan", "ended_model", "ends", "parameters_file", "closing", "told", "told_use", "watched"),
+        *("dataset_key", "plan", "ended_model", "ends", "parameters_file", "reached", "closing"),
+        *("told", "told_use", "watched"),
     }
 
 

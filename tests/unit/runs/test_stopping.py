@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from lnn.runs.stopping import Ending, Totals, diverged, ending_after
+from lnn.runs.stopping import Ending, Totals, completed_by, diverged, stopped_by
 from support.plans import plan
 
 NOTHING_USED = Totals(seconds=0.0, epoch_seconds=0.0)
 
 
 def after(epoch: int, cost: float = 0.5, totals: Totals = NOTHING_USED, stop: bool = False, **settings: Any) -> Any:
-    return ending_after(plan(epochs=10, **settings), epoch, cost, totals, stop)
+    job = plan(epochs=10, **settings)
+    return completed_by(job, epoch, cost) or stopped_by(job, job.place(epoch, 0), totals, stop)
 
 
 def test_an_ordinary_epoch_ends_nothing() -> None:

@@ -60,7 +60,7 @@ def start(services: Services, run: Run, plan: Plan, remaining: object = None) ->
     """Begin, or take over from an earlier generation."""
     layout = Layout.parse(plan.as_json())
     conductor = Conductor(services, run.run_id, layout, services.server(run.run_id))
-    if run.stop_requested:
+    if run.stop_requested and run.latest_checkpoint["epoch"] >= run.epochs_reached:
         conductor.stop_before_training(run)
     elif not conductor.take_over(run):
         conductor.restore(run)
