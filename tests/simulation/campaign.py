@@ -83,13 +83,16 @@ class Campaign:
 
     def case(self, seed: int) -> Case:
         """What a seed stands for."""
-        dice = random.Random(f"case {seed}")  # noqa: S311 - dice that can be thrown again
+        dice = random.Random(f"case {seed}")
         drawn = self.job(dice.randrange(JOBS))
         reference = self.reference(drawn)
         faults = fault_table.draw(dice, reference.sites, reference.messages, reference.duration)
         actions = self._actions(dice, reference.duration)
-        if dice.random() < 0.1:
+        chance = dice.random()
+        if chance < 0.1:
             faults, actions = _two_parameters(dice, reference)
+        elif chance < 0.25:
+            faults = [_twin(dice, reference), *(faults[:1] if dice.random() < 0.5 else [])]
         return Case(seed, drawn, tuple(faults), tuple(actions))
 
     @staticmethod
@@ -148,6 +151,21 @@ class Campaign:
 
 def kinds(found: Sequence[str]) -> set[str]:
     return {problem.partition(":")[0] for problem in found}
+
+
+def _twin(dice: random.Random, reference: Reference) -> Fault:
+    """An invocation stands still while another gets the same message; then both go on."""
+    sites = [site for site in sorted(reference.sites) if site.startswith(("trainer", "neuron"))]
+    between_steps = [site for site in sites if "_end_batch" in site]
+    site = dice.choice(between_steps if between_steps and dice.random() < 0.6 else sites)
+    return Fault(
+        dice.choice(("freeze before", "freeze after")),
+        site=site,
+        number=dice.randint(1, reference.sites[site]),
+        seconds=round(dice.uniform(1.0, 20.0), 1),
+        what="again",
+        at=dice.choice((0.1, 0.5, 2.0)),
+    )
 
 
 def _two_parameters(dice: random.Random, reference: Reference) -> tuple[list[Fault], list[Action]]:

@@ -82,7 +82,7 @@ class Code:
         lnn.runs.logs.at = lambda **_: None
         lnn.runs.logs.place = dict
         lnn.runs.metrics.emit = lambda *_: None
-        lnn.aws.clients.boto3 = types.SimpleNamespace(client=_boto_client)
+        lnn.aws.clients.LazyClient = Client  # type: ignore[misc]
         try_later = lnn.parameter_server.connection.TRY_LATER
         self.try_later = try_later
         # Making a client takes milliseconds: one serves all worlds.
@@ -95,11 +95,7 @@ class Code:
 
         dynamodb.boto3 = types.SimpleNamespace(
             __version__=dynamodb.boto3.__version__,
-            session=types.SimpleNamespace(
-                Session=lambda *_, **__: types.SimpleNamespace(
-                    client=lambda name, config=None: _boto_client(name, config)
-                )
-            ),
+            session=types.SimpleNamespace(Session=lambda *_, **__: types.SimpleNamespace(client=Client)),
         )
         dynamodb.user_agent = types.SimpleNamespace(register_feature_to_client=lambda **_: None)
         self.launch = importlib.import_module("launch.handler")
@@ -128,10 +124,10 @@ def _import_lazy_modules() -> None:
         importlib.import_module(name)
 
 
-class _Client:
+class Client:
     """A client of whichever world is simulated when it is used."""
 
-    def __init__(self, name: str, config: Any) -> None:
+    def __init__(self, name: str, config: Any = None) -> None:
         self._name, self._config = name, config
         self._world: Any = None
         self._client: Any = None
@@ -145,10 +141,6 @@ class _Client:
             self._world = stage.world
             self._client = stage.world.services[self._name].client(self._config)
         return getattr(self._client, name)
-
-
-def _boto_client(name: str, config: Any = None, **_: Any) -> Any:
-    return _Client(name, config)
 
 
 def _memoize_inspection() -> None:

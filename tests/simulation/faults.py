@@ -16,6 +16,7 @@ TIMED = ("redis lost", "redis key lost", "redis back", "outage", "clocks", "watc
 """At a moment, whatever is going on."""
 
 SECONDS = (2.0, 6.0, 10.0, 20.0, 60.0)
+"""How long a process stands still, and how much later a request or message comes; half the time, anything between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Fault:
     number: int = 0
     """The request from this site, or the message to this function, from 1."""
     at: float = 0.0
-    """Seconds since the upload."""
+    """Seconds since the upload; of a process that stands still, until another gets the same message."""
     seconds: float = 0.0
     """How long it lasts."""
     what: str = ""
@@ -65,7 +66,7 @@ class Faults:
     @property
     def end(self) -> float:
         """When the last timed fault is over."""
-        return max((fault.at + fault.seconds for fault in self.all), default=0.0)
+        return max((fault.at + fault.seconds for fault in self.all if not fault.site), default=0.0)
 
 
 def draw(dice: random.Random, sites: Mapping[str, int], messages: Mapping[str, int], duration: float) -> list[Fault]:
@@ -94,7 +95,17 @@ def _one(dice: random.Random, sites: Mapping[str, int], messages: Mapping[str, i
             kind = dice.choice(("lose request", "lose answer", "late"))
         else:
             kind = f"{kind} {dice.choice(('before', 'after'))}"
-        return Fault(kind, site=site, number=number, seconds=0.0 if "kill" in kind else dice.choice(SECONDS))
+        if kind.startswith("kill"):
+            return Fault(kind, site=site, number=number)
+        again = kind.startswith("freeze") and dice.random() < 0.3
+        return Fault(
+            kind,
+            site=site,
+            number=number,
+            seconds=_some_seconds(dice),
+            what="again" if again else "",
+            at=dice.choice((0.1, 1.0, 5.0)) if again else 0.0,
+        )
     if kind == "message":
         function = dice.choice(sorted(messages))
         number = dice.randint(1, messages[function])
@@ -107,6 +118,10 @@ def _one(dice: random.Random, sites: Mapping[str, int], messages: Mapping[str, i
         how = dice.choice(("refusing", "silent"))
         return Fault(kind, at=moment, seconds=dice.choice((0.5, 2.0, 6.0, 12.0)), what=f"{service} {how}")
     return Fault(kind, at=moment, what=str(dice.random()))
+
+
+def _some_seconds(dice: random.Random) -> float:
+    return dice.choice(SECONDS) if dice.random() < 0.5 else round(dice.uniform(SECONDS[0], SECONDS[-1]), 1)
 
 
 def as_json(faults: Sequence[Fault]) -> list[dict[str, Any]]:

@@ -49,11 +49,14 @@ class Functions(Service):
 
     name = "lambda"
 
-    def __init__(self, *arguments: Any, faults: Faults, retry_seconds: tuple[float, float], clocks: float) -> None:
+    def __init__(
+        self, *arguments: Any, faults: Faults, retry_seconds: tuple[float, float], clocks: float, pace: float
+    ) -> None:
         super().__init__(*arguments)
         self._faults = faults
         self._retry_seconds = retry_seconds
         self._clocks = clocks
+        self._pace = pace
         self.functions: dict[str, Function] = {}
         self.messages: Counter[str] = Counter()
         self.environments = 0
@@ -79,7 +82,7 @@ class Functions(Service):
         function = self.functions[name]
         self.messages[function.kind] += 1
         fault = self._faults.message(function.kind, self.messages[function.kind])
-        delay = self.scheduler.between(0.01, 0.08)
+        delay = self._pace * self.scheduler.between(0.2, 1.6)
         if fault is not None:
             self.transport.note(f"fault: {fault.kind}, number {fault.number} to {function.kind}: {event}")
             if fault.kind == "message twice":
@@ -120,6 +123,7 @@ class Functions(Service):
         context = Context(ends, lambda: scheduler.now, f"request-{scheduler.events}")
         self.transport.note(f"invocation of {process.name}: {json.dumps(event)[:200]}")
         process.thaw()
+        process.repeat = lambda seconds: self._deliver(name, event, seconds, 0)
         over, scheduled = False, _is_watch(event)
         task = process.start(lambda: function.handler(event, context))
 

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+TEST_EXAMPLES = 16
+"""Enough for a test accuracy to tell one epoch's parameters from another's."""
+
 STRATEGIES = ("fused", "neuron", "resident", "data")
 
 
@@ -29,6 +32,8 @@ class Job:
     """Time limits of the functions."""
     watch_seconds: float = 20.0
     """Between two looks of the watch."""
+    pace: float = 0.05
+    """Seconds that a message to a function usually takes."""
     every_checkpoint: bool = False
     """Store a checkpoint after each step."""
 
@@ -42,6 +47,7 @@ class Job:
             self,
             parameters={**self.parameters, "checkpoint_seconds": 1e-6, "record_every": 1},
             every_checkpoint=True,
+            pace=0.05,
             trainer_seconds=900.0,
             neuron_seconds=900.0,
         )
@@ -57,13 +63,13 @@ def dataset(number: int, examples: int, features: int, classes: int) -> bytes:
     import h5py
 
     rng = np.random.default_rng(number)
-    y, y_test = np.arange(examples) % classes, np.arange(4) % classes
+    y, y_test = np.arange(examples) % classes, np.arange(TEST_EXAMPLES) % classes
     centers = rng.normal(size=(classes, features)) * 2
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         file["train_set_x"] = centers[y] + rng.normal(size=(examples, features))
         file["train_set_y"] = y
-        file["test_set_x"] = centers[y_test] + rng.normal(size=(4, features))
+        file["test_set_x"] = centers[y_test] + rng.normal(size=(TEST_EXAMPLES, features))
         file["test_set_y"] = y_test
         file["list_classes"] = np.array([f"class {index}".encode() for index in range(classes)])
     return buffer.getvalue()
@@ -72,7 +78,7 @@ def dataset(number: int, examples: int, features: int, classes: int) -> bytes:
 @cache
 def job(number: int, strategies: tuple[str, ...] = STRATEGIES) -> Job:
     """Job ``number``, from 0."""
-    dice = random.Random(f"job {number}")  # noqa: S311 - dice that can be thrown again
+    dice = random.Random(f"job {number}")
     strategy = strategies[number % len(strategies)]
     classes = dice.choice((2, 2, 3))
     examples, features = dice.randint(4, 8), dice.randint(2, 4)
@@ -107,5 +113,6 @@ def job(number: int, strategies: tuple[str, ...] = STRATEGIES) -> Job:
         window=dice.choice((0, 0, 1, 2)),
         trainer_seconds=limit if strategy == "fused" else 900.0,
         neuron_seconds=limit if strategy in ("resident", "data") else 900.0,
+        pace=dice.choice((0.05, 0.3, 1.0)),
         watch_seconds=dice.choice((5.0, 20.0, 60.0)),
     )

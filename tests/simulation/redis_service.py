@@ -507,7 +507,7 @@ class Connection(redis.connection.Connection):
         answer = self._answers.pop(0)
         if isinstance(answer, Error):
             raise redis._parsers.base.BaseParser.parse_error(str(answer))
-        return answer
+        return answer.encode() if isinstance(answer, Status) else answer
 
 
 class Pool:

@@ -54,7 +54,7 @@ class S3(Service):
             raise SimulationGap(f"S3 arguments {sorted(set(more) - known)}")
         self._check(Key, more.get("IfMatch"), more.get("IfNoneMatch"))
         body = Body if isinstance(Body, bytes) else bytes(Body.read() if hasattr(Body, "read") else Body)
-        return self._write(Key, body, more.get("Metadata", {}), more.get("ContentType", ""))
+        return self._write(Key, body, more.get("Metadata", {}), more.get("ContentType", "binary/octet-stream"))
 
     def do_get_object(self, Bucket: str, Key: str, **more: Any) -> dict[str, Any]:
         version = self._find(Key, more)

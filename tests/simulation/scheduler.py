@@ -37,6 +37,8 @@ class Process:
         """Between two invocations nothing of an environment runs."""
         self.clock_offset = 0.0
         """Seconds by which its wall clock is ahead."""
+        self.repeat: Callable[[float], None] = lambda seconds: None
+        """Delivers the message that it works on once more."""
         self.state: dict[str, Any] = {}
         """What its modules keep in memory."""
         self.tasks: set[Task] = set()
@@ -147,7 +149,7 @@ class Scheduler:
         self.events = 0
         self.thrown = 0
         self._choices = choices
-        self._dice = random.Random(seed)  # noqa: S311 - dice that can be thrown again
+        self._dice = random.Random(seed)
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._number = 0
 

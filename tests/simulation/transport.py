@@ -173,6 +173,8 @@ class Transport:
             self._scheduler.after(0.0, task.process.kill)
             self._scheduler.park(task)
         elif fault.kind.startswith("freeze"):
+            if fault.what == "again":
+                task.process.repeat(fault.at)
             task.process.freeze(fault.seconds)
             self._scheduler.wait(0.0)
 

@@ -83,12 +83,13 @@ class World:
         self.topic = Topic(*shared)
         self.redis = RedisService(*shared, code.try_later)
         clocks = max((fault.seconds for fault in self.faults.all if fault.kind == "clocks"), default=0.0)
-        dice = random.Random(str(seed))  # noqa: S311 - dice that can be thrown again
+        dice = random.Random(str(seed))
         self.functions = Functions(
             *shared,
             faults=self.faults,
             retry_seconds=dice.choice(((1.0, 2.0), (60.0, 120.0))),
             clocks=clocks,
+            pace=job.pace,
         )
         self.services = {
             "s3": self.s3, "dynamodb": self.dynamodb, "sns": self.topic, "lambda": self.functions,
