@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -176,6 +177,28 @@ def test_an_end_that_was_not_carried_out_is_carried_out(
     assert cloud.s3.head_object(Bucket=NAMES.bucket, Key="prediction_input/params.h5")
     watch_after(cloud, CLOSING_SECONDS + 100, monkeypatch)
     assert cloud.messages_sent() == [], "once is enough"
+
+
+@pytest.mark.parametrize(
+    ("broken", "kept"),
+    [("REMOVE #status", None), ("SET launched_at = :null, heartbeat = :null, created_at = :null", TypeError)],
+)
+def test_one_record_that_is_no_run_s_does_not_keep_the_watch_from_the_others(
+    broken: str, kept: type[Exception] | None, cloud: InProcessCloud, launched: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.services.ledger.open_run("a-bad-one")
+    cloud.dynamodb.update_item(
+        TableName=NAMES.runs_table,
+        Key={"run_id": {"S": "a-bad-one"}},
+        UpdateExpression=broken,
+        **({"ExpressionAttributeNames": {"#status": "status"}} if "#" in broken else {}),
+        **({"ExpressionAttributeValues": {":null": {"NULL": True}}} if ":" in broken else {}),
+    )
+    now = time.time()
+    with monkeypatch.context() as later, pytest.raises(kept) if kept else nullcontext():
+        later.setattr(time, "time", lambda: now + START_SECONDS + 1)
+        train.handle(cloud.services, Message("", 0, "watch"), lambda: 60.0)
+    assert cloud.queue.messages == [("trainer", Message(launched, 1, "start"))]
 
 
 def test_runs_that_have_ended_are_left_alone(

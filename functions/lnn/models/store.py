@@ -194,10 +194,8 @@ class Artifacts:
         for _ in range(PUBLISH_TRIES):
             if found is not None and order(found[0]) >= order(mark):
                 return False
-            condition = {"IfNoneMatch": "*"} if found is None else {"IfMatch": found[1]}
-            kind = "application/json" if key.endswith(".json") else "application/octet-stream"
             try:
-                self._put(key, content, kind, Metadata=mark.metadata(), **condition)
+                self._put(key, content, None if found is None else found[1], mark)
             except ConditionFailed:
                 found = self._published(key)
             else:
@@ -243,17 +241,24 @@ class Artifacts:
     def _put_once(self, key: str, body: bytes) -> bool:
         """Store what nobody has stored under this key yet; False where somebody has, or an earlier try of this."""
         try:
-            self._put(key, body, IfNoneMatch="*")
+            self._put(key, body, replaced=None)
         except ConditionFailed:
             return False
         return True
 
-    def _put(self, key: str, body: bytes, content_type: str = "application/octet-stream", **condition: Any) -> None:
-        """``condition`` is ``IfMatch`` or ``IfNoneMatch``: no write goes without. Raises ConditionFailed."""
+    def _put(self, key: str, body: bytes, replaced: str | None, mark: Mark | None = None) -> None:
+        """Store an object in place of the one with the ETag ``replaced``, or where there is none.
+
+        Raises ConditionFailed where there is another.
+        """
         address = s3_uri(self.bucket, key)
+        kind = "application/json" if key.endswith(".json") else "application/octet-stream"
+        more: Any = {"IfNoneMatch": "*"} if replaced is None else {"IfMatch": replaced}
+        if mark is not None:
+            more["Metadata"] = mark.metadata()
 
         def put(client: S3Client) -> None:
-            client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, **condition)
+            client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=kind, **more)
 
         with refusals("write", address), conditions(address):
             self._s3.ask(put, sent=len(body))

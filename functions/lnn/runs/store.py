@@ -10,6 +10,7 @@ item has that name, the condition fails, and DynamoDB's answer shows that the wr
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from lnn.runs.attributes import Attributes, Event, Facts, Status
+
+logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 8.0
 """A trainer that has not renewed its lease for this long is taken for dead."""
@@ -106,12 +109,20 @@ class Ledger:
                 ExpressionAttributeValues={":watched": attribute(WATCHED[WATCHED_INDEX])},
             )
             run_ids = [str(plain(found)["run_id"]) for page in pages for found in page["Items"]]
-        runs = [run for run_id in sorted(run_ids) if (run := self.get_run(run_id)) is not None]
+        runs = [run for run_id in sorted(run_ids) if (run := self._readable(run_id)) is not None]
         for run in runs:
             if run.watched and not run.is_unfinished:
                 # Closed by a function of an earlier release, which does not know the attribute.
                 self._write(run.run_id, {}, f"NOT ({UNFINISHED})", UNFINISHED_VALUES, removed=[WATCHED_INDEX])
         return [run for run in runs if run.is_unfinished]
+
+    def _readable(self, run_id: str) -> Run | None:
+        """The run, or None where there is none, or a record that makes none: it must not hide the others."""
+        try:
+            return self.get_run(run_id)
+        except (KeyError, TypeError, ValueError):
+            logger.exception("a record is not a run's; mend or delete it", extra={"run_id": run_id})
+            return None
 
     def watch_unfinished_runs(self) -> list[str]:
         """Enter in the index what a release without it has left unfinished; returns the ids of these runs.

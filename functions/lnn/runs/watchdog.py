@@ -56,7 +56,13 @@ def watch(services: Services, remaining: Callable[[], float]) -> None:
     in_line, faults = _line(services, runs)
     runs = [run for run in runs if run.run_id not in in_line]
     longest_launch = launch_seconds(services.environment.launch_timeout)
-    waits = {run.run_id: _observation_left(run, now) for run in runs if is_suspect(run, now, longest_launch)}
+    waits: dict[str, float] = {}
+
+    def observe(_: Services, run: Run) -> None:
+        if is_suspect(run, now, longest_launch):
+            waits[run.run_id] = _observation_left(run, now)
+
+    faults += _each(services, runs, observe)
     _remember(runs, now)
     ready = [run for run in runs if waits.get(run.run_id) == 0]
     faults += _look_after(services, ready)
