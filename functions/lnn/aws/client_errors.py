@@ -57,13 +57,18 @@ OVERTAKEN = frozenset({"ConditionalRequestConflict", "NoSuchKey", "PreconditionF
 where the object to replace was deleted, 412 otherwise (S3 user guide, "Conditional write behavior")."""
 
 
+def code_of(error: Exception) -> str:
+    """The code of AWS's answer; empty where AWS did not answer."""
+    return error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
+
+
 @contextmanager
 def conditions(resource: str) -> Iterator[None]:
     """Raise ConditionFailed where S3 refuses a conditional write of ``resource`` for its condition."""
     try:
         yield
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") in OVERTAKEN:
+        if code_of(error) in OVERTAKEN:
             raise ConditionFailed(f"{resource} has been written by somebody else") from error
         raise
 

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from lnn.aws.client_errors import conditions, refusals
+from lnn.aws.client_errors import AWS_ERRORS, code_of, conditions, refusals
 from lnn.aws.events import Upload
 from lnn.aws.s3_client import RetryingS3
 from lnn.errors import ConditionFailed, DatasetError, ResourceDeleted, SettingsError
@@ -61,8 +59,8 @@ class UploadReader:
                 if upload.version_id and head.get("VersionId") != upload.version_id:  # replaced by a later upload
                     own: Any = {"VersionId": upload.version_id}
                     head = self._s3.ask(lambda client: client.head_object(Bucket=upload.bucket, Key=upload.key, **own))
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") == BAD_REQUEST:
+        except AWS_ERRORS as error:
+            if code_of(error) == BAD_REQUEST:
                 return Description(None, None)  # the answer has no body; reading the object will tell what is wrong
             raise
         metadata = head["Metadata"]
