@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,26 @@ def test_a_writer_that_wakes_after_the_run_was_stopped_resumed_and_completed_cha
     results = json.loads(cloud.read(results_key(run_id)))
     assert (results["status"], results["epochs"]) == ("COMPLETED", 6)
     assert cloud.read(LATEST_RESULTS) == cloud.read(results_key(run_id))
+
+
+def test_an_undisturbed_end_takes_few_calls_and_reads_nothing_back(
+    cloud: InProcessCloud, launch: Callable[..., str]
+) -> None:
+    cloud.run_to_end(launch())  # the latest copies are there
+    run_id, keys = launch(), Counter[str]()
+    writes: list[str] = []
+    cloud.s3.meta.events.register("before-call.s3", lambda model, **_: keys.update([model.name]))
+    cloud.s3.meta.events.register(
+        "provide-client-params.s3.PutObject", lambda params, **_: writes.append(params["Key"].partition("/")[0])
+    )
+    start(cloud, run_id, 1)()
+    assert cloud.run(run_id).status == "COMPLETED"
+    assert {name: keys[name] for name in ("PutObject", "HeadObject", "CopyObject")} == {
+        "PutObject": 6,
+        "HeadObject": 2,
+        "CopyObject": 0,
+    }
+    assert writes[:3] == ["runs", "runs", "prediction_input"], "checkpoint, model, and then its copy"
 
 
 def test_a_run_that_completes_before_another_one_was_published_stays_the_latest(
