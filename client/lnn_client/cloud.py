@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lnn.aws.clocks import service_clock
 from lnn.messages import Message
 from lnn.names import Names
 from lnn_client.deployment import Deployment
@@ -266,6 +267,7 @@ class Cloud:
                 retries={"mode": "standard", "total_max_attempts": 3},
                 s3={"addressing_style": "path"},
             )
+        service_clock.follow(self.session.events)
         make: Any = self.session.client
         return make(service, endpoint_url=self.endpoint, config=config)
 

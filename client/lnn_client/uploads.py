@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep, time
 
+from lnn.aws.clocks import service_clock
 from lnn.names import PARAMETERS, PARAMETERS_VERSION, TRAINING_INPUT, UPLOAD_STARTED_AT
 from lnn.runs.record import Run
 from lnn_client.cloud import Cloud
@@ -50,13 +51,15 @@ def upload_training(
     ``folder`` is a new one by default; ``sent`` is called with the number of bytes each time that some have been sent.
     """
     bucket, folder = cloud.names.bucket, own_folder() if folder is None else folder
-    metadata = {UPLOAD_STARTED_AT: f"{time():.6f}"}
+    began, metadata = time(), {}
     if parameters is not None:
         put = cloud.s3.put_object(
             Bucket=bucket, Key=folder + PARAMETERS, Body=parameters, ContentType="application/json"
         )
         if version := put.get("VersionId"):
             metadata[PARAMETERS_VERSION] = version
+    # By the clock that functions go by, which the answer above has told.
+    metadata[UPLOAD_STARTED_AT] = f"{began + service_clock.offset:.6f}"
     key = folder + name
     cloud.s3.upload_file(str(dataset), bucket, key, ExtraArgs={"Metadata": metadata}, Callback=sent)
     stored = cloud.s3.head_object(Bucket=bucket, Key=key)

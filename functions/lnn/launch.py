@@ -11,12 +11,12 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lnn.aws.clocks import moment
 from lnn.aws.events import Upload
 from lnn.data.dataset import (
     DatasetSummary,
@@ -137,7 +137,7 @@ def prepare(services: Services, inbox: UploadReader, upload: Upload, run: Run, m
         workers=decision.workers,
         estimate=decision.expected,
         epochs=settings.epochs,
-        launched_at=time.time(),
+        launched_at=moment(),
         checkpoint={"epoch": 0, "key": key},
     )
     for warning in summary.warnings:

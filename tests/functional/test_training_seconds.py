@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lnn.aws.clocks import service_clock
 from lnn.messages import Message
+from lnn_client.runs import seconds_total
 from support.inprocess_cloud import InProcessCloud, tiny_dataset
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
@@ -81,3 +85,58 @@ def test_a_resumed_run_has_the_time_that_it_has_not_used(cloud: InProcessCloud, 
     run = cloud.run_to_end(run_id)
     assert (run.status, run.epoch) == ("COMPLETED", 3)
     assert run.training_seconds < 600
+
+
+def test_a_generation_that_dies_at_once_leaves_no_difference_of_two_clocks(
+    cloud: InProcessCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It began by a clock that is 100 s behind, and did not live to report how long it trained."""
+    run_id = launched(cloud, tmp_path, "fused")
+    cloud.queue.messages.clear()
+    ledger, now = cloud.services.ledger, time.time
+    monkeypatch.setattr(time, "time", lambda: now() - 100.0)
+    run = ledger.claim(run_id, 1, "a machine whose clock is off")
+    assert run is not None
+    ledger.go_back(run, **run.training_begins())
+    monkeypatch.setattr(time, "time", now)
+    cloud.queue.messages.append(("trainer", Message(run_id, 2, "start")))
+    run = cloud.run_to_end(run_id)
+    assert 0 < run.training_seconds < 60
+
+
+@pytest.fixture
+def _aws_tells_the_time(cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """AWS's answers have dates, by its own clock, whatever this machine's clock says."""
+    now = time.time
+    service_clock.offset = 0.0
+    for client in (cloud.dynamodb, cloud.s3):
+        client.meta.events.register_first("after-call", lambda parsed, **_: date(parsed, now()))
+        service_clock.follow(client.meta.events)
+    yield
+    service_clock.offset = 0.0
+
+
+def date(parsed: dict[str, Any], now: float) -> None:
+    parsed["ResponseMetadata"].setdefault("HTTPHeaders", {})["date"] = formatdate(now, usegmt=True)
+
+
+@pytest.mark.usefixtures("_aws_tells_the_time")
+@pytest.mark.parametrize("off", [-300.0, 300.0])
+def test_durations_between_two_machines_are_told_by_aws_s_clock(
+    off: float, cloud: InProcessCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = launched(cloud, tmp_path, "fused")
+    ledger, now = cloud.services.ledger, time.time
+    before = now()
+    ledger.describe(run_id, upload_started_at=before)
+    assert ledger.claim(run_id, 1, "owner")
+    monkeypatch.setattr(time, "time", lambda: now() + off)
+    cloud.queue.messages[:] = [("trainer", Message(run_id, 2, "start"))]
+    run = cloud.run_to_end(run_id)
+    seconds = now() - before
+    assert run.status == "COMPLETED"
+    assert 0 < seconds_total(run) < seconds + 2
+    assert run.disturbances["silent_seconds"] < seconds + 2
+    moments = [run.created_at, *(event["at"] for event in run.events), run.training_ended_at, run.finished_at]
+    assert max(moments) - min(moments) < seconds + 62, "launching took less than a minute"
+    assert run.training_ended_at >= run.training_started_at

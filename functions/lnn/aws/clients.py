@@ -11,6 +11,8 @@ from typing import Any
 from botocore.config import Config
 from botocore.session import Session
 
+from lnn.aws.clocks import service_clock
+
 # Short time-outs and a few retries: an invocation has little time, and every call here may be repeated.
 CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 4})
 # For requests that S3 usually answers within a second: see ``lnn.aws.s3_client``.
@@ -33,6 +35,7 @@ class LazyClient:
     _making = threading.Lock()
     """A session makes one client at a time (boto3 guide, "Multithreading or multiprocessing with clients")."""
     _session = Session()
+    service_clock.follow(_session)
 
     def __init__(self, name: Any, config: Config) -> None:
         self._name = name

@@ -5,11 +5,10 @@ The log is a list of events, with sums beside it that stay true when events are 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lnn.aws.clocks import seconds_between
+from lnn.aws.clocks import moment, seconds_between
 
 if TYPE_CHECKING:
     from lnn.runs.attributes import Event, Facts
@@ -23,7 +22,7 @@ FAULT_LENGTH = 300
 
 
 def event(what: str) -> Event:
-    return {"at": time.time(), "what": what}
+    return {"at": moment(), "what": what}
 
 
 def beginning(before: Run, generation: int, now: float) -> tuple[Event, Facts]:

@@ -9,7 +9,6 @@ what may be repeated (``close``): the copies that people look for among it.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
+from lnn.aws.clocks import moment
 from lnn.job.plan import Plan
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.model_file import Model, encode_model
@@ -84,8 +84,10 @@ def end_with_model(
         )
     )
     model = artifacts.put_model(content, run_id, generation, state.epoch, state.so_far.batches)
-    stored_at = time.time()
+    stored_at = moment()
     started = run.training_started_at
+    if started is not None:  # by a machine whose clock may be ahead
+        training_ended_at = max(training_ended_at, started + training_seconds)
     facts: Facts = {
         "epoch": state.epoch,
         "final_cost": cost,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from dataclasses import dataclass
 from typing import Any
 
+from lnn.aws.clocks import moment
 from lnn.errors import NonRetryable
 from lnn.models.store import Mark
 from lnn.names import LATEST_PARAMS, LATEST_RESULTS, is_calibration, params_key, results_key
@@ -58,7 +58,7 @@ def publish(services: Services, run: Run, content: bytes | None = None) -> Publi
             content = content or artifacts.get_model(ended["key"], ended["sha256"])
             first = run.ends == 1
             if artifacts.publish(own_params, content, mark, Mark.by_end, likely_new=first):
-                published_at = written_at = time.time()
+                published_at = written_at = moment()
             results = encode_results(run, written_at)
             artifacts.publish(own_results, results, mark, Mark.by_end, likely_new=first)
     except NonRetryable as refused:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
-from lnn.aws.clocks import seconds_between, wall
+from lnn.aws.clocks import moment
 from lnn.errors import RunStateError
 
 if TYPE_CHECKING:
@@ -277,10 +277,14 @@ class Run:
 
     def trained_before(self) -> float:
         """Seconds that earlier generations have trained; the next one begins now."""
-        if self.trained_seconds is not None:
-            return float(self.trained_seconds)
-        # A release that did not add them up stored the start alone.
-        return 0.0 if self.training_started_at is None else seconds_between(float(self.training_started_at), wall())
+        return float(self.trained_seconds or 0.0)
+
+    def training_begins(self) -> Facts:
+        """What a generation notes when it begins to train.
+
+        The seconds are there from the first, so that the next one need not ask two machines' clocks for them.
+        """
+        return {"training_started_at": self.training_started_at or moment(), "trained_seconds": self.trained_before()}
 
 
 ATTRIBUTES = frozenset(one.name for one in fields(Run)) - {"stored", *FIELD_NAMES.values()} | FIELD_NAMES.keys()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 from uuid import uuid4
 
 from lnn.aws.client_errors import AWS_ERRORS, refusals
+from lnn.aws.clocks import moment
 from lnn.aws.dynamodb_items import attribute, item, plain, update
 from lnn.errors import LedgerUnavailable, RunStateError, StaleGeneration
 from lnn.runs.event_log import FAULT_LENGTH, beginning, folded, set_back
@@ -179,7 +180,7 @@ class Ledger:
             "generation": 0,
             "epoch": 0,
             "invocations": 1,
-            "created_at": time.time(),
+            "created_at": moment(),
             "events": [logged("opened")],
         }
         try:
@@ -214,7 +215,7 @@ class Ledger:
         before = before or self.get_run(run_id)
         if before is None:
             return None
-        now = time.time()
+        now = moment()
         event, sums = beginning(before, generation, now)
         claimed = self._change(
             "claim",
@@ -248,7 +249,7 @@ class Ledger:
 
         Raises StaleGeneration when another generation has taken over or the run has ended.
         """
-        now = time.time()
+        now = moment()
         changes: Attributes = {**facts, **WATCHED, "heartbeat": now, "lease_expires": now + LEASE_SECONDS}
         run = self._change("renew", run_id, changes, generation=generation, event=event)
         if run is None:
@@ -286,7 +287,7 @@ class Ledger:
             **WATCHED,
             "status": status,
             "reason": reason,
-            "finished_at": time.time(),
+            "finished_at": moment(),
             "lease_expires": 0.0,
             "closing": True,
         }
@@ -334,7 +335,7 @@ class Ledger:
             "reason": None,
             "stop_requested": False,
             "finished_at": None,
-            "heartbeat": time.time(),
+            "heartbeat": moment(),
             "attempts": None,
             "fault": None,
             "closing": False,

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lnn.aws.client_errors import AWS_ERRORS
-from lnn.aws.clocks import Stopwatch, wall
+from lnn.aws.clocks import Stopwatch, moment
 from lnn.errors import LedgerUnavailable, StaleGeneration
 from lnn.job.plan import Plan
 from lnn.messages import Flag, Message
@@ -74,7 +74,7 @@ class Crew:
 
     def note_start(self, ledger: Ledger, run: Run) -> Run:
         """Note in the run's record that training begins, or goes on."""
-        return ledger.go_back(run, training_started_at=run.training_started_at or wall())
+        return ledger.go_back(run, **run.training_begins())
 
     def before_step(self, request: Request) -> None:
         """Ask what this one requests, where the step's exchange is to carry it."""
@@ -158,7 +158,7 @@ class Supervisor:
             ending,
             cost=cost_of(self._services, self._run, state.epoch) if cost is None else cost,
             accuracies=accuracies,
-            training_ended_at=ended_at or wall(),
+            training_ended_at=ended_at or moment(),
             training_seconds=trained,
             invocations=invocations,
             usd=usd,
@@ -384,7 +384,7 @@ class Session(Supervisor):
                 return
 
     def _end(self, ending: Ending) -> None:
-        ended_at = wall() - (time.monotonic() - self._ended)
+        ended_at = moment() - (time.monotonic() - self._ended)
         if ending.status == "FAILED":
             if self._crew.leads:
                 self._patiently(partial(self._end_without_model, ending, ended_at))

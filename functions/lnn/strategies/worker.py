@@ -14,7 +14,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from lnn.aws.clocks import wall
 from lnn.errors import CacheLost, LedgerUnavailable, LnnError, NonRetryable, ProcessGroupBroken, StaleGeneration
 from lnn.job.plan import Plan
 from lnn.messages import Flag, Message
@@ -127,7 +126,7 @@ class Workers(Crew):
     def note_start(self, ledger: Ledger, run: Run) -> Run:
         if run.training_started_at is not None:
             return run
-        return ledger.renew(run.run_id, run.generation, training_started_at=wall())
+        return ledger.renew(run.run_id, run.generation, **run.training_begins())
 
     def before_step(self, request: Request) -> None:
         self._group.request = request(1)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lnn.aws.clocks import seconds_between, wall
+from lnn.aws.clocks import seconds_between
 from lnn.data.in_memory import TrainingData, train_labels, training_data
 from lnn.errors import CacheLost, StaleGeneration
 from lnn.job.plan import Plan
@@ -113,7 +113,7 @@ class Conductor:
             state = self._fill_server(run.latest_checkpoint)
 
         now = self._barrier.now()
-        self._services.ledger.go_back(run, training_started_at=run.training_started_at or wall())
+        self._services.ledger.go_back(run, **run.training_begins())
         first = plan.first_step(generation, state.epoch + 1, state.so_far.batches)
         fields = {
             "training_started_at": repr(now),  # by this generation, and by Redis's clock, as all that follow
