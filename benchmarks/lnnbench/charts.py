@@ -45,7 +45,6 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def draw(report: Mapping[str, Any], folder: Path) -> None:
-    """Draws the charts of the report's sections."""
     if "cat" in report:
         save(cat(report["cat"]), folder / "cat.png")
     if "growth" in report:
@@ -187,7 +186,6 @@ def color(name: str) -> str:
 
 
 def label(way: Mapping[str, Any]) -> str:
-    """A bar's label."""
     if "seconds_total" in way["median"]:
         return f"LNN {way['name']}"
     return (

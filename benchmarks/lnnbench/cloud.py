@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,7 @@ class Cloud(client.Cloud):
 
     def lnn(self, *arguments: str, timeout: float = TRAIN_SECONDS) -> Any:
         """The JSON that a command of ``lnn`` prints. Raises BenchmarkError."""
-        command = [str(Path(sys.executable).with_name("lnn")), *arguments]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
-        except subprocess.TimeoutExpired as error:
-            raise BenchmarkError(f"lnn {arguments[0]} took more than {timeout:.0f} s") from error
-        if done.returncode:
-            raise BenchmarkError(f"lnn {arguments[0]}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
-        return json.loads(done.stdout)
+        return printed(f"lnn {arguments[0]}", [str(Path(sys.executable).with_name("lnn")), *arguments], timeout)
 
     # The functions themselves
 
@@ -103,6 +96,17 @@ class Cloud(client.Cloud):
     def emulator_python(self) -> Path:
         """The functions' interpreter."""
         return Path(self.emulator.cmdline()[0])
+
+
+def printed(name: str, command: Sequence[str], timeout: float, **options: Any) -> Any:
+    """The JSON that a program prints; ``name`` is for errors, ``options`` for the process. Raises BenchmarkError."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **options)
+    except subprocess.TimeoutExpired as error:
+        raise BenchmarkError(f"{name} took more than {timeout:.0f} s") from error
+    if done.returncode:
+        raise BenchmarkError(f"{name}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+    return json.loads(done.stdout)
 
 
 @contextmanager

@@ -1,8 +1,6 @@
 """This machine's rate of matrix products, and its round trip to Redis."""
 
-import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -11,7 +9,7 @@ from statistics import median
 
 import redis
 
-from lnnbench.cloud import BenchmarkError
+from lnnbench.cloud import printed
 from lnnbench.redis_proxy import proxy
 
 ROUND_TRIPS = 300
@@ -43,12 +41,7 @@ def gemm_rates() -> dict[str, dict[str, float]]:
     unlimited = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     rates: dict[str, dict[str, float]] = {"one": {}, "all": {}}
     for threads, environment in GEMM_TRIES * (("one", unlimited | {"OPENBLAS_NUM_THREADS": "1"}), ("all", unlimited)):
-        done = subprocess.run(
-            [sys.executable, "-c", GEMM], env=environment, capture_output=True, text=True, timeout=120, check=False
-        )
-        if done.returncode:
-            raise BenchmarkError(f"matrix products: {done.stderr.strip()[-500:]}")
-        for dtype, rate in json.loads(done.stdout).items():
+        for dtype, rate in printed("matrix products", [sys.executable, "-c", GEMM], 120, env=environment).items():
             rates[threads][dtype] = max(rate, rates[threads].get(dtype, 0.0))
     return rates
 

@@ -1,8 +1,6 @@
 """The ways to train that are compared: a strategy on the local cloud, or a contender in a process of its own."""
 
-import json
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from lnnbench.busy_time import BusyTime
-from lnnbench.cloud import BenchmarkError, Cloud
+from lnnbench.cloud import BenchmarkError, Cloud, printed
 from lnnbench.jobs import Job
 
 PROGRAM_SECONDS = 900
@@ -115,21 +113,8 @@ class Program:
         ]
         # The libraries choose their number of threads: one for each core.
         environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
-        try:
-            done = subprocess.run(
-                command,
-                cwd=Path(__file__).resolve().parents[1],
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=PROGRAM_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise BenchmarkError(f"{self.name} took more than {PROGRAM_SECONDS} s") from error
-        if done.returncode:
-            raise BenchmarkError(f"{self.name}: {done.stderr.strip()[-1500:]}")
-        return json.loads(done.stdout)  # type: ignore[no-any-return]
+        folder = Path(__file__).resolve().parents[1]
+        return printed(self.name, command, PROGRAM_SECONDS, cwd=folder, env=environment)  # type: ignore[no-any-return]
 
 
 Way: TypeAlias = Strategy | Program

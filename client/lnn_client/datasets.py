@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lnn.errors import InputError
 from lnn_client.cloud import repository
@@ -14,11 +13,8 @@ if TYPE_CHECKING:
     from lnn.job.hyperparameters import Settings
 
 
-class Split(StrEnum):
-    """Which examples of a dataset."""
-
-    TEST = "test"
-    TRAIN = "train"
+Split = Literal["test", "train"]
+"""Which examples of a dataset."""
 
 
 def check_training(dataset: Path, parameters: bytes, parameters_name: str) -> tuple[DatasetSummary, Settings]:

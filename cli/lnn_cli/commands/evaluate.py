@@ -32,7 +32,7 @@ def evaluate(
         ),
     ] = None,
     through_api: Annotated[bool, typer.Option("--api", help="Ask the prediction API, example by example.")] = False,
-    split: Annotated[Split, typer.Option(help="Evaluate on these examples.")] = Split.TEST,
+    split: Annotated[Split, typer.Option(help="Evaluate on these examples.")] = "test",
     worst: Annotated[int, typer.Option(min=0, help="Show at most so many of the worst mistakes.")] = 10,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
@@ -49,7 +49,7 @@ def evaluate(
     from lnn_client.models import load_model
 
     summary = check_dataset(dataset)
-    labels = load_labels(dataset)[0 if split is Split.TRAIN else 1]
+    labels = load_labels(dataset)[0 if split == "train" else 1]
     if through_api:
         cloud = connect(target, prefix, region)
         name = cloud.find_model(model or PRODUCTION)["model_id"]
@@ -60,9 +60,7 @@ def evaluate(
         probabilities = probabilities_here(network, dataset, split, summary)
     found = judge(summary.classes, probabilities, labels, worst)
     if as_json:
-        print_json(
-            {"model": name, "dataset": str(dataset), "split": str(split), "examples": found.examples} | asdict(found)
-        )
+        print_json({"model": name, "dataset": str(dataset), "split": split, "examples": found.examples} | asdict(found))
     else:
         _show(found, name, f"{dataset} ({split})")
 

@@ -1,23 +1,19 @@
 """Request bodies of the prediction API: a picture or a vector becomes one column of X, or a RequestError."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import io
 import json
 import math
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lnn.data.images import NotAPicture, PictureDamaged, PictureTooLarge, PictureUnclear, read_picture
 from lnn.errors import LnnError
 from lnn.models.inference import column_of_picture, column_of_values
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from lnn.models.model_file import Model
+from lnn.models.model_file import Model
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 """Only common formats: a hostile file is most likely to find a bug in a rarely used decoder."""

@@ -183,7 +183,6 @@ def provider_options() -> list[str]:
 
 
 def names(values: Mapping[str, Any]) -> dict[str, str]:
-    """Prefix and region of the deployment."""
     return {"prefix": str(values["prefix"]), "region": str(values["region"])}
 
 
@@ -203,7 +202,6 @@ def ask_for_state(account: str, answer: Callable[[str], str], prefix: str, regio
 
 
 def terraform_version() -> tuple[int, int]:
-    """The version of the Terraform on PATH."""
     text = subprocess.run(["terraform", "version", "-json"], capture_output=True, text=True, check=True).stdout
     major, minor = re.match(r"(\d+)\.(\d+)", json.loads(text)["terraform_version"]).groups()  # type: ignore[union-attr]
     return int(major), int(minor)

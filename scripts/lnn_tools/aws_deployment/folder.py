@@ -29,7 +29,6 @@ class Folder:
 
     @property
     def answers(self) -> Path:
-        """The answers to the questions."""
         return self.path / "answers.json"
 
     @property
@@ -59,7 +58,6 @@ class Folder:
             (self.path / name).symlink_to(REPOSITORY / name)
 
     def keep_state(self, backend: dict[str, Any]) -> None:
-        """Writes the backend of the state."""
         self.backend.write_text(json.dumps({"terraform": {"backend": backend}}, indent=2) + "\n")
         shutil.copy(self.backend, self.configuration / "backend.tf.json")
 

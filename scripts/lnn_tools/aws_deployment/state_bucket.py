@@ -10,7 +10,6 @@ from lnn_tools.errors import ToolError
 
 
 def bucket_name(prefix: str, account: str, region: str) -> str:
-    """The default name."""
     return f"{prefix}-terraform-state-{account}-{region}"
 
 

@@ -96,7 +96,6 @@ def audit(files: Sequence[Path], command: Sequence[str]) -> int:
 
 
 def main() -> int:
-    """Audits the files that the command names."""
     return audit([Path(name) for name in sys.argv[1:]], [sys.executable, "-m", "pip_audit"])
 
 

@@ -32,7 +32,6 @@ PAGE = """{% extends 'lab/index.html.j2' %}
 
 
 def main() -> None:
-    """Runs what the command line asks for."""
     parser = argparse.ArgumentParser(description="Run the notebooks against the local cloud and write them as HTML.")
     parser.add_argument("names", nargs="*", default=NAMES, metavar="NAME", help=f"{', '.join(NAMES)} (default: all)")
     parser.add_argument("-o", "--output", type=Path, default=REPOSITORY / "build" / "notebooks", help="folder to write")

@@ -36,7 +36,6 @@ def generated() -> dict[Path, str]:
 
 
 def main() -> int:
-    """Writes or compares."""
     parser = argparse.ArgumentParser(description="Keep the generated parts of pages up to date.")
     parser.add_argument("--check", action="store_true", help="change nothing; fail where a file is behind")
     check = parser.parse_args().check

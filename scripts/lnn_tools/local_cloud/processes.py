@@ -139,7 +139,6 @@ def stop(service: Service, grace_seconds: float = 5.0) -> None:
 
 
 def stop_strays(folder: Path, grace_seconds: float = 2.0) -> None:
-    """Ends the processes that `strays` finds."""
     end(lambda: strays(folder), grace_seconds)
 
 

@@ -38,7 +38,6 @@ def with_cpu_hashes(entry: str) -> str:
 
 
 def main() -> None:
-    """Writes bench.txt and bench-cuda.txt."""
     everything = REQUIREMENTS / "bench-all.txt"
     header, *entries = re.split(r"\n(?=[A-Za-z])", everything.read_text(encoding="utf-8").rstrip())
     cuda = [entry for entry in entries if CUDA_NAMES.match(entry)]

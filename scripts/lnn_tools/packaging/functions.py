@@ -80,7 +80,6 @@ def package_functions(source: Path, target: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Packs the repository's functions and prints the archives."""
     target = REPOSITORY / "build" / "functions"
     for name, digest in package_functions(REPOSITORY / "functions", target).items():
         archive = target / f"{name}.zip"
