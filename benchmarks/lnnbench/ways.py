@@ -88,21 +88,6 @@ class Program:
         return f"{self.module.removesuffix('_loop')}{with_accuracies}, {self.job.dtype}"
 
     def measure(self, scratch: Path) -> dict[str, Any]:
-        answer = self._answer(scratch)
-        return {
-            "ms_per_epoch": answer["ms_per_epoch"],
-            "seconds_training": answer["seconds"],
-            "final_cost": answer["costs"][-1],
-            EARLY_COSTS: answer["costs"][:EARLY_EPOCHS],
-            "train_accuracy": answer["train_accuracy"],
-            "test_accuracy": answer["test_accuracy"],
-        }
-
-    def early_costs(self, sample: Mapping[str, Any]) -> list[float]:
-        return list(sample[EARLY_COSTS])
-
-    def _answer(self, scratch: Path) -> dict[str, Any]:
-        """The program's output. Raises BenchmarkError."""
         job = self.job
         start = job.write_start(scratch / "start.npz", self.epochs)
         command = [
@@ -114,7 +99,18 @@ class Program:
         # The libraries choose their number of threads: one for each core.
         environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
         folder = Path(__file__).resolve().parents[1]
-        return printed(self.name, command, PROGRAM_SECONDS, cwd=folder, env=environment)  # type: ignore[no-any-return]
+        answer = printed(self.name, command, PROGRAM_SECONDS, cwd=folder, env=environment)
+        return {
+            "ms_per_epoch": answer["ms_per_epoch"],
+            "seconds_training": answer["seconds"],
+            "final_cost": answer["costs"][-1],
+            EARLY_COSTS: answer["costs"][:EARLY_EPOCHS],
+            "train_accuracy": answer["train_accuracy"],
+            "test_accuracy": answer["test_accuracy"],
+        }
+
+    def early_costs(self, sample: Mapping[str, Any]) -> list[float]:
+        return list(sample[EARLY_COSTS])
 
 
 Way: TypeAlias = Strategy | Program

@@ -35,14 +35,12 @@ SHORT_SECONDS = 1.0
 TIMEOUT_SECONDS = 120.0
 MOST_EPOCHS = 4000
 NEURON_EPOCHS = 4
-UNCALIBRATED = "by the model alone"
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What one training took."""
 
-    run_id: str
     epochs: int
     training: float
     """Seconds from the first epoch's start to the last one's end."""
@@ -69,7 +67,7 @@ class Calibration:
     def source(self) -> str:
         """Where the figures come from, in a few words."""
         if not self.corrections:
-            return UNCALIBRATED
+            return "by the model alone"
         sizes = "-".join(str(size) for size in self.job["sizes"])
         return (
             f"calibrated on {self.date} with {', '.join(self.corrections)} ({sizes}, {self.job['examples']} examples)"
@@ -201,7 +199,7 @@ class Bench:
         total, training = seconds_total(run), seconds_training(run)
         if run.status == "FAILED" or total is None or not training or not run.epoch:
             raise NotMeasured(f"run {run_id} is {run.status}: {run.reason or 'it trained no epoch'}")
-        return Measured(run_id, int(run.epoch), training, total - training)
+        return Measured(int(run.epoch), training, total - training)
 
     def train_steadily(self, strategy: str, epochs: int) -> Measured:
         """One training; or the middle one of three, where a hiccup would tell. Raises as ``train`` does."""

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
 
-    from lnn.aws.invoker import Invoker
     from lnn.runs.record import Run
     from lnn.runs.store import Ledger
     from lnn.serving.registry import ModelRecord, Registry
@@ -164,6 +163,11 @@ class Cloud:
         return self.client("lambda")  # type: ignore[no-any-return]
 
     @cached_property
+    def logs(self) -> Any:
+        """Client for the functions' logs."""
+        return self.client("logs")
+
+    @cached_property
     def ledger(self) -> Ledger:
         """The runs of this deployment."""
         from lnn.runs.store import Ledger
@@ -176,13 +180,6 @@ class Cloud:
         from lnn.serving.registry import Registry
 
         return Registry(self.dynamodb, self.names.models_table)
-
-    @cached_property
-    def invoker(self) -> Invoker:
-        """Sends messages to the functions."""
-        from lnn.aws.invoker import Invoker
-
-        return Invoker(self.functions, self.names.trainer, self.names.neuron)
 
     @cached_property
     def cache(self) -> redis.Redis:
@@ -244,8 +241,11 @@ class Cloud:
         Raises:
             RunStateError: the run cannot go on.
         """
+        from lnn.aws.invoker import Invoker
+
         generation = self.ledger.reopen(run_id)
-        self.invoker.invoke_trainer(Message(run_id, generation, "start"))
+        invoker = Invoker(self.functions, self.names.trainer, self.names.neuron)
+        invoker.invoke_trainer(Message(run_id, generation, "start"))
         return generation
 
     def caller(self) -> Mapping[str, str]:

@@ -1,12 +1,11 @@
 """What the functions have logged about a run, read from CloudWatch Logs."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from time import sleep, time
-from typing import Any
+from typing import Any, Literal
 
 from lnn.runs.record import Run
 from lnn_client.cloud import Cloud
@@ -19,12 +18,9 @@ OVERLAP_SECONDS = 60.0
 """Read again at every look: a line may arrive after others that were written later."""
 
 
-class Function(StrEnum):
-    """The functions that work for a run."""
-
-    LAUNCH = "launch"
-    TRAINER = "trainer"
-    NEURON = "neuron"
+Function = Literal["launch", "trainer", "neuron"]
+FUNCTIONS: Sequence[Function] = ("launch", "trainer", "neuron")
+"""Those that work for a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,6 @@ class Log:
     _since: float = 0.0
 
     def __post_init__(self) -> None:
-        self._client = self.cloud.client("logs")
         self._since = self.run.created_at - OVERLAP_SECONDS  # clocks differ, and Launch began earlier
 
     def new_lines(self) -> list[Line]:
@@ -62,17 +57,11 @@ class Log:
         return sorted(lines, key=lambda line: line.at)
 
     def _new_lines_of(self, function: Function) -> Iterator[Line]:
-        pages = self._client.get_paginator("filter_log_events").paginate(
-            logGroupName=self.cloud.names.log_group(function),
-            startTime=int(self._since * 1000),
-            filterPattern=f'"{self.run.run_id}"',
-        )
-        for page in pages:
-            for event in page["events"]:
-                identity = (event["logStreamName"], event["timestamp"], event["message"])
-                if identity not in self._seen:
-                    self._seen.add(identity)
-                    yield _line(function, event)
+        for event in events(self.cloud, function, f'"{self.run.run_id}"', startTime=int(self._since * 1000)):
+            identity = (event["logStreamName"], event["timestamp"], event["message"])
+            if identity not in self._seen:
+                self._seen.add(identity)
+                yield _line(function, event)
 
     def follow(self) -> Iterator[Line]:
         """Lines as they come, until the run has ended and no more come."""
@@ -85,10 +74,17 @@ class Log:
             sleep(POLL_SECONDS)
 
 
+def events(cloud: Cloud, function: Function, pattern: str, **limits: Any) -> Iterator[Mapping[str, Any]]:
+    """What CloudWatch holds of a function's log that matches a pattern; ``limits`` are FilterLogEvents' own."""
+    group = cloud.names.log_group(function)
+    pages = cloud.logs.get_paginator("filter_log_events").paginate(logGroupName=group, filterPattern=pattern, **limits)
+    return (event for page in pages for event in page["events"])
+
+
 def _line(function: Function, event: Mapping[str, Any]) -> Line:
     text, arrived = event["message"].rstrip("\n"), event["timestamp"] / 1000
     fields = parsed(text) or {"message": text}
-    return Line(written_at(fields, arrived), arrived, {"function": str(function), **fields})
+    return Line(written_at(fields, arrived), arrived, {"function": function, **fields})
 
 
 def parsed(text: str) -> dict[str, Any]:

@@ -1,20 +1,13 @@
 """When which function worked for a run: read from the functions' own logs."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lnn_client.logs import Function, parsed, written_at
-
-if TYPE_CHECKING:
-    from mypy_boto3_logs import CloudWatchLogsClient
-    from mypy_boto3_logs.type_defs import FilteredLogEventTypeDef
-
-    from lnn.names import Names
-    from lnn.runs.record import Run
+from lnn.runs.record import Run
+from lnn_client.cloud import Cloud
+from lnn_client.logs import FUNCTIONS, Function, events, parsed, written_at
 
 MOST_LINES = 20_000
 """Read of each function: a run with an invocation for each neuron writes hundreds of thousands."""
@@ -51,34 +44,29 @@ class Timeline:
     complete: bool
 
 
-def timeline(logs: CloudWatchLogsClient, names: Names, run: Run) -> Timeline:
+def timeline(cloud: Cloud, run: Run) -> Timeline:
     """Every invocation of a run that the logs tell of, up to ``MOST_LINES`` of each function."""
     found: list[Invocation] = []
     complete = True
-    for role in Function:
-        group = names.log_group(role)
-        lines = list(_events(logs, group, run, f'"{run.run_id}"'))
-        reports = [list(_events(logs, group, run, pattern)) for pattern in _REPORTS]
+    for role in FUNCTIONS:
+        lines = _events(cloud, role, run, f'"{run.run_id}"')
+        reports = [_events(cloud, role, run, pattern) for pattern in _REPORTS]
         complete = complete and all(len(read) < MOST_LINES for read in (lines, *reports))
         found += _of_role(role, lines, [event for of_pattern in reports for event in of_pattern])
     return Timeline(sorted(found, key=lambda one: one.start), complete)
 
 
-def _events(logs: CloudWatchLogsClient, group: str, run: Run, pattern: str) -> Iterator[FilteredLogEventTypeDef]:
-    ended = run.finished_at or run.heartbeat or run.created_at
-    pages = logs.get_paginator("filter_log_events").paginate(
-        logGroupName=group,
-        filterPattern=pattern,
-        startTime=int((run.created_at - _MARGIN_SECONDS) * 1000),
-        endTime=int((ended + _MARGIN_SECONDS) * 1000),
-        PaginationConfig={"MaxItems": MOST_LINES},
+def _events(cloud: Cloud, role: Function, run: Run, pattern: str) -> list[Mapping[str, Any]]:
+    start, end = (
+        run.created_at - _MARGIN_SECONDS,
+        (run.finished_at or run.heartbeat or run.created_at) + _MARGIN_SECONDS,
     )
-    for page in pages:
-        yield from page["events"]
+    limits = {"startTime": int(start * 1000), "endTime": int(end * 1000), "PaginationConfig": {"MaxItems": MOST_LINES}}
+    return list(events(cloud, role, pattern, **limits))
 
 
 def _of_role(
-    role: str, lines: list[FilteredLogEventTypeDef], reports: list[FilteredLogEventTypeDef]
+    role: str, lines: Iterable[Mapping[str, Any]], reports: Iterable[Mapping[str, Any]]
 ) -> Iterator[Invocation]:
     """A function's last line says what the invocation did and how long it took.
 

@@ -74,7 +74,8 @@ def examine(target: Target, prefix: str | None, region: str | None) -> Iterator[
     yield _python()
     yield _terraform()
     if target is Target.LOCAL:
-        yield _redis_server()
+        redis = shutil.which("valkey-server") or shutil.which("redis-server")
+        yield Finding("redis server", "ok", redis or "none on PATH; make up brings its own")
         yield _built("layer", ["layers/numpy-h5py-local.zip"], "make layer", "missing")
     else:
         yield _built("layer", ["layers/numpy-h5py-python3*.zip"], "make layer", "optional")
@@ -103,11 +104,6 @@ def _terraform() -> Finding:
     except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
         return Finding("terraform", "missing", f"{program} does not answer ({type(error).__name__})", mend)
     return Finding("terraform", "ok", f"{version}, {program}")
-
-
-def _redis_server() -> Finding:
-    program = shutil.which("valkey-server") or shutil.which("redis-server")
-    return Finding("redis server", "ok", program or "none on PATH; make up brings its own")
 
 
 def _built(name: str, patterns: list[str], mend: str, otherwise: State) -> Finding:

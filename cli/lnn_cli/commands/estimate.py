@@ -157,7 +157,7 @@ def _lines(rows: list[Estimate], picked: tuple[str | None, int | None]) -> Itera
                     str(way.workers),
                     duration(way.seconds_total),
                     f"{number(way.ms_per_epoch, 3)} ms",
-                    _dollars(way.usd),
+                    f"{way.usd:,.2f}" if way.usd >= 1 else f"{way.usd:.6f}",
                     f"{way.invocations:,}",
                     f"{way.peak_memory_mb:,} MB",
                     way.reason,
@@ -167,7 +167,3 @@ def _lines(rows: list[Estimate], picked: tuple[str | None, int | None]) -> Itera
             reason = f"does not fit: {ways[0].reason}"
             dim = [Text(cell, style="dim") for cell in (ways[0].strategy, workers, "-", "-", "-", "-", "-", reason)]
             yield ["", *dim]
-
-
-def _dollars(usd: float) -> str:
-    return f"{usd:,.2f}" if usd >= 1 else f"{usd:.6f}"

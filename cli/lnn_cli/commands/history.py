@@ -1,6 +1,5 @@
 """``lnn history``: cost and accuracy of each recorded epoch."""
 
-from lnn.runs.record import EpochRow
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import note, number, print_json, print_table, share
 from lnn_client.cloud import Target
@@ -31,14 +30,14 @@ def history(
         note(f"run {found.run_id} ({found.status}) has no epoch recorded yet")
         return
     headings = ("epoch", "cost", "train", "test", "ms")
-    print_table(headings, (_history_row(row) for row in rows), right=headings)
-
-
-def _history_row(row: EpochRow) -> list[str]:
-    return [
-        str(row.epoch),
-        number(row.cost, 6),
-        share(row.train_accuracy),
-        share(row.test_accuracy),
-        number(row.seconds * 1000, 3),
-    ]
+    cells = (
+        (
+            str(row.epoch),
+            number(row.cost, 6),
+            share(row.train_accuracy),
+            share(row.test_accuracy),
+            number(row.seconds * 1000, 3),
+        )
+        for row in rows
+    )
+    print_table(headings, cells, right=headings)

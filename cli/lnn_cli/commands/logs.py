@@ -12,7 +12,7 @@ from lnn.runs.record import Run
 from lnn_cli.options import PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import command, note, number, output, print_json, say
 from lnn_client.cloud import Target
-from lnn_client.logs import Function, Line, Log
+from lnn_client.logs import FUNCTIONS, Function, Line, Log
 
 _LEVELS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 _PLACE = ("epoch", "batch", "layer", "neuron")
@@ -45,7 +45,7 @@ def logs(
     Example: lnn logs latest --follow --function trainer
     """
     cloud = connect(target, prefix, region)
-    log = Log(cloud, cloud.find_run(run), [function] if function else list(Function))
+    log = Log(cloud, cloud.find_run(run), [function] if function else FUNCTIONS)
     if follow:
         for line in log.follow():
             _print(line, as_json)

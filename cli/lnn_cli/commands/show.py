@@ -1,7 +1,6 @@
 """``lnn show``: all about one run."""
 
 from lnn.runs.attributes import public_view
-from lnn.runs.record import Run
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import moment, print_json, print_pairs, say, words
 from lnn_cli.ui.facts import facts
@@ -27,17 +26,9 @@ def show(
         print_json(public_view(found))
         return
     print_pairs(facts(found))
-    _print_settings(found)
-    _print_events(found)
-
-
-def _print_settings(run: Run) -> None:
-    if run.settings:
+    if found.settings:
         say("\nsettings")
-        print_pairs((f"  {name}", words(value)) for name, value in run.settings.items())
-
-
-def _print_events(run: Run) -> None:
-    if run.events:
+        print_pairs((f"  {name}", words(value)) for name, value in found.settings.items())
+    if found.events:
         say("\nevents")
-        print_pairs((f"  {moment(event['at'])}", event["what"]) for event in run.events)
+        print_pairs((f"  {moment(event['at'])}", event["what"]) for event in found.events)

@@ -42,7 +42,7 @@ def gather(cloud: Cloud, run: Run) -> Findings:
     tested = None
     if model is not None:
         tested = read("no confusion matrix and mistakes", lambda: evaluate_run(cloud, run, model))
-    logged = read("no timeline", lambda: timeline(cloud.client("logs"), cloud.names, run))
+    logged = read("no timeline", lambda: timeline(cloud, run))
     if logged is not None and run.strategy == "neuron" and all(one.role != "neuron" for one in logged.invocations):
         missing.append(
             "no neurons in the timeline: they log what they do at DEBUG, and the functions' level is higher; "

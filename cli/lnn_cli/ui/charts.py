@@ -1,8 +1,7 @@
 """How every picture looks: two themes, one style, and no display needed."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +75,7 @@ class Chart:
     draw: Callable[[FigureBase, Theme], None]
 
 
-def style(theme: Theme) -> dict[str, Any]:
+def style(theme: Theme) -> Any:
     """Matplotlib's settings for a theme."""
     return {
         "axes.axisbelow": True,
@@ -103,20 +102,12 @@ def style(theme: Theme) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def styled(theme: Theme) -> Iterator[None]:
-    """Matplotlib's settings for a theme; as they were afterwards."""
-    settings: Any = style(theme)
-    with rc_context(settings):
-        yield
-
-
 def render(charts: Sequence[Chart], theme: Theme, suffix: str, heading: str = "") -> bytes:
     """The charts one below the other as one picture: PNG, SVG or PDF. The same charts give the same bytes."""
     # A strip for the heading; a chart's own title is drawn by the chart.
     top = 0.35 + 0.22 * len(heading.splitlines()) if heading else 0.0
     heights = ([top] if heading else []) + [chart.height for chart in charts]
-    with styled(theme):
+    with rc_context(style(theme)):
         figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
         parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
         if heading:

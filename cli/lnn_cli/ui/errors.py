@@ -33,7 +33,8 @@ class OneLineErrors(CompactHelp):
         try:
             outcome = super().main(*args, **extra)
         except BrokenPipeError:
-            _silence_stdout()
+            # The reader of a pipe has gone: keep the interpreter from writing to it once more at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         except typer.TyperException as usage:
             _report(_usage_line(usage))
@@ -73,10 +74,6 @@ def _message(error: BaseException) -> str:
     return f"unexpected {type(error).__name__}: {error}; {_DEBUGGED}"
 
 
-def _unreachable(error: failures.Unreachable) -> str:
-    return "start it with: make up" if error.is_local else "check the network and the region (--region)"
-
-
 def _not_found(error: failures.NotFound) -> str:
     if error.kind != "run":
         return f"list them with: {command('lnn models')}"
@@ -109,7 +106,9 @@ _CURES: dict[type[LnnError], Callable[[Any], str]] = {
         f"pass --region {error.region}, set AWS_REGION, or set AWS_PROFILE to another profile"
     ),
     failures.RunNotOpened: lambda _: f"check the system with: {command('lnn doctor')}",
-    failures.Unreachable: _unreachable,
+    failures.Unreachable: lambda error: (
+        "start it with: make up" if error.is_local else "check the network and the region (--region)"
+    ),
     failures.UnsupportedSystem: lambda _: "or use your AWS account with --target aws",
     failures.WhiteUnknown: lambda error: (
         f"say which value is white, such as {', or '.join(f'--white {usual}' for usual in error.usual)}"
@@ -137,8 +136,3 @@ def _escape_what_cannot_be_written() -> None:
     """A file's name need not be UTF-8, nor a terminal take every letter: such letters are printed as escapes."""
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")
-
-
-def _silence_stdout() -> None:
-    """The reader of a pipe has gone: keep the interpreter from writing to it once more at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -103,7 +103,9 @@ def prepare(
     given = questions.given(os.environ, CONFIGURATION)
     refuse_elsewhere(folder, found.account, given)
     first = not folder.backend.exists() and not (CONFIGURATION / "terraform.tfstate").exists()
-    values = questions.answers(folder.answers, given, answer, remembered=remembered(folder))
+    made = record(folder)  # however its region and prefix were set, they stay until others are set
+    remembered = {"region": made.region, "prefix": made.prefix} if made else {}
+    values = questions.answers(folder.answers, given, answer, remembered=remembered)
     folder.variables.write_text(json.dumps({"account_id": found.account} | values))
     folder.link()
     if first and answer and move_state:
@@ -118,12 +120,6 @@ def prepare(
         account=found.account, profile_region=found.profile_region, state=place(backend), **names(values | given)
     )
     return [f"-var-file={folder.variables}"], deployment
-
-
-def remembered(folder: Folder) -> dict[str, Any]:
-    """Region and prefix of the deployment, however they were set; they stay until others are set."""
-    made = record(folder)
-    return {"region": made.region, "prefix": made.prefix} if made else {}
 
 
 def record(folder: Folder) -> Deployment | None:

@@ -275,7 +275,7 @@ def test_every_kind_of_model_can_be_drawn_in_both_themes(
 
 def test_a_timeline_has_each_invocation_of_the_run_with_what_it_was_asked(finished: World) -> None:
     cloud = Cloud(Target.AWS)
-    read = timeline(cloud.client("logs"), cloud.names, finished.run(RUN))
+    read = timeline(cloud, finished.run(RUN))
     assert read.complete
     assert [one.role for one in read.invocations].count("neuron") == 7
     (broken,) = (one for one in read.invocations if one.failed)
@@ -388,7 +388,7 @@ def test_a_timeline_needs_no_line_of_lambdas_about_what_went_well(world: World) 
         failed,
         at=now - 10,
     )
-    read = timeline(boto3.client("logs"), Cloud(Target.AWS).names, world.run(RUN))
+    read = timeline(Cloud(Target.AWS), world.run(RUN))
     assert [(one.start - now, one.seconds, one.failed) for one in read.invocations] == [
         (pytest.approx(-70, abs=0.01), 60.0, True),
         (pytest.approx(-30.1, abs=0.01), 2.1, False),
