@@ -1,7 +1,5 @@
 """The price of the same bits on any host: the code that functions name, and the processor's own choice."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

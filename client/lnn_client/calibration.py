@@ -1,7 +1,5 @@
 """Short trainings that measure how fast a cloud is, and what they say of the cost model's own figures."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -77,6 +75,67 @@ class Calibration:
 NONE = Calibration()
 
 
+@dataclass
+class Bench:
+    """Runs trainings of one job and reads what they took."""
+
+    cloud: Cloud
+    dataset: Path
+    settings: Settings
+    tell: Callable[[str], None]
+    runs: dict[str, list[str]] = field(default_factory=dict)
+
+    def train(self, strategy: str, epochs: int, workers: int | None = None) -> Measured:
+        """One training, waited for.
+
+        Raises:
+            NotMeasured: it failed, or took too long; then it was asked to stop.
+            RunNotOpened: the cloud did not open a run for it.
+        """
+        changes = {
+            "strategy": strategy,
+            "epochs": epochs,
+            "workers": workers,
+            "threshold": None,
+            "notify_every": None,
+            "max_seconds": LIMIT_SECONDS,
+            "max_usd": None,
+            "average_every": self.settings.average_every if STRATEGIES[strategy].own_examples else None,
+        }
+        content = json.dumps(self.settings.to_dict() | changes, indent=2).encode()
+        with_workers = f" with {workers} workers" if workers and workers > 1 else ""
+        self.tell(f"measuring {strategy}{with_workers}: {epochs} epochs")
+        uploaded = upload_training(self.cloud, self.dataset, content, own_folder(CALIBRATION))
+        run = wait_for_run(self.cloud, uploaded)
+        run_id = run.run_id
+        self.runs.setdefault(strategy, []).append(run_id)
+        try:
+            for look in follow(
+                self.cloud.ledger,
+                run_id,
+                until=lambda run: not run.is_unfinished,
+                timeout=TIMEOUT_SECONDS,
+            ):
+                run = look.run
+        except FollowTimeout as error:
+            self.cloud.ledger.request_stop(run_id)
+            raise NotMeasured(f"run {run_id} took too long and was asked to stop") from error
+        except KeyboardInterrupt:
+            self.cloud.ledger.request_stop(run_id)
+            raise
+        total, training = seconds_total(run), seconds_training(run)
+        if run.status == "FAILED" or total is None or not training or not run.epoch:
+            raise NotMeasured(f"run {run_id} is {run.status}: {run.reason or 'it trained no epoch'}")
+        return Measured(int(run.epoch), training, total - training)
+
+    def train_steadily(self, strategy: str, epochs: int) -> Measured:
+        """One training; or the middle one of three, where a hiccup would tell. Raises as ``train`` does."""
+        first = self.train(strategy, epochs)
+        if first.training > SHORT_SECONDS:
+            return first
+        return sorted([first, self.train(strategy, epochs), self.train(strategy, epochs)], key=lambda m: m.training)[1]
+
+
 def calibrate(
     cloud: Cloud, dataset: Path, settings: Settings, model: CostModel, tell: Callable[[str], None]
 ) -> Calibration:
@@ -146,67 +205,6 @@ def saved(target: Target) -> Calibration | None:
 
 def _path(target: Target) -> Path:
     return local_home() / f"calibration-{target}.json"
-
-
-@dataclass
-class Bench:
-    """Runs trainings of one job and reads what they took."""
-
-    cloud: Cloud
-    dataset: Path
-    settings: Settings
-    tell: Callable[[str], None]
-    runs: dict[str, list[str]] = field(default_factory=dict)
-
-    def train(self, strategy: str, epochs: int, workers: int | None = None) -> Measured:
-        """One training, waited for.
-
-        Raises:
-            NotMeasured: it failed, or took too long; then it was asked to stop.
-            RunNotOpened: the cloud did not open a run for it.
-        """
-        changes = {
-            "strategy": strategy,
-            "epochs": epochs,
-            "workers": workers,
-            "threshold": None,
-            "notify_every": None,
-            "max_seconds": LIMIT_SECONDS,
-            "max_usd": None,
-            "average_every": self.settings.average_every if STRATEGIES[strategy].own_examples else None,
-        }
-        content = json.dumps(self.settings.to_dict() | changes, indent=2).encode()
-        with_workers = f" with {workers} workers" if workers and workers > 1 else ""
-        self.tell(f"measuring {strategy}{with_workers}: {epochs} epochs")
-        uploaded = upload_training(self.cloud, self.dataset, content, own_folder(CALIBRATION))
-        run = wait_for_run(self.cloud, uploaded)
-        run_id = run.run_id
-        self.runs.setdefault(strategy, []).append(run_id)
-        try:
-            for look in follow(
-                self.cloud.ledger,
-                run_id,
-                until=lambda run: not run.is_unfinished,
-                timeout=TIMEOUT_SECONDS,
-            ):
-                run = look.run
-        except FollowTimeout as error:
-            self.cloud.ledger.request_stop(run_id)
-            raise NotMeasured(f"run {run_id} took too long and was asked to stop") from error
-        except KeyboardInterrupt:
-            self.cloud.ledger.request_stop(run_id)
-            raise
-        total, training = seconds_total(run), seconds_training(run)
-        if run.status == "FAILED" or total is None or not training or not run.epoch:
-            raise NotMeasured(f"run {run_id} is {run.status}: {run.reason or 'it trained no epoch'}")
-        return Measured(int(run.epoch), training, total - training)
-
-    def train_steadily(self, strategy: str, epochs: int) -> Measured:
-        """One training; or the middle one of three, where a hiccup would tell. Raises as ``train`` does."""
-        first = self.train(strategy, epochs)
-        if first.training > SHORT_SECONDS:
-            return first
-        return sorted([first, self.train(strategy, epochs), self.train(strategy, epochs)], key=lambda m: m.training)[1]
 
 
 def _fused(bench: Bench, strategy: str, model: CostModel) -> Correction:

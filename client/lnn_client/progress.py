@@ -38,12 +38,15 @@ def follow(
         NotFound: the run does not exist (any more).
     """
     started = monotonic()
-    rows = _History(ledger, run_id)
+    history: list[EpochRow] = []
+    epoch_read, read_at = 0, -math.inf
     while True:
-        run = ledger.get_run(run_id)
+        run, now = ledger.get_run(run_id), monotonic()
         if run is None:
             raise NotFound("run", run_id)
-        history = rows.at(run)
+        # Read every HISTORY_SECONDS at most while epochs pass, and at the end.
+        if run.epoch != epoch_read and (run.has_ended or now - read_at >= HISTORY_SECONDS):
+            history, epoch_read, read_at = ledger.history(run_id), run.epoch, now
         yield Look(run, history[-1] if history else None, [row.cost for row in history])
         if until(run):
             return
@@ -59,21 +62,3 @@ def settled(ledger: Ledger, run: Run) -> Run:
         sleep(POLL_SECONDS)
         run = ledger.get_run(run.run_id) or run
     return run
-
-
-class _History:
-    """A run's history, read every HISTORY_SECONDS at most while epochs pass, and at the end."""
-
-    def __init__(self, ledger: Ledger, run_id: str) -> None:
-        self._ledger = ledger
-        self._run_id = run_id
-        self._epoch = 0
-        self._read_at = -math.inf
-        self._rows: list[EpochRow] = []
-
-    def at(self, run: Run) -> list[EpochRow]:
-        epoch, now = run.epoch, monotonic()
-        if epoch != self._epoch and (run.has_ended or now - self._read_at >= HISTORY_SECONDS):
-            self._rows = self._ledger.history(self._run_id)
-            self._epoch, self._read_at = epoch, now
-        return self._rows

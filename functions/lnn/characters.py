@@ -5,8 +5,6 @@ section 2.4), a line separator can begin a line that looks like somebody else's,
 encoded. Every other character is shown as it is: joiners, for example, are part of emoji and of many scripts.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import unicodedata

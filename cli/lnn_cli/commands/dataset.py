@@ -179,8 +179,7 @@ def _tell(output: Path, pictures: Pictures, split: Split) -> None:
         note(f"skipped: {reason}")
     if pictures.skipped:
         note(f"{len(pictures.images)} pictures are in the dataset, {len(pictures.skipped)} entries were skipped")
-    train = Counter(pictures.labels[position] for position in split.train)
-    test = Counter(pictures.labels[position] for position in split.test)
+    train, test = (Counter(pictures.labels[position] for position in part) for part in (split.train, split.test))
     print_pairs(
         [
             ("file", f"{output} ({size(output.stat().st_size)})"),

@@ -63,10 +63,6 @@ class SigningServer(ThreadingHTTPServer):
         super().__init__((LOOPBACK, port), _Handler)
         self.api = api
 
-    def is_meant(self, host: str | None) -> bool:
-        """Whether a browser asked for this very address: a page elsewhere must not borrow the user's signature."""
-        return host in {f"{LOOPBACK}:{self.server_port}", f"localhost:{self.server_port}"}
-
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -82,7 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(_refusal(413, "too_large", f"the body has {length[:20]} bytes, and {MAX_BYTES:,} are the most"))
             return
         body = self.rfile.read(int(length))
-        if not self.server.is_meant(self.headers.get("host")):
+        # A browser must ask for this very address: a page elsewhere must not borrow the user's signature.
+        if self.headers.get("host") not in {f"{name}:{self.server.server_port}" for name in (LOOPBACK, "localhost")}:
             self._reply(_refusal(421, "misdirected", "this address is for the browser of this machine alone"))
             return
         try:

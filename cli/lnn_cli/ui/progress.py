@@ -66,30 +66,24 @@ class Pace:
         return (epochs - epoch) / rate if rate else None
 
 
-class _Events:
-    """What happened to a run since the first look: hand-overs, repairs, faults. The status tells the rest."""
-
-    def __init__(self) -> None:
-        self._seen: float | None = None
-
-    def new(self, run: Run) -> list[str]:
-        events = run.events
-        before, self._seen = self._seen, max((float(event["at"]) for event in events), default=0.0)
-        if before is None:
-            return []
-        # By their time and not by their number: a long story leaves some out.
-        told = (_FIRST_GENERATION, run.status.lower())
-        return [event["what"] for event in events if float(event["at"]) > before and not event["what"].startswith(told)]
-
-
 class RunView(AbstractContextManager["RunView"]):
     """Shows what a run is doing."""
 
+    _seen: float | None = None
+    """When the newest event that is shown happened."""
+
     def __init__(self, console: Console) -> None:
-        self._console, self._pace, self._events = console, Pace(), _Events()
+        self._console, self._pace = console, Pace()
 
     def __exit__(self, *_: object) -> None:
         """Nothing is to be put back."""
+
+    def _news(self, run: Run) -> list[str]:
+        """What happened to a run since the first look: hand-overs, repairs, faults. The status tells the rest."""
+        before, self._seen = self._seen, max((float(event["at"]) for event in run.events), default=0.0)
+        # By their time and not by their number: a long story leaves some out.
+        later = [event["what"] for event in run.events if before is not None and float(event["at"]) > before]
+        return [what for what in later if not what.startswith((_FIRST_GENERATION, run.status.lower()))]
 
     @abstractmethod
     def show(self, look: Look) -> None:
@@ -112,7 +106,7 @@ class LiveView(RunView):
 
     def show(self, look: Look) -> None:
         """Draws the lines anew, below what has happened since the last look."""
-        for event in self._events.new(look.run):
+        for event in self._news(look.run):
             trouble = any(word in event for word in _TROUBLE)
             self._console.print(event, style="yellow" if trouble else "dim", markup=False)
         self._pace.see(look.run.epoch, monotonic())
@@ -164,7 +158,7 @@ class PlainView(RunView):
     def show(self, look: Look) -> None:
         """Prints a line if there is something new to say."""
         run, now = look.run, monotonic()
-        for event in self._events.new(run):
+        for event in self._news(run):
             self._print(event)
         epoch, epochs = run.epoch, run.epochs
         self._pace.see(epoch, now)

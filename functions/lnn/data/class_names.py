@@ -8,8 +8,6 @@ code points and other systems as one, and ``Cat`` beside ``cat`` is the same cla
 ignored, too. Single letters are the exception: a data set of handwriting has both ``A`` and ``a``.
 """
 
-from __future__ import annotations
-
 import json
 import unicodedata
 from collections.abc import Iterable, Sequence

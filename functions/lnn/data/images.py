@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lnn.data.file_kinds import HEAD_BYTES, RAW, kind_of, picture_format
 from lnn.errors import LnnError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from PIL.Image import Image
 
 COLORS = 3
@@ -100,7 +101,6 @@ def read_picture(
         FileNotFoundError: ``source`` is a path, and nothing is there.
         ValueError: ``shape`` is not that of a picture.
     """
-    import numpy as np
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     gray = is_gray(shape)
@@ -246,7 +246,6 @@ def _from_lab(picture: Image) -> Image:
 
 def _eight_bits(picture: Image, depth: Depth, white: float | None) -> Image:
     """Gray values of more than 8 bits, scaled to 8; Pillow would clip them at 255."""
-    import numpy as np
     from PIL import Image
 
     values: NDArray[Any] = np.asarray(picture)
@@ -298,8 +297,6 @@ def _check_halved(picture: Image, white: float | None) -> None:
     Raises:
         PictureUnclear: too little is left of the values.
     """
-    import numpy as np
-
     brightest = int(np.asarray(picture.convert("RGB")).max())
     if white not in (None, DEEP_WHITE) or (white is None and 0 < brightest < DIM >> 8):
         raise PictureUnclear(

@@ -1,7 +1,5 @@
 """The format of ``params.h5``: a trained network with all that a prediction needs."""
 
-from __future__ import annotations
-
 import io
 import json
 from dataclasses import dataclass

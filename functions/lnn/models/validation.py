@@ -3,8 +3,6 @@
 ``inspect_model`` runs this module as a program that reads one file: see ``lnn.data.inspection``.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 import tempfile

@@ -1,7 +1,5 @@
 """The connection to Redis: TLS, IAM login, and retries after a failover."""
 
-from __future__ import annotations
-
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry

@@ -1,7 +1,5 @@
 """A worker's heartbeat: a key in Redis that expires soon after its process dies."""
 
-from __future__ import annotations
-
 import logging
 import threading
 from contextlib import suppress

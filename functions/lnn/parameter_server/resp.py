@@ -5,8 +5,6 @@ takes longer than Redis itself. This module sends arrays from their own memory a
 place. redis-py opens the connection, with its TLS and login.
 """
 
-from __future__ import annotations
-
 import os
 import select
 import socket

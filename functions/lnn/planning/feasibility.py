@@ -1,7 +1,5 @@
 """What no deployment can run: settings that are right by themselves and do not fit their dataset, or each other."""
 
-from __future__ import annotations
-
 import json
 from itertools import pairwise
 

@@ -4,8 +4,6 @@ The figures are what the lines have on AWS, with its request ids and ARNs; ``tes
 writes such lines and holds the figures to them.
 """
 
-from __future__ import annotations
-
 import math
 
 CLOSING_BYTES = 590

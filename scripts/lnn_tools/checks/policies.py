@@ -131,17 +131,13 @@ def overlap(one: str, other: str) -> bool:
     if not one or not other:
         return set(one + other) <= {"*", "#"}
     if "*" in (one[0], other[0]):
-        return star_first(one, other)
+        star, rest = (one, other) if one[0] == "*" else (other, one)
+        # The star is empty, or takes the first character of the other.
+        return overlap(star[1:], rest) or overlap(star, rest[1:])
     if "#" in (one[0], other[0]):
         name, rest = (one, other) if one[0] == "#" else (other, one)
         return overlap(name[1:], rest) or (rest[0] not in ":/" and overlap(name, rest[1:]))
     return one[0] == other[0] and overlap(one[1:], other[1:])
-
-
-def star_first(one: str, other: str) -> bool:
-    """``overlap`` of a pattern that begins with "*": the star is empty, or takes the first character of the other."""
-    star, rest = (one, other) if one[0] == "*" else (other, one)
-    return overlap(star[1:], rest) or overlap(star, rest[1:])
 
 
 def as_list(value: Any) -> list[Any]:

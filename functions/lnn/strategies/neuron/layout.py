@@ -1,7 +1,5 @@
 """The order of the steps of strategy ``neuron``, and where its tensors are in the parameter server."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lnn.job.plan import Plan

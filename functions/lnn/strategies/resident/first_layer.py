@@ -1,7 +1,5 @@
 """A worker's block of the first layer: its weights, and what of the examples they are multiplied with."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 
