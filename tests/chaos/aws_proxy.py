@@ -16,6 +16,8 @@ from typing import Any, ClassVar
 LOOPBACK = "127.0.0.1"
 HANG_SECONDS = 30.0
 """Longer than any client waits for an answer."""
+HOLD_SECONDS = 4.0, 14.0
+"""Least and most that a late call is held: every client has given it up by then."""
 SEARCHED_BYTES = 2**17
 HOP_BY_HOP = {"connection", "expect", "keep-alive", "transfer-encoding"}
 ERRORS = {
@@ -37,8 +39,15 @@ class Trouble:
     burst: tuple[int, int]
     """Fewest and most calls in a burst."""
     modes: tuple[str, ...]
-    """``refused``: 503, and nothing was done; ``answer lost``: 500, but it was done; ``hangs``: no answer at all."""
+    """``refused``: 503, and nothing was done; ``answer lost``: 500, but it was done; ``answer torn``: it was done, and
+    the connection ends; ``late``: it is done after ``HOLD_SECONDS``; ``hangs``: no answer at all."""
+    most: int = 2**31
+    """Calls after which nothing goes wrong any more."""
     struck: int = 0
+    under_way: int = 0
+    """Late calls that are still to come."""
+    lasted: list[tuple[float, float]] = field(default_factory=list)
+    """From when to when calls were late."""
     _good: int = field(init=False)
     _bad: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -52,8 +61,8 @@ class Trouble:
         if service != self.service or not any(subject in text for subject in self.subjects):
             return None
         with self._lock:
-            if self._good:
-                self._good -= 1
+            if self._good or self.struck >= self.most:
+                self._good = max(0, self._good - 1)
                 return None
             if not self._bad:
                 self._bad = self.rng.randint(*self.burst)
@@ -62,6 +71,21 @@ class Trouble:
                 self._good = self.rng.randint(*self.gap)
             self.struck += 1
             return self.rng.choice(self.modes)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """A late call waits its time, and is then done."""
+        with self._lock:
+            self.under_way += 1
+            seconds = self.rng.uniform(*HOLD_SECONDS)
+        began = time.time()
+        try:
+            time.sleep(seconds)
+            self.lasted.append((began, time.time()))
+            yield
+        finally:
+            with self._lock:
+                self.under_way -= 1
 
 
 class AwsProxy:
@@ -112,10 +136,17 @@ class _Forwarding(BaseHTTPRequestHandler):
     def forward(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         service = self._service(body)
-        modes = (trouble.mode_for(service, self.path, body) for trouble in self.proxy.troubles)
-        mode = next(filter(None, modes), None)
+        modes = ((trouble, trouble.mode_for(service, self.path, body)) for trouble in self.proxy.troubles)
+        trouble, mode = next((found for found in modes if found[1]), (None, None))
         if mode == "hangs":
             time.sleep(HANG_SECONDS)
+            self.close_connection = True
+        elif trouble is not None and mode == "late":
+            with trouble.held():
+                self._ask(body)
+            self.close_connection = True
+        elif mode == "answer torn":
+            self._ask(body)
             self.close_connection = True
         elif mode == "refused":
             self._answer(503, [], ERRORS[service] % b"ServiceUnavailable")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import shutil
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +21,14 @@ import redis
 from chaos.aws_proxy import AwsProxy
 from chaos.redis_server import RedisServer
 from chaos.tcp_proxy import LOOPBACK, TcpProxy
-from support.e2e_cloud import CloudUnderTest
+from lnn.models.store import Artifacts
+from lnn.serving.registry import Registry
+from support.e2e_cloud import CloudUnderTest, Message
 
 LAYER = Path(__file__).resolve().parent / "layer"
 LAYER_NAME = "lnn-chaos"
-ROLES = "launch", "trainer", "neuron"
-MEETING_PLACES = "armed", "struck", "repeated", "sent", "busy"
+ROLES = "launch", "trainer", "neuron", "register"
+MEETING_PLACES = "armed", "struck", "paced", "clocks", "repeated", "sent", "busy"
 
 
 @dataclass
@@ -34,11 +38,13 @@ class ChaosCloud(CloudUnderTest):
     def __post_init__(self) -> None:
         self.folder = self.home / "chaos"
         """Where the suite and its layer meet (see ``layer/lnn_chaos.py``)."""
+        self._receiving = threading.Lock()
 
     @contextmanager
     def disturbable(self) -> Iterator[None]:
         """Attach everything to the functions, and take it away again."""
         with ExitStack() as undo:
+            shutil.rmtree(self.folder, ignore_errors=True)
             for place in MEETING_PLACES:
                 (self.folder / place).mkdir(parents=True, exist_ok=True)
             self.server = RedisServer(self.folder / "redis")
@@ -48,11 +54,21 @@ class ChaosCloud(CloudUnderTest):
             self.aws = AwsProxy(int(urlsplit(self.description["endpoint"]).port or 80))
             undo.callback(self.aws.close)
             self._attach(undo)
+            undo.callback(self.thaw_all)
+            self.subscribe()
             yield
 
     @cached_property
     def redis(self) -> redis.Redis:
         return self.server.client
+
+    @cached_property
+    def registry(self) -> Registry:
+        return Registry(self.client("dynamodb"), self.names.models_table)
+
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        return Artifacts(self.s3, self.names.bucket)
 
     def _attach(self, undo: ExitStack) -> None:
         version = self.functions.publish_layer_version(LayerName=LAYER_NAME, Content={"ZipFile": _layer()})
@@ -97,11 +113,39 @@ class ChaosCloud(CloudUnderTest):
         finally:
             self.functions.delete_function_concurrency(FunctionName=name)
 
-    def arm(self, subject: str, role: str, point: str) -> Path:
-        """Kill the next invocation for ``subject`` that comes by a point; the file that will say that it has died."""
-        arm = f"{subject}--{role}--{point}"
-        (self.folder / "armed" / arm).touch()
+    def arm(self, subject: str, role: str, point: str, action: str = "kill", passes: int = 0) -> Path:
+        """Kill or freeze an invocation for ``subject`` at a point that its process has come by ``passes`` times before.
+
+        Returns the file that will hold the process id of the one that was struck.
+        """
+        arm = f"{subject}--{role}--{point}--{action}"
+        (self.folder / "armed" / arm).write_text(str(passes))
+        return self.struck(arm)
+
+    def struck(self, arm: str) -> Path:
+        """The file that holds the process id of the one that was struck."""
         return self.folder / "struck" / arm
+
+    def disarm(self, struck: Path) -> None:
+        """Whoever comes by goes on."""
+        (self.folder / "armed" / struck.name).unlink(missing_ok=True)
+
+    def pace(self, subject: str, seconds: float) -> None:
+        """Each epoch takes so much longer; 0: no longer."""
+        self._note("paced", subject, seconds)
+
+    def set_clocks(self, subject: str, seconds: float) -> None:
+        """The clocks of a subject's functions are wrong by up to so much; 0: no longer."""
+        self._note("clocks", subject, seconds)
+
+    def _note(self, place: str, subject: str, seconds: float) -> None:
+        note = self.folder / place / subject
+        if seconds:
+            fresh = note.with_name(f".{subject}")
+            fresh.write_text(str(seconds))
+            fresh.replace(note)
+        else:
+            note.unlink(missing_ok=True)
 
     def busy(self, role: str, subject: str) -> list[psutil.Process]:
         """The processes that work on ``subject`` at this moment."""
@@ -113,6 +157,24 @@ class ChaosCloud(CloudUnderTest):
             except (FileNotFoundError, psutil.NoSuchProcess):
                 continue
         return found
+
+    def is_at_work(self, process: psutil.Process, subjects: set[str]) -> bool:
+        """Whether a process is still in an invocation for one of ``subjects``."""
+        try:
+            note = (self.folder / "busy" / str(process.pid)).read_text()
+        except FileNotFoundError:
+            return False
+        return process.is_running() and note.split()[-1] in subjects
+
+    def messages(self, run_id: str) -> list[Message]:
+        with self._receiving:
+            return super().messages(run_id)
+
+    def thaw_all(self) -> None:
+        """No process stays frozen."""
+        for note in (self.folder / "busy").iterdir():
+            with suppress(psutil.NoSuchProcess, ValueError):
+                psutil.Process(int(note.name)).resume()
 
 
 def _layer() -> bytes:

@@ -31,8 +31,16 @@ class Job:
     def epochs(self) -> int:
         return int(self.parameters["epochs"])
 
+    @property
+    def pauses(self) -> int:
+        """How often a run pauses in an epoch when it is paced: each batch of ``neuron``, each epoch of others."""
+        return 2 if self.parameters["strategy"] == "neuron" else 1
+
     def with_epochs(self, epochs: int) -> Job:
         return Job(self.dataset, {**self.parameters, "epochs": epochs, "record_every": max(1, epochs // 20)})
+
+    def with_parameters(self, **parameters: Any) -> Job:
+        return Job(self.dataset, {**self.parameters, **parameters})
 
 
 def _group(strategy: str, workers: int, epochs: int) -> Job:
@@ -58,3 +66,9 @@ LONG = {
     "data": STRATEGIES["data"].with_epochs(900),
 }
 """Jobs that a time limit of seconds cuts into ten generations, if the machine is not too fast for that."""
+
+PACED = STRATEGIES | {"neuron": STRATEGIES["neuron"].with_epochs(24)}
+"""Jobs that are slowed down, so that a run is still going on when a fault is over."""
+
+RARE_CHECKPOINTS_SECONDS = 300
+"""Longer than any of these jobs takes."""

@@ -10,28 +10,35 @@ import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chaos.cloud import ROLES, ChaosCloud
+from chaos.comparison import difference, figures_of
 from chaos.faults import FAULTS
-from chaos.jobs import LONG, STRATEGIES, Job
-from chaos.scene import Fault, Scene, TooLate, Victim
+from chaos.jobs import LONG, PACED, RARE_CHECKPOINTS_SECONDS, STRATEGIES, Job
+from chaos.scene import Fault, Figures, Scene, TooLate, Victim
 from chaos.schedule import Round
-from support.e2e_cloud import Outcome, Run
+from support.e2e_cloud import Run, eventually
 
 SIDE_BY_SIDE = 4
 """Rounds under way at once, on two cores."""
+IDLE_SIDE_BY_SIDE = 6
+"""Beside them, rounds that wait most of the time."""
 WATCH_SECONDS = 5.0
 LOOK_SECONDS = 0.2
-RUN_SECONDS = 180.0
+RUN_SECONDS = 240.0
 """Of any run, ten times what it takes alone: the machine may be busy with other things."""
-KEYS_SECONDS = 6.0
-"""Within which a sign of life of a worker that was killed is gone, too."""
+ZOMBIE_SECONDS = 60.0
+"""Within which a process that was frozen, and a call that was late, have come to their end."""
 ATTEMPTS = 3
+PACED_SECONDS = 15.0
+"""How much longer than a fault a run goes on that is paced: a successor takes over after about as long."""
+MOST_PACE = 1.5
+"""Seconds that an epoch takes longer at most: recovery is seen at the end of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,8 @@ class Result:
     round: Round
     strategy: str
     run_id: str
+    struck: tuple[str, ...]
+    """Names of the faults that came in time."""
     problem: str | None
     recovery: float | None
     seconds: float
@@ -48,30 +57,53 @@ class Result:
     story: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Play:
+    """A round as it was played."""
+
+    victims: list[Victim]
+    errors: list[BaseException | None]
+    """Of each fault."""
+    seconds: float
+
+    @property
+    def error(self) -> BaseException | None:
+        """What went wrong, but for a fault that came too late beside one that struck."""
+        wrong = [error for error in self.errors if error is not None and not isinstance(error, TooLate)]
+        return next(iter(wrong), None) or (self.errors[0] if all(self.errors) else None)
+
+
 class Runner:
     """Drives one disturbable cloud."""
 
     def __init__(self, cloud: ChaosCloud, seed: int, failures: Path, say: Callable[[str], Any] = print) -> None:
         self._cloud, self._seed, self._failures, self._say = cloud, seed, failures, say
-        self._undisturbed: dict[tuple[str, bool, int], Outcome] = {}
+        self._undisturbed: dict[str, Figures] = {}
         self._ended = threading.Event()
 
     def run(self, rounds: Iterable[Round]) -> list[Result]:
         """Every round's results."""
         rounds = list(rounds)
         side_by_side = [turn for turn in rounds if not turn.by_itself]
-        one_by_one = [turn for turn in rounds if turn.by_itself]
         watch = threading.Thread(target=self._watch, daemon=True)
         watch.start()
         try:
-            for name, long in sorted({(name, turn.fault.long) for turn in rounds for name in turn.strategies}):
-                self._undisturbed_outcome(name, long)
-            results: list[Result] = []
+            wanted = {_known(job): job for turn in rounds for name in turn.strategies for job in _jobs(turn, name)}
             with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-                for some in pool.map(self._play, side_by_side):
-                    results += some
-            for turn in one_by_one:
-                results += self._play(turn)
+                list(pool.map(self._figures, wanted.values()))
+            results: list[Result] = []
+            with ThreadPoolExecutor(SIDE_BY_SIDE) as pool, ThreadPoolExecutor(IDLE_SIDE_BY_SIDE) as idle:
+                played = [(idle if turn.idles else pool).submit(self._play, turn) for turn in side_by_side]
+                try:
+                    for some in played:
+                        results += some.result()
+                except BaseException:  # a person's, too: what has not begun never does
+                    for some in played:
+                        some.cancel()
+                    raise
+            for turn in rounds:
+                if turn.by_itself:
+                    results += self._play(turn)
             return results
         finally:
             self._ended.set()
@@ -85,18 +117,27 @@ class Runner:
             except (BotoCoreError, ClientError) as error:
                 self._say(f"watch: {error}")
 
-    def _undisturbed_outcome(self, name: str, long: bool, times: int = 1) -> Outcome:
-        """What the job leads to by itself; trained when it is first asked for, before anything disturbs the cloud."""
-        if (name, long, times) not in self._undisturbed:
-            began = time.monotonic()
-            job = _job(name, long, times)
-            run_id = self._cloud.start("undisturbed", job.dataset, job.parameters)
-            run = self._cloud.completed(run_id)
-            if run.generation != 1:
-                raise RuntimeError(f"the undisturbed run of {name} was disturbed: {_story(run)}")
-            self._undisturbed[name, long, times] = self._cloud.outcome(run_id)
-            self._say(f"undisturbed {name}, {job.epochs:,} epochs: {time.monotonic() - began:.1f} s")
-        return self._undisturbed[name, long, times]
+    def _figures(self, job: Job) -> Figures:
+        """What the job leads to by itself; trained when it is first asked for, before anything disturbs the cloud.
+
+        On a busy machine a run is taken over without a fault. Then several runs have to agree.
+        """
+        known = _known(job)
+        if known not in self._undisturbed:
+            found: list[Figures] = []
+            for _ in range(ATTEMPTS):
+                run = self._cloud.completed(self._cloud.start("undisturbed", job.dataset, job.parameters))
+                found.append(figures_of(self._cloud, run))
+                self._say(
+                    f"undisturbed {run.strategy}, {job.epochs:,} epochs: {run.finished_at - run.created_at:.1f} s"
+                )
+                if not run.disturbances["takeovers"]:
+                    found = found[-1:]
+                    break
+            if found != found[:1] * len(found):
+                raise RuntimeError(f"the undisturbed runs of {run.strategy} differ")
+            self._undisturbed[known] = found[0]
+        return self._undisturbed[known]
 
     def _play(self, turn: Round) -> list[Result]:
         """Play a round; once more, with other dice and longer runs, where those were faster than the fault.
@@ -105,27 +146,28 @@ class Runner:
         """
         for attempt in range(ATTEMPTS):
             dice = random.Random(f"{self._seed} {turn.number} {attempt}")
-            victims, error, seconds = self._play_once(turn, dice, 2**attempt if turn.fault.long else 1)
-            if not isinstance(error, TooLate):
+            play = self._play_once(turn, dice, 2**attempt if turn.long else 1)
+            late = any(isinstance(error, TooLate) for error in play.errors)
+            if not late or (attempt and play.error is None):  # one of two did strike, twice: that will do
                 break
-        return [self._judge(turn, victim, error, seconds) for victim in victims]
+        return [self._judge(turn, victim, play) for victim in play.victims]
 
-    def _play_once(
-        self, turn: Round, rng: random.Random, times: int
-    ) -> tuple[list[Victim], BaseException | None, float]:
-        fault, cloud = turn.fault, self._cloud
-        victims = [
-            Victim(name, _job(name, fault.long, times), self._undisturbed_outcome(name, fault.long, times))
-            for name in turn.strategies
-        ]
+    def _play_once(self, turn: Round, rng: random.Random, times: int) -> Play:
+        cloud = self._cloud
+        victims = []
+        for name in turn.strategies:
+            job, *others = _jobs(turn, name, times)
+            other = self._figures(others[0]) if others else None
+            victims.append(Victim(name, job, self._figures(job), other))
         began = time.monotonic()
         with ExitStack() as undo:
-            scene = Scene(cloud, rng, victims, undo)
+            scene = Scene(cloud, rng, victims, undo, turn.seconds)
             for victim in victims:
                 folder = cloud.new_folder(f"chaos-{turn.number}")
                 victim.folder = folder.rstrip("/").rpartition("/")[2]
-            if fault.prepare is not None:
-                fault.prepare(scene)
+            for fault in turn.faults:
+                if fault.prepare is not None:
+                    fault.prepare(scene)
             for victim in victims:
                 folder = f"training_input/{victim.folder}/"
                 victim.upload = cloud.upload("", victim.job.dataset, victim.job.parameters, folder=folder)
@@ -133,29 +175,63 @@ class Runner:
                 for victim in victims:
                     victim.run = cloud.run_of(victim.upload)
                     victim.run_id = victim.run.run_id
-                with ThreadPoolExecutor(1) as pool:
-                    struck = pool.submit(fault.strike, scene)
-                    self._follow(victims)
-                    error = struck.exception()
-            except TimeoutError as late:
-                error = late
-        return victims, error, time.monotonic() - began
+                    if turn.paced:
+                        cloud.pace(victim.run_id, _pace(victim.job, turn.seconds))
+                with ThreadPoolExecutor(2) as pool:
+                    following = pool.submit(self._follow, victims)
+                    errors = self._strike(turn, scene)
+                    following.result()
+                self._settle(victims)
+            except Exception as error:  # noqa: BLE001 - of this round; the others are to be played
+                errors = [error]
+        return Play(victims, errors, time.monotonic() - began)
 
-    def _judge(self, turn: Round, victim: Victim, error: BaseException | None, seconds: float) -> Result:
+    def _strike(self, turn: Round, scene: Scene) -> list[BaseException | None]:
+        """Let every fault strike, and the runs go on at full speed afterwards."""
+        try:
+            with ThreadPoolExecutor(len(turn.faults)) as pool:
+                strikes = [pool.submit(fault.strike, scene) for fault in turn.faults]
+            return [strike.exception() for strike in strikes]
+        finally:
+            for victim in scene.victims:
+                victim.resumes = False
+                self._cloud.pace(victim.run_id, 0)
+
+    def _settle(self, victims: Iterable[Victim]) -> None:
+        """Wait until nobody is left who may still change something about a run."""
+
+        def settled() -> bool:
+            return not any(
+                any(
+                    self._cloud.is_at_work(process, {victim.run_id, victim.folder, "watch"})
+                    for process in victim.zombies
+                )
+                or any(trouble.under_way for trouble in victim.troubles)
+                or (victim.zombies and self._cloud.run(victim.run_id).is_unfinished)
+                for victim in victims
+            )
+
+        eventually(settled, "processes that were frozen and calls that are late to come to their end", ZOMBIE_SECONDS)
+
+    def _judge(self, turn: Round, victim: Victim, play: Play) -> Result:
         """Compare, tell, and keep what there is to know of a run that is not as it should be."""
+        errors = [*play.errors, *[None] * (len(turn.faults) - len(play.errors))]
+        if victim.run_id:
+            victim.run = self._cloud.run(victim.run_id)
         result = Result(
             turn,
             victim.strategy,
             victim.run_id,
-            self._problem(victim, error),
+            tuple(fault.name for fault, error in zip(turn.faults, errors, strict=True) if error is None),
+            self._problem(victim, play.error),
             victim.recovery,
-            seconds,
+            play.seconds,
             victim.run.generation,
             _story(victim.run),
         )
         self._tell(result)
         if result.problem is not None:
-            self._keep(result, error)
+            self._keep(result, play.error)
         return result
 
     def _follow(self, victims: list[Victim]) -> None:
@@ -163,43 +239,38 @@ class Runner:
         going = list(victims)
         while going and time.monotonic() < deadline:
             for victim in list(going):
-                victim.run = self._cloud.run(victim.run_id)
+                resumes = victim.resumes
+                try:
+                    victim.run = self._cloud.run(victim.run_id)
+                except (BotoCoreError, ClientError) as error:  # the machine is busy
+                    self._say(f"{victim.run_id} cannot be read: {error}")
+                    continue
                 victim.watched(victim.run)
-                if not victim.run.is_unfinished:
+                if not victim.run.is_unfinished and not resumes:
                     going.remove(victim)
             time.sleep(LOOK_SECONDS)
         for victim in going:
             # Its thread waits for the run's end.
-            reason = f"still {victim.run.status} after {RUN_SECONDS:.0f} s"
-            victim.run = replace(victim.run, status="FAILED", reason=reason)
+            victim.given_up, victim.resumes = True, False
 
     def _problem(self, victim: Victim, error: BaseException | None) -> str | None:
         """What is wrong with a run that has ended, or None."""
+        if victim.given_up:
+            return f"still {victim.run.status} after {RUN_SECONDS:.0f} s"
         if error is not None:
             what = "the fault did not strike" if isinstance(error, TooLate) else type(error).__name__
             return f"{what}: {error}"
         if victim.run.status != "COMPLETED":
             return f"{victim.run.status}: {victim.run.reason}"
-        return self._difference(victim)
-
-    def _difference(self, victim: Victim) -> str | None:
-        """What distinguishes a completed run from the undisturbed one, or None."""
-        outcome = self._cloud.outcome(victim.run_id)
-        if outcome.history != victim.undisturbed.history:
-            return "another history"
-        if outcome.parameters != victim.undisturbed.parameters:
-            return "other parameters"
-        deadline = time.monotonic() + KEYS_SECONDS
-        while not victim.keys_may_stay and (keys := self._cloud.redis_keys(victim.run_id)):
-            if time.monotonic() > deadline:
-                return f"left in Redis: {', '.join(key.decode() for key in keys)}"
-            time.sleep(LOOK_SECONDS)
-        return None
+        try:
+            return difference(self._cloud, victim)
+        except Exception as missing:  # noqa: BLE001 - what is not there cannot be compared
+            return f"{type(missing).__name__}: {missing}"
 
     def _tell(self, result: Result) -> None:
         recovered = "" if result.recovery is None else f", recovery {result.recovery:.1f} s"
         outcome = result.problem or "same bits"
-        head = f"{result.round.number:3d} {result.round.fault.name} x {result.strategy}"
+        head = f"{result.round.number:3d} {result.round.name} x {result.strategy}"
         self._say(f"{head}: {outcome} ({result.seconds:.1f} s, {result.generations} generations{recovered})")
 
     def _keep(self, result: Result, error: BaseException | None) -> None:
@@ -207,7 +278,7 @@ class Runner:
         folder = self._failures / (result.run_id or f"round-{result.round.number}")
         folder.mkdir(parents=True, exist_ok=True)
         story = [
-            f"seed {self._seed}, round {result.round.number}: {result.round.fault.name} x {result.strategy}",
+            f"seed {self._seed}, round {result.round.number}: {result.round.name} x {result.strategy}",
             f"run {result.run_id}: {result.problem}",
             *result.story,
         ]
@@ -225,10 +296,26 @@ class Runner:
         self._say(f"    once more: make chaos SEED={self._seed} ROUNDS={result.round.number}")
 
 
-def _job(name: str, long: bool, times: int = 1) -> Job:
-    """``times`` as many epochs as the strategy's job has."""
-    job = (LONG if long else STRATEGIES)[name]
-    return job if times == 1 else job.with_epochs(times * job.epochs)
+def _jobs(turn: Round, name: str, times: int = 1) -> list[Job]:
+    """The strategy's job for a round, with ``times`` as many epochs; then the one with other parameters, if any."""
+    job = (LONG if turn.long else PACED if turn.paced else STRATEGIES)[name]
+    if times != 1:
+        job = job.with_epochs(times * job.epochs)
+    if turn.rarely:
+        job = job.with_parameters(checkpoint_seconds=RARE_CHECKPOINTS_SECONDS)
+    others = [fault.other_parameters for fault in turn.faults if fault.other_parameters]
+    return [job, *(job.with_parameters(**other) for other in others)]
+
+
+def _known(job: Job) -> str:
+    """What tells two jobs apart that lead to different bits."""
+    return json.dumps({**job.parameters, "checkpoint_seconds": None}, sort_keys=True)
+
+
+def _pace(job: Job, seconds: tuple[float, ...]) -> float:
+    """How much longer a part of an epoch takes, so that a run outlasts its fault."""
+    lasts = max(seconds, default=PACED_SECONDS) + PACED_SECONDS
+    return min(MOST_PACE, lasts / (0.7 * job.epochs)) / job.pauses
 
 
 def _story(run: Run) -> list[str]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+import psutil
+
 from chaos.aws_proxy import Trouble
 from chaos.cloud import ChaosCloud
 from chaos.jobs import Job
-from support.e2e_cloud import Outcome, Run, Upload, eventually
+from chaos.tcp_proxy import Stumble
+from support.e2e_cloud import Run, Upload, eventually
 
 LAG_SECONDS = 1.5
 """What the ledger says by then may be from before the fault: progress is reported once a second."""
@@ -26,13 +29,27 @@ class TooLate(Exception):
     """The run had ended before the fault could strike."""
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All that a run leads to but for how long it took: two trainings can be compared bit for bit."""
+
+    history: list[dict[str, float]]
+    parameters: dict[str, bytes]
+    record: dict[str, Any]
+    """Of the run's record in the ledger."""
+    results: dict[str, Any]
+    """Of ``results.json``."""
+
+
 @dataclass
 class Victim:
     """One run under a fault."""
 
     strategy: str
     job: Job
-    undisturbed: Outcome
+    undisturbed: Figures
+    other: Figures | None = None
+    """What it leads to with the fault's ``other_parameters``."""
     folder: str = ""
     """Of its upload: what Launch calls it by, before there is a run."""
     upload: Upload | None = None
@@ -41,13 +58,33 @@ class Victim:
     """(time, epoch) whenever the epoch has changed."""
     struck: list[float] = field(default_factory=list)
     """When the fault struck; for an outage, when it was over."""
-    trouble: Trouble | None = None
-    """With the AWS calls that are about it."""
+    lasted: list[tuple[float, float]] = field(default_factory=list)
+    """From when to when a fault went on that was over in the end."""
+    troubles: list[Trouble | Stumble] = field(default_factory=list)
+    """With the calls to AWS, and to Redis, that are about it."""
     keys_may_stay: bool = False
     """A Redis that comes back with an old snapshot brings a run's keys back after its end; they expire in a day."""
+    messages_may_fail: bool = False
+    """SNS fails: a message may be lost, or come twice."""
     throughout: bool = False
     """It was disturbed all the time: its longest standstill counts."""
+    resumes: bool = False
+    """It is resumed whenever it has stopped."""
+    given_up: bool = False
+    """It has taken too long."""
+    zombies: list[psutil.Process] = field(default_factory=list)
+    """Processes that were frozen."""
     run: Run = field(default_factory=lambda: Run("", "PENDING"))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended for good, and all that follows its end is done."""
+        return self.given_up or (not self.run.is_unfinished and not self.resumes)
+
+    def expected(self, run: Run) -> Figures:
+        """What a run with its settings leads to."""
+        others = self.other is not None and run.settings.get("seed") == self.other.record["settings"]["seed"]
+        return self.other if self.other is not None and others else self.undisturbed
 
     def watched(self, run: Run) -> None:
         """Take down how far the run is."""
@@ -56,17 +93,32 @@ class Victim:
 
     @property
     def recovery(self) -> float | None:
-        """Seconds from the fault until the run was further than before, or had ended; the longest of several."""
+        """Seconds from the fault until the run was further than before, or had ended; the longest of several.
+
+        Without the fault's own seconds, where the run was no further before the fault was over.
+        """
+        if not self.progress:
+            return None
         if self.throughout:
             times = [at for at, _ in self.progress]
-            return max((later - at for at, later in pairwise(times)), default=0.0)
+            return max((self._net(at, later) for at, later in pairwise(times)), default=0.0)
         return max((self._recovery_from(at) for at in self.struck), default=None)
 
     def _recovery_from(self, at: float) -> float:
         known = at + LAG_SECONDS
         reached = max((epoch for when, epoch in self.progress if when <= known), default=0)
         end = self.progress[-1][0]
-        return max(0.0, next((when for when, epoch in self.progress if when > known and epoch > reached), end) - at)
+        return self._net(at, next((when for when, epoch in self.progress if when > known and epoch > reached), end))
+
+    def _net(self, since: float, until: float) -> float:
+        """Seconds without those in which a fault went on that is over by then."""
+        seconds, covered = max(0.0, until - since), since
+        lasted = [*self.lasted, *(span for trouble in self.troubles for span in trouble.lasted)]
+        for began, ended in sorted(lasted):
+            if ended <= until:
+                seconds -= max(0.0, ended - max(began, covered))
+                covered = max(covered, ended)
+        return max(0.0, seconds)
 
 
 @dataclass
@@ -78,6 +130,8 @@ class Scene:
     victims: list[Victim]
     undo: ExitStack
     """What is to be put right once all runs have ended."""
+    seconds: tuple[float, ...] = ()
+    """How long a fault lasts that is over in the end: the first one, and one beside it if there is to be one."""
 
     @property
     def victim(self) -> Victim:
@@ -88,28 +142,29 @@ class Scene:
     @property
     def going(self) -> bool:
         """Whether any run has not ended."""
-        return any(not victim.run.has_ended for victim in self.victims)
+        return any(not victim.is_over for victim in self.victims)
 
     def strike(self) -> None:
         """The fault strikes now, all that have not ended."""
         for victim in self.victims:
-            if not victim.run.has_ended:
+            if not victim.is_over:
                 victim.struck.append(time.time())
 
-    def wait_for(self, probe: Callable[[], Any], what: str) -> Any:
-        """What ``probe`` finds. Raises TooLate when all runs end without it."""
+    def wait_for(self, probe: Callable[[], Any], what: str, *, longer: bool = False) -> Any:
+        """What ``probe`` finds. Raises TooLate when all runs end without it, unless it comes ``longer`` after that."""
 
         def look() -> Any:
+            going = self.going
             found = probe()
-            if not found and not self.going:
+            if not found and not going and not longer:
                 raise TooLate(what)
             return found
 
         return eventually(look, what, STRIKE_SECONDS)
 
-    def wait_for_progress(self) -> None:
+    def wait_for_progress(self, most: float = 0.5) -> None:
         """Wait until every run has come a random part of its way; several do not wait long for the slowest."""
-        share = self.rng.uniform(0.02, 0.5 / len(self.victims))
+        share = self.rng.uniform(0.02, most / len(self.victims))
         for victim in self.victims:
             self.wait_for(
                 lambda victim=victim: victim.run.epoch >= share * victim.job.epochs,
@@ -136,6 +191,16 @@ class Fault:
     """It strikes every run on the cloud."""
     long: bool = False
     """It needs a job of a minute or so."""
+    paced: bool = False
+    """It lasts some seconds, and the run is to go on afterwards: epochs take longer meanwhile."""
+    lasting: bool = False
+    """It lasts as long as ``Scene.seconds`` says."""
+    alone: bool = False
+    """No other fault is drawn beside it."""
+    other_parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that may replace those of the run."""
+    weight: int = 1
+    """How much more often it is drawn than others."""
     heavy: tuple[str, ...] = ()
     """Strategies with which it keeps the whole machine busy."""
     several: int = 1

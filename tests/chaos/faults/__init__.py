@@ -1,6 +1,6 @@
 """The table of faults."""
 
-from chaos.faults import aws, crowds, deliveries, kills, limits, parameter_server
+from chaos.faults import aws, clocks, crowds, deliveries, kills, limits, parameter_server, people, returns
 
 FAULTS = [
     *kills.FAULTS,
@@ -9,4 +9,7 @@ FAULTS = [
     *parameter_server.FAULTS,
     *aws.FAULTS,
     *crowds.FAULTS,
+    *returns.FAULTS,
+    *clocks.FAULTS,
+    *people.FAULTS,
 ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from chaos.comparison import figures_of
 from chaos.jobs import STRATEGIES
 from chaos.scene import Fault, Scene
-from support.e2e_cloud import Outcome
 
 ALL = tuple(STRATEGIES)
 
@@ -24,9 +24,7 @@ def upload_again(scene: Scene) -> None:
     second = cloud.run_of(again).run_id
     if second == victim.run_id:
         raise AssertionError("the second upload opened no run of its own")
-    cloud.completed(second)
-    outcome: Outcome = cloud.outcome(second)
-    if outcome != victim.undisturbed:
+    if figures_of(cloud, cloud.completed(second)) != victim.undisturbed:
         raise AssertionError(f"the second run, {second}, has other bits")
 
 

@@ -32,7 +32,7 @@ def arm_launch(scene: Scene, point: str) -> None:
 def in_launch(scene: Scene, point: str) -> None:
     """Launch is armed by the upload's folder, before there is a run."""
     victim = scene.victim
-    spent = scene.cloud.folder / "struck" / f"{victim.folder}--launch--{point}"
+    spent = scene.cloud.struck(f"{victim.folder}--launch--{point}--kill")
     scene.wait_for(spent.exists, f"Launch to come by '{point}'")
     victim.struck.append(spent.stat().st_ctime)
 
