@@ -308,6 +308,23 @@ def test_an_epoch_written_again_replaces_its_row(ledger: Ledger) -> None:
     assert [(row.epoch, row.seconds) for row in ledger.history(RUN)] == [(1, 4.0), (2, 3.0)]
 
 
+def test_rows_that_come_late_and_the_row_of_a_stop_that_was_resumed_are_no_part_of_the_history(opened: Ledger) -> None:
+    def recorded(*epochs: int) -> list[int]:
+        opened.record(RUN, [EpochRow(epoch, 1 / epoch, 0.5, 0.25, 0.1) for epoch in epochs])
+        return [row.epoch for row in opened.history(RUN)]
+
+    opened.describe(RUN, settings={"record_every": 10}, epochs=45, checkpoint={"epoch": 0, "key": "k"})
+    opened.claim(RUN, 1, "owner")
+    assert recorded(10, 20, 23) == [10, 20]
+    opened.finish(RUN, 1, "STOPPED", "on request", epoch=23)
+    assert recorded() == [10, 20, 23], "the last is always there"
+    assert recorded(27, 30) == [10, 20, 23], "a frozen generation wakes up"
+    opened.claim(RUN, opened.reopen(RUN), "successor")
+    assert recorded(30, 40, 45) == [10, 20, 30, 40, 45]
+    opened.finish(RUN, 2, "COMPLETED", None, epoch=45)
+    assert recorded(23, 27) == [10, 20, 30, 40, 45]
+
+
 def test_no_rows_are_no_call(ledger: Ledger, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloud.dynamodb, "batch_write_item", None)
     ledger.record(RUN, [])
