@@ -128,6 +128,19 @@ def test_a_run_that_completes_before_another_one_was_published_stays_the_latest(
     assert json.loads(cloud.read(LATEST_RESULTS))["run_id"] == second
 
 
+@pytest.mark.parametrize("copies", [1, 2, 3])
+def test_copies_of_which_the_watch_makes_the_rest_are_of_one_content(
+    copies: int, cloud: InProcessCloud, launch: Callable[..., str]
+) -> None:
+    run_id = launch()
+    with killed("publish", after=True, countdown=copies):
+        start(cloud, run_id, 1)()
+    assert cloud.run(run_id).closing
+    carried_out(cloud, run_id)
+    assert cloud.read(LATEST_PARAMS) == cloud.read(params_key(run_id))
+    assert cloud.read(LATEST_RESULTS) == cloud.read(results_key(run_id))
+
+
 def test_a_run_resumed_while_its_end_is_carried_out_has_its_next_end_told(
     cloud: InProcessCloud, launch: Callable[..., str]
 ) -> None:

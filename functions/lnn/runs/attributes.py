@@ -123,7 +123,7 @@ class EndedModel(TypedDict):
     sha256: str
     """Of the file's content."""
     stored_at: float
-    """Epoch seconds, by the clock of the function that stored it."""
+    """Epoch seconds, by the clock of the services (``lnn.aws.clocks.moment``)."""
 
 
 class WorkerSeconds(TypedDict):

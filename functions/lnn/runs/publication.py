@@ -45,21 +45,21 @@ def publish(services: Services, run: Run, content: bytes | None = None) -> Publi
     """
     if run.status not in ("COMPLETED", "STOPPED") or run.artifacts is None:
         return Publication(done=True, model_written_at=None)
-    artifacts, written_at = services.artifacts, run.model_written_at
+    artifacts = services.artifacts
     own_params, own_results = params_key(run.run_id), results_key(run.run_id)
     published_at: float | None = None
     ended = run.ended_model
     try:
         if ended is None:  # ended by a release that wrote both before the end
             content, results = artifacts.get_model(own_params, None), artifacts.get_results(own_results)
-            mark = Mark(run.run_id, run.ends, float(written_at or run.finished_at or 0.0))
+            mark = Mark(run.run_id, run.ends, float(run.model_written_at or run.finished_at or 0.0))
         else:
             mark = Mark(run.run_id, run.ends, ended["stored_at"])
             content = content or artifacts.get_model(ended["key"], ended["sha256"])
             first = run.ends == 1
             if artifacts.publish(own_params, content, mark, Mark.by_end, likely_new=first):
-                published_at = written_at = moment()
-            results = encode_results(run, written_at)
+                published_at = moment()
+            results = encode_results(run, ended["stored_at"])
             artifacts.publish(own_results, results, mark, Mark.by_end, likely_new=first)
     except NonRetryable as refused:
         _tell(services, run, f"the model is not published yet: {refused}")
@@ -73,8 +73,8 @@ def publish(services: Services, run: Run, content: bytes | None = None) -> Publi
     return Publication(done=True, model_written_at=published_at)
 
 
-def encode_results(run: Run, model_written_at: float | None) -> bytes:
-    """``results.json``: the figures of the run's end."""
+def encode_results(run: Run, model_written_at: float) -> bytes:
+    """``results.json``: the figures of the run's end, the same bytes whoever makes them and when."""
     figures: dict[str, Any] = {
         "epoch": run.epoch,
         **{name: run.attribute(name) for name in FLOATS},
