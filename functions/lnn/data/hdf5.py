@@ -280,7 +280,7 @@ def storage_problem(dataset: h5py.Dataset, bytes_at_once: int, limit: int) -> st
     except zlib.error as error:
         return f"cannot be read: the file is truncated or damaged ({error}); write or upload it again"
     except H5_ERRORS as error:
-        return f"cannot be read: {reason_of(error)}"
+        return f"cannot be read: {reason_of(error)}; write or upload it again"
 
 
 def _chunk_problem(dataset: h5py.Dataset, chunk_bytes: int) -> str:
@@ -290,7 +290,7 @@ def _chunk_problem(dataset: h5py.Dataset, chunk_bytes: int) -> str:
     if not FILTERS.issuperset(filters) or filters.count(DEFLATE) + filters.count(LZF) > 1:
         return f'found HDF5 filters {filters}; expected compression="gzip" or none'
     if LZF in filters and creation.get_filter(filters.index(LZF))[2][2:3] < (chunk_bytes,):  # what lzf makes room for
-        return f"cannot be read: its lzf filter is for chunks of less than {chunk_bytes:,} bytes"
+        return f"cannot be read: its lzf filter is for chunks of less than {chunk_bytes:,} bytes; write it again"
     _check_chunks(dataset, chunk_bytes, filters)
     return ""
 

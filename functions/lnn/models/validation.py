@@ -60,7 +60,7 @@ def misfits(model: Model) -> list[str]:
 
 def _layers(model: Model) -> Iterator[str]:
     if not model.parameters:
-        yield "it has no layers"
+        yield "it has no layers; expected W1 and b1 at least"
     before: int | None = None
     types = {array.dtype for layer in model.parameters for array in layer}
     if len(types) > 1 or not types <= FLOATS:
@@ -75,11 +75,11 @@ def _layers(model: Model) -> Iterator[str]:
             )
             return
         if before is not None and W.shape[1] != before:
-            yield f"W{layer} takes {W.shape[1]} inputs, and the layer before it has {before} neurons"
+            yield f"W{layer} takes {W.shape[1]} inputs, and the layer before it has {before} neurons; expected as many"
         if not (np.isfinite(W).all() and np.isfinite(b).all()):
-            yield f"W{layer} or b{layer} holds values that are not finite"
+            yield f"W{layer} or b{layer} holds values that are not finite; expected finite numbers"
         elif not _adds_up(W):
-            yield f"the weights of a neuron in W{layer} add up to more than {W.dtype} holds: no prediction is a number"
+            yield f"the weights of a neuron in W{layer} add up to more than {W.dtype} holds; expected smaller ones"
         before = len(W)
 
 
@@ -90,7 +90,7 @@ def _adds_up(W: AnyArray) -> bool:
 
 def _activations(model: Model) -> Iterator[str]:
     if len(model.activations) != len(model.parameters):
-        yield f"it has {len(model.parameters)} layers and {len(model.activations)} activations"
+        yield f"it has {len(model.parameters)} layers and {len(model.activations)} activations; expected one for each"
         return
     *hidden, output = model.activations
     for name in hidden:
@@ -109,7 +109,7 @@ def _names(model: Model) -> Iterator[str]:
     elif problems := problems_with(classes):
         yield from (f"list_classes: {problem}" for problem in problems)
     elif units != len(classes) and (units, len(classes)) != (1, 2):
-        yield f"the output layer has {units} neurons for {len(classes)} classes"
+        yield f"the output layer has {units} neurons for {len(classes)} classes; expected one for each, or 1 for 2"
     if wrong := flaw(model.run_id):
         yield f"run_id: found {model.run_id[:40]!r}, {wrong}; expected the id of a run, or another short name"
 
@@ -127,7 +127,7 @@ def _input(model: Model) -> Iterator[str]:
     if len(shape) not in IMAGE_DIMENSIONS:
         yield f"image_shape has {len(shape)} sides; expected (height, width), (height, width, channels) or null"
     elif min(shape) < 1 or math.prod(shape) != model.features:
-        yield f"image_shape {shape} does not make the {model.features} inputs of layer 1"
+        yield f"image_shape {shape} does not make the {model.features} inputs of layer 1; expected their product"
 
 
 def main(path: str, max_bytes: int) -> None:

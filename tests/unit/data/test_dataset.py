@@ -843,20 +843,26 @@ def test_a_chunk_that_unpacks_to_more_than_it_declares_is_refused(
     monkeypatch.setattr("lnn.data.hdf5.BLOCK_BYTES", 10_000)
     packed = zlib.compress(bytes(10**5), 9)
     [problem] = problems(write(tmp_path / "d.h5", {"train_set_x": None}, bomb(packed, compression="gzip")))
-    assert problem == "train_set_x: cannot be read: a chunk unpacks to more than its declared 192 bytes"
+    assert (
+        problem
+        == "train_set_x: cannot be read: a chunk unpacks to more than its declared 192 bytes; write or upload it again"
+    )
 
 
 @pytest.mark.parametrize("options", [{"compression": "gzip"}, {"compression": "gzip", "fletcher32": True}])
 def test_a_chunk_that_unpacks_to_less_than_it_declares_is_refused(tmp_path: Path, options: dict[str, Any]) -> None:
     # HDF5 would take the rest from whatever memory comes after it.
     [problem] = problems(write(tmp_path / "d.h5", {"train_set_x": None}, bomb(zlib.compress(bytes(191)), **options)))
-    assert problem == "train_set_x: cannot be read: a chunk unpacks to less than its declared 192 bytes"
+    assert (
+        problem
+        == "train_set_x: cannot be read: a chunk unpacks to less than its declared 192 bytes; write or upload it again"
+    )
 
 
 @pytest.mark.parametrize(("size", "options"), [(191, {}), (193, {}), (192, {"fletcher32": True})])
 def test_a_chunk_that_is_stored_in_another_size_is_refused(tmp_path: Path, size: int, options: dict[str, Any]) -> None:
     [problem] = problems(write(tmp_path / "d.h5", {"train_set_x": None}, bomb(bytes(size), **options)))
-    assert problem == f"train_set_x: cannot be read: a chunk of 192 bytes is stored as {size}"
+    assert problem == f"train_set_x: cannot be read: a chunk of 192 bytes is stored as {size}; write or upload it again"
 
 
 def test_an_lzf_filter_that_makes_too_little_room_is_refused(tmp_path: Path) -> None:
