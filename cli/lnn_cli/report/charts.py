@@ -11,6 +11,7 @@ from matplotlib.figure import FigureBase
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
+from lnn.characters import escaped
 from lnn.data.axis_order import is_picture
 from lnn.models.model_file import Model
 from lnn.runs.attributes import Event
@@ -394,4 +395,5 @@ def _picture(axes: Axes, column: Array, model: Model) -> None:
 
 
 def _short(name: str, length: int = 16) -> str:
+    name = escaped(name)
     return name if len(name) <= length else f"{name[: length - 1]}…"

@@ -1,6 +1,7 @@
 """A report as one HTML page, as Markdown, or as one picture."""
 
 import base64
+import re
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 from matplotlib.figure import FigureBase
 
+from lnn.characters import escaped
 from lnn.runs.record import EpochRow, Run
 from lnn_cli.report.charts import charts_of
 from lnn_cli.report.findings import Findings
@@ -168,7 +170,14 @@ def _template(name: str) -> Template:
         loader=PackageLoader("lnn_cli.report"),
         autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
         undefined=StrictUndefined,
+        finalize=lambda value: escaped(value, keep="\n") if isinstance(value, str) else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["in_markdown"] = _in_markdown
     return environment.get_template(name)
+
+
+def _in_markdown(text: object) -> str:
+    """A text from anyone on one line of Markdown, in which no character begins markup or HTML."""
+    return re.sub(r"([\\`*\[\]<>&|~$#!]|(?<!\w)_|_(?!\w))", r"\\\1", escaped(str(text).replace("\n", " ")))

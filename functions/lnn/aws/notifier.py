@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lnn.characters import escaped, in_ascii
 from lnn.names import is_calibration
 
 if TYPE_CHECKING:
@@ -90,9 +91,10 @@ class Notifier:
 
     def model_refused(self, model: ModelRecord) -> None:
         """The message for an uploaded model that cannot predict."""
+        reason = model.get("refused", "no reason is recorded")
         self._send(
             "LNN: model refused",
-            f"Model {model['model_id']}\n\n{model['source']} cannot predict: {model.get('refused')}.\n\n"
+            f"Model {model['model_id']}\n\n{escaped(model['source'])} cannot predict: {escaped(reason)}.\n\n"
             "Production is unchanged. Correct the file and upload it again.\n",
         )
 
@@ -103,7 +105,9 @@ class Notifier:
 
     def _send(self, subject: str, message: str) -> None:
         try:
-            self._client.publish(TopicArn=self._topic, Subject=subject[:SUBJECT_LENGTH], Message=message)
+            self._client.publish(
+                TopicArn=self._topic, Subject=in_ascii(subject)[:SUBJECT_LENGTH], Message=escaped(message, keep="\n")
+            )
         except (BotoCoreError, ClientError) as error:
             logger.warning("notification lost", extra={"subject": subject, "error": str(error)})
 

@@ -11,8 +11,10 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from lnn.aws.notifier import Notifier
 from lnn.aws.pricing import lambda_usd
+from lnn.characters import unsafe
 from lnn.runs.attributes import Dimensions
 from lnn.runs.record import Run
+from support.odd_names import NO_NAMES
 
 
 def dimensions(sizes: list[int]) -> Dimensions:
@@ -131,3 +133,14 @@ def test_a_function_s_price_is_its_memory_for_its_time_and_its_calls() -> None:
     assert lambda_usd(1000, 1024, 0, "arm64") == pytest.approx(0.0133334)
     assert lambda_usd(1000, 2048, 0, "x86_64") == pytest.approx(2 * 0.0166667)
     assert lambda_usd(0, 1024, 1_000_000) == pytest.approx(0.20)
+
+
+@pytest.mark.parametrize("text", NO_NAMES.values(), ids=NO_NAMES)
+def test_a_text_of_a_stranger_neither_commands_nor_adds_a_line(text: str) -> None:
+    refused = {"model_id": "refused-1", "source": f"s3://b/{text}.h5", "refused": f"found {text}", "uploaded_at": 1.0}
+    message = published("model_refused", refused)["Message"]
+    assert message.count("\n") == 5
+    assert not [character for character in message if unsafe(character) and character != "\n"]
+    subject = published("started", replace(RUN, dimensions=dimensions([text, 1])))["Subject"]  # type: ignore[list-item]
+    assert subject.isascii()
+    assert subject.isprintable()
