@@ -261,11 +261,14 @@ class World:
         return None if item is None else Run.from_item(plain(item))
 
     def history(self, run_id: str) -> list[tuple[Any, ...]]:
+        """The rows that people see, as ``Ledger.history`` reads them."""
         from lnn.aws.dynamodb_items import plain
 
+        run = self.ledger_run(run_id)
+        counts: Callable[[int], bool] = getattr(run, "has_row", lambda epoch: True)
         rows = [plain(item) for item in self.item_table(VARIABLES["LNN_COSTS_TABLE"])]
         return sorted(
             (row["epoch"], float(row["cost"]), float(row["train_accuracy"]), float(row["test_accuracy"]))
             for row in rows
-            if row["run_id"] == run_id
+            if row["run_id"] == run_id and counts(row["epoch"])
         )
