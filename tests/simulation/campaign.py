@@ -200,6 +200,7 @@ def main(repository: Path) -> None:
     parser.add_argument("--tree", type=Path, default=repository, help="another checkout, whose code is simulated")
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES), choices=STRATEGIES)
     parser.add_argument("--undisturbed", type=int, help="only so many jobs, without a fault")
+    parser.add_argument("--steps", action="store_true", help="tell how many events and choices each seed had")
     parser.add_argument("--keep-going", action="store_true", help="go on after a failing seed")
     arguments = parser.parse_args()
     campaign = Campaign(arguments.tree, arguments.strategies)
@@ -207,7 +208,7 @@ def main(repository: Path) -> None:
         raise SystemExit(_undisturbed(campaign, arguments.undisturbed))
     if arguments.seed is not None:
         raise SystemExit(_one(campaign, arguments.seed, arguments.trace))
-    raise SystemExit(_many(campaign, arguments.first, arguments.seeds, arguments.keep_going))
+    raise SystemExit(_many(campaign, arguments.first, arguments.seeds, arguments.keep_going, arguments.steps))
 
 
 def _undisturbed(campaign: Campaign, count: int) -> int:
@@ -235,7 +236,7 @@ def _one(campaign: Campaign, seed: int, trace: bool) -> int:
     return bool(found)
 
 
-def _many(campaign: Campaign, first: int, count: int, keep_going: bool) -> int:
+def _many(campaign: Campaign, first: int, count: int, keep_going: bool, steps: bool) -> int:
     began = time.process_time()
     seen: Counter[str] = Counter()
     failing = 0
@@ -243,7 +244,9 @@ def _many(campaign: Campaign, first: int, count: int, keep_going: bool) -> int:
     for seed in range(first, first + count):
         number += 1
         case = campaign.case(seed)
-        found, _ = campaign.run(case)
+        found, world = campaign.run(case)
+        if steps:
+            print(f"seed {seed}: {world.scheduler.events} events, {world.scheduler.thrown} choices")
         if found:
             failing += 1
             seen.update(kinds(found))

@@ -48,6 +48,8 @@ class RedisServer:
         self._expires: dict[bytes, float] = {}
         self._waiting: dict[bytes, list[Session]] = {}
         self.sessions: set[Session] = set()
+        self._known: set[bytes] = set()
+        """Hashes of the scripts that clients have loaded."""
 
     # Faults
 
@@ -58,6 +60,7 @@ class RedisServer:
     def restart(self, snapshot: tuple[dict[bytes, Any], dict[bytes, float]] | None = None) -> None:
         """Come back with what a snapshot has, or with nothing; all connections break."""
         self.keys, self._expires = snapshot or ({}, {})
+        self._known = set()
         for session in list(self.sessions):
             session.break_off()
         self._waiting = {}
@@ -343,26 +346,27 @@ class RedisServer:
     def do_script(self, what: bytes, *arguments: bytes) -> Any:
         match what.upper():
             case b"LOAD":
-                return _load(arguments[0])
+                return self.do_script_load(arguments[0])
             case b"EXISTS":
-                return [int(sha in _scripts) for sha in arguments]
+                return self.do_script_exists(*arguments)
         raise SimulationGap(f"SCRIPT {what!r}")
 
     def do_script_load(self, script: bytes) -> bytes:
-        return _load(script)
+        sha = _load(script)
+        self._known.add(sha)
+        return sha
 
     def do_script_exists(self, *shas: bytes) -> list[int]:
-        return [int(sha in _scripts) for sha in shas]
+        return [int(sha in self._known) for sha in shas]
 
     def do_evalsha(self, sha: bytes, count: bytes, *arguments: bytes) -> Any:
-        script = _scripts.get(sha)
-        if script is None:
+        if sha not in self._known:
             raise Error("NOSCRIPT No matching script. Please use EVAL.")
         keys = int(count)
-        return _run(self, script, arguments[:keys], arguments[keys:])
+        return _run(self, _scripts[sha], arguments[:keys], arguments[keys:])
 
     def do_eval(self, script: bytes, count: bytes, *arguments: bytes) -> Any:
-        return self.do_evalsha(_load(script), count, *arguments)
+        return self.do_evalsha(self.do_script_load(script), count, *arguments)
 
 
 # Lua ------------------------------------------------------------------------------------------------------------------

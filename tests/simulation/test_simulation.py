@@ -23,6 +23,12 @@ def test_a_seed_replays_to_the_same_step() -> None:
     assert len(first.stdout.splitlines()) > 50
 
 
+def test_what_a_seed_does_depends_on_no_other_seed() -> None:
+    alone = simulate("--seeds", "1", "--first", "5", "--steps")
+    after_others = simulate("--seeds", "3", "--first", "3", "--steps")
+    assert alone.stdout.splitlines()[0] == after_others.stdout.splitlines()[2] != ""
+
+
 def test_undisturbed_jobs_of_every_strategy_end_as_they_should() -> None:
     done = simulate("--undisturbed", "8")
     assert done.returncode == 0, done.stdout + done.stderr
