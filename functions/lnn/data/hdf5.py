@@ -271,27 +271,50 @@ def storage_problem(dataset: h5py.Dataset, bytes_at_once: int, limit: int) -> st
 
     Checks filters and every stored chunk, since HDF5 itself trusts what they declare.
     """
-    chunk_bytes = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
-    at_once = max(bytes_at_once, chunk_bytes)
+    return declared_problem(dataset, bytes_at_once, limit) or chunk_problem(dataset)
+
+
+def declared_problem(dataset: h5py.Dataset, bytes_at_once: int, limit: int) -> str:
+    """The part of ``storage_problem`` that reads no chunk: sizes and filters, as the file declares them."""
+    at_once = max(bytes_at_once, _chunk_bytes(dataset))
     if at_once > limit:
         return _too_much(dataset, at_once, limit)
     try:
-        return _chunk_problem(dataset, chunk_bytes) if dataset.chunks else ""
-    except zlib.error as error:
-        return f"cannot be read: the file is truncated or damaged ({error}); write or upload it again"
+        return _filter_problem(dataset) if dataset.chunks else ""
     except H5_ERRORS as error:
         return f"cannot be read: {reason_of(error)}; write or upload it again"
 
 
-def _chunk_problem(dataset: h5py.Dataset, chunk_bytes: int) -> str:
-    """The problem with the filters, or "". Raises ValueError or zlib.error for a bad chunk."""
+def chunk_problem(dataset: h5py.Dataset) -> str:
+    """The part of ``storage_problem`` that unpacks every chunk, of a dataset without a ``declared_problem``."""
+    try:
+        if dataset.chunks:
+            _check_chunks(dataset, _chunk_bytes(dataset), _filters(dataset))
+    except zlib.error as error:
+        return f"cannot be read: the file is truncated or damaged ({error}); write or upload it again"
+    except H5_ERRORS as error:
+        return f"cannot be read: {reason_of(error)}; write or upload it again"
+    return ""
+
+
+def _chunk_bytes(dataset: h5py.Dataset) -> int:
+    """Bytes of an unpacked chunk; 0 where there are none."""
+    size: int = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
+    return size
+
+
+def _filters(dataset: h5py.Dataset) -> list[int]:
     creation = dataset.id.get_create_plist()
-    filters = [creation.get_filter(index)[0] for index in range(creation.get_nfilters())]
+    return [creation.get_filter(index)[0] for index in range(creation.get_nfilters())]
+
+
+def _filter_problem(dataset: h5py.Dataset) -> str:
+    """The problem with the filters, or ""."""
+    creation, filters, chunk_bytes = dataset.id.get_create_plist(), _filters(dataset), _chunk_bytes(dataset)
     if not FILTERS.issuperset(filters) or filters.count(DEFLATE) + filters.count(LZF) > 1:
         return f'found HDF5 filters {filters}; expected compression="gzip" or none'
     if LZF in filters and creation.get_filter(filters.index(LZF))[2][2:3] < (chunk_bytes,):  # what lzf makes room for
         return f"cannot be read: its lzf filter is for chunks of less than {chunk_bytes:,} bytes; write it again"
-    _check_chunks(dataset, chunk_bytes, filters)
     return ""
 
 

@@ -23,7 +23,17 @@ import numpy.typing as npt
 from lnn.characters import quoted
 from lnn.data.axis_order import examples_elsewhere, picture_warning
 from lnn.data.class_names import EXPECTED, MAX_NAME_BYTES, clash, flaw, kept, oversize
-from lnn.data.hdf5 import Hdf5File, blocks, holds_text, least_rows, open_file, reading, storage_problem
+from lnn.data.hdf5 import (
+    MAX_INFLATION,
+    Hdf5File,
+    blocks,
+    chunk_problem,
+    declared_problem,
+    holds_text,
+    least_rows,
+    open_file,
+    reading,
+)
 from lnn.data.inspection import reply
 from lnn.data.mends import feature_mend, is_one_hot, label_mend, label_type_mend, name_mend, one_hot_mend
 from lnn.data.repeated_examples import MOST_COMPARED, Hashes, count_repeated, hashes_of
@@ -68,7 +78,12 @@ def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: i
     problems: list[str] = []
     with open_dataset(path) as file:
         found = {name: _find(file, name, problems) for name in (*FEATURES, *LABELS, CLASSES)}
-        _check_structure(found, max_bytes, block_limit, problems)
+        _check_structure(found, max_bytes, block_limit, file.size, problems)
+        if problems:
+            raise DatasetError(problems)
+        for name, dataset in found.items():
+            if dataset is not None and (problem := chunk_problem(dataset)):
+                problems.append(f"{name}: {problem}")
         if problems:
             raise DatasetError(problems)
 
@@ -126,9 +141,9 @@ def _find(file: Hdf5File, name: str, problems: list[str]) -> h5py.Dataset | None
 
 
 def _check_structure(
-    found: dict[str, h5py.Dataset | None], max_bytes: int, block_limit: int, problems: list[str]
+    found: dict[str, h5py.Dataset | None], max_bytes: int, block_limit: int, file_bytes: int, problems: list[str]
 ) -> None:
-    """Types, shapes, sizes and filters of the datasets that were found."""
+    """Types, shapes, sizes and filters of the datasets that were found, as declared: no chunk is unpacked for that."""
     for name, dataset in found.items():
         if dataset is not None:
             _check_type(name, dataset, problems)
@@ -146,12 +161,14 @@ def _check_structure(
             f"{CLASSES}: found shape {classes.shape}; expected (K,), the names of 2 to {MAX_CLASSES:,} classes"
         )
     total = sum(dataset.nbytes for dataset in found.values() if dataset is not None)
+    sizes = ", ".join(f"{name} {dataset.shape}" for name, dataset in found.items() if dataset is not None)
+    found_all = f"datasets.h5: found {total / 2**20:,.0f} MiB of values ({sizes})"
     if total > max_bytes:
-        sizes = ", ".join(f"{name} {dataset.shape}" for name, dataset in found.items() if dataset is not None)
         problems.append(
-            f"datasets.h5: found {total / 2**20:,.0f} MiB of values ({sizes}); "
-            f"expected at most {max_bytes / 2**20:,.0f} MiB: use fewer examples, smaller images, or uint8"
+            f"{found_all}; expected at most {max_bytes / 2**20:,.0f} MiB: use fewer examples, smaller images, or uint8"
         )
+    elif not problems and total > MAX_INFLATION * file_bytes:
+        problems.append(f"{found_all}; expected no more than a file of {file_bytes:,} bytes can hold: write all values")
 
 
 def _check_shapes(split: str, x: h5py.Dataset | None, y: h5py.Dataset | None, problems: list[str]) -> bool:
@@ -219,7 +236,7 @@ def _check_storage(name: str, dataset: h5py.Dataset, block_limit: int, problems:
         at_once = least_rows(dataset) * math.prod(dataset.shape[1:]) * dataset.dtype.itemsize
     else:  # small enough to be read at once
         at_once = dataset.nbytes
-    if problem := storage_problem(dataset, at_once, block_limit):
+    if problem := declared_problem(dataset, at_once, block_limit):
         problems.append(f"{name}: {problem}")
 
 

@@ -327,6 +327,33 @@ def test_a_file_that_crashes_the_reader_is_refused(tmp_path: Path, monkeypatch: 
         inspect_dataset(write(tmp_path / "d.h5"))
 
 
+@pytest.mark.parametrize(
+    "changes", [{"train_set_y": np.zeros(9, int)}, {"train_set_x": np.zeros((8, 4, 3, 2), "i8")}], ids=["shape", "type"]
+)
+def test_what_a_file_declares_is_checked_before_any_chunk_is_unpacked(
+    tmp_path: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "d.h5", changes)
+
+    def unpack(*_: Any) -> str:
+        raise AssertionError("a chunk was unpacked")
+
+    monkeypatch.setattr("lnn.data.hdf5._check_chunks", unpack)
+    assert problems(path)
+
+
+def test_values_that_a_file_cannot_hold_are_refused_unread(tmp_path: Path) -> None:
+    """HDF5 makes up the values of chunks that were never written: a file of kilobytes would take minutes to read."""
+
+    def declare(file: h5py.File) -> None:
+        file.create_dataset("train_set_x", (8, 1024, 1024, 3), "u1", chunks=(1, 1024, 1024, 3))
+        file.create_dataset("test_set_x", (5, 1024, 1024, 3), "u1", chunks=(1, 1024, 1024, 3))
+
+    path = write(tmp_path / "d.h5", {"train_set_x": None, "test_set_x": None}, declare)
+    [problem] = problems(path)
+    assert f"expected no more than a file of {path.stat().st_size:,} bytes can hold" in problem
+
+
 def test_a_fault_of_the_checker_itself_is_not_blamed_on_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
