@@ -51,6 +51,10 @@ class StaleGeneration(LnnError):
     """Another invocation owns the run now; this one must not write anything more."""
 
 
+class StaleStep(StaleGeneration):
+    """The run has gone on from the step that this invocation is about: it must not write anything more."""
+
+
 class CacheLost(LnnError):
     """The parameter server has lost keys that this step of the run needs."""
 

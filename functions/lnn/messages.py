@@ -76,14 +76,22 @@ class Step:
     batch: int
     direction: Direction
     layer: int
+    fill: str = ""
+    """Name of the parameter server's fill that the step works with; messages, and so ``of``, leave it out."""
 
     @property
     def id(self) -> str:
-        return f"{self.generation}:{self.epoch}:{self.batch}:{self.direction}:{self.layer}"
+        return f"{self.generation}:{self.place}"
+
+    @property
+    def place(self) -> str:
+        """The id without the generation: what a step that is adopted keeps."""
+        place = f"{self.epoch}:{self.batch}:{self.direction}:{self.layer}"
+        return f"{place}:{self.fill}" if self.fill else place
 
     @classmethod
     def parse(cls, step_id: str) -> Step:
-        generation, epoch, batch, direction, layer = step_id.split(":")
+        generation, epoch, batch, direction, layer, *fill = step_id.split(":")
         if direction not in ("forward", "backward"):
             raise ValueError(f"not a step: {step_id!r}")
         return cls(
@@ -92,6 +100,7 @@ class Step:
             int(batch),
             "forward" if direction == "forward" else "backward",
             int(layer),
+            *fill,
         )
 
     @classmethod

@@ -144,7 +144,7 @@ def together(client: redis.Redis) -> Callable[..., list[Trained]]:
 
         def one(rank: int) -> Trained:
             with closing(redis.Redis(port=port)) as own:
-                group = ProcessGroup(ParameterServer(own, RUN), generation, rank, plan.workers)
+                group = ProcessGroup(ParameterServer(own, RUN), f"{generation}-a", rank, plan.workers)
                 return work(plan, artifacts, group, state or begin(plan), part)
 
         with ThreadPoolExecutor(plan.workers) as pool:

@@ -183,10 +183,12 @@ def test_a_tensor_is_stored_after_a_failover(pair: Pair, client: redis.Redis) ->
 
 def test_pipelines_go_on_after_a_failover(pair: Pair, client: redis.Redis) -> None:
     server = ParameterServer(client, "run-1")
+    assert server.remove(1) == 0  # the script is known
     server.put("W1", W)
     pair.fail_over()
-    server.renew()
-    assert server.delete_run() == 1
+    (row,) = server.get_rows([TensorKey("W1", W.dtype, W.shape)], 1)
+    np.testing.assert_array_equal(row, W[1:2])
+    assert server.remove(1) == 1
     assert pair.second.dbsize() == 0
 
 
@@ -198,27 +200,30 @@ def test_a_server_that_was_demoted_takes_no_writes_but_the_next_one_does(pair: P
 
 
 def test_neurons_meet_at_the_barrier_after_a_failover(pair: Pair, client: redis.Redis) -> None:
-    server, step = ParameterServer(client, "run-1"), Step(1, 1, 0, "forward", 1)
-    barrier, key = Barrier(server), TensorKey("A1", np.dtype("float64"), (2, 3))
-    server.put("A1", np.zeros((2, 3)))
-    assert barrier.open(step, 2, {})
+    server, step = ParameterServer(client, "run-1"), Step(1, 1, 0, "forward", 1, "1-a")
+    barrier, key = Barrier(server), TensorKey("A1", np.dtype("float64"), (2, 3), 1)
+    fill = server.fill("1-a")
+    fill.put_tensor(key, np.zeros((2, 3)))
+    entry = Step(1, 0, 0, "forward", 0, "1-a")
+    assert barrier.reserve(entry)
+    assert barrier.open(entry, step, 2, {}, [key])
     assert barrier.arrive(step, 0, [(key, np.ones((1, 3)))]).status is ArrivalStatus.COUNTED
     pair.fail_over()
     assert barrier.arrive(step, 1, [(key, np.ones((1, 3)))]).status is ArrivalStatus.COMPLETE
     pair.first, pair.second = pair.second, pair.first
-    following = Step(1, 1, 0, "backward", 1)
+    following = Step(1, 1, 0, "backward", 1, "1-a")
     assert barrier.advance(step, following, 2, {})
     position = barrier.position()
     assert position is not None
     assert position.step == following
-    np.testing.assert_array_equal(server.get(key), np.ones((2, 3)))
+    np.testing.assert_array_equal(fill.get(key), np.ones((2, 3)))
 
 
 @pytest.fixture
 def workers(pair: Pair) -> Iterator[list[ProcessGroup]]:
     """Two workers that have met."""
     clients = [pair.endpoint.connect() for _ in range(2)]
-    groups = [ProcessGroup(ParameterServer(client, "run-1"), 1, rank, 2) for rank, client in enumerate(clients)]
+    groups = [ProcessGroup(ParameterServer(client, "run-1"), "1-a", rank, 2) for rank, client in enumerate(clients)]
     try:
         for group in groups:
             assert group.join("owner")
@@ -300,7 +305,7 @@ def test_an_exchange_goes_on_with_the_server_that_takes_the_place(
 ) -> None:
     port = servers.start()
     clients = [endpoint_of(away, port).connect() for _ in range(2)]
-    groups = [ProcessGroup(ParameterServer(client, "run-1"), 1, rank, 2) for rank, client in enumerate(clients)]
+    groups = [ProcessGroup(ParameterServer(client, "run-1"), "1-a", rank, 2) for rank, client in enumerate(clients)]
     try:
         assert exchange(groups, b"a", b"b") == [[b"a", b"b"]] * 2
     finally:
@@ -324,7 +329,7 @@ def test_a_server_that_is_loading_is_waited_for(servers: Servers, tmp_path: Path
         asked = servers.administer(port)
         with pytest.raises(redis.BusyLoadingError):
             asked.get("key-1")
-        group = ProcessGroup(ParameterServer(client, "run-1"), 1, 1, 2)
+        group = ProcessGroup(ParameterServer(client, "run-1"), "1-a", 1, 2)
         group.gather(b"part")
         group.close()
         assert client.get("key-1999") == b"value"

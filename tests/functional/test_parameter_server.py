@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,6 +16,8 @@ from hypothesis.extra import numpy as npst
 
 from lnn.environment import CacheAddress
 from lnn.errors import CacheLost, LnnError
+from lnn.messages import Step
+from lnn.parameter_server.barrier import Barrier
 from lnn.parameter_server.codec import TensorKey
 from lnn.parameter_server.connection import TOKEN_LIFETIME_SECONDS, IamLogin, connect
 from lnn.parameter_server.server import ParameterServer
@@ -52,11 +55,32 @@ def test_keys_say_what_they_hold_under_the_run_s_own_prefix(server: ParameterSer
     assert sorted(client.keys()) == [b"lnn:{run-1}:W1|float64#3#4", b"lnn:{run-1}:plan|dict"]
 
 
-def test_keys_that_nobody_closes_go_away_by_themselves(server: ParameterServer, client: redis.Redis) -> None:
-    path = server.path(server.put("W1", W))
-    client.expire(path, 60)
-    server.renew()
-    assert 23 * 3600 < client.ttl(path) <= 24 * 3600
+def test_what_no_step_has_named_yet_goes_away_by_itself_soon(server: ParameterServer, client: redis.Redis) -> None:
+    server.put("plan", {})
+    server.fill("1-a").put_tensor(replace(W_KEY, version=0), W)
+    assert server.takes_writes()
+    assert {0 < client.ttl(path) <= 3600 for path in client.scan_iter()} == {True}
+
+
+def test_a_fill_s_keys_contain_its_name_and_nobody_else_reads_them(
+    server: ParameterServer, client: redis.Redis
+) -> None:
+    server.fill("1-a").put("W1", W)
+    server.fill("2-b").put("W1", -W)
+    assert sorted(client.keys()) == [b"lnn:{run-1}:fill:1-a:W1|float64#3#4", b"lnn:{run-1}:fill:2-b:W1|float64#3#4"]
+    np.testing.assert_array_equal(server.fill("1-a").get(W_KEY), W)
+    np.testing.assert_array_equal(server.fill("2-b").get(W_KEY), -W)
+    with pytest.raises(CacheLost):
+        server.get(W_KEY)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_with_versions_come_back_bit_for_bit(server: ParameterServer, dtype: str) -> None:
+    key, matrix = TensorKey("W1", np.dtype(dtype), W.shape, 7), W.astype(dtype)
+    server.put_tensor(key, matrix)
+    np.testing.assert_array_equal(server.get(key), matrix, strict=True)
+    np.testing.assert_array_equal(server.get_row(key, 2), matrix[2:], strict=True)
+    np.testing.assert_array_equal(server.get_column(key, 3), matrix[:, 3:], strict=True)
 
 
 def test_several_values_come_back_in_the_order_asked_for(server: ParameterServer) -> None:
@@ -135,7 +159,7 @@ def test_runs_do_not_see_each_other(server: ParameterServer, client: redis.Redis
     server.put("W1", W)
     other.put("W1", -W)
     np.testing.assert_array_equal(server.get(W_KEY), W)
-    assert server.delete_run() == 1
+    assert server.remove(1) == 1
     np.testing.assert_array_equal(other.get(W_KEY), -W)
     with pytest.raises(CacheLost):
         server.get(W_KEY)
@@ -144,8 +168,38 @@ def test_runs_do_not_see_each_other(server: ParameterServer, client: redis.Redis
 def test_deleting_a_run_leaves_nothing_and_may_be_repeated(server: ParameterServer, client: redis.Redis) -> None:
     for index in range(2500):
         server.put(f"key{index}", index)
-    assert server.delete_run() == 2500
-    assert server.delete_run() == 0
+    assert server.remove(1) == 2500
+    assert server.remove(1) == 0
+    assert client.keys() == []
+
+
+def left_by(server: ParameterServer, generation: int) -> set[bytes]:
+    """The keys of two fills and a process group of a generation."""
+    fills = [server.fill(f"{generation}-{name}") for name in "ab"]
+    for fill in fills:
+        fill.put("W1", W)
+    place = server.path(f"gang:{generation}-a:0")
+    server.client.set(place, b"")
+    return {*(fill.path(W_KEY).encode() for fill in fills), place.encode()}
+
+
+def test_the_end_of_a_generation_leaves_the_later_ones_alone(server: ParameterServer, client: redis.Redis) -> None:
+    keys = {generation: left_by(server, generation) for generation in (1, 2, 3, 10)}
+    server.put("W1", W)  # as an earlier release named it
+    assert server.remove(2) == 7
+    assert set(client.keys()) == keys[3] | keys[10]
+
+
+def test_the_end_of_a_generation_leaves_the_fill_that_a_later_one_has_adopted(
+    server: ParameterServer, client: redis.Redis
+) -> None:
+    left_by(server, 1)
+    barrier, step = Barrier(server), Step(1, 0, 0, "forward", 0, "1-b")
+    assert barrier.reserve(step)
+    assert barrier.adopt(step, 2, [W_KEY]) is not None
+    server.remove(1)
+    assert set(client.keys()) == {server.fill("1-b").path(W_KEY).encode(), b"lnn:{run-1}:step"}
+    server.remove(2)
     assert client.keys() == []
 
 

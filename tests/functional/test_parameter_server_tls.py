@@ -100,7 +100,7 @@ def test_a_function_logs_in_with_the_token_that_it_signs_and_keeps_tensors(cache
         key = server.put("W1", W)
         np.testing.assert_array_equal(server.get(key), W)
         assert USER in {connection["user"] for connection in cache.administrator.client_list()}
-        server.delete_run()
+        server.remove(1)
 
 
 def test_long_values_go_over_the_wire_by_tls_too(cache: Cache) -> None:

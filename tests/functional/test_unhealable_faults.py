@@ -297,7 +297,7 @@ def test_a_parameter_server_that_is_away_does_not_keep_the_end_from_people(
         raise ConnectionError("no route")
 
     with monkeypatch.context() as broken:
-        broken.setattr("lnn.parameter_server.server.ParameterServer.delete_run", away)
+        broken.setattr("lnn.parameter_server.server.ParameterServer.remove", away)
         train.end_without_model(cloud.services, run_id, 1, train.Ending("FAILED", "for a test"))
     assert cloud.messages_sent() == ["LNN: training failed"]
     assert cloud.run(run_id).closing is True

@@ -156,7 +156,7 @@ class TestProcessGroup:
     """The exchange itself, three workers in threads."""
 
     def members(self, cloud: InProcessCloud) -> list[ProcessGroup]:
-        return [ProcessGroup(cloud.services.server("run"), 1, rank, 3) for rank in range(3)]
+        return [ProcessGroup(cloud.services.server("run"), "1-a", rank, 3) for rank in range(3)]
 
     def all_do(self, members: list[ProcessGroup], what: Callable[[ProcessGroup], Any]) -> list[Any]:
         results: list[Any] = [None] * len(members)
@@ -199,7 +199,7 @@ class TestProcessGroup:
         assert [bytes(part) for part in received[0]] == [b"second 0", b"second 1", b"second 2"]
 
     def test_a_part_whose_note_comes_later_is_kept(self, cloud: InProcessCloud) -> None:
-        waiting, peer = (ProcessGroup(cloud.services.server("run"), 1, rank, 2) for rank in range(2))
+        waiting, peer = (ProcessGroup(cloud.services.server("run"), "1-a", rank, 2) for rank in range(2))
         peer._number = 1
         cloud.redis.set(peer._part_key(0, 1), b"early")
         note = threading.Timer(
@@ -229,9 +229,10 @@ class TestProcessGroup:
         results = self.all_do(members[:2], lambda m: m.all_gather(b""))
         assert {str(result) for result in results} == {"worker 2 has left"}
 
-    def test_a_generation_has_inboxes_of_its_own(self, cloud: InProcessCloud) -> None:
-        old, new = (ProcessGroup(cloud.services.server("run"), generation, 0, 2) for generation in (1, 2))
-        peer = ProcessGroup(cloud.services.server("run"), 1, 1, 2)
+    @pytest.mark.parametrize("later", ["2-b", "1-b"])
+    def test_a_claim_has_inboxes_of_its_own(self, cloud: InProcessCloud, later: str) -> None:
+        old, new = (ProcessGroup(cloud.services.server("run"), claim, 0, 2) for claim in ("1-a", later))
+        peer = ProcessGroup(cloud.services.server("run"), "1-a", 1, 2)
         self.all_do([old, peer], lambda m: m.all_gather(b"old"))
         cloud.redis.rpush(old._inbox_key(0, 1), process_group.NOTE.pack(1, 0))
         with pytest.raises(ProcessGroupBroken, match="did not answer"):
@@ -247,7 +248,7 @@ class TestProcessGroup:
         class Server:
             client = None
 
-        alone = ProcessGroup(Server(), 1, 0, 1)  # type: ignore[arg-type]
+        alone = ProcessGroup(Server(), "1-a", 0, 1)  # type: ignore[arg-type]
         alone.request = process_group.Flag.STOP
         assert alone.all_gather(b"mine") == [b"mine"]
         assert alone.agreed == process_group.Flag.STOP

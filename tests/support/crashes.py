@@ -23,6 +23,7 @@ POINTS: dict[str, tuple[type, str]] = {
     "record": (Ledger, "record"),
     "finish": (Ledger, "finish"),
     "close": (Ledger, "close"),
+    "reserve": (Barrier, "reserve"),
     "open": (Barrier, "open"),
     "adopt": (Barrier, "adopt"),
     "arrive": (Barrier, "arrive"),

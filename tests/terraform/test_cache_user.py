@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import redis
 
+from lnn.errors import CacheLost
 from lnn.parameter_server.barrier import ArrivalStatus, Barrier, Step
 from lnn.parameter_server.codec import TensorKey
 from lnn.parameter_server.server import ParameterServer
@@ -64,20 +65,31 @@ def test_the_codes_own_steps_are_allowed(client: redis.Redis) -> None:
     assert np.array_equal(server.get_row(key, 1), matrix[1:])
     assert np.array_equal(server.get_column(key, 2), matrix[:, 2:])
 
-    step, following = Step(1, 0, 0, "forward", 1), Step(1, 0, 0, "forward", 2)
-    assert barrier.open(step, 1, {"cost": "0"})
+    fill, key = server.fill("1-a"), TensorKey("W1", matrix.dtype, matrix.shape, version=1)
+    fill.put_tensor(key, matrix)
+    entry, step, following = (Step(1, 0, 0, "forward", layer, fill="1-a") for layer in range(3))
+    assert barrier.reserve(entry)
+    assert barrier.open(entry, step, 1, {"cost": "0", "renewed_at": "0"}, [key])
     assert barrier.arrive(step, 0, [(key, matrix[1:])], 5).status is ArrivalStatus.COMPLETE
-    assert barrier.missing(1) == []
+    assert barrier.missing(step, 1) == []
     barrier.confirm_dispatch(step)
     assert barrier.advance(step, following, 1, {"cost": "1"}, [(key, matrix)])
-    assert barrier.is_current(following)
-    adopted = barrier.adopt(following, 2)
+    assert barrier.current(following)
+    (read,) = barrier.read(following, [key])
+    assert np.array_equal(read, matrix)
+    assert np.array_equal(fill.get_row(key, 1), matrix[1:])
+    assert np.array_equal(fill.get_column(key, 2), matrix[:, 2:])
+    barrier.keep(following, [key])
+    adopted = barrier.adopt(following, 2, [key])
     position = barrier.position()
     assert position is not None
     assert position.step == adopted
 
-    server.renew()
-    assert server.delete_run() == 2
+    assert server.takes_writes()
+    with pytest.raises(CacheLost), barrier.abandoned_if_lost(position.step):
+        fill.get(TensorKey("gone", matrix.dtype, matrix.shape))
+    assert barrier.position() is None
+    assert server.remove(2) == 2
     assert list(client.scan_iter("lnn:*")) == []
 
 

@@ -1,8 +1,9 @@
 """The barrier at which the neurons of a step meet, in Redis, fenced against late messages.
 
-The current step of a run is one hash. Every write to the run's tensors goes through ``arrive`` or
-``advance``. Each is one Lua script, and so atomic; each names its step and changes nothing
-when that is no longer the current one. Three guarantees follow:
+The current step of a run is one hash. Its id says of which generation it is, and which fill of the parameter server
+it reads and writes. Every write to the tensors of that fill goes through ``arrive`` or ``advance``. Each is one Lua
+script, and so atomic; each names its step and changes nothing when that is no longer the current one. Three guarantees
+follow:
 
 - a neuron's result is stored once: a repeat changes nothing and returns the step's status;
 - any caller that finds the set complete may advance, and only the first succeeds;
@@ -12,8 +13,9 @@ when that is no longer the current one. Three guarantees follow:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -21,41 +23,59 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnn.aws.clocks import Stopwatch
-from lnn.errors import CacheLost
+from lnn.errors import CacheLost, StaleStep
 from lnn.messages import Step
-from lnn.parameter_server.codec import TensorKey
-from lnn.parameter_server.server import KEY_LIFETIME_SECONDS, ParameterServer
+from lnn.parameter_server.codec import TensorKey, encode_tensor
+from lnn.parameter_server.server import FILLING_SECONDS, KEY_LIFETIME_SECONDS, ParameterServer
 
 DISPATCH_SECONDS = 2.0
 """A step whose dispatch is not confirmed after this long counts as abandoned by a crash."""
 
-# KEYS: step, arrivals, tensors...; ARGV: step id, neuron, its milliseconds, then offset and bytes for each tensor.
+RENEWAL_SECONDS = 3.0
+"""The lease is renewed by whoever arrives, or advances, this long after the last time."""
+
+# Arrivals belong to the step that the hash itself names: its id without the generation, since adopting keeps them.
+# KEYS: step, arrivals, tensors...; ARGV: step id, neuron, its milliseconds, version, seconds between two renewals of
+# the lease, then for each tensor its size, the row's offset, the row.
 _ARRIVE = """
 local id = redis.call('HGET', KEYS[1], 'id')
-if not id then return {-2, 0, 0} end
-if id ~= ARGV[1] then return {-1, 0, 0} end
+if not id then return {-2, 0, 0, 0} end
+if id ~= ARGV[1] then return {-1, 0, 0, 0} end
 redis.call('HINCRBY', KEYS[1], 'invocations', 1)
 redis.call('HINCRBY', KEYS[1], 'neuron_ms', ARGV[3])
+local place = string.match(id, ':(.+)$')
+if redis.call('HGET', KEYS[2], 'of') ~= place then redis.call('DEL', KEYS[2]) end
 local ordinal = redis.call('HGET', KEYS[2], ARGV[2])
 if not ordinal then
   for i = 3, #KEYS do
-    if redis.call('EXISTS', KEYS[i]) == 0 then return {-2, 0, 0} end
+    if redis.call('STRLEN', KEYS[i]) ~= tonumber(ARGV[3 * i - 3]) then return {-2, 0, 0, 0} end
   end
   for i = 3, #KEYS do
-    redis.call('SETRANGE', KEYS[i], ARGV[2 * i - 2], ARGV[2 * i - 1])
+    redis.call('SETRANGE', KEYS[i], ARGV[3 * i - 2], ARGV[3 * i - 1])
+    redis.call('SETRANGE', KEYS[i], ARGV[2] * #ARGV[4], ARGV[4])
   end
-  ordinal = redis.call('HLEN', KEYS[2]) + 1
+  ordinal = math.max(1, redis.call('HLEN', KEYS[2]))
   redis.call('HSET', KEYS[2], ARGV[2], ordinal)
-  if ordinal == 1 then redis.call('EXPIRE', KEYS[2], redis.call('TTL', KEYS[1])) end
+  if ordinal == 1 then
+    redis.call('HSET', KEYS[2], 'of', place)
+    redis.call('EXPIRE', KEYS[2], redis.call('TTL', KEYS[1]))
+  end
 end
-return {tonumber(ordinal), redis.call('HLEN', KEYS[2]), tonumber(redis.call('HGET', KEYS[1], 'width'))}
+local due, now, renewed = 0, redis.call('TIME'), redis.call('HGET', KEYS[1], 'renewed_at')
+if renewed and now[1] + now[2] / 1000000 - renewed >= tonumber(ARGV[5]) then
+  redis.call('HSET', KEYS[1], 'renewed_at', now[1] .. '.' .. string.format('%06d', now[2]))
+  due = 1
+end
+return {tonumber(ordinal), redis.call('HLEN', KEYS[2]) - 1, tonumber(redis.call('HGET', KEYS[1], 'width')), due}
 """
 
 # KEYS: step, arrivals, tensors...; ARGV: step id, next id, next width, key lifetime,
 # number of fields, field and value..., bytes of each tensor.
 _ADVANCE = """
-if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return -1 end
-if redis.call('HLEN', KEYS[2]) < tonumber(redis.call('HGET', KEYS[1], 'width')) then return -2 end
+local id = redis.call('HGET', KEYS[1], 'id')
+if id ~= ARGV[1] then return -1 end
+if redis.call('HGET', KEYS[2], 'of') ~= string.match(id, ':(.+)$') then return -2 end
+if redis.call('HLEN', KEYS[2]) <= tonumber(redis.call('HGET', KEYS[1], 'width')) then return -2 end
 local fields = tonumber(ARGV[5])
 for i = 3, #KEYS do
   redis.call('SET', KEYS[i], ARGV[5 + 2 * fields + i - 2], 'EX', ARGV[4])
@@ -70,21 +90,50 @@ redis.call('EXPIRE', KEYS[1], ARGV[4])
 return 1
 """
 
-# KEYS: step, arrivals; ARGV: step id, width, key lifetime, generation, then field and value...
-_OPEN = """
+# KEYS: step, arrivals; ARGV: step id, generation, lifetime.
+_RESERVE = """
 local id = redis.call('HGET', KEYS[1], 'id')
-if id and tonumber(string.match(id, '^%d+')) > tonumber(ARGV[4]) then return 0 end
+if id and tonumber(string.match(id, '^%d+')) > tonumber(ARGV[2]) then return 0 end
 redis.call('DEL', KEYS[1], KEYS[2])
-redis.call('HSET', KEYS[1], 'id', ARGV[1], 'width', ARGV[2], 'dispatched', 0, 'opened_at', redis.call('TIME')[1])
-for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('HSET', KEYS[1], 'id', ARGV[1], 'width', 1, 'dispatched', 0, 'opened_at', redis.call('TIME')[1])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 return 1
 """
 
-# KEYS: step; ARGV: old step id, new step id. The arrivals stay: they are the same in every generation.
+# KEYS: step, arrivals, keys of the fill...; ARGV: old step id, new step id, new width, key lifetime,
+# field and value...
+_OPEN = """
+local id = redis.call('HGET', KEYS[1], 'id')
+if not id then return -2 end
+if id ~= ARGV[1] then return 0 end
+for i = 3, #KEYS do
+  if redis.call('EXPIRE', KEYS[i], ARGV[4]) == 0 then return -2 end
+end
+redis.call('DEL', KEYS[1], KEYS[2])
+redis.call('HSET', KEYS[1], 'id', ARGV[2], 'width', ARGV[3], 'dispatched', 0, 'opened_at', redis.call('TIME')[1])
+for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return 1
+"""
+
+# KEYS: step, keys of the fill...; ARGV: old step id, new step id, key lifetime. The arrivals stay: they are the same in
+# every generation.
 _ADOPT = """
 if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'id', ARGV[2], 'dispatched', 0, 'opened_at', redis.call('TIME')[1])
+for i = 1, #KEYS do
+  if redis.call('EXPIRE', KEYS[i], ARGV[3]) == 0 then return 0 end
+end
+if ARGV[2] ~= ARGV[1] then
+  redis.call('HSET', KEYS[1], 'id', ARGV[2], 'dispatched', 0, 'opened_at', redis.call('TIME')[1])
+end
+return 1
+"""
+
+# KEYS: step, arrivals; ARGV: step id.
+_ABANDON = """
+local id = redis.call('HGET', KEYS[1], 'id')
+if id and id ~= ARGV[1] then return 0 end
+redis.call('UNLINK', KEYS[1], KEYS[2])
 return 1
 """
 
@@ -114,6 +163,8 @@ class Arrival:
     ordinal: int = 0
     width: int = 0
     """Neurons that the step waits for."""
+    lease_due: bool = False
+    """This neuron, and no other, is to renew the run's lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +203,13 @@ class Barrier:
         self._server = server
         client = server.client
         self._client = client
-        self._step = server.path("step")
-        self._arrivals = server.path("arrivals")
+        self._step, self._arrivals = server.step_paths
+        self._reserve = client.register_script(_RESERVE)
         self._open = client.register_script(_OPEN)
         self._arrive = client.register_script(_ARRIVE)
         self._advance = client.register_script(_ADVANCE)
         self._adopt = client.register_script(_ADOPT)
+        self._abandon = client.register_script(_ABANDON)
         self._dispatched = client.register_script(_DISPATCHED)
 
     def arrive(
@@ -165,31 +217,47 @@ class Barrier:
     ) -> Arrival:
         """Store a neuron's rows and count its arrival, once, if ``step`` is current.
 
-        ``rows`` pairs each matrix with this neuron's row (1, columns); ``neuron`` counts from 0.
-        ``milliseconds`` is the neuron's time, for the run's price.
+        ``rows`` pairs each matrix with this neuron's row (1, columns); all are of one version. ``neuron`` counts from
+        0. ``milliseconds`` is the neuron's time, for the run's price.
         Raises CacheLost when Redis has no keys of the run, or lacks a matrix of the current step.
         """
-        arguments: list[Any] = [step.id, neuron, milliseconds]
+        (stamp,) = {key.stamp for key, _ in rows}
+        arguments: list[Any] = [step.id, neuron, milliseconds, stamp, RENEWAL_SECONDS]
         for key, row in rows:
-            arguments += [neuron * key.row_size, np.ascontiguousarray(row, key.dtype).tobytes()]
-        keys = [self._step, self._arrivals, *(self._server.path(key) for key, _ in rows)]
-        ordinal, arrived, width = self._arrive(keys=keys, args=arguments, client=self._client)
+            arguments += [key.size, key.row_offset(neuron), np.ascontiguousarray(row, key.dtype).tobytes()]
+        keys = [self._step, self._arrivals, *self._paths(step, [key for key, _ in rows])]
+        ordinal, arrived, width, due = self._arrive(keys=keys, args=arguments, client=self._client)
         if ordinal == -1:
             return Arrival(ArrivalStatus.STALE)
         if ordinal == -2:
             raise CacheLost(f"step {step.id} has lost its tensors, or is lost altogether")
         complete = arrived == width
-        return Arrival(ArrivalStatus.COMPLETE if complete else ArrivalStatus.COUNTED, ordinal, width)
+        return Arrival(ArrivalStatus.COMPLETE if complete else ArrivalStatus.COUNTED, ordinal, width, bool(due))
 
-    def open(self, step: Step, width: int, fields: Mapping[str, str]) -> bool:
-        """Make ``step`` the current one; False when a later generation has opened a step already."""
+    def reserve(self, entry: Step) -> bool:
+        """Make ``entry`` current, which no neuron has a part in, while its fill is being filled.
+
+        No neuron and no Trainer of an earlier step gets any further. False when a later generation has been here.
+        """
+        arguments: list[Any] = [entry.id, entry.generation, FILLING_SECONDS]
+        return bool(self._reserve(keys=[self._step, self._arrivals], args=arguments, client=self._client))
+
+    def open(
+        self, entry: Step, step: Step, width: int, fields: Mapping[str, str], keys: Sequence[str | TensorKey]
+    ) -> bool:
+        """Go from ``entry`` to a generation's first step, if its fill is whole: from now on it counts, and is kept.
+
+        ``keys`` are all that the fill consists of. False when ``entry`` is not current any more. Raises CacheLost.
+        """
         flat = [item for pair in fields.items() for item in pair]
-        opened = self._open(
-            keys=[self._step, self._arrivals],
-            args=[step.id, width, KEY_LIFETIME_SECONDS, step.generation, *flat],
+        outcome = self._open(
+            keys=[self._step, self._arrivals, *self._paths(step, keys)],
+            args=[entry.id, step.id, width, KEY_LIFETIME_SECONDS, *flat],
             client=self._client,
         )
-        return bool(opened)
+        if outcome == -2:
+            raise CacheLost(f"the fill {step.fill} was lost before its first step")
+        return bool(outcome)
 
     def advance(
         self,
@@ -205,7 +273,7 @@ class Barrier:
         """
         flat = [item for pair in fields.items() for item in pair]
         outcome = self._advance(
-            keys=[self._step, self._arrivals, *(self._server.path(key) for key, _ in tensors)],
+            keys=[self._step, self._arrivals, *self._paths(step, [key for key, _ in tensors])],
             args=[
                 step.id,
                 following.id,
@@ -213,17 +281,46 @@ class Barrier:
                 KEY_LIFETIME_SECONDS,
                 len(fields),
                 *flat,
-                *(np.ascontiguousarray(value, key.dtype).tobytes() for key, value in tensors),
+                *(encode_tensor(key, value) for key, value in tensors),
             ],
             client=self._client,
         )
         return bool(outcome == 1)
 
-    def adopt(self, step: Step, generation: int) -> Step | None:
-        """Move the current step, with its arrivals, to a new generation; None if it is no longer current."""
-        adopted = Step(generation, step.epoch, step.batch, step.direction, step.layer)
-        done = self._adopt(keys=[self._step], args=[step.id, adopted.id], client=self._client)
-        return adopted if done else None
+    def adopt(self, step: Step, generation: int, keys: Sequence[str | TensorKey]) -> Step | None:
+        """Move the current step, with its arrivals and its fill, to a new generation.
+
+        None where it is no longer current, or the fill lacks one of its ``keys``.
+        """
+        adopted = replace(step, generation=generation)
+        return adopted if self._kept(step, adopted, keys) else None
+
+    def keep(self, step: Step, keys: Sequence[str | TensorKey]) -> None:
+        """Renew the lives of the step and of its fill's ``keys``. Raises CacheLost, or StaleStep once it is over."""
+        with self.abandoned_if_lost(step):
+            if not self._kept(step, step, keys):
+                raise CacheLost(f"the fill of step {step.id} is not whole")
+
+    def _kept(self, step: Step, following: Step, keys: Sequence[str | TensorKey]) -> bool:
+        arguments: list[Any] = [step.id, following.id, KEY_LIFETIME_SECONDS]
+        return bool(self._adopt(keys=[self._step, *self._paths(step, keys)], args=arguments, client=self._client))
+
+    def _paths(self, step: Step, keys: Iterable[str | TensorKey]) -> list[str]:
+        fill = self._server.fill(step.fill)
+        return [fill.path(key) for key in keys]
+
+    @contextmanager
+    def abandoned_if_lost(self, step: Step) -> Iterator[None]:
+        """Around work on ``step``: what raises CacheLost takes the step away, so that no later generation adopts it.
+
+        Raises StaleStep instead where the step is over, and its fill with it: then nothing is lost.
+        """
+        try:
+            yield
+        except CacheLost as lost:
+            if not self._abandon(keys=[self._step, self._arrivals], args=[step.id], client=self._client):
+                raise StaleStep(f"step {step.id} is over") from lost
+            raise
 
     def confirm_dispatch(self, step: Step) -> None:
         """Record that every neuron of ``step`` has been invoked."""
@@ -234,15 +331,17 @@ class Barrier:
         pipeline = self._client.pipeline(transaction=True)
         pipeline.hgetall(self._step)
         pipeline.hlen(self._arrivals)
+        pipeline.hget(self._arrivals, "of")
         pipeline.time()
-        raw, arrived, (seconds, microseconds) = pipeline.execute()
+        raw, arrivals, of, (seconds, microseconds) = pipeline.execute()
         fields = {key.decode(): value.decode() for key, value in raw.items()}
         if not fields:
             return None
+        step = Step.parse(fields.pop("id"))
         return Position(
-            step=Step.parse(fields.pop("id")),
+            step=step,
             width=int(fields.pop("width")),
-            arrived=arrived,
+            arrived=arrivals - 1 if of == step.place.encode() else 0,
             dispatched=fields.pop("dispatched") == "1",
             opened_at=float(fields.pop("opened_at")),
             read_at=_moment(seconds, microseconds),
@@ -253,17 +352,38 @@ class Barrier:
         """The time by Redis's clock."""
         return _moment(*self._client.time())
 
-    def is_current(self, step: Step) -> bool:
-        """True while ``step`` is the current one. Raises CacheLost when Redis has no keys of the run."""
+    def current(self, step: Step) -> Step | None:
+        """``step``, which a message names, with the fill that is to be used; None where it is not the current one.
+
+        Raises CacheLost when Redis has no keys of the run.
+        """
         current: Any = self._client.hget(self._step, "id")
         if current is None:
             raise CacheLost(f"step {step.id} is not in the parameter server")
-        return bool(current.decode() == step.id)
+        found = Step.parse(current.decode())
+        if not found.fill:
+            raise CacheLost(f"step {found.id} was opened by an earlier release, which named no fills")
+        return found if found in (step, replace(step, fill=found.fill)) else None
 
-    def missing(self, width: int) -> list[int]:
-        """The neurons that have not arrived yet, counted from 0."""
-        arrived = {int(neuron) for neuron in self._client.hkeys(self._arrivals)}
-        return [neuron for neuron in range(width) if neuron not in arrived]
+    def read(self, step: Step, keys: Sequence[TensorKey]) -> list[Any]:
+        """Values of the step's fill, read while ``step`` was current: else raises StaleStep, or CacheLost."""
+        pipeline = self._client.pipeline(transaction=True)
+        pipeline.mget(self._paths(step, keys))
+        pipeline.hget(self._step, "id")
+        values, current = pipeline.execute()
+        if current is None:
+            raise CacheLost(f"step {step.id} is not in the parameter server")
+        if current.decode() != step.id:
+            raise StaleStep(f"step {step.id} is over")
+        return self._server.decoded(keys, values)
+
+    def missing(self, step: Step, width: int) -> list[int]:
+        """The neurons that have not arrived at ``step`` yet, counted from 0."""
+        arrived = self._client.hgetall(self._arrivals)
+        if arrived.pop(b"of", None) != step.place.encode():
+            arrived = {}
+        there = {int(neuron) for neuron in arrived}
+        return [neuron for neuron in range(width) if neuron not in there]
 
 
 def _moment(seconds: int, microseconds: int) -> float:

@@ -4,8 +4,8 @@ In an exchange, a worker stores one part for each peer, pushes a note into the p
 until its own inboxes hold a note of every peer. All commands of an exchange are one pipeline, and nothing polls. A part
 is a string of its own, not an item of the list: Redis adopts a string as received but copies a list item twice.
 
-Each generation has its own inboxes, so that late messages of one never reach the next. Parts and notes carry the
-number of their exchange. A worker that waits in vain raises ProcessGroupBroken: the run then goes on from its last
+Each claim of a generation has its own inboxes, so that late messages of one never reach the next. Parts and notes carry
+the number of their exchange. A worker that waits in vain raises ProcessGroupBroken: the run then goes on from its last
 checkpoint, under the next generation.
 """
 
@@ -46,12 +46,12 @@ PAUSE_SECONDS = 0.2
 
 
 class ProcessGroup:
-    """One worker's view of its generation's workers. With ``size`` 1 no exchange needs Redis."""
+    """One worker's view of the workers of a claim (see ``Run.claim``). With ``size`` 1 no exchange needs Redis."""
 
-    def __init__(self, server: ParameterServer, generation: int, rank: int, size: int) -> None:
+    def __init__(self, server: ParameterServer, claim: str, rank: int, size: int) -> None:
         self._server = server
         self._client = server.client
-        self._generation = generation
+        self._claim = claim
         self.rank = rank
         self.size = size
         self.peers = [peer for peer in range(size) if peer != rank]
@@ -244,10 +244,10 @@ class ProcessGroup:
         self._silent = silent
 
     def _member_key(self, rank: int) -> str:
-        return self._server.path(f"gang:{self._generation}:{rank}")
+        return self._server.path(f"gang:{self._claim}:{rank}")
 
     def _heartbeat_key(self, rank: int) -> str:
-        return self._server.path(f"gang:{self._generation}:{rank}:alive")
+        return self._server.path(f"gang:{self._claim}:{rank}:alive")
 
     def _wait(self, peer: int) -> list[Command]:
         """Commands that wait for a peer's note and take its part, which is stored before the note."""
@@ -272,4 +272,4 @@ class ProcessGroup:
         return f"{self._inbox_key(reader, writer)}:{self._number}"
 
     def _inbox_key(self, reader: int, writer: int) -> str:
-        return self._server.path(f"gang:{self._generation}:{reader}:{writer}")
+        return self._server.path(f"gang:{self._claim}:{reader}:{writer}")

@@ -44,6 +44,13 @@ class CheckpointPointer(TypedDict):
     """Of epoch ``epoch``; absent where an earlier release stored the checkpoint."""
 
 
+class Progressed(TypedDict):
+    """How far a generation has noted its progress."""
+
+    generation: int
+    epoch: int
+
+
 class Dataset(TypedDict):
     """The upload that opened a run."""
 
@@ -210,6 +217,7 @@ class Attributes(PublicRun, Facts, total=False):
     told: bool
     told_use: Use
     watched: str
+    progressed: Progressed
 
 
 def public_view(run: Run) -> PublicRun:

@@ -146,7 +146,7 @@ def close(services: Services, run: Run, model: bytes | None = None) -> None:
     facts: Facts = {}
     if publication.model_written_at is not None:
         facts["model_written_at"] = publication.model_written_at
-    emptied = not meets_in_redis(run.strategy) or emptied_parameter_server(services, run_id)
+    emptied = not meets_in_redis(run.strategy) or emptied_parameter_server(services, run)
     freed = freed_workers(services, run)
     if not run.told:
         services.notifier.ended(run)
@@ -155,10 +155,13 @@ def close(services: Services, run: Run, model: bytes | None = None) -> None:
     logger.info("run ended", extra={"run_id": run_id, "status": run.status, "reason": run.reason})
 
 
-def emptied_parameter_server(services: Services, run_id: str) -> bool:
-    """Remove the run's keys; False when Redis does not answer, which must not keep the end from people."""
+def emptied_parameter_server(services: Services, run: Run) -> bool:
+    """Remove the ended run's keys, and none of a later generation: it may have been resumed.
+
+    False when Redis does not answer, which must not keep the end from people.
+    """
     try:
-        services.server(run_id).delete_run()
+        services.server(run.run_id).remove(run.generation)
     except Exception:
         logger.exception("keys are left in the parameter server; the watch will try again")
         return False

@@ -222,6 +222,11 @@ class Run:
         return not self.has_ended and self.is_prepared and (mine or self.generation == generation - 1)
 
     @property
+    def claim(self) -> str:
+        """Name of the latest claim of the lease: a generation that gave it back may be claimed again."""
+        return f"{self.generation}-{(self.owner or '')[:8]}"
+
+    @property
     def is_unfinished(self) -> bool:
         """Whether the watch has to look at the run."""
         return not self.has_ended or self.closing

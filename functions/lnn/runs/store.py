@@ -54,6 +54,14 @@ UNFINISHED_VALUES: Mapping[str, object] = {":pending": "PENDING", ":running": "R
 LAST_WRITE = "last_write"
 """Attribute of a run: the random name of the write that was made last."""
 
+NOT_GONE_ON = "(attribute_not_exists(progressed) OR progressed.generation < :mine OR progressed.epoch <= :epoch)"
+"""Progress of one generation never goes back; the next one may begin at an earlier epoch."""
+NOT_SAVED_SINCE = (
+    "(attribute_not_exists(checkpoint) OR checkpoint.epoch < :saved OR (checkpoint.epoch = :saved AND "
+    "(attribute_not_exists(checkpoint.batches) OR checkpoint.batches <= :batches)))"
+)
+"""The checkpoint that a run goes on from is never an earlier one than before."""
+
 EPOCH_FIGURES = ("cost", "train_accuracy", "test_accuracy", "seconds")
 """Attributes of a row of the history, beside ``run_id`` and ``epoch``."""
 
@@ -247,13 +255,14 @@ class Ledger:
     def renew(self, run_id: str, generation: int, *, event: Event | None = None, **facts: Unpack[Facts]) -> Run:
         """Renew the lease and note progress, and an event if there is one; returns the run.
 
-        Raises StaleGeneration when another generation has taken over or the run has ended.
+        Raises StaleGeneration when another generation has taken over or the run has ended, and when this one has noted
+        a later epoch or checkpoint already.
         """
         now = moment()
         changes: Attributes = {**facts, **WATCHED, "heartbeat": now, "lease_expires": now + LEASE_SECONDS}
         run = self._change("renew", run_id, changes, generation=generation, event=event)
         if run is None:
-            raise StaleGeneration(f"generation {generation} no longer owns run {run_id}")
+            raise StaleGeneration(f"generation {generation} no longer owns run {run_id}, or has gone on by itself")
         return run
 
     def release(self, run_id: str, generation: int, event: str) -> None:
@@ -393,12 +402,21 @@ class Ledger:
         allowed = {f":status{index}": status for index, status in enumerate(ALLOWED_IN[change])}
         clauses = [f"#status IN ({', '.join(allowed)})"]
         given = allowed | dict(values or {})
+        made: Attributes = {**changes}
         if generation is not None:
             clauses.append("#generation = :mine")
             given[":mine"] = generation
+        if generation is not None and "epoch" in changes:
+            # A copy of a message may have gone on while this one was frozen.
+            made["progressed"] = {"generation": generation, "epoch": changes["epoch"]}
+            clauses.append(NOT_GONE_ON)
+            given[":epoch"] = changes["epoch"]
+        if generation is not None and (saved := changes.get("checkpoint")):
+            clauses.append(NOT_SAVED_SINCE)
+            given |= {":saved": saved["epoch"], ":batches": saved.get("batches", 0)}
         if condition:
             clauses.append(condition)
-        return self._write(run_id, changes, " AND ".join(clauses), given, event=event, counted=counted, removed=removed)
+        return self._write(run_id, made, " AND ".join(clauses), given, event=event, counted=counted, removed=removed)
 
     def _write(
         self,

@@ -60,7 +60,7 @@ def work(services: Services, message: Message, remaining: Callable[[], float]) -
     if run is None or run.status != "RUNNING" or run.generation != generation:
         return "stale"
     plan = run.parsed_plan
-    group = ProcessGroup(services.server(run_id), generation, rank, plan.workers)
+    group = ProcessGroup(services.server(run_id), run.claim, rank, plan.workers)
     if not group.join(uuid4().hex):
         return "duplicate"
     try:
@@ -100,7 +100,7 @@ def take_leave(services: Services, group: ProcessGroup, run_id: str) -> None:
     with suppress(LnnError):  # then the keys expire
         run = services.ledger.get_run(run_id)
         if run is not None and run.has_ended:
-            services.server(run_id).delete_run()
+            services.server(run_id).remove(run.generation)
 
 
 class Workers(Crew):

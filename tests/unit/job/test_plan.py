@@ -87,7 +87,9 @@ def test_a_step_reads_one_set_of_parameters_and_writes_the_other() -> None:
         names = [{str(key) for keys in side for key in keys} for side in (read, written)]
         assert not names[0] & names[1]
         assert len(names[0]) == 2 * (1 + 2)
-        assert run.parameter_keys(2, updates + 2) == read
+        after = run.parameter_keys(2, updates + 2)
+        assert [str(key) for keys in after for key in keys] == [str(key) for keys in read for key in keys]
+        assert {key.version for keys in after for key in keys} == {updates + 2}
 
 
 def test_tensors_have_the_shapes_of_the_formulas() -> None:
@@ -95,7 +97,7 @@ def test_tensors_have_the_shapes_of_the_formulas() -> None:
     assert run.input_key().shape == (13, 5)
     assert run.output_key(Step(1, 1, 0, "forward", 1)).shape == (4, 5)
     assert run.output_key(Step(1, 1, 2, "forward", 3)).shape == (1, 3)
-    assert run.delta_key(2, 2).shape == (3, 3)
+    assert run.delta_key(2, Step(1, 1, 2, "backward", 2)).shape == (3, 3)
     (weights,), (biases,) = run.parameter_keys(1, 0)
     assert (weights.shape, biases.shape) == ((4, 5), (4, 1))
     assert weights.dtype == np.float32
@@ -104,7 +106,7 @@ def test_tensors_have_the_shapes_of_the_formulas() -> None:
 def test_the_output_layer_keeps_logits_where_others_keep_activations() -> None:
     run = plan()
     assert run.output_key(Step(1, 1, 0, "forward", 3)).name == "Z3"
-    assert run.output_key(Step(1, 1, 0, "forward", 2)) == run.activation_key(2, 0)
+    assert run.output_key(Step(1, 1, 0, "forward", 2)) == run.activation_key(2, Step(1, 1, 0, "forward", 3))
 
 
 @pytest.mark.parametrize(("every", "recorded"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4, 5]), (4, [4, 5]), (100, [5])])

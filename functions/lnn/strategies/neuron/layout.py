@@ -1,10 +1,12 @@
 """The order of the steps of strategy ``neuron``, and where its tensors are in the parameter server."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from lnn.job.plan import Plan
 from lnn.messages import Step
-from lnn.parameter_server.codec import TensorKey
+from lnn.parameter_server.codec import NEVER, TensorKey
 
 BUDGET_FACTOR = 6.0
 BUDGET_ALLOWANCE = 100
@@ -30,21 +32,20 @@ class Layout(Plan):
 
     # Steps
 
-    def first_step(self, generation: int, epoch: int, batch: int = 0) -> Step:
-        return Step(generation, epoch, batch, "forward", 1)
+    def first_step(self, generation: int, epoch: int, batch: int = 0, fill: str = "") -> Step:
+        return Step(generation, epoch, batch, "forward", 1, fill)
 
     def following(self, step: Step) -> Step | None:
         """The step after ``step``; None after the last one of the last epoch."""
-        generation, epoch, batch, layer = step.generation, step.epoch, step.batch, step.layer
         if step.direction == "forward":
-            if layer < self.layers:
-                return Step(generation, epoch, batch, "forward", layer + 1)
-            return Step(generation, epoch, batch, "backward", layer)
-        if layer > 1:
-            return Step(generation, epoch, batch, "backward", layer - 1)
-        if batch + 1 < self.batches_per_epoch:
-            return self.first_step(generation, epoch, batch + 1)
-        return self.first_step(generation, epoch + 1) if epoch < self.epochs else None
+            if step.layer < self.layers:
+                return replace(step, layer=step.layer + 1)
+            return replace(step, direction="backward")
+        if step.layer > 1:
+            return replace(step, layer=step.layer - 1)
+        if step.batch + 1 < self.batches_per_epoch:
+            return self.first_step(step.generation, step.epoch, step.batch + 1, step.fill)
+        return self.first_step(step.generation, step.epoch + 1, 0, step.fill) if step.epoch < self.epochs else None
 
     def ends_batch(self, step: Step) -> bool:
         return step.direction == "backward" and step.layer == 1
@@ -56,22 +57,24 @@ class Layout(Plan):
         """The number of updates before the batch of ``step``."""
         return (step.epoch - 1) * self.batches_per_epoch + step.batch
 
-    # Tensors
+    # Tensors. All that the steps of an update write has its number, from 1, as version.
 
     def input_key(self) -> TensorKey:
-        """The training set, examples first: (m, n)."""
-        return self._key("X", self.examples, self.sizes[0])
+        """The training set, examples first: (m, n). It never changes."""
+        return TensorKey("X", np.dtype(self.dtype), (self.examples, self.sizes[0]))
 
     def output_key(self, step: Step) -> TensorKey:
         """The matrix that a forward step writes: A, or the logits Z in the output layer."""
         name = f"A{step.layer}" if step.layer < self.layers else f"Z{step.layer}"
-        return self._key(name, self.sizes[step.layer], self.batch_examples(step.batch))
+        return self._of_update(step, name, self.sizes[step.layer], self.batch_examples(step.batch))
 
-    def activation_key(self, layer: int, batch: int) -> TensorKey:
-        return self._key(f"A{layer}", self.sizes[layer], self.batch_examples(batch))
+    def activation_key(self, layer: int, step: Step) -> TensorKey:
+        """A of a layer, for the batch of ``step``."""
+        return self._of_update(step, f"A{layer}", self.sizes[layer], self.batch_examples(step.batch))
 
-    def delta_key(self, layer: int, batch: int) -> TensorKey:
-        return self._key(f"dZ{layer}", self.sizes[layer], self.batch_examples(batch))
+    def delta_key(self, layer: int, step: Step) -> TensorKey:
+        """The matrix dZ of a layer, for the batch of ``step``."""
+        return self._of_update(step, f"dZ{layer}", self.sizes[layer], self.batch_examples(step.batch))
 
     def parameter_keys(self, layer: int, updates: int) -> tuple[list[TensorKey], list[TensorKey]]:
         """W and b of a layer after ``updates`` updates, each followed by the optimizer's slots for it.
@@ -85,9 +88,29 @@ class Layout(Plan):
         weights = [f"W{layer}.{side}", *(f"W{layer}.{side}.{slot}" for slot in slots)]
         biases = [f"b{layer}.{side}", *(f"b{layer}.{side}.{slot}" for slot in slots)]
         return (
-            [self._key(name, units, inputs) for name in weights],
-            [self._key(name, units, 1) for name in biases],
+            [self._key(updates, name, units, inputs) for name in weights],
+            [self._key(updates, name, units, 1) for name in biases],
         )
 
-    def _key(self, name: str, *shape: int) -> TensorKey:
-        return TensorKey(name, np.dtype(self.dtype), shape)
+    def all_parameter_keys(self, updates: int) -> list[TensorKey]:
+        """Those of every layer, in order."""
+        layers = [self.parameter_keys(layer, updates) for layer in range(1, self.layers + 1)]
+        return [key for weights, biases in layers for key in (*weights, *biases)]
+
+    def unwritten_keys(self, updates: int) -> list[TensorKey]:
+        """All that steps after ``updates`` updates write rows of, as it is before."""
+        # The batches of an epoch have at most two sizes: all others are like the first, the last may be short.
+        steps = [
+            Step(0, 1, batch, "forward", layer)
+            for batch in {0, self.batches_per_epoch - 1}
+            for layer in range(1, self.layers + 1)
+        ]
+        written = [key for step in steps for key in (self.output_key(step), self.delta_key(step.layer, step))]
+        keys = [replace(key, version=NEVER) for key in (*written, *self.all_parameter_keys(updates + 1))]
+        return list(dict.fromkeys(keys))
+
+    def _of_update(self, step: Step, name: str, *shape: int) -> TensorKey:
+        return self._key(self.updates_before(step) + 1, name, *shape)
+
+    def _key(self, version: int, name: str, *shape: int) -> TensorKey:
+        return TensorKey(name, np.dtype(self.dtype), shape, version)

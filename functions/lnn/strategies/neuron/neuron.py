@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnn.aws.invoker import Invoker
-from lnn.errors import CacheLost, LnnError
+from lnn.errors import CacheLost, LnnError, StaleStep
 from lnn.messages import Message, Step
 from lnn.network import ACTIVATIONS, linear_backward, linear_forward, propagate_delta, take_examples
-from lnn.parameter_server.barrier import ArrivalStatus, Barrier
+from lnn.parameter_server.barrier import Arrival, ArrivalStatus, Barrier
 from lnn.parameter_server.codec import TensorKey
 from lnn.parameter_server.server import ParameterServer
 from lnn.runs.failover import ask_for_next, fail, told
@@ -32,6 +32,7 @@ Row = tuple[TensorKey, Array]
 PLAN_KEY = "plan|dict"
 
 _plans: dict[str, Layout] = {}
+"""By the fill that the plan was read from, as the inputs are: a warm environment keeps those of one."""
 _inputs: dict[str, Array] = {}
 
 
@@ -42,7 +43,10 @@ def handle(services: Services, message: Message) -> str:
     """
     try:
         server = services.server(message.run_id)
-        return work(server, services.invoker, message, services.environment.neuron_window).value
+        arrival = work(server, services.invoker, message, services.environment.neuron_window)
+    except StaleStep as stale:
+        logger.info("superseded", extra={"reason": str(stale)})
+        return ArrivalStatus.STALE.value
     except CacheLost as lost:
         logger.warning("parameter server lost the run", extra={"reason": str(lost)})
         ask_for_next(services, message, told(f"neuron {message.neuron_number} of layer {message.layer}", lost))
@@ -51,69 +55,83 @@ def handle(services: Services, message: Message) -> str:
     except Exception as error:
         ask_for_next(services, message, told(f"neuron {message.neuron_number} of layer {message.layer}", error))
         raise
+    else:
+        if arrival.lease_due:
+            keep_lease(services, message)
+        return arrival.status.value
     return "failed"
 
 
-def work(server: ParameterServer, invoker: Invoker, message: Message, window: int) -> ArrivalStatus:
+def keep_lease(services: Services, message: Message) -> None:
+    """Renew the run's lease: a wide layer's neurons are at work for longer than it lasts, and the Trainer is not."""
+    try:
+        services.ledger.renew(message.run_id, message.generation)
+    except LnnError as error:
+        logger.warning("the lease was not renewed; another neuron will try", extra={"reason": str(error)})
+
+
+def work(server: ParameterServer, invoker: Invoker, message: Message, window: int) -> Arrival:
     """Do one neuron's part of one step and move the run along.
 
     ``window`` is the most neurons of a step in flight at once, 0 for no limit: the k-th to arrive
-    invokes the one that is k places behind the window. Raises CacheLost.
+    invokes the one that is k places behind the window. Raises CacheLost, or StaleStep.
     """
     begun = time.perf_counter()
-    step, neuron = Step.of(message), message.neuron
+    neuron = message.neuron
     if neuron is None:
         raise ValueError("a message to a neuron says which one it is")
     barrier = Barrier(server)
-    if not barrier.is_current(step):
-        return ArrivalStatus.STALE
-    plan = plan_of(server, message.run_id)
-    compute = forward if step.direction == "forward" else backward
-    # A training that diverges overflows on its way; its cost will say so.
-    with np.errstate(over="ignore", invalid="ignore"):
-        rows = compute(server, message.run_id, plan, step, neuron)
-
-    arrival = barrier.arrive(step, neuron, rows, round((time.perf_counter() - begun) * 1000))
+    step = barrier.current(Step.of(message))
+    if step is None:
+        return Arrival(ArrivalStatus.STALE)
+    with barrier.abandoned_if_lost(step):
+        fill = server.fill(step.fill)
+        plan = plan_of(fill)
+        compute = forward if step.direction == "forward" else backward
+        # A training that diverges overflows on its way; its cost will say so.
+        with np.errstate(over="ignore", invalid="ignore"):
+            rows = compute(fill, plan, step, neuron)
+        arrival = barrier.arrive(step, neuron, rows, round((time.perf_counter() - begun) * 1000))
     if arrival.status is ArrivalStatus.STALE:
-        return arrival.status
+        return arrival
     behind = window + arrival.ordinal - 1
     if window and behind < arrival.width:
         invoker.invoke_neuron(step.message(message.run_id, behind))
     if arrival.status is ArrivalStatus.COMPLETE:
         invoker.invoke_trainer(step.message(message.run_id))
-    return arrival.status
+    return arrival
 
 
-def forward(server: ParameterServer, run_id: str, plan: Layout, step: Step, neuron: int) -> list[Row]:
+def forward(fill: ParameterServer, plan: Layout, step: Step, neuron: int) -> list[Row]:
     """The neuron's row of A, (1, m); of the logits Z in the output layer, whose activation may need all units."""
     (weights, *_), (biases, *_) = plan.parameter_keys(step.layer, plan.updates_before(step))
-    W, b = server.get_rows([weights, biases], neuron)
-    Z = linear_forward(W, b, previous_activations(server, run_id, plan, step))
+    W, b = fill.get_rows([weights, biases], neuron)
+    Z = linear_forward(W, b, previous_activations(fill, plan, step))
     output = step.layer == plan.layers
     return [(plan.output_key(step), Z if output else ACTIVATIONS[plan.activations[step.layer - 1]].apply(Z))]
 
 
-def backward(server: ParameterServer, run_id: str, plan: Layout, step: Step, neuron: int) -> list[Row]:
+def backward(fill: ParameterServer, plan: Layout, step: Step, neuron: int) -> list[Row]:
     """The neuron's row of dZ (but for the output layer, where the Trainer has it), and its updated parameters."""
     layer, updates = step.layer, plan.updates_before(step)
     weights, biases = plan.parameter_keys(layer, updates)
     rows: list[Row] = []
     if layer == plan.layers:
-        *parameters, dZ = server.get_rows([*weights, *biases, plan.delta_key(layer, step.batch)], neuron)
+        *parameters, dZ = fill.get_rows([*weights, *biases, plan.delta_key(layer, step)], neuron)
     else:
-        *parameters, A = server.get_rows([*weights, *biases, plan.activation_key(layer, step.batch)], neuron)
+        *parameters, A = fill.get_rows([*weights, *biases, plan.activation_key(layer, step)], neuron)
         (weights_next, *_), _ = plan.parameter_keys(layer + 1, updates)
         dZ = propagate_delta(
-            server.get_column(weights_next, neuron),
-            server.get(plan.delta_key(layer + 1, step.batch)),
+            fill.get_column(weights_next, neuron),
+            fill.get(plan.delta_key(layer + 1, step)),
             A,
             plan.activations[layer - 1],
         )
-        rows.append((plan.delta_key(layer, step.batch), dZ))
+        rows.append((plan.delta_key(layer, step), dZ))
 
     W, *slots_W = (row.copy() for row in parameters[: len(weights)])
     b, *slots_b = (row.copy() for row in parameters[len(weights) :])
-    dW, db = linear_backward(dZ, previous_activations(server, run_id, plan, step), W, plan.l2)
+    dW, db = linear_backward(dZ, previous_activations(fill, plan, step), W, plan.l2)
     plan.update_rule.update(W, dW, slots_W, updates + 1)
     plan.update_rule.update(b, db, slots_b, updates + 1)
 
@@ -123,24 +141,24 @@ def backward(server: ParameterServer, run_id: str, plan: Layout, step: Step, neu
     return rows
 
 
-def previous_activations(server: ParameterServer, run_id: str, plan: Layout, step: Step) -> Array:
+def previous_activations(fill: ParameterServer, plan: Layout, step: Step) -> Array:
     """A of the layer before, (units, m); for the first layer, the batch's examples (n, m).
 
     The training set is fetched once for each warm environment.
     """
     if step.layer > 1:
-        activations: Array = server.get(plan.activation_key(step.layer - 1, step.batch))
+        activations: Array = fill.get(plan.activation_key(step.layer - 1, step))
         return activations
-    if run_id not in _inputs:
+    if fill.prefix not in _inputs:
         _inputs.clear()
-        _inputs[run_id] = server.get(plan.input_key()).T
+        _inputs[fill.prefix] = fill.get(plan.input_key()).T
     batch = plan.batches(step.epoch)[step.batch] if plan.batches_per_epoch > 1 else None
-    return take_examples(_inputs[run_id], batch)
+    return take_examples(_inputs[fill.prefix], batch)
 
 
-def plan_of(server: ParameterServer, run_id: str) -> Layout:
+def plan_of(fill: ParameterServer) -> Layout:
     """The run's plan, fetched once for each warm environment. Raises CacheLost."""
-    if run_id not in _plans:
+    if fill.prefix not in _plans:
         _plans.clear()
-        _plans[run_id] = Layout.parse(server.get(PLAN_KEY))
-    return _plans[run_id]
+        _plans[fill.prefix] = Layout.parse(fill.get(PLAN_KEY))
+    return _plans[fill.prefix]

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lnn.aws.clocks import seconds_between
 from lnn.data.in_memory import TrainingData, train_labels, training_data
-from lnn.errors import CacheLost, StaleGeneration
+from lnn.errors import CacheLost, StaleGeneration, StaleStep
 from lnn.job.plan import Plan
 from lnn.messages import Message, Step
 from lnn.models.checkpoint import Checkpoint, EpochSoFar
@@ -32,9 +34,9 @@ from lnn.network import (
     take_examples,
 )
 from lnn.network.types import Array
-from lnn.parameter_server.barrier import Barrier, Position
+from lnn.parameter_server.barrier import RENEWAL_SECONDS, Barrier, Position
 from lnn.parameter_server.codec import TensorKey
-from lnn.parameter_server.server import ParameterServer
+from lnn.parameter_server.server import KEY_LIFETIME_SECONDS, ParameterServer
 from lnn.runs import metrics
 from lnn.runs.finalize import Accuracies, end_without_model
 from lnn.runs.lease import Reporter
@@ -50,8 +52,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RENEWAL_SECONDS = 3.0
-"""The lease is renewed at the first step that ends this long after the last time."""
+DISPATCHED_AT_ONCE = 32
+"""Neurons that are invoked before the Trainer looks whether the lease is to be renewed: a wide layer takes minutes."""
+
+KEEPING_SECONDS = KEY_LIFETIME_SECONDS / 4
+"""The lives of a fill's keys are renewed at the first step that ends this long after the last time."""
 
 Tensor = tuple[TensorKey, Array]
 
@@ -68,8 +73,13 @@ def start(services: Services, run: Run, plan: Plan, remaining: object = None) ->
 
 def step_done(services: Services, message: Message) -> None:
     """Go on from the step that ``message`` says is done. Raises CacheLost."""
-    server = services.server(message.run_id)
-    Conductor(services, message.run_id, plan_of(server, message.run_id), server).step_done(Step.of(message))
+    barrier, step = Barrier(services.server(message.run_id)), Step.of(message)
+    position = barrier.position()
+    if position is None or not position.step.fill:
+        raise CacheLost(f"Redis knows nothing of run {message.run_id}, or what an earlier release has put there")
+    with barrier.abandoned_if_lost(position.step):
+        plan = plan_of(services.server(message.run_id).fill(position.step.fill))
+        Conductor(services, message.run_id, plan, services.server(message.run_id)).step_done(step, position)
 
 
 class Conductor:
@@ -89,38 +99,41 @@ class Conductor:
         """Go on in the middle of an epoch, when Redis still has everything; False when it has not."""
         position = self._barrier.position()
         generation = run.generation
-        if position is None or position.step.generation >= generation or not self._whole(position.step):
+        if position is None or not position.step.fill or position.step.generation >= generation:
             return False
         saved = run.latest_checkpoint
         if (position.step.epoch - 1, position.step.batch) < (saved["epoch"], saved.get("batches", 0)):
             return False  # an old snapshot of Redis came back: S3 knows better
-        adopted = self._barrier.adopt(position.step, generation)
+        adopted = self._barrier.adopt(position.step, generation, self._keys(position.step))
         if adopted is None:
             return False
         position = self._barrier.position()
         if position is not None and position.step == adopted:
-            self._go_on(position)
+            with self._barrier.abandoned_if_lost(adopted):
+                self._go_on(position)
         return True
 
     def restore(self, run: Run) -> None:
-        """Put the run's last checkpoint into the parameter server and begin the epoch after it."""
+        """Put the run's last checkpoint into a fill of the parameter server and begin the epoch after it."""
         plan, generation = self._plan, run.generation
-        # From here on, no neuron of an earlier generation can change what is put there.
-        if not self._barrier.open(Step(generation, 0, 0, "forward", 0), 1, {}):
+        entry = Step(generation, 0, 0, "forward", 0, run.claim)
+        if not self._barrier.reserve(entry):
             raise StaleGeneration(f"generation {generation} is no longer the latest of run {self._run_id}")
+        self._server.remove(generation - 1)  # there may be no room for another fill beside the last one
         # Loading may take longer than a lease lasts: it is kept meanwhile.
         with Reporter(self._services.ledger, self._services.notifier, run, plan):
-            state = self._fill_server(run.latest_checkpoint)
+            state = self._fill_server(self._server.fill(entry.fill), run.latest_checkpoint)
 
         now = self._barrier.now()
         self._services.ledger.go_back(run, **run.training_begins())
-        first = plan.first_step(generation, state.epoch + 1, state.so_far.batches)
+        first = plan.first_step(generation, state.epoch + 1, state.so_far.batches, entry.fill)
         fields = {
             "training_started_at": repr(now),  # by this generation, and by Redis's clock, as all that follow
             "trained_before": repr(run.trained_before()),
             "epoch_started_at": repr(now - state.so_far.seconds),
             "checkpointed_at": repr(now),
             "renewed_at": repr(now),
+            "kept_at": repr(now),
             "cost_sum": repr(state.so_far.cost_sum),
             "correct": str(state.so_far.correct),
             "invocations": str(run.step_invocations),
@@ -132,24 +145,26 @@ class Conductor:
             "usd_before": repr(float(run.usd or 0.0)),
             "usd_epoch": "0.0",
         }
-        if self._barrier.open(first, plan.sizes[first.layer], fields):
-            self._dispatch(first, range(plan.sizes[first.layer]))
+        width = plan.sizes[first.layer]
+        if not self._barrier.open(entry, first, width, fields, self._keys(first)):
+            raise StaleStep(f"generation {generation} of run {self._run_id} has gone on without this Trainer")
+        self._dispatch(first, range(width))
 
-    def _fill_server(self, saved: CheckpointPointer) -> Checkpoint:
-        """Put everything that neurons read or write into the parameter server, as it was at the checkpoint."""
+    def _fill_server(self, fill: ParameterServer, saved: CheckpointPointer) -> Checkpoint:
+        """Put everything that neurons read or write into a fill, as it was at the checkpoint."""
         plan = self._plan
         state = self._services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
         data = training_data(self._services.artifacts, self._run_id, plan)
-        self._server.put("plan", plan.as_json())
-        self._put(plan.input_key(), data.X.T)
+        fill.put("plan", plan.as_json())
+        fill.put_tensor(plan.input_key(), data.X.T)
         updates = state.epoch * plan.batches_per_epoch + state.so_far.batches
         for layer, ((W, b), (slots_W, slots_b)) in enumerate(zip(state.parameters, state.slots, strict=True), start=1):
             weights, biases = plan.parameter_keys(layer, updates)
             for key, value in zip([*weights, *biases], [W, *slots_W, b, *slots_b], strict=True):
-                self._put(key, value)
+                fill.put_tensor(key, value)
         # Everything that neurons write rows of exists beforehand, so that a lost tensor is told from a new one.
-        for key in self._written_by_neurons(updates):
-            self._put(key, np.zeros(key.shape, key.dtype))
+        for key in plan.unwritten_keys(updates):
+            fill.put_tensor(key, np.zeros(key.shape, key.dtype))
         return state
 
     def stop_before_training(self, run: Run) -> None:
@@ -168,13 +183,11 @@ class Conductor:
 
     # Going on
 
-    def step_done(self, step: Step) -> None:
+    def step_done(self, step: Step, position: Position) -> None:
         """Advance from ``step``, or heal what an invocation that crashed after advancing has left undone."""
-        position = self._barrier.position()
-        if position is None:
-            raise CacheLost(f"Redis knows nothing of run {self._run_id}")
-        crashed = position.abandoned and position.step == self._plan.following(step)
-        if position.step == step or crashed:
+        named = replace(step, fill=position.step.fill)  # a message names no fill
+        crashed = position.abandoned and position.step == self._plan.following(named)
+        if position.step == named or crashed:
             self._go_on(position)
         else:
             logger.info("duplicate refused", extra={"step": step.id, "current": position.step.id})
@@ -186,7 +199,7 @@ class Conductor:
             return
         window = self._services.environment.neuron_window
         launched = min(position.width, window + position.arrived) if window else position.width
-        missing = self._barrier.missing(position.width)
+        missing = self._barrier.missing(position.step, position.width)
         self._dispatch(position.step, [neuron for neuron in missing if neuron < launched])
 
     def _conclude(self, position: Position) -> None:
@@ -215,6 +228,9 @@ class Conductor:
         elif position.now - float(position.fields["renewed_at"]) >= RENEWAL_SECONDS:
             self._services.ledger.renew(self._run_id, step.generation)
             fields = {"renewed_at": repr(position.now)}
+        if position.now - float(position.fields["kept_at"]) >= KEEPING_SECONDS:
+            self._barrier.keep(step, self._keys(step))
+            fields = {**fields, "kept_at": repr(position.now)}
 
         following = plan.following(step)
         if following is None:
@@ -230,11 +246,11 @@ class Conductor:
         """The output layer's neurons have their logits: the batch's cost, and dZ of the output layer."""
         plan, step = self._plan, position.step
         labels = self._train_labels(step.generation)
-        Z = self._server.get(plan.output_key(step))
+        (Z,) = self._barrier.read(step, [plan.output_key(step)])
         Y = take_examples(labels, plan.batches(step.epoch)[step.batch])
         cost = cost_from_logits(plan.activations[-1], Z, Y)
         if plan.l2:
-            parameters = self._state(step.epoch, plan.updates_before(step)).parameters
+            parameters = self._state(step, plan.updates_before(step)).parameters
             cost += penalty((W for W, _ in parameters), plan.l2, Y.shape[1])
         ending = diverged(step.epoch, cost, plan)
         if ending is not None:
@@ -244,7 +260,7 @@ class Conductor:
             "cost_sum": repr(float(position.fields["cost_sum"]) + cost * Y.shape[1]),
             "correct": str(int(position.fields["correct"]) + correct_count(A, Y)),
         }
-        return fields, [(plan.delta_key(plan.layers, step.batch), output_delta(A, Y))]
+        return fields, [(plan.delta_key(plan.layers, step), output_delta(A, Y))]
 
     def _end_batch(self, position: Position) -> dict[str, str] | None:
         """An update is done: history, checkpoint, end. None when the run has ended."""
@@ -273,7 +289,7 @@ class Conductor:
         recorded = whole and (plan.recorded(step.epoch) or ending is not None)
         changed = {"renewed_at": repr(now)}
         if recorded or ending is not None or checkpoint_due:
-            state = self._state(step.epoch, plan.updates_before(step) + 1)
+            state = self._state(step, plan.updates_before(step) + 1)
             if not whole:
                 state = replace(state, epoch=step.epoch - 1, so_far=so_far)
         if recorded:
@@ -301,7 +317,6 @@ class Conductor:
             }
         if checkpoint_due:
             supervisor.store(state)
-            self._server.renew()
             changed["checkpointed_at"] = repr(now)
         return changed
 
@@ -320,13 +335,19 @@ class Conductor:
         fields = position.fields
         return float(fields["trained_before"]) + seconds_between(float(fields["training_started_at"]), position.now)
 
-    def _dispatch(self, step: Step, neurons: Any) -> None:
+    def _dispatch(self, step: Step, neurons: Iterable[int]) -> None:
         window = self._services.environment.neuron_window
-        first = list(neurons)[: window or None]
-        self._services.invoker.invoke_neurons(
-            (step.message(self._run_id, neuron) for neuron in first),
-            while_waking=partial(self._lease_kept, step.generation),
-        )
+        waiting = deque(islice(neurons, window or None))
+        renewed = time.monotonic()
+        while waiting:
+            wave = [waiting.popleft() for _ in range(min(len(waiting), DISPATCHED_AT_ONCE))]
+            self._services.invoker.invoke_neurons(
+                (step.message(self._run_id, neuron) for neuron in wave),
+                while_waking=partial(self._lease_kept, step.generation),
+            )
+            if waiting and time.monotonic() - renewed >= RENEWAL_SECONDS:
+                self._services.ledger.renew(self._run_id, step.generation)
+                renewed = time.monotonic()
         self._barrier.confirm_dispatch(step)
 
     def _fail(self, position: Position, ending: Ending) -> None:
@@ -359,45 +380,21 @@ class Conductor:
         run = self._services.ledger.renew(self._run_id, generation)
         return Reporter(self._services.ledger, self._services.notifier, run, self._plan)
 
-    def _put(self, key: TensorKey, value: Array) -> None:
-        self._server.put(key.name, np.ascontiguousarray(value, key.dtype))
-
-    def _state(self, epoch: int, updates: int) -> Checkpoint:
-        """Parameters and optimizer state after ``updates`` updates."""
+    def _state(self, step: Step, updates: int) -> Checkpoint:
+        """Parameters and optimizer state after ``updates`` updates, read while ``step`` is current: else StaleStep."""
         keys = [self._plan.parameter_keys(layer, updates) for layer in range(1, self._plan.layers + 1)]
-        flat = iter(self._server.get_many(key for weights, biases in keys for key in [*weights, *biases]))
+        flat = iter(self._barrier.read(step, self._plan.all_parameter_keys(updates)))
         layers = [([next(flat) for _ in weights], [next(flat) for _ in biases]) for weights, biases in keys]
         return Checkpoint(
-            epoch=epoch,
+            epoch=step.epoch,
             parameters=[(of_W[0], of_b[0]) for of_W, of_b in layers],
             slots=[(of_W[1:], of_b[1:]) for of_W, of_b in layers],
         )
 
-    def _written_by_neurons(self, updates: int) -> list[TensorKey]:
-        plan = self._plan
-        keys: dict[str, TensorKey] = {}
-        # The batches of an epoch have at most two sizes: all others are like the first, the last may be short.
-        for batch in {0, plan.batches_per_epoch - 1}:
-            for layer in range(1, plan.layers + 1):
-                for key in (
-                    plan.output_key(Step(0, 0, batch, "forward", layer)),
-                    plan.delta_key(layer, batch),
-                ):
-                    keys[str(key)] = key
-        for layer in range(1, plan.layers + 1):
-            for key in (*plan.parameter_keys(layer, updates + 1)[0], *plan.parameter_keys(layer, updates + 1)[1]):
-                keys[str(key)] = key
-        return list(keys.values())
-
-    def _whole(self, step: Step) -> bool:
-        """Whether Redis holds all that ``step`` reads and writes."""
+    def _keys(self, step: Step) -> list[str | TensorKey]:
+        """All that the fill of ``step`` consists of: what it reads and what it writes."""
         plan, updates = self._plan, self._plan.updates_before(step)
-        keys: list[TensorKey] = [plan.input_key(), *self._written_by_neurons(updates)]
-        for layer in range(1, plan.layers + 1):
-            weights, biases = plan.parameter_keys(layer, updates)
-            keys += [*weights, *biases]
-        paths = [self._server.path(PLAN_KEY), *(self._server.path(key) for key in keys)]
-        return int(self._server.client.exists(*paths)) == len(paths)
+        return [PLAN_KEY, plan.input_key(), *plan.all_parameter_keys(updates), *plan.unwritten_keys(updates)]
 
     def _usd(self, fields: Mapping[str, str]) -> float:
         """What the run has cost so far, this invocation included."""
