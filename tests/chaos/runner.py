@@ -32,6 +32,8 @@ WATCH_SECONDS = 5.0
 LOOK_SECONDS = 0.2
 RUN_SECONDS = 240.0
 """Of any run, ten times what it takes alone: the machine may be busy with other things."""
+UNDISTURBED_SECONDS = 600.0
+"""All wait for these runs."""
 ZOMBIE_SECONDS = 60.0
 """Within which a process that was frozen, and a call that was late, have come to their end."""
 ATTEMPTS = 3
@@ -126,7 +128,8 @@ class Runner:
         if known not in self._undisturbed:
             found: list[Figures] = []
             for _ in range(ATTEMPTS):
-                run = self._cloud.completed(self._cloud.start("undisturbed", job.dataset, job.parameters))
+                run_id = self._cloud.start("undisturbed", job.dataset, job.parameters)
+                run = self._cloud.completed(run_id, UNDISTURBED_SECONDS)
                 found.append(figures_of(self._cloud, run))
                 self._say(
                     f"undisturbed {run.strategy}, {job.epochs:,} epochs: {run.finished_at - run.created_at:.1f} s"

@@ -46,8 +46,8 @@ PATCHES = {
         ("Artifacts.get_upload", None, "upload-read"),
     ],
     "lnn.parameter_server.server": [
-        ("ParameterServer.put", None, "put"),
-        ("ParameterServer.delete_run", "clearing", None),
+        ("ParameterServer.put_tensor", None, "put"),
+        ("ParameterServer.remove", "clearing", None),
     ],
     "lnn.parameter_server.barrier": [("Barrier.arrive", None, "arrived"), ("Barrier.advance", "advancing", "advanced")],
     "lnn.parameter_server.process_group": [
