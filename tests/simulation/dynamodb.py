@@ -30,6 +30,8 @@ class DynamoDB(Service):
     def __init__(self, *arguments: Any, tables: Mapping[str, Table]) -> None:
         super().__init__(*arguments)
         self.tables = dict(tables)
+        self._tokens: set[str] = set()
+        """Of the transactions that were carried out: a repeat with the same token changes nothing."""
 
     # One item
 
@@ -98,19 +100,12 @@ class DynamoDB(Service):
                     table.items.pop(table.key_of(request["DeleteRequest"]["Key"]), None)
         return {"UnprocessedItems": {}}
 
-    def do_transact_write_items(self, TransactItems: list[Any], **_: Any) -> dict[str, Any]:
-        reasons: list[dict[str, Any]] = []
-        for entry in TransactItems:
-            ((kind, write),) = entry.items()
-            table = self._table(write["TableName"])
-            found = table.items.get(table.key_of(write.get("Key") or write["Item"]))
-            if _holds(found, write):
-                reasons.append({"Code": "None"})
-                continue
-            reason: dict[str, Any] = {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}
-            if found is not None and write.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
-                reason["Item"] = found
-            reasons.append(reason)
+    def do_transact_write_items(
+        self, TransactItems: list[Any], ClientRequestToken: str = "", **_: Any
+    ) -> dict[str, Any]:
+        if ClientRequestToken in self._tokens:
+            return {}
+        reasons = [self._reason(*entry.values()) for entry in TransactItems]
         if any(reason["Code"] != "None" for reason in reasons):
             codes = ", ".join(reason["Code"] for reason in reasons)
             raise Refusal(
@@ -127,9 +122,21 @@ class DynamoDB(Service):
                 self._delete(write["TableName"], write["Key"], more)
             elif kind != "ConditionCheck":
                 raise SimulationGap(kind)
+        if ClientRequestToken:
+            self._tokens.add(ClientRequestToken)
         return {}
 
     # Mechanics
+
+    def _reason(self, write: Mapping[str, Any]) -> dict[str, Any]:
+        """Why a transaction cannot make this write; code None where it can."""
+        table = self._table(write["TableName"])
+        found = table.items.get(table.key_of(write.get("Key") or write["Item"]))
+        if _holds(found, write):
+            return {"Code": "None"}
+        shown = found is not None and write.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+        reason = {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}
+        return {**reason, "Item": found} if shown else {**reason}
 
     def _table(self, name: str) -> Table:
         if name not in self.tables:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
@@ -73,8 +74,9 @@ class RedisServer:
     def _live(self) -> list[bytes]:
         return [key for key in list(self.keys) if self._get(key) is not None]
 
-    def all_keys(self) -> list[str]:
-        return sorted(key.decode() for key in self._live())
+    def all_keys(self, living_longer_than: float) -> list[str]:
+        latest = self._scheduler.now + living_longer_than
+        return sorted(key.decode() for key in self._live() if self._expires.get(key, math.inf) > latest)
 
     # Commands
 
