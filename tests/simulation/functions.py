@@ -15,6 +15,7 @@ from simulation.scheduler import Process
 from simulation.transport import Deferred
 
 RETRIES = 2
+RETRY_SECONDS = 60.0, 120.0
 """Of a failed asynchronous invocation (Lambda developer guide, "Error handling for asynchronous invocation")."""
 
 
@@ -49,12 +50,9 @@ class Functions(Service):
 
     name = "lambda"
 
-    def __init__(
-        self, *arguments: Any, faults: Faults, retry_seconds: tuple[float, float], clocks: float, pace: float
-    ) -> None:
+    def __init__(self, *arguments: Any, faults: Faults, clocks: float, pace: float) -> None:
         super().__init__(*arguments)
         self._faults = faults
-        self._retry_seconds = retry_seconds
         self._clocks = clocks
         self._pace = pace
         self.functions: dict[str, Function] = {}
@@ -144,7 +142,7 @@ class Functions(Service):
             if answer is not None:
                 answer.give(_response(task.error, process.alive))
             if failed and attempt < RETRIES:
-                self._deliver(name, event, self._retry_seconds[attempt], attempt + 1)
+                self._deliver(name, event, RETRY_SECONDS[attempt], attempt + 1)
 
         task.when_done.append(end)
 

@@ -6,13 +6,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).resolve().parent
+
+
+pytestmark = pytest.mark.timeout(1800)
+"""A thousand seeds take two minutes of one core, and more on a machine that is busy."""
 
 
 def simulate(*options: str) -> subprocess.CompletedProcess[str]:
     """The command. It has a process of its own: time and threads are replaced there."""
     return subprocess.run(
-        [sys.executable, str(HERE), *options], capture_output=True, text=True, check=False, timeout=600
+        [sys.executable, str(HERE), *options], capture_output=True, text=True, check=False, timeout=1800
     )
 
 
@@ -27,6 +33,12 @@ def test_what_a_seed_does_depends_on_no_other_seed() -> None:
     alone = simulate("--seeds", "1", "--first", "5", "--steps")
     after_others = simulate("--seeds", "3", "--first", "3", "--steps")
     assert alone.stdout.splitlines()[0] == after_others.stdout.splitlines()[2] != ""
+
+
+def test_a_thousand_seeds_lead_to_what_undisturbed_runs_lead_to() -> None:
+    done = simulate("--seeds", "1000", "--keep-going")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1000 runs" in done.stdout
 
 
 def test_undisturbed_jobs_of_every_strategy_end_as_they_should() -> None:

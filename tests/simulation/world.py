@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -83,11 +82,9 @@ class World:
         self.topic = Topic(*shared)
         self.redis = RedisService(*shared, code.try_later)
         clocks = max((fault.seconds for fault in self.faults.all if fault.kind == "clocks"), default=0.0)
-        dice = random.Random(str(seed))
         self.functions = Functions(
             *shared,
             faults=self.faults,
-            retry_seconds=dice.choice(((1.0, 2.0), (60.0, 120.0))),
             clocks=clocks,
             pace=job.pace,
         )
