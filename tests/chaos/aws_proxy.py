@@ -55,6 +55,10 @@ class Trouble:
     def __post_init__(self) -> None:
         self._good = self.rng.randint(*self.gap)
 
+    @property
+    def is_late(self) -> bool:
+        return "late" in self.modes
+
     def mode_for(self, service: str, path: str, body: bytes) -> str | None:
         """How this call shall go wrong; None if it shall not."""
         text = path.encode() + body[:SEARCHED_BYTES]

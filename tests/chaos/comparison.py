@@ -30,6 +30,12 @@ SETTLED_SECONDS = 30.0
 KEYS_SECONDS = 6.0
 """Within which a sign of life of a worker that was killed is gone, too."""
 
+LATE_KEYS_SECONDS = 3600
+"""How long keys may live that a process has written which woke after the end of its run."""
+
+FOREVER = -1
+"""What Redis says of a key that does not expire."""
+
 LOOK_SECONDS = 0.2
 
 _loading = threading.Lock()
@@ -66,7 +72,7 @@ def difference(cloud: ChaosCloud, victim: Victim) -> str | None:
     checks: list[Callable[[], str | None]] = [
         lambda: _other_figures(found, victim.expected(run)),
         lambda: _other_model(cloud, run),
-        lambda: None if victim.keys_may_stay else _lasting(lambda: _keys(cloud, run), KEYS_SECONDS),
+        lambda: None if victim.keys_may_stay else _lasting(lambda: _keys(cloud, victim), KEYS_SECONDS),
         lambda: None if victim.messages_may_fail else _lasting(lambda: _other_messages(cloud, run), KEYS_SECONDS),
         lambda: _lasting(lambda: _other_registration(cloud, run), SETTLED_SECONDS),
     ]
@@ -111,8 +117,12 @@ def _rows(found: list[dict[str, float]], undisturbed: list[dict[str, float]]) ->
     return ", ".join(f"{len(epochs)} rows {what} ({epochs[:6]})" for what, epochs in parts.items() if epochs)
 
 
-def _keys(cloud: ChaosCloud, run: Run) -> str | None:
-    keys = cloud.redis_keys(run.run_id)
+def _keys(cloud: ChaosCloud, victim: Victim) -> str | None:
+    """Keys that stay. What comes late may leave some that soon expire."""
+    late = bool(victim.zombies) or any(trouble.is_late for trouble in victim.troubles)
+    soon = LATE_KEYS_SECONDS if late else 0
+    lives = {key: cloud.redis.ttl(key) for key in cloud.redis_keys(victim.run_id)}
+    keys = [key for key, seconds in lives.items() if seconds == FOREVER or seconds > soon]
     return f"left in Redis: {', '.join(key.decode() for key in keys)}" if keys else None
 
 

@@ -45,6 +45,10 @@ class Stumble:
     def __post_init__(self) -> None:
         self._good = self.rng.randint(*self.gap)
 
+    @property
+    def is_late(self) -> bool:
+        return self.mode == "late"
+
     def strikes(self, data: bytes) -> bool:
         """Whether these commands go wrong."""
         if self.subject not in data:

@@ -21,7 +21,7 @@ from lnn.errors import ProcessGroupBroken
 from lnn.messages import Flag
 from lnn.parameter_server.heartbeat import Heartbeat
 from lnn.parameter_server.resp import Argument, Buffer, RespConnection, RespError, TryLater
-from lnn.parameter_server.server import KEY_LIFETIME_SECONDS, ParameterServer
+from lnn.parameter_server.server import ParameterServer
 
 Part: TypeAlias = Buffer | tuple[Buffer, ...]
 """The data for one worker. A tuple of buffers arrives as one buffer."""
@@ -30,6 +30,9 @@ Command: TypeAlias = tuple[Argument, ...]
 
 NOTE = struct.Struct("<QB")
 """Number of the exchange, flags."""
+
+LIFETIME_SECONDS = 3600
+"""A generation's keys live so long: longer than any function. A worker that wakes after the end leaves some."""
 
 BLOCK_SECONDS = 2
 """Time-out of one BLPOP, after which the worker checks that missing peers are alive. It is below the client's socket
@@ -69,7 +72,7 @@ class ProcessGroup:
 
     def join(self, owner: str) -> bool:
         """Claim this rank. False when it is taken, so that a message delivered twice starts one worker only."""
-        return bool(self._client.set(self._member_key(self.rank), owner, nx=True, ex=KEY_LIFETIME_SECONDS))
+        return bool(self._client.set(self._member_key(self.rank), owner, nx=True, ex=LIFETIME_SECONDS))
 
     def heartbeat(self) -> AbstractContextManager[object]:
         """A context that keeps up this worker's heartbeat for its peers."""
@@ -128,13 +131,13 @@ class ProcessGroup:
 
     def _push(self, peer: int, part: Part, flags: Flag) -> list[Command]:
         return [
-            ("SET", self._part_key(peer, self.rank), part, "EX", KEY_LIFETIME_SECONDS),
+            ("SET", self._part_key(peer, self.rank), part, "EX", LIFETIME_SECONDS),
             *self._notify(peer, flags),
         ]
 
     def _notify(self, peer: int, flags: Flag) -> list[Command]:
         inbox = self._inbox_key(peer, self.rank)
-        return [("RPUSH", inbox, NOTE.pack(self._number, flags)), ("EXPIRE", inbox, KEY_LIFETIME_SECONDS)]
+        return [("RPUSH", inbox, NOTE.pack(self._number, flags)), ("EXPIRE", inbox, LIFETIME_SECONDS)]
 
     def _receive(self, pushes: list[Command], received: list[Any], meanwhile: Callable[[], None] | None = None) -> None:
         """Send ``pushes`` and fill ``received`` with the peers' parts: one round trip when no peer is late."""
