@@ -37,7 +37,7 @@ class Memory(Artifacts):
         super().__init__(None, "bucket")  # type: ignore[arg-type]
         self.objects: dict[str, bytes] = {}
 
-    def _put(self, key: str, body: bytes, content_type: str = "") -> None:
+    def _put(self, key: str, body: bytes, replaced: str | None = None, mark: object = None) -> None:
         self.objects[key] = body
 
     def _get(self, key: str) -> bytes:

@@ -100,7 +100,7 @@ def test_a_checkpoint_within_an_epoch_keeps_what_there_is_of_it(artifacts: Artif
     state = Checkpoint(2, parameters, new_slots(parameters, Optimizer("sgd", 0.1)), so_far=so_far)
     key = artifacts.put_checkpoint(RUN, 4, state)
     assert artifacts.get_checkpoint(key, 2).so_far == so_far
-    assert state.stored_as(key) == {"epoch": 2, "batches": so_far.batches, "key": key}
+    assert state.stored_as(key, 0.5) == {"epoch": 2, "batches": so_far.batches, "key": key, "cost": 0.5}
 
 
 def test_a_checkpoint_that_was_stored_before_there_were_any_within_an_epoch_is_readable(
