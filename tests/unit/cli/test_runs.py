@@ -184,7 +184,7 @@ def test_watch_of_a_run_that_fails_is_exit_status_1(cli: RunCli, two_runs: World
 def test_watch_in_a_pipe_prints_a_line_only_now_and_then(cli: RunCli, two_runs: World) -> None:
     looks = 45
     two_runs.script = [
-        *(partial(two_runs.ledger.renew, NEW, 1, epoch=2 + i % 2, cost=0.3) for i in range(looks)),
+        *(partial(two_runs.ledger.renew, NEW, 1, epoch=2 + (i > looks // 2), cost=0.3) for i in range(looks)),
         partial(two_runs.end, NEW),
     ]
     lines = cli("watch", NEW).stderr.splitlines()
@@ -197,7 +197,7 @@ def test_watch_waits_until_the_model_is_published(cli: RunCli, two_runs: World) 
     def end_without_closing() -> None:
         assert two_runs.ledger.finish(NEW, 1, "COMPLETED", None)
 
-    two_runs.script = [end_without_closing, lambda: None, lambda: None, partial(two_runs.ledger.close, NEW)]
+    two_runs.script = [end_without_closing, lambda: None, lambda: None, close]
     assert cli("watch", NEW).exit_code == 0
     assert two_runs.script == []
 

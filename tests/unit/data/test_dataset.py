@@ -901,7 +901,9 @@ def test_an_lzf_filter_that_makes_too_little_room_is_refused(tmp_path: Path) -> 
         numbers = file["train_set_x"].id.get_create_plist().get_filter(0)[2]
     room = struct.pack("<3I", *numbers)
     path.write_bytes(path.read_bytes().replace(room, struct.pack("<3I", *numbers[:2], 8)))
-    assert problems(path) == ["train_set_x: cannot be read: its lzf filter is for chunks of less than 192 bytes"]
+    assert problems(path) == [
+        "train_set_x: cannot be read: its lzf filter is for chunks of less than 192 bytes; write it again"
+    ]
 
 
 def test_filters_that_are_not_h5py_s_own_or_are_stacked_are_refused(tmp_path: Path) -> None:
