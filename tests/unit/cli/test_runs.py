@@ -197,6 +197,11 @@ def test_watch_waits_until_the_model_is_published(cli: RunCli, two_runs: World) 
     def end_without_closing() -> None:
         assert two_runs.ledger.finish(NEW, 1, "COMPLETED", None)
 
+    def close() -> None:
+        ended = two_runs.ledger.get_run(NEW)
+        assert ended is not None
+        two_runs.ledger.close(ended)
+
     two_runs.script = [end_without_closing, lambda: None, lambda: None, close]
     assert cli("watch", NEW).exit_code == 0
     assert two_runs.script == []
