@@ -1,4 +1,4 @@
-"""One run under a fault of each kind, and the same bits as without it. The whole suite: `make chaos`."""
+"""One run under a fault of each quick kind, and the same bits as without it. The whole suite: `make chaos`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from chaos.runner import Result, Runner
 from chaos.schedule import LASTS_SECONDS, one_of_each_kind, schedule
 from support.e2e_cloud import CloudUnderTest, eventually
 
-KINDS = sorted({fault.kind for fault in FAULTS})
+RETURNING = ("freeze", "late requests", "lost answers", "clocks", "stops and resumes", "one key")
+"""Kinds of faults that come back: a round waits for what wakes late, so only `make chaos` draws them."""
+
+QUICK = [fault for fault in FAULTS if not fault.kind.startswith(RETURNING)]
+KINDS = sorted({fault.kind for fault in QUICK})
 SEED = 1
 
 
@@ -26,7 +30,7 @@ def results(cloud: CloudUnderTest) -> list[Result]:
     """Of a round for each kind of fault."""
     disturbed = ChaosCloud(cloud.home)
     with disturbed.disturbable():
-        return Runner(disturbed, SEED, cloud.home / "failures").run(one_of_each_kind(FAULTS, SEED))
+        return Runner(disturbed, SEED, cloud.home / "failures").run(one_of_each_kind(QUICK, SEED))
 
 
 @pytest.mark.parametrize("kind", KINDS)
