@@ -22,7 +22,7 @@ from lnn_tools.local_cloud.processes import Service, stop
 from lnn_tools.local_cloud.servers import ensure_redis
 
 USER = "lnn-functions"
-ACCESS = "on ~lnn:* -@all +@connection +@read +@write -@dangerous"
+ACCESS = "on ~lnn:* -@all +@connection +@read +@write +@scripting -@dangerous"
 
 
 @dataclass
