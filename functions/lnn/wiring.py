@@ -37,10 +37,11 @@ def services(environment: Environment) -> Services:
 
 def capacity(environment: Environment) -> Capacity | None:
     """How many Neurons may run at once, where the deployment says so."""
+    if not environment.neuron_concurrency:
+        return None
     from lnn.runs.capacity import Capacity
 
-    limit = environment.neuron_concurrency
-    return Capacity(client("dynamodb", TABLES), environment.runs_table, limit) if limit else None
+    return Capacity(client("dynamodb", TABLES), environment.runs_table, environment.neuron_concurrency)
 
 
 def shelf(environment: Environment) -> RegistrationServices:

@@ -14,9 +14,10 @@ import pytest
 from lnn.data.hdf5 import MAX_CHUNK_BYTES
 from lnn.data.inspection import SPARE_BYTES
 from lnn.errors import ModelError
+from lnn.models.store import digest_of
 from lnn.models.validation import CHUNK_COPIES, inspect_model, misfits
 from lnn.serving import registration
-from lnn.serving.registration import RegistrationServices, digest_of, model_id_of, register
+from lnn.serving.registration import RegistrationServices, model_id_of, register
 from lnn.serving.registry import Registry
 from support.inprocess_cloud import NAMES, InProcessCloud
 from support.model_corpus import ModelCase, corpus, fuzzed

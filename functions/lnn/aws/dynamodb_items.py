@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
@@ -46,6 +46,14 @@ def item(record: Mapping[str, Any]) -> dict[str, AttributeValueTypeDef]:
 def plain(stored: Mapping[str, Any]) -> dict[str, Any]:
     """An item as a record of Python's own types."""
     return {name: _value(typed) for name, typed in stored.items()}
+
+
+def refused_item(refusal: object) -> dict[str, Any]:
+    """The record in DynamoDB's answer to a write whose condition failed; empty where there was none.
+
+    ``refusal`` is botocore's response to a write with ``ReturnValuesOnConditionCheckFailure`` of ``ALL_OLD``.
+    """
+    return plain(cast("Mapping[str, Any]", refusal).get("Item", {}))
 
 
 def update(

@@ -56,6 +56,11 @@ class Mark:
         return (self.stored_at, self.run_id, self.end)
 
 
+def digest_of(content: bytes) -> str:
+    """The SHA-256 of a file's content, in hexadecimal digits."""
+    return sha256(content).hexdigest()
+
+
 class Artifacts:
     """The bucket of one deployment.
 
@@ -138,7 +143,7 @@ class Artifacts:
     def get_model(self, key: str, digest: str | None) -> bytes:
         """A model's file. Raises NonRetryable when it was deleted, or its SHA-256 is not ``digest``."""
         content = self._get(key)
-        if digest is not None and sha256(content).hexdigest() != digest:
+        if digest is not None and digest_of(content) != digest:
             raise NonRetryable(f"{s3_uri(self.bucket, key)} is not what was stored: its SHA-256 is not {digest}")
         return content
 

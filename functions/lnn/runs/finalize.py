@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
@@ -20,6 +19,7 @@ from lnn.aws.clocks import moment
 from lnn.job.plan import Plan
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.model_file import Model, encode_model
+from lnn.models.store import digest_of
 from lnn.names import params_key, results_key, s3_uri
 from lnn.runs import metrics
 from lnn.runs.admission import give_back
@@ -104,7 +104,7 @@ def end_with_model(
         "cost": cost,
         "reached": None,
         "checkpoint": state.stored_as(checkpoint, cost),
-        "ended_model": {"key": model, "sha256": sha256(content).hexdigest(), "stored_at": stored_at},
+        "ended_model": {"key": model, "sha256": digest_of(content), "stored_at": stored_at},
         "artefacts": {
             "params": s3_uri(artifacts.bucket, params_key(run_id)),
             "results": s3_uri(artifacts.bucket, results_key(run_id)),

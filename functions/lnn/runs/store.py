@@ -14,12 +14,12 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 from uuid import uuid4
 
 from lnn.aws.client_errors import AWS_ERRORS, refusals
 from lnn.aws.clocks import moment
-from lnn.aws.dynamodb_items import attribute, item, plain, update
+from lnn.aws.dynamodb_items import attribute, item, plain, refused_item, update
 from lnn.errors import LedgerUnavailable, RunStateError, StaleGeneration
 from lnn.runs.event_log import FAULT_LENGTH, beginning, folded, set_back
 from lnn.runs.event_log import event as logged
@@ -476,9 +476,6 @@ class Ledger:
 
 
 def written_by(write: str, refusal: object) -> dict[str, Any] | None:
-    """The item in DynamoDB's answer to a failed condition, if this very ``write`` made it; else None.
-
-    ``refusal`` is botocore's response to a write with ``ReturnValuesOnConditionCheckFailure`` of ``ALL_OLD``.
-    """
-    found = plain(cast("Mapping[str, Any]", refusal).get("Item", {}))
+    """The item in DynamoDB's answer to a failed condition, if this very ``write`` made it; else None."""
+    found = refused_item(refusal)
     return found if found.get(LAST_WRITE) == write else None

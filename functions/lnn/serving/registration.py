@@ -9,7 +9,6 @@ file says of itself proves nothing: anybody can write a run's id into any file.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from typing import cast
@@ -18,7 +17,7 @@ from lnn.aws.events import Upload
 from lnn.aws.notifier import Notifier
 from lnn.errors import LnnError, ResourceDeleted
 from lnn.models.model_file import Model
-from lnn.models.store import Artifacts
+from lnn.models.store import Artifacts, digest_of
 from lnn.models.validation import inspect_model
 from lnn.names import is_calibration, params_key, s3_uri
 from lnn.runs.record import Run
@@ -49,10 +48,6 @@ class RegistrationServices:
 def model_id_of(name: str, digest: str) -> str:
     """An id from a run's id and the content's hash: the same content has the same id, wherever it is uploaded."""
     return f"{name if _is_plain(name) else 'unnamed'}-{digest[:8]}"
-
-
-def digest_of(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def register(shelf: RegistrationServices, upload: Upload) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 from uuid import uuid4
 
 from lnn.aws.client_errors import refusals
-from lnn.aws.dynamodb_items import attribute, item, plain
+from lnn.aws.dynamodb_items import attribute, item, plain, refused_item
 from lnn.errors import ConcurrentModification, ModelStateError
 from lnn.serving import rollout
 from lnn.serving.rollout import Current, Stage, Transition
@@ -138,7 +138,7 @@ class Registry:
             with refusals("write to", self._named):
                 self._client.put_item(**put, ReturnValuesOnConditionCheckFailure="ALL_OLD")
         except self._client.exceptions.ConditionalCheckFailedException as failed:
-            return _item_found(failed.response).get("refused_by") == write
+            return refused_item(failed.response).get("refused_by") == write
         return True
 
     def claim_message(self, model_id: str) -> bool:
@@ -155,7 +155,7 @@ class Registry:
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
         except self._client.exceptions.ConditionalCheckFailedException as failed:
-            return _item_found(failed.response).get("announced_by") == write
+            return refused_item(failed.response).get("announced_by") == write
         return True
 
     def promote(self, model_id: str, who: str, canary_percent: int | None = None) -> Transition:
@@ -262,11 +262,6 @@ class Registry:
         with refusals("scan", self._named):
             pages = self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True)
             return [plain(found) for page in pages for found in page["Items"]]
-
-
-def _item_found(refusal: object) -> dict[str, Any]:
-    """The item in DynamoDB's answer to a failed condition, asked for with ``ALL_OLD``."""
-    return plain(cast("Mapping[str, Any]", refusal).get("Item", {}))
 
 
 def _is_model(key: str) -> bool:
