@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Facts,
         Fault,
         ParametersFile,
+        Progressed,
         Status,
         Use,
         WorkerSeconds,
@@ -133,6 +134,8 @@ class Run:
 
     epoch: int = 0
     """Epochs trained."""
+    progressed: Progressed | None = None
+    """How far the latest generation that noted its progress had come."""
     reached: int | None = None
     """Epochs that were trained before a generation went back to a checkpoint; see ``epochs_reached``."""
     cost: float | None = None

@@ -8,7 +8,7 @@ import pytest
 
 from lnn import train
 from lnn.aws import clients, idempotency, invoker, pricing, s3_client
-from lnn.data import dataset, images, on_disk, validation
+from lnn.data import class_names, dataset, images, on_disk
 from lnn.network import model
 from lnn.parameter_server import barrier, connection, heartbeat, process_group
 from lnn.planning import workload
@@ -125,7 +125,7 @@ FIGURES: list[tuple[str, str, list[float]]] = [
     ("docs/aws.md", "(about {} GB of tensors for a cache.t4g.micro)", [costs.CACHE_MB / 1000]),
     ("docs/aws.md", "idle_minutes = {}, instance_type", [terraform_default("notebook", "idle_minutes")]),
     ("docs/aws.md", "volume_gb = {} }}", [terraform_default("notebook", "volume_gb")]),
-    ("README.md", "{} bytes of JSON at most", [validation.MAX_NAMES_BYTES]),
+    ("README.md", "{} bytes of JSON at most", [class_names.MAX_NAMES_BYTES]),
     (
         "README.md",
         "a private subnet, {} endpoints, {} security groups",

@@ -72,7 +72,7 @@ def test_what_only_functions_need_is_not_public() -> None:
     assert get_type_hints(Attributes).keys() - get_type_hints(PublicRun).keys() == {
         *("owner", "heartbeat", "lease_expires", "attempts", "stop_requested"),
         *("dataset_key", "plan", "ended_model", "ends", "parameters_file", "reached", "closing"),
-        *("told", "told_use", "watched"),
+        *("told", "told_use", "watched", "progressed"),
     }
 
 
