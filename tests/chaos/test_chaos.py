@@ -17,7 +17,7 @@ from chaos.runner import Result, Runner
 from chaos.schedule import LASTS_SECONDS, one_of_each_kind, schedule
 from support.e2e_cloud import CloudUnderTest, eventually
 
-RETURNING = ("freeze", "late requests", "lost answers", "clocks", "stops and resumes", "one key")
+RETURNING = ("freeze", "late requests", "clocks", "stops and resumes", "one key")
 """Kinds of faults that come back: a round waits for what wakes late, so only `make chaos` draws them."""
 
 QUICK = [fault for fault in FAULTS if not fault.kind.startswith(RETURNING)]

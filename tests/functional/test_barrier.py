@@ -195,6 +195,28 @@ def test_arrivals_at_another_step_count_for_nothing(barrier: Barrier, client: re
     assert barrier.missing(NEXT, WIDTH) == [1, 2]
 
 
+def test_the_kth_to_arrive_invokes_the_neuron_k_places_behind_the_window(barrier: Barrier) -> None:
+    assert barrier.arrive(STEP, 0, row(0), window=2).following == 2
+    assert barrier.arrive(STEP, 0, row(0), window=2).following == 2, "a repeat heals a crash before it was invoked"
+    assert barrier.arrive(STEP, 1, row(1), window=2).following is None, "the step has three neurons"
+
+
+def test_nobody_invokes_anybody_without_a_window(barrier: Barrier) -> None:
+    assert barrier.arrive(STEP, 0, row(0)).following is None
+
+
+def test_after_arrivals_were_lost_no_neuron_invokes_itself_or_another_that_has_arrived(
+    barrier: Barrier, client: redis.Redis, server: ParameterServer
+) -> None:
+    barrier.arrive(STEP, 0, row(0), window=2)
+    client.delete(server.step_paths[1])
+    assert barrier.arrive(STEP, 2, row(2), window=2).following is None, "the first of two places is its own"
+    client.delete(server.step_paths[1])
+    assert barrier.arrive(STEP, 2, row(2), window=1).following == 1
+    assert barrier.arrive(STEP, 1, row(1), window=1).following is None, "neuron 2 would invoke neuron 1 again"
+    assert barrier.arrive(STEP, 2, row(2), window=1).following is None
+
+
 def test_one_of_those_who_arrive_renews_the_lease_when_it_is_time(barrier: Barrier, client: redis.Redis) -> None:
     assert not barrier.arrive(STEP, 0, row(0)).lease_due, "nobody holds a lease by this step"
     client.hset("lnn:{run-1}:step", "renewed_at", repr(barrier.now() - RENEWAL_SECONDS + 60))

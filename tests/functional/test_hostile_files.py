@@ -90,8 +90,8 @@ def test_the_api_refuses_one_that_was_put_in_the_place_of_a_registered_model(
     body = json.dumps({"features": [0.0] * 16})
     request = HttpRequest("POST", "/predict", {}, {"content-type": "application/json"}, body, is_base64=False)
     answer = api.answer(request)
-    assert answer.status == 503
-    reason = "the model cannot be loaded at the moment; try again later"  # its hash is not the registered one
+    assert answer.status == 503, "its SHA-256 is not the registered one"
+    reason = "the model cannot be loaded; the function's log says why"
     assert json.loads(answer.body) == {"error": "unavailable", "reason": reason}
 
 

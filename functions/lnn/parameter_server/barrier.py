@@ -36,11 +36,13 @@ RENEWAL_SECONDS = 3.0
 
 # Arrivals belong to the step that the hash itself names: its id without the generation, since adopting keeps them.
 # KEYS: step, arrivals, tensors...; ARGV: step id, neuron, its milliseconds, version, seconds between two renewals of
-# the lease, then for each tensor its size, the row's offset, the row.
+# the lease, window, then for each tensor its size, the row's offset, the row.
+# The k-th to arrive is to invoke the neuron that is k places behind the window, but not one that has arrived. Where
+# arrivals were lost, ordinals begin anew, and neurons that invoke each other would do so forever.
 _ARRIVE = """
 local id = redis.call('HGET', KEYS[1], 'id')
-if not id then return {-2, 0, 0, 0} end
-if id ~= ARGV[1] then return {-1, 0, 0, 0} end
+if not id then return {-2, 0, 0, 0, -1} end
+if id ~= ARGV[1] then return {-1, 0, 0, 0, -1} end
 redis.call('HINCRBY', KEYS[1], 'invocations', 1)
 redis.call('HINCRBY', KEYS[1], 'neuron_ms', ARGV[3])
 local place = string.match(id, ':(.+)$')
@@ -48,10 +50,10 @@ if redis.call('HGET', KEYS[2], 'of') ~= place then redis.call('DEL', KEYS[2]) en
 local ordinal = redis.call('HGET', KEYS[2], ARGV[2])
 if not ordinal then
   for i = 3, #KEYS do
-    if redis.call('STRLEN', KEYS[i]) ~= tonumber(ARGV[3 * i - 3]) then return {-2, 0, 0, 0} end
+    if redis.call('STRLEN', KEYS[i]) ~= tonumber(ARGV[3 * i - 2]) then return {-2, 0, 0, 0, -1} end
   end
   for i = 3, #KEYS do
-    redis.call('SETRANGE', KEYS[i], ARGV[3 * i - 2], ARGV[3 * i - 1])
+    redis.call('SETRANGE', KEYS[i], ARGV[3 * i - 1], ARGV[3 * i])
     redis.call('SETRANGE', KEYS[i], ARGV[2] * #ARGV[4], ARGV[4])
   end
   ordinal = math.max(1, redis.call('HLEN', KEYS[2]))
@@ -66,7 +68,10 @@ if renewed and now[1] + now[2] / 1000000 - renewed >= tonumber(ARGV[5]) then
   redis.call('HSET', KEYS[1], 'renewed_at', now[1] .. '.' .. string.format('%06d', now[2]))
   due = 1
 end
-return {tonumber(ordinal), redis.call('HLEN', KEYS[2]) - 1, tonumber(redis.call('HGET', KEYS[1], 'width')), due}
+local width, window = tonumber(redis.call('HGET', KEYS[1], 'width')), tonumber(ARGV[6])
+local following = window + ordinal - 1
+if window == 0 or following >= width or redis.call('HEXISTS', KEYS[2], following) == 1 then following = -1 end
+return {tonumber(ordinal), redis.call('HLEN', KEYS[2]) - 1, width, due, following}
 """
 
 # KEYS: step, arrivals, tensors...; ARGV: step id, next id, next width, key lifetime,
@@ -165,6 +170,8 @@ class Arrival:
     """Neurons that the step waits for."""
     lease_due: bool = False
     """This neuron, and no other, is to renew the run's lease."""
+    following: int | None = None
+    """The neuron that this one is to invoke, from 0; None where there is no window, or nobody to invoke."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,26 +220,32 @@ class Barrier:
         self._dispatched = client.register_script(_DISPATCHED)
 
     def arrive(
-        self, step: Step, neuron: int, rows: Sequence[tuple[TensorKey, NDArray[Any]]], milliseconds: int = 0
+        self,
+        step: Step,
+        neuron: int,
+        rows: Sequence[tuple[TensorKey, NDArray[Any]]],
+        milliseconds: int = 0,
+        window: int = 0,
     ) -> Arrival:
         """Store a neuron's rows and count its arrival, once, if ``step`` is current.
 
         ``rows`` pairs each matrix with this neuron's row (1, columns); all are of one version. ``neuron`` counts from
-        0. ``milliseconds`` is the neuron's time, for the run's price.
+        0. ``milliseconds`` is the neuron's time, for the run's price. ``window`` is the most neurons of a step in
+        flight at once, 0 for no limit: the k-th to arrive is to invoke the one that is k places behind the window.
         Raises CacheLost when Redis has no keys of the run, or lacks a matrix of the current step.
         """
         (stamp,) = {key.stamp for key, _ in rows}
-        arguments: list[Any] = [step.id, neuron, milliseconds, stamp, RENEWAL_SECONDS]
+        arguments: list[Any] = [step.id, neuron, milliseconds, stamp, RENEWAL_SECONDS, window]
         for key, row in rows:
             arguments += [key.size, key.row_offset(neuron), np.ascontiguousarray(row, key.dtype).tobytes()]
         keys = [self._step, self._arrivals, *self._paths(step, [key for key, _ in rows])]
-        ordinal, arrived, width, due = self._arrive(keys=keys, args=arguments, client=self._client)
+        ordinal, arrived, width, due, following = self._arrive(keys=keys, args=arguments, client=self._client)
         if ordinal == -1:
             return Arrival(ArrivalStatus.STALE)
         if ordinal == -2:
             raise CacheLost(f"step {step.id} has lost its tensors, or is lost altogether")
-        complete = arrived == width
-        return Arrival(ArrivalStatus.COMPLETE if complete else ArrivalStatus.COUNTED, ordinal, width, bool(due))
+        status = ArrivalStatus.COMPLETE if arrived == width else ArrivalStatus.COUNTED
+        return Arrival(status, ordinal, width, bool(due), None if following == -1 else following)
 
     def reserve(self, entry: Step) -> bool:
         """Make ``entry`` current, which no neuron has a part in, while its fill is being filled.

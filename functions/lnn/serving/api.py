@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lnn.aws.events import HttpRequest
 from lnn.characters import in_json
-from lnn.errors import LnnError, ModelError
+from lnn.errors import LnnError, ModelError, NonRetryable
 from lnn.models.inference import predict
 from lnn.serving.requests import RequestError, body_of, column_of_request
 from lnn.serving.router import Entrance, NoModel, Serving
@@ -88,9 +88,10 @@ class PredictionApi:
         except ModelError as error:
             logger.exception("the model cannot be read")
             return _failure(503, "unavailable", f"the model cannot be loaded: {error}")
-        except LnnError:
+        except LnnError as error:
             logger.exception("the model cannot be loaded")
-            return _failure(503, "unavailable", "the model cannot be loaded at the moment; try again later")
+            what_now = "the function's log says why" if isinstance(error, NonRetryable) else "try again later"
+            return _failure(503, "unavailable", f"the model cannot be loaded; {what_now}")
         except Exception:
             logger.exception("unexpected")
             return _failure(500, "internal", "the request could not be answered; the function's log says why")

@@ -73,8 +73,7 @@ def keep_lease(services: Services, message: Message) -> None:
 def work(server: ParameterServer, invoker: Invoker, message: Message, window: int) -> Arrival:
     """Do one neuron's part of one step and move the run along.
 
-    ``window`` is the most neurons of a step in flight at once, 0 for no limit: the k-th to arrive
-    invokes the one that is k places behind the window. Raises CacheLost, or StaleStep.
+    ``window`` is the most neurons of a step in flight at once, 0 for no limit. Raises CacheLost, or StaleStep.
     """
     begun = time.perf_counter()
     neuron = message.neuron
@@ -91,12 +90,12 @@ def work(server: ParameterServer, invoker: Invoker, message: Message, window: in
         # A training that diverges overflows on its way; its cost will say so.
         with np.errstate(over="ignore", invalid="ignore"):
             rows = compute(fill, plan, step, neuron)
-        arrival = barrier.arrive(step, neuron, rows, round((time.perf_counter() - begun) * 1000))
+        spent = round((time.perf_counter() - begun) * 1000)
+        arrival = barrier.arrive(step, neuron, rows, spent, window)
     if arrival.status is ArrivalStatus.STALE:
         return arrival
-    behind = window + arrival.ordinal - 1
-    if window and behind < arrival.width:
-        invoker.invoke_neuron(step.message(message.run_id, behind))
+    if arrival.following is not None:
+        invoker.invoke_neuron(step.message(message.run_id, arrival.following))
     if arrival.status is ArrivalStatus.COMPLETE:
         invoker.invoke_trainer(step.message(message.run_id))
     return arrival
