@@ -120,13 +120,13 @@ def work(
             t = (epoch - 1) * plan.batches_per_epoch + number + 1
             wanted = len(trained.test_correct) < epoch - epochs[0]
             stepped = data.step(batch, t, tally=wanted)
-            if stepped.test_correct is not None:
-                trained.test_correct.append(stepped.test_correct)
+            if stepped.test is not None:
+                trained.test_correct.append(stepped.test.correct)
             total, right = total + stepped.cost * plan.batch_examples(number), right + stepped.correct
         trained.history.append((total / plan.examples, right))
-    trained.test_correct.append(data.test_correct())
+    trained.test_correct.append(data.test_tally().correct)
     trained.state = data.checkpoint(epochs[-1])
-    assert data.train_correct() >= 0
+    assert data.train_tally().correct >= 0
     return trained
 
 

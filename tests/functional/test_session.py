@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lnn.names import params_key
+from lnn.network import Tally
 from lnn.runs.store import Ledger
 from lnn.strategies.engine import StepResult
 from lnn.strategies.fused.engine import Textbook
@@ -38,18 +39,18 @@ def test_a_generation_that_is_superseded_before_the_end_leaves_no_model(
     cloud: InProcessCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = launched(cloud, tmp_path, batch_size=5)
-    test_correct = Textbook.test_correct
+    test_tally = Textbook.test_tally
     calls = []
 
-    def taken_over(engine: Textbook) -> int:
+    def taken_over(engine: Textbook) -> Tally:
         calls.append(engine)
         if len(calls) == PARAMETERS["epochs"]:
             ledger = cloud.services.ledger
             assert ledger.claim(run_id, 2, "another")
             assert ledger.finish(run_id, 2, "STOPPED", "stopped by the successor")
-        return test_correct(engine)
+        return test_tally(engine)
 
-    monkeypatch.setattr(Textbook, "test_correct", taken_over)
+    monkeypatch.setattr(Textbook, "test_tally", taken_over)
     run = cloud.run_to_end(run_id)
     assert (run.status, run.generation) == ("STOPPED", 2)
     with pytest.raises(ClientError, match="NoSuchKey"):

@@ -35,6 +35,8 @@ class TrainingData:
     """(n, m_test)"""
     y_test: Labels
     """(m_test,)"""
+    Y_test: Array | None = None
+    """(units of the output, m_test); None where nobody asks for the cost of the test set."""
 
 
 _loaded: dict[str, TrainingData] = {}
@@ -73,7 +75,14 @@ def _all(artifacts: Artifacts, run_id: str, plan: Plan) -> TrainingData:
         X = _features(artifacts, run_id, TRAIN_X, plan, plan.examples)
         X_test = _features(artifacts, run_id, TEST_X, plan, plan.test_examples)
     y, y_test = (labels.result() for labels in waited_for)
-    return TrainingData(X=X, Y=label_matrix(y, plan.sizes[-1], plan.dtype), y=y, X_test=X_test, y_test=y_test)
+    return TrainingData(
+        X=X,
+        Y=label_matrix(y, plan.sizes[-1], plan.dtype),
+        y=y,
+        X_test=X_test,
+        y_test=y_test,
+        Y_test=label_matrix(y_test, plan.sizes[-1], plan.dtype) if plan.has_test_cost else None,
+    )
 
 
 def _features(artifacts: Artifacts, run_id: str, name: str, plan: Plan, examples: int) -> Array:

@@ -50,6 +50,8 @@ class Plan:
     """Of strategy ``fused``: ``plain`` or ``example_space``, which gives the same history faster where it fits."""
     average_every: int | None = None
     """Of strategy ``data``: updates that a worker makes by itself before all average their parameters; None is none."""
+    validation_examples: int = 0
+    """Examples of the validation set; 0 where there is none."""
     value_range: list[float] | None = None
     """The stored values of black and white; see ``lnn.data.value_range``."""
 
@@ -99,6 +101,11 @@ class Plan:
         if self.batch_size is None:
             return self.examples
         return min(self.batch_size, self.examples - batch * self.batch_size)
+
+    @property
+    def has_test_cost(self) -> bool:
+        """Whether rows of the history have the test set's cost: elsewhere its time would be felt in short epochs."""
+        return self.validation_examples > 0
 
     def recorded(self, epoch: int) -> bool:
         """True when the history has a row for this epoch; the last epoch always has one."""

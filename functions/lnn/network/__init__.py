@@ -20,8 +20,8 @@ from lnn.network.losses import (
     output_activation,
     output_delta,
 )
-from lnn.network.metrics import accuracy, correct_count, predicted_classes
-from lnn.network.model import ForwardPass, Network, classes_above, new_slots, train_above, train_step
+from lnn.network.metrics import Tally, accuracy, correct_count, predicted_classes
+from lnn.network.model import ForwardPass, Network, new_slots, tally_above, tally_of_output, train_above, train_step
 from lnn.network.optimizers import OPTIMIZERS, Optimizer
 
 __all__ = [
@@ -33,11 +33,11 @@ __all__ = [
     "ForwardPass",
     "Network",
     "Optimizer",
+    "Tally",
     "accuracy",
     "batch_slices",
     "binary_cross_entropy",
     "categorical_cross_entropy",
-    "classes_above",
     "correct_count",
     "cost_from_logits",
     "init_parameters",
@@ -51,6 +51,8 @@ __all__ = [
     "propagate_delta",
     "softmax",
     "take_examples",
+    "tally_above",
+    "tally_of_output",
     "train_above",
     "train_step",
     "weight_gradient",

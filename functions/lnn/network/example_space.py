@@ -20,7 +20,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from lnn.network.batches import Batch
-from lnn.network.model import classes_above, train_above
+from lnn.network.metrics import Tally
+from lnn.network.model import tally_above, train_above
 from lnn.network.optimizers import MOMENTUM, Optimizer
 from lnn.network.types import Array, Labels, Parameters, Slots
 
@@ -146,19 +147,19 @@ class ExampleSpace:
         W = self._put_together(self._c, self._P)
         return W, [self._put_together(self._d, self._Q)] if self._momentum else []
 
-    def train_correct(self, y: Labels) -> int:
-        """How many examples are predicted correctly; ``y`` (m,) holds their classes."""
-        return self._correct(self._U + self._params[0][1], y)
+    def train_tally(self, y: Labels) -> Tally:
+        """The sums over the training examples; ``y`` (m,) holds their classes."""
+        return self._tally(self._U + self._params[0][1], y)
 
-    def test_correct(self, y: Labels) -> int:
-        """How many test examples are predicted correctly; ``y`` (m_test,) holds their classes. It needs no W1."""
+    def test_tally(self, y: Labels, Y: Array | None = None) -> Tally:
+        """The sums over the test examples, of classes y (m_test,); Y asks for the cost. It needs no W1."""
         Z: Array = self._P @ self._K_test
         Z += self._c * self._U_test_start
         Z += self._params[0][1]
-        return self._correct(Z, y)
+        return self._tally(Z, y, Y)
 
-    def _correct(self, Z: Array, y: Labels) -> int:
-        return int(np.count_nonzero(classes_above(self._params, Z, self._activations) == y))
+    def _tally(self, Z: Array, y: Labels, Y: Array | None = None) -> Tally:
+        return tally_above(self._params, Z, self._activations, y, Y)
 
     def state(self) -> dict[str, Array]:
         """The state from which another object continues with the same bits, beside ``params`` and ``slots``."""

@@ -1,8 +1,25 @@
-"""Predicted classes from probabilities, and their accuracy."""
+"""Predicted classes from probabilities, their accuracy, and the sums that figures of a set of examples come from."""
+
+from collections.abc import Iterable
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from lnn.network.types import Array, Labels
+
+
+class Tally(NamedTuple):
+    """Sums over examples: those of parts of a set add up to those of the set."""
+
+    cost: float
+    """Of the examples' costs, without L2's penalty; 0 where it was not asked for."""
+    correct: int
+    """Examples that were predicted right."""
+
+    @classmethod
+    def total(cls, parts: Iterable[Self]) -> Self:
+        """The sums over all parts, added in their order."""
+        return cls(*(sum(values) for values in zip(cls(0.0, 0), *parts, strict=True)))
 
 
 def predicted_classes(A: Array) -> Labels:

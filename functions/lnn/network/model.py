@@ -9,7 +9,7 @@ import numpy as np
 from lnn.network.activations import ACTIVATIONS
 from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta
 from lnn.network.losses import cost_from_logits, output_activation, output_delta
-from lnn.network.metrics import correct_count, predicted_classes
+from lnn.network.metrics import Tally, correct_count, predicted_classes
 from lnn.network.optimizers import Optimizer
 from lnn.network.types import Array, Labels, Parameters, Slots
 
@@ -129,11 +129,20 @@ def train_above(
     return cost, correct, dZ
 
 
-def classes_above(params: Parameters, Z: Array, activations: Sequence[str]) -> Labels:
-    """The predicted class of each example, (m,), given Z (units, m) of layer 1."""
+def tally_above(params: Parameters, Z: Array, activations: Sequence[str], y: Labels, Y: Array | None = None) -> Tally:
+    """The sums over examples, given Z (units, m) of layer 1; ``y`` and ``Y`` as in ``tally_of_output``."""
     for (W, b), activation in zip(params[1:], activations[:-1], strict=True):
         Z = linear_forward(W, b, ACTIVATIONS[activation].apply(Z))
-    return predicted_classes(output_activation(activations[-1], Z))
+    return tally_of_output(activations[-1], output_activation(activations[-1], Z), Z, y, Y)
+
+
+def tally_of_output(activation: str, A: Array, logits: Array, y: Labels, Y: Array | None = None) -> Tally:
+    """The sums over examples, given the output layer's A and logits, both (units, m).
+
+    ``y`` (m,) holds their classes. Y (units, m) asks for the cost, too.
+    """
+    cost = 0.0 if Y is None or not len(y) else cost_from_logits(activation, logits, Y) * len(y)
+    return Tally(cost, int(np.count_nonzero(predicted_classes(A) == y)))
 
 
 def new_slots(params: Parameters, optimizer: Optimizer) -> Slots:
@@ -175,10 +184,22 @@ class Network:
 
     def predict_proba(self, params: Parameters, X: Array) -> Array:
         """Probabilities: (1, m) for one output unit, (K, m) otherwise."""
-        m = X.shape[1]
-        columns = max(1, CHUNK_BYTES // (max(self.sizes) * X.itemsize))
-        parts = [self.forward(params, X[:, start : start + columns]).A[-1] for start in range(0, m, columns)]
+        parts = [self.forward(params, X[:, some]).A[-1] for some in self._chunks(X)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def _chunks(self, X: Array) -> list[slice]:
+        """Consecutive examples of X (n, m), so few at a time that the widest layer takes ``CHUNK_BYTES``."""
+        columns = max(1, CHUNK_BYTES // (max(self.sizes) * X.itemsize))
+        return [slice(start, start + columns) for start in range(0, X.shape[1], columns)]
+
+    def tally(self, params: Parameters, X: Array, y: Labels, Y: Array | None = None) -> Tally:
+        """The sums over X (n, m), in chunks of bounded memory; ``y`` and ``Y`` as in ``tally_of_output``."""
+        parts = []
+        for some in self._chunks(X):
+            A, logits = self.forward(params, X[:, some])
+            labels = None if Y is None else Y[:, some]
+            parts.append(tally_of_output(self.activations[-1], A[-1], logits, y[some], labels))
+        return parts[0] if len(parts) == 1 else Tally.total(parts)
 
     def predict_classes(self, params: Parameters, X: Array) -> Labels:
         """The class index of each example, (m,)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from lnn.aws.clocks import moment
@@ -16,6 +16,7 @@ from lnn.errors import RunStateError
 
 if TYPE_CHECKING:
     from lnn.job.plan import Plan
+    from lnn.network import Tally
     from lnn.runs.attributes import (
         Artifacts,
         Attempts,
@@ -84,6 +85,13 @@ class EpochRow:
     seconds: float
     waited: float | None = None
     """Seconds in which the first worker has waited for the others since it began; None without workers. Not stored."""
+    test_cost: float | None = None
+    """Mean over the test examples, without L2's penalty; None in a run without a validation set."""
+
+    def with_test(self, test: Tally, plan: Plan) -> EpochRow:
+        """The row with the figures of the test set."""
+        cost = test.cost / plan.test_examples if plan.has_test_cost else None
+        return replace(self, test_accuracy=test.correct / plan.test_examples, test_cost=cost)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,9 @@ NOT_SAVED_SINCE = (
 """The checkpoint that a run goes on from is never an earlier one than before."""
 
 EPOCH_FIGURES = ("cost", "train_accuracy", "test_accuracy", "seconds")
-"""Attributes of a row of the history, beside ``run_id`` and ``epoch``."""
+"""Attributes of every row of the history, beside ``run_id`` and ``epoch``."""
+MORE_FIGURES = ("test_cost",)
+"""Attributes of the rows of runs that have them."""
 
 
 class Ledger:
@@ -170,7 +172,11 @@ class Ledger:
             )
             rows = [plain(found) for page in pages for found in page["Items"]]
         return [
-            EpochRow(row["epoch"], **{name: float(row[name]) for name in EPOCH_FIGURES})
+            EpochRow(
+                row["epoch"],
+                **{name: float(row[name]) for name in EPOCH_FIGURES},
+                **{name: float(row[name]) for name in MORE_FIGURES if name in row},
+            )
             for row in rows
             if run is None or run.has_row(row["epoch"])
         ]
@@ -366,7 +372,12 @@ class Ledger:
             {
                 "PutRequest": {
                     "Item": item(
-                        {"run_id": run_id, "epoch": row.epoch, **{name: getattr(row, name) for name in EPOCH_FIGURES}}
+                        {
+                            "run_id": run_id,
+                            "epoch": row.epoch,
+                            **{name: getattr(row, name) for name in EPOCH_FIGURES},
+                            **{name: value for name in MORE_FIGURES if (value := getattr(row, name)) is not None},
+                        }
                     )
                 }
             }

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lnn.models.checkpoint import Checkpoint
+from lnn.network import Tally
 from lnn.network.batches import Batch
 
 
@@ -15,8 +16,8 @@ class StepResult:
     """Of the whole batch, before the update."""
     correct: int
     """Examples of the whole batch that were predicted right, before the update."""
-    test_correct: int | None = None
-    """Test examples that were predicted right before the update, where it was asked for."""
+    test: Tally | None = None
+    """Sums over the test examples before the update, where they were asked for."""
 
 
 class Engine(Protocol):
@@ -26,16 +27,16 @@ class Engine(Protocol):
     """
 
     def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:
-        """One update, number ``t`` from 1, with the examples of ``batch``; ``tally`` asks for ``test_correct``.
+        """One update, number ``t`` from 1, with the examples of ``batch``; ``tally`` asks for ``test``.
 
         ``following`` is the next step's batch, for engines that prepare it while parts travel; None if there is none.
         """
 
-    def train_correct(self) -> int:
-        """How many training examples are predicted right with the parameters as they are."""
+    def train_tally(self) -> Tally:
+        """The sums over the training examples with the parameters as they are; the cost is not asked for."""
 
-    def test_correct(self) -> int:
-        """How many test examples are predicted right with the parameters as they are."""
+    def test_tally(self) -> Tally:
+        """The sums over the test examples with the parameters as they are; the cost where the history has it."""
 
     def checkpoint(self, epoch: int) -> Checkpoint | None:
         """The whole state after ``epoch``, put together by worker 0; None for the others."""

@@ -26,6 +26,7 @@ from lnn.errors import LedgerUnavailable, StaleGeneration
 from lnn.job.plan import Plan
 from lnn.messages import Flag, Message
 from lnn.models.checkpoint import Checkpoint, EpochSoFar
+from lnn.network import Tally
 from lnn.runs.finalize import Accuracies, cost_of, end_with_model, end_without_model
 from lnn.runs.lease import Reporter
 from lnn.runs.record import EpochRow, Run
@@ -259,8 +260,8 @@ class Session(Supervisor):
             if meets:
                 self._crew.before_step(request)
             result = self._engine.step(batch, t, self._open_row is not None, following)
-            if result.test_correct is not None:
-                self._close_row(result.test_correct)
+            if result.test is not None:
+                self._close_row(result.test)
             total += result.cost * plan.batch_examples(done - 1)
             right += result.correct
             if not meets:
@@ -314,23 +315,23 @@ class Session(Supervisor):
             share = done.correct / plan.examples
             self._open_row = EpochRow(epoch, cost, share, 0.0, done.seconds, self._crew.waited)
             if self._crew.alone:
-                self._close_row(self._engine.test_correct())
+                self._close_row(self._engine.test_tally())
         if self._reporter is not None:
             self._reporter.epoch_done(epoch, cost)
         return ending
 
     # History, checkpoints, end
 
-    def _close_row(self, test_correct: int) -> None:
-        """The test accuracy of an epoch completes its row. Where workers meet it comes with the next exchange."""
+    def _close_row(self, test: Tally) -> None:
+        """The figures of the test set complete an epoch's row. Where workers meet it comes with the next exchange."""
         row, self._open_row = self._open_row, None
         if row is not None and self._reporter is not None:
-            self._reporter.add_row(replace(row, test_accuracy=test_correct / self._plan.test_examples))
+            self._reporter.add_row(row.with_test(test, self._plan))
 
     def _whole_state(self) -> Checkpoint | None:
         """Complete the history so far and put the state together."""
         if self._open_row is not None:
-            self._close_row(self._engine.test_correct())
+            self._close_row(self._engine.test_tally())
         state = self._engine.checkpoint(self._epoch)
         return None if state is None else replace(state, so_far=self._so_far)
 
@@ -392,7 +393,8 @@ class Session(Supervisor):
         shares = self._crew.shares(self._ended - self._training_since)
         state = self._whole_state()
         accuracies = Accuracies(
-            self._engine.train_correct() / self._plan.examples, self._engine.test_correct() / self._plan.test_examples
+            self._engine.train_tally().correct / self._plan.examples,
+            self._engine.test_tally().correct / self._plan.test_examples,
         )
         if state is None:
             return

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from lnn.data.in_memory import training_data
 from lnn.job.plan import Plan
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.store import Artifacts
+from lnn.network import Tally
 from lnn.network.batches import Batch
 from lnn.strategies.engine import StepResult
 
@@ -24,14 +23,11 @@ class Toy:
         cost, correct = network.train_step(state.parameters, state.slots, X, Y, self._plan.update_rule, t)
         return StepResult(cost, correct)
 
-    def train_correct(self) -> int:
-        return self._correct(self._data.X, self._data.y)
+    def train_tally(self) -> Tally:
+        return self._plan.network.tally(self._state.parameters, self._data.X, self._data.y)
 
-    def test_correct(self) -> int:
-        return self._correct(self._data.X_test, self._data.y_test)
-
-    def _correct(self, X: np.ndarray, y: np.ndarray) -> int:
-        return int((self._plan.network.predict_classes(self._state.parameters, X) == y).sum())
+    def test_tally(self) -> Tally:
+        return self._plan.network.tally(self._state.parameters, self._data.X_test, self._data.y_test)
 
     def checkpoint(self, epoch: int) -> Checkpoint:
         return Checkpoint(epoch, self._state.parameters, self._state.slots)

@@ -72,7 +72,7 @@ def train_both(
         np.testing.assert_allclose(b, expected, rtol=1e-9, atol=1e-12)
     for slot, expected in zip(slots_W1, slots[0][0], strict=True):
         np.testing.assert_allclose(slot, expected, rtol=1e-9, atol=1e-12)
-    assert space.test_correct(y_test) / len(y_test) == network.accuracy(params, X_test, y_test)
+    assert space.test_tally(y_test).correct / len(y_test) == network.accuracy(params, X_test, y_test)
 
 
 @settings(max_examples=60, deadline=None)

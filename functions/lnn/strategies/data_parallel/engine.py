@@ -26,7 +26,7 @@ from lnn.data.on_disk import OwnExamples
 from lnn.job.plan import WHOLE_UP_TO, Plan
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.store import Artifacts
-from lnn.network import correct_count, cost_from_logits, penalty, predicted_classes
+from lnn.network import Tally, correct_count, cost_from_logits, penalty, tally_of_output
 from lnn.network.batches import Batch
 from lnn.network.model import backward
 from lnn.network.parameter_vector import flattened, layers_of, weight_ranges
@@ -38,7 +38,7 @@ from lnn.strategies.engine import StepResult
 COUNTED_BYTES = 8 * 2**20
 """Of a block whose examples are only counted: one that stays in the processor's cache is faster."""
 
-COUNT = struct.Struct("<q")
+TALLY = struct.Struct("<dq")
 
 
 class Figures(NamedTuple):
@@ -46,17 +46,18 @@ class Figures(NamedTuple):
 
     cost: float
     correct: int
-    test_correct: int
+    test: Tally = Tally(0.0, 0)
 
     @classmethod
     def unpack(cls, raw: Buffer) -> Figures:
-        return cls(*FIGURES.unpack_from(raw))
+        cost, correct, *test = FIGURES.unpack_from(raw)
+        return cls(cost, correct, Tally(*test))
 
     def pack(self) -> bytes:
-        return FIGURES.pack(*self)
+        return FIGURES.pack(self.cost, self.correct, *self.test)
 
 
-FIGURES = struct.Struct("<dqq")
+FIGURES = struct.Struct("<dqdq")
 
 
 class Data:
@@ -81,7 +82,7 @@ class Data:
         self._own = self._flat[start:stop]
         self._own_weights = weight_ranges(plan.sizes, start, stop)
         self._slots = [flat[start:stop].copy() for flat in flat_slots(state, plan)]
-        self._untold = Figures(0.0, 0, 0)
+        self._untold = Figures(0.0, 0)
         self._tallied = False
         self._following: Batch = None
         self._prepared: tuple[Batch, npt.NDArray[np.int64] | None] = None, None
@@ -95,7 +96,7 @@ class Data:
         own = self._own_examples(batch)
         self._following = following
         if tally and not self._tallied:
-            self._untold = self._untold._replace(test_correct=self._right(self._test))
+            self._untold = self._untold._replace(test=self._own_test())
             self._tallied = True
         if self._alone:
             self._update_alone(own, m, t)
@@ -104,14 +105,14 @@ class Data:
             summed = self._average()
         else:
             summed = self._update_together(own, m, t)
-        tallied, self._untold, self._tallied = self._tallied, Figures(0.0, 0, 0), False
-        return StepResult(summed.cost / m, summed.correct, summed.test_correct if tallied else None)
+        tallied, self._untold, self._tallied = self._tallied, Figures(0.0, 0), False
+        return StepResult(summed.cost / m, summed.correct, summed.test if tallied else None)
 
-    def train_correct(self) -> int:
-        return self._add_up(self._right(self._train))
+    def train_tally(self) -> Tally:
+        return self._add_up(self._own_tally(self._train))
 
-    def test_correct(self) -> int:
-        return self._add_up(self._right(self._test))
+    def test_tally(self) -> Tally:
+        return self._add_up(self._own_test())
 
     def checkpoint(self, epoch: int) -> Checkpoint | None:
         slots = self._slots
@@ -171,15 +172,21 @@ class Data:
             self._gradient.fill(0)
         self._untold = self._untold._replace(cost=cost, correct=correct)
 
-    def _right(self, examples: OwnExamples) -> int:
-        """How many of the own examples are predicted right."""
-        return sum(
-            int(np.count_nonzero(predicted_classes(self._network.forward(self._parameters, X).A[-1]) == y))
-            for X, y in examples.blocks()
-        )
+    def _own_test(self) -> Tally:
+        return self._own_tally(self._test, with_cost=self._plan.has_test_cost)
 
-    def _add_up(self, count: int) -> int:
-        return sum(COUNT.unpack(part)[0] for part in self._group.all_gather(COUNT.pack(count)))
+    def _own_tally(self, examples: OwnExamples, *, with_cost: bool = False) -> Tally:
+        """The sums over the own examples of a set."""
+        output, units, parts = self._plan.activations[-1], self._plan.sizes[-1], []
+        for X, y in examples.blocks():
+            A, logits = self._network.forward(self._parameters, X)
+            Y = label_matrix(y, units, self._plan.dtype) if with_cost else None
+            parts.append(tally_of_output(output, A[-1], logits, y, Y))
+        return Tally.total(parts)
+
+    def _add_up(self, own: Tally) -> Tally:
+        """The sums over the whole set, alike to the bit in every worker."""
+        return Tally.total(Tally(*TALLY.unpack(part)) for part in self._group.all_gather(TALLY.pack(*own)))
 
     # Updates
 
@@ -253,7 +260,7 @@ class Data:
         return own, Figures(
             sum(figures.cost for figures in told),
             sum(figures.correct for figures in told),
-            sum(figures.test_correct for figures in told),
+            Tally.total(figures.test for figures in told),
         )
 
     def _gather_pieces(self, values: Array) -> None:

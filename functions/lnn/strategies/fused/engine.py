@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from lnn.data.in_memory import TrainingData, training_data
 from lnn.job.plan import EXAMPLE_SPACE, Plan
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.store import Artifacts
-from lnn.network import take_examples
+from lnn.network import Tally, take_examples
 from lnn.network.batches import Batch
 from lnn.network.example_space import ExampleSpace
-from lnn.network.types import Array, Labels
 from lnn.strategies.engine import Engine, StepResult
 
 
@@ -29,22 +26,19 @@ class Textbook:
         self._parameters, self._slots = state.parameters, state.slots
 
     def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:  # noqa: ARG002
-        test_correct = self.test_correct() if tally else None
+        test = self.test_tally() if tally else None
         X, Y = take_examples(self._data.X, batch), take_examples(self._data.Y, batch)
         cost, correct = self._network.train_step(self._parameters, self._slots, X, Y, self._optimizer, t)
-        return StepResult(cost, correct, test_correct)
+        return StepResult(cost, correct, test)
 
-    def train_correct(self) -> int:
-        return self._correct(self._data.X, self._data.y)
+    def train_tally(self) -> Tally:
+        return self._network.tally(self._parameters, self._data.X, self._data.y)
 
-    def test_correct(self) -> int:
-        return self._correct(self._data.X_test, self._data.y_test)
+    def test_tally(self) -> Tally:
+        return self._network.tally(self._parameters, self._data.X_test, self._data.y_test, self._data.Y_test)
 
     def checkpoint(self, epoch: int) -> Checkpoint:
         return Checkpoint(epoch, self._parameters, self._slots)
-
-    def _correct(self, X: Array, y: Labels) -> int:
-        return int(np.count_nonzero(self._network.predict_classes(self._parameters, X) == y))
 
 
 class InExampleSpace:
@@ -64,15 +58,15 @@ class InExampleSpace:
         )
 
     def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:  # noqa: ARG002
-        test_correct = self.test_correct() if tally else None
+        test = self.test_tally() if tally else None
         cost, correct = self._space.train_step(batch, take_examples(self._data.Y, batch), t)
-        return StepResult(cost, correct, test_correct)
+        return StepResult(cost, correct, test)
 
-    def train_correct(self) -> int:
-        return self._space.train_correct(self._data.y)
+    def train_tally(self) -> Tally:
+        return self._space.train_tally(self._data.y)
 
-    def test_correct(self) -> int:
-        return self._space.test_correct(self._data.y_test)
+    def test_tally(self) -> Tally:
+        return self._space.test_tally(self._data.y_test, self._data.Y_test)
 
     def checkpoint(self, epoch: int) -> Checkpoint:
         W1, slots_W1 = self._space.first_layer()

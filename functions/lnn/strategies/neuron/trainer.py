@@ -294,9 +294,10 @@ class Conductor:
                 state = replace(state, epoch=step.epoch - 1, so_far=so_far)
         if recorded:
             data = self._data(generation)
-            test_accuracy = plan.network.accuracy(state.parameters, data.X_test, data.y_test)
+            test = plan.network.tally(state.parameters, data.X_test, data.y_test, data.Y_test)
             share = so_far.correct / plan.examples
-            row = EpochRow(step.epoch, so_far.cost_sum / plan.examples, share, test_accuracy, so_far.seconds)
+            row = EpochRow(step.epoch, so_far.cost_sum / plan.examples, share, 0.0, so_far.seconds)
+            row = row.with_test(test, plan)
             ledger.record(self._run_id, [row])
             metrics.recorded(run, plan, row)
         if ending is not None:

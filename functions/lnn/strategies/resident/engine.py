@@ -18,7 +18,7 @@ from lnn.data.in_memory import training_data
 from lnn.job.plan import Plan
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.store import Artifacts
-from lnn.network import classes_above, take_examples, train_above
+from lnn.network import Tally, take_examples, tally_above, train_above
 from lnn.network.batches import Batch
 from lnn.network.model import ALL
 from lnn.network.types import Array, Labels
@@ -108,7 +108,7 @@ class Resident:
         self._plan, self._group = plan, group
         self._cut = cut_of(plan, group)
         data = training_data(artifacts, run_id, plan)
-        self._Y, self._y, self._y_test = data.Y, data.y, data.y_test
+        self._Y, self._y, self._y_test, self._Y_test = data.Y, data.y, data.y_test, data.Y_test
         (W, b), *above = state.parameters
         (slots_W, slots_b), *slots_above = state.slots
         own = self._cut.blocks[group.rank]
@@ -125,7 +125,7 @@ class Resident:
         Y = take_examples(self._Y, batch)
         product = first.train_product(batch)
         Z, *of_test = self._all_gather([product, first.test_product()] if tally else [product])
-        test_correct = self._correct(of_test[0], self._y_test) if tally else None
+        test = self._tally(of_test[0], self._y_test, self._Y_test) if tally else None
         cost, correct, dZ = train_above(
             self._parameters, self._slots, Z, Y, plan.update_rule, t, plan.activations, plan.l2
         )
@@ -133,15 +133,15 @@ class Resident:
         first.update(dZ[self._cut.neurons], plan.update_rule, t, plan.l2)
         db = dZ.sum(axis=1, keepdims=True) / Y.shape[1]
         plan.update_rule.update(self._parameters[0][1], db, self._slots[0][1], t)
-        return StepResult(cost, correct, test_correct)
+        return StepResult(cost, correct, test)
 
-    def train_correct(self) -> int:
+    def train_tally(self) -> Tally:
         (Z,) = self._all_gather([self._first.train_product(None)])
-        return self._correct(Z, self._y)
+        return self._tally(Z, self._y)
 
-    def test_correct(self) -> int:
+    def test_tally(self) -> Tally:
         (Z,) = self._all_gather([self._first.test_product()])
-        return self._correct(Z, self._y_test)
+        return self._tally(Z, self._y_test, self._Y_test)
 
     def checkpoint(self, epoch: int) -> Checkpoint | None:
         whole_W, *whole_slots = [self._gathered(array) for array in (self._first.weights, *self._first.slots)]
@@ -160,8 +160,8 @@ class Resident:
             whole[block] = np.frombuffer(part, own.dtype).reshape(whole[block].shape)
         return whole
 
-    def _correct(self, Z: Array, y: Labels) -> int:
-        return int(np.count_nonzero(classes_above(self._parameters, Z, self._plan.activations) == y))
+    def _tally(self, Z: Array, y: Labels, Y: Array | None = None) -> Tally:
+        return tally_above(self._parameters, Z, self._plan.activations, y, Y)
 
     def _all_gather(self, own: Sequence[Array]) -> list[Array]:
         """Z of some examples, from this worker's parts of (W1 X)^T; the squares of W1 go along where L2 needs them."""
