@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from lnn.errors import CacheLost
 from lnn.messages import Message
 from lnn.models.store import Artifacts
 from lnn.parameter_server.barrier import Barrier
+from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.server import ParameterServer
 from lnn.runs import finalize
 from lnn.runs.store import Ledger
@@ -213,6 +215,94 @@ def test_the_late_clean_up_of_an_ended_run_leaves_the_resumed_one_its_keys(
     assert (run.status, run.generation) == ("COMPLETED", 2)
     assert cloud.outcome(run_id) == expected
     assert cloud.keys() == []
+
+
+# Lost answers
+
+
+@pytest.fixture
+def lose_answer(cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Loses the answer to the script, or command, of the ``nth`` call of a method; redis-py sends that again."""
+
+    def lose(owner: type, name: str, command: str = "EVALSHA", nth: int = 1) -> list[str]:
+        original, parse = getattr(owner, name), cloud.redis.parse_response
+        calls, armed, lost = [0], threading.Event(), list[str]()
+
+        def calling(*arguments: Any, **named: Any) -> Any:
+            calls[0] += 1
+            if calls[0] == nth:
+                armed.set()
+            return original(*arguments, **named)
+
+        def parse_response(connection: Any, command_name: str, **options: Any) -> Any:
+            answer = parse(connection, command_name, **options)
+            if command_name == command and armed.is_set():
+                armed.clear()
+                lost.append(name)
+                raise redis.ConnectionError("the answer is lost, for a test")
+            return answer
+
+        monkeypatch.setattr(owner, name, calling)
+        monkeypatch.setattr(cloud.redis, "parse_response", parse_response)
+        return lost
+
+    return lose
+
+
+@pytest.mark.parametrize(("name", "nth"), [("reserve", 1), ("open", 1), ("arrive", 2), ("advance", 1), ("advance", 7)])
+def test_who_loses_the_answer_to_a_write_goes_on_with_it(
+    cloud: InProcessCloud, launch: Launch, expected: Any, lose_answer: Callable[..., list[str]], name: str, nth: int
+) -> None:
+    run_id = launch()
+    lost = lose_answer(Barrier, name, nth=nth)
+    run = cloud.run_to_end(run_id)
+    assert lost == [name]
+    assert (run.status, run.generation) == ("COMPLETED", 1)
+    assert cloud.outcome(run_id) == expected
+
+
+def test_who_loses_the_answer_to_an_adoption_goes_on_with_what_it_has_adopted(
+    cloud: InProcessCloud, launch: Launch, expected: Any, lose_answer: Callable[..., list[str]]
+) -> None:
+    run_id = launch()
+    take(cloud, "trainer", state="backward", epoch=3, layer=1)
+    fill = position(cloud, run_id).step.fill
+    next_generation(cloud, run_id)
+    lost = lose_answer(Barrier, "adopt")
+    cloud.deliver("trainer", take(cloud, "trainer", state="start"))
+    assert lost == ["adopt"]
+    step = position(cloud, run_id).step
+    assert (step.generation, step.epoch, step.fill) == (2, 4, fill)
+    run = cloud.run_to_end(run_id)
+    assert (run.status, run.generation) == ("COMPLETED", 2)
+    assert cloud.outcome(run_id) == expected
+
+
+def test_who_advances_as_another_has_done_before_is_refused(
+    cloud: InProcessCloud, launch: Launch, expected: Any
+) -> None:
+    """The same change by somebody else is no write of one's own: a step is dispatched once."""
+    run_id = launch()
+    message = take(cloud, "trainer", state="forward", epoch=2, layer=1)
+    frozen = Frozen(lambda: cloud.deliver("trainer", message), Barrier, "advance")
+    cloud.deliver("trainer", message)
+    sent = list(cloud.queue.messages)
+    frozen.thaw()
+    assert cloud.queue.messages == sent
+    run = cloud.run_to_end(run_id)
+    assert (run.status, run.generation) == ("COMPLETED", 1)
+    assert cloud.outcome(run_id) == expected
+
+
+@pytest.mark.parametrize("strategy", ["resident", "data"])
+def test_a_worker_that_loses_the_answer_to_its_joining_has_joined(
+    cloud: InProcessCloud, launch: Launch, lose_answer: Callable[..., list[str]], strategy: str
+) -> None:
+    run_id = launch(strategy=strategy, workers=2)
+    lost = lose_answer(ProcessGroup, "join", command="SET")
+    run = cloud.run_to_end(run_id)
+    assert lost == ["join"]
+    assert (run.status, run.generation) == ("COMPLETED", 1)
 
 
 # Single keys

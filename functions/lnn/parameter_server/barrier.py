@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,22 +75,27 @@ if window == 0 or following >= width or redis.call('HEXISTS', KEYS[2], following
 return {tonumber(ordinal), redis.call('HLEN', KEYS[2]) - 1, width, due, following}
 """
 
-# KEYS: step, arrivals, tensors...; ARGV: step id, next id, next width, key lifetime,
+# The client sends a script again whose answer was lost. So each script that changes the step's id leaves its sender's
+# name, a random one, beside it. Who finds its own name there has made the change; who finds another's comes second.
+
+# KEYS: step, arrivals, tensors...; ARGV: step id, next id, next width, key lifetime, sender,
 # number of fields, field and value..., bytes of each tensor.
 _ADVANCE = """
 local id = redis.call('HGET', KEYS[1], 'id')
+if id == ARGV[2] and redis.call('HGET', KEYS[1], 'sender') == ARGV[5] then return 1 end
 if id ~= ARGV[1] then return -1 end
 if redis.call('HGET', KEYS[2], 'of') ~= string.match(id, ':(.+)$') then return -2 end
 if redis.call('HLEN', KEYS[2]) <= tonumber(redis.call('HGET', KEYS[1], 'width')) then return -2 end
-local fields = tonumber(ARGV[5])
+local fields = tonumber(ARGV[6])
 for i = 3, #KEYS do
-  redis.call('SET', KEYS[i], ARGV[5 + 2 * fields + i - 2], 'EX', ARGV[4])
+  redis.call('SET', KEYS[i], ARGV[6 + 2 * fields + i - 2], 'EX', ARGV[4])
 end
 redis.call('DEL', KEYS[2])
 redis.call('HINCRBY', KEYS[1], 'invocations', 1)
 redis.call('HSET', KEYS[1], 'id', ARGV[2], 'width', ARGV[3], 'dispatched', 0, 'opened_at', redis.call('TIME')[1])
+redis.call('HSET', KEYS[1], 'sender', ARGV[5])
 for i = 1, fields do
-  redis.call('HSET', KEYS[1], ARGV[4 + 2 * i], ARGV[5 + 2 * i])
+  redis.call('HSET', KEYS[1], ARGV[5 + 2 * i], ARGV[6 + 2 * i])
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return 1
@@ -105,31 +111,35 @@ redis.call('EXPIRE', KEYS[1], ARGV[3])
 return 1
 """
 
-# KEYS: step, arrivals, keys of the fill...; ARGV: old step id, new step id, new width, key lifetime,
+# KEYS: step, arrivals, keys of the fill...; ARGV: old step id, new step id, new width, key lifetime, sender,
 # field and value...
 _OPEN = """
 local id = redis.call('HGET', KEYS[1], 'id')
 if not id then return -2 end
+if id == ARGV[2] and redis.call('HGET', KEYS[1], 'sender') == ARGV[5] then return 1 end
 if id ~= ARGV[1] then return 0 end
 for i = 3, #KEYS do
   if redis.call('EXPIRE', KEYS[i], ARGV[4]) == 0 then return -2 end
 end
 redis.call('DEL', KEYS[1], KEYS[2])
 redis.call('HSET', KEYS[1], 'id', ARGV[2], 'width', ARGV[3], 'dispatched', 0, 'opened_at', redis.call('TIME')[1])
-for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('HSET', KEYS[1], 'sender', ARGV[5])
+for i = 6, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return 1
 """
 
-# KEYS: step, keys of the fill...; ARGV: old step id, new step id, key lifetime. The arrivals stay: they are the same in
-# every generation.
+# KEYS: step, keys of the fill...; ARGV: old step id, new step id, key lifetime, sender. The arrivals stay: they are the
+# same in every generation.
 _ADOPT = """
-if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return 0 end
+local id = redis.call('HGET', KEYS[1], 'id')
+if id == ARGV[2] and redis.call('HGET', KEYS[1], 'sender') == ARGV[4] then return 1 end
+if id ~= ARGV[1] then return 0 end
 for i = 1, #KEYS do
   if redis.call('EXPIRE', KEYS[i], ARGV[3]) == 0 then return 0 end
 end
 if ARGV[2] ~= ARGV[1] then
-  redis.call('HSET', KEYS[1], 'id', ARGV[2], 'dispatched', 0, 'opened_at', redis.call('TIME')[1])
+  redis.call('HSET', KEYS[1], 'id', ARGV[2], 'dispatched', 0, 'opened_at', redis.call('TIME')[1], 'sender', ARGV[4])
 end
 return 1
 """
@@ -265,7 +275,7 @@ class Barrier:
         flat = [item for pair in fields.items() for item in pair]
         outcome = self._open(
             keys=[self._step, self._arrivals, *self._paths(step, keys)],
-            args=[entry.id, step.id, width, KEY_LIFETIME_SECONDS, *flat],
+            args=[entry.id, step.id, width, KEY_LIFETIME_SECONDS, uuid4().hex, *flat],
             client=self._client,
         )
         if outcome == -2:
@@ -292,6 +302,7 @@ class Barrier:
                 following.id,
                 width,
                 KEY_LIFETIME_SECONDS,
+                uuid4().hex,
                 len(fields),
                 *flat,
                 *(encode_tensor(key, value) for key, value in tensors),
@@ -315,7 +326,7 @@ class Barrier:
                 raise CacheLost(f"the fill of step {step.id} is not whole")
 
     def _kept(self, step: Step, following: Step, keys: Sequence[str | TensorKey]) -> bool:
-        arguments: list[Any] = [step.id, following.id, KEY_LIFETIME_SECONDS]
+        arguments: list[Any] = [step.id, following.id, KEY_LIFETIME_SECONDS, uuid4().hex]
         return bool(self._adopt(keys=[self._step, *self._paths(step, keys)], args=arguments, client=self._client))
 
     def _paths(self, step: Step, keys: Iterable[str | TensorKey]) -> list[str]:
@@ -351,6 +362,7 @@ class Barrier:
         if not fields:
             return None
         step = Step.parse(fields.pop("id"))
+        fields.pop("sender", None)  # a step that nobody has gone on to has none
         return Position(
             step=step,
             width=int(fields.pop("width")),

@@ -71,8 +71,14 @@ class ProcessGroup:
         self._last_exchange = time.monotonic()
 
     def join(self, owner: str) -> bool:
-        """Claim this rank. False when it is taken, so that a message delivered twice starts one worker only."""
-        return bool(self._client.set(self._member_key(self.rank), owner, nx=True, ex=LIFETIME_SECONDS))
+        """Claim this rank. False when another owner has it, so that a message delivered twice starts one worker only.
+
+        A claim whose answer was lost is sent again, and then finds its own ``owner``.
+        """
+        key = self._member_key(self.rank)
+        return bool(
+            self._client.set(key, owner, nx=True, ex=LIFETIME_SECONDS) or self._client.get(key) == owner.encode()
+        )
 
     def heartbeat(self) -> AbstractContextManager[object]:
         """A context that keeps up this worker's heartbeat for its peers."""
