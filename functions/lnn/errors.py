@@ -31,6 +31,10 @@ class ModelError(InputError):
     """``params.h5`` cannot be used."""
 
 
+class InspectionFailed(LnnError):
+    """The process that checks a file has ended without an answer, so that nothing is known of the file."""
+
+
 class RunStateError(LnnError):
     """The run's status does not allow the requested change."""
 

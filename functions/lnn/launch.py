@@ -29,7 +29,7 @@ from lnn.data.dataset import (
 from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y
 from lnn.data.uploads import Description, ParametersVersion, UploadReader
 from lnn.data.validation import FEATURES
-from lnn.errors import InputError, NonRetryable, StaleGeneration
+from lnn.errors import InputError, InspectionFailed, NonRetryable, StaleGeneration
 from lnn.job.hyperparameters import Settings, parse_settings
 from lnn.job.plan import Plan
 from lnn.messages import Message
@@ -77,7 +77,7 @@ def launch(services: Services, inbox: UploadReader, upload: Upload, memory_mb: i
         if not run.is_prepared:
             prepare(services, inbox, upload, run, memory_mb)
         services.invoker.invoke_trainer(Message(run_id, 1, "start"))
-    except (InputError, NonRetryable) as error:
+    except (InputError, InspectionFailed, NonRetryable) as error:
         end_without_model(services, run_id, 0, Ending("FAILED", str(error)))
         return "refused"
     except StaleGeneration:

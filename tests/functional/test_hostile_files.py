@@ -15,7 +15,7 @@ from lnn.serving.registration import RegistrationServices, register
 from lnn.serving.registry import Registry
 from lnn.serving.router import Serving
 from support.hostile_files import KINDS, ONE_KIND, dataset_reaching_out, leaks, model_reaching_out, other_file
-from support.inprocess_cloud import NAMES, InProcessCloud
+from support.inprocess_cloud import NAMES, InProcessCloud, tiny_dataset
 from support.models import brightness_model
 
 PARAMETERS = {
@@ -93,6 +93,31 @@ def test_the_api_refuses_one_that_was_put_in_the_place_of_a_registered_model(
     assert answer.status == 503, "its SHA-256 is not the registered one"
     reason = "the model cannot be loaded; the function's log says why"
     assert json.loads(answer.body) == {"error": "unavailable", "reason": reason}
+
+
+def test_a_check_that_ends_without_an_answer_leaves_a_record_with_the_reason(
+    cloud: InProcessCloud,
+    registry: Registry,
+    shelf: RegistrationServices,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho it is broken >&2\nexit 3\n")
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    ended = "the process that checks it ended with status 3 and no answer: it is broken"
+
+    model = cloud.put("prediction_input/mine/params.h5", encode_model(brightness_model()))
+    assert register(shelf, model).startswith(f"refused: params.h5: {ended}")
+    assert [record["refused"].startswith(f"params.h5: {ended}") for record in registry.list_models()] == [True]
+
+    upload = cloud.upload(tiny_dataset(tmp_path / "made.h5"), PARAMETERS)
+    assert cloud.launch(upload) == "refused"
+    run = cloud.run(upload.run_id)
+    assert run.status == "FAILED"
+    assert (run.reason or "").startswith(f"datasets.h5: {ended}")
+    assert mail(cloud).count(ended) == 2
 
 
 @pytest.mark.parametrize("name", ["train_set_x", "test_set_y", "list_classes"])

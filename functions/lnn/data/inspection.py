@@ -1,19 +1,25 @@
 """Inspection of an untrusted file in a child process.
 
 The HDF5 library may crash or hang on a damaged file, and then only the child is lost. The child has limits of time and
-memory, and no credentials in its environment.
+memory, and no credentials in its environment. However it ends, the caller gets an answer or an ``LnnError`` with a
+reason, so that each upload leaves a record.
 """
 
 import json
+import logging
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lnn.data.hdf5 import load_library
-from lnn.errors import InputError
+from lnn.characters import escaped
+from lnn.data.hdf5 import load_library, reason_of
+from lnn.errors import InputError, InspectionFailed
+
+logger = logging.getLogger(__name__)
 
 SECONDS = 60.0
 BYTES_PER_SECOND = 10 * 2**20
@@ -22,14 +28,18 @@ BYTES_PER_SECOND = 10 * 2**20
 SPARE_BYTES = 2**29
 """Memory for an inspection in addition to the data that it reads."""
 
+PRINTED, SHOWN = 2000, 200
+"""Characters of what a process prints that the log keeps, and that a reason quotes."""
+
 ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "SYSTEMROOT", "TMPDIR")
 """The variables that Python needs to start. The others, credentials among them, are not passed on."""
 
 
 def inspect(module: str, path: str | Path, *limits: int, seconds: float | None = None) -> dict[str, Any]:
-    """Run ``python -m module path limits`` and return the JSON that its ``reply`` prints. Raises InputError.
+    """Run ``python -m module path limits`` and return the JSON that its ``reply`` prints.
 
-    The process may take ``seconds`` (None: depending on the file's size).
+    The process may take ``seconds`` (None: depending on the file's size). Raises InputError for a file that is refused,
+    and InspectionFailed when the process ends without an answer.
     """
     name = Path(path).name
     if seconds is None:
@@ -53,11 +63,27 @@ def inspect(module: str, path: str | Path, *limits: int, seconds: float | None =
             f"{name}: cannot be read: the file is damaged so that reading it ended with signal {-done.returncode}; "
             "write or upload it again"
         )
-    if done.returncode:
-        raise RuntimeError(f"{name} could not be checked: {done.stderr.decode(errors='replace')[-2000:]}")
-    answer: dict[str, Any] = json.loads(done.stdout)
+    answer = _answer(name, done)
     if "problems" in answer:
         raise InputError(answer["problems"])
+    return answer
+
+
+def _answer(name: str, done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
+    """What ``reply`` has printed. Raises InspectionFailed."""
+    said = done.stderr.decode(errors="replace").strip()
+    if said:
+        logger.info("what the check of a file printed", extra={"file": name, "printed": said[-PRINTED:]})
+    try:
+        answer = None if done.returncode else json.loads(done.stdout)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        last = escaped(said.splitlines()[-1])[:SHOWN] if said else "it printed nothing"
+        raise InspectionFailed(
+            f"{name}: the process that checks it ended with status {done.returncode} and no answer: {last}; the file "
+            "may be sound: mend that, then upload it again"
+        )
     return answer
 
 
@@ -69,6 +95,12 @@ def reply(examine: Callable[[], dict[str, Any]], memory: int) -> None:
         found = examine()
     except InputError as error:
         found = {"problems": error.problems}
+    except MemoryError:
+        mebibytes = (memory + SPARE_BYTES) // 2**20
+        found = {"problems": [f"to check the file takes more than {mebibytes} MiB of memory; expected a smaller one"]}
+    except Exception as error:  # noqa: BLE001 - what the library makes of a damaged file is not foreseen
+        traceback.print_exc()
+        found = {"problems": [f"cannot be read: {type(error).__name__}: {reason_of(error)}; write or upload it again"]}
     json.dump(found, sys.stdout)
 
 

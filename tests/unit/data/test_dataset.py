@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 import tracemalloc
 import zlib
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lnn.data import inspection
 from lnn.data.dataset import (
     DatasetSummary,
     examples_per_shard,
@@ -28,7 +30,7 @@ from lnn.data.dataset import (
     write_dataset,
 )
 from lnn.data.validation import examine_dataset
-from lnn.errors import DatasetError
+from lnn.errors import DatasetError, InspectionFailed
 from support.repository import REPOSITORY
 
 NAMES = ("train_set_x", "train_set_y", "test_set_x", "test_set_y", "list_classes")
@@ -354,12 +356,42 @@ def test_values_that_a_file_cannot_hold_are_refused_unread(tmp_path: Path) -> No
     assert f"expected no more than a file of {path.stat().st_size:,} bytes can hold" in problem
 
 
-def test_a_fault_of_the_checker_itself_is_not_blamed_on_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("echo no module named numpy >&2; exit 1", "ended with status 1 and no answer: no module named numpy;"),
+        ("printf 'red \\033[31m' >&2; exit 3", r"ended with status 3 and no answer: red \\x1b\[31m;"),
+        ("exit 1", "ended with status 1 and no answer: it printed nothing;"),
+        ("exit 0", "ended with status 0 and no answer: it printed nothing;"),
+        ("echo [1]", "ended with status 0 and no answer: it printed nothing;"),
+    ],
+)
+def test_a_check_that_ends_without_an_answer_is_not_blamed_on_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, told: str
 ) -> None:
-    monkeypatch.setattr("sys.executable", script(tmp_path / "python", "echo no module named numpy >&2; exit 1"))
-    with pytest.raises(RuntimeError, match=r"d\.h5 could not be checked: no module named numpy"):
+    monkeypatch.setattr("sys.executable", script(tmp_path / "python", line))
+    with pytest.raises(InspectionFailed, match=rf"^d\.h5: the process that checks it {told} the file may be sound"):
         inspect_dataset(write(tmp_path / "d.h5"))
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (KeyError("no such chunk"), "cannot be read: KeyError: no such chunk; write or upload it again"),
+        (RecursionError("too deep"), "cannot be read: RecursionError: too deep; write or upload it again"),
+        (MemoryError(), "to check the file takes more than 522 MiB of memory; expected a smaller one"),
+    ],
+)
+def test_what_nobody_foresaw_in_a_file_is_a_reason_to_refuse_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
+    monkeypatch.setattr(inspection, "limit_memory", lambda _: None)
+
+    def examine() -> dict[str, Any]:
+        raise error
+
+    inspection.reply(examine, 10 * 2**20)
+    assert json.loads(capsys.readouterr().out) == {"problems": [told]}
 
 
 def script(path: Path, line: str) -> str:
