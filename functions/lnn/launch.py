@@ -131,7 +131,7 @@ def prepare(services: Services, inbox: UploadReader, upload: Upload, run: Run, m
             "classes": summary.classes,
             "sizes": plan.sizes,
         },
-        warnings=summary.warnings,
+        warnings=[*summary.warnings, *decision.warnings],
         strategy=decision.strategy,
         strategy_reason=decision.reason,
         workers=decision.workers,
@@ -140,8 +140,8 @@ def prepare(services: Services, inbox: UploadReader, upload: Upload, run: Run, m
         launched_at=moment(),
         checkpoint={"epoch": 0, "key": key},
     )
-    for warning in summary.warnings:
-        logger.warning("dataset is odd", extra={"run_id": run_id, "why": warning})
+    for warning in [*summary.warnings, *decision.warnings]:
+        logger.warning("dataset or parameters are odd", extra={"run_id": run_id, "why": warning})
     logger.info("run prepared", extra={"run_id": run_id, "strategy": decision.strategy, "why": decision.reason})
 
 

@@ -85,8 +85,8 @@ class Settings(BaseModel):
         ge=1,
         le=MAX_WORKERS,
         title=(
-            "functions that train side by side, for `resident` and `data`; null leaves the number to the cost model, "
-            "up to Terraform's `max_workers`"
+            "functions that train side by side, for `resident` and `data`, at most as many as there are features or "
+            "units in layer 1, or examples; null leaves the number to the cost model, up to Terraform's `max_workers`"
         ),
         description=f"an integer from 1 to {MAX_WORKERS}, or null",
     )

@@ -35,6 +35,14 @@ Need = tuple[str, int]
 """A size of a function, named as in Terraform, such as ``trainer.memory``, and the MB that are needed of it."""
 
 
+def about(seconds: float) -> str:
+    """Seconds for people, with one digit that counts."""
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds" if seconds >= 2 else "under 2 seconds"
+
+
 @dataclass(frozen=True, slots=True)
 class Correction:
     """What a measurement says of one strategy: the model's own figures, scaled."""

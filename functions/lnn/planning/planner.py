@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lnn.data.dataset import DatasetSummary
 from lnn.errors import SettingsError
 from lnn.job.hyperparameters import MAX_WORKERS, Settings
-from lnn.planning.cost_model import CostModel, Estimate
+from lnn.planning.cost_model import CostModel, Estimate, about
 from lnn.planning.workload import Functions, Job
 from lnn.strategies.registry import AUTO, STRATEGIES
 
@@ -29,6 +29,15 @@ class Decision:
 
     chosen: Estimate
     reason: str
+    asked_workers: int | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What else there is to say to whoever asked for something else."""
+        asked = self.asked_workers
+        if asked is None or not takes_workers(self.strategy) or asked <= self.workers:
+            return []
+        return [f"workers: found {asked}; the run has {self.workers}, since more would have nothing to do"]
 
     @property
     def strategy(self) -> str:
@@ -53,7 +62,8 @@ def choose(settings: Settings, summary: DatasetSummary, functions: Functions) ->
 
     Raises SettingsError, which says what to change, when nothing fits.
     """
-    return decide(settings, CostModel(Job.of(settings, summary), functions))
+    decision = decide(settings, CostModel(Job.of(settings, summary), functions))
+    return replace(decision, asked_workers=settings.workers)
 
 
 def decide(settings: Settings, model: CostModel) -> Decision:
@@ -107,14 +117,6 @@ def name(estimate: Estimate) -> str:
     if not takes_workers(estimate.strategy):
         return estimate.strategy
     return f"{estimate.strategy} with {estimate.workers} worker{'s' if estimate.workers > 1 else ''}"
-
-
-def about(seconds: float) -> str:
-    """Seconds for people, with one digit that counts."""
-    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} seconds" if seconds >= 2 else "under 2 seconds"
 
 
 def _as_asked(settings: Settings, model: CostModel) -> Decision:
@@ -188,6 +190,10 @@ def _nothing_fits(settings: Settings, model: CostModel, found: list[Estimate]) -
                 ways.insert(0, f'ask for more "workers" with "strategy": "{strategy.name}" (up to {MAX_WORKERS})')
             else:
                 ways.insert(0, f'use "strategy": "{strategy.name}", which {strategy.remedy}')
+    if settings.strategy != AUTO and any(
+        estimate.fits for estimate in candidates(settings.model_copy(update={"strategy": AUTO}), model)
+    ):
+        ways.insert(0, 'use "strategy": "auto"')
     return (
         f"strategy: nothing fits this deployment: {'; '.join(reasons.values())}. To change that: {', or '.join(ways)}"
     )

@@ -38,6 +38,8 @@ class Job:
     dtype: str
     record_every: int
     average_every: int | None
+    limited: bool = False
+    """It may end before its last epoch: at a cost, or at a person's limit of time or money."""
 
     @classmethod
     def of(cls, settings: Settings, summary: DatasetSummary) -> Job:
@@ -52,6 +54,7 @@ class Job:
             dtype=settings.dtype,
             record_every=settings.record_every,
             average_every=settings.average_every,
+            limited=any(limit is not None for limit in (settings.threshold, settings.max_seconds, settings.max_usd)),
         )
 
     @property

@@ -128,7 +128,7 @@ class Run:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """``parameters.json`` with its defaults filled in."""
     warnings: Sequence[str] = ()
-    """Oddities of the dataset that training can live with."""
+    """Oddities of dataset and parameters that training can live with."""
     strategy: str | None = None
     strategy_reason: str | None = None
     workers: int | None = None

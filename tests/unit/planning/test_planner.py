@@ -89,6 +89,12 @@ def test_workers_that_would_have_nothing_to_do_are_left_out_and_the_reason_says_
     chosen = decision(few, strategy=strategy, workers=256, neurons=neurons)
     assert chosen.workers == int(most.split(maxsplit=1)[0])
     assert f"instead of 256: there are {most}" in chosen.reason
+    assert chosen.warnings == [f"workers: found 256; the run has {chosen.workers}, since more would have nothing to do"]
+
+
+@pytest.mark.parametrize("asked", [{"strategy": "data", "workers": 100}, {"strategy": "fused", "workers": 256}, {}])
+def test_nobody_is_warned_who_gets_what_was_asked_for(asked: dict[str, Any]) -> None:
+    assert decision(**asked).warnings == []
 
 
 @pytest.mark.parametrize("strategy", ["resident", "data"])
@@ -115,6 +121,36 @@ def test_what_does_not_fit_is_refused_with_the_ways_to_make_it_fit(strategy: str
     assert "in Terraform" in message
     assert '"dtype": "float32"' in message
     assert '"strategy": "data"' in message
+
+
+NARROW = replace(CATS, features=64, image_shape=None)
+WIDEST = {"neurons": {"layer1": 65_536, "layer2": 7, "layer3": 5, "layer4": 1}, "epochs": 1}
+
+
+def test_a_layer_of_so_many_neurons_that_its_epochs_hardly_end_is_refused_with_the_estimate() -> None:
+    with pytest.raises(SettingsError) as refused:
+        decision(NARROW, strategy="neuron", **WIDEST)
+    message = str(refused.value)
+    assert "neuron: an epoch of one batch takes 131,106 invocations and about 1" in message
+    assert "minutes; expected at most 5 minutes" in message
+    assert 'use "strategy": "auto"' in message
+    chosen = decision(NARROW, **WIDEST)
+    assert chosen.strategy == "fused"
+    assert "neuron does not fit (an epoch of one batch takes 131,106 invocations" in chosen.reason
+
+
+def test_a_layer_of_some_thousand_neurons_may_have_an_invocation_for_each() -> None:
+    neurons = {"layer1": 2_500, "layer2": 7, "layer3": 5, "layer4": 1}
+    assert decision(NARROW, strategy="neuron", neurons=neurons, epochs=100).strategy == "neuron"
+
+
+def test_more_invocations_than_a_year_has_seconds_for_are_refused_unless_something_else_ends_the_run() -> None:
+    with pytest.raises(SettingsError) as refused:
+        decision(NARROW, strategy="neuron", epochs=10_000_000)
+    assert "expected at most 14 days and $1,000, or a threshold, max_seconds or max_usd" in str(refused.value)
+    for limit in ({"threshold": 0.1}, {"max_seconds": 60}, {"max_usd": 1}):
+        assert decision(NARROW, strategy="neuron", epochs=10_000_000, **limit).strategy == "neuron"
+    assert decision(NARROW, epochs=10_000_000).strategy != "neuron"
 
 
 def test_when_nothing_fits_the_error_names_every_strategy_and_a_way_out() -> None:

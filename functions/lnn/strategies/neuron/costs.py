@@ -4,11 +4,20 @@ import math
 
 from lnn.aws.pricing import lambda_usd, logs_usd
 from lnn.planning import memory
-from lnn.planning.cost_model import Costs, Course, Need
+from lnn.planning.cost_model import Costs, Course, Need, about
 from lnn.runs.log_size import METRICS_BYTES, closing_bytes
 
 CACHE_MB = 400
 """What a cache.t4g.micro holds of tensors: 0.5 GiB less what ElastiCache reserves (ElastiCache user guide)."""
+
+LONGEST_BATCH_SECONDS = 300.0
+"""A stop, a limit and a checkpoint wait for the end of a batch, and a crash repeats it."""
+
+LONGEST_SECONDS = 14 * 86_400.0
+"""Of a whole run: half of the days after which a run's tensors are deleted (``runs_expiry_days`` in Terraform)."""
+
+MOST_USD = 1000.0
+"""Of a whole run."""
 
 
 def neuron_round_trips(first: bool, last: bool) -> tuple[int, int]:
@@ -22,7 +31,7 @@ def neuron_round_trips(first: bool, last: bool) -> tuple[int, int]:
 
 
 class Neuron(Costs):
-    """No invocation stays, so none is too long."""
+    """No invocation stays, so none is too long. There may be too many of them."""
 
     def course(self) -> Course:
         job, rates = self.job, self.rates
@@ -86,7 +95,23 @@ class Neuron(Costs):
         ]
 
     def obstacle(self, leg: float) -> str | None:  # noqa: ARG002
-        return super().obstacle(leg=0.0)
+        return super().obstacle(leg=0.0) or self._too_many_invocations()
+
+    def _too_many_invocations(self) -> str | None:
+        """What keeps the run from ending, or stopping, in reasonable time and for reasonable money."""
+        job, course = self.job, self.course()
+        batch, training = course.epoch / job.batches, course.epoch * job.epochs
+        if batch > LONGEST_BATCH_SECONDS:
+            one = "a batch" if job.batches > 1 else "an epoch of one batch"
+            calls = 2 * (sum(job.units) + job.layers)
+            return f"{one} takes {calls:,} invocations and about {about(batch)}; expected at most 5 minutes"
+        usd, invocations = self.price(training, training)
+        if job.limited or (training <= LONGEST_SECONDS and usd <= MOST_USD):
+            return None
+        return (
+            f"{invocations:,} invocations take about {about(training)} and ${usd:,.0f}; expected at most 14 days and "
+            "$1,000, or a threshold, max_seconds or max_usd, which may end the run before"
+        )
 
     def doubt(self) -> str | None:
         """Redis holds X, parameters and slots twice, and outputs and deltas of every layer."""
