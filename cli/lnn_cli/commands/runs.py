@@ -1,5 +1,6 @@
 """``lnn runs``: the runs, newest first."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -14,6 +15,12 @@ from lnn_client.runs import seconds_total, waiting
 
 
 def runs(
+    name: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only runs with this in their name, in either case.")
+    ] = None,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="Only runs with this tag; repeat for more.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most so many, the newest.")] = 20,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
@@ -24,22 +31,38 @@ def runs(
 
     Example: lnn runs --limit 5
     """
-    found = connect(target, prefix, region).ledger.list_runs()
+    every = connect(target, prefix, region).ledger.list_runs()
+    found = [run for run in every if _matches(run, name, tags or [])]
     if as_json:
         print_json([public_view(run) for run in found[:limit]])
+        return
+    if every and not found:
+        note(f"none of the {len(every)} runs has that name and these tags")
         return
     if not found:
         note(f"there is no run yet; start one with: {command('lnn train DATASET.h5')}")
         return
     headings = ("run", "status", "strategy", "epochs", "cost", "train", "test", "seconds")
     shown = found[:limit]
-    if any(waiting(run) for run in shown):
-        rows = ([*_row(run), Text(waiting(run) or "")] for run in shown)
-        print_table((*headings, "reason"), rows, right=headings[3:])
-    else:
-        print_table(headings, (_row(run) for run in shown), right=headings[3:])
+    more = {
+        heading: texts
+        for heading, texts in (
+            ("name", [run.name or "" for run in shown]),
+            ("tags", [", ".join(run.tags) for run in shown]),
+            ("reason", [waiting(run) or "" for run in shown]),
+        )
+        if any(texts)
+    }
+    rows = ([*_row(run), *map(Text, texts)] for run, *texts in zip(shown, *more.values(), strict=True))
+    print_table((*headings, *more), rows, right=headings[3:])
     if len(found) > limit:
         note(f"{len(found) - limit} older runs are not shown; --limit shows more")
+
+
+def _matches(run: Run, name: str | None, tags: Sequence[str]) -> bool:
+    """Whether a run has the text in its name, and all of the tags."""
+    named = name is None or name.casefold() in (run.name or "").casefold()
+    return named and set(tags) <= set(run.tags)
 
 
 def _row(run: Run) -> list[str | Text]:

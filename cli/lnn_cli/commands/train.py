@@ -1,5 +1,6 @@
 """``lnn train``: an upload with its parameters, and the run that it starts."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,10 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change one parameter; repeat for more."),
     ] = None,
+    name: Annotated[str | None, typer.Option(metavar="TEXT", help="A name for the run.")] = None,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag for the run; repeat for more.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Show progress until the run ends.")] = False,
     timeout: Annotated[
         float | None,
@@ -53,7 +58,9 @@ def train(
 
     existing_file(dataset)
     path = parameters_path(parameters)
-    content = read_parameters(path, changes or [], strategy)
+    named = [] if name is None else [f"name={json.dumps(name)}"]
+    tagged = [f"tags={json.dumps(tags)}"] if tags else []
+    content = read_parameters(path, [*(changes or []), *named, *tagged], strategy)
     if check:
         tell_warnings(check_training(dataset, content, str(path))[0].warnings)
     cloud = connect(target, prefix, region)

@@ -54,6 +54,10 @@ def outcome(run: Run) -> str:
 def facts(run: Run) -> Iterator[tuple[str, str | Text]]:
     """All that is known of a run, in words: names and values."""
     yield "run", run.run_id
+    if run.name:
+        yield "name", Text(run.name)
+    if run.tags:
+        yield "tags", Text(", ".join(run.tags))
     yield "status", status(run.status)
     if run.reason:
         yield "reason", Text(str(run.reason), style="red" if run.status == "FAILED" else "")

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from lnn.characters import unsafe
 from lnn.errors import SettingsError
 from lnn.network import ACTIVATIONS, OUTPUT_ACTIVATIONS
 from lnn.strategies.registry import AUTO, STRATEGIES
@@ -24,6 +25,8 @@ MAX_FILE_BYTES = 1_000_000
 MAX_LAYERS = 100
 MAX_UNITS = 65_536
 MAX_WORKERS = 256
+MAX_NAME, MAX_TAG, MAX_TAGS = 100, 50, 20
+"""Characters of a run's name and of a tag; tags of a run."""
 MAX_PROBLEMS = 40
 """The most problems in one error: nobody reads more, and DynamoDB items and messages have limits."""
 
@@ -146,6 +149,32 @@ class Settings(BaseModel):
         title="stop, keeping the model, before the run costs more US dollars",
         description="a number above 0, or null for no limit",
     )
+    name: str | None = Field(
+        None,
+        max_length=MAX_NAME,
+        title="what people call the run: `lnn runs --name TEXT` finds it",
+        description=f"a text of 1 to {MAX_NAME} visible characters, or null",
+    )
+    tags: list[Annotated[str, Field(max_length=MAX_TAG)]] = Field(
+        [],
+        max_length=MAX_TAGS,
+        title="marks of the run: `lnn runs --tag TAG` finds all that have one",
+        description=f"a list of at most {MAX_TAGS} texts of 1 to {MAX_TAG} visible characters",
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_visible(cls, name: str | None) -> str | None:
+        if name is not None and not _is_visible(name):
+            raise ValueError("invisible")
+        return name
+
+    @field_validator("tags")
+    @classmethod
+    def _tags_are_visible(cls, tags: list[str]) -> list[str]:
+        if not all(map(_is_visible, tags)):
+            raise ValueError("invisible")
+        return tags
 
     @field_validator("strategy")
     @classmethod
@@ -316,7 +345,7 @@ def _describe(kind: str, loc: tuple[int | str, ...], found: object) -> str:
         known = list(Settings.model_fields)
         return f"{key}: unknown key; " + (_near(field, known) or f"expected one of {', '.join(known)}")
     expected = Settings.model_fields[field].description
-    if len(loc) > 1:
+    if len(loc) > 1 and field in {"neurons", "activations"}:
         expected = (
             f"an integer from 1 to {MAX_UNITS}" if field == "neurons" else f"{HIDDEN} ({OUTPUT} for the last layer)"
         )
@@ -343,6 +372,11 @@ def _plain(text: str) -> str:
     """Text for a message: short, on one line, and encodable."""
     text = text[:100] if text.isprintable() else ascii(text[:100])
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _is_visible(text: str) -> bool:
+    """Whether a text shows something, and holds nothing that is unsafe to show."""
+    return bool(text.strip()) and not any(map(unsafe, text))
 
 
 def _json_or_text(text: str) -> object:

@@ -269,6 +269,18 @@ class Run:
         return "-".join(map(str, self.dimensions["sizes"])) if self.dimensions else ""
 
     @property
+    def name(self) -> str | None:
+        """What people call the run; None in runs of releases that knew no names."""
+        name: str | None = self.settings.get("name")
+        return name
+
+    @property
+    def tags(self) -> Sequence[str]:
+        """Marks of the run."""
+        tags: Sequence[str] = self.settings.get("tags", ())
+        return tags
+
+    @property
     def epochs_reached(self) -> int:
         """The most epochs that any generation has trained. A stop waits until as many are trained again."""
         return max(self.epoch, self.reached or 0)

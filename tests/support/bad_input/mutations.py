@@ -21,6 +21,7 @@ VALUES: list[Any] = [
 ]  # fmt: skip
 KEYS = [*PARAMETERS, "batch_size", "threshold", "strategy", "workers", "optimizer", "weight_init", "l2", "dtype"]
 KEYS += ["seed", "record_every", "checkpoint_seconds", "notify_every", "max_seconds", "max_usd", "average_every", "new"]
+KEYS += ["name", "tags"]
 DTYPES = ["u1", "i1", "f2", "f4", "f8", ">f4", ">i8", "i8", "u8", "?", "S4", "c8"]
 MAX_EPOCHS = 5
 

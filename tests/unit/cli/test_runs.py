@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from support.aws_account import RunCli, World
 
 OLD, NEW = "20261101T080000Z-aaaaaaaa", "20261102T090000Z-bbbbbbbb"
+NAMED = "20261103T090000Z-cccccccc"
 
 
 @pytest.fixture
@@ -55,6 +56,44 @@ def test_runs_json_is_a_list_of_runs(cli: RunCli, two_runs: World) -> None:
     assert [run["run_id"] for run in printed] == [NEW]
     assert printed[0]["settings"]["neurons"] == {"layer1": 3, "layer2": 1}
     assert "owner" not in printed[0]
+
+
+@pytest.fixture
+def named_runs(two_runs: World) -> World:
+    """Beside the two, a run with a name and tags that a terminal could take for markup."""
+    settings = {**two_runs.run(OLD).settings, "name": "Wide [x]", "tags": ["sweep", "[b]"]}
+    two_runs.open_run(NAMED, settings=settings)
+    return two_runs
+
+
+def test_runs_shows_names_and_tags_where_there_are_any(cli: RunCli, named_runs: World) -> None:
+    heading, first, *others = cli("runs").stdout.splitlines()
+    assert heading.split()[-2:] == ["name", "tags"]
+    assert "Wide [x]" in first
+    assert "sweep, [b]" in first
+    assert [line.split()[0] for line in others] == [NEW, OLD]
+    shown = cli("show", NAMED).stdout
+    assert "Wide [x]" in shown
+    assert "sweep, [b]" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--name", "wide"), [NAMED]),
+        (("--tag", "sweep"), [NAMED]),
+        (("--tag", "sweep", "--tag", "[b]", "--name", "[X]"), [NAMED]),
+        (("--tag", "sweep", "--tag", "other"), []),
+        (("--tag", "swee"), []),
+        (("--name", "narrow"), []),
+    ],
+)
+def test_runs_finds_by_a_part_of_the_name_and_by_whole_tags(
+    cli: RunCli, named_runs: World, options: tuple[str, ...], found: list[str]
+) -> None:
+    assert [run["run_id"] for run in json.loads(cli("runs", "--json", *options).stdout)] == found
+    answer = cli("runs", *options)
+    assert ("none of the 3 runs has that name and these tags" in answer.stderr) == (not found)
 
 
 def test_show_tells_what_was_expected_beside_what_it_took(cli: RunCli, world: World) -> None:

@@ -73,6 +73,14 @@ def test_set_and_strategy_change_what_is_uploaded(cli: RunCli, trained: World, d
     assert uploaded["optimizer"] == "adam"
 
 
+def test_a_name_and_tags_are_uploaded_as_they_are(cli: RunCli, trained: World, dataset: Path, parameters: Path) -> None:
+    result = cli("train", dataset, "--name", '12 "wide"', "--tag", "sweep", "--tag", "5")
+    assert result.exit_code == 0
+    folder = trained.run(RUN).dataset_key.rpartition("/")[0]
+    uploaded = body(trained, f"{folder}/parameters.json")
+    assert (uploaded["name"], uploaded["tags"]) == ('12 "wide"', ["sweep", "5"])
+
+
 def test_wait_json_prints_one_object_with_the_outcome(
     cli: RunCli, trained: World, dataset: Path, parameters: Path
 ) -> None:

@@ -92,6 +92,8 @@ def test_the_prototype_s_keys_are_enough_and_the_others_have_their_defaults() ->
         "notify_every": None,
         "max_seconds": None,
         "max_usd": None,
+        "name": None,
+        "tags": [],
     }
 
 
@@ -184,6 +186,26 @@ def test_a_number_is_a_finite_number_above_zero(key: str, value: object) -> None
 @pytest.mark.parametrize("value", ["0", True, -1e-9, None])
 def test_l2_is_zero_or_above(value: object) -> None:
     assert problems(changed(("l2", value))) == [f"l2: found {json.dumps(value)}; expected a number, 0 or above"]
+
+
+@pytest.mark.parametrize("name", ["digits, wide", "猫と犬", "x" * 100])
+def test_a_name_and_tags_are_any_visible_text(name: str) -> None:
+    settings = parse_settings(json.dumps(changed(("name", name), ("tags", [name[:50], "b"]))))
+    assert (settings.name, settings.tags) == (name, [name[:50], "b"])
+
+
+@pytest.mark.parametrize("value", ["", "  ", "x" * 101, "a\x1b[31m", 3, True, ["a"]])
+def test_a_name_that_cannot_be_shown_is_refused(value: object) -> None:
+    [problem] = problems(changed(("name", value)))
+    assert problem.startswith("name: found ")
+    assert problem.endswith("; expected a text of 1 to 100 visible characters, or null")
+
+
+@pytest.mark.parametrize("value", ["a", None, [""], [" "], ["x" * 51], ["a\u202e"], [1], ["a"] * 21])
+def test_tags_that_cannot_be_shown_are_refused(value: object) -> None:
+    [problem] = problems(changed(("tags", value)))
+    assert problem.startswith("tags")
+    assert problem.endswith("; expected a list of at most 20 texts of 1 to 50 visible characters")
 
 
 @pytest.mark.parametrize("key", ["strategy", "optimizer", "weight_init", "dtype"])
