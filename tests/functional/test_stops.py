@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from lnn.messages import Message
+from lnn.messages import Flag, Message
+from lnn.models.checkpoint import Checkpoint
 from lnn.models.store import Artifacts
 from lnn.runs import lease
 from lnn.runs.record import Run
@@ -170,6 +171,44 @@ def test_neuron_stops_where_its_parameters_are_and_not_at_its_last_checkpoint(
     assert (run.status, run.epoch) == ("STOPPED", STOPPED_IN), run.reason
     assert resumed(cloud, run_id).status == "COMPLETED"
     assert cloud.outcome(run_id) == cloud.outcome(undisturbed.run_id)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("strategy", [*SESSIONS, "neuron"])
+def test_a_generation_that_is_stopped_before_it_trains_has_the_row_of_its_checkpoint(
+    cloud: InProcessCloud, launch: Callable[..., str], monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    """The checkpoint is of an epoch that ``record_every`` passes by."""
+    settings = SESSIONS[strategy][0] if strategy in SESSIONS else {"strategy": strategy}
+    every = cloud.run_to_end(launch(**settings, record_every=1))
+    store = session.Supervisor.store
+
+    def lost_after(supervisor: Any, state: Checkpoint, *arguments: Any) -> None:
+        store(supervisor, state, *arguments)
+        run_id = supervisor._run.run_id
+        if (state.epoch, state.so_far.batches, cloud.run(run_id).generation) == (STOPPED_IN, 0, 1):
+            cloud.services.ledger.request_stop(run_id)
+            raise RuntimeError("the first generation is lost")
+
+    request = session.Session._request
+
+    def with_checkpoint(trainer: Any, epoch: int, done: int, legs: int) -> Flag:
+        due = (epoch, done) == (STOPPED_IN, BATCHES)
+        return request(trainer, epoch, done, legs) | (Flag.CHECKPOINT if due else Flag(0))
+
+    monkeypatch.setattr(session.Supervisor, "store", lost_after)
+    monkeypatch.setattr(session.Session, "_request", with_checkpoint)
+    run = run_to_end(cloud, launch(**settings, checkpoint_seconds=1e-6))
+    assert (run.status, run.generation, run.epoch) == ("STOPPED", 2, STOPPED_IN), run.reason
+    rows = [
+        (row.epoch, row.cost, row.train_accuracy, row.test_accuracy)
+        for row in cloud.services.ledger.history(run.run_id)
+    ]
+    expected = [
+        (row.epoch, row.cost, row.train_accuracy, row.test_accuracy)
+        for row in cloud.services.ledger.history(every.run_id)
+    ]
+    assert rows == [row for row in expected if row[0] in (3, STOPPED_IN)]
 
 
 def test_a_limit_ends_a_run_though_its_epochs_were_trained_before(

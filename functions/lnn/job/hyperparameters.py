@@ -121,7 +121,7 @@ class Settings(BaseModel):
     record_every: int = Field(
         1,
         ge=1,
-        title="epochs between rows of the history; a completed run has a row of its last epoch",
+        title="epochs between rows of the history; the last is always there",
         description="an integer, 1 or more",
     )
     checkpoint_seconds: float = Field(

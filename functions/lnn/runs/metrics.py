@@ -62,6 +62,9 @@ class Curve:
     def __init__(self, run: Run, plan: Plan) -> None:
         self._about = {"run_id": run.run_id, "generation": run.generation, "strategy": plan.strategy}
         self._record_every = plan.record_every
+        saved = run.checkpoint
+        self._counted = 0 if saved is None or saved.get("batches") else saved["epoch"]
+        """The last epoch that is among the metrics, where ``record_every`` does not tell: a checkpoint's has a row."""
         self._rows: list[EpochRow] = []
         self._waited = 0.0
         self.lines = 0
@@ -103,7 +106,8 @@ class Curve:
 
     def _epochs_of(self, row: EpochRow) -> int:
         """How many epochs went by since the row before: the history has only some of them."""
-        before = (row.epoch - 1) // self._record_every * self._record_every
+        before = max((row.epoch - 1) // self._record_every * self._record_every, self._counted)
+        self._counted = row.epoch
         return row.epoch - before
 
 

@@ -241,7 +241,7 @@ class Session(Supervisor):
             stopped = (self._stop or Ending("STOPPED")) if Flag.STOP in agreed else None
             if self._so_far.batches < self._plan.batches_per_epoch:
                 return stopped
-            ending = self._end_epoch(stopped)
+            ending = self._end_epoch(stopped, agreed)
             if ending is not None or Flag.HAND_OVER in agreed:
                 return ending
             if Flag.CHECKPOINT in agreed:
@@ -302,8 +302,11 @@ class Session(Supervisor):
             epoch_usd=self._price(one_more * self._plan.workers, 0),
         )
 
-    def _end_epoch(self, stopped: Ending | None) -> Ending | None:
-        """Write down a whole epoch; returns the end that is due after it."""
+    def _end_epoch(self, stopped: Ending | None, agreed: Flag) -> Ending | None:
+        """Write down a whole epoch; returns the end that is due after it.
+
+        A checkpoint's epoch has a row, too: a successor that is to stop there before it trains cannot compute it.
+        """
         plan, epoch, done = self._plan, self._epoch + 1, self._so_far
         cost, self._so_far = done.cost_sum / plan.examples, EpochSoFar()
         ending = diverged(epoch, cost, plan)
@@ -311,7 +314,7 @@ class Session(Supervisor):
             return ending
         self._epoch, self._cost = epoch, cost
         ending = completed_by(plan, epoch, cost) or stopped
-        if plan.recorded(epoch) or ending is not None:
+        if plan.recorded(epoch) or ending is not None or agreed & (Flag.CHECKPOINT | Flag.HAND_OVER):
             share = done.correct / plan.examples
             self._open_row = EpochRow(epoch, cost, share, 0.0, done.seconds, self._crew.waited)
             if self._crew.alone:

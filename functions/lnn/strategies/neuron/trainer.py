@@ -266,7 +266,10 @@ class Conductor:
         """An update is done: history, checkpoint, end. None when the run has ended."""
         plan, step, now, ledger = self._plan, position.step, position.now, self._services.ledger
         whole, generation = plan.ends_epoch(step), step.generation
-        rows = int(position.fields["rows"]) + (whole and plan.recorded(step.epoch))
+        checkpoint_due = now - float(position.fields["checkpointed_at"]) >= plan.checkpoint_seconds
+        # A checkpoint's epoch has a row, too: a successor that is to stop there before it trains cannot compute it.
+        recorded = whole and (plan.recorded(step.epoch) or checkpoint_due)
+        rows = int(position.fields["rows"]) + recorded
         fields = {**position.fields, "rows": str(rows)}
         so_far = EpochSoFar(
             step.batch + 1,
@@ -285,8 +288,7 @@ class Conductor:
         epoch_usd = max(0.0, usd - float(fields["usd_before"]) - float(fields["usd_epoch"]))
         totals = Totals(trained, so_far.seconds / parts, usd, epoch_usd / parts)
         ending = supervisor.ending(step.epoch, so_far, lambda: totals, run.stop_requested)
-        checkpoint_due = now - float(fields["checkpointed_at"]) >= plan.checkpoint_seconds
-        recorded = whole and (plan.recorded(step.epoch) or ending is not None)
+        recorded = recorded or (whole and ending is not None)
         changed = {"renewed_at": repr(now)}
         if recorded or ending is not None or checkpoint_due:
             state = self._state(step, plan.updates_before(step) + 1)
