@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from lnn.aws.client_errors import PASSING
 from lnn.errors import CacheLost, LedgerUnavailable, LnnError, StaleGeneration
 from lnn.job.plan import Plan
 from lnn.messages import Message
@@ -36,6 +37,11 @@ PARAMETER_SERVER_SECONDS = 20.0
 """How long an attempt waits for a parameter server that does not answer or is full."""
 
 PROBE_SECONDS = 0.5
+
+TABLE_SECONDS = 30.0
+"""How long an invocation waits for a table that does not answer, before it leaves its message to Lambda's repeat."""
+
+TABLE_PAUSE_SECONDS = 1.0
 
 
 def handle(services: Services, message: Message, remaining: Callable[[], float]) -> None:
@@ -73,7 +79,7 @@ def handle(services: Services, message: Message, remaining: Callable[[], float])
 
 def start(services: Services, message: Message, remaining: Callable[[], float]) -> None:
     """Take the run's lease and train from its last checkpoint."""
-    run = claimed(services, message)
+    run = claimed_patiently(services, message, remaining)
     if run is None:
         return
     plan = run.parsed_plan
@@ -89,6 +95,23 @@ def start(services: Services, message: Message, remaining: Callable[[], float]) 
     if strategy.meets_in_redis:
         await_parameter_server(services, run, plan)
     strategy.load(strategy.start)(services, run, plan, remaining)
+
+
+def claimed_patiently(services: Services, message: Message, remaining: Callable[[], float]) -> Run | None:
+    """``claimed``, once the runs table answers. Raises LedgerUnavailable where it does not for long.
+
+    A generation that nobody has claimed asks for no next one: that one could not begin either, and such messages,
+    which Lambda repeats a minute later, would take the run from a generation that is well.
+    """
+    until = time.monotonic() + min(TABLE_SECONDS, remaining() / 2)
+    while True:
+        try:
+            return claimed(services, message)
+        except PASSING as error:
+            if time.monotonic() > until:
+                raise LedgerUnavailable(f"run {message.run_id} cannot be claimed: {error}") from error
+            logger.warning("not claimed; trying again", extra={"error": str(error)})
+            time.sleep(TABLE_PAUSE_SECONDS)
 
 
 def claimed(services: Services, message: Message) -> Run | None:

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from lnn import train as lnn_train
+from lnn.errors import LedgerUnavailable
 from lnn.messages import Message
 from lnn.parameter_server import barrier
 from support.inprocess_cloud import Chaos, InProcessCloud, tiny_dataset
@@ -274,3 +277,46 @@ def test_weights_that_the_last_update_made_infinite_are_no_model(
     assert "learning_rate" in run.reason
     assert run.artifacts is None
     assert cloud.keys() == []
+
+
+@pytest.fixture
+def silent_table(cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The runs table answers no read while this holds something; each read takes one entry away."""
+    silent: list[str] = []
+    read = cloud.dynamodb.get_item
+
+    def get_item(**arguments: Any) -> Any:
+        if silent:
+            silent.pop()
+            raise ClientError({"Error": {"Code": "InternalServerError", "Message": "try again"}}, "GetItem")
+        return read(**arguments)
+
+    monkeypatch.setattr(cloud.dynamodb, "get_item", get_item)
+    monkeypatch.setattr(lnn_train, "TABLE_PAUSE_SECONDS", 0.0)
+    return silent
+
+
+def test_a_trainer_waits_for_a_table_that_does_not_answer(
+    cloud: InProcessCloud, train: Callable[..., str], silent_table: list[str]
+) -> None:
+    run_id = train("full batch", "fused")
+    silent_table += ["no answer"] * 3
+    run = cloud.run_to_end(run_id)
+    assert (run.status, run.generation, silent_table) == ("COMPLETED", 1, [])
+
+
+def test_a_trainer_that_could_not_claim_its_generation_asks_for_no_other(
+    cloud: InProcessCloud, train: Callable[..., str], silent_table: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lambda repeats the message. One for a later generation would take the run from the one that is at work then."""
+    run_id = train("full batch", "fused")
+    monkeypatch.setattr(lnn_train, "TABLE_SECONDS", 0.0)
+    silent_table += ["no answer"] * 100
+    start = cloud.queue.messages.pop()
+    with pytest.raises(LedgerUnavailable, match="cannot be claimed"):
+        cloud.deliver(*start)
+    assert cloud.queue.messages == []
+    silent_table.clear()
+    cloud.queue.messages.append(start)
+    run = cloud.run_to_end(run_id)
+    assert (run.status, run.generation) == ("COMPLETED", 1)

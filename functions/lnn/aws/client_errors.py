@@ -7,10 +7,13 @@ from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lnn.errors import ConditionFailed, NonRetryable, ResourceDeleted
+from lnn.errors import ConditionFailed, LedgerUnavailable, NonRetryable, ResourceDeleted
 
 AWS_ERRORS = (BotoCoreError, ClientError)
 """What botocore raises when AWS did not answer, or answered with an error."""
+
+PASSING = (*AWS_ERRORS, LedgerUnavailable)
+"""What AWS answers, or does not, for some time only."""
 
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "403"})
 """A permission is missing. The reply to a HEAD request has no body, so its only code is the HTTP status."""

@@ -289,10 +289,14 @@ class Run:
         """Whether a stored row of the history belongs to the run as it is now.
 
         Rows are written with no condition, since a row depends on run and epoch alone. So a generation that was
-        superseded may leave rows past the end, and a stop that was resumed leaves one between two recorded epochs.
+        superseded may leave rows past the end; a checkpoint, and a stop that was resumed, leave one between two
+        recorded epochs. A run that ends between two batches has left its last whole epoch behind.
         """
-        if self.has_ended and epoch >= self.epoch:
-            return epoch == self.epoch
+        between_batches = self.checkpoint is not None and self.checkpoint.get("batches", 0) > 0
+        if self.has_ended and epoch > self.epoch:
+            return False
+        if self.has_ended and epoch == self.epoch and not between_batches:
+            return True
         return epoch % int(self.settings.get("record_every", 1)) == 0 or epoch == self.epochs
 
     @property

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lnn.aws.client_errors import AWS_ERRORS
+from lnn.aws.client_errors import PASSING
 from lnn.aws.clocks import Stopwatch, moment
-from lnn.errors import LedgerUnavailable, StaleGeneration
+from lnn.errors import StaleGeneration
 from lnn.job.plan import Plan
 from lnn.messages import Flag, Message
 from lnn.models.checkpoint import Checkpoint, EpochSoFar
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
     from lnn.runs.attributes import Facts, WorkerSeconds
 
 logger = logging.getLogger(__name__)
-
-PASSING = (*AWS_ERRORS, LedgerUnavailable)
-"""What AWS answers, or does not, for some time only."""
 
 PATIENCE_SECONDS = 60.0
 """How long the last write of an invocation is repeated, and waited for, before a successor trains its epochs again."""

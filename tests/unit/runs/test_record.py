@@ -9,7 +9,7 @@ import pytest
 
 from lnn.aws.dynamodb_items import plain
 from lnn.runs import attributes
-from lnn.runs.attributes import Attributes, PublicRun, public_view
+from lnn.runs.attributes import Attributes, CheckpointPointer, PublicRun, Status, public_view
 from lnn.runs.record import ALLOWED_IN, ENDED, FIELD_NAMES, GOING, LEADS_TO, Run, to_item
 from support.stored_runs import NAMES, stored_run
 
@@ -40,6 +40,25 @@ def test_a_run_that_was_taken_over_has_every_kind_of_attribute() -> None:
     assert run.fault_of(1) == "the Trainer: RuntimeError: no more"
     assert run.fault_of(2) is None
     assert run.disturbances["takeovers"] == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "epoch", "batches", "rows"),
+    [
+        ("RUNNING", 7, 0, [3, 6, 9, 11]),
+        ("STOPPED", 7, 0, [3, 6, 7]),
+        ("STOPPED", 7, 2, [3, 6]),
+        ("STOPPED", 6, 2, [3, 6]),
+        ("COMPLETED", 11, 0, [3, 6, 9, 11]),
+    ],
+)
+def test_the_record_decides_which_rows_of_the_table_are_history(
+    status: Status, epoch: int, batches: int, rows: list[int]
+) -> None:
+    """With ``record_every`` 3 of 11 epochs, where the table has a row of each."""
+    settings, checkpoint = {"record_every": 3}, CheckpointPointer(epoch=epoch, batches=batches, key="k")
+    run = Run("r", status, settings=settings, checkpoint=checkpoint, epoch=epoch, epochs=11)
+    assert [of for of in range(1, 12) if run.has_row(of)] == rows
 
 
 def test_what_a_resumed_run_has_lost_is_null_and_not_absent() -> None:
