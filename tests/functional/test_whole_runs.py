@@ -38,12 +38,19 @@ LOGISTIC: dict[str, Any] = {
     "activations": {"layer1": "sigmoid"},
     "weight_init": "zeros",
 }
+SMOOTH: dict[str, Any] = {
+    **BINARY,
+    "layers": 4,
+    "neurons": {"layer1": 4, "layer2": 3, "layer3": 3, "layer4": 1},
+    "activations": {"layer1": "gelu", "layer2": "elu", "layer3": "silu", "layer4": "sigmoid"},
+}
 CASES = {
     "full batch": (2, BINARY),
     "mini-batches, the last one short": (2, {**BINARY, "batch_size": 5}),
     "momentum and l2": (2, {**BINARY, "optimizer": "momentum", "l2": 0.3}),
     "adam in mini-batches": (2, {**BINARY, "optimizer": "adam", "batch_size": 4}),
     "softmax": (3, SOFTMAX),
+    "elu, gelu and silu": (2, {**SMOOTH, "batch_size": 5}),
     "float32": (3, {**SOFTMAX, "dtype": "float32", "l2": 0.1}),
     "logistic regression": (2, LOGISTIC),
     "fewer examples than features": (2, {**BINARY, "epochs": 6, "batch_size": 5, "optimizer": "momentum", "l2": 0.2}),

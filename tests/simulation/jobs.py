@@ -90,7 +90,7 @@ def job(number: int, strategies: tuple[str, ...] = STRATEGIES) -> Job:
         "epochs": dice.randint(3, 8) if strategy != "neuron" else dice.randint(3, 5),
         "layers": 2,
         "neurons": {"layer1": units, "layer2": outputs},
-        "activations": {"layer1": dice.choice(("tanh", "relu")), "layer2": activation},
+        "activations": {"layer1": dice.choice(("tanh", "relu", "gelu")), "layer2": activation},
         "learning_rate": 0.1,
         "optimizer": dice.choice(("sgd", "momentum", "adam")),
         "batch_size": dice.choice((None, None, 3)),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lnn.models.model_file import Model
-from lnn.network.activations import LEAK
+from lnn.network.activations import GELU_CUBE, GELU_SCALE, LEAK
 from lnn_cli.export.needs import need
 
 if TYPE_CHECKING:
@@ -23,6 +23,34 @@ OPSET = 17
 INPUT, OUTPUT = "X", "probabilities"
 
 _SINGLE_OPERATORS = {"sigmoid": "Sigmoid", "relu": "Relu", "tanh": "Tanh"}
+
+_FORMULAS: dict[str, list[tuple[str, str, str]]] = {
+    # As the network computes it; ONNX's own LeakyRelu and Elu are missing in float64 in some runtimes.
+    "leaky_relu": [("Mul", "Z leak", "leaking"), ("Max", "Z leaking", "A")],
+    "elu": [
+        ("Max", "Z zero", "above"),
+        ("Min", "Z zero", "below"),
+        ("Exp", "below", "power"),
+        ("Sub", "power one", "bent"),
+        ("Add", "above bent", "A"),
+    ],
+    # ONNX has Gelu from opset 20 on only.
+    "gelu": [
+        ("Mul", "Z Z", "square"),
+        ("Mul", "square cube", "scaled"),
+        ("Add", "scaled one", "factor"),
+        ("Mul", "Z factor", "inner"),
+        ("Mul", "inner scale", "argument"),
+        ("Tanh", "argument", "t"),
+        ("Add", "t one", "sum"),
+        ("Mul", "Z half", "halved"),
+        ("Mul", "halved sum", "A"),
+    ],
+    "silu": [("Sigmoid", "Z", "gate"), ("Mul", "Z gate", "A")],
+}
+"""Activations of several operators, one after the other: (operator, inputs, output)."""
+
+_CONSTANTS = {"leak": LEAK, "zero": 0.0, "one": 1.0, "half": 0.5, "cube": GELU_CUBE, "scale": GELU_SCALE}
 
 
 def encode_onnx(model: Model) -> bytes:
@@ -43,8 +71,8 @@ def encode_onnx(model: Model) -> bytes:
         nodes.append(helper.make_node("Add", [f"WA{layer}", f"b{layer}"], [f"Z{layer}"]))
         A = OUTPUT if layer == len(model.parameters) else f"A{layer}"
         nodes += _activation(helper, activation, f"Z{layer}", A)
-    if "leaky_relu" in model.activations:
-        constants.append(numpy_helper.from_array(np.array(LEAK, dtype), "leak"))
+    used = {name for node in nodes for name in node.input} & set(_CONSTANTS)
+    constants += [numpy_helper.from_array(np.array(_CONSTANTS[name], dtype), name) for name in sorted(used)]
     units = len(model.parameters[-1][0])
     graph = helper.make_graph(
         nodes,
@@ -78,8 +106,12 @@ def properties(model: Model) -> dict[str, str]:
 def _activation(helper: Any, name: str, Z: str, A: str) -> list[NodeProto]:
     if name == "softmax":
         return [helper.make_node("Softmax", [Z], [A], axis=1)]
-    if name == "leaky_relu":
-        # As the network computes it; ONNX's own LeakyRelu is missing in float64 in some runtimes.
-        leaking = f"leaking_{Z}"
-        return [helper.make_node("Mul", [Z, "leak"], [leaking]), helper.make_node("Max", [Z, leaking], [A])]
+    if name in _FORMULAS:
+        names = {"Z": Z, "A": A, **{constant: constant for constant in _CONSTANTS}}
+        return [
+            helper.make_node(
+                operator, [names.get(one, f"{one}_{Z}") for one in inputs.split()], [names.get(out, f"{out}_{Z}")]
+            )
+            for operator, inputs, out in _FORMULAS[name]
+        ]
     return [helper.make_node(_SINGLE_OPERATORS[name], [Z], [A])]

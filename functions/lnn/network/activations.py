@@ -1,8 +1,10 @@
 """Activation functions of the hidden layers, each with its derivative, and softmax for the output.
 
-A derivative takes the activation's *output* A = g(Z), so that the backward pass needs A alone and not Z.
+Where A = g(Z) tells the slope g'(Z), the derivative takes A, which the backward pass has anyway. gelu and silu fall and
+rise, so that two Z have one A: their derivatives take Z, which is kept for them.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,13 +17,26 @@ LEAK = 0.01
 """Slope of leaky_relu below zero (Maas, Hannun, Ng 2013, "Rectifier nonlinearities improve ... acoustic models")."""
 
 
+GELU_SCALE, GELU_CUBE = math.sqrt(2 / math.pi), 0.044715
+"""Of gelu's tanh form (Hendrycks, Gimpel 2016, "Gaussian error linear units", section 2)."""
+
+GELU_SATURATED = 10.0
+"""Beyond it, gelu's tanh is 1 in float64: larger Z are cut off there, so that their cube does not overflow."""
+
+
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """``apply(Z) -> A`` and ``derivative(A) -> g'(Z)``, elementwise: any shape, same shape and dtype out."""
+    """``apply(Z) -> A`` and ``derivative(kept) -> g'(Z)``, elementwise: any shape, same shape and dtype out."""
 
     name: str
     apply: Callable[[Array], Array]
     derivative: Callable[[Array], Array]
+    keeps_input: bool = False
+    """The derivative takes Z, not A."""
+
+    def kept(self, Z: Array, A: Array) -> Array:
+        """What ``derivative`` takes: ``A``, or ``Z``."""
+        return Z if self.keeps_input else A
 
 
 def sigmoid(Z: Array) -> Array:
@@ -68,6 +83,44 @@ def leaky_relu_derivative(A: Array) -> Array:
     return np.where(A > 0, A.dtype.type(1), A.dtype.type(LEAK))
 
 
+def elu(Z: Array) -> Array:
+    """Z above zero, e^Z - 1 elsewhere (Clevert, Unterthiner, Hochreiter 2016, with alpha = 1)."""
+    A: Array = np.where(Z > 0, Z, np.expm1(np.minimum(Z, 0)))
+    return A
+
+
+def elu_derivative(A: Array) -> Array:
+    """1 above zero, e^Z = A + 1 elsewhere; A has the sign of Z."""
+    return np.where(A > 0, A.dtype.type(1), A + 1)
+
+
+def gelu(Z: Array) -> Array:
+    """Z/2 (1 + tanh(sqrt(2/pi) (Z + 0.044715 Z^3))), within 0.0005 of Z times the normal distribution function of Z."""
+    return 0.5 * Z * (1 + _gelu_tanh(Z))
+
+
+def gelu_derivative(Z: Array) -> Array:
+    """(1 + t)/2 + Z/2 (1 - t^2) sqrt(2/pi) (1 + 3 * 0.044715 Z^2), where t is gelu's tanh."""
+    t, z = _gelu_tanh(Z), np.clip(Z, -GELU_SATURATED, GELU_SATURATED)
+    return 0.5 * (1 + t) + (0.5 * GELU_SCALE) * z * (1 - t * t) * (1 + 3 * GELU_CUBE * z * z)
+
+
+def _gelu_tanh(Z: Array) -> Array:
+    z = np.clip(Z, -GELU_SATURATED, GELU_SATURATED)
+    return np.tanh(GELU_SCALE * (z + GELU_CUBE * z * z * z))
+
+
+def silu(Z: Array) -> Array:
+    """Z sigmoid(Z), also called swish (Elfwing, Uchibe, Doya 2018)."""
+    return Z * sigmoid(Z)
+
+
+def silu_derivative(Z: Array) -> Array:
+    """Slope s (1 + Z (1 - s)), where s is sigmoid(Z)."""
+    s = sigmoid(Z)
+    return s * (1 + Z * (1 - s))
+
+
 def softmax(Z: Array) -> Array:
     """Logits (K, m) to probabilities (K, m), every column summing to 1.
 
@@ -85,6 +138,9 @@ ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
         "relu": Activation("relu", relu, relu_derivative),
         "tanh": Activation("tanh", tanh, tanh_derivative),
         "leaky_relu": Activation("leaky_relu", leaky_relu, leaky_relu_derivative),
+        "elu": Activation("elu", elu, elu_derivative),
+        "gelu": Activation("gelu", gelu, gelu_derivative, keeps_input=True),
+        "silu": Activation("silu", silu, silu_derivative, keeps_input=True),
     }
 )
 """Activations a hidden layer may have."""

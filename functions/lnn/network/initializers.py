@@ -11,6 +11,9 @@ from lnn.network.types import Parameters
 STREAM = 0
 """First spawn key of the initializer's random streams; ``batches`` has another, so that the two never share draws."""
 
+RECTIFIERS = frozenset({"relu", "leaky_relu", "elu", "gelu", "silu"})
+"""Activations that leave large Z as they are and cut off, or nearly, what is below zero."""
+
 INITIALIZERS = ("zeros", "xavier", "he", "auto")
 
 
@@ -21,10 +24,10 @@ def spread(method: str, activation: str, n_in: int, n_out: int) -> float:
     xavier: sqrt(2 / (n_in + n_out)) (Glorot, Bengio 2010, "Understanding the difficulty of training deep
             feedforward neural networks", eq. 12)
     zeros:  0, fit for logistic regression only: it has no symmetry between units to break
-    auto:   he for relu and leaky_relu, xavier for the others
+    auto:   he for the relu kinds (RECTIFIERS), xavier for the others
     """
     if method == "auto":
-        method = "he" if activation in {"relu", "leaky_relu"} else "xavier"
+        method = "he" if activation in RECTIFIERS else "xavier"
     variance = {"zeros": 0.0, "he": 2 / n_in, "xavier": 2 / (n_in + n_out)}
     return math.sqrt(variance[method])
 

@@ -66,14 +66,15 @@ def weight_gradient(dZ: Array, A_prev: Array, W: Array, decay: float, out: Array
     return dW
 
 
-def propagate_delta(W_next: Array, dZ_next: Array, A: Array, activation: str) -> Array:
+def propagate_delta(W_next: Array, dZ_next: Array, kept: Array, activation: str) -> Array:
     """This layer's dZ from the next layer's: dZ = (W_next^T dZ_next) * g'(Z).
 
-    dZ_next (units_next, m), A (units, m), W_next (units_next, units) -> dZ (units, m). For a block of this layer's
-    rows pass those rows of A and the same columns of W_next.
+    dZ_next (units_next, m), W_next (units_next, units), ``kept`` (units, m), this layer's A, or Z where the activation
+    keeps it -> dZ (units, m). For a block of this layer's rows pass those rows of ``kept`` and the same columns of
+    W_next.
     """
     dZ: Array = W_next.T @ dZ_next
-    dZ *= ACTIVATIONS[activation].derivative(A)
+    dZ *= ACTIVATIONS[activation].derivative(kept)
     return dZ
 
 

@@ -28,37 +28,43 @@ class ForwardPass(NamedTuple):
     logits: Array
     """Z of the output layer, (units, m)."""
 
+    kept: list[Array]
+    """For each hidden layer what its activation's derivative takes, (units, m): its A, or its Z."""
+
 
 def forward(params: Parameters, X: Array, activations: Sequence[str]) -> ForwardPass:
     """X (n, m) through every layer."""
-    A = [X]
+    A, kept = [X], []
     for (W, b), activation in zip(params[:-1], activations[:-1], strict=True):
-        A.append(ACTIVATIONS[activation].apply(linear_forward(W, b, A[-1])))
+        Z = linear_forward(W, b, A[-1])
+        A.append(ACTIVATIONS[activation].apply(Z))
+        kept.append(ACTIVATIONS[activation].kept(Z, A[-1]))
     logits = linear_forward(*params[-1], A[-1])
     A.append(output_activation(activations[-1], logits))
-    return ForwardPass(A, logits)
+    return ForwardPass(A, logits, kept)
 
 
 def backward(
     params: Parameters,
-    A: list[Array],
+    passed: ForwardPass,
     Y: Array,
     activations: Sequence[str],
     l2: float,
     m: int | None = None,
     out: Parameters | None = None,
 ) -> Iterator[tuple[int, Array, Array]]:
-    """(layer, dW, db) of every layer, the last first, from the forward pass's A and Y (units of the output, m).
+    """(layer, dW, db) of every layer, the last first, from the forward pass and Y (units of the output, m).
 
     The caller may update a layer as soon as its gradients are yielded: dZ of the layer before is computed already.
     ``m`` is the number of examples to average over, if not Y's; ``out`` receives each dW: see ``linear_backward``.
     """
+    A = passed.A
     dZ = output_delta(A[-1], Y)
     for layer in reversed(range(len(params))):
         W, _ = params[layer]
         dW, db = linear_backward(dZ, A[layer], W, l2, None if out is None else out[layer][0], m)
         if layer > 0:
-            dZ = propagate_delta(W, dZ, A[layer], activations[layer - 1])
+            dZ = propagate_delta(W, dZ, passed.kept[layer - 1], activations[layer - 1])
         yield layer, dW, db
 
 
@@ -82,9 +88,9 @@ def train_step(
     X (n, m), Y (units of the output, m); ``t`` counts updates from 1. Returns the batch's cost and its
     number of correct predictions, both from before the update.
     """
-    A, logits = forward(params, X, activations)
-    cost, correct = batch_cost(params, logits, Y, activations, l2), correct_count(A[-1], Y)
-    for layer, dW, db in backward(params, A, Y, activations, l2):
+    passed = forward(params, X, activations)
+    cost, correct = batch_cost(params, passed.logits, Y, activations, l2), correct_count(passed.A[-1], Y)
+    for layer, dW, db in backward(params, passed, Y, activations, l2):
         (W, b), (slots_W, slots_b) = params[layer], slots[layer]
         optimizer.update(W, dW, slots_W, t)
         optimizer.update(b, db, slots_b, t)
@@ -107,9 +113,10 @@ def train_above(
     Layer 1's ``params`` and ``slots`` are not used. Returns the cost without layer 1's penalty, the number of correct
     predictions, and layer 1's dZ for the units in ``rows``, not yet divided by m.
     """
-    A, logits = [Z], Z  # A[layer] is the input of that layer; layer 1's own is not needed
+    A, kept, logits = [Z], [Z], Z  # A[layer] is the input of that layer; layer 1's own is not needed
     for (W, b), activation in zip(params[1:], activations[:-1], strict=True):
         A.append(ACTIVATIONS[activation].apply(logits))
+        kept.append(ACTIVATIONS[activation].kept(logits, A[-1]))
         logits = linear_forward(W, b, A[-1])
     output = output_activation(activations[-1], logits)
     m = Y.shape[1]
@@ -123,7 +130,7 @@ def train_above(
         (W, b), (slots_W, slots_b) = params[layer], slots[layer]
         dW, db = linear_backward(dZ, A[layer], W, l2)
         own = rows if layer == 1 else ALL
-        dZ = propagate_delta(W[:, own], dZ, A[layer][own], activations[layer - 1])
+        dZ = propagate_delta(W[:, own], dZ, kept[layer][own], activations[layer - 1])
         optimizer.update(W, dW, slots_W, t)
         optimizer.update(b, db, slots_b, t)
     return cost, correct, dZ
@@ -173,8 +180,8 @@ class Network:
 
     def gradients(self, params: Parameters, X: Array, Y: Array) -> Parameters:
         """(dW, db) of every layer for the batch X (n, m), Y (units, m)."""
-        A = self.forward(params, X).A
-        return [(dW, db) for _, dW, db in backward(params, A, Y, self.activations, self.l2)][::-1]
+        passed = self.forward(params, X)
+        return [(dW, db) for _, dW, db in backward(params, passed, Y, self.activations, self.l2)][::-1]
 
     def train_step(
         self, params: Parameters, slots: Slots, X: Array, Y: Array, optimizer: Optimizer, t: int
@@ -196,7 +203,7 @@ class Network:
         """The sums over X (n, m), in chunks of bounded memory; ``y`` and ``Y`` as in ``tally_of_output``."""
         parts = []
         for some in self._chunks(X):
-            A, logits = self.forward(params, X[:, some])
+            A, logits, _ = self.forward(params, X[:, some])
             labels = None if Y is None else Y[:, some]
             parts.append(tally_of_output(self.activations[-1], A[-1], logits, y[some], labels))
         return parts[0] if len(parts) == 1 else Tally.total(parts)

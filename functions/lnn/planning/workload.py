@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lnn.network import OPTIMIZERS
+from lnn.network import ACTIVATIONS, OPTIMIZERS
 
 if TYPE_CHECKING:
     from lnn.data.dataset import DatasetSummary
@@ -40,6 +40,8 @@ class Job:
     average_every: int | None
     limited: bool = False
     """It may end before its last epoch: at a cost, or at a person's limit of time or money."""
+    kept_units: int = 0
+    """Units whose Z is kept beside A for the backward pass."""
 
     @classmethod
     def of(cls, settings: Settings, summary: DatasetSummary) -> Job:
@@ -55,6 +57,11 @@ class Job:
             record_every=settings.record_every,
             average_every=settings.average_every,
             limited=any(limit is not None for limit in (settings.threshold, settings.max_seconds, settings.max_usd)),
+            kept_units=sum(
+                units
+                for units, name in zip(settings.sizes[:-1], settings.activation_list[:-1], strict=True)
+                if ACTIVATIONS[name].keeps_input
+            ),
         )
 
     @property

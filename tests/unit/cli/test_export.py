@@ -49,7 +49,7 @@ def test_every_output_of_the_network_is_among_the_kinds() -> None:
 @pytest.mark.parametrize(("hidden", "output", "dtype"), KINDS)
 def test_an_onnx_model_says_what_the_network_says(hidden: str, output: tuple[str, int], dtype: str) -> None:
     model = a_model([hidden, hidden], output, dtype)
-    X = np.random.default_rng(5).normal(size=(6, 40)).astype(dtype) * 4
+    X = np.random.default_rng(5).normal(size=(6, 400)).astype(dtype) * 4
     session = onnxruntime.InferenceSession(encode_onnx(model), providers=["CPUExecutionProvider"])
     (probabilities,) = session.run(None, {"X": X.T.copy()})
     expected = by_the_network(model, X)

@@ -234,7 +234,10 @@ def test_a_choice_lists_what_there_is_to_choose(key: str, value: object) -> None
         (changed(("activations.layer1", "rleu")), 'activations.layer1: found "rleu"; expected "sigmoid", "relu", '),
         (
             changed(("activations.layer2", "softmax")),
-            'activations.layer2: found "softmax"; expected "sigmoid", "relu", "tanh" or "leaky_relu": softmax is for',
+            (
+                'activations.layer2: found "softmax"; expected "sigmoid", "relu", "tanh", "leaky_relu", "elu", "gelu" '
+                'or "silu": softmax is for'
+            ),
         ),
         (
             changed(("activations.layer4", "relu")),

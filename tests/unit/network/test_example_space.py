@@ -7,10 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnn.network import Network, Optimizer, batch_slices, init_parameters, new_slots, take_examples, train_step
+from lnn.network import (
+    ACTIVATIONS,
+    Network,
+    Optimizer,
+    batch_slices,
+    init_parameters,
+    new_slots,
+    take_examples,
+    train_step,
+)
 from lnn.network.example_space import ExampleSpace, is_exact, multiplications, plain_multiplications
 
-HIDDEN = ["sigmoid", "relu", "tanh", "leaky_relu"]
+HIDDEN = sorted(ACTIVATIONS)
 
 
 @st.composite

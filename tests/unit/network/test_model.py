@@ -98,7 +98,7 @@ def test_rows_computed_alone_equal_the_whole_layer(hidden: str) -> None:
     X, y = blobs(3)
     network = Network(SIZES, [hidden, hidden, "softmax"], 0.4)
     params = init_parameters(SIZES, network.activations, "auto", 2, "float64")
-    A, logits = network.forward(params, X)
+    A, logits, kept = network.forward(params, X)
     gradients = network.gradients(params, X, label_matrix(y, 3, "float64"))
     dZ_next = output_delta(A[-1], label_matrix(y, 3, "float64"))
     for layer in (2, 1, 0):
@@ -112,7 +112,7 @@ def test_rows_computed_alone_equal_the_whole_layer(hidden: str) -> None:
                 dZ[row] = dZ_next[row]
             else:
                 np.testing.assert_allclose(ACTIVATIONS[hidden].apply(Z), A[layer + 1][row], rtol=1e-12, atol=1e-12)
-                dZ[row] = propagate_delta(params[layer + 1][0][:, row], dZ_next, A[layer + 1][row], hidden)
+                dZ[row] = propagate_delta(params[layer + 1][0][:, row], dZ_next, kept[layer][row], hidden)
             dW, db = linear_backward(dZ[row], A[layer], W[row], 0.4)
             np.testing.assert_allclose(dW, gradients[layer][0][row], rtol=1e-12, atol=1e-12)
             np.testing.assert_allclose(db, gradients[layer][1][row], rtol=1e-12, atol=1e-12)

@@ -155,12 +155,12 @@ class Data:
         cost, correct, seen = self._untold.cost, self._untold.correct, False
         for X, y in self._train.blocks(own):
             Y = label_matrix(y, self._plan.sizes[-1], self._plan.dtype)
-            A, logits = self._network.forward(self._parameters, X)
-            cost += cost_from_logits(activations[-1], logits, Y) * len(y)
-            correct += correct_count(A[-1], Y)
+            passed = self._network.forward(self._parameters, X)
+            cost += cost_from_logits(activations[-1], passed.logits, Y) * len(y)
+            correct += correct_count(passed.A[-1], Y)
             # The first block's dW goes to its place in the flat gradient; those of the others are added to it.
             out = None if seen else self._gradients
-            for layer, dW, db in backward(self._parameters, A, Y, activations, 0.0, m, out):
+            for layer, dW, db in backward(self._parameters, passed, Y, activations, 0.0, m, out):
                 of_W, of_b = self._gradients[layer]
                 if seen:
                     of_W += dW
@@ -179,7 +179,7 @@ class Data:
         """The sums over the own examples of a set."""
         output, units, parts = self._plan.activations[-1], self._plan.sizes[-1], []
         for X, y in examples.blocks():
-            A, logits = self._network.forward(self._parameters, X)
+            A, logits, _ = self._network.forward(self._parameters, X)
             Y = label_matrix(y, units, self._plan.dtype) if with_cost else None
             parts.append(tally_of_output(output, A[-1], logits, y, Y))
         return Tally.total(parts)

@@ -114,9 +114,10 @@ class Neuron(Costs):
         )
 
     def doubt(self) -> str | None:
-        """Redis holds X, parameters and slots twice, and outputs and deltas of every layer."""
+        """Redis holds X, parameters and slots twice, outputs and deltas of every layer, Z where it is kept."""
         job = self.job
-        values = job.examples * job.features + 2 * (1 + job.slots) * job.parameters + 2 * job.batch * sum(job.units)
+        values = job.examples * job.features + 2 * (1 + job.slots) * job.parameters
+        values += job.batch * (2 * sum(job.units) + job.kept_units)
         needed = math.ceil(memory.megabytes(values, job))
         if needed <= CACHE_MB:
             return None

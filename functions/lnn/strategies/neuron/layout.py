@@ -6,6 +6,7 @@ import numpy as np
 
 from lnn.job.plan import Plan
 from lnn.messages import Step
+from lnn.network import ACTIVATIONS
 from lnn.parameter_server.codec import NEVER, TensorKey
 
 BUDGET_FACTOR = 6.0
@@ -72,6 +73,12 @@ class Layout(Plan):
         """A of a layer, for the batch of ``step``."""
         return self._of_update(step, f"A{layer}", self.sizes[layer], self.batch_examples(step.batch))
 
+    def kept_key(self, layer: int, step: Step) -> TensorKey:
+        """What a hidden layer's derivative takes, for the batch of ``step``: A, or Z where the activation keeps it."""
+        if not ACTIVATIONS[self.activations[layer - 1]].keeps_input:
+            return self.activation_key(layer, step)
+        return self._of_update(step, f"Z{layer}", self.sizes[layer], self.batch_examples(step.batch))
+
     def delta_key(self, layer: int, step: Step) -> TensorKey:
         """The matrix dZ of a layer, for the batch of ``step``."""
         return self._of_update(step, f"dZ{layer}", self.sizes[layer], self.batch_examples(step.batch))
@@ -106,6 +113,7 @@ class Layout(Plan):
             for layer in range(1, self.layers + 1)
         ]
         written = [key for step in steps for key in (self.output_key(step), self.delta_key(step.layer, step))]
+        written += [self.kept_key(step.layer, step) for step in steps if step.layer < self.layers]
         keys = [replace(key, version=NEVER) for key in (*written, *self.all_parameter_keys(updates + 1))]
         return list(dict.fromkeys(keys))
 

@@ -102,12 +102,17 @@ def work(server: ParameterServer, invoker: Invoker, message: Message, window: in
 
 
 def forward(fill: ParameterServer, plan: Layout, step: Step, neuron: int) -> list[Row]:
-    """The neuron's row of A, (1, m); of the logits Z in the output layer, whose activation may need all units."""
+    """The neuron's row of A, (1, m), and of what else the backward step needs; in the output layer, whose activation
+    may need all units, of the logits Z.
+    """
     (weights, *_), (biases, *_) = plan.parameter_keys(step.layer, plan.updates_before(step))
     W, b = fill.get_rows([weights, biases], neuron)
     Z = linear_forward(W, b, previous_activations(fill, plan, step))
-    output = step.layer == plan.layers
-    return [(plan.output_key(step), Z if output else ACTIVATIONS[plan.activations[step.layer - 1]].apply(Z))]
+    if step.layer == plan.layers:
+        return [(plan.output_key(step), Z)]
+    activation = ACTIVATIONS[plan.activations[step.layer - 1]]
+    rows = [(plan.output_key(step), activation.apply(Z))]
+    return [*rows, (plan.kept_key(step.layer, step), Z)] if activation.keeps_input else rows
 
 
 def backward(fill: ParameterServer, plan: Layout, step: Step, neuron: int) -> list[Row]:
@@ -118,12 +123,12 @@ def backward(fill: ParameterServer, plan: Layout, step: Step, neuron: int) -> li
     if layer == plan.layers:
         *parameters, dZ = fill.get_rows([*weights, *biases, plan.delta_key(layer, step)], neuron)
     else:
-        *parameters, A = fill.get_rows([*weights, *biases, plan.activation_key(layer, step)], neuron)
+        *parameters, kept = fill.get_rows([*weights, *biases, plan.kept_key(layer, step)], neuron)
         (weights_next, *_), _ = plan.parameter_keys(layer + 1, updates)
         dZ = propagate_delta(
             fill.get_column(weights_next, neuron),
             fill.get(plan.delta_key(layer + 1, step)),
-            A,
+            kept,
             plan.activations[layer - 1],
         )
         rows.append((plan.delta_key(layer, step), dZ))
