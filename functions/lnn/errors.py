@@ -71,6 +71,18 @@ class NonRetryable(LnnError):
     """AWS will refuse the same call again until a person fixes the cause, which the message names."""
 
 
+class WorkersMissing(ProcessGroupBroken):
+    """Workers of this generation never took their places, so that it could not begin."""
+
+
+class PeerLeft(ProcessGroupBroken):
+    """A worker has left the group; it has told why before that."""
+
+
+class Throttled(Exception):
+    """Lambda has no capacity for an invocation at this moment. A repeat heals that, and no run fails for it."""
+
+
 class ResourceDeleted(NonRetryable):
     """The resource that the call names has been deleted."""
 

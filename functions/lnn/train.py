@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from lnn.aws.client_errors import PASSING
-from lnn.errors import CacheLost, LedgerUnavailable, LnnError, StaleGeneration
+from lnn.aws.clocks import seconds_between, wall
+from lnn.errors import CacheLost, LedgerUnavailable, LnnError, StaleGeneration, Throttled
 from lnn.job.plan import Plan
 from lnn.messages import Message
 from lnn.runs.admission import is_admitted, recover
+from lnn.runs.event_log import event as logged
 from lnn.runs.failover import ask_for_next, told
 from lnn.runs.finalize import end_without_model
 from lnn.runs.lease import Reporter
 from lnn.runs.record import Run
 from lnn.runs.services import Services
+from lnn.runs.starvation import LONGEST_SECONDS, Silence, silence_before
 from lnn.runs.stopping import Ending
 from lnn.runs.watchdog import watch
 from lnn.strategies.registry import STRATEGIES
@@ -67,6 +70,10 @@ def handle(services: Services, message: Message, remaining: Callable[[], float])
         ask_for_next(services, message, told("the Trainer", lost))
     except LedgerUnavailable:
         raise
+    except Throttled as throttled:
+        # No fault: the watch lets the next generation try.
+        logger.warning("no capacity", extra={"reason": str(throttled)})
+        services.ledger.release(run_id, generation, f"generation {generation}: {throttled}")
     except (LnnError, MemoryError) as error:
         reason = str(error) or f"the Trainer ran out of memory ({services.environment.trainer_memory_mb} MB)"
         end_without_model(services, run_id, generation, Ending("FAILED", reason))
@@ -83,14 +90,19 @@ def start(services: Services, message: Message, remaining: Callable[[], float]) 
     if run is None:
         return
     plan = run.parsed_plan
-    attempts = attempts_here(services, run)
-    hopeless = no_more_attempts(run, attempts) or dead_neuron(services, run, plan, attempts)
-    if hopeless is not None:
-        end_without_model(services, message.run_id, message.generation, Ending("FAILED", hopeless))
+    silence = silence_of(services, run, plan)
+    attempts = attempts_here(services, run, silence)
+    if reason := hopeless(run, attempts, silence):
+        end_without_model(services, message.run_id, message.generation, Ending("FAILED", reason))
         return
-    if attempts > 2:
+    if silence.throttled:
+        # Nobody is invoked: Lambda would keep the messages for hours. The watch starts the next generation.
+        services.ledger.release(run.run_id, run.generation)
+        return
+    count = attempts["count"]
+    if count > 2 and silence.starved is None:
         with Reporter(services.ledger, services.notifier, run, plan):  # keeps the lease
-            time.sleep(min(PAUSE_SECONDS * 2 ** (attempts - 3), max(0.0, remaining() / 4)))
+            time.sleep(min(PAUSE_SECONDS * 2 ** (count - 3), max(0.0, remaining() / 4)))
     strategy = STRATEGIES[plan.strategy]
     if strategy.meets_in_redis:
         await_parameter_server(services, run, plan)
@@ -143,17 +155,58 @@ def await_parameter_server(services: Services, run: Run, plan: Plan) -> None:
             time.sleep(PROBE_SECONDS)
 
 
-def attempts_here(services: Services, run: Run) -> int:
-    """How many generations have begun at the place where this one begins, itself included.
+def begins_where_the_last_did(run: Run) -> bool:
+    """Whether a generation begins where the one before it did.
 
     Getting from one batch's checkpoint to another's is progress, as an epoch is.
     """
     before: Attempts = run.attempts or {"epoch": -1, "count": 0}
-    batches = run.latest_checkpoint.get("batches", 0)
-    same = (before["epoch"], before.get("batches", 0)) == (run.epoch, batches)
-    count = before["count"] + 1 if same else 1
-    services.ledger.renew(run.run_id, run.generation, attempts={"epoch": run.epoch, "batches": batches, "count": count})
-    return count
+    return (before["epoch"], before.get("batches", 0)) == (run.epoch, run.latest_checkpoint.get("batches", 0))
+
+
+def silence_of(services: Services, run: Run, plan: Plan) -> Silence:
+    """What became of the generation before, if it came to nothing and told no fault."""
+    if not begins_where_the_last_did(run) or not STRATEGIES[plan.strategy].meets_in_redis:
+        return Silence()
+    if run.fault and run.fault["generation"] == run.generation - 1:
+        return Silence(starved=run.fault["what"] if run.fault.get("starved") else None)
+    with Reporter(services.ledger, services.notifier, run, plan):  # keeps the lease
+        return silence_before(services, run, plan)
+
+
+def attempts_here(services: Services, run: Run, silence: Silence) -> Attempts:
+    """How many generations have begun at the place where this one begins, itself included.
+
+    One that had no capacity does not count.
+    """
+    attempts: Attempts = {"epoch": run.epoch, "batches": run.latest_checkpoint.get("batches", 0), "count": 1}
+    if run.attempts is not None and begins_where_the_last_did(run):
+        attempts["count"] = run.attempts["count"] + (silence.starved is None)
+    event = None
+    if silence.arrivals:
+        attempts["arrivals"] = silence.arrivals
+    if silence.starved is not None:
+        since = run.attempts.get("starved_since") if run.attempts is not None else None
+        attempts["starved_since"] = wall() if since is None else since
+        event = None if since is not None else logged(f"waiting for capacity: {silence.starved}")
+    services.ledger.renew(run.run_id, run.generation, attempts=attempts, event=event)
+    return attempts
+
+
+def hopeless(run: Run, attempts: Attempts, silence: Silence) -> str | None:
+    """Why a run is given up that no further generation can help."""
+    if silence.broken is not None:
+        return (
+            f"the Neuron function fails whenever it is called: {silence.broken}; mend it ('make deploy') and resume "
+            "the run"
+        )
+    since = attempts.get("starved_since")
+    if since is not None and seconds_between(since, wall()) > LONGEST_SECONDS:
+        return (
+            f"the Neuron had no capacity for {LONGEST_SECONDS / 3600:g} hours ({silence.starved}); raise its reserved "
+            "concurrency or the account's, or ask for fewer workers, and resume the run"
+        )
+    return no_more_attempts(run, attempts["count"])
 
 
 def no_more_attempts(run: Run, attempts: int) -> str | None:
@@ -165,19 +218,3 @@ def no_more_attempts(run: Run, attempts: int) -> str | None:
         f"no progress after epoch {run.epoch} in {attempts - 1} attempts; the last: {last}. The Trainer's and the "
         "Neuron's logs say more; mend the cause and resume the run"
     )
-
-
-def dead_neuron(services: Services, run: Run, plan: Plan, attempts: int) -> str | None:
-    """Why a run is given up whose Neuron cannot even begin, and so has nobody to say so.
-
-    It is called, twice, when an attempt went by in silence, with a message that is out of date: one that works does
-    nothing with it.
-    """
-    if attempts < 2 or not STRATEGIES[plan.strategy].meets_in_redis or run.fault_of(run.generation - 1):
-        return None
-    stale = Message(run.run_id, 0, "start", neuron=0)
-    with Reporter(services.ledger, services.notifier, run, plan):
-        fault = services.invoker.try_neuron(stale) and services.invoker.try_neuron(stale)
-    if fault is None:
-        return None
-    return f"the Neuron function fails whenever it is called: {fault}; mend it ('make deploy') and resume the run"

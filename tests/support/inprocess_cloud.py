@@ -25,6 +25,7 @@ from lnn.data import in_memory
 from lnn.data.dataset import write_dataset
 from lnn.data.uploads import UploadReader
 from lnn.environment import CacheAddress, Environment
+from lnn.errors import Throttled
 from lnn.messages import Message
 from lnn.models.model_file import load_model
 from lnn.models.store import Artifacts
@@ -51,8 +52,11 @@ class Queue(Invoker):
         self.fault: Callable[[str, Message], None] | None = None
         self.neuron_error: str | None = None
         """What the Neuron raises whenever it is called."""
+        self.neuron_throttled = False
 
     def try_neuron(self, message: Message) -> str | None:
+        if self.neuron_throttled:
+            raise Throttled("Lambda has no capacity")
         return self.neuron_error
 
     def _invoke(self, function: str, message: Message) -> None:

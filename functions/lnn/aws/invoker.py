@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lnn.aws.client_errors import refusals
+from lnn.errors import Throttled
 from lnn.messages import Message
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_lambda.type_defs import InvocationResponseTypeDef
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,16 @@ WAKING = frozenset(
 Every invocation fails until the function is Active again (Lambda developer guide, "Lambda function states"; API
 reference, "Invoke"). The code depends on the resource that Lambda is restoring (aws/aws-cdk, issue 20123)."""
 
+THROTTLES = frozenset(
+    {
+        "EC2ThrottledException",
+        "ENILimitReachedException",
+        "SubnetIPAddressLimitReachedException",
+        "TooManyRequestsException",
+    }
+)
+"""Errors of Invoke for want of capacity: concurrent executions, requests a second, or addresses of the subnets."""
+
 WAKING_SECONDS = 180.0
 """How long a function may take to become Active; up to 106 s have been observed (issue 801 of
 aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws)."""
@@ -48,13 +60,25 @@ WhileWaking = Callable[[], AbstractContextManager[object]]
 
 
 def _once_awake(call: Callable[[], Answer], while_waking: WhileWaking = nullcontext) -> Answer:
-    """Repeat ``call`` while its function is not Active, and return its answer. Other errors pass through."""
+    """Repeat ``call`` while its function is not Active, or throttled, and return its answer.
+
+    Raises Throttled when there was no capacity all the time. Other errors pass through.
+    """
+    try:
+        return _once_awake_or_error(call, while_waking)
+    except ClientError as error:
+        if _code(error) in THROTTLES:
+            raise Throttled(f"Lambda has no capacity: {error}") from error
+        raise
+
+
+def _once_awake_or_error(call: Callable[[], Answer], while_waking: WhileWaking) -> Answer:
     try:
         return call()
     except ClientError as error:
         if not _is_waking(error):
             raise
-        logger.warning("the function was idle for long; waiting until it is Active", extra={"error": str(error)})
+        logger.warning("the function is not Active, or throttled; waiting for it", extra={"error": str(error)})
     deadline = time.monotonic() + WAKING_SECONDS
     with while_waking():
         while True:
@@ -67,7 +91,11 @@ def _once_awake(call: Callable[[], Answer], while_waking: WhileWaking = nullcont
 
 
 def _is_waking(error: ClientError) -> bool:
-    return error.response.get("Error", {}).get("Code") in WAKING
+    return _code(error) in WAKING | THROTTLES
+
+
+def _code(error: ClientError) -> str:
+    return error.response.get("Error", {}).get("Code", "")
 
 
 class Invoker:
@@ -89,15 +117,25 @@ class Invoker:
         self._invoke_all(self._neuron, list(messages), while_waking)
 
     def try_neuron(self, message: Message) -> str | None:
-        """Invoke the Neuron and wait: the error that it raises, or None if it raises none or cannot be reached."""
-        try:
-            answer = _once_awake(
-                lambda: self._client.invoke(
+        """Invoke the Neuron and wait: the error that it raises, or None if it raises none or cannot be reached.
+
+        Raises Throttled at once where there is no capacity for it.
+        """
+
+        def call() -> InvocationResponseTypeDef:
+            try:
+                return self._client.invoke(
                     FunctionName=self._neuron,
                     InvocationType="RequestResponse",
                     Payload=json.dumps(message.as_json()).encode(),
                 )
-            )
+            except ClientError as error:
+                if _code(error) in THROTTLES:
+                    raise Throttled(f"Lambda has no capacity: {error}") from error
+                raise
+
+        try:
+            answer = _once_awake(call)
         except (BotoCoreError, ClientError) as error:
             logger.warning("the Neuron was not reached", extra={"error": str(error)})
             return None

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeAlias
 
-from lnn.errors import ProcessGroupBroken
+from lnn.errors import PeerLeft, ProcessGroupBroken, WorkersMissing
 from lnn.messages import Flag
 from lnn.parameter_server.heartbeat import Heartbeat
 from lnn.parameter_server.resp import Argument, Buffer, RespConnection, RespError, TryLater
@@ -66,6 +66,9 @@ class ProcessGroup:
         """Total seconds spent in exchanges."""
         self._number = 0
         self._silent: set[int] = set()
+        self._absent: set[int] = set()
+        self._call_after = 0.0
+        self._call_pause = float(BLOCK_SECONDS)
         self._call: Callable[[int], None] | None = None
         self._wire: RespConnection | None = None
         self._last_exchange = time.monotonic()
@@ -175,9 +178,11 @@ class ProcessGroup:
             elif missing:
                 self._check_alive(missing)
             if missing and time.monotonic() > began + patience:
-                raise ProcessGroupBroken(
-                    f"worker {missing[0]} did not answer worker {self.rank} in exchange {self._number}"
-                )
+                what = f"worker {missing[0]} did not answer worker {self.rank} in exchange {self._number}"
+                if self._number == 1 and (absent := self._absent.intersection(missing)):
+                    here = self.size - len(absent)
+                    raise WorkersMissing(f"only {here} of {self.size} workers took their places")
+                raise ProcessGroupBroken(what)
         self._last_exchange = time.monotonic()
         self.waited += self._last_exchange - began
 
@@ -240,11 +245,15 @@ class ProcessGroup:
             pipeline.exists(self._heartbeat_key(peer))
         found = pipeline.execute()
         silent = set()
+        self._absent = {peer for peer, joined in zip(missing, found[::2], strict=True) if not joined}
+        calls = self._number == 1 and time.monotonic() >= self._call_after
+        if calls and self._absent:  # ever more rarely: where capacity is short, Lambda keeps each message for hours
+            self._call_after, self._call_pause = time.monotonic() + self._call_pause, 2 * self._call_pause
         for peer, joined, alive in zip(missing, found[::2], found[1::2], strict=True):
             if alive:
                 continue
             if not joined and self._number == 1:
-                if self._call is not None:
+                if calls and self._call is not None:
                     self._call(peer)
             elif peer in self._silent:
                 raise ProcessGroupBroken(f"worker {peer} has died before exchange {self._number}")
@@ -269,7 +278,7 @@ class ProcessGroup:
         """True when a note belongs to this exchange and not to an earlier one; collects its flags."""
         number, flags = NOTE.unpack(note)
         if flags & Flag.LEFT:
-            raise ProcessGroupBroken(f"worker {peer} has left")
+            raise PeerLeft(f"worker {peer} has left")
         if number > self._number:
             raise ProcessGroupBroken(f"a note of worker {peer} for exchange {self._number} was lost")
         if number < self._number:

@@ -96,6 +96,10 @@ class Attempts(TypedDict):
     epoch: int
     batches: NotRequired[int]
     count: int
+    arrivals: NotRequired[int]
+    """Of strategy ``neuron``: how often neurons of the run had arrived when the latest of them began."""
+    starved_since: NotRequired[float]
+    """Epoch seconds since which no generation has had the capacity that it needs."""
 
 
 class Disturbances(TypedDict):
@@ -113,6 +117,8 @@ class Fault(TypedDict):
 
     generation: int
     what: str
+    starved: NotRequired[bool]
+    """It had not the capacity to begin, which is no fault of its own."""
 
 
 class Artifacts(TypedDict):

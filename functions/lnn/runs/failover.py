@@ -13,13 +13,15 @@ from lnn.runs.stopping import Ending
 logger = logging.getLogger(__name__)
 
 
-def ask_for_next(services: Services, message: Message, fault: str) -> None:
+def ask_for_next(services: Services, message: Message, fault: str | None, *, starved: bool = False) -> None:
     """Let the run's next generation go on, and its story tell of the ``fault``. Asking twice is harmless.
 
+    ``fault`` is None where somebody else has told it. A generation that is ``starved`` of capacity is no attempt.
     Where nobody may be asked, the run ends.
     """
     try:
-        services.ledger.give_up(message.run_id, message.generation, fault)
+        if fault is not None:
+            services.ledger.give_up(message.run_id, message.generation, fault, starved=starved)
     except LnnError as error:  # the story is poorer then, and that is all
         logger.warning("the run's record does not take the fault", extra={"error": str(error)})
     try:

@@ -28,7 +28,7 @@ from lnn.runs.record import ALLOWED_IN, Change, EpochRow, Run, to_item
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from lnn.runs.attributes import Attributes, Event, Facts, Status
+    from lnn.runs.attributes import Attributes, Event, Facts, Fault, Status
 
 logger = logging.getLogger(__name__)
 
@@ -271,9 +271,10 @@ class Ledger:
             raise StaleGeneration(f"generation {generation} no longer owns run {run_id}, or has gone on by itself")
         return run
 
-    def release(self, run_id: str, generation: int, event: str) -> None:
+    def release(self, run_id: str, generation: int, event: str | None = None) -> None:
         """Give the lease back, so that a repeat of the start message, or a successor, may take it."""
-        self._change("release", run_id, {"lease_expires": 0.0}, generation=generation, event=logged(event))
+        told = None if event is None else logged(event)
+        self._change("release", run_id, {"lease_expires": 0.0}, generation=generation, event=told)
 
     def go_back(self, run: Run, **facts: Unpack[Facts]) -> Run:
         """``renew`` by a generation that begins at the checkpoint: an event tells which epochs that repeats."""
@@ -281,12 +282,12 @@ class Ledger:
         changes: Facts = {**sums, **facts}
         return self.renew(run.run_id, run.generation, event=event, **changes)
 
-    def give_up(self, run_id: str, generation: int, fault: str) -> None:
-        """``release`` by a generation that failed: the next one's event tells why."""
-        changes: Attributes = {
-            "lease_expires": 0.0,
-            "fault": {"generation": generation, "what": fault[:FAULT_LENGTH]},
-        }
+    def give_up(self, run_id: str, generation: int, fault: str, *, starved: bool = False) -> None:
+        """``release`` by a generation that failed, or is ``starved`` of capacity: the next one's event tells why."""
+        told: Fault = {"generation": generation, "what": fault[:FAULT_LENGTH]}
+        if starved:
+            told["starved"] = True
+        changes: Attributes = {"lease_expires": 0.0, "fault": told}
         self._change("release", run_id, changes, generation=generation)
 
     def finish(

@@ -14,7 +14,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from lnn.errors import CacheLost, LedgerUnavailable, LnnError, NonRetryable, ProcessGroupBroken, StaleGeneration
+from lnn.errors import (
+    CacheLost,
+    LedgerUnavailable,
+    LnnError,
+    NonRetryable,
+    PeerLeft,
+    ProcessGroupBroken,
+    StaleGeneration,
+    WorkersMissing,
+)
 from lnn.job.plan import Plan
 from lnn.messages import Flag, Message
 from lnn.parameter_server.process_group import ProcessGroup
@@ -90,7 +99,8 @@ def work(services: Services, message: Message, remaining: Callable[[], float]) -
 
 def leave(services: Services, group: ProcessGroup, message: Message, error: Exception) -> None:
     """Ask for the next generation and let the others go, in this order: they would ask for it, too."""
-    ask_for_next(services, message, told(f"worker {group.rank}", error))
+    fault = None if isinstance(error, PeerLeft) else told(f"worker {group.rank}", error)
+    ask_for_next(services, message, fault, starved=isinstance(error, WorkersMissing))
     take_leave(services, group, message.run_id)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnn.aws.invoker import Invoker
-from lnn.errors import CacheLost, LnnError, StaleStep
+from lnn.errors import CacheLost, LnnError, StaleStep, Throttled
 from lnn.messages import Message, Step
 from lnn.network import ACTIVATIONS, linear_backward, linear_forward, propagate_delta, take_examples
 from lnn.parameter_server.barrier import Arrival, ArrivalStatus, Barrier
@@ -50,6 +50,8 @@ def handle(services: Services, message: Message) -> str:
     except CacheLost as lost:
         logger.warning("parameter server lost the run", extra={"reason": str(lost)})
         ask_for_next(services, message, told(f"neuron {message.neuron_number} of layer {message.layer}", lost))
+    except Throttled:
+        raise  # Lambda repeats the message; that is nobody's fault
     except LnnError as error:
         fail(services, message, str(error))
     except Exception as error:
