@@ -37,7 +37,7 @@ ALLOWED = {
     "lnn/parameter_server/process_group.py: ProcessGroup.__init__": "a worker's group lives as long as its invocation",
     "lnn/parameter_server/process_group.py: ProcessGroup._receive": "how long one exchange waits for the peers",
     "lnn/parameter_server/process_group.py: ProcessGroup._send": "how long one part waits for Redis to take it",
-    "lnn/aws/invoker.py: _once_awake": "how long one call waits until a function is Active",
+    "lnn/aws/invoker.py: _once_awake_or_error": "how long one call waits until a function is Active",
     "lnn/runs/logs.py: _Formatter": "the import; a line's seconds count from the invocation's start, which is set anew",
     "lnn/runs/logs.py: _Formatter.serialize": "seconds from the invocation's start to a line of it",
     "lnn/runs/logs.py: invocation.handler": "the invocation's start",
@@ -66,6 +66,8 @@ ALLOWED = {
     "lnn/runs/metrics.py: Curve.write": "the same",
     "lnn/runs/metrics.py: Curve.write_now_and_then": "the same",
     "lnn/train.py: await_parameter_server": "how long one start waits for Redis",
+    "lnn/train.py: claimed_patiently": "how long one start waits for the runs table",
+    "lnn/parameter_server/process_group.py: ProcessGroup._check_alive": "seconds until a missing worker is called again",
     "lnn/parameter_server/resp.py: RespConnection._busy_poll": "a millisecond of looking out for one answer",
     "lnn/parameter_server/resp.py: RespConnection.send": "the same",
 }
