@@ -93,6 +93,7 @@ class Campaign:
             faults, actions = _two_parameters(dice, reference)
         elif chance < 0.25:
             faults = [_twin(dice, reference), *(faults[:1] if dice.random() < 0.5 else [])]
+        faults += fault_table.draw_throttling(dice, reference.duration)
         return Case(seed, drawn, tuple(faults), tuple(actions))
 
     @staticmethod

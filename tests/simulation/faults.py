@@ -12,7 +12,7 @@ AT_REQUESTS = (
 )  # fmt: skip
 """At the n-th request from one place of the code."""
 
-TIMED = ("redis lost", "redis key lost", "redis back", "outage", "clocks", "watch stops")
+TIMED = ("redis lost", "redis key lost", "redis back", "outage", "clocks", "watch stops", "throttled")
 """At a moment, whatever is going on."""
 
 SECONDS = (2.0, 6.0, 10.0, 20.0, 60.0)
@@ -47,6 +47,7 @@ class Faults:
         self._at = {(fault.site, fault.number): fault for fault in faults if fault.kind in AT_REQUESTS}
         self._messages = {(fault.what, fault.number): fault for fault in faults if fault.kind.startswith("message")}
         self._outages = [fault for fault in faults if fault.kind == "outage"]
+        self._throttled = [fault for fault in faults if fault.kind == "throttled"]
 
     def at(self, site: str, number: int) -> Fault | None:
         return self._at.get((site, number)) if self._at else None
@@ -63,6 +64,10 @@ class Faults:
                 return how
         return None
 
+    def throttled(self, function: str, now: float) -> bool:
+        """Whether Lambda has no capacity for a function."""
+        return any(fault.what == function and fault.at <= now < fault.at + fault.seconds for fault in self._throttled)
+
     @property
     def end(self) -> float:
         """When the last timed fault is over."""
@@ -78,6 +83,17 @@ def draw(dice: random.Random, sites: Mapping[str, int], messages: Mapping[str, i
     if dice.random() < 0.2:
         faults.append(Fault("clocks", seconds=dice.choice((2.0, 10.0, 60.0))))
     return faults
+
+
+def draw_throttling(dice: random.Random, duration: float) -> list[Fault]:
+    """Now and then no Neuron may run for a while, at times for longer than five attempts took."""
+    if dice.random() < 0.95:
+        return []
+    return [
+        Fault(
+            "throttled", at=dice.uniform(0.0, duration), seconds=dice.choice((20.0, 90.0, 400.0, 1500.0)), what="neuron"
+        )
+    ]
 
 
 def _one(dice: random.Random, sites: Mapping[str, int], messages: Mapping[str, int], duration: float) -> Fault:

@@ -15,6 +15,9 @@ from simulation.scheduler import Process
 from simulation.transport import Deferred
 
 RETRIES = 2
+LONGEST_PAUSE = 300.0
+"""Between two tries of a throttled message; the first pause is of a second, each further one twice as long."""
+
 RETRY_SECONDS = 60.0, 120.0
 """Of a failed asynchronous invocation (Lambda developer guide, "Error handling for asynchronous invocation")."""
 
@@ -70,6 +73,8 @@ class Functions(Service):
         if InvocationType == "Event":
             self.send(FunctionName, event)
             return {"StatusCode": 202}
+        if self._faults.throttled(function.kind, self.scheduler.now):
+            raise Refusal("TooManyRequestsException")
         answer = Deferred()
         self.running += 1
         self._begin(FunctionName, event, RETRIES, answer)
@@ -94,11 +99,11 @@ class Functions(Service):
             self.running += 1
         self.scheduler.after(delay, lambda: self._begin(name, event, attempt))
 
-    def _begin(self, name: str, event: Any, attempt: int, answer: Deferred | None = None) -> None:
+    def _begin(self, name: str, event: Any, attempt: int, answer: Deferred | None = None, pause: float = 1.0) -> None:
         function = self.functions[name]
-        outage = self._faults.outage("lambda", self.scheduler.now)
-        if outage is not None:  # throttled: Lambda itself repeats it
-            self.scheduler.after(1.0, lambda: self._begin(name, event, attempt, answer))
+        if self._faults.throttled(function.kind, self.scheduler.now):
+            later = min(2 * pause, LONGEST_PAUSE)
+            self.scheduler.after(pause, lambda: self._begin(name, event, attempt, answer, later))
             return
         usable = [process for process in function.idle if not self.scheduler.now < process.frozen_until]
         if usable and self.scheduler.random() < 0.8:
