@@ -67,7 +67,7 @@ ALLOWED = {
     "lnn/runs/metrics.py: Curve.write_now_and_then": "the same",
     "lnn/train.py: await_parameter_server": "how long one start waits for Redis",
     "lnn/train.py: claimed_patiently": "how long one start waits for the runs table",
-    "lnn/parameter_server/process_group.py: ProcessGroup._check_alive": "seconds until a missing worker is called again",
+    "lnn/parameter_server/process_group.py: ProcessGroup._check_alive": "when a missing worker is called again",
     "lnn/parameter_server/resp.py: RespConnection._busy_poll": "a millisecond of looking out for one answer",
     "lnn/parameter_server/resp.py: RespConnection.send": "the same",
 }
