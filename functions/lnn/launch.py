@@ -170,6 +170,7 @@ def parameters_version(
 
 def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> Plan:
     """The plan: the settings, the dataset's dimensions and the planner's decision."""
+    decoupled = settings.optimizer == "adamw"
     return Plan(
         sizes=[summary.features, *settings.sizes],
         activations=settings.activation_list,
@@ -177,7 +178,7 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> 
         batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
         optimizer=settings.optimizer,
-        l2=settings.l2,
+        l2=0.0 if decoupled else settings.l2,
         dtype=settings.dtype,
         seed=settings.seed,
         threshold=settings.threshold,
@@ -197,6 +198,8 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> 
         formulation=decision.formulation,
         average_every=settings.average_every,
         value_range=list(summary.value_range) if summary.value_range else None,
+        **settings.constants,
+        weight_decay=settings.l2 if decoupled else 0.0,
     )
 
 

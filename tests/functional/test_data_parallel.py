@@ -167,7 +167,7 @@ Together = Callable[..., list[Trained]]
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 4])
 @pytest.mark.parametrize("batch_size", [None, 5])
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "nesterov"])
 def test_any_number_of_workers_trains_as_one_process_does(
     together: Together, workers: int, batch_size: int | None, optimizer: str
 ) -> None:
@@ -317,8 +317,18 @@ def test_examples_that_do_not_fit_on_disk_say_what_to_raise(monkeypatch: pytest.
 # Averaging
 
 
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_decay_apart_from_the_gradient_is_of_the_weights_in_each_worker_s_piece(
+    together: Together, workers: int
+) -> None:
+    changes = {"optimizer": "adamw", "weight_decay": 0.3, "beta1": 0.8, "epsilon": 1e-3, "learning_rate": 0.05}
+    plan = plan_with(**CHANGES, **changes, workers=workers, batch_size=5)
+    artifacts = stored(plan)
+    assert_same(together(plan, artifacts)[0], alone(plan, artifacts), rtol=1e-9)
+
+
 @pytest.mark.parametrize("workers", [2, 4])
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum"])
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov"])
 def test_averaging_equal_parts_after_every_update_is_adding_up_gradients(
     together: Together, workers: int, optimizer: str
 ) -> None:

@@ -186,6 +186,17 @@ def test_the_first_checkpoint_holds_the_weights_that_the_seed_gives(cloud: InPro
 
 
 @pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
+@pytest.mark.parametrize(("optimizer", "l2", "weight_decay"), [("adam", 0.3, 0.0), ("adamw", 0.0, 0.3)])
+def test_l2_is_part_of_the_cost_but_for_the_optimizer_that_decays_weights_apart(
+    optimizer: str, l2: float, weight_decay: float, cloud: InProcessCloud, dataset: bytes
+) -> None:
+    upload = cloud.upload(dataset, {**PARAMETERS, "optimizer": optimizer, "beta1": 0.5, "l2": 0.3})
+    assert cloud.launch(upload) == "launched"
+    plan = Plan.parse(cloud.run(upload.run_id).plan)
+    assert (plan.l2, plan.weight_decay) == (l2, weight_decay)
+    assert (plan.beta1, plan.beta2, plan.epsilon) == (0.5, 0.999, 1e-8)
+
+
 def test_a_key_with_spaces_and_unicode_is_launched(cloud: InProcessCloud, dataset: bytes) -> None:
     cloud.put("training_input/Meine Katzen & 猫/parameters.json", json.dumps(PARAMETERS).encode())
     upload = cloud.put("training_input/Meine Katzen & 猫/1+1 = 100%.h5", dataset)

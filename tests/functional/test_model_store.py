@@ -21,7 +21,7 @@ from lnn.errors import ConditionFailed, LnnError, NonRetryable, StaleGeneration
 from lnn.models.checkpoint import Checkpoint, EpochSoFar
 from lnn.models.model_file import Model, encode_model, load_model
 from lnn.models.store import PUBLISH_TRIES, Artifacts, Mark
-from lnn.network import Network, Optimizer, init_parameters, new_slots
+from lnn.network import OPTIMIZERS, Network, Optimizer, init_parameters, new_slots
 from support.inprocess_cloud import NAMES, InProcessCloud
 
 RUN = "20260304T050607Z-0123abcd"
@@ -65,7 +65,7 @@ def test_tensors_come_back_bit_for_bit(artifacts: Artifacts, tensor: np.ndarray[
     assert (read.dtype, read.shape, read.tobytes()) == (tensor.dtype, tensor.shape, tensor.tobytes())
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_checkpoint_comes_back_bit_for_bit_the_optimizer_s_memory_included(
     artifacts: Artifacts, optimizer: str, dtype: str

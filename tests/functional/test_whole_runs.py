@@ -49,11 +49,20 @@ CASES = {
     "mini-batches, the last one short": (2, {**BINARY, "batch_size": 5}),
     "momentum and l2": (2, {**BINARY, "optimizer": "momentum", "l2": 0.3}),
     "adam in mini-batches": (2, {**BINARY, "optimizer": "adam", "batch_size": 4}),
+    "adamw with decay and its own constants": (
+        2,
+        {**BINARY, "optimizer": "adamw", "batch_size": 5, "l2": 0.3, "beta1": 0.8, "beta2": 0.9, "epsilon": 1e-4},
+    ),
+    "nesterov and l2": (2, {**BINARY, "optimizer": "nesterov", "momentum": 0.5, "batch_size": 5, "l2": 0.3}),
     "softmax": (3, SOFTMAX),
     "elu, gelu and silu": (2, {**SMOOTH, "batch_size": 5}),
     "float32": (3, {**SOFTMAX, "dtype": "float32", "l2": 0.1}),
     "logistic regression": (2, LOGISTIC),
     "fewer examples than features": (2, {**BINARY, "epochs": 6, "batch_size": 5, "optimizer": "momentum", "l2": 0.2}),
+    "nesterov, fewer examples than features": (
+        2,
+        {**BINARY, "epochs": 6, "batch_size": 5, "optimizer": "nesterov", "momentum": 0.8, "l2": 0.2},
+    ),
 }
 
 PARALLEL = ["resident", "data"]
@@ -67,7 +76,7 @@ def train(cloud: InProcessCloud, tmp_path: Path) -> Callable[..., str]:
 
     def start(case: str, strategy: str, **changes: Any) -> str:
         classes, parameters = CASES[case]
-        features = 200 if case == "fewer examples than features" else 5
+        features = 200 if "fewer examples than features" in case else 5
         dataset = tiny_dataset(tmp_path / "datasets.h5", classes, features=features)
         upload = cloud.upload(dataset, {**parameters, "strategy": strategy, **changes})
         assert cloud.launch(upload) == "launched", cloud.run(upload.run_id)
@@ -151,10 +160,18 @@ def test_redis_losing_everything_sends_the_run_back_to_its_checkpoint(
     assert cloud.outcome(run_id) == expected
 
 
-@pytest.mark.parametrize("case", ["momentum and l2", "fewer examples than features"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "momentum and l2",
+        "adamw with decay and its own constants",
+        "fewer examples than features",
+        "nesterov, fewer examples than features",
+    ],
+)
 def test_fused_hands_over_before_its_time_is_up(case: str, cloud: InProcessCloud, train: Callable[..., str]) -> None:
     undisturbed = cloud.run_to_end(train(case, "fused", batch_size=None))
-    assert undisturbed.plan["formulation"] == ("plain" if "momentum" in case else "example_space")
+    assert undisturbed.plan["formulation"] == ("example_space" if "fewer" in case else "plain")
     run_id = train(case, "fused", batch_size=None)
     cloud.invocation_seconds = 0.9  # less than is kept for handing over
     run = cloud.run_to_end(run_id)
@@ -162,12 +179,13 @@ def test_fused_hands_over_before_its_time_is_up(case: str, cloud: InProcessCloud
     assert cloud.outcome(run_id) == cloud.outcome(undisturbed.run_id)
 
 
+@pytest.mark.parametrize("case", ["momentum and l2", "nesterov and l2", "adamw with decay and its own constants"])
 @pytest.mark.parametrize("strategy", ["neuron", "fused", *PARALLEL])
 def test_a_stopped_run_keeps_its_model_and_resumes_to_the_same_bits(
-    strategy: str, cloud: InProcessCloud, train: Callable[..., str]
+    strategy: str, case: str, cloud: InProcessCloud, train: Callable[..., str]
 ) -> None:
-    expected = cloud.outcome(cloud.run_to_end(train("momentum and l2", strategy)).run_id)
-    run_id = train("momentum and l2", strategy)
+    expected = cloud.outcome(cloud.run_to_end(train(case, strategy)).run_id)
+    run_id = train(case, strategy)
     cloud.services.ledger.request_stop(run_id)
     stopped = cloud.run_to_end(run_id)
     assert stopped.status == "STOPPED"

@@ -92,7 +92,7 @@ def job(number: int, strategies: tuple[str, ...] = STRATEGIES) -> Job:
         "neurons": {"layer1": units, "layer2": outputs},
         "activations": {"layer1": dice.choice(("tanh", "relu", "gelu")), "layer2": activation},
         "learning_rate": 0.1,
-        "optimizer": dice.choice(("sgd", "momentum", "adam")),
+        "optimizer": dice.choice(("sgd", "momentum", "nesterov", "adam", "adamw")),
         "batch_size": dice.choice((None, None, 3)),
         "l2": dice.choice((0.0, 0.0, 0.1)),
         "record_every": dice.choice((1, 1, 2)),

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from lnn.characters import unsafe
 from lnn.errors import SettingsError
-from lnn.network import ACTIVATIONS, OUTPUT_ACTIVATIONS
+from lnn.network import ACTIVATIONS, CONSTANTS, OUTPUT_ACTIVATIONS
 from lnn.strategies.registry import AUTO, STRATEGIES
 
 MAX_FILE_BYTES = 1_000_000
@@ -99,15 +99,47 @@ class Settings(BaseModel):
         title="for `data`: updates that each worker makes alone before the workers average parameters",
         description="an integer, 1 or more, or null to add up the gradients of every step",
     )
-    optimizer: Literal["sgd", "momentum", "adam"] = Field(
-        "sgd", title="how gradients change the weights", description='"sgd", "momentum" or "adam"'
+    optimizer: Literal["sgd", "momentum", "nesterov", "adam", "adamw"] = Field(
+        "sgd",
+        title="how gradients change the weights",
+        description='"sgd", "momentum", "nesterov", "adam" or "adamw"',
+    )
+    momentum: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        title="for `momentum` and `nesterov`: share of the velocity that an update keeps",
+        description="a number from 0 to below 1, or null for 0.9",
+    )
+    beta1: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        title="for `adam` and `adamw`: share of the mean of gradients that an update keeps",
+        description="a number from 0 to below 1, or null for 0.9",
+    )
+    beta2: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        title="for `adam` and `adamw`: share of the mean of squared gradients that an update keeps",
+        description="a number from 0 to below 1, or null for 0.999",
+    )
+    epsilon: float | None = Field(
+        None,
+        ge=1e-30,
+        le=1,
+        title="for `adam` and `adamw`: what is added to the root that a step is divided by",
+        description="a number from 1e-30 to 1, or null for 1e-8",
     )
     weight_init: Literal["zeros", "xavier", "he", "auto"] = Field(
         "auto",
         title="initial weights; `auto` is he for relu kinds and xavier otherwise, `zeros` is for one layer",
         description='"zeros", "xavier", "he" or "auto"',
     )
-    l2: float = Field(0.0, ge=0, title="weight decay", description="a number, 0 or above")
+    l2: float = Field(
+        0.0, ge=0, title="weight decay; for `adamw` apart from the gradient", description="a number, 0 or above"
+    )
     dtype: Literal["float32", "float64"] = Field(
         "float64", title="precision of everything", description='"float32" or "float64"'
     )
@@ -185,7 +217,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _layers_agree(self) -> Settings:
-        if problems := _layer_problems(self.model_dump()):
+        if problems := _joint_problems(self.model_dump()):
             raise ValueError("; ".join(problems))
         return self
 
@@ -198,6 +230,12 @@ class Settings(BaseModel):
     def activation_list(self) -> list[str]:
         """The activation of each layer, in the same order."""
         return [self.activations[f"layer{layer}"] for layer in range(1, self.layers + 1)]
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """The constants of the optimizer's rule: those set, and the usual values of the others."""
+        usual = CONSTANTS[self.optimizer]
+        return {key: value if (own := getattr(self, key)) is None else own for key, value in usual.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Every key with its value, defaults filled in: JSON types only."""
@@ -253,7 +291,7 @@ def _settings(raw: Mapping[str, Any], problems: list[str]) -> Settings:
     except ValidationError as error:
         # An error without a place comes from _layers_agree, which only runs when every field is right by itself.
         fields = [_describe(e["type"], e["loc"], e["input"]) for e in error.errors(include_url=False) if e["loc"]]
-        _refuse([*problems, *fields, *_layer_problems(raw)])
+        _refuse([*problems, *fields, *_joint_problems(raw)])
     if problems:
         _refuse(problems)
     return settings
@@ -288,6 +326,27 @@ def _read_json_object(raw: bytes | str) -> tuple[dict[str, Any], list[str]]:
     if not isinstance(value, dict):
         _refuse([f"parameters.json: found {_show(value)}; expected a JSON object of settings"])
     return value, problems
+
+
+def _joint_problems(raw: Mapping[str, Any]) -> list[str]:
+    """Problems of several keys together."""
+    return [*_layer_problems(raw), *_constant_problems(raw)]
+
+
+def _constant_problems(raw: Mapping[str, Any]) -> list[str]:
+    """Constants of another optimizer's rule: who sets one expects something of it."""
+    optimizer = raw.get("optimizer", Settings.model_fields["optimizer"].default)
+    if not isinstance(optimizer, str) or optimizer not in CONSTANTS:
+        return []
+    problems = []
+    for key in dict.fromkeys(key for constants in CONSTANTS.values() for key in constants):
+        users = [name for name, constants in CONSTANTS.items() if key in constants]
+        if raw.get(key) is not None and optimizer not in users:
+            problems.append(
+                f"{key}: found {_show(raw[key])} with optimizer {json.dumps(optimizer)}; "
+                f"expected null, or optimizer {_one_of(users)}"
+            )
+    return problems
 
 
 def _layer_problems(raw: Mapping[str, Any]) -> list[str]:

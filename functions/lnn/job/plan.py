@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from lnn.network import Network, Optimizer, batch_slices
 from lnn.network.batches import Batch
+from lnn.network.optimizers import BETA_1, BETA_2, EPSILON, MOMENTUM
 
 PLAIN, EXAMPLE_SPACE = "plain", "example_space"
 """Formulations of the mathematics of a run."""
@@ -54,6 +55,12 @@ class Plan:
     """Examples of the validation set; 0 where there is none."""
     value_range: list[float] | None = None
     """The stored values of black and white; see ``lnn.data.value_range``."""
+    momentum: float = MOMENTUM
+    beta1: float = BETA_1
+    beta2: float = BETA_2
+    epsilon: float = EPSILON
+    weight_decay: float = 0.0
+    """Of optimizer ``adamw``, which has it in place of ``l2``: see ``Optimizer.decay``."""
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Self:
@@ -73,7 +80,15 @@ class Plan:
 
     @property
     def update_rule(self) -> Optimizer:
-        return Optimizer(self.optimizer, self.learning_rate)
+        return Optimizer(
+            self.optimizer,
+            self.learning_rate,
+            self.momentum,
+            self.beta1,
+            self.beta2,
+            self.epsilon,
+            self.weight_decay,
+        )
 
     def batches(self, epoch: int) -> list[Batch]:
         """The example indices of each batch of an epoch."""

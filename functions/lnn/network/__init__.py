@@ -22,10 +22,11 @@ from lnn.network.losses import (
 )
 from lnn.network.metrics import Tally, accuracy, correct_count, predicted_classes
 from lnn.network.model import ForwardPass, Network, new_slots, tally_above, tally_of_output, train_above, train_step
-from lnn.network.optimizers import OPTIMIZERS, Optimizer
+from lnn.network.optimizers import CONSTANTS, OPTIMIZERS, Optimizer
 
 __all__ = [
     "ACTIVATIONS",
+    "CONSTANTS",
     "INITIALIZERS",
     "OPTIMIZERS",
     "OUTPUT_ACTIVATIONS",

@@ -10,8 +10,8 @@ and the rest of the network uses only U = W1 X, (units, m), whose update needs n
     plain:          W1 -= rate (dZ1 X^T / m + l2/m W1)      2 n m multiplications for each unit: this, and W1 X
     example space:  U  -= rate (dZ1 K   / m + l2/m U)       m m for each unit, with K = X^T X computed once
 
-W1 is computed once, at the end. Momentum is linear in the gradient too, so the velocity has the same form. Adam divides
-by a root of squared gradient entries, which is not linear. docs/example-space.md has the derivation.
+W1 is computed once, at the end. Momentum, Nesterov's too, is linear in the gradient, so the velocity has the same form.
+Adam divides by a root of squared gradient entries, which is not linear. docs/example-space.md has the derivation.
 """
 
 import math
@@ -22,13 +22,13 @@ import numpy as np
 from lnn.network.batches import Batch
 from lnn.network.metrics import Tally
 from lnn.network.model import tally_above, train_above
-from lnn.network.optimizers import MOMENTUM, Optimizer
+from lnn.network.optimizers import Optimizer
 from lnn.network.types import Array, Labels, Parameters, Slots
 
 
 def is_exact(optimizer: str) -> bool:
     """True when the optimizer's update is linear in the gradient, so that the formulation is exact."""
-    return optimizer in {"sgd", "momentum"}
+    return optimizer in {"sgd", "momentum", "nesterov"}
 
 
 def multiplications(sizes: Sequence[int], examples: int, test_examples: int, epochs: int) -> int:
@@ -67,7 +67,7 @@ class ExampleSpace:
         self._params, self._slots = params, slots
         self._X = X
         self._optimizer, self._activations, self._l2 = optimizer, activations, l2
-        self._momentum = optimizer.name == "momentum"
+        self._momentum = optimizer.slots > 0
         self._W_start: Array = params[0][0].copy() if state is None else state["W_start"]
         self._K: Array = X.T @ X
         self._K_test: Array = X.T @ X_test
@@ -117,21 +117,36 @@ class ExampleSpace:
         rate = self._optimizer.learning_rate
         np.matmul(dZ, K, out=self._move)
         if self._momentum:
-            self._V *= MOMENTUM
-            self._Q *= MOMENTUM
-            self._d *= MOMENTUM
-            if decay:
-                self._V += decay * self._U
-                self._Q += decay * self._P
-                self._d += decay * self._c
-            self._V += self._move
-            _add_columns(self._Q, dZ, batch)
-            np.multiply(self._V, rate, out=self._move)
-            self._U -= self._move
-            np.multiply(self._Q, rate, out=self._move)
-            self._P -= self._move
-            self._c -= rate * self._d
+            self._accelerate(dZ, batch, decay)
+        if self._optimizer.name == "momentum":
+            self._follow_velocity(rate)
             return
+        self._follow_gradient(dZ, batch, rate, decay)
+        if self._momentum:
+            self._follow_velocity(rate * self._optimizer.momentum)
+
+    def _accelerate(self, dZ: Array, batch: Batch, decay: float) -> None:
+        """The velocity after the gradient: dZ for P's columns, ``_move`` for U."""
+        momentum = self._optimizer.momentum
+        self._V *= momentum
+        self._Q *= momentum
+        self._d *= momentum
+        if decay:
+            self._V += decay * self._U
+            self._Q += decay * self._P
+            self._d += decay * self._c
+        self._V += self._move
+        _add_columns(self._Q, dZ, batch)
+
+    def _follow_velocity(self, rate: float) -> None:
+        np.multiply(self._V, rate, out=self._move)
+        self._U -= self._move
+        np.multiply(self._Q, rate, out=self._move)
+        self._P -= self._move
+        self._c -= rate * self._d
+
+    def _follow_gradient(self, dZ: Array, batch: Batch, rate: float, decay: float) -> None:
+        """Overwrites ``dZ`` and ``_move``."""
         if decay:
             shrink = 1 - rate * decay
             self._U *= shrink

@@ -92,7 +92,7 @@ def train_step(
     cost, correct = batch_cost(params, passed.logits, Y, activations, l2), correct_count(passed.A[-1], Y)
     for layer, dW, db in backward(params, passed, Y, activations, l2):
         (W, b), (slots_W, slots_b) = params[layer], slots[layer]
-        optimizer.update(W, dW, slots_W, t)
+        optimizer.update_weights(W, dW, slots_W, t)
         optimizer.update(b, db, slots_b, t)
     return cost, correct
 
@@ -131,7 +131,7 @@ def train_above(
         dW, db = linear_backward(dZ, A[layer], W, l2)
         own = rows if layer == 1 else ALL
         dZ = propagate_delta(W[:, own], dZ, kept[layer][own], activations[layer - 1])
-        optimizer.update(W, dW, slots_W, t)
+        optimizer.update_weights(W, dW, slots_W, t)
         optimizer.update(b, db, slots_b, t)
     return cost, correct, dZ
 

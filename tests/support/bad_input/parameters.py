@@ -193,7 +193,7 @@ def unusual_but_valid() -> Iterator[Case]:
     yield case("limits beyond any number of DynamoDB's", parameters(max_seconds=1e300, max_usd=1e300), VALID)
     yield case("a limit that nothing keeps", parameters(max_usd=5e-324, epochs=2), EITHER)
     yield case("the largest seed", parameters(seed=2**63 - 1), VALID)
-    for optimizer in ("sgd", "momentum", "adam"):
+    for optimizer in ("sgd", "momentum", "nesterov", "adam", "adamw"):
         name = f"a learning rate of 1e308 with {optimizer}"
         yield case(name, parameters(learning_rate=1e308, optimizer=optimizer, epochs=3), EITHER)
     yield case("weight decay of 1e300", parameters(l2=1e300, epochs=3), "training diverged")

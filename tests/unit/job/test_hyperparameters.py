@@ -20,7 +20,7 @@ from lnn.job.hyperparameters import (
     load_json_object,
     parse_settings,
 )
-from lnn.network import ACTIVATIONS
+from lnn.network import ACTIVATIONS, OPTIMIZERS, Optimizer
 from lnn.planning.feasibility import check_settings_fit
 from support.repository import REPOSITORY
 
@@ -83,6 +83,10 @@ def test_the_prototype_s_keys_are_enough_and_the_others_have_their_defaults() ->
         "workers": None,
         "average_every": None,
         "optimizer": "sgd",
+        "momentum": None,
+        "beta1": None,
+        "beta2": None,
+        "epsilon": None,
         "weight_init": "auto",
         "l2": 0.0,
         "dtype": "float64",
@@ -128,7 +132,9 @@ def test_a_byte_order_mark_is_no_problem() -> None:
         ),
         *(changed(("activations.layer1", name)) for name in ACTIVATIONS),
         *({**CAT, "strategy": name} for name in ("neuron", "resident", "data", "fused", "auto")),
-        *({**CAT, "optimizer": name} for name in ("sgd", "momentum", "adam")),
+        *({**CAT, "optimizer": name} for name in OPTIMIZERS),
+        *({**CAT, "optimizer": name, "momentum": 0.5} for name in ("momentum", "nesterov")),
+        *({**CAT, "optimizer": name, "beta1": 0, "beta2": 0.5, "epsilon": 1} for name in ("adam", "adamw")),
     ],
 )
 def test_valid_settings_are_accepted(raw: dict[str, Any]) -> None:
@@ -206,6 +212,43 @@ def test_tags_that_cannot_be_shown_are_refused(value: object) -> None:
     [problem] = problems(changed(("tags", value)))
     assert problem.startswith("tags")
     assert problem.endswith("; expected a list of at most 20 texts of 1 to 50 visible characters")
+
+
+@pytest.mark.parametrize("value", ["0.5", True, -0.1, 1, 1.5, [0.5]])
+@pytest.mark.parametrize(("key", "optimizer"), [("momentum", "nesterov"), ("beta1", "adam"), ("beta2", "adamw")])
+def test_a_share_that_an_update_keeps_is_below_one(key: str, optimizer: str, value: object) -> None:
+    [problem] = problems(changed(("optimizer", optimizer), (key, value)))
+    assert problem.startswith(f"{key}: found {json.dumps(value)}; expected a number from 0 to below 1, or null for 0.9")
+
+
+@pytest.mark.parametrize("value", ["1e-8", True, 0, 1e-31, 1.1, {}])
+def test_epsilon_never_lets_a_step_be_divided_by_zero(value: object) -> None:
+    assert problems(changed(("optimizer", "adam"), ("epsilon", value))) == [
+        f"epsilon: found {json.dumps(value)}; expected a number from 1e-30 to 1, or null for 1e-8"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "optimizer", "cure"),
+    [
+        ("momentum", "sgd", '"momentum" or "nesterov"'),
+        ("momentum", "adam", '"momentum" or "nesterov"'),
+        ("beta1", "momentum", '"adam" or "adamw"'),
+        ("beta2", "nesterov", '"adam" or "adamw"'),
+        ("epsilon", "sgd", '"adam" or "adamw"'),
+    ],
+)
+def test_a_constant_that_the_optimizer_has_no_use_for_is_refused(key: str, optimizer: str, cure: str) -> None:
+    assert problems(changed(("optimizer", optimizer), (key, 0.5))) == [
+        f'{key}: found 0.5 with optimizer "{optimizer}"; expected null, or optimizer {cure}'
+    ]
+    assert parse_settings(json.dumps(changed(("optimizer", optimizer), (key, None)))).optimizer == optimizer
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_constants_not_set_are_those_that_an_optimizer_has_in_the_network(name: str) -> None:
+    constants = parse_settings(json.dumps(changed(("optimizer", name)))).constants
+    assert Optimizer(name, 0.1, **constants) == Optimizer(name, 0.1)
 
 
 @pytest.mark.parametrize("key", ["strategy", "optimizer", "weight_init", "dtype"])

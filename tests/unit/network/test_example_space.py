@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lnn.network import (
     ACTIVATIONS,
+    OPTIMIZERS,
     Network,
     Optimizer,
     batch_slices,
@@ -31,7 +32,8 @@ def trainings(draw: st.DrawFn) -> dict[str, object]:
         "examples": examples,
         "features": examples + draw(st.integers(1, 20)),
         "layers": [*hidden, output],
-        "optimizer": draw(st.sampled_from(["sgd", "momentum"])),
+        "optimizer": draw(st.sampled_from(["sgd", "momentum", "nesterov"])),
+        "momentum": draw(st.sampled_from([0.0, 0.5, 0.9])),
         "l2": draw(st.sampled_from([0.0, 0.5])),
         "batch_size": draw(st.none() | st.integers(1, examples)),
         "seed": draw(st.integers(0, 1000)),
@@ -43,6 +45,7 @@ def train_both(
     features: int,
     layers: list[tuple[int, str]],
     optimizer: str,
+    momentum: float,
     l2: float,
     batch_size: int | None,
     seed: int,
@@ -55,7 +58,7 @@ def train_both(
     classes = max(2, units[-1])
     y, y_test = rng.integers(0, classes, examples), rng.integers(0, classes, 5)
     Y = y[np.newaxis].astype(float) if units[-1] == 1 else np.eye(classes)[:, y]
-    update_rule = Optimizer(optimizer, 0.1)
+    update_rule = Optimizer(optimizer, 0.1, momentum)
     network = Network([features, *units], activations, l2)
     params = init_parameters(network.sizes, activations, "auto", seed, "float64")
     slots = new_slots(params, update_rule)
@@ -96,13 +99,14 @@ def test_it_goes_on_from_its_state(training: dict[str, object]) -> None:
     train_both(**training, split=3)  # type: ignore[arg-type]
 
 
-def test_going_on_from_its_state_gives_the_same_bits() -> None:
+@pytest.mark.parametrize("name", ["momentum", "nesterov"])
+def test_going_on_from_its_state_gives_the_same_bits(name: str) -> None:
     rng = np.random.default_rng(0)
     X, Y = rng.standard_normal((9, 20)).T, rng.integers(0, 2, (1, 9)).astype(float)
     results = []
     for interrupted in (False, True):
         params = init_parameters([20, 4, 1], ["relu", "sigmoid"], "auto", 1, "float64")
-        optimizer = Optimizer("momentum", 0.1)
+        optimizer = Optimizer(name, 0.1)
         slots = new_slots(params, optimizer)
         space = ExampleSpace(params, slots, X, X, optimizer, ["relu", "sigmoid"], 0.3)
         for t in range(1, 11):
@@ -114,7 +118,7 @@ def test_going_on_from_its_state_gives_the_same_bits() -> None:
 
 
 def test_it_is_exact_for_updates_that_are_linear_in_the_gradient_only() -> None:
-    assert [name for name in ("sgd", "momentum", "adam") if is_exact(name)] == ["sgd", "momentum"]
+    assert [name for name in OPTIMIZERS if is_exact(name)] == ["sgd", "momentum", "nesterov"]
 
 
 def test_it_takes_fewer_multiplications_for_few_examples_of_many_features() -> None:

@@ -79,7 +79,7 @@ def test_float32_has_its_own_rate() -> None:
     assert AWS.flops("float32") == AWS.flops_float32 > AWS.flops("float64") == AWS.flops_float64
 
 
-@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+@pytest.mark.parametrize("optimizer", ["momentum", "nesterov", "adam", "adamw"])
 def test_an_optimizer_with_a_memory_takes_more_time_and_memory_than_sgd(optimizer: str) -> None:
     wide = {"sizes": (3000, 400, 10), "examples": 5000, "batch_size": 100}
     for strategy, workers in WAYS:

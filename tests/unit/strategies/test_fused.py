@@ -50,6 +50,8 @@ def train(job: Plan, engine: type[Textbook | InExampleSpace], pauses: set[int]) 
         (Textbook, {"optimizer": "momentum"}),
         (InExampleSpace, {"optimizer": "sgd", "l2": 0.1}),
         (InExampleSpace, {"optimizer": "momentum", "l2": 0.1}),
+        (Textbook, {"optimizer": "adamw", "weight_decay": 0.1, "beta2": 0.9}),
+        (InExampleSpace, {"optimizer": "nesterov", "l2": 0.1, "momentum": 0.5}),
     ],
 )
 @given(pauses=st.sets(st.integers(1, EPOCHS * BATCHES)))

@@ -195,8 +195,7 @@ class Data:
         self._differentiate(own, m)
         gradient, summed = self._sum_own_piece(self._gradient)
         cost = summed.cost + m * self._penalty(m)
-        self._decay(gradient, m)
-        self._optimizer.update(self._own, gradient, self._slots, t)
+        self._update(gradient, m, t)
         if not self._whole:
             self._gather_pieces(self._flat)
         return summed._replace(cost=cost)
@@ -208,8 +207,7 @@ class Data:
         self._differentiate(own, max(1, examples))
         self._untold = self._untold._replace(cost=self._untold.cost + cost)
         if examples:
-            self._decay(self._gradient, m)
-            self._optimizer.update(self._own, self._gradient, self._slots, t)
+            self._update(self._gradient, m, t)
 
     def _average(self) -> Figures:
         """Every worker's parameters and slots become their mean over all workers."""
@@ -225,11 +223,13 @@ class Data:
             target[...] = values
         return summed
 
-    def _decay(self, gradient: Array, m: int) -> None:
-        """Add L2's part to the gradient of the own parameters; biases have none."""
-        if self._plan.l2:
-            for weights in self._own_weights:
+    def _update(self, gradient: Array, m: int, t: int) -> None:
+        """Update the own parameters; L2's part of the gradient, and any other decay, is for weights only."""
+        for weights in self._own_weights:
+            if self._plan.l2:
                 gradient[weights] += (self._plan.l2 / m) * self._own[weights]
+            self._optimizer.decay(self._own[weights])
+        self._optimizer.update(self._own, gradient, self._slots, t)
 
     def _penalty(self, m: int) -> float:
         return penalty((W for W, _ in self._parameters), self._plan.l2, m)

@@ -32,7 +32,7 @@ class Fused(Costs):
         rates, m, units, tests = self.rates, job.examples, job.units[0], job.test_examples * job.recorded
         flops = 2 * (units * m * (m + tests) + job.upper_weights * (3 * m + tests))
         streamed = job.item * m * (m + tests) * (3 if job.batches > 1 else 1)  # rows of K are copied for a batch
-        matrices = 2 if job.optimizer == "momentum" else 1
+        matrices = 1 + job.slots
         updated = job.item * job.batches * 5 * matrices * units * m
         epoch = (
             self.product_seconds(flops, streamed, cores)

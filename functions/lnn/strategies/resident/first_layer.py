@@ -66,7 +66,7 @@ class Unpaneled:
 
     def update(self, dZ: Array, optimizer: Optimizer, t: int, l2: float) -> None:
         dW, _ = linear_backward(dZ, self._batch_X, self.weights, l2, out=self._dW)
-        optimizer.update(self.weights, dW, self.slots, t)
+        optimizer.update_weights(self.weights, dW, self.slots, t)
 
     def _product(self, X: Array) -> Array:
         product: Array = X.T @ self.weights.T
@@ -130,7 +130,7 @@ class Paneled:
         for panel in self._panels:
             weights, X = self._weights[panel], self._rows[panel, : self._m].swapaxes(1, 2)
             dW = weight_gradient(dZ, X, weights, decay, out=self._gradient[panel])
-            optimizer.update(weights, dW, [slot[panel] for slot in self._slots], t)
+            optimizer.update_weights(weights, dW, [slot[panel] for slot in self._slots], t)
             self._add_product(panel)
 
     def _add_product(self, panel: slice) -> None:
