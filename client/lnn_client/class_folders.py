@@ -14,12 +14,12 @@ from lnn_client.errors import AmbiguousFolders
 Part = Literal["train", "test"]
 TRAIN: Part = "train"
 TEST: Part = "test"
-_VALIDATION = "validation"
+VALIDATION = "validation"
 
 _PARTS = {
     **dict.fromkeys(("train", "training"), TRAIN),
     **dict.fromkeys(("test", "testing"), TEST),
-    **dict.fromkeys(("val", "valid", "validation"), _VALIDATION),
+    **dict.fromkeys(("val", "valid", "validation"), VALIDATION),
 }
 """The part of the split that a folder of this name holds, whatever its case."""
 
@@ -101,7 +101,7 @@ def _split(directory: Path, parts: dict[Path, str]) -> Layout:
             f"{directory} has test pictures of {_listed(unknown)} and no training pictures: name the folders in train "
             "and test alike, or remove those of a class that nothing teaches"
         )
-    aside = _of(parts, _VALIDATION)
+    aside = _of(parts, VALIDATION)
     stray = [*_files(directory), *(path for at in parts if at not in aside for path in _files(at))]
     return Layout(found, is_split=True, aside=aside, stray=stray)
 
@@ -137,7 +137,7 @@ def _refuse_two_readings(directory: Path, folders: Sequence[Path], parts: dict[P
 
 
 def _mend_of_missing(directory: Path, parts: dict[Path, str], missing: str) -> str:
-    validation = _of(parts, _VALIDATION)
+    validation = _of(parts, VALIDATION)
     training = _of(parts, TRAIN)
     renamed = f"rename {validation[0].name}/ to {missing}/ to use its pictures so" if validation else ""
     held_back = f"name {training[0]} in place of {directory} to hold a share of it back" if training else ""
@@ -194,8 +194,13 @@ def _class_name(folder: Path) -> str:
     return name
 
 
+def part_named(name: str) -> str | None:
+    """The part of the split that a name stands for; None for another name."""
+    return _PARTS.get(name.strip().casefold())
+
+
 def _part(folder: Path) -> str | None:
-    return _PARTS.get(folder.name.strip().casefold())
+    return part_named(folder.name)
 
 
 def _of(parts: dict[Path, str], part: str) -> list[Path]:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,12 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from lnn.characters import quoted
 from lnn.data.axis_order import is_picture
 from lnn.data.class_names import kept
-from lnn.data.dataset import DatasetSummary, feature_shards
+from lnn.data.dataset import DatasetSummary, feature_shards, load_preprocessing
 from lnn.data.in_memory import TEST_X, TEST_Y
+from lnn.data.preprocessing import Preprocessing, listed
 from lnn.data.value_range import bytes_of
 from lnn.errors import InputError, LnnError
 from lnn.models.evaluation import Evaluation, evaluate
@@ -49,7 +51,9 @@ def probabilities_here(network: Model, dataset: Path, split: Split, summary: Dat
     Raises:
         InputError: the model was trained for other examples.
     """
-    if network.features != summary.features or list(map(kept, network.list_classes)) != summary.classes:
+    convert = _conversion(network, dataset, summary)
+    features = summary.features if convert is None else network.features
+    if network.features != features or list(map(kept, network.list_classes)) != summary.classes:
         raise InputError(
             f"the model takes {network.features} features and knows {_names(network.list_classes)}; {dataset} has "
             f"{summary.features} features of {_names(summary.classes)}: choose the dataset it was trained for"
@@ -60,10 +64,42 @@ def probabilities_here(network: Model, dataset: Path, split: Split, summary: Dat
             f"by {summary.scale:g}: save it in the type and on the scale of the dataset that the model learned from"
         )
     parts = [
-        network.predict_proba(np.stack([column_of_example(network, summary, example) for example in block], axis=1))
+        network.predict_proba(
+            np.stack([column_of_example(network, summary, example) for example in block], axis=1)
+            if convert is None
+            else convert(block)
+        )
         for block in _blocks(dataset, split, summary)
     ]
     return np.concatenate(parts, axis=1)
+
+
+def _conversion(
+    network: Model, dataset: Path, summary: DatasetSummary
+) -> Callable[[NDArray[Any]], NDArray[np.float64]] | None:
+    """How a table's stored examples (m, n) become X of a model that has learned from another table; None where equal.
+
+    Another split has other statistics, so the examples are turned into raw rows, and those into what the model takes.
+
+    Raises:
+        InputError: the model takes rows of a table, and the dataset has none, or other columns.
+    """
+    ours, theirs = network.preprocessing, load_preprocessing(dataset) if summary.columns else None
+    if ours is None or ours == theirs:
+        return None
+    if theirs is None:
+        raise InputError(
+            f"the model takes the columns {listed(ours.names)} of a table, and {dataset} does not say from which table "
+            "its features come: make it with lnn dataset from-table"
+        )
+    if absent := [name for name in ours.names if name not in theirs.names]:
+        raise InputError(f"the model takes the column {quoted(absent[0])}; {dataset} has {listed(theirs.names)}")
+    return lambda block: ours.matrix([_raw_row(theirs, example) for example in block])
+
+
+def _raw_row(preprocessing: Preprocessing, example: NDArray[Any]) -> dict[str, float | bool | str]:
+    """The row of a table whose features are stored."""
+    return dict(zip(preprocessing.names, preprocessing.raw(example), strict=True))
 
 
 def probabilities_of_api(
@@ -78,9 +114,10 @@ def probabilities_of_api(
         ClientError: the API refused an example.
     """
     api = Api(cloud)
+    preprocessing = load_preprocessing(dataset) if summary.columns else None
 
     def ask(example: NDArray[Any]) -> list[float]:
-        body, kind = _request(example, summary)
+        body, kind = _request(example, summary, preprocessing)
         answer = api.call("POST", f"predict?model={quote(model_id)}", body, kind).json()
         said = {kept(name): probability for name, probability in answer["probabilities"].items()}
         if set(said) != set(summary.classes):
@@ -111,8 +148,10 @@ def evaluate_run(cloud: Cloud, run: Run, model: Model) -> RunEvaluation:
     return RunEvaluation(rows.T, evaluate(model.list_classes, model.predict_proba(rows.T), y))
 
 
-def _request(example: NDArray[Any], summary: DatasetSummary) -> tuple[bytes, str]:
-    """An example as a user would send it: pictures as PNG, others as numbers."""
+def _request(example: NDArray[Any], summary: DatasetSummary, preprocessing: Preprocessing | None) -> tuple[bytes, str]:
+    """An example as a user would send it: pictures as PNG, rows of tables by column, others as numbers."""
+    if preprocessing is not None:
+        return json.dumps({"features": _raw_row(preprocessing, example)}).encode(), "application/json"
     shape = summary.image_shape
     if shape is not None and summary.value_range is not None and is_picture(shape):
         from PIL import Image

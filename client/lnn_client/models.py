@@ -1,10 +1,12 @@
-"""Models: where a name leads, and what they predict for pictures."""
+"""Models: where a name leads, and what they predict for pictures and for the rows of tables."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 from botocore.exceptions import ClientError as AwsError
 
+from lnn.data.preprocessing import listed
 from lnn.errors import InputError
 from lnn.models.inference import Prediction, column_of_picture, predict
 from lnn.models.model_file import Model
@@ -15,6 +17,7 @@ from lnn_client.cloud import LATEST, PRODUCTION, STAGING, Cloud
 from lnn_client.datasets import existing_file
 from lnn_client.errors import ClientError, NoModel, PictureError, WhiteUnknown
 from lnn_client.pictures import read_picture
+from lnn_client.tables import Table
 
 
 def load_model(wanted: str, connect: Callable[[], Cloud]) -> Model:
@@ -65,10 +68,7 @@ def predict_pictures(
         InputError: the model was not trained on pictures, or some pictures cannot be read; names all of them.
     """
     if model.image_shape is None:
-        raise InputError(
-            f"the model of run {model.run_id} was trained on {model.features} plain features, not on pictures; "
-            "use lnn.models.model_file.load_model from Python for such data"
-        )
+        raise InputError(f"the model of run {model.run_id} was trained on {_taken(model)}")
     columns = []
     problems = []
     for image in images:
@@ -82,7 +82,41 @@ def predict_pictures(
         text = "; ".join(map(str, problems))
         unknown = next((problem for problem in problems if isinstance(problem, WhiteUnknown)), None)
         raise WhiteUnknown(text, unknown.usual) if unknown else PictureError(text)
-    return predict(model, columns)
+    return predict(model, np.stack(columns, axis=1))
+
+
+def _taken(model: Model) -> str:
+    """What a model that takes no pictures does take."""
+    if model.preprocessing is None:
+        return (
+            f"{model.features} plain features, not on pictures; use lnn.models.model_file.load_model from Python for "
+            "such data"
+        )
+    return (
+        f"the rows of a table, not on pictures; name a CSV file or another table with the columns "
+        f"{listed(model.preprocessing.names)}"
+    )
+
+
+def predict_rows(model: Model, table: Table) -> Iterator[list[Prediction]]:
+    """Predictions for the rows of a table, in their order, batch by batch. The table has raw values.
+
+    Raises:
+        InputError: the model was not trained on a table, the table lacks a column, or a row has a value that the model
+            cannot take.
+    """
+    preprocessing = model.preprocessing
+    if preprocessing is None:
+        what = f"{model.features} plain features" if model.image_shape is None else "pictures"
+        raise InputError(
+            f"the model of run {model.run_id} was trained on {what}, and does not know the columns of {table.path}; "
+            "train one on a table: lnn dataset from-table"
+        )
+    table.need(preprocessing.names)
+    first = 1
+    for batch in table.batches(preprocessing.names):
+        yield predict(model, preprocessing.matrix(batch.rows(), first))
+        first += len(batch)
 
 
 def _content(cloud: Cloud, key: str) -> bytes | None:

@@ -2,7 +2,6 @@
 
 import itertools
 import warnings
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from lnn_client.class_folders import TEST, TRAIN, ClassFolder, Layout, Part, pic
 from lnn_client.datasets import check_dataset
 from lnn_client.errors import PictureError, WhiteUnknown
 from lnn_client.pictures import read_picture
+from lnn_client.splits import split_classes
 
 
 @dataclass(slots=True)
@@ -122,12 +122,9 @@ def stratified_split(labels: list[int], test_share: float, seed: int) -> Split:
     """
     train: list[int] = []
     test: list[int] = []
-    for label, count in sorted(Counter(labels).items()):
-        of_class = np.flatnonzero(np.asarray(labels) == label)
-        shuffled = np.random.default_rng([seed, label]).permutation(of_class).tolist()
-        held_out = min(max(1, round(count * test_share)), count - 1)
-        test += shuffled[:held_out]
-        train += shuffled[held_out:]
+    for learned, held_out in split_classes(np.asarray(labels), test_share, seed):
+        train += learned.tolist()
+        test += held_out.tolist()
     if not test:
         raise InputError("every class has one picture only, so none is left to test with; add pictures")
     rng = np.random.default_rng([seed, len(labels)])

@@ -24,9 +24,11 @@ from lnn.data.dataset import (
     feature_shards,
     inspect_dataset,
     load_labels,
+    load_preprocessing,
     standardize,
 )
 from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y
+from lnn.data.preprocessing import PREPROCESSING
 from lnn.data.uploads import Description, ParametersVersion, UploadReader
 from lnn.data.validation import FEATURES
 from lnn.errors import InputError, InspectionFailed, NonRetryable, StaleGeneration
@@ -198,6 +200,7 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> 
         formulation=decision.formulation,
         average_every=settings.average_every,
         value_range=list(summary.value_range) if summary.value_range else None,
+        preprocessed=bool(summary.columns),
         **settings.constants,
         weight_decay=settings.l2 if decoupled else 0.0,
     )
@@ -213,6 +216,8 @@ def store_dataset(services: Services, run_id: str, plan: Plan, path: Path) -> No
             standardize(shard, plan.scale, np.empty(shard.shape, plan.dtype))
     for name, labels in zip((TRAIN_Y, TEST_Y), load_labels(path), strict=True):
         services.artifacts.put_tensor(run_id, name, labels)
+    if (preprocessing := load_preprocessing(path)) is not None:
+        services.artifacts.put_tensor(run_id, PREPROCESSING, preprocessing.encode())
     for name, dataset in zip((TRAIN_X, TEST_X), FEATURES, strict=True):
         for index, shard in enumerate(feature_shards(path, dataset, plan.sizes[0], plan.shard_rows)):
             services.artifacts.put_shard(run_id, name, index, shard)

@@ -338,7 +338,7 @@ def test_a_digit_has_one_answer_however_the_digits_were_stored_that_the_model_le
     page = open_page()
     for content in picture_files(4):
         pixels = np.asarray(Image.open(io.BytesIO(content)))
-        (said,) = predict(models["uint8"], [column_of_picture(models["uint8"], pixels)])
+        (said,) = predict(models["uint8"], column_of_picture(models["uint8"], pixels)[:, np.newaxis])
         with page.expect_response("**/predict"):
             page.set_input_files("#file", file("digit.png", "image/png", content))
         expect(page.locator("#answer")).to_have_text(

@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lnn_client.picture_folders import Pictures, Split
 
 TEST_SHARE = 0.2
+DROPPED_SHOWN = 20
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Dataset to write.")]
 
@@ -45,13 +46,12 @@ def check(
     if as_json:
         print_json(asdict(summary))
         return
-    shape = summary.image_shape
     print_pairs(
         [
             ("file", f"{file} ({size(file.stat().st_size)})"),
             ("training", f"{summary.m} examples"),
             ("testing", f"{summary.m_test} examples"),
-            ("features", f"{summary.features}" + (f", pictures of {' x '.join(map(str, shape))}" if shape else "")),
+            ("features", f"{summary.features}" + _made_of(summary)),
             ("values", _values(summary)),
             ("classes", f"{len(summary.classes)}: {', '.join(summary.classes)}"),
         ]
@@ -59,6 +59,15 @@ def check(
     tell_warnings(summary.warnings)
     verdict = "can be trained on" if summary.warnings else "is fine"
     note(f"the dataset {verdict}" + ("" if parameters is None else f", and {parameters} fits it"))
+
+
+def _made_of(summary: DatasetSummary) -> str:
+    """Where the features come from, as far as that is known."""
+    from lnn.data.preprocessing import listed
+
+    if summary.image_shape:
+        return f", pictures of {' x '.join(map(str, summary.image_shape))}"
+    return f", of {len(summary.columns)} columns of a table: {listed(summary.columns)}" if summary.columns else ""
 
 
 def _values(summary: DatasetSummary) -> str:
@@ -174,6 +183,86 @@ def from_images(
     tell_warnings(warnings)
 
 
+def from_table(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, TSV, Parquet, Feather or Excel.")],
+    label: Annotated[str, typer.Option("--label", metavar="COLUMN", help="The classes to learn.")],
+    output: OutputOption,
+    test: Annotated[
+        str,
+        typer.Option(
+            metavar="PART",
+            help="Share to test with, or a column.",
+        ),
+    ] = str(TEST_SHARE),
+    missing: Annotated[
+        Literal["refuse", "mean", "median", "most-frequent", "drop"],
+        typer.Option(metavar="HOW", help="refuse, mean, median, most-frequent or drop."),
+    ] = "refuse",
+    standardize: Annotated[bool, typer.Option("--standardize/--no-standardize", help="Mean 0, deviation 1.")] = True,
+    drop: Annotated[
+        list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave it out; may be repeated.")
+    ] = None,
+    category: Annotated[
+        list[str] | None,
+        typer.Option("--category", metavar="COLUMN", help="Its numbers are names."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed, the same split.")] = 0,
+    force: ForceOption = False,
+) -> None:
+    """Make a dataset of a table, a row for each example.
+
+    Categories become one feature each, at most 100 a column. The model takes rows
+    as the table has them; statistics come from the training rows alone.
+
+    Example: lnn dataset from-table iris.csv --label species -o iris.h5
+    """
+    from rich.progress import Progress
+
+    from lnn_client.table_datasets import Choices, make_dataset
+    from lnn_client.tables import open_table
+
+    refuse_to_replace(output, force=force)
+    choices = Choices(label, _test_of(test), missing, standardize, drop or [], category or [], seed)
+    table = open_table(file)
+    console = messages()
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("reading rows, three times", total=None)
+        made = make_dataset(output, table, choices, lambda rows: progress.advance(task, rows))
+    for reason in made.dropped[:DROPPED_SHOWN]:
+        note(f"left out: {reason}")
+    if len(made.dropped) > DROPPED_SHOWN:
+        note(f"left out: {len(made.dropped) - DROPPED_SHOWN} more")
+    columns = made.preprocessing.columns
+    kinds = Counter(column.kind for column in columns)
+    names = {"number": "numbers", "boolean": "booleans", "category": "categories"}
+    print_pairs(
+        [
+            ("file", f"{output} ({size(output.stat().st_size)})"),
+            ("training", f"{made.train.total()} rows"),
+            ("testing", f"{made.test.total()} rows"),
+            *(
+                (f"  {name}", f"{made.train[index]} for training, {made.test[index]} for testing")
+                for index, name in enumerate(made.classes)
+            ),
+            ("columns", ", ".join(f"{count} of {names[kind]}" for kind, count in kinds.items())),
+            ("features", str(made.preprocessing.width)),
+        ]
+    )
+    _tell_output_layer(output, len(made.classes))
+    tell_warnings(made.warnings)
+
+
+def _test_of(text: str) -> float | str:
+    """The share for testing, or the column that says which rows are. Raises CliError for a share that is none."""
+    try:
+        share = float(text)
+    except ValueError:
+        return text
+    if not 0 < share < 1:
+        raise CliError(f"--test {text}: it must lie between 0 and 1, for example 0.2, or name a column")
+    return share
+
+
 def _tell(output: Path, pictures: Pictures, split: Split) -> None:
     for reason in pictures.skipped:
         note(f"skipped: {reason}")
@@ -191,7 +280,11 @@ def _tell(output: Path, pictures: Pictures, split: Split) -> None:
             ),
         ]
     )
-    units, kind = (1, "sigmoid") if len(pictures.classes) == 2 else (len(pictures.classes), "softmax")
+    _tell_output_layer(output, len(pictures.classes))
+
+
+def _tell_output_layer(output: Path, classes: int) -> None:
+    units, kind = (1, "sigmoid") if classes == 2 else (classes, "softmax")
     last = f"layer{_layers_at_hand()}"
     fitting = f"--set neurons.{last}={units} --set activations.{last}={kind}"
     note(f"the output layer for it has {units} neuron(s) with {kind}: lnn train {output} {fitting} --wait")

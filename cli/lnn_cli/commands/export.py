@@ -30,7 +30,8 @@ def export(
 ) -> None:
     """Write a run's model or history in another program's format.
 
-    ONNX: input X (examples, n), divided by `scale` of the file's metadata.
+    ONNX: input X (examples, n), divided by `scale` of the file's metadata; of a
+    model of tables numbers as they are, categories one-hot as `features` names them.
     CSV, TensorBoard: cost, accuracies as shares of 1, seconds of each epoch.
 
     Example: lnn export latest --format onnx -o model.onnx
@@ -50,11 +51,13 @@ def _encoded(cloud: Cloud, run: Run, kind: str) -> bytes:
         from lnn_cli.export.history import encode_csv
 
         return encode_csv(_history(cloud, run))
-    from lnn_cli.export.onnx_model import encode_onnx
+    from lnn_cli.export.onnx_model import encode_onnx, properties
     from lnn_cli.export.tensors import encode_safetensors
     from lnn_client.models import model_of_run
 
     model = model_of_run(cloud, run)
+    if model.preprocessing is not None:
+        note(f"its input: {properties(model, standardizes=kind == 'onnx')['input']}; see its metadata `features`")
     return encode_onnx(model) if kind == "onnx" else encode_safetensors(model)
 
 

@@ -2,6 +2,9 @@
 
 Input ``X`` is (examples, n), standardized; output ``probabilities`` is (examples, units of the output). ONNX has
 examples as rows where the network has them as columns, so weights are stored transposed.
+
+A model that was trained on a table has its means and scales in the graph. Its ``X`` is in float64: numbers as the table
+has them, booleans as 0 or 1, categories one-hot.
 """
 
 from __future__ import annotations
@@ -11,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lnn.data.preprocessing import PREPROCESSING, Preprocessing
 from lnn.models.model_file import Model
 from lnn.network.activations import GELU_CUBE, GELU_SCALE, LEAK
 from lnn_cli.export.needs import need
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from onnx import NodeProto, TensorProto
 
 OPSET = 17
@@ -61,7 +66,16 @@ def encode_onnx(model: Model) -> bytes:
     kind = helper.np_dtype_to_tensor_dtype(dtype)
     nodes: list[NodeProto] = []
     constants: list[TensorProto] = []
-    A = INPUT
+    A, input_kind = INPUT, kind
+    if model.preprocessing is not None:
+        A, input_kind = "standardized", onnx.TensorProto.DOUBLE
+        constants += [numpy_helper.from_array(values, name) for name, values in _statistics(model.preprocessing)]
+        # In float64 as in the library: the mean may be large beside the scale.
+        nodes += [
+            helper.make_node("Sub", [INPUT, "means"], ["centered"]),
+            helper.make_node("Div", ["centered", "scales"], ["scaled"]),
+            helper.make_node("Cast", ["scaled"], [A], to=kind),
+        ]
     for layer, ((W, b), activation) in enumerate(zip(model.parameters, model.activations, strict=True), start=1):
         constants += [
             numpy_helper.from_array(np.ascontiguousarray(W.T), f"W{layer}"),
@@ -77,29 +91,52 @@ def encode_onnx(model: Model) -> bytes:
     graph = helper.make_graph(
         nodes,
         "lnn",
-        [helper.make_tensor_value_info(INPUT, kind, ["examples", model.features])],
+        [helper.make_tensor_value_info(INPUT, input_kind, ["examples", model.features])],
         [helper.make_tensor_value_info(OUTPUT, kind, ["examples", units])],
         constants,
     )
     made = helper.make_model(
         graph, producer_name="lnn", opset_imports=[helper.make_opsetid("", OPSET)], ir_version=onnx.IR_VERSION_2021_7_30
     )
-    helper.set_model_props(made, properties(model))
+    helper.set_model_props(made, properties(model, standardizes=True))
     onnx.checker.check_model(made, full_check=True)
     encoded: bytes = made.SerializeToString()
     return encoded
 
 
-def properties(model: Model) -> dict[str, str]:
-    """What a user of the weights must know besides them: how to prepare an input, and what the outputs mean."""
+def _statistics(preprocessing: Preprocessing) -> list[tuple[str, NDArray[np.float64]]]:
+    """What is subtracted from each feature, and what it is divided by then, (n,)."""
+    columns = [column for column in preprocessing.columns for _ in column.features]
+    return [
+        ("means", np.array([column.mean for column in columns])),
+        ("scales", np.array([column.scale for column in columns])),
+    ]
+
+
+def properties(model: Model, *, standardizes: bool = False) -> dict[str, str]:
+    """What a user of the weights must know besides them: how to prepare an input, and what the outputs mean.
+
+    ``standardizes`` says that the graph applies a table's means and scales itself.
+    """
+    told = "examples as rows, C order, divided by scale"
+    table: dict[str, str] = {}
+    if model.preprocessing is not None:
+        table = {
+            "features": json.dumps(model.preprocessing.features),
+            PREPROCESSING: model.preprocessing.encode().tobytes().decode(),
+        }
+        told = "rows of a table as the features that are named: numbers " + (
+            "as the table has them" if standardizes else "less mean, divided by scale, of their column in preprocessing"
+        ) + ", booleans 0 or 1, categories one-hot"  # fmt: skip
     return {
+        **table,
         "run_id": model.run_id,
         "activations": json.dumps(model.activations),
         "list_classes": json.dumps(model.list_classes),
         "image_shape": json.dumps(model.image_shape),
         "scale": repr(model.scale),
         "value_range": json.dumps(model.value_range),
-        "input": "examples as rows, C order, divided by scale",
+        "input": told,
     }
 
 

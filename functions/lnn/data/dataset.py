@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from lnn.data.hdf5 import blocks, reading
 from lnn.data.inspection import inspect
+from lnn.data.preprocessing import Preprocessing
 from lnn.data.summary import DatasetSummary
-from lnn.data.validation import BLOCK_LIMIT, CLASSES, LABELS, MAX_BYTES, open_dataset
+from lnn.data.validation import BLOCK_LIMIT, CLASSES, LABELS, MAX_BYTES, open_dataset, read_preprocessing
 from lnn.errors import DatasetError, InputError
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "inspect_dataset",
     "label_matrix",
     "load_labels",
+    "load_preprocessing",
     "standardize",
     "write_dataset",
 ]
@@ -63,6 +65,15 @@ def load_labels(path: str | Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
             with reading(name):
                 labels.append(file.dataset(name)[...].ravel().astype(np.int64, copy=False))
     return labels[0], labels[1]
+
+
+def load_preprocessing(path: str | Path) -> Preprocessing | None:
+    """How the features were made of a table's columns, of a file that ``inspect_dataset`` has passed; None for others.
+
+    Raises DatasetError if it cannot be read nevertheless.
+    """
+    with open_dataset(path) as file:
+        return read_preprocessing(file)
 
 
 def examples_per_shard(summary: DatasetSummary) -> int:

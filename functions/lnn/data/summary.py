@@ -21,5 +21,7 @@ class DatasetSummary:
     """``standardize`` divides by this: 255 for uint8, 1 for most floats; see ``lnn.data.value_range``."""
     value_range: Range | None = None
     """The stored values of black and of white; None for rows of floats."""
+    columns: list[str] = field(default_factory=list)
+    """The columns of the table that the features were made of: see ``lnn.data.preprocessing``; empty for others."""
     warnings: list[str] = field(default_factory=list)
     """Likely mistakes that do not prevent training, as ``dataset: found what is there; what helps``."""

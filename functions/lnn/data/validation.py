@@ -36,10 +36,12 @@ from lnn.data.hdf5 import (
 )
 from lnn.data.inspection import reply
 from lnn.data.mends import feature_mend, is_one_hot, label_mend, label_type_mend, name_mend, one_hot_mend
+from lnn.data.preprocessing import MAX_BYTES as MAX_PREPROCESSING_BYTES
+from lnn.data.preprocessing import PREPROCESSING, Preprocessing
 from lnn.data.repeated_examples import MOST_COMPARED, Hashes, count_repeated, hashes_of
 from lnn.data.summary import DatasetSummary
 from lnn.data.value_range import Range, apart_warnings, range_of, scale_of, value_warnings
-from lnn.errors import DatasetError, Hdf5Error
+from lnn.errors import DatasetError, Hdf5Error, InputError
 
 if TYPE_CHECKING:
     import h5py
@@ -93,6 +95,7 @@ def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: i
         labels = {name: _check_labels(sets[name], name, len(classes), problems) for name in LABELS}
         train, test = (sets[name] for name in FEATURES)
         seen = {name: _check_features(sets[name], name, train.dtype, problems) for name in FEATURES}
+        columns = _check_preprocessing(file, train, problems)
         if problems:
             raise DatasetError(problems)
 
@@ -107,6 +110,7 @@ def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: i
             dtype=train.dtype.newbyteorder("=").name,
             scale=scale_of(train.dtype, value_range),
             value_range=value_range,
+            columns=columns,
             warnings=[
                 *_feature_warnings(train, seen["train_set_x"], seen["test_set_x"]),
                 *_class_warnings(labels["train_set_y"], classes),
@@ -312,6 +316,30 @@ def _check_features(dataset: h5py.Dataset, name: str, dtype: np.dtype[Any], prob
             if start < MOST_COMPARED:
                 seen.hashes.append(hashes_of(block[: MOST_COMPARED - start], dtype))
     return seen
+
+
+def read_preprocessing(file: Hdf5File) -> Preprocessing | None:
+    """How the features were made of a table; None for examples that were stored as they are. Raises InputError."""
+    if not file.holds(PREPROCESSING):
+        return None
+    return Preprocessing.decode(*file.arrays([PREPROCESSING], MAX_PREPROCESSING_BYTES))
+
+
+def _check_preprocessing(file: Hdf5File, train: h5py.Dataset, problems: list[str]) -> list[str]:
+    """The columns of the table that the examples come from."""
+    try:
+        preprocessing = read_preprocessing(file)
+    except InputError as error:
+        problems += error.problems
+        return []
+    if preprocessing is None:
+        return []
+    if train.ndim != 2 or train.dtype.kind != "f" or train.shape[1] != preprocessing.width:
+        problems.append(
+            f"{PREPROCESSING}: found columns that make {preprocessing.width} features; expected those of train_set_x, "
+            f"{_type_name(train.dtype)} of shape {train.shape}: make the dataset again, or take {PREPROCESSING} out"
+        )
+    return preprocessing.names
 
 
 # Warnings: likely mistakes that do not prevent training -----------------------------------------------------------

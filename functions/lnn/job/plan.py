@@ -55,6 +55,8 @@ class Plan:
     """Examples of the validation set; 0 where there is none."""
     value_range: list[float] | None = None
     """The stored values of black and white; see ``lnn.data.value_range``."""
+    preprocessed: bool = False
+    """Whether the features were made of a table's columns; how is stored with the labels, since it may be large."""
     momentum: float = MOMENTUM
     beta1: float = BETA_1
     beta2: float = BETA_2

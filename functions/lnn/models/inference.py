@@ -78,11 +78,8 @@ def column_of_values(model: Model, values: Sequence[float] | NDArray[Any]) -> ND
     return column
 
 
-def predict(model: Model, columns: Sequence[NDArray[np.float64]]) -> list[Prediction]:
-    """A prediction for each column (n,). Infinite values may give NaN probabilities."""
+def predict(model: Model, X: NDArray[np.float64]) -> list[Prediction]:
+    """A prediction for each column of X (n, m). Infinite values may give NaN probabilities."""
     with np.errstate(invalid="ignore"):
-        probabilities = model.predict_proba(np.stack(columns, axis=1))
-    return [
-        Prediction(model.list_classes, [float(p) for p in probabilities[:, position]])
-        for position in range(len(columns))
-    ]
+        probabilities = model.predict_proba(X)
+    return [Prediction(model.list_classes, [float(p) for p in column]) for column in probabilities.T]

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from lnn.data.hdf5 import Hdf5File, open_bytes, open_file
+from lnn.data.preprocessing import MAX_BYTES as MAX_PREPROCESSING_BYTES
+from lnn.data.preprocessing import PREPROCESSING, Preprocessing
 from lnn.data.value_range import Range
 from lnn.errors import InputError, ModelError
 from lnn.network import Network
@@ -33,6 +35,8 @@ class Model:
     """The training examples were divided by this."""
     value_range: Range | None = None
     """Stored values of black and white; None for rows of floats, and in files of early releases."""
+    preprocessing: Preprocessing | None = None
+    """How the row of a table becomes X; None for models of other examples."""
 
     @property
     def features(self) -> int:
@@ -56,6 +60,8 @@ def encode_model(model: Model) -> bytes:
         for layer, (W, b) in enumerate(model.parameters, start=1):
             file.create_dataset(f"W{layer}", data=W)
             file.create_dataset(f"b{layer}", data=b)
+        if model.preprocessing is not None:
+            file.create_dataset(PREPROCESSING, data=model.preprocessing.encode())
         file.attrs["run_id"] = model.run_id
         file.attrs["layers"] = len(model.parameters)
         file.attrs["activations"] = json.dumps(model.activations)
@@ -86,9 +92,16 @@ def load_model(source: str | Path | bytes, max_bytes: int = MAX_MODEL_BYTES) -> 
                 image_shape=None if shape is None else tuple(shape),
                 scale=float(_one(file, "scale", "a number", int, float)),
                 value_range=None if stored_range is None else _range(stored_range),
+                preprocessing=_preprocessing(file),
             )
     except (InputError, ValueError, TypeError, OverflowError) as error:
         raise ModelError(f"not a params.h5 that LNN wrote: {error}") from error
+
+
+def _preprocessing(file: Hdf5File) -> Preprocessing | None:
+    if not file.holds(PREPROCESSING):
+        return None
+    return Preprocessing.decode(*file.arrays([PREPROCESSING], MAX_PREPROCESSING_BYTES))
 
 
 def _range(stored: list[float]) -> Range:

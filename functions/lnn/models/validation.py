@@ -15,6 +15,7 @@ from lnn.characters import quoted
 from lnn.data.class_names import flaw, problems_with
 from lnn.data.hdf5 import MAX_CHUNK_BYTES
 from lnn.data.inspection import inspect, reply
+from lnn.data.preprocessing import PREPROCESSING
 from lnn.errors import InputError, ModelError
 from lnn.models.model_file import MAX_MODEL_BYTES, MODEL_FILE, Model, load_model
 from lnn.network import ACTIVATIONS, OUTPUT_ACTIVATIONS
@@ -121,9 +122,16 @@ def _input(model: Model) -> Iterator[str]:
         black, white = model.value_range
         if not (math.isfinite(black) and math.isfinite(white) and black < white):
             yield f"value_range is {model.value_range}; expected the values of black and, above it, of white"
+    if (table := model.preprocessing) is not None and (table.width, 1.0) != (model.features, model.scale):
+        yield (
+            f"{PREPROCESSING}: found columns that make {table.width} features, and a scale of {model.scale:g}; "
+            f"expected the {model.features} inputs of layer 1, and 1"
+        )
     shape = model.image_shape
     if shape is None:
         return
+    if table is not None:
+        yield f"it has both image_shape and {PREPROCESSING}; expected one of them"
     if len(shape) not in IMAGE_DIMENSIONS:
         yield f"image_shape has {len(shape)} sides; expected (height, width), (height, width, channels) or null"
     elif min(shape) < 1 or math.prod(shape) != model.features:

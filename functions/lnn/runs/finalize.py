@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 
 from lnn.aws.clocks import moment
+from lnn.data.preprocessing import PREPROCESSING, Preprocessing
 from lnn.job.plan import Plan
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.model_file import Model, encode_model
@@ -81,6 +82,7 @@ def end_with_model(
             image_shape=tuple(plan.image_shape) if plan.image_shape else None,
             scale=plan.scale,
             value_range=(plan.value_range[0], plan.value_range[1]) if plan.value_range else None,
+            preprocessing=_preprocessing(services, run_id, plan),
         )
     )
     model = artifacts.put_model(content, run_id, generation, state.epoch, state.so_far.batches)
@@ -115,6 +117,13 @@ def end_with_model(
     ended = services.ledger.finish(run_id, generation, ending.status, ending.reason, **facts)
     if ended is not None:
         close(services, ended, content)
+
+
+def _preprocessing(services: Services, run_id: str, plan: Plan) -> Preprocessing | None:
+    """How raw rows become the network's features, as Launch has stored it; None where nothing has to be done."""
+    if not plan.preprocessed:
+        return None
+    return Preprocessing.decode(services.artifacts.get_tensor(run_id, PREPROCESSING))
 
 
 def end_without_model(services: Services, run_id: str, generation: int, ending: Ending, **facts: Unpack[Facts]) -> None:

@@ -14,7 +14,7 @@ from lnn.aws.events import HttpRequest
 from lnn.characters import in_json
 from lnn.errors import LnnError, ModelError, NonRetryable
 from lnn.models.inference import predict
-from lnn.serving.requests import RequestError, body_of, column_of_request
+from lnn.serving.requests import RequestError, body_of, examples_of_request
 from lnn.serving.router import Entrance, NoModel, Serving
 
 if TYPE_CHECKING:
@@ -122,11 +122,13 @@ class PredictionApi:
         body = body_of(request.body, is_base64=request.is_base64)
         choice = self._serving.choose(entrance, body, request.query.get("model"))
         model = self._serving.model(choice.model_id)
-        column = column_of_request(model, body, request.headers.get("content-type"))
-        (prediction,) = predict(model, [column])
-        if not all(map(math.isfinite, prediction.probabilities)):
+        examples = examples_of_request(model, body, request.headers.get("content-type"))
+        predictions = predict(model, examples.X)
+        if not all(math.isfinite(p) for prediction in predictions for p in prediction.probabilities):
             raise RequestError(422, "wrong_features", "features are too large to compute with")
-        return prediction.to_json() | {"model": choice.model_id, "run": model.run_id, "stage": choice.stage}
+        said = [prediction.to_json() for prediction in predictions]
+        by = {"model": choice.model_id, "run": model.run_id, "stage": choice.stage}
+        return {"predictions": said} | by if examples.many else said[0] | by
 
     def _models(self, entrance: Entrance, request: HttpRequest) -> dict[str, Any]:  # noqa: ARG002 - answers alike for all
         current = self._serving.current()

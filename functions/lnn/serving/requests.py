@@ -1,17 +1,19 @@
-"""Request bodies of the prediction API: a picture or a vector becomes one column of X, or a RequestError."""
+"""Request bodies of the prediction API: pictures, vectors and rows of tables become columns of X, or a RequestError."""
 
 import base64
 import binascii
 import io
 import json
 import math
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lnn.data.images import NotAPicture, PictureDamaged, PictureTooLarge, PictureUnclear, read_picture
-from lnn.errors import LnnError
+from lnn.data.preprocessing import listed
+from lnn.errors import InputError, LnnError
 from lnn.models.inference import column_of_picture, column_of_values
 from lnn.models.model_file import Model
 
@@ -25,7 +27,10 @@ MAX_PIXELS = 25_000_000
 MAX_SIDE = 16_384
 """Decoding takes four bytes per pixel, and makes a few copies."""
 
-JSON_FIELDS = {"features", "image"}
+JSON_FIELDS = {"features", "image", "rows"}
+
+MAX_PROBABILITIES = 20_000
+"""In one answer: Lambda answers with 6 MB at most, and a probability takes its class's name and 25 bytes."""
 
 
 class RequestError(LnnError):
@@ -34,6 +39,16 @@ class RequestError(LnnError):
     def __init__(self, status: int, code: str, reason: str) -> None:
         super().__init__(reason)
         self.status, self.code, self.reason = status, code, reason
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """The examples of a request."""
+
+    X: NDArray[np.float64]
+    """(n, m), as the network takes them."""
+    many: bool = False
+    """Whether the caller sent a list of rows, and so expects a list of predictions."""
 
 
 def body_of(text: str | None, *, is_base64: bool) -> bytes:
@@ -57,8 +72,8 @@ def body_of(text: str | None, *, is_base64: bool) -> bytes:
     return body
 
 
-def column_of_request(model: Model, body: bytes, content_type: str | None) -> NDArray[np.float64]:
-    """The example in a request, (n,), on the model's scale.
+def examples_of_request(model: Model, body: bytes, content_type: str | None) -> Examples:
+    """The examples in a request, on the model's scale.
 
     Raises:
         RequestError: the body holds no example for this model.
@@ -73,10 +88,10 @@ def column_of_request(model: Model, body: bytes, content_type: str | None) -> ND
             f"a body of type {kind[:60]} is not read; send the picture's bytes with Content-Type image/png, "
             "image/jpeg, image/webp or image/gif, or JSON with application/json",
         )
-    return _from_picture(model, body)
+    return Examples(_from_picture(model, body)[:, np.newaxis])
 
 
-def _from_json(model: Model, body: bytes) -> NDArray[np.float64]:
+def _from_json(model: Model, body: bytes) -> Examples:
     try:
         document = json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
@@ -86,11 +101,37 @@ def _from_json(model: Model, body: bytes) -> NDArray[np.float64]:
         raise RequestError(
             400,
             "malformed_json",
-            'the JSON must be {"image": "<base64>"} or {"features": [number, ...]}, and nothing else',
+            'the JSON must be {"image": "<base64>"}, {"features": [number, ...]}, {"features": {"column": value, ...}} '
+            'or {"rows": [features, ...]}, and nothing else',
         )
+    if "rows" in document:
+        return Examples(_from_rows(model, document["rows"]), many=True)
     if "image" in document:
-        return _from_picture(model, _from_base64(document["image"]))
-    return _from_vector(model, document["features"])
+        return Examples(_from_picture(model, _from_base64(document["image"]))[:, np.newaxis])
+    return Examples(_from_features(model, [document["features"]], "features"))
+
+
+def _from_rows(model: Model, rows: Any) -> NDArray[np.float64]:
+    most = max(1, MAX_PROBABILITIES // len(model.list_classes))
+    if not isinstance(rows, list) or not rows:
+        raise RequestError(422, "wrong_features", "rows must be a list of rows, at least one")
+    if len(rows) > most:
+        raise RequestError(413, "too_many_rows", f"rows has {len(rows):,} entries, and {most:,} are the most")
+    return _from_features(model, rows, "rows")
+
+
+def _from_features(model: Model, rows: list[Any], field: str) -> NDArray[np.float64]:
+    """Rows as X (n, m): of a table, if the model has learned from one, else vectors."""
+    if model.preprocessing is None:
+        columns = [
+            _from_vector(model, values, field if field == "features" else f"{field}[{place}]")
+            for place, values in enumerate(rows)
+        ]
+        return np.stack(columns, axis=1)
+    try:
+        return model.preprocessing.matrix(rows)
+    except InputError as error:
+        raise RequestError(422, "wrong_features", "; ".join(error.problems)[:2000]) from error
 
 
 def _from_base64(text: Any) -> bytes:
@@ -109,11 +150,7 @@ def _from_base64(text: Any) -> bytes:
 
 def _from_picture(model: Model, content: bytes) -> NDArray[np.float64]:
     if model.image_shape is None:
-        raise RequestError(
-            422,
-            "no_pictures",
-            f'this model was trained on {model.features} plain numbers, not on pictures; send {{"features": [...]}}',
-        )
+        raise RequestError(422, "no_pictures", f"this model was trained on {_taken(model)}")
     try:
         pixels = read_picture(
             io.BytesIO(content), model.image_shape, formats=FORMATS, max_pixels=MAX_PIXELS, max_side=MAX_SIDE
@@ -133,16 +170,24 @@ def _from_picture(model: Model, content: bytes) -> NDArray[np.float64]:
     return column_of_picture(model, pixels)
 
 
-def _from_vector(model: Model, values: Any) -> NDArray[np.float64]:
+def _taken(model: Model) -> str:
+    """What a model that takes no pictures does take, and how to send it."""
+    if model.preprocessing is None:
+        return f'{model.features} plain numbers, not on pictures; send {{"features": [...]}}'
+    names = listed(model.preprocessing.names)
+    return f'the rows of a table, not on pictures; send {{"features": {{"column": value, ...}}}} with {names}'
+
+
+def _from_vector(model: Model, values: Any, field: str) -> NDArray[np.float64]:
     if not isinstance(values, list):
-        raise RequestError(422, "wrong_features", "features must be a list of numbers")
+        raise RequestError(422, "wrong_features", f"{field} must be a list of numbers")
     if len(values) != model.features:
         raise RequestError(
-            422, "wrong_features", f"features has {len(values)} numbers; this model takes {model.features}"
+            422, "wrong_features", f"{field} has {len(values)} numbers; this model takes {model.features}"
         )
     for position, value in enumerate(values):
         if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
-            raise RequestError(422, "wrong_features", f"features[{position}] is not a finite number")
+            raise RequestError(422, "wrong_features", f"{field}[{position}] is not a finite number")
     return column_of_values(model, values)
 
 

@@ -14,6 +14,7 @@ import onnxruntime
 import pytest
 from safetensors import safe_open
 
+from lnn.data.preprocessing import Column, Preprocessing
 from lnn.models.model_file import Model
 from lnn.network import ACTIVATIONS, OUTPUT_ACTIVATIONS, Network, init_parameters
 from lnn.runs.record import EpochRow
@@ -176,3 +177,40 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(
     (line,) = result.stderr.splitlines()
     assert line.endswith(f"{sys.executable} -m pip install {package}")
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_an_onnx_model_of_a_table_standardizes_numbers_itself(dtype: str) -> None:
+    table = Preprocessing(
+        [
+            Column("level", "number", 1e6, 3.0),
+            Column("wet", "boolean"),
+            Column("color", "category", categories=["blue", "red"]),
+        ],
+        "class",
+    )
+    rng = np.random.default_rng(8)
+    parameters = [(rng.normal(size=(3, 4)).astype(dtype), rng.normal(size=(3, 1)).astype(dtype))]
+    model = Model(parameters, "r", ["softmax"], ["a", "b", "c"], None, 1.0, preprocessing=table)
+    levels = rng.normal(1e6, 3.0, 9)
+    rows = [[level, bool(place % 2), ("red", "blue")[place % 3 == 0]] for place, level in enumerate(levels.tolist())]
+    X = np.array([[level, wet, color == "blue", color == "red"] for level, wet, color in rows], dtype=float)
+    encoded = encode_onnx(model)
+    session = onnxruntime.InferenceSession(encoded, providers=["CPUExecutionProvider"])
+    (probabilities,) = session.run(None, {"X": X})
+    expected = model.predict_proba(table.matrix(rows))
+    assert np.abs(probabilities.T - expected).max() <= (1e-12 if dtype == "float64" else 1e-5)
+    told = session.get_modelmeta().custom_metadata_map
+    assert json.loads(told["features"]) == ["level", "wet", "color=blue", "color=red"]
+    assert "numbers as the table has them" in told["input"]
+
+
+def test_safetensors_of_a_model_of_a_table_say_how_rows_become_its_input(tmp_path: Path) -> None:
+    table = Preprocessing([Column("level", "number", 2.0, 3.0)], "class")
+    model = Model([(np.ones((1, 1)), np.ones((1, 1)))], "r", ["sigmoid"], ["a", "b"], None, 1.0, preprocessing=table)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(encode_safetensors(model))
+    with safe_open(path, "numpy") as file:
+        told = file.metadata()
+    assert Preprocessing.decode(np.frombuffer(told["preprocessing"].encode(), np.uint8)) == table
+    assert "less mean, divided by scale" in told["input"]

@@ -26,9 +26,11 @@ from lnn.data.dataset import (
     inspect_dataset,
     label_matrix,
     load_labels,
+    load_preprocessing,
     standardize,
     write_dataset,
 )
+from lnn.data.preprocessing import Column, Preprocessing
 from lnn.data.validation import examine_dataset
 from lnn.errors import DatasetError, InspectionFailed
 from support.repository import REPOSITORY
@@ -990,3 +992,39 @@ def test_labels_become_a_row_or_one_hot_columns(dtype: str) -> None:
     assert row.tolist() == [[0, 1, 1]]
     assert columns.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
     assert row.dtype == columns.dtype == np.dtype(dtype)
+
+
+# Tables
+
+
+def with_preprocessing(path: Path, stored: Any, features: int = 2) -> Path:
+    x = np.arange(10.0, dtype=np.float32).reshape(-1, features)
+    y = np.arange(len(x)) % 2
+    write_dataset(path, x, y, x + 100, y, ["a", "b"])
+    with h5py.File(path, "a") as file:
+        file["preprocessing"] = stored
+    return path
+
+
+TABLE = Preprocessing([Column("x", "number", 1.0, 2.0), Column("y", "boolean")], "class")
+
+
+def test_a_dataset_of_a_table_says_so(tmp_path: Path) -> None:
+    path = with_preprocessing(tmp_path / "d.h5", TABLE.encode())
+    assert examine_dataset(path).columns == ["x", "y"]
+    assert load_preprocessing(path) == TABLE
+    assert load_preprocessing(write(tmp_path / "other.h5")) is None
+
+
+@pytest.mark.parametrize(
+    ("stored", "features", "told"),
+    [
+        (TABLE.encode(), 5, "preprocessing: found columns that make 2 features; expected those of train_set_x"),
+        (np.zeros(4, np.uint8), 2, "preprocessing: found"),
+        (np.zeros(4, np.int64), 2, "preprocessing: found 4 values of int64; expected bytes of JSON"),
+        (np.zeros(2**20 + 1, np.uint8), 2, "preprocessing: found shape (1048577,), which takes 1,048,577 bytes"),
+        ("a text", 2, "preprocessing: found a single value; expected an array"),
+    ],
+)
+def test_other_preprocessing_is_refused(tmp_path: Path, stored: Any, features: int, told: str) -> None:
+    assert told in problems(with_preprocessing(tmp_path / "d.h5", stored, features))[0]

@@ -18,6 +18,7 @@ READER = "functions/lnn/data/hdf5.py"
 WRITERS = {
     "benchmarks/lnnbench/jobs.py",
     "client/lnn_client/picture_folders.py",
+    "client/lnn_client/table_datasets.py",
     "functions/lnn/models/model_file.py",
     "functions/lnn/data/dataset.py",
 }

@@ -14,6 +14,8 @@ from botocore.exceptions import EndpointConnectionError
 from PIL import Image
 
 from lnn.aws.events import HttpRequest, http_request
+from lnn.data.preprocessing import Column, Preprocessing
+from lnn.models.model_file import Model
 from lnn.serving.api import METHODS, PredictionApi, Reply
 from lnn.serving.rollout import Canary, Current
 from lnn.serving.router import LIST_SECONDS, MODELS_KEPT, REFRESH_SECONDS
@@ -293,3 +295,89 @@ def test_the_names_of_classes_are_text_whatever_they_are(shelves: Shelves) -> No
     shelves.models[OLD] = model
     answer = json.loads(post(PredictionApi(shelves.serving(), PREDICT), png()).body)
     assert answer["class"] == "hell ☀"
+
+
+# Tables --------------------------------------------------------------------------------------------------------------
+
+TABLE = Preprocessing(
+    [Column("level", "number", 100.0, 50.0), Column("color", "category", categories=["blue", "red"])], "brightness"
+)
+
+
+def table_model() -> Model:
+    return Model(
+        [(np.array([[2.0, 1.0, -1.0]]), np.zeros((1, 1)))],
+        "r",
+        ["sigmoid"],
+        ["dark", "light"],
+        None,
+        1.0,
+        preprocessing=TABLE,
+    )
+
+
+@pytest.fixture
+def table_api() -> PredictionApi:
+    return PredictionApi(Shelves({OLD: table_model()}, Current(version=3, production=OLD)).serving(), PREDICT)
+
+
+def ask(api: PredictionApi, document: Any) -> tuple[int, dict[str, Any]]:
+    reply = post(api, json.dumps(document).encode(), "application/json")
+    return reply.status, json.loads(reply.body)
+
+
+LIGHT = 1 / (1 + np.exp(-(2 * (125 - 100) / 50 - 1)))
+"""Of the level 125 in red."""
+
+
+@pytest.mark.parametrize(
+    "row", [{"color": "red", "level": 125, "other": None}, [125, "red"], {"level": "125", "color": " red"}]
+)
+def test_a_row_is_taken_as_the_table_has_it(table_api: PredictionApi, row: Any) -> None:
+    status, said = ask(table_api, {"features": row})
+    assert status == 200
+    assert said["probabilities"]["light"] == pytest.approx(LIGHT, abs=1e-12)
+    assert said["model"] == OLD
+
+
+def test_several_rows_have_an_answer_each_in_their_order(table_api: PredictionApi) -> None:
+    status, said = ask(table_api, {"rows": [[125, "red"], {"level": 1000, "color": "blue"}]})
+    assert (status, said["model"], said["run"], said["stage"]) == (200, OLD, "r", "production")
+    assert [answer["class"] for answer in said["predictions"]] == ["light" if LIGHT > 0.5 else "dark", "light"]
+    assert said["predictions"][0]["probabilities"]["light"] == pytest.approx(LIGHT, abs=1e-12)
+
+
+def test_rows_of_plain_features_are_taken_too(api: PredictionApi) -> None:
+    status, said = ask(api, {"rows": [[0] * 16, [255] * 16]})
+    assert status == 200
+    assert [answer["class"] for answer in said["predictions"]] == ["dark", "light"]
+    assert ask(api, {"rows": [[0] * 16, [255] * 15]})[1]["reason"] == "rows[1] has 15 numbers; this model takes 16"
+
+
+@pytest.mark.parametrize(
+    ("document", "status", "told"),
+    [
+        ({"features": [1, "green"]}, 422, "row 1: column 'color': found 'green'; expected one of 'blue', 'red'"),
+        ({"features": [None, "red"]}, 422, "row 1: column 'level': the value is missing; expected a finite number"),
+        ({"features": [1, "red", 3]}, 422, "row 1: found 3 values; expected 2: 'level', 'color'"),
+        ({"features": {"level": 1}}, 422, "row 1: column 'color' is missing; expected 'level', 'color'"),
+        ({"rows": [[1, "red"], [True, "red"]]}, 422, "row 2: column 'level': found True"),
+        ({"rows": []}, 422, "rows must be a list of rows, at least one"),
+        ({"rows": {"level": 1}}, 422, "rows must be a list of rows"),
+        ({"rows": [[1, "red"]] * 10_001}, 413, "rows has 10,001 entries, and 10,000 are the most"),
+        ({"features": [1, "red"], "rows": []}, 400, "and nothing else"),
+    ],
+)
+def test_a_row_that_the_model_cannot_take_is_one_error(
+    table_api: PredictionApi, document: Any, status: int, told: str
+) -> None:
+    found, said = ask(table_api, document)
+    assert found == status
+    assert told in said["reason"]
+
+
+def test_a_picture_for_a_model_of_tables_is_told_the_columns(table_api: PredictionApi) -> None:
+    reply = post(table_api, png())
+    assert reply.status == 422
+    assert "was trained on the rows of a table, not on pictures" in reply.body
+    assert "'level', 'color'" in reply.body

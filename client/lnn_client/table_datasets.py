@@ -1,0 +1,385 @@
+"""A table as a dataset: which rows are for what, how columns become features, and the file.
+
+The table is read three times, batch by batch: for what its columns hold, for the statistics of the training rows, and
+to write the features. Memory holds a few bytes for each row, never the table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from lnn.characters import quoted
+from lnn.data.preprocessing import BOOLEANS, PREPROCESSING, Preprocessing, category_of
+from lnn.errors import InputError
+from lnn_client.class_folders import TEST, TRAIN, VALIDATION, part_named
+from lnn_client.datasets import check_dataset
+from lnn_client.splits import split_classes
+from lnn_client.table_columns import Missing, Statistics, Survey, features_of
+from lnn_client.tables import Table
+
+if TYPE_CHECKING:
+    import polars as pl
+    from h5py import File
+
+MAX_LABELS = 1_000
+MAX_NUMBERS = 100
+"""More different whole numbers than this are no classes, but a quantity."""
+CHUNK_BYTES = 2**20
+_TRAINING, _TESTING, _ASIDE, _DROPPED = 0, 1, 2, 3
+_PARTS = {TRAIN: _TRAINING, TEST: _TESTING, VALIDATION: _ASIDE}
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """How a table becomes a dataset."""
+
+    label: str
+    test: float | str
+    """The share of each class for testing, or the column that says which rows are."""
+    missing: Missing = "refuse"
+    standardize: bool = True
+    drop: Sequence[str] = ()
+    """Columns to leave out."""
+    category: Sequence[str] = ()
+    """Columns whose numbers are names."""
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class Made:
+    """What came of a table."""
+
+    classes: list[str]
+    preprocessing: Preprocessing
+    train: Counter[int] = field(default_factory=Counter)
+    """Rows by class."""
+    test: Counter[int] = field(default_factory=Counter)
+    dropped: list[str] = field(default_factory=list)
+    """What of the table is not in the dataset, and why."""
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Read:
+    """What the first reading gathers, batch by batch."""
+
+    surveys: list[Survey]
+    labels: _Labels
+    parts: list[NDArray[np.int8]] = field(default_factory=list)
+    """The part of the split of each row, where a column says it."""
+    absent: list[NDArray[np.int32]] = field(default_factory=list)
+    """How many values each row lacks, where such rows are dropped."""
+
+
+@dataclass(slots=True)
+class _Rows:
+    """What the first reading has found."""
+
+    surveys: list[Survey]
+    labels: NDArray[np.int64]
+    """The class of each row; -1 without a label."""
+    classes: list[str]
+    parts: NDArray[np.int8]
+    """The part of the split that each row belongs to."""
+
+
+def make_dataset(path: Path, table: Table, choices: Choices, step: Callable[[int], object]) -> Made:
+    """Write the table as a dataset; a failure leaves nothing behind. ``step`` is called with the rows of each batch.
+
+    Raises:
+        InputError: everything wrong with the table's columns, or what would not be accepted for training.
+    """
+    dropped: list[str] = []
+    names = _feature_names(table, choices, dropped)
+    rows = _rows(table, _read(table, names, choices, step), choices, dropped)
+    preprocessing = _preprocessing(table, rows, choices, step)
+    made = Made(rows.classes, preprocessing, dropped=dropped)
+    unfinished = path.with_name(path.name + ".part")
+    try:
+        _write(unfinished, table, rows, made, step)
+        made.warnings = check_dataset(unfinished).warnings
+        unfinished.replace(path)
+    except InputError as error:
+        raise InputError([problem.replace(str(unfinished), str(table.path)) for problem in error.problems]) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return made
+
+
+def _feature_names(table: Table, choices: Choices, dropped: list[str]) -> list[str]:
+    split = [choices.test] if isinstance(choices.test, str) else []
+    table.need([choices.label, *split, *choices.drop, *choices.category])
+    names = [name for name in table.columns if name not in {choices.label, *split, *choices.drop}]
+    dropped += [f"column {quoted(name)}: --drop" for name in table.columns if name in choices.drop]
+    if "" in names:
+        names.remove("")
+        dropped.append("the column without a name: it is no feature, but a number of rows as tools write it")
+    if not names:
+        raise InputError(f"{table.path} has no column but the label; expected at least one to learn from")
+    return names
+
+
+# First reading: what is there ----------------------------------------------------------------------------------------
+
+
+def _read(table: Table, names: list[str], choices: Choices, step: Callable[[int], object]) -> _Read:
+    """Read all rows for what they hold."""
+    split = choices.test if isinstance(choices.test, str) else None
+    read = _Read([Survey(name) for name in names], _Labels(choices.label))
+    for batch in table.batches(list(dict.fromkeys([*names, choices.label, *([split] if split else [])]))):
+        for survey in read.surveys:
+            survey.add(batch[survey.name])
+        read.labels.add(batch[choices.label])
+        if split:
+            read.parts.append(_parts(batch[split], split, read.surveys[0].rows - len(batch)))
+        if choices.missing == "drop":
+            read.absent.append(np.sum([batch[name].is_null().to_numpy() for name in names], axis=0, dtype=np.int32))
+        step(len(batch))
+    if not read.surveys[0].rows:
+        raise InputError(f"{table.path} has no rows; expected at least one for training and one for testing")
+    return read
+
+
+def _rows(table: Table, read: _Read, choices: Choices, dropped: list[str]) -> _Rows:
+    """Which columns are used, and which rows are for what."""
+    classes, y = read.labels.classes()
+    empty = [survey.name for survey in read.surveys if not survey.filled]
+    dropped += [f"column {quoted(name)}: it is empty" for name in empty]
+    surveys = [survey for survey in read.surveys if survey.filled]
+    _check_columns(surveys, choices)
+    parts = np.concatenate(read.parts) if read.parts else np.full(len(y), _TRAINING, np.int8)
+    _drop(parts, y < 0, f"no label in column {quoted(choices.label)}", dropped)
+    if read.absent:
+        _drop(parts, np.concatenate(read.absent) > len(empty), "a value is missing", dropped)
+    if isinstance(choices.test, float):
+        kept = np.flatnonzero(parts == _TRAINING)
+        for _, held_out in split_classes(y[kept], choices.test, choices.seed):
+            parts[kept[held_out]] = _TESTING
+    elif aside := int((parts == _ASIDE).sum()):
+        dropped.append(f"{aside:,} rows: column {quoted(choices.test)} puts them aside for validation")
+    for part, what in ((_TRAINING, "training"), (_TESTING, "testing")):
+        if not (parts == part).any():
+            raise InputError(f"{table.path}: no row is left for {what}; expected at least one: add rows, or see --test")
+    return _Rows(surveys, y, classes, parts)
+
+
+def _drop(parts: NDArray[np.int8], rows: NDArray[np.bool_], why: str, dropped: list[str]) -> None:
+    """Put rows out of every part."""
+    rows = rows & (parts != _DROPPED)
+    if count := int(rows.sum()):
+        dropped.append(f"{count:,} rows: {why}")
+    parts[rows] = _DROPPED
+
+
+def _check_columns(surveys: list[Survey], choices: Choices) -> None:
+    """Raises InputError with every column that cannot become features."""
+    problems = []
+    for survey in surveys:
+        try:
+            survey.kind(category=survey.name in choices.category)
+        except InputError as error:
+            problems += error.problems
+        if survey.has_missing and choices.missing == "refuse":
+            problems.append(
+                f"column {quoted(survey.name)}: found {survey.rows - survey.filled:,} of {survey.rows:,} values "
+                "missing; expected all: fill them with --missing mean, median or most-frequent, or drop the rows with "
+                "--missing drop"
+            )
+    if problems:
+        raise InputError(problems)
+
+
+def _parts(column: pl.Series, name: str, before: int) -> NDArray[np.int8]:
+    """The part of the split of each row, as the column says it."""
+    found = np.empty(len(column), np.int8)
+    for place, value in enumerate(column.to_list()):
+        text = category_of(value) or ""
+        part = part_named(text)
+        if part is None and (said := BOOLEANS.get(text.casefold(), {"0": 0.0, "1": 1.0}.get(text))) is not None:
+            part = TEST if said else TRAIN
+        if part is None:
+            raise InputError(
+                f"column {quoted(name)}: found {quoted(text[:60])} in row {before + place + 1}; expected train, "
+                "test or validation, or true for the rows to test with"
+            )
+        found[place] = _PARTS[part]
+    return found
+
+
+class _Labels:
+    """The labels of all rows, as codes of their different texts."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._codes: dict[str, int] = {}
+        self._rows: list[NDArray[np.int32]] = []
+
+    def add(self, column: pl.Series) -> None:
+        import polars as pl
+
+        if column.dtype.is_temporal() or column.dtype.is_nested():
+            raise InputError(f"column {quoted(self._name)}: found {column.dtype}; expected names of classes as labels")
+        found = column.unique(maintain_order=True).drop_nulls().to_list()
+        for value in found:
+            self._codes.setdefault(category_of(value) or "", len(self._codes))
+            if len(self._codes) > MAX_LABELS:
+                raise self._too_many(value)
+        codes = [self._codes[category_of(value) or ""] for value in found]
+        self._rows.append(
+            column.replace_strict(found, codes, default=-1, return_dtype=pl.Int32).to_numpy()
+            if found
+            else np.full(len(column), -1, np.int32)
+        )
+
+    def classes(self) -> tuple[list[str], NDArray[np.int64]]:
+        """The classes in order, of numbers by their value; and the class of each row, or -1. Raises InputError."""
+        texts = list(self._codes)
+        numbers = [_number(text) for text in texts]
+        whole = [int(number) for number in numbers if number is not None and number.is_integer()]
+        if texts and all(number is not None for number in numbers):
+            if len(whole) < len(numbers):
+                raise self._quantity(next(text for text, n in zip(texts, numbers, strict=True) if n and n % 1))
+            if len(set(whole)) > MAX_NUMBERS:
+                raise self._quantity(texts[0])
+            texts = [str(number) for number in whole]
+            classes = [str(number) for number in sorted(set(whole))]
+        else:
+            classes = sorted(set(texts))
+        if len(classes) < 2:
+            raise InputError(
+                f"column {quoted(self._name)}: found {', '.join(map(quoted, classes)) or 'no label'} only; expected "
+                "labels of at least two classes"
+            )
+        places = {name: place for place, name in enumerate(classes)}
+        lookup = np.array([*(places[text] for text in texts), -1])
+        return classes, lookup[np.concatenate(self._rows)]
+
+    def _quantity(self, text: str) -> InputError:
+        return InputError(
+            f"column {quoted(self._name)}: found {quoted(text[:40])}, a quantity; expected classes, since regression "
+            "is not taken yet: put ranges in their place, such as low and high, or choose another --label"
+        )
+
+    def _too_many(self, value: object) -> InputError:
+        if _number(str(value)) is not None:
+            return self._quantity(str(value))
+        return InputError(
+            f"column {quoted(self._name)}: found more than {MAX_LABELS:,} different labels; expected at most that many "
+            "classes: choose another --label"
+        )
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+# Second reading: statistics ------------------------------------------------------------------------------------------
+
+
+def _preprocessing(table: Table, rows: _Rows, choices: Choices, step: Callable[[int], object]) -> Preprocessing:
+    """How columns become features, from the training rows alone."""
+    statistics = [
+        Statistics(
+            survey.name,
+            survey.kind(category=survey.name in choices.category),
+            keeps=survey.has_missing and choices.missing in {"median", "most-frequent"},
+        )
+        for survey in rows.surveys
+    ]
+    for batch, parts, _ in _batches(table, rows):
+        training = batch.filter(parts == _TRAINING)
+        for column in statistics:
+            column.add(training[column.name])
+        step(len(batch))
+    columns, problems = [], []
+    for survey, column in zip(rows.surveys, statistics, strict=True):
+        try:
+            columns.append(
+                column.column(choices.missing, has_missing=survey.has_missing, standardize=choices.standardize)
+            )
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return Preprocessing(columns, choices.label)
+
+
+def _batches(table: Table, rows: _Rows) -> Iterator[tuple[pl.DataFrame, NDArray[np.int8], NDArray[np.int64]]]:
+    """Batches of the features' columns, with the rows' parts and labels."""
+    at = 0
+    for batch in table.batches([survey.name for survey in rows.surveys]):
+        taken = slice(at, at + len(batch))
+        yield batch, rows.parts[taken], rows.labels[taken]
+        at += len(batch)
+    if at != len(rows.parts):
+        raise InputError(f"{table.path} has changed while it was read; try again")
+
+
+# Third reading: the file ---------------------------------------------------------------------------------------------
+
+
+def _write(path: Path, table: Table, rows: _Rows, made: Made, step: Callable[[int], object]) -> None:
+    columns, width = made.preprocessing.columns, made.preprocessing.width
+    unknown = np.zeros(len(columns), np.int64)
+    with h5py.File(path, "w") as file:
+        writers = [
+            (part, counts, _Part(file, name, width))
+            for part, counts, name in ((_TRAINING, made.train, "train"), (_TESTING, made.test, "test"))
+        ]
+        for batch, parts, labels in _batches(table, rows):
+            X, wrong = features_of(batch, columns)
+            # Of training rows none is unknown: their categories are those of the columns.
+            for place, of_column in enumerate(wrong):
+                unknown[place] += int((of_column & (parts == _TESTING)).sum())
+            usable = ~np.logical_or.reduce(wrong)
+            for part, counts, writer in writers:
+                chosen = usable & (parts == part)
+                writer.add(X[chosen], labels[chosen])
+                counts.update(labels[chosen].tolist())
+            step(len(batch))
+        file.create_dataset("list_classes", data=[name.encode() for name in made.classes])
+        file.create_dataset(PREPROCESSING, data=made.preprocessing.encode())
+    made.dropped += [
+        f"{count:,} rows for testing: column {quoted(column.name)} has a category that no training row has"
+        for column, count in zip(columns, unknown.tolist(), strict=True)
+        if count
+    ]
+    if not made.test:
+        raise InputError(f"{table.path}: no row is left for testing: {'; '.join(made.dropped)}")
+
+
+class _Part:
+    """The examples of one part, appended batch by batch."""
+
+    def __init__(self, file: File, name: str, width: int) -> None:
+        rows = max(1, CHUNK_BYTES // (4 * width))
+        self._x = file.create_dataset(
+            f"{name}_set_x", (0, width), np.float32, maxshape=(None, width), chunks=(rows, width),
+            compression="gzip", compression_opts=4, shuffle=True,
+        )  # fmt: skip
+        self._y = file.create_dataset(
+            f"{name}_set_y", (0,), np.int64, maxshape=(None,), chunks=(2**14,), compression="gzip"
+        )
+        self._count = 0
+
+    def add(self, X: NDArray[np.float64], labels: NDArray[np.int64]) -> None:
+        count = self._count + len(X)
+        self._x.resize(count, axis=0)
+        self._y.resize(count, axis=0)
+        with np.errstate(over="ignore"):
+            self._x[self._count :] = X.astype(np.float32)
+        self._y[self._count :] = labels
+        self._count = count

@@ -1,0 +1,532 @@
+"""``lnn dataset from-table`` and ``lnn predict`` of rows: every format, every kind of column, and no leakage."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from lnn.aws.events import HttpRequest
+from lnn.data.dataset import load_preprocessing
+from lnn.data.preprocessing import Preprocessing
+from lnn.data.validation import examine_dataset
+from lnn.models.model_file import Model, encode_model
+from lnn.serving.api import PredictionApi
+from lnn.serving.registry import Registry
+from lnn.serving.rollout import Current
+from lnn_client import tables
+from lnn_client.prediction_api import Answer
+from lnn_client.table_columns import MAX_CATEGORIES
+from support.models import Shelves
+
+if TYPE_CHECKING:
+    from support.aws_account import RunCli, World
+
+Make = Callable[..., Path]
+
+NAMES = ["age", "color", "member", "income", "bought"]
+
+
+def rows(count: int = 60) -> list[list[Any]]:
+    rng = np.random.default_rng(11)
+    return [
+        [
+            float(rng.normal(40, 9)),
+            str(rng.choice(["red", "blue", "grün"])),
+            bool(rng.random() < 0.5),
+            float(rng.exponential(1e4)),
+            str(rng.choice(["no", "yes", "perhaps"])),
+        ]
+        for _ in range(count)
+    ]
+
+
+def write_csv(path: Path, data: Sequence[Sequence[Any]], names: Sequence[str] = NAMES, separator: str = ",") -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file, delimiter=separator)
+        lines.writerows([names, *data])
+    return path
+
+
+@pytest.fixture
+def checked_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check of a dataset in this process: to start another takes half a second."""
+    monkeypatch.setattr("lnn.data.dataset.inspect_dataset", examine_dataset)
+
+
+@pytest.fixture
+def make(cli: RunCli, tmp_path: Path, checked_here: None) -> Make:
+    """Makes a dataset of a table, or of rows."""
+
+    def made(table: Path | Sequence[Sequence[Any]], *options: str, names: Sequence[str] = NAMES) -> Path:
+        if not isinstance(table, Path):
+            table = write_csv(tmp_path / "made.csv", table, names)
+        output = tmp_path / "made.h5"
+        label = [] if "--label" in options else ["--label", names[-1]]
+        result = cli("dataset", "from-table", table, *label, "-o", output, "--force", *options)
+        assert result.exit_code == 0, result.output
+        return output
+
+    return made
+
+
+@pytest.fixture
+def refuse(cli: RunCli, tmp_path: Path, checked_here: None) -> Callable[..., str]:
+    """The one line that refuses a table; it leaves no file behind."""
+
+    def refused(table: Path | Sequence[Sequence[Any]], *options: str, names: Sequence[str] = NAMES) -> str:
+        if not isinstance(table, Path):
+            table = write_csv(tmp_path / "bad.csv", table, names)
+        before = set(tmp_path.iterdir())
+        label = [] if "--label" in options else ["--label", names[-1]]
+        result = cli("dataset", "from-table", table, *label, "-o", tmp_path / "bad.h5", *options)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert set(tmp_path.iterdir()) == before
+        (line,) = result.stderr.splitlines()
+        return line
+
+    return refused
+
+
+def preprocessing_of(path: Path) -> Preprocessing:
+    found = load_preprocessing(path)
+    assert found is not None
+    return found
+
+
+def parts_of(path: Path) -> dict[str, np.ndarray]:
+    with h5py.File(path) as file:
+        return {name: file[name][...] for name in file if name != "preprocessing"}
+
+
+def test_features_are_what_scikit_learn_makes_of_the_training_rows(make: Make) -> None:
+    data = rows()
+    for place, part in enumerate(data):
+        part.insert(0, "test" if place % 4 == 0 else "train")
+    path = make(data, "--test", "part", names=["part", *NAMES])
+    train, test = ([row[1:] for row in data if row[0] == part] for part in ("train", "test"))
+    oracle = ColumnTransformer(
+        [
+            ("age", StandardScaler(), [0]),
+            ("color", OneHotEncoder(sparse_output=False), [1]),
+            ("member", "passthrough", [2]),
+            ("income", StandardScaler(), [3]),
+        ]
+    )
+    expected = oracle.fit_transform(np.array(train, dtype=object)).astype(float)
+    found = parts_of(path)
+    np.testing.assert_allclose(found["train_set_x"], expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        found["test_set_x"], oracle.transform(np.array(test, dtype=object)).astype(float), rtol=1e-6, atol=1e-6
+    )
+    assert found["list_classes"].tolist() == [b"no", b"perhaps", b"yes"]
+    for name, wanted in (("train", train), ("test", test)):
+        classes = [found["list_classes"][label].decode() for label in found[f"{name}_set_y"]]
+        assert classes == [row[-1] for row in wanted]
+    assert preprocessing_of(path).features == ["age", "color=blue", "color=grün", "color=red", "member", "income"]
+
+
+def test_nothing_of_the_test_rows_reaches_the_training_features(make: Make) -> None:
+    data = [[*row[:-1], "test" if place % 3 == 0 else "train", row[-1]] for place, row in enumerate(rows())]
+    names = [*NAMES[:-1], "part", NAMES[-1]]
+    one = make(data, "--test", "part", "--missing", "median", names=names)
+    first, learned = preprocessing_of(one), parts_of(one)
+    for row in data:
+        if row[4] == "test":
+            row[:4] = [1e6, "violet" if row[2] else "red", not row[2], -5e8]
+    other = make(data, "--test", "part", "--missing", "median", names=names)
+    assert preprocessing_of(other) == first
+    np.testing.assert_array_equal(parts_of(other)["train_set_x"], learned["train_set_x"])
+    # The change was one that statistics of all rows would have shown.
+    assert np.abs(parts_of(other)["test_set_x"]).max() > 1e3
+
+
+def test_the_split_is_stratified_and_the_same_for_a_seed(make: Make) -> None:
+    data = [[place, "a" if place < 80 else "b"] for place in range(100)]
+    chosen = []
+    for seed in ("1", "1", "2"):
+        path = make(data, "--no-standardize", "--test", "0.25", "--seed", seed, names=["x", "y"])
+        found = parts_of(path)
+        assert np.bincount(found["test_set_y"]).tolist() == [20, 5]
+        assert sorted([*found["train_set_x"][:, 0], *found["test_set_x"][:, 0]]) == list(range(100))
+        chosen.append(found["test_set_x"][:, 0].tolist())
+    assert chosen[0] == chosen[1] != chosen[2]
+
+
+@pytest.mark.parametrize("batch_rows", [7, 20_000])
+def test_every_format_gives_the_same_dataset(
+    make: Make, tmp_path: Path, batch_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "BATCH_ROWS", batch_rows)
+    data = rows()
+    frame = pl.DataFrame(data, schema=NAMES, orient="row")
+    files = {
+        name: tmp_path / f"table.{name}" for name in ("csv", "semicolons.csv", "tsv", "csv.gz", "parquet", "feather")
+    }
+    write_csv(files["csv"], data)
+    write_csv(files["semicolons.csv"], data, separator=";")
+    write_csv(files["tsv"], data, separator="\t")
+    files["csv.gz"].write_bytes(gzip.compress(files["csv"].read_bytes()))
+    frame.write_parquet(files["parquet"])
+    frame.with_columns(pl.col("color").cast(pl.Categorical)).write_ipc(files["feather"])
+    expected = None
+    for name, file in files.items():
+        path = make(file, "--label", "bought")
+        found = {**parts_of(path), "preprocessing": preprocessing_of(path).encode()}
+        expected = expected or found
+        assert found.keys() == expected.keys()
+        for part, values in found.items():
+            np.testing.assert_array_equal(values, expected[part], err_msg=f"{name}: {part}")
+
+
+@pytest.mark.parametrize("policy", ["mean", "median", "most-frequent"])
+def test_missing_values_are_filled_as_scikit_learn_fills_them(make: Make, policy: str) -> None:
+    data = rows()
+    for place in range(0, 60, 7):
+        data[place][0] = ["", "NA", "?"][place % 3]
+        data[place + 1][1] = ""
+        data[place + 2][2] = "null"
+    for place, row in enumerate(data):
+        row[0] = row[0] if isinstance(row[0], str) else round(row[0])
+        row.insert(0, place % 5 == 0)
+    path = make(data, "--missing", policy, "--test", "part", names=["part", *NAMES])
+    raw = np.array([row[1:5] for row in data if not row[0]], dtype=object)
+    ages = np.array([[np.nan if isinstance(age, str) else age] for age in raw[:, 0]], dtype=float)
+    oracle = make_pipeline(SimpleImputer(strategy=policy.replace("-", "_")), StandardScaler())
+    found = parts_of(path)["train_set_x"]
+    np.testing.assert_allclose(found[:, :1], oracle.fit_transform(ages), rtol=1e-6, atol=1e-6)
+    colors = raw[:, 1:2].copy()
+    colors[colors == ""] = None
+    most = SimpleImputer(strategy="most_frequent", missing_values=None)
+    one_hot = OneHotEncoder(sparse_output=False).fit_transform(most.fit_transform(colors))
+    np.testing.assert_array_equal(found[:, 1:4], one_hot)
+    members = [value for value in raw[:, 2] if value != "null"]
+    likely = max([False, True], key=members.count)
+    np.testing.assert_array_equal(found[:, 4] > 0, [likely if value == "null" else value for value in raw[:, 2]])
+    # A row with a missing value is taken by the model, too, and by the same rule.
+    assert preprocessing_of(path).matrix([[None, None, None, 5.0]]).shape == (6, 1)
+
+
+def test_rows_are_dropped_with_the_reason(cli: RunCli, tmp_path: Path) -> None:
+    data = [[*row[:4], "", row[4]] for row in rows(20)]
+    data[3][0], data[4][1], data[5][5], data[6][5] = "", "n/a", "", ""
+    names = [*NAMES[:4], "nothing", NAMES[4]]
+    table = write_csv(tmp_path / "table.csv", [[place, *row] for place, row in enumerate(data)], ["", *names])
+    options = ("--missing", "drop", "--drop", "income", "-o", tmp_path / "made.h5")
+    result = cli("dataset", "from-table", table, "--label", "bought", *options)
+    assert result.exit_code == 0, result.output
+    told = result.stderr.splitlines()
+    for part in (
+        "left out: 2 rows: a value is missing",
+        "left out: 2 rows: no label in column 'bought'",
+        "left out: column 'income': --drop",
+        "left out: column 'nothing': it is empty",
+        "left out: the column without a name: it is no feature, but a number of rows as tools write it",
+    ):
+        assert part in told
+    found = parts_of(tmp_path / "made.h5")
+    assert len(found["train_set_x"]) + len(found["test_set_x"]) == 16
+    assert preprocessing_of(tmp_path / "made.h5").names == ["age", "color", "member"]
+
+
+def test_a_category_that_only_test_rows_have_is_told_and_its_rows_left_out(cli: RunCli, tmp_path: Path) -> None:
+    data = [[place, "red" if place % 2 else "blue", place < 16, "ab"[place % 2]] for place in range(20)]
+    data[18][1] = "green"
+    data[0][2] = data[1][2] = "validation"
+    for row in data[2:]:
+        row[2] = "train" if row[2] else "test"
+    table = write_csv(tmp_path / "table.csv", data, ["x", "color", "part", "y"])
+    options = ("--test", "part", "-o", tmp_path / "made.h5")
+    result = cli("dataset", "from-table", table, "--label", "y", *options)
+    assert result.exit_code == 0, result.output
+    assert "1 rows for testing: column 'color' has a category that no training row has" in result.stderr
+    assert "2 rows: column 'part' puts them aside for validation" in result.stderr
+    assert (len(parts_of(tmp_path / "made.h5")["train_set_x"]), len(parts_of(tmp_path / "made.h5")["test_set_x"])) == (
+        14,
+        3,
+    )
+
+
+def test_numbers_may_be_names_and_labels_may_be_numbers(make: Make) -> None:
+    data = [[place % 3 + 10, place * 0.5, (10, 9)[place % 2]] for place in range(20)]
+    path = make(data, "--category", "zone", names=["zone", "x", "y"])
+    assert preprocessing_of(path).features == ["zone=10", "zone=11", "zone=12", "x"]
+    assert parts_of(path)["list_classes"].tolist() == [b"9", b"10"]
+
+
+def test_a_constant_has_the_scale_1(make: Make) -> None:
+    path = make([[0.1, place, "ab"[place % 2]] for place in range(20)], names=["constant", "x", "y"])
+    column = preprocessing_of(path).columns[0]
+    assert (column.mean, column.scale) == (pytest.approx(0.1), 1.0)
+    assert np.abs(parts_of(path)["train_set_x"][:, 0]).max() < 1e-6
+
+
+def with_column(name: str, values: Sequence[Any]) -> tuple[list[list[Any]], list[str]]:
+    """A table with one column in question beside a good one."""
+    return [[value, place, "ab"[place % 2]] for place, value in enumerate(values)], [name, "x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([f"2024-03-{day:02d}" for day in range(1, 21)], "column 'c': found dates or times; expected numbers"),
+        ([f"{day}.3.2024 10:00" for day in range(1, 21)], "column 'c': found dates or times"),
+        (
+            [*range(19), "many"],
+            "column 'c': found 'many' in row 20 of a column of numbers; expected finite numbers: mend it",
+        ),
+        ([*range(19), "inf"], "column 'c': found 'inf' in row 20 of a column of numbers"),
+        (
+            [*range(19), ""],
+            "column 'c': found 1 of 20 values missing; expected all: fill them with --missing mean, median",
+        ),
+        (
+            [f"name {n}" for n in range(MAX_CATEGORIES + 1)],
+            f"column 'c': found more than {MAX_CATEGORIES} different texts; expected numbers, or at most",
+        ),
+    ],
+)
+def test_a_column_that_cannot_be_taken_is_one_error_with_its_cure(
+    refuse: Callable[..., str], values: list[Any], told: str
+) -> None:
+    data, names = with_column("c", values)
+    line = refuse(data, names=names)
+    assert told in line
+    assert "--drop" in line or "--missing" in line
+
+
+def test_every_bad_column_is_named_at_once(refuse: Callable[..., str]) -> None:
+    data = [[f"2024-01-{place + 1:02d}", "" if place == 3 else place, "ab"[place % 2]] for place in range(20)]
+    line = refuse(data, names=["day", "x", "y"])
+    assert "column 'day'" in line
+    assert "column 'x'" in line
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (
+            [0.5 * place for place in range(20)],
+            "column 'y': found '0.5', a quantity; expected classes, since regression",
+        ),
+        (list(range(300)), "column 'y': found '0', a quantity; expected classes"),
+        ([f"id {place}" for place in range(2000)], "column 'y': found more than 1,000 different labels"),
+        (["a"] * 20, "column 'y': found 'a' only; expected labels of at least two classes"),
+        ([""] * 20, "column 'y': found no label only; expected labels of at least two classes"),
+        (["a", "b"], "no row is left for testing"),
+    ],
+)
+def test_labels_that_are_no_classes_are_one_error(refuse: Callable[..., str], labels: list[Any], told: str) -> None:
+    assert told in refuse([[place, label] for place, label in enumerate(labels)], names=["x", "y"])
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--label", "boughd"), "has no column 'boughd'; its columns are 'age', 'color'"),
+        (("--drop", "hue"), "has no column 'hue'"),
+        (("--test", "part"), "has no column 'part'"),
+        (("--test", "1.5"), "--test 1.5: it must lie between 0 and 1"),
+        (("--test", "color"), "column 'color': found "),
+        (("--missing", "guess"), "guess"),
+    ],
+)
+def test_options_that_do_not_fit_the_table_are_one_error(
+    cli: RunCli, tmp_path: Path, options: tuple[str, str], told: str
+) -> None:
+    table = write_csv(tmp_path / "table.csv", rows())
+    label = () if "--label" in options else ("--label", "bought")
+    result = cli("dataset", "from-table", table, *label, "-o", tmp_path / "made.h5", *options)
+    assert result.exit_code != 0
+    assert told in result.stderr
+    assert not (tmp_path / "made.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("t.csv", b"", "cannot be read as a table: empty CSV"),
+        ("t.csv", b"x,y\n", "has no rows"),
+        ("t.csv", b"y\na\nb\n", "has no column but the label"),
+        ("t.csv", b"x,y\n1,a,b\n", "cannot be read as a table: found more fields"),
+        ("t.csv", b"x,y\n\xe9,a\n1,b\n", "invalid utf-8 sequence: save it as UTF-8"),
+        ("t.csv", b"x,x,y\n1,2,a\n", "found two columns named 'x'; rename one"),
+        ("t.parquet", b"x,y\n1,a\n", "cannot be read as a table: parquet"),
+        ("t.feather", b"x,y\n1,a\n", "cannot be read as a table"),
+        ("t.xlsx", b"x,y\n1,a\n", "cannot be read as a table: calamine error"),
+        ("t.txt", b"x,y\n1,a\n", "found .txt; expected .csv, .tsv"),
+    ],
+)
+def test_a_file_that_is_no_table_is_one_error(
+    refuse: Callable[..., str], tmp_path: Path, name: str, content: bytes, told: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert told in refuse(path, "--label", "y")
+
+
+def test_columns_of_other_types_are_refused_by_name(refuse: Callable[..., str], tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pl.DataFrame({"x": [[1], [2]], "y": ["a", "b"]}).write_parquet(path)
+    assert "column 'x': found values of type List(Int64)" in refuse(path, "--label", "y")
+    pl.DataFrame({"x": [1, 2], "d": [1, 2], "y": ["a", "b"]}).with_columns(pl.col("d").cast(pl.Date)).write_parquet(
+        path
+    )
+    assert "column 'd': found dates or times" in refuse(path, "--label", "y")
+
+
+def test_check_names_the_columns(cli: RunCli, tmp_path: Path) -> None:
+    table = write_csv(tmp_path / "table.csv", rows())
+    assert cli("dataset", "from-table", table, "--label", "bought", "-o", tmp_path / "made.h5").exit_code == 0
+    result = cli("dataset", "check", tmp_path / "made.h5")
+    assert "6, of 4 columns of a table: 'age', 'color', 'member', 'income'" in result.stdout
+
+
+# Predictions ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def model(make: Make, tmp_path: Path) -> tuple[Path, Model]:
+    """A model with drawn weights for the table."""
+    preprocessing = preprocessing_of(make(rows(), "--missing", "mean"))
+    rng = np.random.default_rng(5)
+    parameters = [(rng.normal(size=(3, preprocessing.width)), rng.normal(size=(3, 1)))]
+    classes = ["no", "perhaps", "yes"]
+    made = Model(parameters, "run-1", ["softmax"], classes, None, 1.0, preprocessing=preprocessing)
+    path = tmp_path / "params.h5"
+    path.write_bytes(encode_model(made))
+    return path, made
+
+
+def test_raw_rows_get_their_class_on_the_terminal_as_json_and_in_a_file(
+    cli: RunCli, model: tuple[Path, Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "BATCH_ROWS", 7)
+    path, made = model
+    assert made.preprocessing is not None
+    data = rows(40)[20:]
+    table = write_csv(tmp_path / "new.csv", data)
+    expected = made.predict_proba(made.preprocessing.matrix([row[:4] for row in data]))
+    found = json.loads(cli("predict", table, "--model", path, "--json").stdout)
+    assert [entry["row"] for entry in found] == list(range(1, 21))
+    for entry, column in zip(found, expected.T, strict=True):
+        assert list(entry["probabilities"].values()) == pytest.approx(column.tolist(), abs=1e-12)
+    result = cli("predict", table, "--model", path, "-o", tmp_path / "out.csv")
+    assert result.exit_code == 0, result.output
+    lines = list(csv.reader((tmp_path / "out.csv").open()))
+    assert lines[0] == ["class", "probability", "p(no)", "p(perhaps)", "p(yes)"]
+    assert [line[0] for line in lines[1:]] == [entry["class"] for entry in found]
+    assert cli("predict", table, "--model", path).stdout.splitlines()[1].split()[:2] == ["1", found[0]["class"]]
+    assert "--force" in cli("predict", table, "--model", path, "-o", tmp_path / "out.csv").stderr
+
+
+def test_other_types_and_orders_of_columns_predict_the_same(
+    cli: RunCli, model: tuple[Path, Model], tmp_path: Path
+) -> None:
+    data = rows(12)
+    frame = pl.DataFrame(data, schema=NAMES, orient="row")
+    frame.select("income", "member", "color", "age").write_parquet(tmp_path / "new.parquet")
+    table = write_csv(tmp_path / "new.csv", data)
+    said = [cli("predict", file, "--model", model[0], "--json").stdout for file in (table, tmp_path / "new.parquet")]
+    assert said[0] == said[1] != ""
+
+
+def test_bad_rows_are_named_and_leave_no_file(cli: RunCli, model: tuple[Path, Model], tmp_path: Path) -> None:
+    data = rows(10)
+    data[4][0], data[4][1] = "old", "violet"
+    table = write_csv(tmp_path / "new.csv", data)
+    result = cli("predict", table, "--model", model[0], "-o", tmp_path / "out.csv")
+    assert result.exit_code == 1
+    assert "row 5: column 'age': found 'old'; expected a finite number" in result.stderr
+    assert "row 5: column 'color': found 'violet'; expected one of 'blue', 'grün', 'red'" in result.stderr
+    assert not list(tmp_path.glob("out*"))
+    lacking = write_csv(tmp_path / "lacking.csv", [row[1:] for row in rows(3)], NAMES[1:])
+    assert "has no column 'age'; its columns are 'color'" in cli("predict", lacking, "--model", model[0]).stderr
+
+
+def test_a_model_is_not_given_what_it_cannot_take(cli: RunCli, model: tuple[Path, Model], tmp_path: Path) -> None:
+    table = write_csv(tmp_path / "new.csv", rows(3))
+    other = tmp_path / "other.h5"
+    other.write_bytes(encode_model(Model(model[1].parameters, "r", ["softmax"], ["a", "b", "c"], None, 1.0)))
+    assert "was trained on 6 plain features, and does not know the columns" in cli("predict", table, "-m", other).stderr
+    picture = tmp_path / "cat.png"
+    picture.write_bytes(b"no picture")
+    said = cli("predict", picture, "-m", model[0]).stderr
+    assert "was trained on the rows of a table, not on pictures; name a CSV file" in said
+    assert "'age', 'color', 'member', 'income'" in said
+    assert "name one table" in cli("predict", table, picture, "-m", model[0]).stderr
+    assert "--json" in cli("predict", picture, "-m", model[0], "-o", tmp_path / "out.csv").stderr
+
+
+def test_a_dataset_of_another_split_is_evaluated_by_its_raw_rows(
+    cli: RunCli, model: tuple[Path, Model], make: Make
+) -> None:
+    data = rows(200)[60:]
+    path = make(data, "--seed", "5")
+    theirs, ours = preprocessing_of(path), model[1].preprocessing
+    assert ours is not None
+    assert theirs != ours
+    test = parts_of(path)["test_set_x"]
+    raw = [dict(zip(theirs.names, theirs.raw(x), strict=True)) for x in test]
+    ages = sorted(row[0] for row in data)
+    assert min(abs(float(raw[0]["age"]) - age) for age in ages) < 1e-4
+    probabilities = model[1].predict_proba(ours.matrix(raw))
+    right = float((probabilities.argmax(axis=0) == parts_of(path)["test_set_y"]).mean())
+    # As the other table's features alone, they would be taken for others.
+    assert np.abs(probabilities - model[1].predict_proba(test.T)).max() > 0.01
+    found = json.loads(cli("evaluate", path, "--model", model[0], "--json").stdout)
+    assert found["accuracy"] == pytest.approx(right)
+
+
+def test_a_dataset_without_the_model_s_columns_is_refused(
+    cli: RunCli, model: tuple[Path, Model], make: Make, tmp_path: Path
+) -> None:
+    plain = make(rows())
+    with h5py.File(plain, "a") as file:
+        del file["preprocessing"]
+    said = cli("evaluate", plain, "--model", model[0])
+    assert said.exit_code == 1
+    assert "does not say from which table its features come" in said.stderr
+    other = make([row[1:] for row in rows()], names=NAMES[1:])
+    assert "the model takes the column 'age'" in cli("evaluate", other, "--model", model[0]).stderr
+
+
+def test_the_api_is_asked_with_raw_rows(
+    cli: RunCli, world: World, model: tuple[Path, Model], make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry(world.ledger._client, "lnn-models")
+    registry.add({"model_id": "run-1-00000001", "uploaded_at": 1.0}, "registration")
+    registry.promote("run-1-00000001", "ada")
+    shelves = Shelves({"run-1-00000001": model[1]}, Current(1, "run-1-00000001"))
+    api = PredictionApi(shelves.serving(), Path())
+    sent: list[Any] = []
+
+    class Gateway:
+        def __init__(self, cloud: Any) -> None:
+            pass
+
+        def call(self, method: str, path: str, body: bytes, kind: str) -> Answer:
+            sent.append(json.loads(body))
+            route, _, wanted = path.partition("?model=")
+            request = HttpRequest(method, f"/{route}", {"model": wanted}, {"content-type": kind}, body.decode(), False)
+            reply = api.answer(request)
+            return Answer(reply.status, reply.headers, reply.body.encode())
+
+    monkeypatch.setattr("lnn_client.evaluations.Api", Gateway)
+    path = make(rows(100)[30:], "--seed", "3")
+    remote = json.loads(cli("evaluate", path, "--api", "--json").stdout)
+    local = json.loads(cli("evaluate", path, "--model", model[0], "--json").stdout)
+    assert set(sent[0]["features"]) == {"age", "color", "member", "income"}
+    assert remote["confusion"] == local["confusion"]
