@@ -31,9 +31,7 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="Change one parameter; repeat for more."),
     ] = None,
     name: Annotated[str | None, typer.Option(metavar="TEXT", help="A name for the run.")] = None,
-    tags: Annotated[
-        list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag for the run; repeat for more.")
-    ] = None,
+    tags: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag; repeat for more.")] = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Show progress until the run ends.")] = False,
     timeout: Annotated[
         float | None,
