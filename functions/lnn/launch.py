@@ -203,6 +203,7 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> 
         preprocessed=bool(summary.columns),
         **settings.constants,
         weight_decay=settings.l2 if decoupled else 0.0,
+        schedule=settings.schedule,
     )
 
 

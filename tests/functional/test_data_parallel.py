@@ -98,7 +98,7 @@ def alone(plan: Plan, artifacts: Artifacts, state: Checkpoint | None = None) -> 
         for number, batch in enumerate(plan.batches(epoch)):
             X, Y = take_examples(data.X, batch), take_examples(data.Y, batch)
             t = (epoch - 1) * plan.batches_per_epoch + number + 1
-            cost, correct = plan.network.train_step(state.parameters, state.slots, X, Y, plan.update_rule, t)
+            cost, correct = plan.network.train_step(state.parameters, state.slots, X, Y, plan.update_rule_at(t), t)
             total, right = total + cost * Y.shape[1], right + correct
         trained.history.append((total / plan.examples, right))
         accuracy = plan.network.accuracy(state.parameters, data.X_test, data.y_test)
@@ -317,11 +317,21 @@ def test_examples_that_do_not_fit_on_disk_say_what_to_raise(monkeypatch: pytest.
 # Averaging
 
 
+COOLING = {"kind": "exponential", "factor": 0.7, "warmup_epochs": 1}
+
+
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_decay_apart_from_the_gradient_is_of_the_weights_in_each_worker_s_piece(
     together: Together, workers: int
 ) -> None:
-    changes = {"optimizer": "adamw", "weight_decay": 0.3, "beta1": 0.8, "epsilon": 1e-3, "learning_rate": 0.05}
+    changes = {
+        "optimizer": "adamw",
+        "weight_decay": 0.3,
+        "beta1": 0.8,
+        "epsilon": 1e-3,
+        "learning_rate": 0.05,
+        "schedule": COOLING,
+    }
     plan = plan_with(**CHANGES, **changes, workers=workers, batch_size=5)
     artifacts = stored(plan)
     assert_same(together(plan, artifacts)[0], alone(plan, artifacts), rtol=1e-9)

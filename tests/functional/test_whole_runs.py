@@ -44,6 +44,12 @@ SMOOTH: dict[str, Any] = {
     "neurons": {"layer1": 4, "layer2": 3, "layer3": 3, "layer4": 1},
     "activations": {"layer1": "gelu", "layer2": "elu", "layer3": "silu", "layer4": "sigmoid"},
 }
+COSINE = {"kind": "cosine", "warmup_epochs": 1}
+NESTEROV = {
+    "optimizer": "nesterov",
+    "momentum": 0.8,
+    "schedule": {"kind": "step", "every": 2, "factor": 0.5},
+}
 CASES = {
     "full batch": (2, BINARY),
     "mini-batches, the last one short": (2, {**BINARY, "batch_size": 5}),
@@ -54,6 +60,10 @@ CASES = {
         {**BINARY, "optimizer": "adamw", "batch_size": 5, "l2": 0.3, "beta1": 0.8, "beta2": 0.9, "epsilon": 1e-4},
     ),
     "nesterov and l2": (2, {**BINARY, "optimizer": "nesterov", "momentum": 0.5, "batch_size": 5, "l2": 0.3}),
+    "a warm-up and a cosine": (
+        2,
+        {**BINARY, "epochs": 4, "batch_size": 5, "optimizer": "adamw", "l2": 0.2, "schedule": COSINE},
+    ),
     "softmax": (3, SOFTMAX),
     "elu, gelu and silu": (2, {**SMOOTH, "batch_size": 5}),
     "float32": (3, {**SOFTMAX, "dtype": "float32", "l2": 0.1}),
@@ -61,7 +71,7 @@ CASES = {
     "fewer examples than features": (2, {**BINARY, "epochs": 6, "batch_size": 5, "optimizer": "momentum", "l2": 0.2}),
     "nesterov, fewer examples than features": (
         2,
-        {**BINARY, "epochs": 6, "batch_size": 5, "optimizer": "nesterov", "momentum": 0.8, "l2": 0.2},
+        {**BINARY, **NESTEROV, "epochs": 6, "batch_size": 5, "l2": 0.2},
     ),
 }
 
@@ -164,7 +174,7 @@ def test_redis_losing_everything_sends_the_run_back_to_its_checkpoint(
     "case",
     [
         "momentum and l2",
-        "adamw with decay and its own constants",
+        "a warm-up and a cosine",
         "fewer examples than features",
         "nesterov, fewer examples than features",
     ],
@@ -179,7 +189,7 @@ def test_fused_hands_over_before_its_time_is_up(case: str, cloud: InProcessCloud
     assert cloud.outcome(run_id) == cloud.outcome(undisturbed.run_id)
 
 
-@pytest.mark.parametrize("case", ["momentum and l2", "nesterov and l2", "adamw with decay and its own constants"])
+@pytest.mark.parametrize("case", ["momentum and l2", "nesterov and l2", "a warm-up and a cosine"])
 @pytest.mark.parametrize("strategy", ["neuron", "fused", *PARALLEL])
 def test_a_stopped_run_keeps_its_model_and_resumes_to_the_same_bits(
     strategy: str, case: str, cloud: InProcessCloud, train: Callable[..., str]

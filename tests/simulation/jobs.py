@@ -93,6 +93,7 @@ def job(number: int, strategies: tuple[str, ...] = STRATEGIES) -> Job:
         "activations": {"layer1": dice.choice(("tanh", "relu", "gelu")), "layer2": activation},
         "learning_rate": 0.1,
         "optimizer": dice.choice(("sgd", "momentum", "nesterov", "adam", "adamw")),
+        "schedule": dice.choice((None, None, {"kind": "cosine", "warmup_epochs": 1})),
         "batch_size": dice.choice((None, None, 3)),
         "l2": dice.choice((0.0, 0.0, 0.1)),
         "record_every": dice.choice((1, 1, 2)),

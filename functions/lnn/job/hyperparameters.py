@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from lnn.characters import unsafe
 from lnn.errors import SettingsError
-from lnn.network import ACTIVATIONS, CONSTANTS, OUTPUT_ACTIVATIONS
+from lnn.network import ACTIVATIONS, CONSTANTS, OUTPUT_ACTIVATIONS, SCHEDULES
 from lnn.strategies.registry import AUTO, STRATEGIES
 
 MAX_FILE_BYTES = 1_000_000
@@ -38,6 +38,12 @@ def _one_of(names: Iterable[str]) -> str:
 
 HIDDEN, OUTPUT = _one_of(ACTIVATIONS), _one_of(OUTPUT_ACTIVATIONS)
 LAYER_KEY = re.compile(r"layer([1-9][0-9]*)")
+
+SCHEDULE_KEYS = {
+    "every": "an integer, 1 or more: epochs between two changes",
+    "factor": "a number above 0, at most 1: what the learning rate is multiplied by",
+    "warmup_epochs": "an integer, 0 or more",
+}
 
 Units: TypeAlias = Annotated[int, Field(ge=1, le=MAX_UNITS)]
 Activation: TypeAlias = Annotated[str, Field(pattern=f"^({'|'.join({**ACTIVATIONS, **OUTPUT_ACTIVATIONS})})$")]
@@ -66,6 +72,11 @@ class Settings(BaseModel):
         description=f"an object with one of {HIDDEN} for each layer, and {OUTPUT} for the last",
     )
     learning_rate: float = Field(gt=0, title="step size", description="a number above 0")
+    schedule: dict[str, Any] | None = Field(
+        None,
+        title="how the learning rate changes from epoch to epoch; see below",
+        description='an object such as {"kind": "cosine", "warmup_epochs": 5}, or null for no change',
+    )
     batch_size: int | None = Field(
         None,
         ge=1,
@@ -330,7 +341,7 @@ def _read_json_object(raw: bytes | str) -> tuple[dict[str, Any], list[str]]:
 
 def _joint_problems(raw: Mapping[str, Any]) -> list[str]:
     """Problems of several keys together."""
-    return [*_layer_problems(raw), *_constant_problems(raw)]
+    return [*_layer_problems(raw), *_constant_problems(raw), *_schedule_problems(raw)]
 
 
 def _constant_problems(raw: Mapping[str, Any]) -> list[str]:
@@ -347,6 +358,39 @@ def _constant_problems(raw: Mapping[str, Any]) -> list[str]:
                 f"expected null, or optimizer {_one_of(users)}"
             )
     return problems
+
+
+def _schedule_problems(raw: Mapping[str, Any]) -> list[str]:
+    schedule, epochs = raw.get("schedule"), raw.get("epochs")
+    if not isinstance(schedule, dict):
+        return []
+    kinds = _one_of(SCHEDULES)
+    if "kind" not in schedule:
+        return [f"schedule.kind: missing; expected {kinds}"]
+    kind = schedule["kind"]
+    if not isinstance(kind, str) or kind not in SCHEDULES:
+        return [f"schedule.kind: found {_show(kind)}; expected {kinds}"]
+    needed = SCHEDULES[kind]
+    known = ["kind", *needed, "warmup_epochs"]
+    problems = [
+        f"schedule.{_plain(key)}: unknown key with kind {json.dumps(kind)}; "
+        + (_near(key, known) or f"expected {', '.join(known)}")
+        for key in schedule
+        if key not in known
+    ]
+    problems += [f"schedule.{key}: missing; expected {SCHEDULE_KEYS[key]}" for key in needed if key not in schedule]
+    for key in known[1:]:
+        if key in schedule and not _fits_schedule(key, schedule[key]):
+            problems.append(f"schedule.{key}: found {_show(schedule[key])}; expected {SCHEDULE_KEYS[key]}")
+        elif key == "warmup_epochs" and type(epochs) is int and schedule.get(key, 0) >= max(1, epochs):
+            problems.append(f"schedule.{key}: found {_show(schedule[key])}; expected fewer than the epochs, {epochs}")
+    return problems
+
+
+def _fits_schedule(key: str, value: Any) -> bool:
+    if key == "factor":
+        return type(value) in {int, float} and 0 < value <= 1
+    return type(value) is int and value >= (1 if key == "every" else 0)
 
 
 def _layer_problems(raw: Mapping[str, Any]) -> list[str]:

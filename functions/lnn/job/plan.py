@@ -3,11 +3,11 @@
 A plan is plain JSON, so that neither has to import the settings model or the dataset reader.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from lnn.network import Network, Optimizer, batch_slices
+from lnn.network import Network, Optimizer, Schedule, batch_slices
 from lnn.network.batches import Batch
 from lnn.network.optimizers import BETA_1, BETA_2, EPSILON, MOMENTUM
 
@@ -63,6 +63,8 @@ class Plan:
     epsilon: float = EPSILON
     weight_decay: float = 0.0
     """Of optimizer ``adamw``, which has it in place of ``l2``: see ``Optimizer.decay``."""
+    schedule: dict[str, Any] | None = None
+    """The fields of a ``Schedule``; None where every update has the learning rate."""
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Self:
@@ -91,6 +93,19 @@ class Plan:
             self.epsilon,
             self.weight_decay,
         )
+
+    @property
+    def update_rule_at(self) -> Callable[[int], Optimizer]:
+        """The optimizer of an update, by its number from 1."""
+        rule = self.update_rule
+        if self.schedule is None:
+            return lambda _: rule
+        schedule, batches, epochs = Schedule(**self.schedule), self.batches_per_epoch, self.epochs
+
+        def scheduled(t: int) -> Optimizer:
+            return replace(rule, learning_rate=rule.learning_rate * schedule.share(t, batches, epochs))
+
+        return scheduled
 
     def batches(self, epoch: int) -> list[Batch]:
         """The example indices of each batch of an epoch."""

@@ -1,7 +1,7 @@
 """The neural network itself: numpy only, no I/O, small enough to read in one sitting.
 
 Read it in this order: ``activations``, ``losses``, ``layers`` (forward beside backward), ``model``
-(the layers in a row, and one training step); then ``initializers``, ``optimizers``, ``batches``.
+(the layers in a row, and one training step); then ``initializers``, ``optimizers``, ``schedules``, ``batches``.
 
 Shapes, everywhere: ``m`` examples are columns, so the input ``X`` is (n, m), an activation ``A`` is
 (units, m), a weight matrix ``W`` is (units, units of the layer before) and a bias ``b`` is (units, 1).
@@ -23,6 +23,7 @@ from lnn.network.losses import (
 from lnn.network.metrics import Tally, accuracy, correct_count, predicted_classes
 from lnn.network.model import ForwardPass, Network, new_slots, tally_above, tally_of_output, train_above, train_step
 from lnn.network.optimizers import CONSTANTS, OPTIMIZERS, Optimizer
+from lnn.network.schedules import SCHEDULES, Schedule
 
 __all__ = [
     "ACTIVATIONS",
@@ -30,10 +31,12 @@ __all__ = [
     "INITIALIZERS",
     "OPTIMIZERS",
     "OUTPUT_ACTIVATIONS",
+    "SCHEDULES",
     "Activation",
     "ForwardPass",
     "Network",
     "Optimizer",
+    "Schedule",
     "Tally",
     "accuracy",
     "batch_slices",

@@ -84,8 +84,12 @@ class ExampleSpace:
         self._move = np.empty_like(self._U)
         self._room: dict[int, tuple[Array, Array]] = {}
 
-    def train_step(self, batch: Batch, Y: Array, t: int) -> tuple[float, int]:
-        """As ``model.train_step``, on the examples of ``batch`` and their Y (units of the output, m of the batch)."""
+    def train_step(self, batch: Batch, Y: Array, t: int, optimizer: Optimizer | None = None) -> tuple[float, int]:
+        """As ``model.train_step``, on the examples of ``batch`` and their Y (units of the output, m of the batch).
+
+        ``optimizer`` is this update's, where its learning rate is another than that of the updates before.
+        """
+        self._optimizer = optimizer or self._optimizer
         _, b1 = self._params[0]
         Z, K = self._of_batch(batch)
         Z += b1

@@ -20,7 +20,7 @@ class Toy:
         chosen = slice(None) if batch is None else batch
         X, Y = self._data.X[:, chosen], self._data.Y[:, chosen]
         network, state = self._plan.network, self._state
-        cost, correct = network.train_step(state.parameters, state.slots, X, Y, self._plan.update_rule, t)
+        cost, correct = network.train_step(state.parameters, state.slots, X, Y, self._plan.update_rule_at(t), t)
         return StepResult(cost, correct)
 
     def train_tally(self) -> Tally:

@@ -20,7 +20,7 @@ from lnn.job.hyperparameters import (
     load_json_object,
     parse_settings,
 )
-from lnn.network import ACTIVATIONS, OPTIMIZERS, Optimizer
+from lnn.network import ACTIVATIONS, OPTIMIZERS, SCHEDULES, Optimizer
 from lnn.planning.feasibility import check_settings_fit
 from support.repository import REPOSITORY
 
@@ -77,6 +77,7 @@ def test_the_prototype_s_keys_are_enough_and_the_others_have_their_defaults() ->
     assert settings.sizes == [20, 7, 5, 1]
     assert settings.activation_list == ["relu", "relu", "relu", "sigmoid"]
     assert {key: value for key, value in settings.to_dict().items() if key not in CAT} == {
+        "schedule": None,
         "batch_size": None,
         "threshold": None,
         "strategy": "auto",
@@ -212,6 +213,56 @@ def test_tags_that_cannot_be_shown_are_refused(value: object) -> None:
     [problem] = problems(changed(("tags", value)))
     assert problem.startswith("tags")
     assert problem.endswith("; expected a list of at most 20 texts of 1 to 50 visible characters")
+
+
+SCHEDULE_EXAMPLES: list[dict[str, Any]] = [
+    {"kind": "constant"},
+    {"kind": "step", "every": 10, "factor": 0.5},
+    {"kind": "exponential", "factor": 1},
+    {"kind": "cosine", "warmup_epochs": 5},
+]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULE_EXAMPLES)
+def test_a_schedule_of_each_kind_is_accepted_and_survives_storage(schedule: dict[str, Any]) -> None:
+    settings = parse_settings(json.dumps(changed(("schedule", schedule))))
+    assert settings.schedule == schedule
+    assert parse_settings(json.dumps(settings.to_dict())) == settings
+
+
+def test_every_kind_of_schedule_is_among_the_examples() -> None:
+    assert [schedule["kind"] for schedule in SCHEDULE_EXAMPLES] == list(SCHEDULES)
+
+
+STEP = {"kind": "step", "every": 10, "factor": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("cosine", 'schedule: found "cosine"; expected an object such as {"kind": "cosine", "warmup_epochs": 5}, or'),
+        ({}, 'schedule.kind: missing; expected "constant", "step", "exponential" or "cosine"'),
+        ({"kind": "linear"}, 'schedule.kind: found "linear"; expected "constant", "step", "exponential" or "cosine"'),
+        ({"kind": ["step"]}, 'schedule.kind: found ["step"]; expected "constant"'),
+        ({"kind": "step", "factor": 0.5}, "schedule.every: missing; expected an integer, 1 or more"),
+        ({**STEP, "every": 0}, "schedule.every: found 0; expected an integer, 1 or more"),
+        ({**STEP, "every": 2.0}, "schedule.every: found 2.0; expected an integer, 1 or more"),
+        ({**STEP, "factor": 0}, "schedule.factor: found 0; expected a number above 0, at most 1"),
+        ({**STEP, "factor": 1.5}, "schedule.factor: found 1.5; expected a number above 0, at most 1"),
+        ({**STEP, "factor": True}, "schedule.factor: found true; expected a number above 0, at most 1"),
+        ({**STEP, "factor": float("nan")}, "schedule.factor: found NaN; expected a number above 0, at most 1"),
+        ({**STEP, "evry": 3}, 'schedule.evry: unknown key with kind "step"; did you mean every?'),
+        ({"kind": "cosine", "gamma": 0.5}, 'schedule.gamma: unknown key with kind "cosine"; expected kind, warmup'),
+        ({"kind": "cosine", "warmup_epochs": -1}, "schedule.warmup_epochs: found -1; expected an integer, 0 or more"),
+        (
+            {"kind": "cosine", "warmup_epochs": 2500},
+            "schedule.warmup_epochs: found 2500; expected fewer than the epochs, 2500",
+        ),
+    ],
+)
+def test_a_schedule_that_says_too_little_or_too_much_is_refused(schedule: object, expected: str) -> None:
+    [problem] = problems(changed(("schedule", schedule)))
+    assert problem.startswith(expected)
 
 
 @pytest.mark.parametrize("value", ["0.5", True, -0.1, 1, 1.5, [0.5]])

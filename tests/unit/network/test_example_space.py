@@ -33,6 +33,7 @@ def trainings(draw: st.DrawFn) -> dict[str, object]:
         "features": examples + draw(st.integers(1, 20)),
         "layers": [*hidden, output],
         "optimizer": draw(st.sampled_from(["sgd", "momentum", "nesterov"])),
+        "falling": draw(st.booleans()),
         "momentum": draw(st.sampled_from([0.0, 0.5, 0.9])),
         "l2": draw(st.sampled_from([0.0, 0.5])),
         "batch_size": draw(st.none() | st.integers(1, examples)),
@@ -45,6 +46,7 @@ def train_both(
     features: int,
     layers: list[tuple[int, str]],
     optimizer: str,
+    falling: bool,
     momentum: float,
     l2: float,
     batch_size: int | None,
@@ -69,13 +71,14 @@ def train_both(
     for epoch in range(1, 5):
         for batch in batch_slices(examples, batch_size, seed, epoch):
             t += 1
+            update_rule = Optimizer(optimizer, 0.1 / t if falling else 0.1, momentum)
             labels = take_examples(Y, batch)
             cost, correct = train_step(params, slots, take_examples(X, batch), labels, update_rule, t, activations, l2)
             if t == split:
                 # As after a crash: everything from what a checkpoint holds.
                 state = {name: value.copy() for name, value in space.state().items()}
                 space = ExampleSpace(other, other_slots, X, X_test, update_rule, activations, l2, state)
-            found = space.train_step(batch, labels, t)
+            found = space.train_step(batch, labels, t, update_rule)
             assert found[0] == pytest.approx(cost, rel=1e-10, abs=1e-12)
             assert found[1] == correct
     W1, slots_W1 = space.first_layer()

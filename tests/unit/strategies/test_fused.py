@@ -51,7 +51,10 @@ def train(job: Plan, engine: type[Textbook | InExampleSpace], pauses: set[int]) 
         (InExampleSpace, {"optimizer": "sgd", "l2": 0.1}),
         (InExampleSpace, {"optimizer": "momentum", "l2": 0.1}),
         (Textbook, {"optimizer": "adamw", "weight_decay": 0.1, "beta2": 0.9}),
-        (InExampleSpace, {"optimizer": "nesterov", "l2": 0.1, "momentum": 0.5}),
+        (
+            InExampleSpace,
+            {"optimizer": "nesterov", "momentum": 0.5, "schedule": {"kind": "cosine", "warmup_epochs": 1}},
+        ),
     ],
 )
 @given(pauses=st.sets(st.integers(1, EPOCHS * BATCHES)))

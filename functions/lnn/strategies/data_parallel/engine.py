@@ -65,7 +65,7 @@ class Data:
 
     def __init__(self, artifacts: Artifacts, run_id: str, plan: Plan, state: Checkpoint, group: ProcessGroup) -> None:
         self._plan, self._group = plan, group
-        self._network, self._optimizer = plan.network, plan.update_rule
+        self._network, self._optimizer_at = plan.network, plan.update_rule_at
         self._train = OwnExamples(artifacts, run_id, TRAIN_X, TRAIN_Y, plan, *share(plan.examples, group))
         if plan.batches_per_epoch > 1:
             self._train.hold()  # now, not in the first step
@@ -225,11 +225,12 @@ class Data:
 
     def _update(self, gradient: Array, m: int, t: int) -> None:
         """Update the own parameters; L2's part of the gradient, and any other decay, is for weights only."""
+        optimizer = self._optimizer_at(t)
         for weights in self._own_weights:
             if self._plan.l2:
                 gradient[weights] += (self._plan.l2 / m) * self._own[weights]
-            self._optimizer.decay(self._own[weights])
-        self._optimizer.update(self._own, gradient, self._slots, t)
+            optimizer.decay(self._own[weights])
+        optimizer.update(self._own, gradient, self._slots, t)
 
     def _penalty(self, m: int) -> float:
         return penalty((W for W, _ in self._parameters), self._plan.l2, m)

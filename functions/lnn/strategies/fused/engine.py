@@ -22,13 +22,13 @@ class Textbook:
     """The plain formulation: every layer forward, every layer backward."""
 
     def __init__(self, plan: Plan, data: TrainingData, state: Checkpoint) -> None:
-        self._network, self._optimizer, self._data = plan.network, plan.update_rule, data
+        self._network, self._optimizer_at, self._data = plan.network, plan.update_rule_at, data
         self._parameters, self._slots = state.parameters, state.slots
 
     def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:  # noqa: ARG002
         test = self.test_tally() if tally else None
         X, Y = take_examples(self._data.X, batch), take_examples(self._data.Y, batch)
-        cost, correct = self._network.train_step(self._parameters, self._slots, X, Y, self._optimizer, t)
+        cost, correct = self._network.train_step(self._parameters, self._slots, X, Y, self._optimizer_at(t), t)
         return StepResult(cost, correct, test)
 
     def train_tally(self) -> Tally:
@@ -46,6 +46,7 @@ class InExampleSpace:
 
     def __init__(self, plan: Plan, data: TrainingData, state: Checkpoint) -> None:
         self._data, self._parameters, self._slots = data, state.parameters, state.slots
+        self._optimizer_at = plan.update_rule_at
         self._space = ExampleSpace(
             state.parameters,
             state.slots,
@@ -59,7 +60,7 @@ class InExampleSpace:
 
     def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:  # noqa: ARG002
         test = self.test_tally() if tally else None
-        cost, correct = self._space.train_step(batch, take_examples(self._data.Y, batch), t)
+        cost, correct = self._space.train_step(batch, take_examples(self._data.Y, batch), t, self._optimizer_at(t))
         return StepResult(cost, correct, test)
 
     def train_tally(self) -> Tally:

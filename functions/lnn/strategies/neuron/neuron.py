@@ -138,8 +138,9 @@ def backward(fill: ParameterServer, plan: Layout, step: Step, neuron: int) -> li
     W, *slots_W = (row.copy() for row in parameters[: len(weights)])
     b, *slots_b = (row.copy() for row in parameters[len(weights) :])
     dW, db = linear_backward(dZ, previous_activations(fill, plan, step), W, plan.l2)
-    plan.update_rule.update_weights(W, dW, slots_W, updates + 1)
-    plan.update_rule.update(b, db, slots_b, updates + 1)
+    optimizer = plan.update_rule_at(updates + 1)
+    optimizer.update_weights(W, dW, slots_W, updates + 1)
+    optimizer.update(b, db, slots_b, updates + 1)
 
     new_weights, new_biases = plan.parameter_keys(layer, updates + 1)
     rows += zip(new_weights, [W, *slots_W], strict=True)

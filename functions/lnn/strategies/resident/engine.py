@@ -105,7 +105,7 @@ class Resident:
     """
 
     def __init__(self, artifacts: Artifacts, run_id: str, plan: Plan, state: Checkpoint, group: ProcessGroup) -> None:
-        self._plan, self._group = plan, group
+        self._plan, self._group, self._optimizer_at = plan, group, plan.update_rule_at
         self._cut = cut_of(plan, group)
         data = training_data(artifacts, run_id, plan)
         self._Y, self._y, self._y_test, self._Y_test = data.Y, data.y, data.y_test, data.Y_test
@@ -126,13 +126,12 @@ class Resident:
         product = first.train_product(batch)
         Z, *of_test = self._all_gather([product, first.test_product()] if tally else [product])
         test = self._tally(of_test[0], self._y_test, self._Y_test) if tally else None
-        cost, correct, dZ = train_above(
-            self._parameters, self._slots, Z, Y, plan.update_rule, t, plan.activations, plan.l2
-        )
+        optimizer = self._optimizer_at(t)
+        cost, correct, dZ = train_above(self._parameters, self._slots, Z, Y, optimizer, t, plan.activations, plan.l2)
         cost += self._penalty * plan.l2 / (2 * Y.shape[1])
-        first.update(dZ[self._cut.neurons], plan.update_rule, t, plan.l2)
+        first.update(dZ[self._cut.neurons], optimizer, t, plan.l2)
         db = dZ.sum(axis=1, keepdims=True) / Y.shape[1]
-        plan.update_rule.update(self._parameters[0][1], db, self._slots[0][1], t)
+        optimizer.update(self._parameters[0][1], db, self._slots[0][1], t)
         return StepResult(cost, correct, test)
 
     def train_tally(self) -> Tally:
