@@ -1,7 +1,7 @@
 """A table as a dataset: which rows are for what, how columns become features, and the file.
 
 The table is read three times, batch by batch: for what its columns hold, for the statistics of the training rows, and
-to write the features. Memory holds a few bytes for each row, never the table.
+to write the features. Of each row its label and part are kept; polars has buffers of its own beside them.
 """
 
 from __future__ import annotations
