@@ -1,8 +1,9 @@
 """The parameters of a training: a file, and what the command line changes in it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lnn.errors import InputError
 from lnn.names import PARAMETERS
@@ -40,3 +41,30 @@ def read_parameters(path: Path, changes: Sequence[str], strategy: str | None) ->
     if strategy is not None:
         changed["strategy"] = strategy
     return json.dumps(changed, indent=2).encode()
+
+
+def fitting_changes(path: Path, classes: int, examples: int) -> list[str]:
+    """The changes, as of ``--set``, that make the file's parameters fit a dataset: its output layer and its batches.
+
+    Raises:
+        InputError: the file is not a JSON object.
+    """
+    from lnn.job.hyperparameters import load_json_object
+
+    try:
+        raw = load_json_object(path.read_bytes())
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    last = f"layer{raw.get('layers')}"
+    units, kind = (1, "sigmoid") if classes == 2 else (classes, "softmax")
+    wanted = {f"neurons.{last}": units, f"activations.{last}": kind}
+    changes = [f"{key}={value}" for key, value in wanted.items() if _inner(raw, *key.split(".")) != value]
+    size = raw.get("batch_size")
+    if isinstance(size, int) and size > examples:
+        changes.append("batch_size=null")
+    return changes
+
+
+def _inner(raw: Mapping[str, Any], key: str, inner: str) -> Any:
+    value = raw.get(key)
+    return value.get(inner) if isinstance(value, dict) else None

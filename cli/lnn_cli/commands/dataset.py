@@ -22,6 +22,7 @@ from lnn_client.parameters import parameters_path
 if TYPE_CHECKING:
     from lnn.data.dataset import DatasetSummary
     from lnn_client.picture_folders import Pictures, Split
+    from lnn_client.table_datasets import Made
 
 TEST_SHARE = 0.2
 DROPPED_SHOWN = 20
@@ -228,10 +229,7 @@ def from_table(
     with Progress(console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("reading rows, three times", total=None)
         made = make_dataset(output, table, choices, lambda rows: progress.advance(task, rows))
-    for reason in made.dropped[:DROPPED_SHOWN]:
-        note(f"left out: {reason}")
-    if len(made.dropped) > DROPPED_SHOWN:
-        note(f"left out: {len(made.dropped) - DROPPED_SHOWN} more")
+    tell_left_out(made)
     columns = made.preprocessing.columns
     kinds = Counter(column.kind for column in columns)
     names = {"number": "numbers", "boolean": "booleans", "category": "categories"}
@@ -250,6 +248,14 @@ def from_table(
     )
     _tell_output_layer(output, len(made.classes))
     tell_warnings(made.warnings)
+
+
+def tell_left_out(made: Made) -> None:
+    """What of a table is not in the dataset, and why."""
+    for reason in made.dropped[:DROPPED_SHOWN]:
+        note(f"left out: {reason}")
+    if len(made.dropped) > DROPPED_SHOWN:
+        note(f"left out: {len(made.dropped) - DROPPED_SHOWN} more")
 
 
 def _test_of(text: str) -> float | str:

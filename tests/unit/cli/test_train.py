@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import pytest
 
+from lnn.data.dataset import inspect_dataset
+
 if TYPE_CHECKING:
     from support.aws_account import RunCli, World
 
@@ -291,3 +293,55 @@ def test_train_warns_of_a_dataset_that_is_likely_a_mistake(
     assert result.exit_code == 0, result.output
     assert "warning: test_set_x: found 1 of 4 examples in train_set_x as well" in result.stderr
     assert result.stdout == f"{RUN}\n"
+
+
+# Tables
+
+
+def iris(path: Path, classes: int, rows: int = 60, missing: str = "") -> Path:
+    lines = [f"{row % 7},{row % 5 + (row % classes) * 3},kind {row % classes}" for row in range(rows)]
+    path.write_text("\n".join(["length,width,species", *lines, *([missing] if missing else [])]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(("classes", "units", "kind"), [(2, 1, "sigmoid"), (3, 3, "softmax")])
+def test_a_table_is_trained_in_one_step_with_an_output_layer_that_fits(
+    cli: RunCli, trained: World, parameters: Path, tmp_path: Path, classes: int, units: int, kind: str
+) -> None:
+    own = json.loads(parameters.read_text())
+    own["batch_size"] = 5000
+    parameters.write_text(json.dumps(own))
+    result = cli("train", iris(tmp_path / "iris.csv", classes), "--label", "species", "--set", "epochs=7")
+    assert result.exit_code == 0, result.output
+    assert "48 rows for training, 12 for testing" in result.stderr
+    assert "batch_size=null" in result.stderr
+    dataset, sent = sorted(trained.stored())
+    stored = body(trained, sent)
+    last = f"layer{stored['layers']}"
+    assert (stored["neurons"][last], stored["activations"][last]) == (units, kind)
+    assert (stored["epochs"], stored["batch_size"]) == (7, None)
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(trained.s3.get_object(Bucket=BUCKET, Key=dataset)["Body"].read())
+    assert inspect_dataset(copy).columns == ["length", "width"]
+
+
+def test_parameters_that_are_named_are_not_changed(cli: RunCli, world: World, parameters: Path, tmp_path: Path) -> None:
+    table = iris(tmp_path / "iris.csv", 3)
+    result = cli("train", table, "--label", "species", "--parameters", parameters)
+    assert result.exit_code == 1
+    assert "neurons.layer2" in result.stderr
+    result = cli("train", table, "--label", "species", "--set", "neurons.layer2=7")
+    assert "neurons.layer2: found 7" in result.stderr
+    assert world.stored() == []
+
+
+def test_what_is_wrong_with_a_table_is_said_before_the_upload(
+    cli: RunCli, world: World, dataset: Path, tmp_path: Path
+) -> None:
+    table = iris(tmp_path / "iris.csv", 3, missing=",1,kind 0")
+    told = cli("train", table, "--label", "species").stderr
+    assert "column 'length': found 1 of 61 values missing" in told
+    assert "options for tables are those of lnn dataset from-table" in told
+    assert "--label COLUMN" in cli("train", table).stderr
+    assert "is no table" in cli("train", dataset, "--label", "species").stderr
+    assert world.stored() == []
