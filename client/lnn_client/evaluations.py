@@ -20,7 +20,7 @@ from lnn.data.in_memory import TEST_X, TEST_Y
 from lnn.data.preprocessing import Preprocessing, listed
 from lnn.data.value_range import bytes_of
 from lnn.errors import InputError, LnnError
-from lnn.models.evaluation import Evaluation, evaluate
+from lnn.models.evaluation import Evaluation, NumbersEvaluation, evaluate, evaluate_numbers
 from lnn.models.inference import column_of_example, column_of_values, takes_pictures_of
 from lnn.models.model_file import Model
 from lnn.models.store import Artifacts
@@ -41,22 +41,28 @@ class RunEvaluation:
 
     X: NDArray[Any]
     """(n, m_test), as the network takes them."""
-    evaluation: Evaluation
+    evaluation: Evaluation | NumbersEvaluation
     """As ``lnn evaluate`` makes it: every mistake, the worst first."""
+    outputs: NDArray[Any]
+    """Probabilities (K, m_test), or the numbers that the model predicts, (targets, m_test)."""
+    y: NDArray[Any]
+    """Class indices (m_test,), or the true numbers, (m_test, targets)."""
 
 
-def probabilities_here(network: Model, dataset: Path, split: Split, summary: DatasetSummary) -> NDArray[Any]:
-    """The probabilities (K, m) that the model gives each class, computed on this machine.
+def outputs_here(network: Model, dataset: Path, split: Split, summary: DatasetSummary) -> NDArray[Any]:
+    """The probabilities (K, m) that the model gives each class, or its numbers (targets, m); computed on this machine.
 
     Raises:
         InputError: the model was trained for other examples.
     """
     convert = _conversion(network, dataset, summary)
     features = summary.features if convert is None else network.features
-    if network.features != features or list(map(kept, network.list_classes)) != summary.classes:
+    known = [list(map(kept, names)) for names in (network.list_classes, network.list_targets)]
+    if network.features != features or known != [summary.classes, summary.targets]:
         raise InputError(
-            f"the model takes {network.features} features and knows {_names(network.list_classes)}; {dataset} has "
-            f"{summary.features} features of {_names(summary.classes)}: choose the dataset it was trained for"
+            f"the model takes {network.features} features and knows {_names(*known)}; {dataset} has "
+            f"{summary.features} features of {_names(summary.classes, summary.targets)}: choose the dataset it was "
+            "trained for"
         )
     if network.scale != summary.scale and not takes_pictures_of(network, summary):
         raise InputError(
@@ -102,15 +108,13 @@ def _raw_row(preprocessing: Preprocessing, example: NDArray[Any]) -> dict[str, f
     return dict(zip(preprocessing.names, preprocessing.raw(example), strict=True))
 
 
-def probabilities_of_api(
-    cloud: Cloud, model_id: str, dataset: Path, split: Split, summary: DatasetSummary
-) -> NDArray[Any]:
-    """The probabilities (K, m) that the prediction API answers for each class.
+def outputs_of_api(cloud: Cloud, model_id: str, dataset: Path, split: Split, summary: DatasetSummary) -> NDArray[Any]:
+    """The probabilities (K, m) that the prediction API answers for each class, or the numbers (targets, m).
 
     The requests name the model: a canary takes no share of them.
 
     Raises:
-        InputError: the model was trained for other classes.
+        InputError: the model was trained for other classes or targets.
         ClientError: the API refused an example.
     """
     api = Api(cloud)
@@ -119,10 +123,13 @@ def probabilities_of_api(
     def ask(example: NDArray[Any]) -> list[float]:
         body, kind = _request(example, summary, preprocessing)
         answer = api.call("POST", f"predict?model={quote(model_id)}", body, kind).json()
-        said = {kept(name): probability for name, probability in answer["probabilities"].items()}
-        if set(said) != set(summary.classes):
-            raise InputError(f"{model_id} knows {_names(list(said))}, and {dataset} has {_names(summary.classes)}")
-        return [said[name] for name in summary.classes]
+        answered = answer.get("probabilities"), answer.get("values")
+        classes, numbers = ({kept(name): value for name, value in (said or {}).items()} for said in answered)
+        if (set(classes), set(numbers)) != (set(summary.classes), set(summary.targets)):
+            knows, has = _names(list(classes), list(numbers)), _names(summary.classes, summary.targets)
+            raise InputError(f"{model_id} knows {knows}, and {dataset} has {has}")
+        said = classes | numbers
+        return [said[name] for name in summary.classes or summary.targets]
 
     examples = (example for block in _blocks(dataset, split, summary) for example in block)
     with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
@@ -145,7 +152,13 @@ def evaluate_run(cloud: Cloud, run: Run, model: Model) -> RunEvaluation:
                 rows[place] = column_of_values(model, example)
     except LnnError as error:
         raise ClientError(f"the test examples cannot be read: {error}") from error
-    return RunEvaluation(rows.T, evaluate(model.list_classes, model.predict_proba(rows.T), y))
+    outputs = model.predict_proba(rows.T)
+    found: Evaluation | NumbersEvaluation
+    if model.list_targets:
+        found = evaluate_numbers(model.list_targets, outputs, y)
+    else:
+        found = evaluate(model.list_classes, outputs, y)
+    return RunEvaluation(rows.T, found, outputs, y)
 
 
 def _request(example: NDArray[Any], summary: DatasetSummary, preprocessing: Preprocessing | None) -> tuple[bytes, str]:
@@ -171,5 +184,6 @@ def _blocks(dataset: Path, split: Split, summary: DatasetSummary) -> Iterator[ND
         yield block.copy()
 
 
-def _names(classes: Sequence[str]) -> str:
-    return f"{len(classes)} classes ({', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''})"
+def _names(classes: Sequence[str], targets: Sequence[str]) -> str:
+    names, kind = (targets, "targets") if targets else (classes, "classes")
+    return f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"

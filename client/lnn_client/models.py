@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError as AwsError
 
 from lnn.data.preprocessing import listed
 from lnn.errors import InputError
-from lnn.models.inference import Prediction, column_of_picture, predict
+from lnn.models.inference import Numbers, Prediction, column_of_picture, predict
 from lnn.models.model_file import Model
 from lnn.models.validation import inspect_model
 from lnn.names import LATEST_PARAMS, model_key, params_key
@@ -61,7 +61,7 @@ def model_of_run(cloud: Cloud, run: Run) -> Model:
 
 def predict_pictures(
     model: Model, images: Sequence[Path], *, invert: bool = False, white: float | None = None
-) -> list[Prediction]:
+) -> Sequence[Prediction | Numbers]:
     """Predictions for pictures, in their order.
 
     Raises:
@@ -98,7 +98,7 @@ def _taken(model: Model) -> str:
     )
 
 
-def predict_rows(model: Model, table: Table) -> Iterator[list[Prediction]]:
+def predict_rows(model: Model, table: Table) -> Iterator[Sequence[Prediction | Numbers]]:
     """Predictions for the rows of a table, in their order, batch by batch. The table has raw values.
 
     Raises:

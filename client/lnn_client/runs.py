@@ -1,10 +1,23 @@
 """What a run's record says: whether it has ended, how long it took, what it has cost."""
 
-from typing import TypedDict
+from typing import TypedDict, cast
 
 from lnn.aws.clocks import seconds_between
 from lnn.runs.attributes import Status
 from lnn.runs.record import Run
+
+
+class ScoresOfRun(TypedDict, total=False):
+    """The scores of the final model: accuracies, or of regression the others; None while they are not known."""
+
+    train_accuracy: float | None
+    test_accuracy: float | None
+    train_rmse: float | None
+    train_mae: float | None
+    train_r2: float | None
+    test_rmse: float | None
+    test_mae: float | None
+    test_r2: float | None
 
 
 class Seconds(TypedDict):
@@ -16,7 +29,7 @@ class Seconds(TypedDict):
     """From the first epoch's start to the last epoch's end."""
 
 
-class Result(TypedDict):
+class Result(ScoresOfRun):
     """A run's outcome as ``lnn train --json`` prints it."""
 
     run_id: str
@@ -26,8 +39,6 @@ class Result(TypedDict):
     workers: int | None
     epochs: int
     final_cost: float | None
-    train_accuracy: float | None
-    test_accuracy: float | None
     seconds: Seconds
     ms_per_epoch: float | None
     invocations: int
@@ -86,8 +97,7 @@ def result(run: Run) -> Result:
         "workers": run.workers,
         "epochs": run.epoch,
         "final_cost": run.final_cost,
-        "train_accuracy": run.train_accuracy,
-        "test_accuracy": run.test_accuracy,
+        **cast("ScoresOfRun", {name: getattr(run, name) for name in run.score_names}),
         "seconds": {"total": seconds_total(run), "training": seconds_training(run)},
         "ms_per_epoch": ms_per_epoch(run),
         "invocations": run.invocations,

@@ -47,7 +47,7 @@ from lnn.runs.services import Services
 from lnn.runs.stopping import Ending
 
 if TYPE_CHECKING:
-    from lnn.runs.attributes import Dataset, Facts
+    from lnn.runs.attributes import Dataset, Dimensions, Facts
 
 logger = logging.getLogger(__name__)
 
@@ -126,13 +126,7 @@ def prepare(services: Services, inbox: UploadReader, upload: Upload, run: Run, m
         once="checkpoint",
         settings=settings.to_dict(),
         plan=plan.as_json(),
-        dimensions={
-            "features": summary.features,
-            "examples": summary.m,
-            "test_examples": summary.m_test,
-            "classes": summary.classes,
-            "sizes": plan.sizes,
-        },
+        dimensions=dimensions_of(summary, plan),
         warnings=[*summary.warnings, *decision.warnings],
         strategy=decision.strategy,
         strategy_reason=decision.reason,
@@ -145,6 +139,20 @@ def prepare(services: Services, inbox: UploadReader, upload: Upload, run: Run, m
     for warning in [*summary.warnings, *decision.warnings]:
         logger.warning("dataset or parameters are odd", extra={"run_id": run_id, "why": warning})
     logger.info("run prepared", extra={"run_id": run_id, "strategy": decision.strategy, "why": decision.reason})
+
+
+def dimensions_of(summary: DatasetSummary, plan: Plan) -> Dimensions:
+    """The sizes that a run's record has."""
+    dimensions: Dimensions = {
+        "features": summary.features,
+        "examples": summary.m,
+        "test_examples": summary.m_test,
+        "classes": summary.classes,
+        "sizes": plan.sizes,
+    }
+    if summary.targets:
+        dimensions["targets"] = summary.targets
+    return dimensions
 
 
 def parameters_version(
@@ -204,6 +212,9 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> 
         **settings.constants,
         weight_decay=settings.l2 if decoupled else 0.0,
         schedule=settings.schedule,
+        loss=settings.loss_name,
+        list_targets=summary.targets,
+        variation={"train": summary.variation, "test": summary.test_variation},
     )
 
 

@@ -19,6 +19,7 @@ let shown = null;
 class Trouble extends Error {}
 
 const percent = (share) => `${(share * 100).toFixed(1)}%`;
+const figure = (value) => String(Number(value.toPrecision(6)));
 
 function tell(text) {
   byId("message").textContent = text;
@@ -72,15 +73,21 @@ return file.slice(0, LARGE_BYTES, "application/octet-stream");
   });
 }
 
-function row([name, probability]) {
+function named(name, share) {
   const line = document.createElement("li");
-  const parts = { name, share: percent(probability) };
-  for (const [kind, text] of Object.entries(parts)) {
+  for (const [kind, text] of Object.entries({ name, share })) {
     const part = document.createElement("span");
     part.className = kind;
     part.textContent = text;
     line.append(part);
   }
+  return line;
+}
+
+const numberRow = ([name, value]) => named(name, figure(value));
+
+function row([name, probability]) {
+  const line = named(name, percent(probability));
   const bar = document.createElement("div");
   bar.className = "bar";
   bar.setAttribute("aria-hidden", "true");
@@ -98,15 +105,21 @@ function show(file, answer) {
   picture.alt = file.name ? `Your picture, ${file.name}` : "Your picture";
   picture.src = shown;
 
-  byId("answer").textContent = `${answer.class}, ${answer.probability.toFixed(2)}`;
-  const classes = Object.entries(answer.probabilities).sort((one, other) => other[1] - one[1]);
-  byId("classes").replaceChildren(...classes.slice(0, SHOWN).map(row));
-  const rest = classes.slice(SHOWN);
+  // A model of regression answers numbers by the names of its targets, which have an order of their own.
+  const numbers = answer.values !== undefined;
+  const lines = Object.entries(numbers ? answer.values : answer.probabilities);
+  if (!numbers) lines.sort((one, other) => other[1] - one[1]);
+  const line = numbers ? numberRow : row;
+  const [first, value] = lines[0];
+  byId("answer").textContent = numbers ? `${first}: ${figure(value)}` : `${answer.class}, ${answer.probability.toFixed(2)}`;
+  byId("classes").setAttribute("aria-label", numbers ? "Predicted numbers" : "Probability of each class");
+  byId("classes").replaceChildren(...lines.slice(0, SHOWN).map(line));
+  const rest = lines.slice(SHOWN);
   const more = byId("more");
   more.hidden = !rest.length;
   more.open = false;
-  more.querySelector("summary").textContent = `${rest.length} more classes`;
-  more.querySelector("ol").replaceChildren(...rest.map(row));
+  more.querySelector("summary").textContent = `${rest.length} more ${numbers ? "numbers" : "classes"}`;
+  more.querySelector("ol").replaceChildren(...rest.map(line));
   byId("by").textContent = `Model ${answer.model}, in ${answer.stage}`;
   byId("result").hidden = false;
 }
@@ -145,6 +158,8 @@ function describe(health) {
   if (model) {
     facts.push(["Model", model.model_id], ["Stage", model.stage]);
     if (model.test_accuracy !== undefined) facts.push(["Test accuracy", percent(model.test_accuracy)]);
+    for (const [name, score] of [["RMSE", model.test_rmse], ["MAE", model.test_mae], ["R2", model.test_r2]])
+      if (score !== undefined) facts.push([`Test ${name}`, figure(score)]);
   }
   if (canary && !staging) facts.push(["Canary", `${canary.model} answers ${canary.percent}%`]);
   byId("model").replaceChildren(

@@ -383,3 +383,22 @@ def test_dark_and_light_follow_the_system(open_page: Callable[..., Any]) -> None
     light, dark = background("light"), background("dark")
     assert min(map(int, light[4:-1].split(","))) > 200
     assert max(map(int, dark[4:-1].split(","))) < 60
+
+
+def test_a_model_of_regression_shows_its_numbers_by_name_and_its_test_errors(
+    open_page: Callable[..., Any], site: Site
+) -> None:
+    biases = np.array([[12.5], [-3.0]])
+    site.shelves.models["numbers-1"] = Model(
+        [(np.zeros((2, 16)), biases)], "numbers", ["linear"], [], (4, 4), 255.0, None, ["<b>price</b>", "area"]
+    )
+    record = {"model_id": "numbers-1", "registered_at": 1.0, "test_rmse": 0.25, "test_r2": 0.9, "image_shape": [4, 4]}
+    site.shelves.records["numbers-1"] = record
+    site.shelves.in_use = Current(9, production="numbers-1")
+    site.renew()
+    page = open_page()
+    assert page.locator("#model").inner_text().split("\n")[-4:] == ["Test RMSE", "0.25", "Test R2", "0.9"]
+    page.set_input_files("#file", file("house.png", "image/png", picture()))
+    assert answer(page).startswith("<b>price</b>: 12.5")
+    assert page.locator("#classes li").all_inner_texts() == ["<b>price</b>\n12.5", "area\n-3"]
+    assert page.locator("#result b").count() == 0

@@ -20,7 +20,7 @@ from lnn.errors import LnnError
 from lnn.job.plan import Plan
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.store import Artifacts
-from lnn.network import init_parameters, new_slots, take_examples
+from lnn.network import LINEAR, init_parameters, new_slots, take_examples
 from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.server import ParameterServer
 from lnn.strategies.data_parallel.engine import Data
@@ -49,11 +49,11 @@ def stored(plan: Plan, dtype: str = "float64") -> Memory:
     artifacts = Memory()
     rng = np.random.default_rng(3)
     for x, y, examples in ((TRAIN_X, TRAIN_Y, plan.examples), (TEST_X, TEST_Y, plan.test_examples)):
-        labels = np.arange(examples) % len(plan.list_classes)
+        labels = np.arange(examples) % len(plan.list_classes or "ab")
         features = rng.normal(size=(examples, plan.sizes[0])) * 60 + 20 * labels[:, np.newaxis] + 100
         if plan.scale == 1.0:
             features = features / 100
-        artifacts.put_tensor(RUN, y, labels)
+        artifacts.put_tensor(RUN, y, 2 * rng.normal(size=(examples, plan.targets)) if plan.targets else labels)
         for index, start in enumerate(range(0, examples, plan.shard_rows)):
             shard = features[start : start + plan.shard_rows]
             artifacts.put_shard(RUN, x, index, np.clip(shard, 0, 255).astype(dtype))
@@ -73,6 +73,8 @@ class Trained:
     """Cost and correct predictions of each epoch."""
     test_correct: list[int] = field(default_factory=list)
     """Correct predictions of the test set after each epoch but the last, then after the last."""
+    errors: list[tuple[float, ...]] = field(default_factory=list)
+    """Of a regression: squared and absolute errors of each step's examples, then those of the test set."""
     state: Checkpoint | None = None
 
     @property
@@ -98,11 +100,13 @@ def alone(plan: Plan, artifacts: Artifacts, state: Checkpoint | None = None) -> 
         for number, batch in enumerate(plan.batches(epoch)):
             X, Y = take_examples(data.X, batch), take_examples(data.Y, batch)
             t = (epoch - 1) * plan.batches_per_epoch + number + 1
-            cost, correct = plan.network.train_step(state.parameters, state.slots, X, Y, plan.update_rule_at(t), t)
-            total, right = total + cost * Y.shape[1], right + correct
+            cost, seen = plan.network.train_step(state.parameters, state.slots, X, Y, plan.update_rule_at(t), t)
+            total, right = total + cost * Y.shape[1], right + seen.correct
+            trained.errors.append((*seen.squared, *seen.absolute))
         trained.history.append((total / plan.examples, right))
-        accuracy = plan.network.accuracy(state.parameters, data.X_test, data.y_test)
-        trained.test_correct.append(round(accuracy * plan.test_examples))
+        test = plan.network.tally(state.parameters, data.X_test, data.y_test)
+        trained.test_correct.append(test.correct)
+    trained.errors.append((*test.squared, *test.absolute))
     trained.state = Checkpoint(plan.epochs, state.parameters, state.slots)
     return trained
 
@@ -122,9 +126,12 @@ def work(
             stepped = data.step(batch, t, tally=wanted)
             if stepped.test is not None:
                 trained.test_correct.append(stepped.test.correct)
-            total, right = total + stepped.cost * plan.batch_examples(number), right + stepped.correct
+            total, right = total + stepped.cost * plan.batch_examples(number), right + stepped.seen.correct
+            trained.errors.append((*stepped.seen.squared, *stepped.seen.absolute))
         trained.history.append((total / plan.examples, right))
-    trained.test_correct.append(data.test_tally().correct)
+    test = data.test_tally()
+    trained.test_correct.append(test.correct)
+    trained.errors.append((*test.squared, *test.absolute))
     trained.state = data.checkpoint(epochs[-1])
     assert data.train_tally().correct >= 0
     return trained
@@ -174,6 +181,21 @@ def test_any_number_of_workers_trains_as_one_process_does(
     plan = plan_with(**CHANGES, workers=workers, batch_size=batch_size, optimizer=optimizer, l2=0.3, learning_rate=0.01)
     artifacts = stored(plan)
     assert_same(together(plan, artifacts)[0], alone(plan, artifacts), rtol=1e-9)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 4])
+@pytest.mark.parametrize("batch_size", [None, 5])
+@pytest.mark.parametrize(("loss", "targets"), [("mse", 1), ("mae", 2), ("huber", 2)])
+def test_any_number_of_workers_trains_a_regression_as_one_process_does(
+    together: Together, workers: int, batch_size: int | None, loss: str, targets: int
+) -> None:
+    output = {"sizes": [5, 4, targets], "activations": ["tanh", LINEAR], "list_classes": [], "loss": loss}
+    plan = plan_with(**CHANGES | output, workers=workers, batch_size=batch_size, l2=0.3, learning_rate=0.01)
+    artifacts = stored(plan)
+    found, expected = together(plan, artifacts)[0], alone(plan, artifacts)
+    assert_same(found, expected, rtol=1e-9)
+    np.testing.assert_allclose(found.errors, expected.errors, rtol=1e-9)
+    assert len(found.errors[0]) == 2 * targets
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])

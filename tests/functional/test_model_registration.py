@@ -369,3 +369,43 @@ def test_a_run_id_that_is_no_name_never_becomes_a_key(world: World) -> None:
     (model,) = world.registry.list_models()
     assert model["model_id"].startswith("unnamed-")
     assert json.loads(json.dumps(model["run_id"])) == "../../runs/x y"
+
+
+def test_a_model_of_regression_is_registered_with_its_errors_and_people_are_told(world: World) -> None:
+    dimensions: Any = {"features": 2, "examples": 9, "test_examples": 4, "classes": [], "targets": ["price"]}
+    for run_id, rmse in ((RUN, 4.0), ("run-b", 3.5)):
+        world.ledger.open_run(run_id, dataset_key="training_input/x/d.h5", dimensions={**dimensions, "sizes": [2, 1]})
+        world.ledger.finish(run_id, 0, "COMPLETED", None, test_rmse=rmse, test_mae=3.0, test_r2=0.8125, train_r2=0.9)
+        layers = [(np.array([[1.0, 2.0]]), np.array([[rmse]]))]
+        model = Model(layers, run_id, ["linear"], [], None, 1.0, None, ["price"])
+        register(world.shelf, world.put(encode_model(model), params_key(run_id)))
+        (found,) = [one for one in world.registry.list_models() if one["run_id"] == run_id]
+        assert (found["targets"], found["test_rmse"], found["test_mae"], found["test_r2"]) == (1, rmse, 3.0, 0.8125)
+        assert not [name for name in found if "accuracy" in name]
+        if run_id == RUN:
+            world.registry.promote(found["model_id"], "ada")
+    message = world.topic.published[-1]
+    assert message["Subject"] == "LNN: model staged, test R2 0.812"
+    assert "Test RMSE: 3.5, R2 0.812" in message["Message"]
+    assert "test RMSE 4, R2 0.812; the RMSE of the new one is 0.5 lower" in message["Message"]
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (
+            Model([(np.ones((2, 3)), np.zeros((2, 1)))], "r", ["linear"], [], None, 1.0, None, ["price"]),
+            "a linear output of 2 neurons has 1 names in list_targets and 0 in list_classes",
+        ),
+        (
+            Model([(np.ones((1, 3)), np.zeros((1, 1)))], "r", ["linear"], ["a", "b"], None, 1.0),
+            "a linear output of 1 neurons has 0 names in list_targets and 2 in list_classes",
+        ),
+        (
+            Model([(np.ones((1, 3)), np.zeros((1, 1)))], "r", ["sigmoid"], ["a", "b"], None, 1.0, None, ["price"]),
+            "list_targets names 1 targets; expected none",
+        ),
+    ],
+)
+def test_a_model_whose_targets_do_not_fit_its_output_is_refused(model: Model, told: str, world: World) -> None:
+    assert told in register(world.shelf, world.put(encode_model(model)))

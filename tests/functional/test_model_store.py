@@ -315,3 +315,10 @@ def test_a_copy_that_changes_all_the_time_is_given_up(artifacts: Artifacts, clou
     )
     with pytest.raises(ConditionFailed, match="changed 8 times"):
         artifacts.publish(KEY, b"mine", Mark(RUN, 1, 9e9), Mark.by_time)
+
+
+def test_a_checkpoint_within_an_epoch_keeps_the_errors_of_each_target(artifacts: Artifacts) -> None:
+    parameters = init_parameters([3, 2], ["linear"], "xavier", 0, "float64")
+    so_far = replace(SO_FAR, correct=0, squared=(0.1, 0.2), absolute=(0.3, 1 / 3))
+    state = Checkpoint(2, parameters, new_slots(parameters, Optimizer("sgd", 0.1)), so_far=so_far)
+    assert artifacts.get_checkpoint(artifacts.put_checkpoint("run-t", 1, state), 2).so_far == so_far

@@ -66,7 +66,7 @@ def test_the_history_and_the_cost_of_a_run_that_diverges_are_written_before_its_
 
     def diverging(engine: Textbook, batch: Any, t: int, *arguments: Any) -> StepResult:
         result = step(engine, batch, t, *arguments)
-        return StepResult(float("nan"), 0) if t == 4 else result
+        return StepResult(float("nan"), result.seen) if t == 4 else result
 
     def finishing(ledger: Ledger, *arguments: Any, **facts: Any) -> Any:
         at_end.append([row.epoch for row in ledger.history(run_id)])

@@ -50,6 +50,8 @@ NESTEROV = {
     "momentum": 0.8,
     "schedule": {"kind": "step", "every": 2, "factor": 0.5},
 }
+REGRESSION: dict[str, Any] = {**BINARY, "activations": {"layer1": "tanh", "layer2": "linear"}}
+TWO_TARGETS: dict[str, Any] = {**REGRESSION, "neurons": {"layer1": 4, "layer2": 2}}
 CASES = {
     "full batch": (2, BINARY),
     "mini-batches, the last one short": (2, {**BINARY, "batch_size": 5}),
@@ -73,7 +75,17 @@ CASES = {
         2,
         {**BINARY, **NESTEROV, "epochs": 6, "batch_size": 5, "l2": 0.2},
     ),
+    "mse": (1, REGRESSION),
+    "mse of two targets in mini-batches": (2, {**TWO_TARGETS, "batch_size": 5, "l2": 0.1}),
+    "mae": (1, {**REGRESSION, "loss": "mae", "batch_size": 4}),
+    "huber, fewer examples than features": (
+        2,
+        {**TWO_TARGETS, "loss": "huber", "epochs": 6, "batch_size": 5, "optimizer": "momentum"},
+    ),
+    "linear regression in float32": (1, {**LOGISTIC, "activations": {"layer1": "linear"}, "dtype": "float32"}),
 }
+OF_NUMBERS = {name for name, (_, parameters) in CASES.items() if "linear" in parameters["activations"].values()}
+"""Cases of regression: the number beside them is that of their targets."""
 
 PARALLEL = ["resident", "data"]
 WAYS = [("neuron", None), *((strategy, workers) for strategy in PARALLEL for workers in (1, 2, 3, 4))]
@@ -87,7 +99,8 @@ def train(cloud: InProcessCloud, tmp_path: Path) -> Callable[..., str]:
     def start(case: str, strategy: str, **changes: Any) -> str:
         classes, parameters = CASES[case]
         features = 200 if "fewer examples than features" in case else 5
-        dataset = tiny_dataset(tmp_path / "datasets.h5", classes, features=features)
+        labels = {"targets" if case in OF_NUMBERS else "classes": classes}
+        dataset = tiny_dataset(tmp_path / "datasets.h5", features=features, **labels)
         upload = cloud.upload(dataset, {**parameters, "strategy": strategy, **changes})
         assert cloud.launch(upload) == "launched", cloud.run(upload.run_id)
         return upload.run_id
@@ -114,13 +127,16 @@ def test_every_strategy_has_the_same_history(case: str, cloud: InProcessCloud, t
         assert len(found) == len(expected), (strategy, workers)
         for one, other in zip(expected, found, strict=True):
             assert other == pytest.approx(one, rel=tolerance), (strategy, workers)
-        for figure in ("final_cost", "train_accuracy", "test_accuracy"):
+        for figure in ("final_cost", *fused.score_names):
+            assert getattr(fused, figure) is not None
             assert getattr(run, figure) == pytest.approx(getattr(fused, figure), rel=tolerance), (strategy, workers)
         assert cloud.keys() == []
 
 
 @pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize(("case", "window"), [("mini-batches, the last one short", 0), ("softmax", 1), ("softmax", 3)])
+@pytest.mark.parametrize(
+    ("case", "window"), [("mini-batches, the last one short", 0), ("softmax", 1), ("softmax", 3), ("mae", 2)]
+)
 def test_neuron_ends_with_the_same_bits_whatever_happens_to_its_messages(
     case: str, window: int, seed: int, cloud: InProcessCloud, train: Callable[..., str]
 ) -> None:
@@ -177,6 +193,7 @@ def test_redis_losing_everything_sends_the_run_back_to_its_checkpoint(
         "a warm-up and a cosine",
         "fewer examples than features",
         "nesterov, fewer examples than features",
+        "huber, fewer examples than features",
     ],
 )
 def test_fused_hands_over_before_its_time_is_up(case: str, cloud: InProcessCloud, train: Callable[..., str]) -> None:
@@ -189,7 +206,15 @@ def test_fused_hands_over_before_its_time_is_up(case: str, cloud: InProcessCloud
     assert cloud.outcome(run_id) == cloud.outcome(undisturbed.run_id)
 
 
-@pytest.mark.parametrize("case", ["momentum and l2", "nesterov and l2", "a warm-up and a cosine"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "momentum and l2",
+        "nesterov and l2",
+        "a warm-up and a cosine",
+        "mse of two targets in mini-batches",
+    ],
+)
 @pytest.mark.parametrize("strategy", ["neuron", "fused", *PARALLEL])
 def test_a_stopped_run_keeps_its_model_and_resumes_to_the_same_bits(
     strategy: str, case: str, cloud: InProcessCloud, train: Callable[..., str]

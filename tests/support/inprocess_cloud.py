@@ -263,7 +263,8 @@ class InProcessCloud:
         body = self.s3.get_object(Bucket=NAMES.bucket, Key=f"prediction_input/{run_id}/params.h5")["Body"].read()
         arrays = [array.tobytes() for layer in load_model(body).parameters for array in layer]
         rows = self.services.ledger.history(run_id)
-        return arrays, [(r.epoch, r.cost, r.train_accuracy, r.test_accuracy) for r in rows]
+        names = self.run(run_id).score_names
+        return arrays, [(r.epoch, r.cost, *(getattr(r, name) for name in names)) for r in rows]
 
     def messages_sent(self) -> list[str]:
         """Subjects of the SNS messages since the last look."""
@@ -300,9 +301,15 @@ class Chaos:
             cloud.deliver(*self._kept.pop(self._random.randrange(len(self._kept))))
 
 
-def tiny_dataset(path: Path, classes: int = 2, examples: int = 13, features: int = 5) -> bytes:
-    """A small dataset with a little structure in it."""
+def tiny_dataset(path: Path, classes: int = 2, examples: int = 13, features: int = 5, targets: int = 0) -> bytes:
+    """A small dataset with a little structure in it: of classes, or of so many numbers to predict."""
     rng = np.random.default_rng(7)
+    if targets:
+        x, x_test = rng.normal(size=(examples, features)), rng.normal(size=(6, features))
+        slopes = rng.normal(size=(features, targets))
+        y, y_test = (np.tanh(each @ slopes) + rng.normal(size=(len(each), targets)) / 10 for each in (x, x_test))
+        write_dataset(path, x, y, x_test, y_test, targets=[f"target {index}" for index in range(targets)])
+        return path.read_bytes()
     y = np.arange(examples) % classes
     y_test = np.arange(6) % classes
     centers = rng.normal(size=(classes, features)) * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,8 @@ import typer
 
 from lnn.runs.record import EpochRow, Run
 from lnn_cli.options import ForceOption, JsonOption, PrefixOption, RegionOption, TargetOption, connect
-from lnn_cli.ui.console import duration, note, number, output, print_json, print_table, share
+from lnn_cli.ui import scores
+from lnn_cli.ui.console import duration, note, number, output, print_json, print_table
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
 from lnn_cli.ui.sparkline import BLOCKS, PLAIN, sparkline
@@ -87,6 +89,7 @@ def _print(runs: list[Run], histories: list[list[EpochRow]], differing: list[str
     """A column for each run, so that any number of settings has room; what is alike is not said."""
     steps = PLAIN if output().options.ascii_only else BLOCKS
     curves = [sparkline([row.cost for row in history], _CURVE_WIDTH, steps) for history in histories]
+    names = dict.fromkeys(name for run in runs for name in run.score_names)
     rows = [
         ("status", *(run.status for run in runs)),
         ("strategy", *map(_strategy, runs)),
@@ -94,8 +97,7 @@ def _print(runs: list[Run], histories: list[list[EpochRow]], differing: list[str
         ("epochs done", *(f"{run.epoch:,}" for run in runs)),
         ("final cost", *(number(run.final_cost) for run in runs)),
         ("cost by epoch", *curves),
-        ("training accuracy", *(share(run.train_accuracy) for run in runs)),
-        ("test accuracy", *(share(run.test_accuracy) for run in runs)),
+        *((scores.label(name), *(scores.text(run, name) for run in runs)) for name in names),
         ("upload to model", *(duration(seconds_total(run)) for run in runs)),
         ("ms an epoch", *(number(ms_per_epoch(run)) for run in runs)),
         ("US dollars", *("-" if run.usd is None else f"{run.usd:.6f}" for run in runs)),
@@ -131,10 +133,18 @@ def _words(value: Any) -> str:
 
 
 def _charts(runs: list[Run], histories: list[list[EpochRow]]) -> list[Chart]:
-    """Cost and test accuracy, over epochs and over seconds: more epochs are no more work if they are faster."""
+    """Cost and a test score, over epochs and over seconds: more epochs are no more work if they are faster.
+
+    The score is the accuracy, R2 of regressions alone; in a mixed company a regression has no curve of it.
+    """
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     from lnn_cli.ui.charts import Chart
+
+    regressions = all(run.is_regression for run in runs)
+    score = "test_r2" if regressions else "test_accuracy"
+    shown = scores.label(score)
+    headed = shown[0].upper() + shown[1:]
 
     def draw(figure: FigureBase, theme: Theme) -> None:
         panels = figure.subplots(2, 2, sharey="row")
@@ -142,14 +152,14 @@ def _charts(runs: list[Run], histories: list[list[EpochRow]]) -> list[Chart]:
             epochs = [row.epoch for row in history]
             seconds = list(accumulate(row.seconds for row in history))
             label = f"{run.run_id} ({_strategy(run)})"
-            for row, name in enumerate(("cost", "test_accuracy")):
-                values = [getattr(entry, name) for entry in history]
+            for row, name in enumerate(("cost", score)):
+                values = [math.nan if (value := getattr(entry, name)) is None else value for entry in history]
                 marker = "o" if len(values) <= _FEW_EPOCHS else None
                 panels[row, 0].plot(epochs, values, color=color, label=label, marker=marker)
                 panels[row, 1].plot(seconds, values, color=color, marker=marker)
         for axes, title, below in zip(
             panels.ravel(),
-            ("Cost by epoch", "Cost by time", "Test accuracy by epoch", "Test accuracy by time"),
+            ("Cost by epoch", "Cost by time", f"{headed} by epoch", f"{headed} by time"),
             ("epoch", "seconds of recorded epochs") * 2,
             strict=True,
         ):
@@ -157,10 +167,11 @@ def _charts(runs: list[Run], histories: list[list[EpochRow]]) -> list[Chart]:
         for axes in panels[:, 0]:
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         panels[0, 0].set_ylabel("cost")
-        panels[1, 0].set_ylabel("share that is right")
-        panels[1, 0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        panels[1, 0].set_ylabel("R2" if regressions else "share that is right")
+        if not regressions:
+            panels[1, 0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center")
 
     names = ", ".join(run.run_id for run in runs)
-    return [Chart("compare", "Runs side by side", f"Cost and test accuracy of {names}.", 6.2 + 0.2 * len(runs), draw)]
+    return [Chart("compare", "Runs side by side", f"Cost and {shown} of {names}.", 6.2 + 0.2 * len(runs), draw)]

@@ -54,7 +54,8 @@ def check(
             ("testing", f"{summary.m_test} examples"),
             ("features", f"{summary.features}" + _made_of(summary)),
             ("values", _values(summary)),
-            ("classes", f"{len(summary.classes)}: {', '.join(summary.classes)}"),
+            *([("classes", f"{len(summary.classes)}: {', '.join(summary.classes)}")] if summary.classes else []),
+            *([("targets", f"{len(summary.targets)}: {', '.join(summary.targets)}")] if summary.targets else []),
         ]
     )
     tell_warnings(summary.warnings)

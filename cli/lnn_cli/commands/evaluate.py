@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
-from lnn_cli.ui.console import note, print_json, print_pairs, print_table, say, share
+from lnn_cli.ui.console import note, number, print_json, print_pairs, print_table, say, share
 from lnn_client.cloud import LATEST, PRODUCTION, Target
 from lnn_client.datasets import Split, check_dataset
 
 if TYPE_CHECKING:
-    from lnn.models.evaluation import Evaluation
+    from lnn.models.evaluation import Evaluation, NumbersEvaluation
 
 SHOWN_CLASSES = 20
 
 
 def evaluate(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET.h5", help="Examples whose classes are known.")],
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET.h5", help="Examples whose classes or numbers are known.")],
     model: Annotated[
         str | None,
         typer.Option(
@@ -41,11 +41,14 @@ def evaluate(
 ) -> None:
     """Say how often a model is right, what it confuses, its worst errors.
 
+    Of regression: RMSE and MAE in the units of the target, and R2.
+
     Example: lnn evaluate digits.h5 --model staging --json
     """
     from lnn.data.dataset import load_labels
+    from lnn.models.evaluation import NumbersEvaluation, evaluate_numbers
     from lnn.models.evaluation import evaluate as judge
-    from lnn_client.evaluations import probabilities_here, probabilities_of_api
+    from lnn_client.evaluations import outputs_here, outputs_of_api
     from lnn_client.models import load_model
 
     summary = check_dataset(dataset)
@@ -53,16 +56,45 @@ def evaluate(
     if through_api:
         cloud = connect(target, prefix, region)
         name = cloud.find_model(model or PRODUCTION)["model_id"]
-        probabilities = probabilities_of_api(cloud, name, dataset, split, summary)
+        outputs = outputs_of_api(cloud, name, dataset, split, summary)
     else:
         network = load_model(model or LATEST, lambda: connect(target, prefix, region))
         name = network.run_id
-        probabilities = probabilities_here(network, dataset, split, summary)
-    found = judge(summary.classes, probabilities, labels, worst)
+        outputs = outputs_here(network, dataset, split, summary)
+    found: Evaluation | NumbersEvaluation
+    if summary.targets:
+        found = evaluate_numbers(summary.targets, outputs, labels, worst)
+    else:
+        found = judge(summary.classes, outputs, labels, worst)
     if as_json:
         print_json({"model": name, "dataset": str(dataset), "split": split, "examples": found.examples} | asdict(found))
+    elif isinstance(found, NumbersEvaluation):
+        _show_numbers(found, name, f"{dataset} ({split})")
     else:
         _show(found, name, f"{dataset} ({split})")
+
+
+def _show_numbers(found: NumbersEvaluation, model: str, dataset: str) -> None:
+    print_pairs([("model", model), ("dataset", dataset), ("examples", f"{found.examples}")])
+    say("\nerrors: R2 is 0 for who always predicts the mean, 1 for who is always right")
+    rows = [
+        [one.target, *map(number, (one.rmse, one.mae, one.r2, one.mean, one.deviation))]
+        for one in found.targets[:SHOWN_CLASSES]
+    ]
+    if len(found.targets) > 1:
+        rows.append(["all", *map(number, (found.rmse, found.mae, found.r2)), "", ""])
+    headings = ("target", "RMSE", "MAE", "R2", "true mean", "true deviation")
+    print_table(headings, rows, right=headings[1:])
+    if found.r2 is not None and found.r2 <= 0:
+        note("the model is no better than always predicting the mean")
+    if found.mistakes:
+        say("\nlargest errors")
+        rows = [
+            [str(one.example), one.target, number(one.true), number(one.predicted), number(one.predicted - one.true)]
+            for one in found.mistakes
+        ]
+        columns = ("example", "target", "true", "predicted", "error")
+        print_table(columns, rows, right=("example", "true", "predicted", "error"))
 
 
 def _show(found: Evaluation, model: str, dataset: str) -> None:

@@ -32,7 +32,7 @@ def export(
 
     ONNX: input X (examples, n), divided by `scale` of the file's metadata; of a
     model of tables numbers as they are, categories one-hot as `features` names them.
-    CSV, TensorBoard: cost, accuracies as shares of 1, seconds of each epoch.
+    CSV, TensorBoard: cost, scores (accuracies as shares of 1), seconds of each epoch.
 
     Example: lnn export latest --format onnx -o model.onnx
     """
@@ -50,7 +50,7 @@ def _encoded(cloud: Cloud, run: Run, kind: str) -> bytes:
     if kind == "csv":
         from lnn_cli.export.history import encode_csv
 
-        return encode_csv(_history(cloud, run))
+        return encode_csv(run, _history(cloud, run))
     from lnn_cli.export.onnx_model import encode_onnx, properties
     from lnn_cli.export.tensors import encode_safetensors
     from lnn_client.models import model_of_run

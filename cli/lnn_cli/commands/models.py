@@ -7,7 +7,7 @@ import typer
 
 from lnn.serving import rollout
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
-from lnn_cli.ui.console import command, moment, note, print_json, print_table, say, share
+from lnn_cli.ui.console import command, moment, note, number, print_json, print_table, say, share
 from lnn_client.cloud import Cloud, Target
 
 ModelArgument = Annotated[
@@ -41,8 +41,9 @@ def models(
         rows = [[str(change["version"]), moment(change["at"]), change["who"], change["what"]] for change in changes]
         print_table(("change", "when", "who", "what"), rows)
         return
-    headings = ("model", "stage", "test accuracy", "registered", "remark")
-    print_table(headings, [_row(current, model) for model in found], right=("test accuracy",))
+    score = "test score" if any("targets" in model for model in found) else "test accuracy"
+    headings = ("model", "stage", score, "registered", "remark")
+    print_table(headings, [_row(current, model) for model in found], right=(score,))
 
 
 def promote(
@@ -119,4 +120,7 @@ def _row(current: rollout.Current, model: Mapping[str, Any]) -> list[Any]:
         remark = f"refused: {model['refused']}"
     elif current.canary is not None and current.canary.model_id == model_id:
         remark = f"canary: answers {current.canary.percent}% of production"
-    return [model_id, stage, share(model.get("test_accuracy")), moment(model["registered_at"]), remark]
+    score = share(model.get("test_accuracy"))
+    if model.get("test_rmse") is not None:
+        score = f"RMSE {number(model['test_rmse'])}, R2 {number(model.get('test_r2'), 3)}"
+    return [model_id, stage, score, moment(model["registered_at"]), remark]

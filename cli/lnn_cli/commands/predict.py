@@ -1,22 +1,22 @@
-"""``lnn predict``: which class a trained network sees in a picture, or in a row of a table."""
+"""``lnn predict``: what a trained network predicts for a picture, or for a row of a table."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lnn_cli.options import ForceOption, JsonOption, PrefixOption, RegionOption, TargetOption, WhiteOption, connect
-from lnn_cli.ui.console import note, print_json, print_table, say, share, size
+from lnn_cli.ui.console import note, number, print_json, print_table, say, share, size
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace
 from lnn_client.cloud import Target
 
 if TYPE_CHECKING:
-    from lnn.models.inference import Prediction
+    from lnn.models.inference import Numbers, Prediction
     from lnn.models.model_file import Model
 
 
@@ -50,6 +50,8 @@ def predict(
 
     A table has the columns that the model was trained on, with their raw values.
 
+    A model of regression answers its numbers instead.
+
     Example: lnn predict my-cat.jpg --model latest
     """
     from lnn_client.models import load_model, predict_pictures
@@ -70,12 +72,25 @@ def predict(
     if as_json:
         print_json([{"image": str(image)} | said.to_json() for image, said in zip(files, predictions, strict=True)])
         return
-    rows = [
-        [str(image), said.classes[said.index], share(said.probabilities[said.index])]
-        for image, said in zip(files, predictions, strict=True)
-    ]
-    print_table(("image", "class", "probability"), rows, right=("probability",))
+    rows = [[str(image), *_cells(said)] for image, said in zip(files, predictions, strict=True)]
+    print_table(("image", *_headings(network)), rows, right=_right(network))
     note(f"model of run {network.run_id}")
+
+
+def _headings(network: Model) -> Sequence[str]:
+    return network.list_targets or ("class", "probability")
+
+
+def _right(network: Model) -> Sequence[str]:
+    return network.list_targets or ("probability",)
+
+
+def _cells(said: Prediction | Numbers) -> list[str]:
+    from lnn.models.inference import Numbers
+
+    if isinstance(said, Numbers):
+        return [number(value, 6) for value in said.values]
+    return [said.classes[said.index], share(said.probabilities[said.index])]
 
 
 def _predict_rows(network: Model, file: Path, output: Path | None, *, as_json: bool) -> None:
@@ -84,7 +99,7 @@ def _predict_rows(network: Model, file: Path, output: Path | None, *, as_json: b
 
     batches = predict_rows(network, open_table(file))
     if output is not None:
-        count = _write_csv(output, network.list_classes, batches)
+        count = _write_csv(output, network, batches)
         say(f"{output} ({size(output.stat().st_size)})")
         note(f"{count:,} rows, by the model of run {network.run_id}")
         return
@@ -92,31 +107,35 @@ def _predict_rows(network: Model, file: Path, output: Path | None, *, as_json: b
     if as_json:
         print_json([{"row": row} | said.to_json() for row, said in enumerate(predictions, start=1)])
         return
-    rows = [
-        [str(row), said.classes[said.index], share(said.probabilities[said.index])]
-        for row, said in enumerate(predictions, start=1)
-    ]
-    print_table(("row", "class", "probability"), rows, right=("row", "probability"))
+    rows = [[str(row), *_cells(said)] for row, said in enumerate(predictions, start=1)]
+    print_table(("row", *_headings(network)), rows, right=("row", *_right(network)))
     note(f"model of run {network.run_id}")
 
 
-def _write_csv(path: Path, classes: list[str], batches: Iterator[list[Prediction]]) -> int:
-    """A line for each row: its class, the probability of it, and that of each class. Returns how many rows there are.
+def _write_csv(path: Path, network: Model, batches: Iterator[Sequence[Prediction | Numbers]]) -> int:
+    """A line for each row: its class, the probability of it, and that of each class; of regression its numbers.
 
-    A failure leaves nothing behind.
+    Returns how many rows there are. A failure leaves nothing behind.
     """
     count = 0
     unfinished = path.with_name(path.name + ".part")
+    classes = ["class", "probability", *(f"p({name})" for name in network.list_classes)]
     try:
         with unfinished.open("w", encoding="utf-8", newline="") as file:
             lines = csv.writer(file, lineterminator="\n")
-            lines.writerow(["class", "probability", *(f"p({name})" for name in classes)])
+            lines.writerow(network.list_targets or classes)
             for batch in batches:
                 count += len(batch)
-                lines.writerows(
-                    [said.classes[said.index], max(said.probabilities), *said.probabilities] for said in batch
-                )
+                lines.writerows(map(_line, batch))
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
     return count
+
+
+def _line(said: Prediction | Numbers) -> list[str | float]:
+    from lnn.models.inference import Numbers
+
+    if isinstance(said, Numbers):
+        return [*said.values]
+    return [said.classes[said.index], max(said.probabilities), *said.probabilities]

@@ -9,7 +9,8 @@ from rich.text import Text
 from lnn.runs.attributes import public_view
 from lnn.runs.record import Run
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
-from lnn_cli.ui.console import command, note, number, print_json, print_table, share, status
+from lnn_cli.ui.console import command, note, number, print_json, print_table, status
+from lnn_cli.ui.scores import in_short
 from lnn_client.cloud import Target
 from lnn_client.runs import seconds_total, waiting
 
@@ -27,7 +28,9 @@ def runs(
     prefix: PrefixOption = None,
     region: RegionOption = None,
 ) -> None:
-    """List the runs, newest first, with cost, accuracies and seconds.
+    """List the runs, newest first, with cost, scores and seconds.
+
+    The score is the accuracy, and of regression R2.
 
     Example: lnn runs --limit 5
     """
@@ -74,7 +77,7 @@ def _row(run: Run) -> list[str | Text]:
         run.strategy or "-",
         f"{run.epoch}/{planned}" if planned else "-",
         number(run.final_cost),
-        share(run.train_accuracy),
-        share(run.test_accuracy),
+        in_short(run, "train"),
+        in_short(run, "test"),
         "-" if spent is None else f"{spent:.1f}",
     ]

@@ -17,7 +17,8 @@ def show(
     """Show all about one run: figures, settings, events, model.
 
     Times are in seconds (an epoch's in ms), costs in US dollars;
-    accuracies are in percent, with --json shares of 1.
+    accuracies are in percent, with --json shares of 1;
+    RMSE and MAE of regression in the units of its targets.
 
     Example: lnn show latest
     """

@@ -8,21 +8,14 @@ from pathlib import Path
 from lnn.runs.record import EpochRow, Run
 from lnn_cli.export.needs import need
 
-COLUMNS = ("epoch", "cost", "train_accuracy", "test_accuracy", "seconds")
-TAGS = {
-    "cost": "cost",
-    "train_accuracy": "accuracy/train",
-    "test_accuracy": "accuracy/test",
-    "seconds": "seconds_an_epoch",
-}
 
-
-def encode_csv(history: Sequence[EpochRow]) -> bytes:
+def encode_csv(run: Run, history: Sequence[EpochRow]) -> bytes:
     """A line for each recorded epoch; figures in full precision, accuracies as shares of 1."""
+    columns = ("epoch", "cost", *run.score_names, "seconds")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([getattr(row, name) for name in COLUMNS] for row in history)
+    writer.writerow(columns)
+    writer.writerows([getattr(row, name) for name in columns] for row in history)
     return text.getvalue().encode()
 
 
@@ -34,9 +27,12 @@ def write_tensorboard(folder: Path, run: Run, history: Sequence[EpochRow]) -> No
     """
     library = need("tensorboardX", "tensorboardX", "an export for TensorBoard")
     at = run.training_started_at or run.created_at
+    scores = {name: "/".join(reversed(name.split("_"))) for name in run.score_names}  # such as accuracy/train
+    tags = {"cost": "cost", **scores, "seconds": "seconds_an_epoch"}
     with library.SummaryWriter(str(folder)) as writer:
         for row in history:
             # Rows of every nth epoch stand for n epochs, whose time is not recorded: then only their order is right.
             at += row.seconds
-            for name, tag in TAGS.items():
-                writer.add_scalar(tag, getattr(row, name), row.epoch, walltime=at)
+            for name, tag in tags.items():
+                if (value := getattr(row, name)) is not None:
+                    writer.add_scalar(tag, value, row.epoch, walltime=at)

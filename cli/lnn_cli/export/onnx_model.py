@@ -1,7 +1,7 @@
 """A trained model as ONNX: the same operations that ``lnn.network`` performs, in the same precision.
 
-Input ``X`` is (examples, n), standardized; output ``probabilities`` is (examples, units of the output). ONNX has
-examples as rows where the network has them as columns, so weights are stored transposed.
+Input ``X`` is (examples, n), standardized; output ``probabilities``, of regression ``values``, is (examples, units of
+the output). ONNX has examples as rows where the network has them as columns, so weights are stored transposed.
 
 A model that was trained on a table has its means and scales in the graph. Its ``X`` is in float64: numbers as the table
 has them, booleans as 0 or 1, categories one-hot.
@@ -16,6 +16,7 @@ import numpy as np
 
 from lnn.data.preprocessing import PREPROCESSING, Preprocessing
 from lnn.models.model_file import Model
+from lnn.network import LINEAR
 from lnn.network.activations import GELU_CUBE, GELU_SCALE, LEAK
 from lnn_cli.export.needs import need
 
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 
 OPSET = 17
 """Of 2022: every runtime of the last years reads it."""
-INPUT, OUTPUT = "X", "probabilities"
+INPUT, OUTPUT, NUMBERS = "X", "probabilities", "values"
 
-_SINGLE_OPERATORS = {"sigmoid": "Sigmoid", "relu": "Relu", "tanh": "Tanh"}
+_SINGLE_OPERATORS = {LINEAR: "Identity", "sigmoid": "Sigmoid", "relu": "Relu", "tanh": "Tanh"}
 
 _FORMULAS: dict[str, list[tuple[str, str, str]]] = {
     # As the network computes it; ONNX's own LeakyRelu and Elu are missing in float64 in some runtimes.
@@ -66,6 +67,7 @@ def encode_onnx(model: Model) -> bytes:
     kind = helper.np_dtype_to_tensor_dtype(dtype)
     nodes: list[NodeProto] = []
     constants: list[TensorProto] = []
+    output = NUMBERS if model.list_targets else OUTPUT
     A, input_kind = INPUT, kind
     if model.preprocessing is not None:
         A, input_kind = "standardized", onnx.TensorProto.DOUBLE
@@ -83,7 +85,7 @@ def encode_onnx(model: Model) -> bytes:
         ]
         nodes.append(helper.make_node("MatMul", [A, f"W{layer}"], [f"WA{layer}"]))
         nodes.append(helper.make_node("Add", [f"WA{layer}", f"b{layer}"], [f"Z{layer}"]))
-        A = OUTPUT if layer == len(model.parameters) else f"A{layer}"
+        A = output if layer == len(model.parameters) else f"A{layer}"
         nodes += _activation(helper, activation, f"Z{layer}", A)
     used = {name for node in nodes for name in node.input} & set(_CONSTANTS)
     constants += [numpy_helper.from_array(np.array(_CONSTANTS[name], dtype), name) for name in sorted(used)]
@@ -92,7 +94,7 @@ def encode_onnx(model: Model) -> bytes:
         nodes,
         "lnn",
         [helper.make_tensor_value_info(INPUT, input_kind, ["examples", model.features])],
-        [helper.make_tensor_value_info(OUTPUT, kind, ["examples", units])],
+        [helper.make_tensor_value_info(output, kind, ["examples", units])],
         constants,
     )
     made = helper.make_model(
@@ -133,6 +135,7 @@ def properties(model: Model, *, standardizes: bool = False) -> dict[str, str]:
         "run_id": model.run_id,
         "activations": json.dumps(model.activations),
         "list_classes": json.dumps(model.list_classes),
+        "list_targets": json.dumps(model.list_targets),
         "image_shape": json.dumps(model.image_shape),
         "scale": repr(model.scale),
         "value_range": json.dumps(model.value_range),

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from lnn.characters import escaped
 from lnn.data.axis_order import is_picture
+from lnn.models.evaluation import Evaluation, NumbersEvaluation
 from lnn.models.model_file import Model
 from lnn.runs.attributes import Event
 from lnn.runs.record import EpochRow
 from lnn_cli.report.findings import Findings
 from lnn_cli.ui.charts import Chart, Theme, logarithmic, without_ticks
-from lnn_cli.ui.console import share
+from lnn_cli.ui.console import number
+from lnn_cli.ui.scores import text
 from lnn_client.evaluations import RunEvaluation
 from lnn_client.timeline import Invocation, Timeline
 
@@ -33,6 +35,7 @@ MOST_ROWS = 60
 """Of a timeline: with more neurons than that, a row stands for a layer."""
 MOST_GENERATIONS = 20
 """With more than that, the lines where they began would hide the invocations."""
+SHOWN_TARGETS = 3
 WRITTEN_CLASSES = 30
 """With more classes than that, figures in a confusion matrix cannot be read."""
 MANY_BARS = 1500
@@ -47,11 +50,15 @@ def charts_of(findings: Findings) -> list[Chart]:
     """Every picture that there is data for, in the order of a report."""
     charts = []
     if findings.history:
-        charts.append(_curves(findings.history))
+        charts.append(_curves(findings.history, regression=findings.run.is_regression))
     if findings.tested is not None and findings.model is not None:
-        charts.append(_confusion(findings.tested, findings.model.list_classes))
-        if _is_picture(findings.model) and findings.tested.evaluation.mistakes:
-            charts.append(_mistakes(findings.tested, findings.model))
+        evaluation = findings.tested.evaluation
+        if isinstance(evaluation, NumbersEvaluation):
+            charts.append(_predictions(findings.tested, evaluation))
+        else:
+            charts.append(_confusion(evaluation, findings.model.list_classes))
+            if _is_picture(findings.model) and evaluation.mistakes:
+                charts.append(_mistakes(findings.tested.X, evaluation, findings.model))
     if findings.model is not None:
         charts.append(_first_layer(findings.model))
         if len(findings.model.parameters) > 1:
@@ -61,7 +68,9 @@ def charts_of(findings: Findings) -> list[Chart]:
     return charts
 
 
-def _curves(history: Sequence[EpochRow]) -> Chart:
+def _curves(history: Sequence[EpochRow], *, regression: bool) -> Chart:
+    kind, shown = ("rmse", "RMSE") if regression else ("accuracy", "accuracy")
+
     def draw(figure: FigureBase, _: Theme) -> None:
         left, right = figure.subplots(1, 2)
         epochs = [row.epoch for row in history]
@@ -72,10 +81,14 @@ def _curves(history: Sequence[EpochRow]) -> Chart:
             left.set_yscale("log")
             logarithmic(left.yaxis)
         left.set(title="Cost", xlabel="epoch", ylabel="cost")
-        right.plot(epochs, [row.train_accuracy for row in history], label="training", marker=marker)
-        right.plot(epochs, [row.test_accuracy for row in history], label="test", marker=marker)
-        right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        right.set(title="Accuracy", xlabel="epoch", ylabel="share of examples that are right")
+        for split, name in (("train", "training"), ("test", "test")):
+            values = [getattr(row, f"{split}_{kind}") for row in history]
+            right.plot(epochs, [math.nan if value is None else value for value in values], label=name, marker=marker)
+        if regression:
+            right.set(title="RMSE", xlabel="epoch", ylabel="root of the mean squared error")
+        else:
+            right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+            right.set(title="Accuracy", xlabel="epoch", ylabel="share of examples that are right")
         right.legend()
         for axes in (left, right):
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -83,14 +96,34 @@ def _curves(history: Sequence[EpochRow]) -> Chart:
     last = history[-1]
     about = (
         f"Cost from {history[0].cost:.4g} in epoch {history[0].epoch} to {last.cost:.4g} in epoch "
-        f"{last.epoch}; accuracy {share(last.train_accuracy)} in training while it went on, "
-        f"{share(last.test_accuracy)} in the test after it."
+        f"{last.epoch}; {shown} {text(last, f'train_{kind}')} in training while it went on, "
+        f"{text(last, f'test_{kind}')} in the test after it."
     )
-    return Chart("curves", "Cost and accuracy", about, 3.4, draw)
+    return Chart("curves", f"Cost and {shown}", about, 3.4, draw)
 
 
-def _confusion(tested: RunEvaluation, classes: Sequence[str]) -> Chart:
-    counts = np.array(tested.evaluation.confusion, dtype=np.int64)
+def _predictions(tested: RunEvaluation, found: NumbersEvaluation) -> Chart:
+    """True against predicted numbers, a panel for each of the first targets."""
+    shown = found.targets[:SHOWN_TARGETS]
+
+    def draw(figure: FigureBase, theme: Theme) -> None:
+        panels = figure.subplots(1, len(shown), squeeze=False)[0]
+        for axes, one, true, predicted in zip(panels, shown, tested.y.T, tested.outputs, strict=False):
+            axes.scatter(true, predicted, s=10, alpha=0.6, color=theme.lines[0], rasterized=len(true) > MANY_BARS)
+            ends = [float(true.min()), float(true.max())]
+            axes.plot(ends, ends, color=theme.text, linestyle=":", linewidth=1)
+            axes.set(title=_short(one.target), xlabel="true", ylabel="predicted")
+
+    about = (
+        f"{found.examples:,} test examples: RMSE {number(found.rmse)}, MAE {number(found.mae)}, R2 {number(found.r2)}."
+    )
+    if len(found.targets) > len(shown):
+        about += f" The first {len(shown)} of {len(found.targets)} targets are drawn."
+    return Chart("predictions", "Predicted and true numbers", f"{about} A dot on the line is right.", 3.6, draw)
+
+
+def _confusion(found: Evaluation, classes: Sequence[str]) -> Chart:
+    counts = np.array(found.confusion, dtype=np.int64)
     written = len(classes) <= WRITTEN_CLASSES
 
     def draw(figure: FigureBase, theme: Theme) -> None:
@@ -132,8 +165,8 @@ def _confusion(tested: RunEvaluation, classes: Sequence[str]) -> Chart:
     return Chart("confusion", "Confusion matrix", about, 3.0 + 0.12 * min(len(classes), WRITTEN_CLASSES), draw)
 
 
-def _mistakes(tested: RunEvaluation, model: Model) -> Chart:
-    mistakes = tested.evaluation.mistakes
+def _mistakes(X: Array, found: Evaluation, model: Model) -> Chart:
+    mistakes = found.mistakes
     shown = mistakes[:SHOWN_MISTAKES]
     rows = -(-len(shown) // MISTAKES_IN_A_ROW)
     title = f"The {len(shown)} worst of {len(mistakes):,}" if len(mistakes) > len(shown) else f"All {len(mistakes)}"
@@ -142,15 +175,14 @@ def _mistakes(tested: RunEvaluation, model: Model) -> Chart:
         figure.suptitle(f"{title} mistakes in the test: true class, and what the model saw")
         panels = figure.subplots(rows, MISTAKES_IN_A_ROW, squeeze=False).ravel()
         for axes, mistake in zip(panels, shown, strict=False):
-            _picture(axes, tested.X[:, mistake.example], model)
+            _picture(axes, X[:, mistake.example], model)
             axes.set_title(
                 f"{_short(mistake.label, 12)}\n{_short(mistake.predicted, 12)}, {mistake.probability:.0%}", fontsize=8.5
             )
         for axes in panels[len(shown) :]:
             axes.set_axis_off()
 
-    examples = tested.evaluation.examples
-    about = f"{title} mistakes of {examples:,} test examples; above each its true class, then what the model saw."
+    about = f"{title} mistakes of {found.examples:,} test examples; above each its true class, then what the model saw."
     return Chart("mistakes", "Mistakes", about, 0.5 + 1.45 * rows, draw)
 
 

@@ -38,10 +38,10 @@ def gather(cloud: Cloud, run: Run) -> Findings:
             missing.append(f"{what}: {explain(error)}")
             return None
 
-    model = read("no weights, confusion matrix and mistakes", lambda: model_of_run(cloud, run))
+    model = read("no weights, evaluation and mistakes", lambda: model_of_run(cloud, run))
     tested = None
     if model is not None:
-        tested = read("no confusion matrix and mistakes", lambda: evaluate_run(cloud, run, model))
+        tested = read("no evaluation and mistakes", lambda: evaluate_run(cloud, run, model))
     logged = read("no timeline", lambda: timeline(cloud, run))
     if logged is not None and run.strategy == "neuron" and all(one.role != "neuron" for one in logged.invocations):
         missing.append(

@@ -14,8 +14,9 @@ from lnn.characters import escaped
 from lnn.runs.record import EpochRow, Run
 from lnn_cli.report.charts import charts_of
 from lnn_cli.report.findings import Findings
+from lnn_cli.ui import scores
 from lnn_cli.ui.charts import DARK, LIGHT, Chart, Theme, render
-from lnn_cli.ui.console import dollars, duration, moment, number, share
+from lnn_cli.ui.console import dollars, duration, moment, number
 from lnn_cli.ui.facts import facts
 from lnn_client.cloud import Target
 from lnn_client.runs import ms_per_epoch, seconds_total, seconds_training
@@ -88,7 +89,8 @@ def _content(findings: Findings, target: Target) -> dict[str, Any]:
         "tiles": list(_tiles(run)),
         "facts": [(name, str(value)) for name, value in facts(run) if name not in _TOLD_ELSEWHERE],
         "settings": [(name, _words(value)) for name, value in run.settings.items()],
-        "history": [_row(row) for row in _some(findings.history)],
+        "history": [_row(row, _columns(run)) for row in _some(findings.history)],
+        "score_names": [scores.label(name) for name in _columns(run)],
         "epochs_recorded": len(findings.history),
         "expenses": list(_expenses(run)),
         "local": target is Target.LOCAL,
@@ -115,8 +117,8 @@ def _summary(run: Run) -> list[str]:
 
 def _tiles(run: Run) -> Iterator[tuple[str, str]]:
     """The figures that most readers came for."""
-    yield "test accuracy", share(run.test_accuracy)
-    yield "training accuracy", share(run.train_accuracy)
+    for name in ("test_rmse", "test_mae", "test_r2") if run.is_regression else ("test_accuracy", "train_accuracy"):
+        yield scores.label(name), scores.text(run, name)
     yield "final cost", number(run.final_cost)
     yield "epochs", f"{run.epoch:,}"
     yield "upload to model", duration(seconds_total(run))
@@ -143,12 +145,16 @@ def _words(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-def _row(row: EpochRow) -> list[str]:
+def _columns(run: Run) -> Sequence[str]:
+    """The scores in the table of the history."""
+    return scores.IN_TABLES if run.is_regression else run.score_names
+
+
+def _row(row: EpochRow, names: Sequence[str]) -> list[str]:
     return [
         f"{row.epoch:,}",
         number(row.cost),
-        share(row.train_accuracy),
-        share(row.test_accuracy),
+        *(scores.text(row, name) for name in names),
         number(row.seconds * 1000, 3),
     ]
 

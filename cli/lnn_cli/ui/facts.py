@@ -2,18 +2,22 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
 from lnn.names import s3_uri
 from lnn.runs.record import Run
-from lnn_cli.ui.console import command, duration, moment, number, print_json, say, share, status
+from lnn_cli.ui import scores
+from lnn_cli.ui.console import command, duration, moment, number, print_json, say, status
 from lnn_cli.ui.errors import CliError
 from lnn_client.runs import ms_per_epoch, result, seconds_total, seconds_training
 
 QUIET_SECONDS = 60.0
 """A running run without a sign of life for so long is called quiet: longer than a lease, and than most epochs."""
+
+
+SHOWN_TARGETS = 8
 
 
 def failure(run: Run) -> str:
@@ -42,9 +46,7 @@ def tell_end(run: Run, *, as_json: bool) -> None:
 
 def outcome(run: Run) -> str:
     """One sentence about a completed run."""
-    figures = [f"cost {number(run.final_cost)}", f"training accuracy {share(run.train_accuracy)}"]
-    if run.test_accuracy is not None:
-        figures.append(f"test accuracy {share(run.test_accuracy)}")
+    figures = [f"cost {number(run.final_cost)}", *(f"{name} {value}" for name, value in scores.known(run))]
     spent = seconds_total(run) or seconds_training(run)
     time = f" in {duration(spent)}" if spent is not None else ""
     reason = f"; {run.reason}" if run.reason else ""
@@ -78,7 +80,9 @@ def _how(run: Run) -> Iterator[tuple[str, str]]:
     dimensions = run.dimensions
     if dimensions:
         counts = f"{dimensions['examples']} for training, {dimensions['test_examples']} for testing"
-        yield "examples", f"{counts}; {dimensions['features']} features, {len(dimensions['classes'])} classes"
+        targets = dimensions.get("targets")
+        labels = f"{len(dimensions['classes'])} classes" if targets is None else f"to predict {_some(targets)}"
+        yield "examples", f"{counts}; {dimensions['features']} features, {labels}"
         yield "network", run.network
     if run.strategy:
         why = run.strategy_reason
@@ -87,14 +91,17 @@ def _how(run: Run) -> Iterator[tuple[str, str]]:
         yield "workers", str(run.workers)
 
 
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN_TARGETS} more" if len(names) > SHOWN_TARGETS else ""
+    return ", ".join(names[:SHOWN_TARGETS]) + more
+
+
 def _figures(run: Run) -> Iterator[tuple[str, str]]:
     if run.epochs:
         yield "epochs", f"{run.epoch} of {run.epochs}"
     if run.final_cost is not None:
         yield "final cost", number(run.final_cost, 6)
-    for label, value in (("training accuracy", run.train_accuracy), ("test accuracy", run.test_accuracy)):
-        if value is not None:
-            yield label, share(value)
+    yield from scores.known(run)
 
 
 def _times(run: Run) -> Iterator[tuple[str, str]]:

@@ -21,12 +21,14 @@ def grid(file: Path, summary: DatasetSummary, split: str, columns: int, seed: in
     """``columns`` examples of each class, drawn at random, of the ``train`` or the ``test`` examples.
 
     Raises:
-        CliError: the examples are no pictures.
+        CliError: the examples are no pictures, or have no classes.
     """
     shape, value_range = summary.image_shape, summary.value_range
     if shape is None or value_range is None or not is_picture(shape):
         what = f"have {summary.features} plain features" if shape is None else f"have the shape {shape}"
         raise CliError(f"{file}: its examples {what}, so there are no pictures to show: only gray and RGB can be")
+    if not summary.classes:
+        raise CliError(f"{file}: its labels are numbers, so there are no classes to show a row of each")
     shown = min(len(summary.classes), MOST_CLASSES)
     rng = np.random.default_rng(seed)
     with open_file(file) as stored:

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from lnn.runs.record import Run
 from lnn.runs.store import Ledger
-from lnn_cli.ui.console import STATUS_STYLES, dollars, duration, messages, number, share
+from lnn_cli.ui.console import STATUS_STYLES, dollars, duration, messages, number
+from lnn_cli.ui.scores import in_short
 from lnn_cli.ui.sparkline import BLOCKS, PLAIN, sparkline
 from lnn_client.progress import Look, follow, settled
 from lnn_client.runs import usd_so_far_and_left, waiting
@@ -91,7 +92,7 @@ class RunView(AbstractContextManager["RunView"]):
 
 
 class LiveView(RunView):
-    """A few lines that are drawn anew at every look: bar, cost as a curve, accuracy, pace, what is left, generation."""
+    """A few lines that are drawn anew at every look: bar, cost as a curve, scores, pace, what is left, generation."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -137,11 +138,11 @@ class LiveView(RunView):
             yield Text(waits_for, style="yellow")
         figures = _figures(look)
         if figures:
-            cost, *accuracies = figures
+            cost, *scores = figures
             steps = PLAIN if self._console.options.ascii_only else BLOCKS
             room = min(_CURVE_WIDTH, self._console.width - len(cost) - 1)
             yield Text(f"{cost} {sparkline(look.costs, room, steps)}".rstrip())
-            yield from map(Text, accuracies)
+            yield from map(Text, scores)
         yield from map(Text, _pace_texts(self._pace, run))
         if run.generation > 1:
             yield Text(f"generation {run.generation}", style="yellow")
@@ -204,20 +205,19 @@ def _flow(pieces: Iterable[Text], width: int) -> list[Text]:
 
 
 def _figures(look: Look) -> list[str]:
-    """Cost, then accuracies; nothing before the first epoch."""
+    """Cost, then a score of training and of test; nothing before the first epoch."""
     run, row = look.run, look.row
-    cost, train, test = (row.cost, row.train_accuracy, row.test_accuracy) if row else (None, None, None)
     # At the end the figures are the final model's; before it the newest row's, and the cost is fresher still.
-    if run.has_ended:
-        cost = run.final_cost
-        train = train if run.train_accuracy is None else run.train_accuracy
-        test = test if run.test_accuracy is None else run.test_accuracy
-    elif run.cost is not None:
-        cost = run.cost
+    cost = run.final_cost if run.has_ended else row.cost if run.cost is None and row else run.cost
     if cost is None:
         return []
-    accuracies = (("train", train), ("test", test))
-    return [f"cost {number(cost)}", *(f"{name} {share(value)}" for name, value in accuracies if value is not None)]
+    figures = [f"cost {number(cost)}"]
+    for split in ("train", "test"):
+        of_run = in_short(run, split)
+        score = in_short(row, split) if row and (of_run == "-" or not run.has_ended) else of_run
+        if score != "-":
+            figures.append(f"{split} {score}")
+    return figures
 
 
 def _pace_texts(pace: Pace, run: Run) -> list[str]:

@@ -53,7 +53,7 @@ class Notifier:
             case "COMPLETED":
                 model = run.artifacts["params"] if run.artifacts else None
                 self._publish(
-                    f"LNN: training completed, test accuracy {run.test_accuracy:.1%}",
+                    f"LNN: training completed{_in_subject(run.test_accuracy, run.test_r2)}",
                     run,
                     _figures(run),
                     f"The model:  {model}\nTry it:  lnn predict IMAGE --model {run_id}",
@@ -79,10 +79,10 @@ class Notifier:
     def model_staged(self, model: ModelRecord, production: ModelRecord | None) -> None:
         """The message for a new model in staging; ``production`` is the model that it would replace."""
         model_id = model["model_id"]
-        accuracy = model.get("test_accuracy")
+        name, score = _test_score(model)
         self._send(
-            "LNN: model staged" + ("" if accuracy is None else f", test accuracy {accuracy:.1%}"),
-            f"Model {model_id}\n\nIt waits in staging.\nTest accuracy: {_accuracy(model)}\n"
+            f"LNN: model staged{_in_subject(model.get('test_accuracy'), model.get('test_r2'))}",
+            f"Model {model_id}\n\nIt waits in staging.\n{name[0].upper()}{name[1:]}: {score}\n"
             f"In production: {_standing(model, production)}\n\n"
             f"Try it:  lnn page --staging\nPromote it:  lnn promote {model_id}\n"
             f"On a tenth of the requests first:  lnn promote {model_id} --canary 10\n"
@@ -118,21 +118,39 @@ def _figures(run: Run) -> str:
         lines.append(f"Cost: {run.final_cost:.6g}")
     if run.train_accuracy is not None:
         lines.append(f"Accuracy: {run.train_accuracy:.1%} training, {run.test_accuracy:.1%} test")
+    for name in ("rmse", "mae", "r2") if run.is_regression else ():
+        train, test = run.attribute(f"train_{name}"), run.attribute(f"test_{name}")
+        if train is not None and test is not None:
+            lines.append(f"{name.upper()}: {train:.4g} training, {test:.4g} test")
     if run.training_seconds is not None:
         lines.append(f"Training time: {run.training_seconds:.1f} s")
     return "\n".join(lines)
 
 
-def _accuracy(model: ModelRecord) -> str:
+def _in_subject(accuracy: float | None, r2: float | None) -> str:
+    """The score on the test set, for the end of a subject; empty where there is none."""
+    if accuracy is not None:
+        return f", test accuracy {accuracy:.1%}"
+    return "" if r2 is None else f", test R2 {r2:.3f}"
+
+
+def _test_score(model: ModelRecord) -> tuple[str, str]:
+    """The name and the value of the score on the test set, and for regression R2 beside RMSE."""
+    if "targets" in model:
+        rmse, r2 = model.get("test_rmse"), model.get("test_r2")
+        return "test RMSE", "not known" if rmse is None else f"{rmse:.4g}" + ("" if r2 is None else f", R2 {r2:.3f}")
     accuracy = model.get("test_accuracy")
-    return "not known" if accuracy is None else f"{accuracy:.1%}"
+    return "test accuracy", "not known" if accuracy is None else f"{accuracy:.1%}"
 
 
 def _standing(model: ModelRecord, production: ModelRecord | None) -> str:
     """How the model in production compares with a new one."""
     if production is None:
         return "no model yet"
-    text = f"{production['model_id']}, test accuracy {_accuracy(production)}"
+    text = f"{production['model_id']}, {' '.join(_test_score(production))}"
+    new, old = model.get("test_rmse"), production.get("test_rmse")
+    if new is not None and old is not None:
+        return f"{text}; the RMSE of the new one is {abs(new - old):.4g} {'higher' if new > old else 'lower'}"
     new, old = model.get("test_accuracy"), production.get("test_accuracy")
     if new is None or old is None:
         return text

@@ -19,7 +19,11 @@ MAX_NAME_BYTES = 1_024
 MAX_NAMES_BYTES = 60_000
 """All names as JSON: an attribute of ``params.h5`` holds 64 KB, and a run in DynamoDB, which has them twice, 400 KB."""
 
-EXPECTED = f"expected a name in UTF-8 of visible characters, at most {MAX_NAME_BYTES:,} bytes long: rename the class"
+
+def expected(kind: str) -> str:
+    """What a name of a ``class`` or ``target`` should be."""
+    return f"expected a name in UTF-8 of visible characters, at most {MAX_NAME_BYTES:,} bytes long: rename the {kind}"
+
 
 _JOINERS = "\u200c\u200d"
 _INVISIBLE = frozenset({"Cf", "Zs"})
@@ -44,11 +48,11 @@ def flaw(name: str) -> str | None:
     return None
 
 
-def problems_with(names: Sequence[str]) -> list[str]:
-    """Every problem with a list of class names, the first few of each kind; empty when there is none."""
+def problems_with(names: Sequence[str], kind: str = "class") -> list[str]:
+    """Every problem with a list of names, the first few of each kind; empty when there is none."""
     flaws = [(index, name, told) for index, name in enumerate(names) if (told := flaw(name))]
-    problems = [f"found {name[:40]!r} at index {index}, {told}; {EXPECTED}" for index, name, told in flaws]
-    found = [problem for problem in (oversize(names), clash(names)) if problem]
+    problems = [f"found {name[:40]!r} at index {index}, {told}; {expected(kind)}" for index, name, told in flaws]
+    found = [problem for problem in (oversize(names), clash(names, kind)) if problem]
     return problems[:MOST_SHOWN] or found
 
 
@@ -63,7 +67,7 @@ def oversize(names: Sequence[str]) -> str | None:
     )
 
 
-def clash(names: Iterable[str]) -> str | None:
+def clash(names: Iterable[str], kind: str = "class") -> str | None:
     """The problem with a list of names in which some are the same; None when all differ."""
     spellings: dict[str, list[str]] = {}
     for name in names:
@@ -74,7 +78,7 @@ def clash(names: Iterable[str]) -> str | None:
     more = f" and {len(alike) - MOST_SHOWN} more" if len(alike) > MOST_SHOWN else ""
     return (
         f"found {', '.join(alike[:MOST_SHOWN])}{more}; expected different names (case, Unicode form and blanks around "
-        "a name make no difference): rename a class, or join both under one name"
+        f"a name make no difference): rename a {kind}, or join both under one name"
     )
 
 

@@ -14,8 +14,18 @@ from lnn.data.hdf5 import blocks, reading
 from lnn.data.inspection import inspect
 from lnn.data.preprocessing import Preprocessing
 from lnn.data.summary import DatasetSummary
-from lnn.data.validation import BLOCK_LIMIT, CLASSES, LABELS, MAX_BYTES, open_dataset, read_preprocessing
+from lnn.data.validation import (
+    BLOCK_LIMIT,
+    CLASSES,
+    LABELS,
+    MAX_BYTES,
+    TARGETS,
+    open_dataset,
+    read_preprocessing,
+    target_matrix,
+)
 from lnn.errors import DatasetError, InputError
+from lnn.network.types import Targets
 
 __all__ = [
     "BLOCK_LIMIT",
@@ -54,16 +64,18 @@ def inspect_dataset(
     return DatasetSummary(**{**summary, **tuples})
 
 
-def load_labels(path: str | Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Class indices (m,) and (m_test,) of a file that ``inspect_dataset`` has passed.
+def load_labels(path: str | Path) -> tuple[Targets, Targets]:
+    """Labels of a file that ``inspect_dataset`` has passed: class indices (m,) and (m_test,), or (m, targets) numbers.
 
     Raises DatasetError if they cannot be read nevertheless.
     """
     with open_dataset(path) as file:
-        labels = []
+        labels: list[Targets] = []
+        classes = file.holds(CLASSES)
         for name in LABELS:
             with reading(name):
-                labels.append(file.dataset(name)[...].ravel().astype(np.int64, copy=False))
+                stored = file.dataset(name)[...]
+            labels.append(stored.ravel().astype(np.int64, copy=False) if classes else target_matrix(stored))
     return labels[0], labels[1]
 
 
@@ -120,11 +132,15 @@ def standardize(x: npt.NDArray[Any], scale: float, out: npt.NDArray[np.floating[
         )
 
 
-def label_matrix(y: npt.NDArray[np.int64], units: int, dtype: npt.DTypeLike) -> npt.NDArray[np.floating[Any]]:
+def label_matrix(y: npt.NDArray[Any], units: int, dtype: npt.DTypeLike) -> npt.NDArray[np.floating[Any]]:
     """Class indices (m,) to the network's Y: (1, m) for one output unit, else one-hot (units, m).
+
+    Numbers (m, targets) become Y (targets, m).
 
     ``units`` are those of the output layer: 1 for two classes with a sigmoid, otherwise one for each class.
     """
+    if y.ndim == 2:
+        return y.T.astype(dtype, order="C")
     if units == 1:
         return y.astype(dtype)[np.newaxis]
     Y = np.zeros((units, len(y)), dtype)
@@ -138,9 +154,13 @@ def write_dataset(
     train_y: npt.ArrayLike,
     test_x: npt.NDArray[Any],
     test_y: npt.ArrayLike,
-    classes: Sequence[str],
+    classes: Sequence[str] = (),
+    targets: Sequence[str] = (),
 ) -> None:
-    """Write a ``datasets.h5``: gzip, and the same bytes for the same input."""
+    """Write a ``datasets.h5``: gzip, and the same bytes for the same input.
+
+    Class indices come with the names of ``classes``, numbers to predict with those of ``targets``.
+    """
     import h5py
 
     with h5py.File(path, "w") as file:
@@ -150,4 +170,5 @@ def write_dataset(
             file.create_dataset(
                 name, data=data, compression="gzip", compression_opts=9, shuffle=data.itemsize > 1, track_times=False
             )
-        file.create_dataset(CLASSES, data=np.array([name.encode() for name in classes]), track_times=False)
+        source, names = (TARGETS, targets) if targets else (CLASSES, classes)
+        file.create_dataset(source, data=np.array([name.encode() for name in names]), track_times=False)

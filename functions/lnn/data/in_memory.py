@@ -12,7 +12,7 @@ import numpy as np
 
 from lnn.data.dataset import label_matrix, standardize
 from lnn.job.plan import Plan
-from lnn.network.types import Array, Labels
+from lnn.network.types import Array, Targets
 
 if TYPE_CHECKING:
     from lnn.models.store import Artifacts
@@ -29,12 +29,12 @@ class TrainingData:
     """(n, m)"""
     Y: Array
     """(units of the output, m)"""
-    y: Labels
-    """(m,)"""
+    y: Targets
+    """Class indices (m,), or numbers (m, targets)"""
     X_test: Array
     """(n, m_test)"""
-    y_test: Labels
-    """(m_test,)"""
+    y_test: Targets
+    """(m_test,) or (m_test, targets)"""
     Y_test: Array | None = None
     """(units of the output, m_test); None where nobody asks for the cost of the test set."""
 

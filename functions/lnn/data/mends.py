@@ -33,7 +33,10 @@ def name_mend(name: str, holds: Callable[[str], bool]) -> str:
     if other is not None:
         return f'rename it: {FILE}.move("{other}", "{name}")'
     if name == "list_classes":
-        return f'name the classes: {FILE}["list_classes"] = [b"first", b"second"]'
+        return (
+            f'name the classes: {FILE}["list_classes"] = [b"first", b"second"]; or, of numbers to predict, the target: '
+            f'{FILE}["list_targets"] = [b"price"]'
+        )
     other = next(filter(holds, UNDIVIDED.get(name[-1], ())), None)
     if other is not None:
         chosen = "v[::5]" if name.startswith("test") else "np.delete(v, np.s_[::5], axis=0)"
@@ -64,7 +67,8 @@ def one_hot_mend(shape: tuple[int, ...], m: int | None) -> str:
 def label_type_mend(dtype: np.dtype[Any]) -> str:
     """How to save labels that are not integers; "" if they are neither numbers nor text."""
     if dtype.kind in "fb":
-        return 'save them with .astype("int64")'
+        numbers = ", or leave list_classes out if they are numbers to predict" if dtype.kind == "f" else ""
+        return f'save them with .astype("int64"){numbers}'
     if dtype.kind in "SOU":
         return "save np.searchsorted(names, y), and names = np.unique(y) of the training labels as list_classes"
     return ""

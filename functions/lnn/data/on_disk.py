@@ -20,7 +20,7 @@ import numpy.typing as npt
 from lnn.data.dataset import standardize
 from lnn.errors import LnnError
 from lnn.job.plan import Plan
-from lnn.network.types import Array, Labels
+from lnn.network.types import Array, Targets
 
 if TYPE_CHECKING:
     from lnn.models.store import Artifacts
@@ -58,7 +58,7 @@ class OwnExamples:
         """
         self.first, self.last = first, last
         self._scale = plan.scale
-        self._y: Labels = artifacts.get_tensor(run_id, y)[first:last].copy()
+        self._y: Targets = artifacts.get_tensor(run_id, y)[first:last].copy()
         self._file, self._stored = _fetch(artifacts, run_id, x, plan, first, last)
         n = plan.sizes[0]
         self._row_bytes = n * self._stored.itemsize
@@ -95,8 +95,8 @@ class OwnExamples:
         self._read_chosen(chosen[: self._block_rows])
         self._prepared = chosen
 
-    def blocks(self, chosen: npt.NDArray[np.int64] | None = None) -> Iterator[tuple[Array, Labels]]:
-        """The chosen examples, in ascending order, or all, in blocks: X (n, k) and labels (k,).
+    def blocks(self, chosen: npt.NDArray[np.int64] | None = None) -> Iterator[tuple[Array, Targets]]:
+        """The chosen examples, in ascending order, or all, in blocks: X (n, k); labels (k,) or (k, targets).
 
         X is valid until the next block is read or prepared.
         """

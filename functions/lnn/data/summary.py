@@ -23,5 +23,10 @@ class DatasetSummary:
     """The stored values of black and of white; None for rows of floats."""
     columns: list[str] = field(default_factory=list)
     """The columns of the table that the features were made of: see ``lnn.data.preprocessing``; empty for others."""
+    targets: list[str] = field(default_factory=list)
+    """Names of the numbers to predict, in regression; then there are no classes."""
+    variation: list[float] = field(default_factory=list)
+    """Of each target, ``lnn.network.variation_of`` the training examples."""
+    test_variation: list[float] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     """Likely mistakes that do not prevent training, as ``dataset: found what is there; what helps``."""

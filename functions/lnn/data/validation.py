@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from lnn.characters import quoted
 from lnn.data.axis_order import examples_elsewhere, picture_warning
-from lnn.data.class_names import EXPECTED, MAX_NAME_BYTES, clash, flaw, kept, oversize
+from lnn.data.class_names import MAX_NAME_BYTES, clash, expected, flaw, kept, oversize
 from lnn.data.hdf5 import (
     MAX_INFLATION,
     Hdf5File,
@@ -42,6 +42,7 @@ from lnn.data.repeated_examples import MOST_COMPARED, Hashes, count_repeated, ha
 from lnn.data.summary import DatasetSummary
 from lnn.data.value_range import Range, apart_warnings, range_of, scale_of, value_warnings
 from lnn.errors import DatasetError, Hdf5Error, InputError
+from lnn.network.metrics import variation_of
 
 if TYPE_CHECKING:
     import h5py
@@ -49,12 +50,19 @@ if TYPE_CHECKING:
 FEATURES = ("train_set_x", "test_set_x")
 LABELS = ("train_set_y", "test_set_y")
 CLASSES = "list_classes"
+TARGETS = "list_targets"
 
 MAX_BYTES = 16 * 2**30
 """Default limit for all arrays of a file together: Launch cannot read more in its 15 minutes."""
 BLOCK_LIMIT = 2**28
 """Default limit for the block that must be read at once."""
 MAX_CLASSES = 65_536
+MAX_TARGETS = 1_000
+"""A run's record, of at most 400 KB, has their names and figures of each."""
+LARGEST_TARGET = 1e30
+"""float32 reaches 3e38, of which predictions need some; squares of the errors then stay in DynamoDB's range, too."""
+FEW_NUMBERS = 20
+"""Targets that are whole numbers, and no more than so many different ones, may be classes."""
 NAMES_SHOWN = 5
 """Classes that a warning names."""
 BLOCK_COPIES = 4
@@ -79,7 +87,13 @@ def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: i
     """
     problems: list[str] = []
     with open_dataset(path) as file:
-        found = {name: _find(file, name, problems) for name in (*FEATURES, *LABELS, CLASSES)}
+        found = {name: _find(file, name, problems) for name in (*FEATURES, *LABELS)}
+        numbers = _holds_numbers(file, found["train_set_y"])
+        if not numbers or file.holds(TARGETS):
+            names = TARGETS if numbers else CLASSES
+            found[names] = _find(file, names, problems)
+        if file.holds(CLASSES) and file.holds(TARGETS):
+            problems.append(f"{TARGETS}: found beside {CLASSES}; expected one of them: remove {CLASSES} for regression")
         _check_structure(found, max_bytes, block_limit, file.size, problems)
         if problems:
             raise DatasetError(problems)
@@ -91,8 +105,14 @@ def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: i
 
         # From here on every dataset exists and has a valid shape, type and size.
         sets = {name: dataset for name, dataset in found.items() if dataset is not None}
-        classes = _check_classes(sets[CLASSES], problems)
-        labels = {name: _check_labels(sets[name], name, len(classes), problems) for name in LABELS}
+        classes: list[str] = []
+        targets: list[str] = []
+        if numbers:
+            labels = {name: _check_targets(sets[name], name, problems) for name in LABELS}
+            targets = _target_names(sets.get(TARGETS), labels["train_set_y"].shape[1], problems)
+        else:
+            classes = _check_names(sets[CLASSES], CLASSES, "class", problems)
+            labels = {name: _check_labels(sets[name], name, len(classes), problems) for name in LABELS}
         train, test = (sets[name] for name in FEATURES)
         seen = {name: _check_features(sets[name], name, train.dtype, problems) for name in FEATURES}
         columns = _check_preprocessing(file, train, problems)
@@ -111,11 +131,19 @@ def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: i
             scale=scale_of(train.dtype, value_range),
             value_range=value_range,
             columns=columns,
+            targets=targets,
+            variation=variation_of(labels["train_set_y"]) if numbers else [],
+            test_variation=variation_of(labels["test_set_y"]) if numbers else [],
             warnings=[
                 *_feature_warnings(train, seen["train_set_x"], seen["test_set_x"]),
-                *_class_warnings(labels["train_set_y"], classes),
+                *_label_warnings(labels["train_set_y"], classes, named=TARGETS in sets),
             ],
         )
+
+
+def _holds_numbers(file: Hdf5File, y: h5py.Dataset | None) -> bool:
+    """True for a dataset of regression: it names targets, or has no classes and floating-point numbers as labels."""
+    return not file.holds(CLASSES) and (file.holds(TARGETS) or (y is not None and y.dtype.kind == "f"))
 
 
 # Opening -------------------------------------------------------------------------------------------------------------
@@ -148,18 +176,21 @@ def _check_structure(
     found: dict[str, h5py.Dataset | None], max_bytes: int, block_limit: int, file_bytes: int, problems: list[str]
 ) -> None:
     """Types, shapes, sizes and filters of the datasets that were found, as declared: no chunk is unpacked for that."""
+    numbers = CLASSES not in found
     for name, dataset in found.items():
         if dataset is not None:
-            _check_type(name, dataset, problems)
+            _check_type(name, dataset, problems, numbers=numbers)
             _check_storage(name, dataset, block_limit, problems)
     train, test = found["train_set_x"], found["test_set_x"]
     turned = [
-        _check_shapes("train", train, found["train_set_y"], problems),
-        _check_shapes("test", test, found["test_set_y"], problems),
+        _check_shapes("train", train, found["train_set_y"], problems, numbers=numbers),
+        _check_shapes("test", test, found["test_set_y"], problems, numbers=numbers),
     ]
     if train is not None and test is not None and not any(turned):
         _check_alike(train, test, problems)
-    classes = found[CLASSES]
+    if numbers:
+        _check_targets_alike(found, problems)
+    classes = found.get(CLASSES)
     if classes is not None and not (classes.ndim == 1 and 2 <= classes.size <= MAX_CLASSES):
         problems.append(
             f"{CLASSES}: found shape {classes.shape}; expected (K,), the names of 2 to {MAX_CLASSES:,} classes"
@@ -175,7 +206,30 @@ def _check_structure(
         problems.append(f"{found_all}; expected no more than a file of {file_bytes:,} bytes can hold: write all values")
 
 
-def _check_shapes(split: str, x: h5py.Dataset | None, y: h5py.Dataset | None, problems: list[str]) -> bool:
+def _check_targets_alike(found: dict[str, h5py.Dataset | None], problems: list[str]) -> None:
+    """The number of targets: the same in training and test, and as many as there are names."""
+    train, test, names = (found.get(name) for name in (*LABELS, TARGETS))
+    if train is None or train.ndim > 2:
+        return
+    targets = _targets_in(train.shape)
+    if not 1 <= targets <= MAX_TARGETS:
+        problems.append(f"train_set_y: found {targets:,} targets; expected 1 to {MAX_TARGETS:,}")
+    elif test is not None and test.ndim <= 2 and _targets_in(test.shape) != targets:
+        problems.append(
+            f"test_set_y: found {_targets_in(test.shape):,} targets; expected {targets:,}, as in train_set_y"
+        )
+    if names is not None and names.shape != (targets,):
+        problems.append(f"{TARGETS}: found shape {names.shape}; expected ({targets},), a name for each target")
+
+
+def _targets_in(shape: tuple[int, ...]) -> int:
+    """The targets of an example, given the shape of labels: (m,), (1, m) and (m, 1) have one."""
+    return 1 if len(shape) < 2 or shape[0] == 1 else shape[1]
+
+
+def _check_shapes(
+    split: str, x: h5py.Dataset | None, y: h5py.Dataset | None, problems: list[str], *, numbers: bool
+) -> bool:
     """Check the shapes of one split; return True when its examples lie along another axis than the first."""
     elsewhere = None
     if x is not None:
@@ -187,18 +241,33 @@ def _check_shapes(split: str, x: h5py.Dataset | None, y: h5py.Dataset | None, pr
         elif 0 in x.shape:
             problems.append(f"{name}: found shape {x.shape}; expected at least one feature in each example")
     if y is not None:
-        name = f"{split}_set_y"
-        m = None if x is None else x.shape[0]
-        if y.ndim > 2 or is_one_hot(y.shape):
-            mend = f": {one_hot_mend(y.shape, m)}" if y.ndim == 2 else ""
-            problems.append(
-                f"{name}: found shape {y.shape}; expected (m,), (m, 1) or (1, m), one label for each example{mend}"
-            )
-        elif x is not None and (elsewhere := examples_elsewhere(x.shape, y.size)):
-            problems.append(f"{split}_set_x: {elsewhere}")
-        elif x is not None and y.size != m:
-            problems.append(f"{name}: found {y.size:,} labels; expected {m:,}, one for each example in {split}_set_x")
+        check = _check_target_rows if numbers and y.ndim == 2 and y.shape[0] > 1 else _check_label_shape
+        elsewhere = check(split, None if x is None else x.shape, y.shape, problems)
     return elsewhere is not None
+
+
+def _check_label_shape(split: str, x: tuple[int, ...] | None, y: tuple[int, ...], problems: list[str]) -> str | None:
+    """Check the shape of one label for each example; return where ``x`` has them, if not along its first axis."""
+    name, elsewhere, found = f"{split}_set_y", None, math.prod(y)
+    m = None if x is None else x[0]
+    if len(y) > 2 or is_one_hot(y):
+        mend = f": {one_hot_mend(y, m)}" if len(y) == 2 else ""
+        problems.append(f"{name}: found shape {y}; expected (m,), (m, 1) or (1, m), one label for each example{mend}")
+    elif x is not None and (elsewhere := examples_elsewhere(x, found)):
+        problems.append(f"{split}_set_x: {elsewhere}")
+    elif x is not None and found != m:
+        problems.append(f"{name}: found {found:,} labels; expected {m:,}, one for each example in {split}_set_x")
+    return elsewhere
+
+
+def _check_target_rows(split: str, x: tuple[int, ...] | None, y: tuple[int, ...], problems: list[str]) -> None:
+    """Check the shape (m, targets) of numbers to predict."""
+    if x is not None and y[0] != x[0]:
+        mend = ": save y.T" if y[1] == x[0] else ""
+        problems.append(
+            f"{split}_set_y: found shape {y}; expected ({x[0]},) or ({x[0]}, targets), a row for each example in "
+            f"{split}_set_x{mend}"
+        )
 
 
 def _check_alike(train: h5py.Dataset, test: h5py.Dataset, problems: list[str]) -> None:
@@ -213,13 +282,17 @@ def _check_alike(train: h5py.Dataset, test: h5py.Dataset, problems: list[str]) -
         )
 
 
-def _check_type(name: str, dataset: h5py.Dataset, problems: list[str]) -> None:
+def _check_type(name: str, dataset: h5py.Dataset, problems: list[str], *, numbers: bool) -> None:
     dtype = dataset.dtype
-    if name == CLASSES:
+    if name in (CLASSES, TARGETS):
         if not holds_text(dtype) and dtype.kind not in "iu":
-            problems.append(f"{name}: found {_type_name(dtype)}; expected bytes, str or integers, the classes' names")
+            of_what = "classes" if name == CLASSES else "targets"
+            problems.append(f"{name}: found {_type_name(dtype)}; expected bytes, str or integers, the {of_what}' names")
         elif dtype.kind == "S" and dtype.itemsize > MAX_NAME_BYTES:
             problems.append(f"{name}: found names of {dtype.itemsize:,} bytes; expected at most {MAX_NAME_BYTES:,}")
+    elif name in LABELS and numbers:
+        if dtype.kind not in "iuf" or dtype.itemsize > 8:
+            problems.append(f"{name}: found {_type_name(dtype)}; expected float32 or float64, the numbers to predict")
     elif name in LABELS:
         if dtype.kind not in "iu" and not (dtype.kind in "fb" and is_one_hot(dataset.shape)):
             mend = f": {told}" if (told := label_type_mend(dtype)) else ""
@@ -247,25 +320,25 @@ def _check_storage(name: str, dataset: h5py.Dataset, block_limit: int, problems:
 # Values --------------------------------------------------------------------------------------------------------------
 
 
-def _check_classes(dataset: h5py.Dataset, problems: list[str]) -> list[str]:
-    """The class names. Names of variable length are read singly, since each may be as long as the file."""
+def _check_names(dataset: h5py.Dataset, source: str, kind: str, problems: list[str]) -> list[str]:
+    """The names of classes or targets. Those of variable length are read singly: each may be as long as the file."""
     names: list[str] = []
-    with reading(CLASSES):
+    with reading(source):
         stored = dataset if dataset.dtype.kind == "O" else dataset[...]
     for index in range(len(dataset)):
-        with reading(CLASSES):
+        with reading(source):
             raw = stored[index]
         name = raw if isinstance(raw, bytes) else str(raw).encode(errors="surrogateescape")
         text, wrong = _name_in(name)
         if wrong:
-            problems.append(f"{CLASSES}: found {name[:40]!r} at index {index}, {wrong}; {EXPECTED}")
+            problems.append(f"{source}: found {name[:40]!r} at index {index}, {wrong}; {expected(kind)}")
         names.append(text)
         if len(problems) > 10:
             break
     if problem := oversize(names):
-        problems.append(f"{CLASSES}: {problem}")
-    if problem := clash(filter(None, names)):
-        problems.append(f"{CLASSES}: {problem}")
+        problems.append(f"{source}: {problem}")
+    if problem := clash(filter(None, names), kind):
+        problems.append(f"{source}: {problem}")
     return [kept(name) for name in names]
 
 
@@ -295,6 +368,42 @@ def _check_labels(dataset: h5py.Dataset, name: str, classes: int, problems: list
     elif name == "train_set_y" and (y == y[0]).all():
         problems.append(f"{name}: found only label {y[0]}; expected examples of at least two classes")
     return y
+
+
+def target_matrix(stored: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Labels of regression, as a dataset stores them, as (m, targets)."""
+    y = stored.reshape(-1, _targets_in(stored.shape))
+    return y.astype(np.float64, copy=False)
+
+
+def _check_targets(dataset: h5py.Dataset, name: str, problems: list[str]) -> npt.NDArray[Any]:
+    """The numbers to predict, (m, targets)."""
+    with reading(name):
+        y = target_matrix(dataset[...])
+    wrong = np.argwhere(~(np.abs(y) <= LARGEST_TARGET))
+    if len(wrong):
+        example, target = wrong[0]
+        place = example if y.shape[1] == 1 else f"({example}, {target})"
+        problems.append(
+            f"{name}: found {y[example, target]} at index {place} ({len(wrong):,} such values); expected finite "
+            f"numbers up to {LARGEST_TARGET:g}: remove these examples, or scale the numbers down"
+        )
+    elif name == "train_set_y":
+        constant = np.flatnonzero((y == y[0]).all(axis=0))
+        if len(constant):
+            of_target = "" if y.shape[1] == 1 else f" of target {constant[0]}"
+            problems.append(
+                f"{name}: found only {y[0, constant[0]]}{of_target}; expected numbers that differ: there is nothing to "
+                "learn from one number"
+            )
+    return y
+
+
+def _target_names(dataset: h5py.Dataset | None, targets: int, problems: list[str]) -> list[str]:
+    """The names of the targets: those of the dataset, or numbered ones."""
+    if dataset is not None:
+        return _check_names(dataset, TARGETS, "target", problems)
+    return ["target"] if targets == 1 else [f"target{number}" for number in range(1, targets + 1)]
 
 
 def _check_features(dataset: h5py.Dataset, name: str, dtype: np.dtype[Any], problems: list[str]) -> Features:
@@ -361,9 +470,23 @@ def _feature_warnings(train: h5py.Dataset, seen: Features, seen_of_test: Feature
     tested = np.concatenate(seen_of_test.hashes)
     if repeated := count_repeated(np.concatenate(seen.hashes), tested):
         yield (
-            f"test_set_x: found {repeated:,} of {len(tested):,} examples in train_set_x as well, so the test accuracy "
-            "says too much; take them out of one of the two"
+            f"test_set_x: found {repeated:,} of {len(tested):,} examples in train_set_x as well, so the test scores "
+            "say too much; take them out of one of the two"
         )
+
+
+def _label_warnings(labels: npt.NDArray[Any], classes: list[str], *, named: bool) -> Iterator[str]:
+    """Warnings about classes, or about targets, which may be ``named`` in the dataset."""
+    if classes:
+        yield from _class_warnings(labels, classes)
+    elif not named and labels.shape[1] == 1 and (labels == np.floor(labels)).all():
+        different = np.unique(labels)
+        if len(different) <= min(FEW_NUMBERS, len(labels) - 1):
+            yield (
+                f"train_set_y: found {len(different)} different whole numbers and no list_classes, so a model would "
+                "predict numbers; if they are classes, save them as integers from 0, and their names as list_classes; "
+                "if not, save the name of the number as list_targets"
+            )
 
 
 def _class_warnings(labels: npt.NDArray[Any], classes: list[str]) -> Iterator[str]:

@@ -18,7 +18,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from lnn.characters import unsafe
 from lnn.errors import SettingsError
-from lnn.network import ACTIVATIONS, CONSTANTS, OUTPUT_ACTIVATIONS, SCHEDULES
+from lnn.network import (
+    ACTIVATIONS,
+    CONSTANTS,
+    CROSS_ENTROPY,
+    LINEAR,
+    OUTPUT_ACTIVATIONS,
+    REGRESSION_LOSSES,
+    SCHEDULES,
+)
 from lnn.strategies.registry import AUTO, STRATEGIES
 
 MAX_FILE_BYTES = 1_000_000
@@ -37,6 +45,7 @@ def _one_of(names: Iterable[str]) -> str:
 
 
 HIDDEN, OUTPUT = _one_of(ACTIVATIONS), _one_of(OUTPUT_ACTIVATIONS)
+LOSSES = _one_of([AUTO, CROSS_ENTROPY, *REGRESSION_LOSSES])
 LAYER_KEY = re.compile(r"layer([1-9][0-9]*)")
 
 SCHEDULE_KEYS = {
@@ -76,6 +85,14 @@ class Settings(BaseModel):
         None,
         title="how the learning rate changes from epoch to epoch; see below",
         description='an object such as {"kind": "cosine", "warmup_epochs": 5}, or null for no change',
+    )
+    loss: Literal["auto", "cross_entropy", "mse", "mae", "huber"] = Field(
+        "auto",
+        title=(
+            "what training minimizes: `auto` is cross_entropy for classes, mse for numbers; "
+            "mae and huber heed outliers less"
+        ),
+        description=LOSSES,
     )
     batch_size: int | None = Field(
         None,
@@ -248,6 +265,13 @@ class Settings(BaseModel):
         usual = CONSTANTS[self.optimizer]
         return {key: value if (own := getattr(self, key)) is None else own for key, value in usual.items()}
 
+    @property
+    def loss_name(self) -> str:
+        """What training minimizes; ``auto`` is decided by the output layer."""
+        if self.loss != AUTO:
+            return self.loss
+        return "mse" if self.activation_list[-1] == LINEAR else CROSS_ENTROPY
+
     def to_dict(self) -> dict[str, Any]:
         """Every key with its value, defaults filled in: JSON types only."""
         return self.model_dump(mode="json")
@@ -412,10 +436,12 @@ def _layer_problems(raw: Mapping[str, Any]) -> list[str]:
                 f"activations.{last}: found {_show(activations[last])}; expected {OUTPUT} for the output layer"
             )
         problems += [
-            f'activations.layer{layer}: found "softmax"; expected {HIDDEN}: softmax is for the output layer, {last}'
+            f'activations.layer{layer}: found "{name}"; expected {HIDDEN}: {name} is for the output layer, {last}'
             for layer in range(1, layers)
-            if activations.get(f"layer{layer}") == "softmax"
+            for name in ("softmax", LINEAR)
+            if activations.get(f"layer{layer}") == name
         ]
+        problems += _loss_problems(raw.get("loss", AUTO), last, activations.get(last))
         if activations.get(last) == "softmax" and isinstance(neurons, dict) and neurons.get(last) == 1:
             problems.append(
                 f'neurons.{last}: found 1 with "softmax"; expected a neuron for each class, or "sigmoid" for one neuron'
@@ -426,6 +452,20 @@ def _layer_problems(raw: Mapping[str, Any]) -> list[str]:
             "neurons that start alike stay alike (zeros is for layers: 1)"
         )
     return problems
+
+
+def _loss_problems(loss: object, last: str, output: object) -> list[str]:
+    """A loss against the activation of the output layer, ``last``: classes have the one, numbers the others."""
+    if output == LINEAR and loss == CROSS_ENTROPY:
+        expected = (
+            f'"{AUTO}" or {_one_of(REGRESSION_LOSSES)} for numbers, '
+            f'or "sigmoid" or "softmax" in activations.{last} for classes'
+        )
+    elif output in ("sigmoid", "softmax") and loss in list(REGRESSION_LOSSES):
+        expected = f'"{AUTO}" or "{CROSS_ENTROPY}" for classes, or "{LINEAR}" in activations.{last} for numbers'
+    else:
+        return []
+    return [f'loss: found "{loss}" with "{output}" for the output layer; expected {expected}']
 
 
 def _layer_key_problems(key: str, value: Mapping[str, Any], layers: int | None) -> list[str]:

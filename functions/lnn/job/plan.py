@@ -3,16 +3,21 @@
 A plan is plain JSON, so that neither has to import the settings model or the dataset reader.
 """
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, Self, cast
 
-from lnn.network import Network, Optimizer, Schedule, batch_slices
+from lnn.job.scores import Scores
+from lnn.network import CROSS_ENTROPY, LINEAR, Network, Optimizer, Schedule, Tally, batch_slices, errors
 from lnn.network.batches import Batch
 from lnn.network.optimizers import BETA_1, BETA_2, EPSILON, MOMENTUM
 
 PLAIN, EXAMPLE_SPACE = "plain", "example_space"
 """Formulations of the mathematics of a run."""
+
+Split = Literal["train", "test"]
+"""Examples that are scored."""
 
 WHOLE_UP_TO = 2
 """Workers of ``data`` among whom arrays are exchanged whole: with more it would be more bytes than in pieces."""
@@ -65,6 +70,12 @@ class Plan:
     """Of optimizer ``adamw``, which has it in place of ``l2``: see ``Optimizer.decay``."""
     schedule: dict[str, Any] | None = None
     """The fields of a ``Schedule``; None where every update has the learning rate."""
+    loss: str = CROSS_ENTROPY
+    """What training minimizes: cross-entropy, or of a linear output a name of ``REGRESSION_LOSSES``."""
+    list_targets: list[str] = field(default_factory=list)
+    """Names of the numbers that the model predicts; empty in classification."""
+    variation: dict[Split, list[float]] = field(default_factory=dict)
+    """Of each target ``lnn.network.variation_of`` the examples; empty in classification."""
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Self:
@@ -79,8 +90,13 @@ class Plan:
         return len(self.sizes) - 1
 
     @property
+    def targets(self) -> int:
+        """Numbers that the model predicts; 0 in classification."""
+        return self.sizes[-1] if self.activations[-1] == LINEAR else 0
+
+    @property
     def network(self) -> Network:
-        return Network(self.sizes, self.activations, self.l2, self.dtype)
+        return Network(self.sizes, self.activations, self.l2, self.dtype, self.loss)
 
     @property
     def update_rule(self) -> Optimizer:
@@ -106,6 +122,17 @@ class Plan:
             return replace(rule, learning_rate=rule.learning_rate * schedule.share(t, batches, epochs))
 
         return scheduled
+
+    def scores(self, split: Split, sums: Tally) -> Scores:
+        """The scores of a model whose sums over all examples of ``split`` are ``sums``."""
+        examples = self.examples if split == "train" else self.test_examples
+        if not self.targets:
+            return cast("Scores", {f"{split}_accuracy": sums.correct / examples})
+        found = errors(sums, examples, self.variation[split])._asdict()
+        return cast(
+            "Scores",
+            {f"{split}_{name}": value for name, value in found.items() if value is not None and math.isfinite(value)},
+        )
 
     def batches(self, epoch: int) -> list[Batch]:
         """The example indices of each batch of an epoch."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+import numpy as np
+
+from lnn.network import Tally
 from lnn.network.types import AnyArray, Parameters, Slots
 
 if TYPE_CHECKING:
@@ -28,6 +31,26 @@ class EpochSoFar:
     correct: int = 0
     """Examples predicted correctly before their batch's update."""
     seconds: float = 0.0
+    squared: tuple[float, ...] = ()
+    """Squared errors of each target before their batch's update; empty in classification, as ``absolute``."""
+    absolute: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, stored: AnyArray) -> Self:
+        """The inverse of ``as_array``."""
+        batches, cost_sum, correct, seconds, *sums = stored.tolist()
+        targets = len(sums) // 2
+        return cls(int(batches), cost_sum, int(correct), seconds, tuple(sums[:targets]), tuple(sums[targets:]))
+
+    def as_array(self) -> AnyArray:
+        """All figures in a row, as float64: counts are exact below 2^53."""
+        figures = (self.batches, self.cost_sum, self.correct, self.seconds, *self.squared, *self.absolute)
+        return np.array(figures, np.float64)
+
+    @property
+    def seen(self) -> Tally:
+        """The sums over the examples, without the cost."""
+        return Tally(0.0, self.correct, self.squared, self.absolute)
 
 
 @dataclass(frozen=True, slots=True)

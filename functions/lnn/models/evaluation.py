@@ -1,4 +1,4 @@
-"""A model's accuracy, confusion matrix and worst mistakes on labeled examples."""
+"""How a model does on labeled examples: accuracy, confusion and mistakes, or the errors of its numbers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from lnn.network.metrics import error_sums, errors, variation_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,3 +68,62 @@ def evaluate(
             for index in ordered
         ],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TargetErrors:
+    """The errors of one predicted number, as ``lnn.network.metrics.Errors`` defines them."""
+
+    target: str
+    rmse: float
+    mae: float
+    r2: float | None
+    mean: float
+    """Of the true numbers. Who always predicts it has an R2 of 0, and an RMSE of ``deviation``."""
+    deviation: float
+    """Standard deviation of the true numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """An example, one of its true numbers and the number that the model predicts."""
+
+    example: int
+    """Its position in the set."""
+    target: str
+    true: float
+    predicted: float
+
+
+@dataclass(frozen=True, slots=True)
+class NumbersEvaluation:
+    """The result of evaluating a model of regression on a set of examples."""
+
+    targets: list[TargetErrors]
+    rmse: float
+    mae: float
+    r2: float | None
+    examples: int
+    mistakes: list[Miss]
+    """Largest errors first, each as a share of its target's standard deviation."""
+
+
+def evaluate_numbers(
+    targets: Sequence[str], predicted: NDArray[Any], y: NDArray[np.float64], worst: int | None = None
+) -> NumbersEvaluation:
+    """Compare predicted numbers (targets, m) with true ones (m, targets); ``worst`` limits the mistakes listed."""
+    examples, variation = len(y), variation_of(y)
+    of_each = []
+    for target, numbers, true, of_true in zip(targets, predicted, y.T, variation, strict=True):
+        found = errors(error_sums(numbers[np.newaxis], true[np.newaxis]), examples, [of_true])
+        mean, deviation = float(true.mean()), float(true.std())
+        of_each.append(TargetErrors(target, found.rmse, found.mae, found.r2, mean, deviation))
+    scale = np.array([each.deviation or 1.0 for each in of_each])
+    sizes = np.abs(predicted.T - y) / scale
+    order = np.argsort(-sizes, axis=None, kind="stable")[:worst]
+    mistakes = [
+        Miss(int(example), targets[target], float(y[example, target]), float(predicted[target, example]))
+        for example, target in zip(*np.unravel_index(order, sizes.shape), strict=True)
+    ]
+    of_all = errors(error_sums(predicted, y.T), examples, variation)
+    return NumbersEvaluation(of_each, *of_all, examples, mistakes)

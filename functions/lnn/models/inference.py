@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,37 @@ if TYPE_CHECKING:
     from lnn.models.model_file import Model
 
 
+LARGEST = float(np.finfo(np.float32).max)
+"""Of the numbers that either precision holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The numbers that a model of regression predicts, in the order of its targets."""
+
+    targets: list[str]
+    values: list[float]
+
+    @property
+    def is_finite(self) -> bool:
+        """False where a value is too large to compute with: the network clips it to the largest float."""
+        return all(abs(value) < LARGEST for value in self.values)
+
+    def to_json(self) -> dict[str, Any]:
+        """The numbers as JSON types."""
+        return {"values": dict(zip(self.targets, self.values, strict=True))}
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """Classes with their probabilities, in class order."""
 
     classes: list[str]
     probabilities: list[float]
+
+    @property
+    def is_finite(self) -> bool:
+        return all(map(math.isfinite, self.probabilities))
 
     @property
     def index(self) -> int:
@@ -78,8 +104,10 @@ def column_of_values(model: Model, values: Sequence[float] | NDArray[Any]) -> ND
     return column
 
 
-def predict(model: Model, X: NDArray[np.float64]) -> list[Prediction]:
-    """A prediction for each column of X (n, m). Infinite values may give NaN probabilities."""
-    with np.errstate(invalid="ignore"):
-        probabilities = model.predict_proba(X)
-    return [Prediction(model.list_classes, [float(p) for p in column]) for column in probabilities.T]
+def predict(model: Model, X: NDArray[np.float64]) -> Sequence[Prediction | Numbers]:
+    """A prediction for each column of X (n, m). Infinite values may give NaN probabilities or numbers."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        outputs = model.predict_proba(X).T.tolist()
+    if model.list_targets:
+        return [Numbers(model.list_targets, values) for values in outputs]
+    return [Prediction(model.list_classes, probabilities) for probabilities in outputs]

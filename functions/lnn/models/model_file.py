@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class Model:
     """The training examples were divided by this."""
     value_range: Range | None = None
     """Stored values of black and white; None for rows of floats, and in files of early releases."""
+    list_targets: list[str] = field(default_factory=list)
+    """Names of the numbers that it predicts; empty for a classifier."""
     preprocessing: Preprocessing | None = None
     """How the row of a table becomes X; None for models of other examples."""
 
@@ -43,7 +45,7 @@ class Model:
         return int(self.parameters[0][0].shape[1])
 
     def predict_proba(self, X: AnyArray) -> AnyArray:
-        """Probability of each class, (K, m), for standardized examples X (n, m)."""
+        """Probability of each class, (K, m), for standardized examples X (n, m); or the numbers, (targets, m)."""
         sizes = [self.features, *(len(W) for W, _ in self.parameters)]
         probabilities = Network(sizes, self.activations).predict_proba(self.parameters, X)
         if len(self.list_classes) == 2 and probabilities.shape[0] == 1:
@@ -66,6 +68,7 @@ def encode_model(model: Model) -> bytes:
         file.attrs["layers"] = len(model.parameters)
         file.attrs["activations"] = json.dumps(model.activations)
         file.attrs["list_classes"] = json.dumps(model.list_classes)
+        file.attrs["list_targets"] = json.dumps(model.list_targets)
         file.attrs["image_shape"] = json.dumps(model.image_shape)
         file.attrs["scale"] = model.scale
         file.attrs["value_range"] = json.dumps(model.value_range)
@@ -89,6 +92,7 @@ def load_model(source: str | Path | bytes, max_bytes: int = MAX_MODEL_BYTES) -> 
                 run_id=_one(file, "run_id", "a text", str),
                 activations=_listed(file, "activations", "texts, one for each layer", str) or [],
                 list_classes=_listed(file, "list_classes", "texts, the classes' names", str) or [],
+                list_targets=_listed(file, "list_targets", "texts, the targets' names", str, default="[]") or [],
                 image_shape=None if shape is None else tuple(shape),
                 scale=float(_one(file, "scale", "a number", int, float)),
                 value_range=None if stored_range is None else _range(stored_range),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -99,7 +99,7 @@ class Artifacts:
         for name, value in (checkpoint.example_space or {}).items():
             arrays[f"{EXAMPLE_SPACE}{name}"] = value
         if checkpoint.so_far.batches:
-            arrays[EPOCH_SO_FAR] = np.array(astuple(checkpoint.so_far), np.float64)  # counts are exact below 2^53
+            arrays[EPOCH_SO_FAR] = checkpoint.so_far.as_array()
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **arrays)
         key = checkpoint_key(run_id, generation, checkpoint.epoch, checkpoint.so_far.batches)
@@ -115,7 +115,6 @@ class Artifacts:
             layers = sum(1 for name in stored.files if name.startswith("W") and "." not in name)
             slots = sum(1 for name in stored.files if name.startswith("W1."))
             own = [name for name in stored.files if name.startswith(EXAMPLE_SPACE)]
-            batches, cost_sum, correct, seconds = stored[EPOCH_SO_FAR] if EPOCH_SO_FAR in stored.files else (0, 0, 0, 0)
             return Checkpoint(
                 epoch=epoch,
                 parameters=[(stored[f"W{i}"], stored[f"b{i}"]) for i in range(1, layers + 1)],
@@ -127,7 +126,7 @@ class Artifacts:
                     for i in range(1, layers + 1)
                 ],
                 example_space={name.removeprefix(EXAMPLE_SPACE): stored[name] for name in own} or None,
-                so_far=EpochSoFar(int(batches), float(cost_sum), int(correct), float(seconds)),
+                so_far=EpochSoFar.of(stored[EPOCH_SO_FAR]) if EPOCH_SO_FAR in stored.files else EpochSoFar(),
             )
 
     def put_model(self, content: bytes, run_id: str, generation: int, epoch: int, batches: int) -> str:

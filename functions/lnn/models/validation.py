@@ -18,7 +18,7 @@ from lnn.data.inspection import inspect, reply
 from lnn.data.preprocessing import PREPROCESSING
 from lnn.errors import InputError, ModelError
 from lnn.models.model_file import MAX_MODEL_BYTES, MODEL_FILE, Model, load_model
-from lnn.network import ACTIVATIONS, OUTPUT_ACTIVATIONS
+from lnn.network import ACTIVATIONS, LINEAR, OUTPUT_ACTIVATIONS
 from lnn.network.types import AnyArray
 
 FLOATS = {np.dtype(name) for name in ("float16", "float32", "float64")}
@@ -104,8 +104,17 @@ def _activations(model: Model) -> Iterator[str]:
 
 
 def _names(model: Model) -> Iterator[str]:
-    classes, units = model.list_classes, len(model.parameters[-1][0])
-    if len(classes) < 2:
+    classes, targets, units = model.list_classes, model.list_targets, len(model.parameters[-1][0])
+    if model.activations[-1:] == [LINEAR]:
+        if len(targets) != units or classes:
+            yield (
+                f"a linear output of {units} neurons has {len(targets)} names in list_targets and {len(classes)} in "
+                "list_classes; expected a target for each, and no classes"
+            )
+        yield from (f"list_targets: {problem}" for problem in problems_with(targets, "target"))
+    elif targets:
+        yield f'list_targets names {len(targets)} targets; expected none, or an output layer that is "{LINEAR}"'
+    elif len(classes) < 2:
         yield f"list_classes names {len(classes)} classes; expected at least 2 different classes"
     elif problems := problems_with(classes):
         yield from (f"list_classes: {problem}" for problem in problems)

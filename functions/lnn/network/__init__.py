@@ -13,37 +13,67 @@ from lnn.network.batches import batch_slices, take_examples
 from lnn.network.initializers import INITIALIZERS, init_parameters
 from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta, weight_gradient
 from lnn.network.losses import (
+    CROSS_ENTROPY,
+    LINEAR,
     OUTPUT_ACTIVATIONS,
+    REGRESSION_LOSSES,
     binary_cross_entropy,
     categorical_cross_entropy,
     cost_from_logits,
     output_activation,
     output_delta,
 )
-from lnn.network.metrics import Tally, accuracy, correct_count, predicted_classes
-from lnn.network.model import ForwardPass, Network, new_slots, tally_above, tally_of_output, train_above, train_step
+from lnn.network.metrics import (
+    Errors,
+    Tally,
+    accuracy,
+    added,
+    correct_count,
+    error_sums,
+    errors,
+    predicted_classes,
+    variation_of,
+)
+from lnn.network.model import (
+    ForwardPass,
+    Network,
+    batch_tally,
+    new_slots,
+    tally_above,
+    tally_of_output,
+    train_above,
+    train_step,
+)
 from lnn.network.optimizers import CONSTANTS, OPTIMIZERS, Optimizer
 from lnn.network.schedules import SCHEDULES, Schedule
 
 __all__ = [
     "ACTIVATIONS",
     "CONSTANTS",
+    "CROSS_ENTROPY",
     "INITIALIZERS",
+    "LINEAR",
     "OPTIMIZERS",
     "OUTPUT_ACTIVATIONS",
+    "REGRESSION_LOSSES",
     "SCHEDULES",
     "Activation",
+    "Errors",
     "ForwardPass",
     "Network",
     "Optimizer",
     "Schedule",
     "Tally",
     "accuracy",
+    "added",
     "batch_slices",
+    "batch_tally",
     "binary_cross_entropy",
     "categorical_cross_entropy",
     "correct_count",
     "cost_from_logits",
+    "error_sums",
+    "errors",
     "init_parameters",
     "linear_backward",
     "linear_forward",
@@ -59,5 +89,6 @@ __all__ = [
     "tally_of_output",
     "train_above",
     "train_step",
+    "variation_of",
     "weight_gradient",
 ]

@@ -20,10 +20,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from lnn.network.batches import Batch
+from lnn.network.losses import CROSS_ENTROPY
 from lnn.network.metrics import Tally
-from lnn.network.model import tally_above, train_above
+from lnn.network.model import ALL, tally_above, train_above
 from lnn.network.optimizers import Optimizer
-from lnn.network.types import Array, Labels, Parameters, Slots
+from lnn.network.types import Array, Parameters, Slots, Targets
 
 
 def is_exact(optimizer: str) -> bool:
@@ -59,6 +60,7 @@ class ExampleSpace:
         activations: Sequence[str],
         l2: float,
         state: Mapping[str, Array] | None = None,
+        loss: str = CROSS_ENTROPY,
     ) -> None:
         """X (n, m) and X_test (n, m_test). ``state`` comes from an earlier object's ``state()``; None at the start.
 
@@ -66,7 +68,7 @@ class ExampleSpace:
         """
         self._params, self._slots = params, slots
         self._X = X
-        self._optimizer, self._activations, self._l2 = optimizer, activations, l2
+        self._optimizer, self._activations, self._l2, self._loss = optimizer, activations, l2, loss
         self._momentum = optimizer.slots > 0
         self._W_start: Array = params[0][0].copy() if state is None else state["W_start"]
         self._K: Array = X.T @ X
@@ -84,7 +86,7 @@ class ExampleSpace:
         self._move = np.empty_like(self._U)
         self._room: dict[int, tuple[Array, Array]] = {}
 
-    def train_step(self, batch: Batch, Y: Array, t: int, optimizer: Optimizer | None = None) -> tuple[float, int]:
+    def train_step(self, batch: Batch, Y: Array, t: int, optimizer: Optimizer | None = None) -> tuple[float, Tally]:
         """As ``model.train_step``, on the examples of ``batch`` and their Y (units of the output, m of the batch).
 
         ``optimizer`` is this update's, where its learning rate is another than that of the updates before.
@@ -93,15 +95,15 @@ class ExampleSpace:
         _, b1 = self._params[0]
         Z, K = self._of_batch(batch)
         Z += b1
-        cost, correct, dZ = train_above(
-            self._params, self._slots, Z, Y, self._optimizer, t, self._activations, self._l2
+        cost, seen, dZ = train_above(
+            self._params, self._slots, Z, Y, self._optimizer, t, self._activations, self._l2, ALL, self._loss
         )
         m = Y.shape[1]
         cost += self._penalty(m)
         dZ /= m
         self._optimizer.update(b1, dZ.sum(axis=1, keepdims=True), self._slots[0][1], t)
         self._update_first_layer(dZ, K, batch, self._l2 / m)
-        return cost, correct
+        return cost, seen
 
     def _of_batch(self, batch: Batch) -> tuple[Array, Array]:
         """The batch's columns of U, which the caller may overwrite, and its rows of K, in shared buffers."""
@@ -166,19 +168,19 @@ class ExampleSpace:
         W = self._put_together(self._c, self._P)
         return W, [self._put_together(self._d, self._Q)] if self._momentum else []
 
-    def train_tally(self, y: Labels) -> Tally:
-        """The sums over the training examples; ``y`` (m,) holds their classes."""
+    def train_tally(self, y: Targets) -> Tally:
+        """The sums over the training examples; ``y`` as in ``tally_of_output``."""
         return self._tally(self._U + self._params[0][1], y)
 
-    def test_tally(self, y: Labels, Y: Array | None = None) -> Tally:
-        """The sums over the test examples, of classes y (m_test,); Y asks for the cost. It needs no W1."""
+    def test_tally(self, y: Targets, Y: Array | None = None) -> Tally:
+        """The sums over the test examples; ``y`` and ``Y`` as in ``tally_of_output``. It needs no W1."""
         Z: Array = self._P @ self._K_test
         Z += self._c * self._U_test_start
         Z += self._params[0][1]
         return self._tally(Z, y, Y)
 
-    def _tally(self, Z: Array, y: Labels, Y: Array | None = None) -> Tally:
-        return tally_above(self._params, Z, self._activations, y, Y)
+    def _tally(self, Z: Array, y: Targets, Y: Array | None = None) -> Tally:
+        return tally_above(self._params, Z, self._activations, y, Y, self._loss)
 
     def state(self) -> dict[str, Array]:
         """The state from which another object continues with the same bits, beside ``params`` and ``slots``."""

@@ -1,7 +1,10 @@
 """The output layer: its activation, its cost from the logits, and the gradient that starts the backward pass.
 
-Costs are computed from the logits Z and not from the probabilities A, so there is no log(0): a cost is finite
-for every Z without NaN, even when training diverges. Costs are summed in float64 whatever Z's dtype.
+Cross-entropy is computed from the logits Z and not from the probabilities A, so there is no log(0): it is finite for
+every Z without NaN, even when training diverges. Costs are summed in float64 whatever Z's dtype.
+
+The losses of regression are means over the examples and the targets, defined as PyTorch's ``MSELoss``, ``L1Loss`` and
+``HuberLoss`` with their defaults: mse has no factor of one half (scikit-learn's ``MLPRegressor`` has one).
 """
 
 from collections.abc import Callable, Mapping
@@ -12,6 +15,14 @@ import numpy.typing as npt
 
 from lnn.network.activations import sigmoid, softmax
 from lnn.network.types import Array
+
+LINEAR = "linear"
+"""The output activation of regression: A = Z."""
+
+CROSS_ENTROPY = "cross_entropy"
+
+DELTA = 1.0
+"""Error up to which ``huber`` is quadratic (Huber 1964, "Robust estimation of a location parameter")."""
 
 LARGEST_LOGIT = 1e290
 """A cost clips logits to this, so that a sum of even 10^17 of them stays below float64's 1.8e308."""
@@ -37,30 +48,77 @@ def categorical_cross_entropy(Z: Array, Y: Array) -> float:
     return float((np.log(np.exp(z).sum(axis=0)) - (z * Y).sum(axis=0)).sum() / Z.shape[1])
 
 
-OUTPUT_ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = MappingProxyType({"sigmoid": sigmoid, "softmax": softmax})
+def mean_squared_error(Z: Array, Y: Array) -> float:
+    """Mean of (Z - Y)^2 over the examples and targets. Z and Y are (targets, m); it is infinite if it overflows."""
+    return float(np.square(_difference(Z, Y)).mean())
+
+
+def mean_absolute_error(Z: Array, Y: Array) -> float:
+    """Mean of |Z - Y| over the examples and targets. Z and Y are (targets, m)."""
+    return float(np.abs(_difference(Z, Y)).mean())
+
+
+def huber(Z: Array, Y: Array) -> float:
+    """Mean over the examples and targets of e^2 / 2 where |e| <= DELTA, else DELTA (|e| - DELTA / 2), e = Z - Y."""
+    size = np.abs(_difference(Z, Y))
+    inner = np.minimum(size, DELTA)
+    return float((inner * (size - inner / 2)).mean())
+
+
+def linear(Z: Array) -> Array:
+    """Z itself."""
+    return Z
+
+
+OUTPUT_ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
+    {"sigmoid": sigmoid, "softmax": softmax, LINEAR: linear}
+)
 """Activations an output layer may have."""
 
-_COSTS: Mapping[str, Callable[[Array, Array], float]] = MappingProxyType(
+REGRESSION_LOSSES: Mapping[str, Callable[[Array, Array], float]] = MappingProxyType(
+    {"mse": mean_squared_error, "mae": mean_absolute_error, "huber": huber}
+)
+"""Losses that a linear output may have; the others have cross-entropy."""
+
+_CROSS_ENTROPIES: Mapping[str, Callable[[Array, Array], float]] = MappingProxyType(
     {"sigmoid": binary_cross_entropy, "softmax": categorical_cross_entropy}
 )
 
 
 def output_activation(name: str, Z: Array) -> Array:
-    """Logits (K, m) to probabilities A (K, m). ``softmax`` needs the logits of all K units at once."""
+    """Logits (K, m) to probabilities A (K, m), or Z itself. ``softmax`` needs the logits of all K units at once."""
     return OUTPUT_ACTIVATIONS[name](Z)
 
 
-def cost_from_logits(name: str, Z: Array, Y: Array) -> float:
-    """The mean cost that belongs to the output activation ``name``: binary or categorical cross-entropy."""
-    return _COSTS[name](Z, Y)
+def cost_from_logits(name: str, Z: Array, Y: Array, loss: str = CROSS_ENTROPY) -> float:
+    """The mean cost of an output activation ``name``: its cross-entropy, or for a linear output the loss named."""
+    with np.errstate(over="ignore", invalid="ignore"):  # a training that diverges overflows on its way
+        return (REGRESSION_LOSSES[loss] if name == LINEAR else _CROSS_ENTROPIES[name])(Z, Y)
 
 
-def output_delta(A: Array, Y: Array) -> Array:
+def output_delta(A: Array, Y: Array, loss: str = CROSS_ENTROPY) -> Array:
     """The output layer's dZ, (K, m): A - Y, for sigmoid with binary and for softmax with categorical cross-entropy.
 
-    It is each example's own gradient; the mean over the m examples is taken in ``linear_backward``.
+    It is each example's own gradient; the mean over the m examples is taken in ``linear_backward``. For a linear
+    output it is 2 (A - Y), sign(A - Y), or A - Y cut to -DELTA and DELTA, each divided by the number of targets.
     """
-    return A - Y
+    if loss == CROSS_ENTROPY:
+        return A - Y
+    error = A - Y
+    if loss == "mse":
+        error *= 2
+    elif loss == "mae":
+        np.sign(error, out=error)
+    else:
+        np.clip(error, -DELTA, DELTA, out=error)
+    if len(error) > 1:
+        error /= len(error)
+    return error
+
+
+def _difference(Z: Array, Y: Array) -> npt.NDArray[np.float64]:
+    difference: npt.NDArray[np.float64] = Z.astype(np.float64, copy=False) - Y
+    return difference
 
 
 def _bounded(Z: Array) -> npt.NDArray[np.float64]:

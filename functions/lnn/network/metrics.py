@@ -1,11 +1,12 @@
-"""Predicted classes from probabilities, their accuracy, and the sums that figures of a set of examples come from."""
+"""Predicted classes and their accuracy, errors of predicted numbers, and the sums that both come from."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
 
-from lnn.network.types import Array, Labels
+from lnn.network.types import Array, Labels, Targets
 
 
 class Tally(NamedTuple):
@@ -14,12 +15,28 @@ class Tally(NamedTuple):
     cost: float
     """Of the examples' costs, without L2's penalty; 0 where it was not asked for."""
     correct: int
-    """Examples that were predicted right."""
+    """Examples whose class was predicted; 0 in regression."""
+    squared: tuple[float, ...] = ()
+    """Sum of the squared errors of each target; empty in classification."""
+    absolute: tuple[float, ...] = ()
+    """Sum of the absolute errors of each target; empty in classification."""
 
     @classmethod
     def total(cls, parts: Iterable[Self]) -> Self:
         """The sums over all parts, added in their order."""
-        return cls(*(sum(values) for values in zip(cls(0.0, 0), *parts, strict=True)))
+        costs, counts, squared, absolute = zip(cls(0.0, 0), *parts, strict=True)
+        return cls(sum(costs), sum(counts), added(*squared), added(*absolute))
+
+
+class Errors(NamedTuple):
+    """The errors of predicted numbers, as scikit-learn defines them, with all targets weighted alike."""
+
+    rmse: float
+    """Root of the mean squared error over examples and targets (``mean_squared_error``)."""
+    mae: float
+    """Mean absolute error over examples and targets (``mean_absolute_error``)."""
+    r2: float | None
+    """Coefficient of determination, mean over the targets (``r2_score``); None where a target is constant."""
 
 
 def predicted_classes(A: Array) -> Labels:
@@ -36,3 +53,35 @@ def correct_count(A: Array, Y: Array) -> int:
 def accuracy(A: Array, y: Labels) -> float:
     """Share of the examples that the output A (1 or K, m) gets right; y (m,) holds class indices."""
     return float(np.mean(predicted_classes(A) == y))
+
+
+def error_sums(A: Array, Y: Targets) -> Tally:
+    """The errors of a linear output A (targets, m) against Y of the same shape, summed in float64; no cost."""
+    with np.errstate(over="ignore", invalid="ignore"):  # a training that diverges overflows on its way
+        error = A.astype(np.float64, copy=False) - Y
+        squared, absolute = np.square(error).sum(axis=1), np.abs(error).sum(axis=1)
+    return Tally(0.0, 0, tuple(squared.tolist()), tuple(absolute.tolist()))
+
+
+def errors(sums: Tally, examples: int, variation: Sequence[float]) -> Errors:
+    """RMSE, MAE and R2 of so many examples, given ``variation_of`` their targets.
+
+    R2 of a target is 1 - squared / variation. A variation of 0 leaves nothing to explain, so R2 is undefined there.
+    """
+    values = examples * len(sums.squared)
+    r2 = None
+    if all(variation):
+        r2 = 1 - sum(square / of for square, of in zip(sums.squared, variation, strict=True)) / len(variation)
+    return Errors(math.sqrt(sum(sums.squared) / values), sum(sums.absolute) / values, r2)
+
+
+def variation_of(y: Targets) -> list[float]:
+    """Each target's sum of squared deviations from its mean, of y (m, targets); exactly 0 where it is constant."""
+    changes = (y != y[0]).any(axis=0)
+    squares = np.square(y - y.mean(axis=0)).sum(axis=0)
+    return [float(square) if changing else 0.0 for square, changing in zip(squares, changes, strict=True)]
+
+
+def added(*parts: tuple[float, ...]) -> tuple[float, ...]:
+    """Sums by target, added in their order; a part without examples has no targets either."""
+    return tuple(map(sum, zip(*filter(None, parts), strict=True)))

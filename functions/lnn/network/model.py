@@ -8,10 +8,10 @@ import numpy as np
 
 from lnn.network.activations import ACTIVATIONS
 from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta
-from lnn.network.losses import cost_from_logits, output_activation, output_delta
-from lnn.network.metrics import Tally, correct_count, predicted_classes
+from lnn.network.losses import CROSS_ENTROPY, LINEAR, cost_from_logits, output_activation, output_delta
+from lnn.network.metrics import Tally, correct_count, error_sums, predicted_classes
 from lnn.network.optimizers import Optimizer
-from lnn.network.types import Array, Labels, Parameters, Slots
+from lnn.network.types import Array, Labels, Parameters, Slots, Targets
 
 ALL = slice(None)
 
@@ -23,7 +23,7 @@ class ForwardPass(NamedTuple):
     """The results of a forward pass."""
 
     A: list[Array]
-    """A[0] = X (n, m), then every layer's output (units, m); the last holds the probabilities."""
+    """A[0] = X (n, m), then every layer's output (units, m); the last holds the probabilities, or numbers."""
 
     logits: Array
     """Z of the output layer, (units, m)."""
@@ -52,6 +52,7 @@ def backward(
     l2: float,
     m: int | None = None,
     out: Parameters | None = None,
+    loss: str = CROSS_ENTROPY,
 ) -> Iterator[tuple[int, Array, Array]]:
     """(layer, dW, db) of every layer, the last first, from the forward pass and Y (units of the output, m).
 
@@ -59,7 +60,7 @@ def backward(
     ``m`` is the number of examples to average over, if not Y's; ``out`` receives each dW: see ``linear_backward``.
     """
     A = passed.A
-    dZ = output_delta(A[-1], Y)
+    dZ = output_delta(A[-1], Y, loss)
     for layer in reversed(range(len(params))):
         W, _ = params[layer]
         dW, db = linear_backward(dZ, A[layer], W, l2, None if out is None else out[layer][0], m)
@@ -68,9 +69,11 @@ def backward(
         yield layer, dW, db
 
 
-def batch_cost(params: Parameters, logits: Array, Y: Array, activations: Sequence[str], l2: float) -> float:
+def batch_cost(
+    params: Parameters, logits: Array, Y: Array, activations: Sequence[str], l2: float, loss: str = CROSS_ENTROPY
+) -> float:
     """Mean cost of the batch, L2 penalty included. It is NaN only if weights are not finite: training has diverged."""
-    return cost_from_logits(activations[-1], logits, Y) + penalty((W for W, _ in params), l2, Y.shape[1])
+    return cost_from_logits(activations[-1], logits, Y, loss) + penalty((W for W, _ in params), l2, Y.shape[1])
 
 
 def train_step(
@@ -82,19 +85,21 @@ def train_step(
     t: int,
     activations: Sequence[str],
     l2: float = 0.0,
-) -> tuple[float, int]:
+    loss: str = CROSS_ENTROPY,
+) -> tuple[float, Tally]:
     """Forward, backward and update on one batch: ``params`` and ``slots`` change in place.
 
     X (n, m), Y (units of the output, m); ``t`` counts updates from 1. Returns the batch's cost and its
-    number of correct predictions, both from before the update.
+    tally (without the cost), both from before the update.
     """
     passed = forward(params, X, activations)
-    cost, correct = batch_cost(params, passed.logits, Y, activations, l2), correct_count(passed.A[-1], Y)
-    for layer, dW, db in backward(params, passed, Y, activations, l2):
+    cost = batch_cost(params, passed.logits, Y, activations, l2, loss)
+    seen = batch_tally(activations[-1], passed.A[-1], Y)
+    for layer, dW, db in backward(params, passed, Y, activations, l2, loss=loss):
         (W, b), (slots_W, slots_b) = params[layer], slots[layer]
         optimizer.update_weights(W, dW, slots_W, t)
         optimizer.update(b, db, slots_b, t)
-    return cost, correct
+    return cost, seen
 
 
 def train_above(
@@ -107,11 +112,12 @@ def train_above(
     activations: Sequence[str],
     l2: float,
     rows: slice = ALL,
-) -> tuple[float, int, Array]:
+    loss: str = CROSS_ENTROPY,
+) -> tuple[float, Tally, Array]:
     """``train_step`` for layers 2 to L, given Z (units, m) of layer 1, for callers that train layer 1 themselves.
 
-    Layer 1's ``params`` and ``slots`` are not used. Returns the cost without layer 1's penalty, the number of correct
-    predictions, and layer 1's dZ for the units in ``rows``, not yet divided by m.
+    Layer 1's ``params`` and ``slots`` are not used. Returns the cost without layer 1's penalty, the tally
+    (without the cost), and layer 1's dZ for the units in ``rows``, not yet divided by m.
     """
     A, kept, logits = [Z], [Z], Z  # A[layer] is the input of that layer; layer 1's own is not needed
     for (W, b), activation in zip(params[1:], activations[:-1], strict=True):
@@ -120,12 +126,12 @@ def train_above(
         logits = linear_forward(W, b, A[-1])
     output = output_activation(activations[-1], logits)
     m = Y.shape[1]
-    cost = cost_from_logits(activations[-1], logits, Y) + penalty((W for W, _ in params[1:]), l2, m)
-    correct = correct_count(output, Y)
+    cost = cost_from_logits(activations[-1], logits, Y, loss) + penalty((W for W, _ in params[1:]), l2, m)
+    seen = batch_tally(activations[-1], output, Y)
 
-    dZ = output_delta(output, Y)
+    dZ = output_delta(output, Y, loss)
     if len(params) == 1:
-        return cost, correct, dZ[rows]
+        return cost, seen, dZ[rows]
     for layer in range(len(params) - 1, 0, -1):
         (W, b), (slots_W, slots_b) = params[layer], slots[layer]
         dW, db = linear_backward(dZ, A[layer], W, l2)
@@ -133,23 +139,40 @@ def train_above(
         dZ = propagate_delta(W[:, own], dZ, kept[layer][own], activations[layer - 1])
         optimizer.update_weights(W, dW, slots_W, t)
         optimizer.update(b, db, slots_b, t)
-    return cost, correct, dZ
+    return cost, seen, dZ
 
 
-def tally_above(params: Parameters, Z: Array, activations: Sequence[str], y: Labels, Y: Array | None = None) -> Tally:
+def tally_above(
+    params: Parameters,
+    Z: Array,
+    activations: Sequence[str],
+    y: Targets,
+    Y: Array | None = None,
+    loss: str = CROSS_ENTROPY,
+) -> Tally:
     """The sums over examples, given Z (units, m) of layer 1; ``y`` and ``Y`` as in ``tally_of_output``."""
     for (W, b), activation in zip(params[1:], activations[:-1], strict=True):
         Z = linear_forward(W, b, ACTIVATIONS[activation].apply(Z))
-    return tally_of_output(activations[-1], output_activation(activations[-1], Z), Z, y, Y)
+    return tally_of_output(activations[-1], output_activation(activations[-1], Z), Z, y, Y, loss)
 
 
-def tally_of_output(activation: str, A: Array, logits: Array, y: Labels, Y: Array | None = None) -> Tally:
+def tally_of_output(
+    activation: str, A: Array, logits: Array, y: Targets, Y: Array | None = None, loss: str = CROSS_ENTROPY
+) -> Tally:
     """The sums over examples, given the output layer's A and logits, both (units, m).
 
-    ``y`` (m,) holds their classes. Y (units, m) asks for the cost, too.
+    ``y`` holds their classes (m,), or of a linear output their numbers (m, targets). Y (units, m) asks for the cost,
+    too.
     """
-    cost = 0.0 if Y is None or not len(y) else cost_from_logits(activation, logits, Y) * len(y)
+    cost = 0.0 if Y is None or not len(y) else cost_from_logits(activation, logits, Y, loss) * len(y)
+    if activation == LINEAR:
+        return error_sums(A, y.T)._replace(cost=cost)
     return Tally(cost, int(np.count_nonzero(predicted_classes(A) == y)))
+
+
+def batch_tally(activation: str, A: Array, Y: Array) -> Tally:
+    """The sums over a batch, given the output layer's A and Y, both (units, m); without the cost."""
+    return error_sums(A, Y) if activation == LINEAR else Tally(0.0, correct_count(A, Y))
 
 
 def new_slots(params: Parameters, optimizer: Optimizer) -> Slots:
@@ -169,6 +192,8 @@ class Network:
 
     l2: float = 0.0
     dtype: str = "float64"
+    loss: str = CROSS_ENTROPY
+    """Of a linear output: a name of REGRESSION_LOSSES."""
 
     def forward(self, params: Parameters, X: Array) -> ForwardPass:
         """X (n, m) -> the outputs of all layers, X itself first, and the logits of the last."""
@@ -176,21 +201,22 @@ class Network:
 
     def cost(self, params: Parameters, X: Array, Y: Array) -> float:
         """Mean cost of X (n, m) against Y (units, m), L2 penalty included."""
-        return batch_cost(params, self.forward(params, X).logits, Y, self.activations, self.l2)
+        return batch_cost(params, self.forward(params, X).logits, Y, self.activations, self.l2, self.loss)
 
     def gradients(self, params: Parameters, X: Array, Y: Array) -> Parameters:
         """(dW, db) of every layer for the batch X (n, m), Y (units, m)."""
         passed = self.forward(params, X)
-        return [(dW, db) for _, dW, db in backward(params, passed, Y, self.activations, self.l2)][::-1]
+        steps = backward(params, passed, Y, self.activations, self.l2, loss=self.loss)
+        return [(dW, db) for _, dW, db in steps][::-1]
 
     def train_step(
         self, params: Parameters, slots: Slots, X: Array, Y: Array, optimizer: Optimizer, t: int
-    ) -> tuple[float, int]:
+    ) -> tuple[float, Tally]:
         """One training step: see the function ``train_step``."""
-        return train_step(params, slots, X, Y, optimizer, t, self.activations, self.l2)
+        return train_step(params, slots, X, Y, optimizer, t, self.activations, self.l2, self.loss)
 
     def predict_proba(self, params: Parameters, X: Array) -> Array:
-        """Probabilities: (1, m) for one output unit, (K, m) otherwise."""
+        """Probabilities: (1, m) for one output unit, (K, m) otherwise. Of a linear output: numbers (targets, m)."""
         parts = [self.forward(params, X[:, some]).A[-1] for some in self._chunks(X)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
@@ -199,13 +225,13 @@ class Network:
         columns = max(1, CHUNK_BYTES // (max(self.sizes) * X.itemsize))
         return [slice(start, start + columns) for start in range(0, X.shape[1], columns)]
 
-    def tally(self, params: Parameters, X: Array, y: Labels, Y: Array | None = None) -> Tally:
+    def tally(self, params: Parameters, X: Array, y: Targets, Y: Array | None = None) -> Tally:
         """The sums over X (n, m), in chunks of bounded memory; ``y`` and ``Y`` as in ``tally_of_output``."""
         parts = []
         for some in self._chunks(X):
             A, logits, _ = self.forward(params, X[:, some])
             labels = None if Y is None else Y[:, some]
-            parts.append(tally_of_output(self.activations[-1], A[-1], logits, y[some], labels))
+            parts.append(tally_of_output(self.activations[-1], A[-1], logits, y[some], labels, self.loss))
         return parts[0] if len(parts) == 1 else Tally.total(parts)
 
     def predict_classes(self, params: Parameters, X: Array) -> Labels:

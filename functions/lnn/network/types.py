@@ -14,6 +14,9 @@ AnyArray: TypeAlias = npt.NDArray[Any]
 Labels: TypeAlias = npt.NDArray[np.int64]
 """Class indices, shape (m,)."""
 
+Targets: TypeAlias = npt.NDArray[Any]
+"""What a model is to predict, as it is stored: class indices (m,), or numbers (m, targets) in float64."""
+
 Parameters: TypeAlias = list[tuple[Array, Array]]
 """(W, b) of each layer, the first layer first: W (units, units_prev), b (units, 1)."""
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 from lnn.data.dataset import DatasetSummary
 from lnn.errors import SettingsError
 from lnn.job.hyperparameters import Settings
+from lnn.network import LINEAR
 from lnn.strategies.registry import AUTO, STRATEGIES
 
 MAX_WEIGHTS = 50_000_000
@@ -27,7 +28,7 @@ def check_settings_fit(settings: Settings, summary: DatasetSummary) -> None:
             f'average_every: found {settings.average_every} with "strategy": "{settings.strategy}"; expected null, or '
             f'"strategy": {able}: only workers with examples of their own have parameters to average'
         )
-    if problem := _output_problem(settings, len(summary.classes)):
+    if problem := _output_problem(settings, summary):
         problems.append(problem)
     if settings.batch_size is not None and settings.batch_size > summary.m:
         problems.append(
@@ -51,10 +52,25 @@ def check_settings_fit(settings: Settings, summary: DatasetSummary) -> None:
         raise SettingsError(problems)
 
 
-def _output_problem(settings: Settings, classes: int) -> str:
-    """The output layer against the number of classes: one sigmoid unit for two of them, else a unit for each."""
-    last = f"layer{settings.layers}"
+def _output_problem(settings: Settings, summary: DatasetSummary) -> str:
+    """The output layer against the labels: one sigmoid unit for two classes, else a unit for each class or target."""
+    last, classes, targets = f"layer{settings.layers}", len(summary.classes), len(summary.targets)
     units, activation = settings.neurons[last], settings.activations[last]
+    found = f'found {units} with "{activation}"' + ("" if settings.loss == AUTO else f' and "loss": "{settings.loss}"')
+    if targets and (units, activation) != (targets, LINEAR):
+        of_targets = "1 target" if targets == 1 else f"{targets} targets"
+        return (
+            f'neurons.{last}: {found} for the output layer; expected {targets} with "{LINEAR}" and "loss": "{AUTO}" '
+            f"for the {of_targets} in train_set_y; if they are classes, save integers, and their names as list_classes"
+        )
+    if classes and activation == LINEAR:
+        units = 1 if classes == 2 else classes
+        kind = "sigmoid" if classes == 2 else "softmax"
+        return (
+            f'neurons.{last}: {found} for the output layer; expected {units} with "{kind}" and "loss": "{AUTO}" for '
+            f"the {classes} classes in list_classes; if they are numbers to predict, save them as float64, and no "
+            "list_classes"
+        )
     if classes == 2 and (units, activation) not in {(1, "sigmoid"), (2, "softmax")}:
         return (
             f'neurons.{last}: found {units} with "{activation}" for the output layer; expected 1 with "sigmoid", '

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict, cast
 
+from lnn.job.scores import Scores
+
 if TYPE_CHECKING:
     from lnn.runs.record import Run
 
@@ -78,7 +80,9 @@ class Dimensions(TypedDict):
     examples: int
     test_examples: int
     classes: list[str]
-    """Names of the classes, in index order."""
+    """Names of the classes, in index order; none in regression."""
+    targets: NotRequired[list[str]]
+    """Names of the numbers that are predicted; absent in classification."""
     sizes: list[int]
     """Features, then the units of each layer."""
 
@@ -154,7 +158,7 @@ class Use(TypedDict):
     usd: float
 
 
-class PublicFacts(TypedDict, total=False):
+class PublicFacts(Scores, total=False):
     """What Launch and the strategies find out about a run, and people see. ``Run`` explains each attribute."""
 
     dataset: Dataset
@@ -170,8 +174,6 @@ class PublicFacts(TypedDict, total=False):
     cost: float | None
     checkpoint: CheckpointPointer
     final_cost: float | None
-    train_accuracy: float
-    test_accuracy: float
     artefacts: Artifacts
     invocations: int
     step_invocations: int

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Unpack, cast
 
 import numpy as np
 
 from lnn.aws.clocks import moment
 from lnn.data.preprocessing import PREPROCESSING, Preprocessing
 from lnn.job.plan import Plan
+from lnn.job.scores import Scores
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.model_file import Model, encode_model
 from lnn.models.store import digest_of
@@ -36,14 +36,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Accuracies:
-    """Shares of the examples that the parameters at the end get right."""
-
-    train: float
-    test: float
-
-
 def end_with_model(
     services: Services,
     run: Run,
@@ -52,14 +44,14 @@ def end_with_model(
     ending: Ending,
     *,
     cost: float | None,
-    accuracies: Accuracies,
+    scores: Scores,
     training_ended_at: float,
     training_seconds: float,
     invocations: int,
     usd: float,
     worker_seconds: Sequence[WorkerSeconds] | None = None,
 ) -> None:
-    """End a run that has a model to show: ``state`` holds its parameters after ``state.epoch``.
+    """End a run that has a model to show: ``state`` holds its parameters after ``state.epoch``, of such ``scores``.
 
     ``training_seconds`` are those of all generations, each by its own clock. ``invocations`` counts those that the
     ledger does not know of. The checkpoint is stored too, so that a stopped run
@@ -79,6 +71,7 @@ def end_with_model(
             run_id=run_id,
             activations=plan.activations,
             list_classes=plan.list_classes,
+            list_targets=plan.list_targets,
             image_shape=tuple(plan.image_shape) if plan.image_shape else None,
             scale=plan.scale,
             value_range=(plan.value_range[0], plan.value_range[1]) if plan.value_range else None,
@@ -93,8 +86,6 @@ def end_with_model(
     facts: Facts = {
         "epoch": state.epoch,
         "final_cost": cost,
-        "train_accuracy": accuracies.train,
-        "test_accuracy": accuracies.test,
         "training_started_at": started,
         "training_ended_at": training_ended_at,
         "training_seconds": None if started is None else training_seconds,
@@ -114,7 +105,9 @@ def end_with_model(
     }
     if worker_seconds is not None:
         facts["worker_seconds"] = worker_seconds
-    ended = services.ledger.finish(run_id, generation, ending.status, ending.reason, **facts)
+    ended = services.ledger.finish(
+        run_id, generation, ending.status, ending.reason, **cast("Facts", {**facts, **scores})
+    )
     if ended is not None:
         close(services, ended, content)
 

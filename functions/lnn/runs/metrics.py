@@ -31,6 +31,8 @@ class Metric(StrEnum):
     COST = "Cost"
     TRAIN_ACCURACY = "TrainAccuracy"
     TEST_ACCURACY = "TestAccuracy"
+    TRAIN_RMSE = "TrainRmse"
+    TEST_RMSE = "TestRmse"
     EPOCHS = "Epochs"
     EPOCH_SECONDS = "EpochSeconds"
     SYNCHRONIZATION_SECONDS = "SynchronisationSeconds"
@@ -47,6 +49,8 @@ UNITS = {
     Metric.COST: "None",
     Metric.TRAIN_ACCURACY: "Percent",
     Metric.TEST_ACCURACY: "Percent",
+    Metric.TRAIN_RMSE: "None",
+    Metric.TEST_RMSE: "None",
     Metric.EPOCH_SECONDS: "Seconds",
     Metric.SYNCHRONIZATION_SECONDS: "Seconds",
     Metric.DOLLARS: "None",
@@ -80,8 +84,8 @@ class Curve:
             self.write()
 
     def write(self) -> None:
-        """Write what is waiting. Where it is much, a line stands for several rows: the cost and the accuracies are the
-        last one's, times are means, and epochs are counted.
+        """Write what is waiting. Where it is much, a line stands for several rows: the cost and the scores are the last
+        one's, times are means, and epochs are counted.
         """
         count = min(len(self._rows), METRICS_LINES)
         for line in range(count):
@@ -94,8 +98,7 @@ class Curve:
         last, epochs = rows[-1], sum(self._epochs_of(row) for row in rows)
         figures = {
             Metric.COST: last.cost,
-            Metric.TRAIN_ACCURACY: last.train_accuracy * SHARE,
-            Metric.TEST_ACCURACY: last.test_accuracy * SHARE,
+            **_scores_of(last),
             Metric.EPOCHS: epochs,
             Metric.EPOCH_SECONDS: sum(row.seconds for row in rows) / len(rows),
         }
@@ -109,6 +112,17 @@ class Curve:
         before = max((row.epoch - 1) // self._record_every * self._record_every, self._counted)
         self._counted = row.epoch
         return row.epoch - before
+
+
+def _scores_of(row: EpochRow) -> dict[Metric, float]:
+    """The accuracies of a row, or the RMSE of a regression; what is not known is left out."""
+    scores = {
+        Metric.TRAIN_ACCURACY: None if row.train_accuracy is None else row.train_accuracy * SHARE,
+        Metric.TEST_ACCURACY: None if row.test_accuracy is None else row.test_accuracy * SHARE,
+        Metric.TRAIN_RMSE: row.train_rmse,
+        Metric.TEST_RMSE: row.test_rmse,
+    }
+    return {metric: value for metric, value in scores.items() if value is not None}
 
 
 def recorded(run: Run, plan: Plan, row: EpochRow) -> None:

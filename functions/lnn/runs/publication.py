@@ -13,6 +13,7 @@ from typing import Any
 
 from lnn.aws.clocks import moment
 from lnn.errors import NonRetryable
+from lnn.job.scores import SCORES
 from lnn.models.store import Mark
 from lnn.names import LATEST_PARAMS, LATEST_RESULTS, is_calibration, params_key, results_key
 from lnn.runs.record import Run
@@ -20,10 +21,8 @@ from lnn.runs.services import Services
 
 logger = logging.getLogger(__name__)
 
-FLOATS = (
-    *("final_cost", "train_accuracy", "test_accuracy", "training_started_at", "training_ended_at"),
-    *("training_seconds", "trained_seconds", "model_written_at", "usd"),
-)
+TIMES = ("training_started_at", "training_ended_at", "training_seconds", "trained_seconds", "model_written_at")
+FLOATS = ("final_cost", *SCORES, *TIMES, "usd")
 """Figures of ``results.json``; DynamoDB does not tell 1.0 from 1."""
 
 
@@ -77,7 +76,7 @@ def encode_results(run: Run, model_written_at: float) -> bytes:
     """``results.json``: the figures of the run's end, the same bytes whoever makes them and when."""
     figures: dict[str, Any] = {
         "epoch": run.epoch,
-        **{name: run.attribute(name) for name in FLOATS},
+        **{name: run.attribute(name) for name in ("final_cost", *run.score_names, *TIMES, "usd")},
         "model_written_at": model_written_at,
     }
     if run.worker_seconds:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lnn.aws.clocks import moment
 from lnn.errors import RunStateError
+from lnn.job.scores import OF_CLASSES, OF_NUMBERS
 
 if TYPE_CHECKING:
     from lnn.job.plan import Plan
@@ -80,18 +81,25 @@ class EpochRow:
 
     epoch: int
     cost: float
-    train_accuracy: float
-    test_accuracy: float
+    train_accuracy: float | None
+    """Of this and the other scores of a row: those of ``train`` are of each batch's examples before its update."""
+    test_accuracy: float | None
     seconds: float
     waited: float | None = None
     """Seconds in which the first worker has waited for the others since it began; None without workers. Not stored."""
     test_cost: float | None = None
     """Mean over the test examples, without L2's penalty; None in a run without a validation set."""
+    train_rmse: float | None = None
+    train_mae: float | None = None
+    train_r2: float | None = None
+    test_rmse: float | None = None
+    test_mae: float | None = None
+    test_r2: float | None = None
 
     def with_test(self, test: Tally, plan: Plan) -> EpochRow:
         """The row with the figures of the test set."""
         cost = test.cost / plan.test_examples if plan.has_test_cost else None
-        return replace(self, test_accuracy=test.correct / plan.test_examples, test_cost=cost)
+        return replace(self, test_cost=cost, **plan.scores("test", test))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +160,14 @@ class Run:
     """Where training goes on from; see ``latest_checkpoint``."""
     final_cost: float | None = None
     train_accuracy: float | None = None
-    """Share of the examples that the final model gets right."""
+    """Of this and the other scores: of the final model."""
     test_accuracy: float | None = None
+    train_rmse: float | None = None
+    train_mae: float | None = None
+    train_r2: float | None = None
+    test_rmse: float | None = None
+    test_mae: float | None = None
+    test_r2: float | None = None
     artifacts: Artifacts | None = None
     ended_model: EndedModel | None = None
     """Written with the end of the run; a release that did not store it wrote its model straight to ``artifacts``."""
@@ -279,6 +293,16 @@ class Run:
         """Marks of the run."""
         tags: Sequence[str] = self.settings.get("tags", ())
         return tags
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether the model predicts numbers; False while that is not known."""
+        return bool(self.dimensions and self.dimensions.get("targets"))
+
+    @property
+    def score_names(self) -> Sequence[str]:
+        """Names of the scores that the run and its history have."""
+        return OF_NUMBERS if self.is_regression else OF_CLASSES
 
     @property
     def epochs_reached(self) -> int:

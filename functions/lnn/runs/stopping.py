@@ -41,7 +41,8 @@ def diverged(epoch: int, cost: float, plan: Plan) -> Ending | None:
 
 
 def _divergence(sign: str, plan: Plan) -> Ending:
-    reason = f"training diverged: {sign}; lower learning_rate (it is {plan.learning_rate:g}) and upload again"
+    numbers = ", or scale the targets down," if plan.targets else ""
+    reason = f"training diverged: {sign}; lower learning_rate (it is {plan.learning_rate:g}){numbers} and upload again"
     return Ending("FAILED", reason)
 
 

@@ -21,6 +21,7 @@ from lnn.aws.client_errors import AWS_ERRORS, refusals
 from lnn.aws.clocks import moment
 from lnn.aws.dynamodb_items import attribute, item, plain, refused_item, update
 from lnn.errors import LedgerUnavailable, RunStateError, StaleGeneration
+from lnn.job.scores import SCORES
 from lnn.runs.event_log import FAULT_LENGTH, beginning, folded, set_back
 from lnn.runs.event_log import event as logged
 from lnn.runs.record import ALLOWED_IN, Change, EpochRow, Run, to_item
@@ -62,9 +63,9 @@ NOT_SAVED_SINCE = (
 )
 """The checkpoint that a run goes on from is never an earlier one than before."""
 
-EPOCH_FIGURES = ("cost", "train_accuracy", "test_accuracy", "seconds")
+EPOCH_FIGURES = ("cost", "seconds")
 """Attributes of every row of the history, beside ``run_id`` and ``epoch``."""
-MORE_FIGURES = ("test_cost",)
+MORE_FIGURES = (*SCORES, "test_cost")
 """Attributes of the rows of runs that have them."""
 
 
@@ -171,15 +172,7 @@ class Ledger:
                 ConsistentRead=True,
             )
             rows = [plain(found) for page in pages for found in page["Items"]]
-        return [
-            EpochRow(
-                row["epoch"],
-                **{name: float(row[name]) for name in EPOCH_FIGURES},
-                **{name: float(row[name]) for name in MORE_FIGURES if name in row},
-            )
-            for row in rows
-            if run is None or run.has_row(row["epoch"])
-        ]
+        return [_row_of(row) for row in rows if run is None or run.has_row(row["epoch"])]
 
     # A run's life
 
@@ -491,3 +484,10 @@ def written_by(write: str, refusal: object) -> dict[str, Any] | None:
     """The item in DynamoDB's answer to a failed condition, if this very ``write`` made it; else None."""
     found = refused_item(refusal)
     return found if found.get(LAST_WRITE) == write else None
+
+
+def _row_of(stored: Mapping[str, Any]) -> EpochRow:
+    figures: dict[str, Any] = {
+        name: float(stored[name]) if name in stored else None for name in (*EPOCH_FIGURES, *MORE_FIGURES)
+    }
+    return EpochRow(stored["epoch"], **figures)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lnn.aws.events import HttpRequest
 from lnn.characters import in_json
 from lnn.errors import LnnError, ModelError, NonRetryable
+from lnn.job.scores import SCORES
 from lnn.models.inference import predict
 from lnn.serving.requests import RequestError, body_of, examples_of_request
 from lnn.serving.router import Entrance, NoModel, Serving
@@ -49,8 +49,8 @@ METHODS = {**dict.fromkeys(FILES, "GET"), "/health": "GET", "/models": "GET", "/
 """The HTTP method of each path."""
 
 SHOWN = (
-    *("model_id", "run_id", "stage", "test_accuracy", "train_accuracy", "image_shape", "classes", "sizes"),
-    *("registered_at", "refused"),
+    *("model_id", "run_id", "stage", "image_shape", "classes", "targets", "sizes", "registered_at", "refused"),
+    *SCORES,
 )
 """Attributes of a model's record that the API shows to its callers."""
 
@@ -124,7 +124,7 @@ class PredictionApi:
         model = self._serving.model(choice.model_id)
         examples = examples_of_request(model, body, request.headers.get("content-type"))
         predictions = predict(model, examples.X)
-        if not all(math.isfinite(p) for prediction in predictions for p in prediction.probabilities):
+        if not all(prediction.is_finite for prediction in predictions):
             raise RequestError(422, "wrong_features", "features are too large to compute with")
         said = [prediction.to_json() for prediction in predictions]
         by = {"model": choice.model_id, "run": model.run_id, "stage": choice.stage}

@@ -140,6 +140,8 @@ def _record(upload: Upload, digest: str, model: Model, run_id: str | None) -> Mo
         "image_shape": None if model.image_shape is None else list(model.image_shape),
         "classes": len(model.list_classes),
     }
+    if model.list_targets:
+        record["targets"] = len(model.list_targets)
     if run_id is not None:
         record["run_id"] = run_id
     return record
@@ -147,12 +149,7 @@ def _record(upload: Upload, digest: str, model: Model, run_id: str | None) -> Mo
 
 def _figures(run: Run) -> ModelRecord:
     """What a run's record says of the model that it has ended with."""
-    figures = {
-        "test_accuracy": run.test_accuracy,
-        "train_accuracy": run.train_accuracy,
-        "final_cost": run.final_cost,
-        "epoch": run.epoch,
-    }
+    figures = {name: run.attribute(name) for name in (*run.score_names, "final_cost", "epoch")}
     return cast("ModelRecord", figures)
 
 

@@ -18,6 +18,7 @@ from uuid import uuid4
 from lnn.aws.client_errors import refusals
 from lnn.aws.dynamodb_items import attribute, item, plain, refused_item
 from lnn.errors import ConcurrentModification, ModelStateError
+from lnn.job.scores import Scores
 from lnn.serving import rollout
 from lnn.serving.rollout import Current, Stage, Transition
 
@@ -31,7 +32,7 @@ STAGING_TRIES = 8
 """Attempts of a registration; each concurrent change costs it at most one."""
 
 
-class ModelRecord(TypedDict):
+class ModelRecord(Scores):
     """A registered model, or an upload that cannot predict."""
 
     model_id: str
@@ -53,8 +54,9 @@ class ModelRecord(TypedDict):
     """Features, then the units of each layer."""
     image_shape: NotRequired[list[int] | None]
     classes: NotRequired[int]
-    test_accuracy: NotRequired[float | None]
-    train_accuracy: NotRequired[float | None]
+    """How many there are; 0 where the model predicts numbers."""
+    targets: NotRequired[int]
+    """How many numbers it predicts; absent for a classifier."""
     final_cost: NotRequired[float | None]
     epoch: NotRequired[int]
 

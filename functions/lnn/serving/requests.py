@@ -112,7 +112,7 @@ def _from_json(model: Model, body: bytes) -> Examples:
 
 
 def _from_rows(model: Model, rows: Any) -> NDArray[np.float64]:
-    most = max(1, MAX_PROBABILITIES // len(model.list_classes))
+    most = max(1, MAX_PROBABILITIES // len(model.list_classes or model.list_targets))
     if not isinstance(rows, list) or not rows:
         raise RequestError(422, "wrong_features", "rows must be a list of rows, at least one")
     if len(rows) > most:

@@ -14,8 +14,8 @@ class StepResult:
 
     cost: float
     """Of the whole batch, before the update."""
-    correct: int
-    """Examples of the whole batch that were predicted right, before the update."""
+    seen: Tally
+    """Sums over the whole batch before the update; without the cost."""
     test: Tally | None = None
     """Sums over the test examples before the update, where they were asked for."""
 

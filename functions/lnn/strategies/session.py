@@ -24,10 +24,11 @@ from lnn.aws.client_errors import PASSING
 from lnn.aws.clocks import Stopwatch, moment
 from lnn.errors import StaleGeneration
 from lnn.job.plan import Plan
+from lnn.job.scores import Scores
 from lnn.messages import Flag, Message
 from lnn.models.checkpoint import Checkpoint, EpochSoFar
-from lnn.network import Tally
-from lnn.runs.finalize import Accuracies, cost_of, end_with_model, end_without_model
+from lnn.network import Tally, added
+from lnn.runs.finalize import cost_of, end_with_model, end_without_model
 from lnn.runs.lease import Reporter
 from lnn.runs.record import EpochRow, Run
 from lnn.runs.services import Services
@@ -138,7 +139,7 @@ class Supervisor:
         self,
         state: Checkpoint,
         ending: Ending,
-        accuracies: Accuracies,
+        scores: Scores,
         *,
         trained: float,
         usd: float,
@@ -155,7 +156,7 @@ class Supervisor:
             state,
             ending,
             cost=cost_of(self._services, self._run, state.epoch) if cost is None else cost,
-            accuracies=accuracies,
+            scores=scores,
             training_ended_at=ended_at or moment(),
             training_seconds=trained,
             invocations=invocations,
@@ -249,7 +250,7 @@ class Session(Supervisor):
         """Go on with an epoch to its end, or to a batch after which the run ends or is handed over."""
         plan, so_far = self._plan, self._so_far
         updates = (epoch - 1) * plan.batches_per_epoch
-        total, right = so_far.cost_sum, so_far.correct
+        total, right, squared, absolute = so_far.cost_sum, so_far.correct, so_far.squared, so_far.absolute
         batches = [*plan.batches(epoch), None]
         for done, (batch, following) in enumerate(pairwise(batches[so_far.batches :]), start=so_far.batches + 1):
             t = updates + done
@@ -260,11 +261,13 @@ class Session(Supervisor):
             if result.test is not None:
                 self._close_row(result.test)
             total += result.cost * plan.batch_examples(done - 1)
-            right += result.correct
+            right += result.seen.correct
+            if plan.targets:
+                squared, absolute = added(squared, result.seen.squared), added(absolute, result.seen.absolute)
             if not meets:
                 continue
             self._deadline.leg_done()
-            self._so_far = EpochSoFar(done, total, right, time.monotonic() - self._epoch_began)
+            self._so_far = EpochSoFar(done, total, right, time.monotonic() - self._epoch_began, squared, absolute)
             agreed = self._crew.after_step(request)
             if done == plan.batches_per_epoch or agreed & (Flag.STOP | Flag.HAND_OVER):
                 return agreed
@@ -312,8 +315,8 @@ class Session(Supervisor):
         self._epoch, self._cost = epoch, cost
         ending = completed_by(plan, epoch, cost) or stopped
         if plan.recorded(epoch) or ending is not None or agreed & (Flag.CHECKPOINT | Flag.HAND_OVER):
-            share = done.correct / plan.examples
-            self._open_row = EpochRow(epoch, cost, share, 0.0, done.seconds, self._crew.waited)
+            row = EpochRow(epoch, cost, None, None, done.seconds, self._crew.waited)
+            self._open_row = replace(row, **plan.scores("train", done.seen))
             if self._crew.alone:
                 self._close_row(self._engine.test_tally())
         if self._reporter is not None:
@@ -392,10 +395,10 @@ class Session(Supervisor):
             return
         shares = self._crew.shares(self._ended - self._training_since)
         state = self._whole_state()
-        accuracies = Accuracies(
-            self._engine.train_tally().correct / self._plan.examples,
-            self._engine.test_tally().correct / self._plan.test_examples,
-        )
+        scores: Scores = {
+            **self._plan.scores("train", self._engine.train_tally()),
+            **self._plan.scores("test", self._engine.test_tally()),
+        }
         if state is None:
             return
 
@@ -404,7 +407,7 @@ class Session(Supervisor):
             self.end_with_model(
                 state,
                 ending,
-                accuracies,
+                scores,
                 trained=self._trained_at_end,
                 usd=self._usd(time.monotonic()),
                 ended_at=ended_at,

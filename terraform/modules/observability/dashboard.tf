@@ -13,7 +13,7 @@ locals {
     visible      = true
   }
 
-  own          = { for metric in ["ActiveRuns", "CompletedRuns", "Cost", "Dollars", "EpochSeconds", "Epochs", "FailedRuns", "Invocations", "StalledRuns", "StoppedRuns", "SynchronisationSeconds", "TestAccuracy", "TrainAccuracy"] : metric => [local.namespace, metric, "service", var.prefix] }
+  own          = { for metric in ["ActiveRuns", "CompletedRuns", "Cost", "Dollars", "EpochSeconds", "Epochs", "FailedRuns", "Invocations", "StalledRuns", "StoppedRuns", "SynchronisationSeconds", "TestAccuracy", "TestRmse", "TrainAccuracy", "TrainRmse"] : metric => [local.namespace, metric, "service", var.prefix] }
   of_functions = { for metric in ["ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles"] : metric => { for role, function in var.functions : role => ["AWS/Lambda", metric, "FunctionName", function.name] } }
   of_cache     = { for metric in ["DatabaseMemoryUsagePercentage", "EngineCPUUtilization", "CPUUtilization"] : metric => { for node in local.cache_nodes : node => ["AWS/ElastiCache", metric, "CacheClusterId", node] } }
 
@@ -37,6 +37,13 @@ locals {
         metrics = [
           concat(local.own.TrainAccuracy, [{ label = "training examples", stat = "Average" }]),
           concat(local.own.TestAccuracy, [{ label = "test examples", stat = "Average" }]),
+        ]
+      } },
+      { type = "metric", properties = {
+        title = "Error of regressions (RMSE)", yAxis = { left = { min = 0, showUnits = false } }
+        metrics = [
+          concat(local.own.TrainRmse, [{ label = "training examples", stat = "Average" }]),
+          concat(local.own.TestRmse, [{ label = "test examples", stat = "Average" }]),
         ]
       } },
       { type = "metric", properties = {

@@ -20,8 +20,8 @@ class Toy:
         chosen = slice(None) if batch is None else batch
         X, Y = self._data.X[:, chosen], self._data.Y[:, chosen]
         network, state = self._plan.network, self._state
-        cost, correct = network.train_step(state.parameters, state.slots, X, Y, self._plan.update_rule_at(t), t)
-        return StepResult(cost, correct)
+        cost, seen = network.train_step(state.parameters, state.slots, X, Y, self._plan.update_rule_at(t), t)
+        return StepResult(cost, seen)
 
     def train_tally(self) -> Tally:
         return self._plan.network.tally(self._state.parameters, self._data.X, self._data.y)

@@ -144,3 +144,14 @@ def test_a_text_of_a_stranger_neither_commands_nor_adds_a_line(text: str) -> Non
     subject = published("started", replace(RUN, dimensions=dimensions([text, 1])))["Subject"]  # type: ignore[list-item]
     assert subject.isascii()
     assert subject.isprintable()
+
+
+def test_a_regression_has_its_errors_and_no_accuracy() -> None:
+    of_numbers: Dimensions = {**dimensions([3, 1]), "classes": [], "targets": ["price"]}
+    scores = {"train_rmse": 1.5, "train_mae": 1.0, "train_r2": 0.95, "test_rmse": 2.0, "test_mae": 1.25, "test_r2": 0.9}
+    run = replace(RUN, dimensions=of_numbers, train_accuracy=None, test_accuracy=None, **scores)
+    message = published("ended", run)
+    assert message["Subject"] == "LNN: training completed, test R2 0.900"
+    for line in ("RMSE: 1.5 training, 2 test", "MAE: 1 training, 1.25 test", "R2: 0.95 training, 0.9 test"):
+        assert line in message["Message"].splitlines()
+    assert "accuracy" not in message["Message"].lower()

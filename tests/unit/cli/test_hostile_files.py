@@ -97,7 +97,7 @@ def test_a_report_says_why_it_has_no_weights(cli: RunCli, trained: str, tmp_path
     path = tmp_path / f"report.{wanted}"
     assert cli("report", trained, "-o", path).exit_code == 0
     text = " ".join(path.read_text().split())
-    assert f"no weights, confusion matrix and mistakes: {REASON}" in text
+    assert f"no weights, evaluation and mistakes: {REASON}" in text
     assert not list(leaks(text))
 
 

@@ -194,7 +194,7 @@ def test_a_run_that_was_refused_has_a_report_that_says_why(cli: RunCli, world: W
     world.end(RUN, "FAILED", "epochs: a whole number is expected")
     result = cli("report", RUN, "-o", f"report.{kind}")
     assert result.exit_code == 0, result.output
-    assert "not in it: no weights, confusion matrix and mistakes: run" in result.stderr
+    assert "not in it: no weights, evaluation and mistakes: run" in result.stderr
     assert "not in it: no timeline" in result.stderr
     if kind != "png":
         assert "epochs: a whole number is expected" in Path(f"report.{kind}").read_text()
@@ -207,7 +207,7 @@ def test_a_run_whose_own_data_has_expired_has_a_report_without_the_confusion_mat
         finished.s3.delete_object(Bucket="lnn-123456789012-us-east-1", Key=key)
     result = cli("report", RUN, "-o", "report.html")
     assert result.exit_code == 0
-    assert "not in it: no confusion matrix and mistakes: the test examples cannot be read" in result.stderr
+    assert "not in it: no evaluation and mistakes: the test examples cannot be read" in result.stderr
     assert len(Page(Path("report.html").read_text()).all("img", "src")) == len(PICTURES) - 2
 
 

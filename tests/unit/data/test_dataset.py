@@ -410,7 +410,10 @@ def test_a_missing_dataset_is_named(tmp_path: Path, name: str) -> None:
     [problem] = problems(write(tmp_path / "d.h5", {name: None}))
     others = ", ".join(sorted(set(NAMES) - {name}))
     told = f"{name}: missing; expected a dataset of this name; the file holds {others}"
-    mend = '; name the classes: h5py.File("datasets.h5", "r+")["list_classes"] = [b"first", b"second"]'
+    mend = (
+        '; name the classes: h5py.File("datasets.h5", "r+")["list_classes"] = [b"first", b"second"]; or, of numbers to '
+        'predict, the target: h5py.File("datasets.h5", "r+")["list_targets"] = [b"price"]'
+    )
     assert problem == told + (mend if name == "list_classes" else "")
 
 
@@ -625,7 +628,7 @@ def test_test_examples_that_are_training_examples_are_counted(
     )
     (warning,) = warnings(path)
     assert warning == (
-        "test_set_x: found 2 of 5 examples in train_set_x as well, so the test accuracy says too much; take them out "
+        "test_set_x: found 2 of 5 examples in train_set_x as well, so the test scores say too much; take them out "
         "of one of the two"
     )
 

@@ -78,6 +78,7 @@ def test_the_prototype_s_keys_are_enough_and_the_others_have_their_defaults() ->
     assert settings.activation_list == ["relu", "relu", "relu", "sigmoid"]
     assert {key: value for key, value in settings.to_dict().items() if key not in CAT} == {
         "schedule": None,
+        "loss": "auto",
         "batch_size": None,
         "threshold": None,
         "strategy": "auto",
@@ -335,7 +336,7 @@ def test_a_choice_lists_what_there_is_to_choose(key: str, value: object) -> None
         ),
         (
             changed(("activations.layer4", "relu")),
-            'activations.layer4: found "relu"; expected "sigmoid" or "softmax" for the output layer',
+            'activations.layer4: found "relu"; expected "sigmoid", "softmax" or "linear" for the output layer',
         ),
         (
             changed(("activations.layer4", "softmax")),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lnn.data.dataset import label_matrix
-from lnn.network import ACTIVATIONS, Network, init_parameters
+from lnn.network import ACTIVATIONS, LINEAR, REGRESSION_LOSSES, Network, init_parameters
 from lnn.network.types import Array, Parameters
 
 STEP = 1e-6
@@ -57,6 +57,21 @@ def test_the_gradients_of_a_single_layer_equal_the_slope_of_the_cost(output: str
 
     np.testing.assert_allclose(dW, numerical_gradient(network, params, params[0][0], X, Y), rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(db, numerical_gradient(network, params, params[0][1], X, Y), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("targets", [1, 3])
+@pytest.mark.parametrize("loss", sorted(REGRESSION_LOSSES))
+def test_the_gradients_of_every_loss_of_regression_equal_the_slope_of_the_cost(loss: str, targets: int) -> None:
+    random = np.random.default_rng(9)
+    network = Network([5, 4, targets], ["tanh", LINEAR], 0.3, loss=loss)
+    params = init_parameters(network.sizes, network.activations, "auto", 3, "float64")
+    X, Y = random.standard_normal((5, 12)), 3 * random.standard_normal((targets, 12))
+
+    gradients = network.gradients(params, X, Y)
+
+    for (W, b), (dW, db) in zip(params, gradients, strict=True):
+        np.testing.assert_allclose(dW, numerical_gradient(network, params, W, X, Y), rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(db, numerical_gradient(network, params, b, X, Y), rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS))

@@ -80,9 +80,9 @@ def test_a_training_step_applies_the_gradients_at_the_weights_it_began_with(name
     expected = copy.deepcopy(params)
     slots, expected_slots = new_slots(params, optimizer), new_slots(params, optimizer)
     for t in range(1, 4):
-        cost, correct = network.train_step(params, slots, X, Y, optimizer, t)
+        cost, seen = network.train_step(params, slots, X, Y, optimizer, t)
         assert cost == network.cost(expected, X, Y)
-        assert correct == round(60 * network.accuracy(expected, X, y))
+        assert seen.correct == round(60 * network.accuracy(expected, X, y))
         gradients = network.gradients(expected, X, Y)
         for param, gradient, slot in zip(expected, gradients, expected_slots, strict=True):
             for i in range(2):

@@ -113,3 +113,12 @@ def test_a_resumed_run_adds_only_what_it_used_since(capsys: pytest.CaptureFixtur
     first, second = written(capsys)
     assert (first["Invocations"], first["Dollars"], first["StoppedRuns"]) == ([43.0], [0.5], [1.0])
     assert (second["Invocations"], second["Dollars"], second["CompletedRuns"]) == ([7.0], [0.25], [1.0])
+
+
+def test_a_regression_has_its_rmse_and_no_accuracy(capsys: pytest.CaptureFixture[str]) -> None:
+    curve = Curve(RUN, plan(epochs=1))
+    curve.add([EpochRow(1, 0.5, None, None, 0.1, train_rmse=1.5, test_rmse=2.5)])
+    curve.write()
+    (line,) = written(capsys)
+    assert (line[Metric.TRAIN_RMSE], line[Metric.TEST_RMSE]) == ([1.5], [2.5])
+    assert Metric.TRAIN_ACCURACY not in line

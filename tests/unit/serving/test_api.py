@@ -63,6 +63,23 @@ def get(api: PredictionApi, path: str, method: str = "GET") -> Reply:
     return api.answer(HttpRequest(method, path))
 
 
+def test_a_model_of_regression_answers_its_numbers_by_name(shelves: Shelves, api: PredictionApi) -> None:
+    weights = np.array([[1.0, 2, 3], [0, -1, 1]])
+    shelves.models[OLD] = Model(
+        [(weights, np.array([[0.5], [0]]))], "run-old", ["linear"], [], None, 2.0, None, ["price", "area"]
+    )
+    reply = post(api, b'{"features": [2, 4, 6]}', "application/json")
+    assert reply.status == 200
+    assert json.loads(reply.body) == {
+        "values": {"price": 14.5, "area": 1.0},
+        "model": OLD,
+        "run": "run-old",
+        "stage": "production",
+    }
+    refused = post(api, b'{"features": [1e308, 1e308, 1e308]}', "application/json")
+    assert (refused.status, json.loads(refused.body)["error"]) == (422, "wrong_features")
+
+
 def test_a_picture_gets_its_class_each_probability_and_the_model(api: PredictionApi) -> None:
     reply = post(api, png(204))
     answer = json.loads(reply.body)

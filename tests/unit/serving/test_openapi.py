@@ -8,10 +8,12 @@ import json
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 from PIL import Image
 
 from lnn.aws.events import HttpRequest
+from lnn.models.model_file import Model
 from lnn.serving.api import FILES, METHODS, STAGING, PredictionApi
 from lnn.serving.rollout import Canary, Current
 from support.models import Shelves, brightness_model
@@ -99,3 +101,12 @@ def test_every_code_of_an_error_is_described() -> None:
     known = set(DESCRIPTION["components"]["schemas"]["Error"]["properties"]["error"]["enum"])
     sources = [(REPOSITORY / "functions" / "lnn" / "serving" / name).read_text() for name in ("api.py", "requests.py")]
     assert [code for code in sorted(known) if not any(f'"{code}"' in source for source in sources)] == []
+
+
+def test_numbers_are_as_described() -> None:
+    model = Model([(np.ones((1, 2)), np.ones((1, 1)))], "r", ["linear"], [], None, 1.0, None, ["price"])
+    regression = PredictionApi(Shelves({"old-1": model}, Current(1, production="old-1")).serving(), PREDICT)
+    request = HttpRequest("POST", "/predict", {}, {"content-type": "application/json"}, '{"features": [1, 2]}')
+    reply = regression.answer(request)
+    assert reply.status == 200
+    check(json.loads(reply.body), "Numbers")

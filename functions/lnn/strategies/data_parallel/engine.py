@@ -26,7 +26,7 @@ from lnn.data.on_disk import OwnExamples
 from lnn.job.plan import WHOLE_UP_TO, Plan
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.store import Artifacts
-from lnn.network import Tally, correct_count, cost_from_logits, penalty, tally_of_output
+from lnn.network import Tally, batch_tally, cost_from_logits, penalty, tally_of_output
 from lnn.network.batches import Batch
 from lnn.network.model import backward
 from lnn.network.parameter_vector import flattened, layers_of, weight_ranges
@@ -38,26 +38,32 @@ from lnn.strategies.engine import StepResult
 COUNTED_BYTES = 8 * 2**20
 """Of a block whose examples are only counted: one that stays in the processor's cache is faster."""
 
-TALLY = struct.Struct("<dq")
-
 
 class Figures(NamedTuple):
     """What a worker tells of its own examples, sums all of them, before its piece of an array."""
 
-    cost: float
-    correct: int
-    test: Tally = Tally(0.0, 0)
-
-    @classmethod
-    def unpack(cls, raw: Buffer) -> Figures:
-        cost, correct, *test = FIGURES.unpack_from(raw)
-        return cls(cost, correct, Tally(*test))
-
-    def pack(self) -> bytes:
-        return FIGURES.pack(self.cost, self.correct, *self.test)
+    seen: Tally
+    """Of training examples, before their batch's update; the cost has L2's penalty."""
+    test: Tally
 
 
-FIGURES = struct.Struct("<dqdq")
+class TallyFormat:
+    """Tallies of one run as bytes of one length: cost, count, and two sums for each of its targets."""
+
+    def __init__(self, targets: int) -> None:
+        self._targets = targets
+        self._struct = struct.Struct(f"<dq{2 * targets}d")
+        self.size = self._struct.size
+        self.nothing = Tally(0.0, 0, (0.0,) * targets, (0.0,) * targets)
+        """The sums over no examples: a worker may have none."""
+
+    def pack(self, *tallies: Tally) -> bytes:
+        return b"".join(self._struct.pack(one.cost, one.correct, *one.squared, *one.absolute) for one in tallies)
+
+    def unpack(self, raw: Buffer, place: int = 0) -> Tally:
+        """The tally at a place, counted from 0."""
+        cost, correct, *sums = self._struct.unpack_from(raw, place * self.size)
+        return Tally(cost, correct, tuple(sums[: self._targets]), tuple(sums[self._targets :]))
 
 
 class Data:
@@ -82,7 +88,8 @@ class Data:
         self._own = self._flat[start:stop]
         self._own_weights = weight_ranges(plan.sizes, start, stop)
         self._slots = [flat[start:stop].copy() for flat in flat_slots(state, plan)]
-        self._untold = Figures(0.0, 0)
+        self._format = TallyFormat(plan.targets)
+        self._untold = self._nothing()
         self._tallied = False
         self._following: Batch = None
         self._prepared: tuple[Batch, npt.NDArray[np.int64] | None] = None, None
@@ -101,12 +108,12 @@ class Data:
         if self._alone:
             self._update_alone(own, m, t)
             if not self._plan.meets_after(t):
-                return StepResult(0.0, 0)
+                return StepResult(0.0, self._format.nothing)
             summed = self._average()
         else:
             summed = self._update_together(own, m, t)
-        tallied, self._untold, self._tallied = self._tallied, Figures(0.0, 0), False
-        return StepResult(summed.cost / m, summed.correct, summed.test if tallied else None)
+        tallied, self._untold, self._tallied = self._tallied, self._nothing(), False
+        return StepResult(summed.seen.cost / m, summed.seen, summed.test if tallied else None)
 
     def train_tally(self) -> Tally:
         return self._add_up(self._own_tally(self._train))
@@ -134,6 +141,9 @@ class Data:
             ],
         )
 
+    def _nothing(self) -> Figures:
+        return Figures(self._format.nothing, self._format.nothing)
+
     # Own examples
 
     def _own_examples(self, batch: Batch) -> npt.NDArray[np.int64] | None:
@@ -150,17 +160,17 @@ class Data:
             self._prepared = self._following, own
 
     def _differentiate(self, own: npt.NDArray[np.int64] | None, m: int) -> None:
-        """The own examples' part of the gradient of a mean over ``m``; notes their cost and how many are right."""
-        activations = self._plan.activations
-        cost, correct, seen = self._untold.cost, self._untold.correct, False
+        """The own examples' part of the gradient of a mean over ``m``; notes their sums."""
+        plan = self._plan
+        tallies, seen = [self._untold.seen], False
         for X, y in self._train.blocks(own):
-            Y = label_matrix(y, self._plan.sizes[-1], self._plan.dtype)
+            Y = label_matrix(y, plan.sizes[-1], plan.dtype)
             passed = self._network.forward(self._parameters, X)
-            cost += cost_from_logits(activations[-1], passed.logits, Y) * len(y)
-            correct += correct_count(passed.A[-1], Y)
+            cost = cost_from_logits(plan.activations[-1], passed.logits, Y, plan.loss) * len(y)
+            tallies.append(batch_tally(plan.activations[-1], passed.A[-1], Y)._replace(cost=cost))
             # The first block's dW goes to its place in the flat gradient; those of the others are added to it.
             out = None if seen else self._gradients
-            for layer, dW, db in backward(self._parameters, passed, Y, activations, 0.0, m, out):
+            for layer, dW, db in backward(self._parameters, passed, Y, plan.activations, 0.0, m, out, plan.loss):
                 of_W, of_b = self._gradients[layer]
                 if seen:
                     of_W += dW
@@ -170,23 +180,23 @@ class Data:
             seen = True
         if not seen:
             self._gradient.fill(0)
-        self._untold = self._untold._replace(cost=cost, correct=correct)
+        self._untold = self._untold._replace(seen=Tally.total(tallies))
 
     def _own_test(self) -> Tally:
         return self._own_tally(self._test, with_cost=self._plan.has_test_cost)
 
     def _own_tally(self, examples: OwnExamples, *, with_cost: bool = False) -> Tally:
         """The sums over the own examples of a set."""
-        output, units, parts = self._plan.activations[-1], self._plan.sizes[-1], []
+        output, units, parts = self._plan.activations[-1], self._plan.sizes[-1], [self._format.nothing]
         for X, y in examples.blocks():
             A, logits, _ = self._network.forward(self._parameters, X)
             Y = label_matrix(y, units, self._plan.dtype) if with_cost else None
-            parts.append(tally_of_output(output, A[-1], logits, y, Y))
+            parts.append(tally_of_output(output, A[-1], logits, y, Y, self._plan.loss))
         return Tally.total(parts)
 
     def _add_up(self, own: Tally) -> Tally:
         """The sums over the whole set, alike to the bit in every worker."""
-        return Tally.total(Tally(*TALLY.unpack(part)) for part in self._group.all_gather(TALLY.pack(*own)))
+        return Tally.total(map(self._format.unpack, self._group.all_gather(self._format.pack(own))))
 
     # Updates
 
@@ -194,18 +204,19 @@ class Data:
         """One update by the mean gradient over all examples of the batch."""
         self._differentiate(own, m)
         gradient, summed = self._sum_own_piece(self._gradient)
-        cost = summed.cost + m * self._penalty(m)
+        cost = summed.seen.cost + m * self._penalty(m)
         self._update(gradient, m, t)
         if not self._whole:
             self._gather_pieces(self._flat)
-        return summed._replace(cost=cost)
+        return summed._replace(seen=summed.seen._replace(cost=cost))
 
     def _update_alone(self, own: npt.NDArray[np.int64] | None, m: int, t: int) -> None:
         """One update by the mean gradient over the own examples of the batch; none if there are no such examples."""
         examples = len(self._train) if own is None else len(own)
         cost = m * self._penalty(m) / self._group.size
         self._differentiate(own, max(1, examples))
-        self._untold = self._untold._replace(cost=self._untold.cost + cost)
+        seen = self._untold.seen
+        self._untold = self._untold._replace(seen=seen._replace(cost=seen.cost + cost))
         if examples:
             self._update(self._gradient, m, t)
 
@@ -242,7 +253,7 @@ class Data:
 
         The piece of one or two workers is everything.
         """
-        figures, rank = self._untold.pack(), self._group.rank
+        figures, rank = self._format.pack(*self._untold), self._group.rank
         if self._group.size <= WHOLE_UP_TO:
             received = self._group.all_gather((figures, values.data), self._prepare)
             mine = values
@@ -251,18 +262,14 @@ class Data:
             received = self._group.exchange([(figures, piece.data) for piece in pieces], self._prepare)
             mine = pieces[rank]
         received[rank] = figures
-        told = [Figures.unpack(part) for part in received]
+        seen, test = ([self._format.unpack(part, place) for part in received] for place in range(len(self._untold)))
         first, *others = (
-            mine if of == rank else piece_in(part, values.dtype, FIGURES.size) for of, part in enumerate(received)
+            mine if of == rank else piece_in(part, values.dtype, len(figures)) for of, part in enumerate(received)
         )
         own = first + others[0] if others else first.copy()
         for other in others[1:]:
             own += other
-        return own, Figures(
-            sum(figures.cost for figures in told),
-            sum(figures.correct for figures in told),
-            Tally.total(figures.test for figures in told),
-        )
+        return own, Figures(Tally.total(seen), Tally.total(test))
 
     def _gather_pieces(self, values: Array) -> None:
         """Give all workers the own piece of ``values``, and take theirs."""

@@ -28,8 +28,8 @@ class Textbook:
     def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:  # noqa: ARG002
         test = self.test_tally() if tally else None
         X, Y = take_examples(self._data.X, batch), take_examples(self._data.Y, batch)
-        cost, correct = self._network.train_step(self._parameters, self._slots, X, Y, self._optimizer_at(t), t)
-        return StepResult(cost, correct, test)
+        cost, seen = self._network.train_step(self._parameters, self._slots, X, Y, self._optimizer_at(t), t)
+        return StepResult(cost, seen, test)
 
     def train_tally(self) -> Tally:
         return self._network.tally(self._parameters, self._data.X, self._data.y)
@@ -56,12 +56,13 @@ class InExampleSpace:
             plan.activations,
             plan.l2,
             state.example_space,
+            plan.loss,
         )
 
     def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:  # noqa: ARG002
         test = self.test_tally() if tally else None
-        cost, correct = self._space.train_step(batch, take_examples(self._data.Y, batch), t, self._optimizer_at(t))
-        return StepResult(cost, correct, test)
+        cost, seen = self._space.train_step(batch, take_examples(self._data.Y, batch), t, self._optimizer_at(t))
+        return StepResult(cost, seen, test)
 
     def train_tally(self) -> Tally:
         return self._space.train_tally(self._data.y)

@@ -8,6 +8,7 @@ only one invocation gets to advance.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections import deque
@@ -23,10 +24,12 @@ from lnn.aws.clocks import seconds_between
 from lnn.data.in_memory import TrainingData, train_labels, training_data
 from lnn.errors import CacheLost, StaleGeneration, StaleStep
 from lnn.job.plan import Plan
+from lnn.job.scores import Scores
 from lnn.messages import Message, Step
 from lnn.models.checkpoint import Checkpoint, EpochSoFar
 from lnn.network import (
-    correct_count,
+    added,
+    batch_tally,
     cost_from_logits,
     output_activation,
     output_delta,
@@ -38,7 +41,7 @@ from lnn.parameter_server.barrier import RENEWAL_SECONDS, Barrier, Position
 from lnn.parameter_server.codec import TensorKey
 from lnn.parameter_server.server import KEY_LIFETIME_SECONDS, ParameterServer
 from lnn.runs import metrics
-from lnn.runs.finalize import Accuracies, end_without_model
+from lnn.runs.finalize import end_without_model
 from lnn.runs.lease import Reporter
 from lnn.runs.record import EpochRow, Run
 from lnn.runs.services import Services
@@ -136,6 +139,8 @@ class Conductor:
             "kept_at": repr(now),
             "cost_sum": repr(state.so_far.cost_sum),
             "correct": str(state.so_far.correct),
+            "squared": json.dumps(state.so_far.squared),
+            "absolute": json.dumps(state.so_far.absolute),
             "invocations": str(run.step_invocations),
             "invocations_before": str(run.step_invocations),
             "neuron_ms": "0",
@@ -175,7 +180,7 @@ class Conductor:
         Supervisor(self._services, run, self._plan).end_with_model(
             state,
             Ending("STOPPED", f"stopped on request after {place}"),
-            self._accuracies(state, run.generation),
+            self._scores(state, run.generation),
             trained=run.trained_before(),
             usd=float(run.usd or 0.0),
             invocations=run.step_invocations,
@@ -248,7 +253,7 @@ class Conductor:
         labels = self._train_labels(step.generation)
         (Z,) = self._barrier.read(step, [plan.output_key(step)])
         Y = take_examples(labels, plan.batches(step.epoch)[step.batch])
-        cost = cost_from_logits(plan.activations[-1], Z, Y)
+        cost = cost_from_logits(plan.activations[-1], Z, Y, plan.loss)
         if plan.l2:
             parameters = self._state(step, plan.updates_before(step)).parameters
             cost += penalty((W for W, _ in parameters), plan.l2, Y.shape[1])
@@ -256,11 +261,16 @@ class Conductor:
         if ending is not None:
             return ending
         A = output_activation(plan.activations[-1], Z)
+        seen = batch_tally(plan.activations[-1], A, Y)
         fields = {
             "cost_sum": repr(float(position.fields["cost_sum"]) + cost * Y.shape[1]),
-            "correct": str(int(position.fields["correct"]) + correct_count(A, Y)),
+            "correct": str(int(position.fields["correct"]) + seen.correct),
         }
-        return fields, [(plan.delta_key(plan.layers, step), output_delta(A, Y))]
+        if plan.targets:
+            squared, absolute = _errors_of(position.fields)
+            fields["squared"] = json.dumps(added(squared, seen.squared))
+            fields["absolute"] = json.dumps(added(absolute, seen.absolute))
+        return fields, [(plan.delta_key(plan.layers, step), output_delta(A, Y, plan.loss))]
 
     def _end_batch(self, position: Position) -> dict[str, str] | None:
         """An update is done: history, checkpoint, end. None when the run has ended."""
@@ -276,6 +286,7 @@ class Conductor:
             float(fields["cost_sum"]),
             int(fields["correct"]),
             seconds_between(float(fields["epoch_started_at"]), now),
+            *_errors_of(fields),
         )
         cost = so_far.cost_sum / plan.examples if whole else None
         usd, invocations, trained = self._usd(fields), int(fields["invocations"]) + 1, self._trained(position)
@@ -297,15 +308,14 @@ class Conductor:
         if recorded:
             data = self._data(generation)
             test = plan.network.tally(state.parameters, data.X_test, data.y_test, data.Y_test)
-            share = so_far.correct / plan.examples
-            row = EpochRow(step.epoch, so_far.cost_sum / plan.examples, share, 0.0, so_far.seconds)
-            row = row.with_test(test, plan)
+            row = EpochRow(step.epoch, so_far.cost_sum / plan.examples, None, None, so_far.seconds)
+            row = replace(row, **plan.scores("train", so_far.seen)).with_test(test, plan)
             ledger.record(self._run_id, [row])
             metrics.recorded(run, plan, row)
         if ending is not None:
-            accuracies = self._accuracies(state, generation)
+            scores = self._scores(state, generation)
             supervisor.end_with_model(
-                state, ending, accuracies, trained=trained, usd=usd, cost=cost, invocations=invocations
+                state, ending, scores, trained=trained, usd=usd, cost=cost, invocations=invocations
             )
             return None
         if cost is not None:
@@ -314,6 +324,8 @@ class Conductor:
             changed |= {
                 "cost_sum": "0.0",
                 "correct": "0",
+                "squared": "[]",
+                "absolute": "[]",
                 "epoch_started_at": repr(now),
                 "usd_epoch": repr(usd - float(fields["usd_before"])),
                 "rows": fields["rows"],
@@ -366,12 +378,11 @@ class Conductor:
             usd=self._usd(position.fields),
         )
 
-    def _accuracies(self, state: Checkpoint, generation: int) -> Accuracies:
-        data, accuracy = self._data(generation), self._plan.network.accuracy
+    def _scores(self, state: Checkpoint, generation: int) -> Scores:
+        data, tally = self._data(generation), self._plan.network.tally
         with np.errstate(over="ignore", invalid="ignore"):  # the parameters may have diverged
-            return Accuracies(
-                accuracy(state.parameters, data.X, data.y), accuracy(state.parameters, data.X_test, data.y_test)
-            )
+            train, test = tally(state.parameters, data.X, data.y), tally(state.parameters, data.X_test, data.y_test)
+        return {**self._plan.scores("train", train), **self._plan.scores("test", test)}
 
     def _train_labels(self, generation: int) -> Array:
         return train_labels(self._services.artifacts, self._run_id, self._plan, partial(self._lease_kept, generation))
@@ -411,3 +422,9 @@ class Conductor:
             + services.neuron_usd(int(fields["neuron_ms"]) / 1000, counted + 1 - trainers)
             + services.usd(trainer_ms / 1000, trainers, int(fields["rows"]))
         )
+
+
+def _errors_of(fields: Mapping[str, str]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Squared and absolute errors of the epoch so far; empty in classification, and where an earlier release began."""
+    squared, absolute = (tuple(json.loads(fields.get(name, "[]"))) for name in ("squared", "absolute"))
+    return squared, absolute

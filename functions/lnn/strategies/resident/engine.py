@@ -21,7 +21,7 @@ from lnn.models.store import Artifacts
 from lnn.network import Tally, take_examples, tally_above, train_above
 from lnn.network.batches import Batch
 from lnn.network.model import ALL
-from lnn.network.types import Array, Labels
+from lnn.network.types import Array, Targets
 from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.resp import Buffer
 from lnn.strategies.engine import StepResult
@@ -127,12 +127,14 @@ class Resident:
         Z, *of_test = self._all_gather([product, first.test_product()] if tally else [product])
         test = self._tally(of_test[0], self._y_test, self._Y_test) if tally else None
         optimizer = self._optimizer_at(t)
-        cost, correct, dZ = train_above(self._parameters, self._slots, Z, Y, optimizer, t, plan.activations, plan.l2)
+        cost, seen, dZ = train_above(
+            self._parameters, self._slots, Z, Y, optimizer, t, plan.activations, plan.l2, ALL, plan.loss
+        )
         cost += self._penalty * plan.l2 / (2 * Y.shape[1])
         first.update(dZ[self._cut.neurons], optimizer, t, plan.l2)
         db = dZ.sum(axis=1, keepdims=True) / Y.shape[1]
         optimizer.update(self._parameters[0][1], db, self._slots[0][1], t)
-        return StepResult(cost, correct, test)
+        return StepResult(cost, seen, test)
 
     def train_tally(self) -> Tally:
         (Z,) = self._all_gather([self._first.train_product(None)])
@@ -159,8 +161,8 @@ class Resident:
             whole[block] = np.frombuffer(part, own.dtype).reshape(whole[block].shape)
         return whole
 
-    def _tally(self, Z: Array, y: Labels, Y: Array | None = None) -> Tally:
-        return tally_above(self._parameters, Z, self._plan.activations, y, Y)
+    def _tally(self, Z: Array, y: Targets, Y: Array | None = None) -> Tally:
+        return tally_above(self._parameters, Z, self._plan.activations, y, Y, self._plan.loss)
 
     def _all_gather(self, own: Sequence[Array]) -> list[Array]:
         """Z of some examples, from this worker's parts of (W1 X)^T; the squares of W1 go along where L2 needs them."""

@@ -1,0 +1,35 @@
+"""Scores for people: accuracies in percent, and of regression RMSE, MAE and R2."""
+
+from collections.abc import Iterator
+
+from lnn.runs.record import EpochRow, Run
+from lnn_cli.ui.console import number, share
+
+_KINDS = {"accuracy": "accuracy", "rmse": "RMSE", "mae": "MAE", "r2": "R2"}
+IN_TABLES = ("train_rmse", "test_rmse", "train_r2", "test_r2")
+"""Scores of a regression that a table has room for."""
+
+
+def label(name: str) -> str:
+    """The words for a score of ``lnn.job.scores``, such as ``training accuracy`` or ``test RMSE``."""
+    split, _, kind = name.partition("_")
+    return f"{'training' if split == 'train' else split} {_KINDS[kind]}"
+
+
+def text(scored: Run | EpochRow, name: str) -> str:
+    """The value of a score, or a dash."""
+    value: float | None = getattr(scored, name)
+    return share(value) if name.endswith("accuracy") else number(value)
+
+
+def known(run: Run) -> Iterator[tuple[str, str]]:
+    """The words and the value of each score that is known of a run."""
+    for name in run.score_names:
+        if getattr(run, name) is not None:
+            yield label(name), text(run, name)
+
+
+def in_short(scored: Run | EpochRow, split: str) -> str:
+    """One score of ``train`` or ``test`` for a narrow column: the accuracy, or R2; a dash where there is neither."""
+    r2: float | None = getattr(scored, f"{split}_r2")
+    return text(scored, f"{split}_accuracy") if r2 is None else f"R2 {number(r2, 3)}"
