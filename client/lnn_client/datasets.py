@@ -76,5 +76,8 @@ def existing_file(path: Path) -> Path:
 
 
 def examples() -> dict[str, Path]:
-    """The datasets that come with the project, by name."""
-    return {path.parent.name: path for path in sorted((repository() / "examples").glob("*/datasets.h5"))}
+    """The datasets and tables that come with the project, by name."""
+    folder = repository() / "examples"
+    datasets = {path.parent.name: path for path in folder.glob("*/datasets.h5")}
+    tables = {path.stem: path for path in folder.glob("tables/*.csv")}
+    return dict(sorted({**datasets, **tables}.items()))

@@ -43,8 +43,18 @@ def read_parameters(path: Path, changes: Sequence[str], strategy: str | None) ->
     return json.dumps(changed, indent=2).encode()
 
 
+def output_layer(classes: int) -> tuple[int, str]:
+    """Units and activation of the output layer for so many classes; 0 is one number to predict."""
+    if classes == 0:
+        return 1, "linear"
+    return (1, "sigmoid") if classes == 2 else (classes, "softmax")
+
+
 def fitting_changes(path: Path, classes: int, examples: int) -> list[str]:
     """The changes, as of ``--set``, that make the file's parameters fit a dataset: its output layer and its batches.
+
+    In regression (0 ``classes``) also the optimizer: the sizes of the numbers are not known to a learning rate that was
+    meant for classes, and adam's steps do not grow with them.
 
     Raises:
         InputError: the file is not a JSON object.
@@ -56,12 +66,14 @@ def fitting_changes(path: Path, classes: int, examples: int) -> list[str]:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     last = f"layer{raw.get('layers')}"
-    units, kind = (1, "sigmoid") if classes == 2 else (classes, "softmax")
+    units, kind = output_layer(classes)
     wanted = {f"neurons.{last}": units, f"activations.{last}": kind}
     changes = [f"{key}={value}" for key, value in wanted.items() if _inner(raw, *key.split(".")) != value]
     size = raw.get("batch_size")
     if isinstance(size, int) and size > examples:
         changes.append("batch_size=null")
+    if classes == 0 and raw.get("optimizer") not in {"adam", "adamw"}:
+        changes += ["optimizer=adam", "learning_rate=0.01"]
     return changes
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MAX_LABELS = 1_000
 MAX_NUMBERS = 100
-"""More different whole numbers than this are no classes, but a quantity."""
+"""More different whole numbers than this are no classes, but quantities: regression."""
 CHUNK_BYTES = 2**20
 _TRAINING, _TESTING, _ASIDE, _DROPPED = 0, 1, 2, 3
 _PARTS = {TRAIN: _TRAINING, TEST: _TESTING, VALIDATION: _ASIDE}
@@ -51,6 +51,8 @@ class Choices:
     """Columns to leave out."""
     category: Sequence[str] = ()
     """Columns whose numbers are names."""
+    regression: bool = False
+    """The labels are numbers to predict, however few different ones there are."""
     seed: int = 0
 
 
@@ -59,9 +61,10 @@ class Made:
     """What came of a table."""
 
     classes: list[str]
+    """Their names; none in regression."""
     preprocessing: Preprocessing
     train: Counter[int] = field(default_factory=Counter)
-    """Rows by class."""
+    """Rows by class; all under 0 in regression."""
     test: Counter[int] = field(default_factory=Counter)
     dropped: list[str] = field(default_factory=list)
     """What of the table is not in the dataset, and why."""
@@ -85,9 +88,10 @@ class _Rows:
     """What the first reading has found."""
 
     surveys: list[Survey]
-    labels: NDArray[np.int64]
-    """The class of each row; -1 without a label."""
+    labels: NDArray[np.int64] | NDArray[np.float64]
+    """The class of each row, or the number to predict; -1 or NaN without a label."""
     classes: list[str]
+    """None in regression."""
     parts: NDArray[np.int8]
     """The part of the split that each row belongs to."""
 
@@ -134,7 +138,7 @@ def _feature_names(table: Table, choices: Choices, dropped: list[str]) -> list[s
 def _read(table: Table, names: list[str], choices: Choices, step: Callable[[int], object]) -> _Read:
     """Read all rows for what they hold."""
     split = choices.test if isinstance(choices.test, str) else None
-    read = _Read([Survey(name) for name in names], _Labels(choices.label))
+    read = _Read([Survey(name) for name in names], _Labels(choices.label, regression=choices.regression))
     for batch in table.batches(list(dict.fromkeys([*names, choices.label, *([split] if split else [])]))):
         for survey in read.surveys:
             survey.add(batch[survey.name])
@@ -151,18 +155,19 @@ def _read(table: Table, names: list[str], choices: Choices, step: Callable[[int]
 
 def _rows(table: Table, read: _Read, choices: Choices, dropped: list[str]) -> _Rows:
     """Which columns are used, and which rows are for what."""
-    classes, y = read.labels.classes()
+    classes, y = read.labels.read()
     empty = [survey.name for survey in read.surveys if not survey.filled]
     dropped += [f"column {quoted(name)}: it is empty" for name in empty]
     surveys = [survey for survey in read.surveys if survey.filled]
     _check_columns(surveys, choices)
     parts = np.concatenate(read.parts) if read.parts else np.full(len(y), _TRAINING, np.int8)
-    _drop(parts, y < 0, f"no label in column {quoted(choices.label)}", dropped)
+    _drop(parts, y < 0 if classes else np.isnan(y), f"no label in column {quoted(choices.label)}", dropped)
     if read.absent:
         _drop(parts, np.concatenate(read.absent) > len(empty), "a value is missing", dropped)
     if isinstance(choices.test, float):
         kept = np.flatnonzero(parts == _TRAINING)
-        for _, held_out in split_classes(y[kept], choices.test, choices.seed):
+        strata = y[kept].astype(np.int64) if classes else np.zeros(len(kept), np.int64)
+        for _, held_out in split_classes(strata, choices.test, choices.seed):
             parts[kept[held_out]] = _TESTING
     elif aside := int((parts == _ASIDE).sum()):
         dropped.append(f"{aside:,} rows: column {quoted(choices.test)} puts them aside for validation")
@@ -216,23 +221,45 @@ def _parts(column: pl.Series, name: str, before: int) -> NDArray[np.int8]:
 
 
 class _Labels:
-    """The labels of all rows, as codes of their different texts."""
+    """The labels of all rows: as codes of their different texts, up to ``MAX_LABELS``, and as numbers, if all are."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, *, regression: bool) -> None:
+        self._name, self._regression = name, regression
         self._codes: dict[str, int] = {}
         self._rows: list[NDArray[np.int32]] = []
+        self._numbers: list[NDArray[np.float64]] | None = []
 
     def add(self, column: pl.Series) -> None:
+        """The next rows."""
+        if column.dtype.is_temporal() or column.dtype.is_nested():
+            raise InputError(
+                f"column {quoted(self._name)}: found {column.dtype}; expected names of classes, or numbers, as labels"
+            )
+        self._add_numbers(column)
+        if len(self._codes) <= MAX_LABELS:
+            self._add_codes(column)
+        if self._numbers is None and (self._regression or len(self._codes) > MAX_LABELS):
+            raise self._no_labels(column)
+
+    def _add_numbers(self, column: pl.Series) -> None:
         import polars as pl
 
-        if column.dtype.is_temporal() or column.dtype.is_nested():
-            raise InputError(f"column {quoted(self._name)}: found {column.dtype}; expected names of classes as labels")
+        if self._numbers is None:
+            return
+        values = None if column.dtype == pl.Boolean else column.cast(pl.Float64, strict=False)
+        if values is None or int(values.is_finite().sum()) < len(column) - column.null_count():
+            self._numbers = None
+        else:
+            self._numbers.append(values.fill_null(math.nan).to_numpy())
+
+    def _add_codes(self, column: pl.Series) -> None:
+        import polars as pl
+
         found = column.unique(maintain_order=True).drop_nulls().to_list()
         for value in found:
             self._codes.setdefault(category_of(value) or "", len(self._codes))
             if len(self._codes) > MAX_LABELS:
-                raise self._too_many(value)
+                return
         codes = [self._codes[category_of(value) or ""] for value in found]
         self._rows.append(
             column.replace_strict(found, codes, default=-1, return_dtype=pl.Int32).to_numpy()
@@ -240,42 +267,43 @@ class _Labels:
             else np.full(len(column), -1, np.int32)
         )
 
-    def classes(self) -> tuple[list[str], NDArray[np.int64]]:
-        """The classes in order, of numbers by their value; and the class of each row, or -1. Raises InputError."""
+    def read(self) -> tuple[list[str], NDArray[np.int64] | NDArray[np.float64]]:
+        """The classes in order, of numbers by their value, and the class of each row, or -1; of regression no class,
+        and the numbers, or NaN. Raises InputError.
+        """
         texts = list(self._codes)
-        numbers = [_number(text) for text in texts]
-        whole = [int(number) for number in numbers if number is not None and number.is_integer()]
-        if texts and all(number is not None for number in numbers):
-            if len(whole) < len(numbers):
-                raise self._quantity(next(text for text, n in zip(texts, numbers, strict=True) if n and n % 1))
-            if len(set(whole)) > MAX_NUMBERS:
-                raise self._quantity(texts[0])
-            texts = [str(number) for number in whole]
-            classes = [str(number) for number in sorted(set(whole))]
-        else:
-            classes = sorted(set(texts))
-        if len(classes) < 2:
+        if len(texts) < 2:
             raise InputError(
-                f"column {quoted(self._name)}: found {', '.join(map(quoted, classes)) or 'no label'} only; expected "
-                "labels of at least two classes"
+                f"column {quoted(self._name)}: found {', '.join(map(quoted, texts)) or 'no label'} only; expected "
+                "at least two different labels"
             )
+        numbers = None if self._numbers is None else np.concatenate(self._numbers)
+        if numbers is not None and (self._regression or _are_quantities(numbers)):
+            return [], numbers
+        if numbers is not None:
+            texts = [str(int(float(text))) for text in texts]
+        classes = sorted(set(texts), key=int if numbers is not None else None)
         places = {name: place for place, name in enumerate(classes)}
         lookup = np.array([*(places[text] for text in texts), -1])
         return classes, lookup[np.concatenate(self._rows)]
 
-    def _quantity(self, text: str) -> InputError:
-        return InputError(
-            f"column {quoted(self._name)}: found {quoted(text[:40])}, a quantity; expected classes, since regression "
-            "is not taken yet: put ranges in their place, such as low and high, or choose another --label"
-        )
-
-    def _too_many(self, value: object) -> InputError:
-        if _number(str(value)) is not None:
-            return self._quantity(str(value))
+    def _no_labels(self, column: pl.Series) -> InputError:
+        if self._regression:
+            odd = next(value for value in column.to_list() if value is not None and _number(str(value)) is None)
+            return InputError(
+                f"column {quoted(self._name)}: found {quoted(str(odd)[:40])}; expected finite numbers to predict, or "
+                "no --regression"
+            )
         return InputError(
             f"column {quoted(self._name)}: found more than {MAX_LABELS:,} different labels; expected at most that many "
-            "classes: choose another --label"
+            "classes, or numbers alone: choose another --label"
         )
+
+
+def _are_quantities(numbers: NDArray[np.float64]) -> bool:
+    """Whether numbers are no names of classes: they have fractions, or too many different values."""
+    different = np.unique(numbers[~np.isnan(numbers)])
+    return len(different) > MAX_NUMBERS or bool((different % 1).any())
 
 
 def _number(text: str) -> float | None:
@@ -317,7 +345,7 @@ def _preprocessing(table: Table, rows: _Rows, choices: Choices, step: Callable[[
     return Preprocessing(columns, choices.label)
 
 
-def _batches(table: Table, rows: _Rows) -> Iterator[tuple[pl.DataFrame, NDArray[np.int8], NDArray[np.int64]]]:
+def _batches(table: Table, rows: _Rows) -> Iterator[tuple[pl.DataFrame, NDArray[np.int8], NDArray[Any]]]:
     """Batches of the features' columns, with the rows' parts and labels."""
     at = 0
     for batch in table.batches([survey.name for survey in rows.surveys]):
@@ -336,7 +364,7 @@ def _write(path: Path, table: Table, rows: _Rows, made: Made, step: Callable[[in
     unknown = np.zeros(len(columns), np.int64)
     with h5py.File(path, "w") as file:
         writers = [
-            (part, counts, _Part(file, name, width))
+            (part, counts, _Part(file, name, width, rows.labels.dtype))
             for part, counts, name in ((_TRAINING, made.train, "train"), (_TESTING, made.test, "test"))
         ]
         for batch, parts, labels in _batches(table, rows):
@@ -348,9 +376,12 @@ def _write(path: Path, table: Table, rows: _Rows, made: Made, step: Callable[[in
             for part, counts, writer in writers:
                 chosen = usable & (parts == part)
                 writer.add(X[chosen], labels[chosen])
-                counts.update(labels[chosen].tolist())
+                counts.update(labels[chosen].tolist() if made.classes else [0] * int(chosen.sum()))
             step(len(batch))
-        file.create_dataset("list_classes", data=[name.encode() for name in made.classes])
+        if made.classes:
+            file.create_dataset("list_classes", data=[name.encode() for name in made.classes])
+        else:
+            file.create_dataset("list_targets", data=[made.preprocessing.label.encode()])
         file.create_dataset(PREPROCESSING, data=made.preprocessing.encode())
     made.dropped += [
         f"{count:,} rows for testing: column {quoted(column.name)} has a category that no training row has"
@@ -364,18 +395,18 @@ def _write(path: Path, table: Table, rows: _Rows, made: Made, step: Callable[[in
 class _Part:
     """The examples of one part, appended batch by batch."""
 
-    def __init__(self, file: File, name: str, width: int) -> None:
+    def __init__(self, file: File, name: str, width: int, labels: np.dtype[Any]) -> None:
         rows = max(1, CHUNK_BYTES // (4 * width))
         self._x = file.create_dataset(
             f"{name}_set_x", (0, width), np.float32, maxshape=(None, width), chunks=(rows, width),
             compression="gzip", compression_opts=4, shuffle=True,
         )  # fmt: skip
         self._y = file.create_dataset(
-            f"{name}_set_y", (0,), np.int64, maxshape=(None,), chunks=(2**14,), compression="gzip"
+            f"{name}_set_y", (0,), labels, maxshape=(None,), chunks=(2**14,), compression="gzip"
         )
         self._count = 0
 
-    def add(self, X: NDArray[np.float64], labels: NDArray[np.int64]) -> None:
+    def add(self, X: NDArray[np.float64], labels: NDArray[Any]) -> None:
         count = self._count + len(X)
         self._x.resize(count, axis=0)
         self._y.resize(count, axis=0)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
 from lnn.data.dataset import load_preprocessing
@@ -68,6 +70,39 @@ def test_the_model_of_a_table_takes_its_raw_rows(cloud: InProcessCloud, tmp_path
     assert right[~training].mean() == pytest.approx(run.test_accuracy)
     if strategy != "neuron":
         assert run.test_accuracy > 0.9
+
+
+def test_the_model_of_a_table_of_numbers_to_predict_answers_numbers(cloud: InProcessCloud, tmp_path: Path) -> None:
+    X, y = load_diabetes(return_X_y=True, scaled=False)
+    parts = ["test" if place % 5 == 0 else "train" for place in range(len(X))]
+    names = [f"x{place}" for place in range(X.shape[1])]
+    table = tmp_path / "diabetes.parquet"
+    pl.DataFrame(X, schema=names).with_columns(pl.Series("part", parts), pl.Series("target", y)).write_parquet(table)
+    path = tmp_path / "diabetes.h5"
+    made = make_dataset(path, open_table(table), Choices("target", "part"), lambda rows: None)
+    assert made.classes == []
+    settings = {
+        **SETTINGS,
+        "epochs": 150,
+        "neurons": {"layer1": 16, "layer2": 1},
+        "activations": {"layer1": "relu", "layer2": "linear"},
+        "batch_size": 32,
+    }
+    upload = cloud.upload(path.read_bytes(), {**settings, "strategy": "fused"})
+    assert cloud.launch(upload) == "launched", cloud.run(upload.run_id)
+    run = cloud.run_to_end(upload.run_id)
+    assert run.status == "COMPLETED", run
+    model = load_model(cloud.read(params_key(run.run_id)))
+    assert list(model.list_targets) == ["target"]
+
+    said = [prediction.values[0] for batch in predict_rows(model, open_table(table)) for prediction in batch]
+    training = np.array([part == "train" for part in parts])
+    scaler = StandardScaler().fit(X[training])
+    (W1, b1), (W2, b2) = model.parameters
+    expected = W2 @ np.maximum(W1 @ scaler.transform(X).astype(np.float32).T + b1, 0) + b2
+    np.testing.assert_allclose(said, expected[0], rtol=1e-5)
+    assert r2_score(y[~training], np.array(said)[~training]) == pytest.approx(run.test_r2, abs=1e-5)
+    assert run.test_r2 > 0.35
 
 
 def test_a_run_of_other_examples_stores_no_preprocessing(cloud: InProcessCloud, tmp_path: Path) -> None:

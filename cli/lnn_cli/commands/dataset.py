@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from collections import Counter
@@ -17,7 +18,7 @@ from lnn_cli.ui.console import messages, note, print_json, print_pairs, say, siz
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
 from lnn_client.datasets import check_dataset, check_training, examples, existing_file
-from lnn_client.parameters import parameters_path
+from lnn_client.parameters import output_layer, parameters_path
 
 if TYPE_CHECKING:
     from lnn.data.dataset import DatasetSummary
@@ -107,14 +108,15 @@ def show(
 
 def example(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Example to copy; none lists them.")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Dataset to write.")] = Path(
-        "datasets.h5"
-    ),
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="File to write (default: datasets.h5, or NAME.csv)."),
+    ] = None,
     force: ForceOption = False,
 ) -> None:
-    """Copy one of the datasets that come with the project.
+    """Copy one of the datasets and tables that come with the project.
 
-    Example: lnn dataset example digits -o datasets.h5
+    Example: lnn dataset example iris -o iris.csv
     """
     known = examples()
     if name is None:
@@ -123,10 +125,16 @@ def example(
         return
     if name not in known:
         raise CliError(f"there is no example {name!r}; there is: {', '.join(known) or 'none in this installation'}")
+    source = known[name]
+    output = output or Path(source.name)
     refuse_to_replace(output, force=force)
-    shutil.copyfile(known[name], output)
+    shutil.copyfile(source, output)
     say(f"{output} ({size(output.stat().st_size)})")
-    note(f"train on it: lnn train {output} --wait")
+    label = ""
+    if source.suffix == ".csv":
+        with source.open(encoding="utf-8") as file:
+            label = f" --label {next(csv.reader(file))[-1]}"
+    note(f"train on it: lnn train {output}{label} --wait")
 
 
 def from_images(
@@ -187,7 +195,7 @@ def from_images(
 
 def from_table(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, TSV, Parquet, Feather or Excel.")],
-    label: Annotated[str, typer.Option("--label", metavar="COLUMN", help="The classes to learn.")],
+    label: Annotated[str, typer.Option("--label", metavar="COLUMN", help="What to learn.")],
     output: OutputOption,
     test: Annotated[
         str,
@@ -208,6 +216,7 @@ def from_table(
         list[str] | None,
         typer.Option("--category", metavar="COLUMN", help="Its numbers are names."),
     ] = None,
+    regression: Annotated[bool, typer.Option("--regression", help="Whole numbers are no classes.")] = False,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed, the same split.")] = 0,
     force: ForceOption = False,
 ) -> None:
@@ -224,7 +233,7 @@ def from_table(
     from lnn_client.tables import open_table
 
     refuse_to_replace(output, force=force)
-    choices = Choices(label, _test_of(test), missing, standardize, drop or [], category or [], seed)
+    choices = Choices(label, _test_of(test), missing, standardize, drop or [], category or [], regression, seed)
     table = open_table(file)
     console = messages()
     with Progress(console=console, disable=not console.is_terminal) as progress:
@@ -243,6 +252,7 @@ def from_table(
                 (f"  {name}", f"{made.train[index]} for training, {made.test[index]} for testing")
                 for index, name in enumerate(made.classes)
             ),
+            ("label", "classes" if made.classes else "numbers to predict: regression"),
             ("columns", ", ".join(f"{count} of {names[kind]}" for kind, count in kinds.items())),
             ("features", str(made.preprocessing.width)),
         ]
@@ -291,7 +301,7 @@ def _tell(output: Path, pictures: Pictures, split: Split) -> None:
 
 
 def _tell_output_layer(output: Path, classes: int) -> None:
-    units, kind = (1, "sigmoid") if classes == 2 else (classes, "softmax")
+    units, kind = output_layer(classes)
     last = f"layer{_layers_at_hand()}"
     fitting = f"--set neurons.{last}={units} --set activations.{last}={kind}"
     note(f"the output layer for it has {units} neuron(s) with {kind}: lnn train {output} {fitting} --wait")

@@ -32,7 +32,7 @@ TEST_SHARE = 0.2
 
 def train(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET.h5", help="Or a table, with --label.")],
-    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="Classes of a table.")] = None,
+    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="What to learn of a table.")] = None,
     parameters: Annotated[
         Path | None,
         typer.Option("--parameters", "-p", help="Default: ./parameters.json, else the project's."),
@@ -116,7 +116,7 @@ def _as_dataset(file: Path, label: str | None) -> Iterator[tuple[Path, Made | No
         yield file, None
         return
     if label is None:
-        raise CliError(f"{file} is a table; name the column with the classes to learn: --label COLUMN")
+        raise CliError(f"{file} is a table; name the column to learn: --label COLUMN")
     from lnn_cli.commands.dataset import tell_left_out
     from lnn_client.table_datasets import Choices, make_dataset
     from lnn_client.tables import open_table
@@ -139,7 +139,8 @@ def _fitting(path: Path, made: Made, wanted: list[str]) -> list[str]:
     named = {change.partition("=")[0] for change in wanted}
     chosen = [change for change in changes if change.partition("=")[0] not in named]
     if chosen:
-        note(f"chosen for {len(made.classes)} classes: {', '.join(chosen)}")
+        learned = f"{len(made.classes)} classes" if made.classes else "numbers to predict"
+        note(f"chosen for {learned}: {', '.join(chosen)}")
     return chosen
 
 

@@ -74,6 +74,17 @@ def test_an_example_is_copied_and_not_over_another_file(cli: RunCli, examples: N
     assert cli("dataset", "example", "shapes", "-o", "copy.h5", "--force").exit_code == 0
 
 
+def test_an_example_table_is_copied_and_says_what_to_learn(cli: RunCli) -> None:
+    """The project's own examples: every one of them can be trained on as the note says."""
+    names = cli("dataset", "example").stdout.split()
+    assert {"circles", "diabetes", "digits", "iris", "moons", "spiral", "wine", "xor"} == set(names)
+    for name, label in (("iris", "species"), ("diabetes", "progression"), ("spiral", "class")):
+        result = cli("dataset", "example", name)
+        assert result.exit_code == 0
+        assert f"lnn train {name}.csv --label {label} --wait" in result.stderr
+        assert cli("dataset", "from-table", f"{name}.csv", "--label", label, "-o", f"{name}.h5").exit_code == 0
+
+
 def test_examples_are_listed_and_an_unknown_one_names_them(cli: RunCli, examples: None) -> None:
     assert cli("dataset", "example").stdout == "shapes\n"
     result = cli("dataset", "example", "cats", "-o", "copy.h5")

@@ -317,19 +317,50 @@ def test_every_bad_column_is_named_at_once(refuse: Callable[..., str]) -> None:
 @pytest.mark.parametrize(
     ("labels", "told"),
     [
-        (
-            [0.5 * place for place in range(20)],
-            "column 'y': found '0.5', a quantity; expected classes, since regression",
-        ),
-        (list(range(300)), "column 'y': found '0', a quantity; expected classes"),
         ([f"id {place}" for place in range(2000)], "column 'y': found more than 1,000 different labels"),
-        (["a"] * 20, "column 'y': found 'a' only; expected labels of at least two classes"),
-        ([""] * 20, "column 'y': found no label only; expected labels of at least two classes"),
+        ([*range(1500), "b"], "column 'y': found more than 1,000 different labels"),
+        (["a"] * 20, "column 'y': found 'a' only; expected at least two different labels"),
+        ([1.5] * 20, "column 'y': found '1.5' only; expected at least two different labels"),
+        ([""] * 20, "column 'y': found no label only; expected at least two different labels"),
         (["a", "b"], "no row is left for testing"),
     ],
 )
 def test_labels_that_are_no_classes_are_one_error(refuse: Callable[..., str], labels: list[Any], told: str) -> None:
     assert told in refuse([[place, label] for place, label in enumerate(labels)], names=["x", "y"])
+
+
+def test_texts_among_numbers_to_predict_are_one_error(refuse: Callable[..., str]) -> None:
+    table = [[place, place % 5] for place in range(20)] + [[20, "five"]]
+    told = "column 'y': found 'five'; expected finite numbers to predict, or no --regression"
+    assert told in refuse(table, "--regression", names=["x", "y"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "options"),
+    [
+        ([0.5 * place for place in range(40)], []),
+        (list(range(300)), []),
+        (list(range(1500)), []),
+        ([place % 5 for place in range(40)], ["--regression"]),
+    ],
+    ids=["fractions", "many", "more than there are classes", "asked for"],
+)
+def test_labels_that_are_quantities_make_a_dataset_of_regression(
+    make: Make, labels: list[float], options: list[str]
+) -> None:
+    data: list[list[Any]] = [[place, label] for place, label in enumerate(labels)]
+    path = make([*data, [7, ""]], *options, names=["x", "y"])
+    parts = parts_of(path)
+    assert "list_classes" not in parts
+    assert parts["list_targets"].tolist() == [b"y"]
+    assert parts["train_set_y"].dtype == np.float64
+    assert len(parts["test_set_y"]) == round(0.2 * len(labels))
+    x = np.concatenate([parts["train_set_x"], parts["test_set_x"]])[:, 0]
+    y = np.concatenate([parts["train_set_y"], parts["test_set_y"]])
+    assert sorted(y) == sorted(labels)
+    column = preprocessing_of(path).columns[0]
+    rows_of = np.rint(x * column.scale + column.mean).astype(int)
+    assert [labels[row] for row in rows_of] == y.tolist()
 
 
 @pytest.mark.parametrize(
