@@ -20,7 +20,7 @@ from sklearn.datasets import load_diabetes, load_iris, load_wine, make_circles, 
 FOLDER = Path(__file__).parent
 SEED = 0
 TOY_ROWS = 400
-TURNS = 1.75
+TURNS = 1.0
 
 
 def main() -> None:
