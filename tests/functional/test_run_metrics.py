@@ -30,8 +30,8 @@ PARAMETERS: dict[str, Any] = {
 def start(cloud: InProcessCloud, tmp_path: Path) -> Callable[..., str]:
     """Launches a training with these changes of its parameters; returns the run's id."""
 
-    def launch(**changes: Any) -> str:
-        upload = cloud.upload(tiny_dataset(tmp_path / "datasets.h5"), PARAMETERS | changes)
+    def launch(targets: int = 0, **changes: Any) -> str:
+        upload = cloud.upload(tiny_dataset(tmp_path / "datasets.h5", targets=targets), PARAMETERS | changes)
         cloud.launch(upload)
         return upload.run_id
 
@@ -88,6 +88,8 @@ def test_trainings_and_the_watch_together_emit_every_metric(
     cloud.run_to_end(start(strategy="resident", workers=2))
     assert cloud.run_to_end(start(strategy="fused", max_seconds=1e-9)).status == "STOPPED"
     assert cloud.run_to_end(start(learning_rate=-1)).status == "FAILED"
+    linear = {**PARAMETERS["activations"], f"layer{PARAMETERS['layers']}": "linear"}
+    assert cloud.run_to_end(start(targets=1, activations=linear)).status == "COMPLETED"
     train.handle(cloud.services, Message("", 0, "watch"), lambda: 900.0)
     assert {metric for line in emitted(capsys) for metric in Metric if metric in line} == set(Metric)
 
