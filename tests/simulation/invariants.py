@@ -18,6 +18,9 @@ from simulation.world import World
 LATE_FILL_SECONDS = 3600
 """What a process that comes back puts into Redis after the end of its run, where nobody reads it, lives no longer."""
 
+DEFECTS = {"AssertionError", "AttributeError", "IndexError", "KeyError", "NameError", "TypeError", "UnboundLocalError"}
+"""Errors that the next generation heals like any other, and that no fault excuses."""
+
 Bits = tuple[bytes, ...]
 
 
@@ -64,6 +67,7 @@ def problems(world: World, in_time: bool, references: Mapping[int, Reference]) -
         return [f"hang: {shown}, {world.functions.running} invocations, at {world.scheduler.now:.1f} s"]
     for run_id in world.uploads:
         found += _of_run(world, run_id, references)
+    found += [f"defect: {error}" for error in world.functions.errors if error.split(": ")[1] in DEFECTS]
     keys = world.redis.server.all_keys(living_longer_than=LATE_FILL_SECONDS)
     # A Redis that goes back after the end of a run has the run's keys again, until they expire.
     if keys and not any(fault.kind == "redis back" for fault in world.faults.all):

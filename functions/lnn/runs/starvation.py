@@ -44,7 +44,8 @@ class Silence:
 def silence_before(services: Services, run: Run, plan: Plan) -> Silence:
     """Why the generation before this one came to nothing without telling why."""
     position = None if STRATEGIES[plan.strategy].takes_workers else _position(services, run)
-    arrivals = 0 if position is None else int(position.fields["invocations"])
+    # The position of a generation that has only begun to fill the parameter server counts nothing yet.
+    arrivals = 0 if position is None else int(position.fields.get("invocations", 0))
     before = run.step_invocations if run.attempts is None else run.attempts.get("arrivals", run.step_invocations)
     if position is not None and not position.complete and arrivals > before:
         return Silence(starved="neurons arrive slowly", arrivals=arrivals)
