@@ -376,7 +376,7 @@ def _write(path: Path, table: Table, rows: _Rows, made: Made, step: Callable[[in
             for part, counts, writer in writers:
                 chosen = usable & (parts == part)
                 writer.add(X[chosen], labels[chosen])
-                counts.update(labels[chosen].tolist() if made.classes else [0] * int(chosen.sum()))
+                counts.update(Counter(labels[chosen].tolist()) if made.classes else {0: int(chosen.sum())})
             step(len(batch))
         if made.classes:
             file.create_dataset("list_classes", data=[name.encode() for name in made.classes])

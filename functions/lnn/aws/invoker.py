@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lnn.aws.client_errors import refusals
+from lnn.aws.client_errors import code_of, refusals
 from lnn.errors import Throttled
 from lnn.messages import Message
 
@@ -64,10 +64,17 @@ def _once_awake(call: Callable[[], Answer], while_waking: WhileWaking = nullcont
 
     Raises Throttled when there was no capacity all the time. Other errors pass through.
     """
-    try:
+    with _throttling():
         return _once_awake_or_error(call, while_waking)
+
+
+@contextmanager
+def _throttling() -> Iterator[None]:
+    """Raise Throttled in place of an error that says that there is no capacity."""
+    try:
+        yield
     except ClientError as error:
-        if _code(error) in THROTTLES:
+        if code_of(error) in THROTTLES:
             raise Throttled(f"Lambda has no capacity: {error}") from error
         raise
 
@@ -91,11 +98,7 @@ def _once_awake_or_error(call: Callable[[], Answer], while_waking: WhileWaking) 
 
 
 def _is_waking(error: ClientError) -> bool:
-    return _code(error) in WAKING | THROTTLES
-
-
-def _code(error: ClientError) -> str:
-    return error.response.get("Error", {}).get("Code", "")
+    return code_of(error) in WAKING | THROTTLES
 
 
 class Invoker:
@@ -123,16 +126,12 @@ class Invoker:
         """
 
         def call() -> InvocationResponseTypeDef:
-            try:
+            with _throttling():
                 return self._client.invoke(
                     FunctionName=self._neuron,
                     InvocationType="RequestResponse",
                     Payload=json.dumps(message.as_json()).encode(),
                 )
-            except ClientError as error:
-                if _code(error) in THROTTLES:
-                    raise Throttled(f"Lambda has no capacity: {error}") from error
-                raise
 
         try:
             answer = _once_awake(call)
