@@ -10,12 +10,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from lnn.data.splits import split_classes
 from lnn.errors import InputError
 from lnn_client.class_folders import TEST, TRAIN, ClassFolder, Layout, Part, picture_paths
 from lnn_client.datasets import check_dataset
 from lnn_client.errors import PictureError, WhiteUnknown
 from lnn_client.pictures import read_picture
-from lnn_client.splits import split_classes
 
 
 @dataclass(slots=True)

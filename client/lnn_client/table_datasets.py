@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from lnn.characters import quoted
 from lnn.data.preprocessing import BOOLEANS, PREPROCESSING, Preprocessing, category_of
+from lnn.data.splits import split_classes
 from lnn.errors import InputError
 from lnn_client.class_folders import TEST, TRAIN, VALIDATION, part_named
 from lnn_client.datasets import check_dataset
-from lnn_client.splits import split_classes
 from lnn_client.table_columns import Missing, Statistics, Survey, features_of
 from lnn_client.tables import Table
 
