@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
+from lnn_cli.ui.class_figures import SHOWN_CLASSES, by_class, in_short, reliability
 from lnn_cli.ui.console import note, number, print_json, print_pairs, print_table, say, share
 from lnn_client.cloud import LATEST, PRODUCTION, Target
 from lnn_client.datasets import Split, check_dataset
 
 if TYPE_CHECKING:
     from lnn.models.evaluation import Evaluation, NumbersEvaluation
-
-SHOWN_CLASSES = 20
 
 
 def evaluate(
@@ -41,7 +40,9 @@ def evaluate(
 ) -> None:
     """Say how often a model is right, what it confuses, its worst errors.
 
-    Of regression: RMSE and MAE in the units of the target, and R2.
+    Accuracy stands beside the base rate: how often always answering the
+    most frequent class would be right. Of regression: RMSE and MAE in the
+    units of the target, and R2.
 
     Example: lnn evaluate digits.h5 --model staging --json
     """
@@ -98,13 +99,12 @@ def _show_numbers(found: NumbersEvaluation, model: str, dataset: str) -> None:
 
 
 def _show(found: Evaluation, model: str, dataset: str) -> None:
-    print_pairs(
-        [
-            ("model", model),
-            ("dataset", dataset),
-            ("accuracy", f"{share(found.accuracy)} of {found.examples} examples"),
-        ]
-    )
+    print_pairs([("model", model), ("dataset", dataset), *in_short(found)])
+    if found.remark:
+        note(f"the model is {found.remark}")
+    for table in (by_class(found), reliability(found)):
+        say(f"\n{table.title}")
+        print_table(table.headings, table.rows, right=table.headings[1:])
     if len(found.classes) <= SHOWN_CLASSES:
         say("\nconfusion: rows are true classes, columns predicted ones")
         rows = [[name, *map(str, counts)] for name, counts in zip(found.classes, found.confusion, strict=True)]

@@ -11,10 +11,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select
 from matplotlib.figure import FigureBase
 
 from lnn.characters import escaped
+from lnn.models.evaluation import Evaluation, NumbersEvaluation
 from lnn.runs.record import EpochRow, Run
 from lnn_cli.report.charts import charts_of
 from lnn_cli.report.findings import Findings
-from lnn_cli.ui import scores
+from lnn_cli.ui import class_figures, scores
 from lnn_cli.ui.charts import DARK, LIGHT, Chart, Theme, render
 from lnn_cli.ui.console import dollars, duration, moment, number
 from lnn_cli.ui.facts import facts
@@ -81,10 +82,11 @@ def _content(findings: Findings, target: Target) -> dict[str, Any]:
     """What both templates show, in words."""
     run = findings.run
     sums = run.disturbances
+    evaluation = None if findings.tested is None else findings.tested.evaluation
     return {
         "run": run,
         "reason": run.reason,
-        "warnings": [str(warning) for warning in run.warnings],
+        "warnings": [*map(str, run.warnings), *_remark(evaluation)],
         "summary": _summary(run),
         "tiles": list(_tiles(run)),
         "facts": [(name, str(value)) for name, value in facts(run) if name not in _TOLD_ELSEWHERE],
@@ -92,6 +94,8 @@ def _content(findings: Findings, target: Target) -> dict[str, Any]:
         "history": [_row(row, _columns(run)) for row in _some(findings.history)],
         "score_names": [scores.label(name) for name in _columns(run)],
         "epochs_recorded": len(findings.history),
+        "figures": class_figures.in_short(evaluation) if isinstance(evaluation, Evaluation) else [],
+        "tables": _tables(evaluation) if isinstance(evaluation, Evaluation) else [],
         "expenses": list(_expenses(run)),
         "local": target is Target.LOCAL,
         "takeovers": sums["takeovers"],
@@ -101,6 +105,17 @@ def _content(findings: Findings, target: Target) -> dict[str, Any]:
         "missing": findings.missing,
         "version": version("lnn"),
     }
+
+
+def _remark(evaluation: Evaluation | NumbersEvaluation | None) -> Iterator[str]:
+    if isinstance(evaluation, Evaluation) and evaluation.remark:
+        yield f"on the test examples the model is {evaluation.remark}"
+
+
+def _tables(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Tables about the test examples; the first column of each names the row."""
+    found = [class_figures.by_class(evaluation), class_figures.reliability(evaluation)]
+    return [{**one._asdict(), "title": one.title[0].upper() + one.title[1:]} for one in found]
 
 
 def _summary(run: Run) -> list[str]:

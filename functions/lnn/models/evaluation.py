@@ -1,13 +1,22 @@
-"""How a model does on labeled examples: accuracy, confusion and mistakes, or the errors of its numbers."""
+"""How a model does on labeled examples: its figures, confusion and mistakes, or the errors of its numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lnn.job.class_metrics import ClassMetrics, Interval, OfClass
+from lnn.models.probability_metrics import (
+    Bin,
+    average_precision,
+    calibration_error,
+    log_loss,
+    reliability,
+    roc_auc,
+)
 from lnn.network.metrics import error_sums, errors, variation_of
 
 if TYPE_CHECKING:
@@ -28,11 +37,40 @@ class Mistake:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassFigures(OfClass):
+    """How a model does on one class."""
+
+    average_precision: float | None
+    """Of the class's probability as a score, in a model of two classes; None for more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The result of evaluating a model on a set of examples."""
+    """The result of evaluating a model on a set of examples.
+
+    ``lnn.job.class_metrics`` and ``lnn.models.probability_metrics`` define the figures.
+    """
 
     classes: list[str]
     accuracy: float
+    accuracy_interval: Interval
+    """Of 95% confidence."""
+    base_rate: float
+    """The accuracy of always answering ``most_frequent``."""
+    most_frequent: str
+    beats_base_rate: bool
+    remark: str | None
+    """One line where the model does not beat the base rate."""
+    balanced_accuracy: float
+    by_class: list[ClassFigures]
+    roc_auc: float | None
+    """Of two classes; None for more, and where one of them has no example."""
+    average_precision: float | None
+    """Of the second of two classes, as ``roc_auc``; ``by_class`` has each one's."""
+    log_loss: float
+    calibration_error: float
+    """Expected: mean distance of the predicted class's probability from the share that is right."""
+    reliability: list[Bin]
     confusion: list[list[int]]
     """[label][predicted] counts examples."""
     mistakes: list[Mistake]
@@ -53,9 +91,36 @@ def evaluate(
     wrong = np.flatnonzero(predicted != labels)
     of_label = probabilities[labels, np.arange(len(labels))]
     ordered = wrong[np.argsort(of_label[wrong], kind="stable")][:worst]
+    found = ClassMetrics(
+        classes,
+        {
+            "examples": confusion.sum(axis=1).tolist(),
+            "predicted": confusion.sum(axis=0).tolist(),
+            "right": confusion.diagonal().tolist(),
+        },
+    )
+    precisions: Sequence[float | None] = [None] * len(classes)
+    if len(classes) == 2:
+        precisions = [average_precision(of_class, labels == index) for index, of_class in enumerate(probabilities)]
+    bins = reliability(probabilities, labels)
     return Evaluation(
         classes=list(classes),
-        accuracy=float(np.mean(predicted == labels)),
+        accuracy=found.accuracy,
+        accuracy_interval=found.interval,
+        base_rate=found.base_rate,
+        most_frequent=found.most_frequent,
+        beats_base_rate=found.beats_base_rate,
+        remark=found.remark,
+        balanced_accuracy=found.balanced_accuracy,
+        by_class=[
+            ClassFigures(**asdict(one), average_precision=each)
+            for one, each in zip(found.by_class, precisions, strict=True)
+        ],
+        roc_auc=roc_auc(probabilities[1], labels == 1) if len(classes) == 2 else None,
+        average_precision=precisions[1] if len(classes) == 2 else None,
+        log_loss=log_loss(probabilities, labels),
+        calibration_error=calibration_error(bins),
+        reliability=bins,
         confusion=confusion.tolist(),
         mistakes=[
             Mistake(

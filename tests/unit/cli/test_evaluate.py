@@ -13,7 +13,7 @@ import pytest
 
 from lnn.aws.events import HttpRequest
 from lnn.models.evaluation import evaluate
-from lnn.models.model_file import encode_model
+from lnn.models.model_file import Model, encode_model
 from lnn.serving.api import PredictionApi
 from lnn.serving.registry import Registry
 from lnn.serving.rollout import Current
@@ -64,9 +64,56 @@ def test_accuracy_confusions_and_the_worst_mistakes_first(cli: RunCli, examples:
 
 def test_the_table_shows_the_same(cli: RunCli, examples: Path, model: Path) -> None:
     output = cli("evaluate", examples, "--model", model, "--worst", "1").stdout
-    assert "66.7% of 6 examples" in output
+    assert "66.7% of 6 examples (95% interval 30.0% to 90.3%)" in output
+    assert "base rate          66.7%, by always answering dark" in output
+    assert "balanced accuracy  75.0%" in output
+    rows = [line.split() for line in output.splitlines()]
+    assert ["dark", "4", "2", "100.0%", "50.0%", "66.7%", "100.0%"] in rows
+    assert ["light", "2", "4", "50.0%", "100.0%", "66.7%", "100.0%"] in rows
+    assert ["90%", "to", "100%", "5", "99.9%", "80.0%"] in rows
     assert "worst mistakes" in output
     assert output.splitlines()[-1].split()[:3] == ["4", "dark", "light"]
+
+
+def test_a_model_that_does_not_beat_the_base_rate_says_so(cli: RunCli, examples: Path, model: Path) -> None:
+    assert (
+        "no better than always answering 'dark' (66.7%), by accuracy"
+        in cli("evaluate", examples, "--model", model).stderr
+    )
+    with h5py.File(examples, "a") as file:
+        file["test_set_y"][...] = [0, 1, 0, 1, 0, 0]
+    result = cli("evaluate", examples, "--model", model)
+    assert "the model is no better than always answering 'dark' (66.7%)\n" in result.stderr
+    found = json.loads(cli("evaluate", examples, "--model", model, "--json").stdout)
+    assert (found["beats_base_rate"], found["remark"]) == (False, "no better than always answering 'dark' (66.7%)")
+
+
+def test_json_has_every_figure(cli: RunCli, examples: Path, model: Path) -> None:
+    found = json.loads(cli("evaluate", examples, "--model", model, "--json").stdout)
+    assert found["accuracy_interval"] == pytest.approx([0.29999, 0.90323], abs=1e-5)
+    assert (found["base_rate"], found["most_frequent"]) == (pytest.approx(4 / 6), "dark")
+    assert found["balanced_accuracy"] == 0.75
+    assert (found["roc_auc"], found["average_precision"]) == (1.0, 1.0)  # the order is right, the threshold is not
+    assert [one["recall"] for one in found["by_class"]] == [0.5, 1.0]
+    assert sum(one["examples"] for one in found["reliability"]) == 6
+    assert {"log_loss", "calibration_error"} <= found.keys()
+
+
+def test_of_many_classes_those_that_are_found_least_are_shown(cli: RunCli, tmp_path: Path) -> None:
+    """One-hot rows through the identity: each class is found, but that of the last row."""
+    names = [f"c{index:02d}" for index in range(25)]
+    with h5py.File(tmp_path / "many.h5", "w") as file:
+        file["train_set_x"] = np.eye(25)
+        file["train_set_y"] = np.arange(25)
+        file["test_set_x"] = np.eye(25)
+        file["test_set_y"] = [*range(24), 0]
+        file["list_classes"] = [name.encode() for name in names]
+    network = Model([(20 * np.eye(25), np.zeros((25, 1)))], "run", ["softmax"], names, None, 1.0)
+    (tmp_path / "identity.h5").write_bytes(encode_model(network))
+    output = cli("evaluate", tmp_path / "many.h5", "--model", tmp_path / "identity.h5").stdout
+    assert "by class: the 20 of lowest recall" in output
+    first = output.splitlines()[output.splitlines().index("by class: the 20 of lowest recall") + 2]
+    assert first.split() == ["c00", "2", "1", "100.0%", "50.0%", "66.7%"]
 
 
 def test_the_training_examples_can_be_asked_for(cli: RunCli, examples: Path, model: Path) -> None:

@@ -138,6 +138,27 @@ def test_a_page_tells_settings_figures_and_estimates_beside_what_it_took(
         assert told in text, told
 
 
+def test_a_page_has_the_figures_of_the_test_and_accuracy_never_without_the_base_rate(
+    cli: RunCli, finished: World, blank: None
+) -> None:
+    """The model answers ``dark`` for all of the ten pictures, five of which are."""
+    cli("report", RUN, "-o", "r.html")
+    cli("report", RUN, "-o", "r.md")
+    markdown = " ".join(Path("r.md").read_text().replace("|", " ").split())
+    for told in (Page(Path("r.html").read_text()).text, markdown):
+        for figure in (
+            "50.0% of 10 examples (95% interval 23.7% to 76.3%)",
+            "50.0%, by always answering dark",
+            "balanced accuracy",
+            "log loss",
+            "By class",
+            "dark 5 10 50.0% 100.0% 66.7%",
+            "Reliability: how often the predicted class is right",
+            "Warning: on the test examples the model is no better than always answering 'dark' (50.0%)",
+        ):
+            assert figure in told, figure
+
+
 def test_a_page_tells_of_the_faults_that_a_run_survived(cli: RunCli, world: World, blank: None) -> None:
     world.open_run(RUN)
     world.accept(RUN)
@@ -174,7 +195,7 @@ def test_markdown_has_its_pictures_beside_it(cli: RunCli, finished: World) -> No
             assert picture.convert("RGB").getpixel((0, 0)) == (0x15, 0x18, 0x1F)
     assert "| upload to model | 9.9 s | 4.5 s |" in text
     tables = [block for block in text.split("\n\n") if block.startswith("|")]
-    assert len(tables) == 5
+    assert len(tables) == 7
     for table in tables:
         widths = {line.replace("\\|", "").count("|") for line in table.splitlines()}
         assert len(widths) == 1, table
