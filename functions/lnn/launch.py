@@ -38,7 +38,7 @@ from lnn.messages import Message
 from lnn.models.checkpoint import Checkpoint
 from lnn.names import TRAINING_INPUT
 from lnn.network import init_parameters, new_slots
-from lnn.planning.feasibility import check_settings_fit
+from lnn.planning.feasibility import check_settings_fit, class_weights
 from lnn.planning.planner import Decision, choose
 from lnn.planning.workload import Functions
 from lnn.runs.finalize import end_without_model
@@ -215,6 +215,7 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> 
         loss=settings.loss_name,
         list_targets=summary.targets,
         variation={"train": summary.variation, "test": summary.test_variation},
+        class_weight=class_weights(settings, summary),
     )
 
 

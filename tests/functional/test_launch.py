@@ -197,6 +197,19 @@ def test_l2_is_part_of_the_cost_but_for_the_optimizer_that_decays_weights_apart(
     assert (plan.beta1, plan.beta2, plan.epsilon) == (0.5, 0.999, 1e-8)
 
 
+@pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [(None, []), ("balanced", [13 / 2 / 7, 13 / 2 / 6]), ({" class 1": 20}, [1.0, 20.0])],
+)
+def test_the_plan_has_the_weight_of_each_class(
+    weights: object, expected: list[float], cloud: InProcessCloud, dataset: bytes
+) -> None:
+    upload = cloud.upload(dataset, {**PARAMETERS, "class_weight": weights})
+    assert cloud.launch(upload) == "launched"
+    assert Plan.parse(cloud.run(upload.run_id).plan).class_weight == pytest.approx(expected)
+
+
 def test_a_key_with_spaces_and_unicode_is_launched(cloud: InProcessCloud, dataset: bytes) -> None:
     cloud.put("training_input/Meine Katzen & 猫/parameters.json", json.dumps(PARAMETERS).encode())
     upload = cloud.put("training_input/Meine Katzen & 猫/1+1 = 100%.h5", dataset)

@@ -75,6 +75,11 @@ CASES = {
         2,
         {**BINARY, **NESTEROV, "epochs": 6, "batch_size": 5, "l2": 0.2},
     ),
+    "weighted classes": (2, {**BINARY, "class_weight": {"class 1": 20}, "batch_size": 5, "l2": 0.1}),
+    "weighted classes, fewer examples than features": (
+        3,
+        {**SOFTMAX, **NESTEROV, "epochs": 6, "class_weight": {"class 0": 0.5, "class 2": 7}, "batch_size": 5},
+    ),
     "mse": (1, REGRESSION),
     "mse of two targets in mini-batches": (2, {**TWO_TARGETS, "batch_size": 5, "l2": 0.1}),
     "mae": (1, {**REGRESSION, "loss": "mae", "batch_size": 4}),
@@ -194,6 +199,7 @@ def test_redis_losing_everything_sends_the_run_back_to_its_checkpoint(
         "fewer examples than features",
         "nesterov, fewer examples than features",
         "huber, fewer examples than features",
+        "weighted classes, fewer examples than features",
     ],
 )
 def test_fused_hands_over_before_its_time_is_up(case: str, cloud: InProcessCloud, train: Callable[..., str]) -> None:
@@ -213,6 +219,7 @@ def test_fused_hands_over_before_its_time_is_up(case: str, cloud: InProcessCloud
         "nesterov and l2",
         "a warm-up and a cosine",
         "mse of two targets in mini-batches",
+        "weighted classes",
     ],
 )
 @pytest.mark.parametrize("strategy", ["neuron", "fused", *PARALLEL])

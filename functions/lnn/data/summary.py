@@ -28,5 +28,7 @@ class DatasetSummary:
     variation: list[float] = field(default_factory=list)
     """Of each target, ``lnn.network.variation_of`` the training examples."""
     test_variation: list[float] = field(default_factory=list)
+    class_counts: list[int] = field(default_factory=list)
+    """Training examples of each class; empty in regression."""
     warnings: list[str] = field(default_factory=list)
     """Likely mistakes that do not prevent training, as ``dataset: found what is there; what helps``."""

@@ -134,6 +134,7 @@ def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: i
             targets=targets,
             variation=variation_of(labels["train_set_y"]) if numbers else [],
             test_variation=variation_of(labels["test_set_y"]) if numbers else [],
+            class_counts=[] if numbers else _class_counts(labels["train_set_y"], classes),
             warnings=[
                 *_feature_warnings(train, seen["train_set_x"], seen["test_set_x"]),
                 *_label_warnings(labels["train_set_y"], classes, named=TARGETS in sets),
@@ -489,10 +490,15 @@ def _label_warnings(labels: npt.NDArray[Any], classes: list[str], *, named: bool
             )
 
 
+def _class_counts(labels: npt.NDArray[Any], classes: list[str]) -> list[int]:
+    counts: list[int] = np.bincount(labels.astype(np.int64), minlength=len(classes)).tolist()
+    return counts
+
+
 def _class_warnings(labels: npt.NDArray[Any], classes: list[str]) -> Iterator[str]:
-    counts = np.bincount(labels.astype(np.int64), minlength=len(classes))
+    counts = _class_counts(labels, classes)
     for number, found in ((0, "no example"), (1, "one example only")):
-        few = [classes[index] for index in np.flatnonzero(counts == number)]
+        few = [name for name, count in zip(classes, counts, strict=True) if count == number]
         if few:
             more = f" and {len(few) - NAMES_SHOWN} more" if len(few) > NAMES_SHOWN else ""
             names = ", ".join(map(quoted, few[:NAMES_SHOWN]))

@@ -35,6 +35,8 @@ MAX_UNITS = 65_536
 MAX_WORKERS = 256
 MAX_NAME, MAX_TAG, MAX_TAGS = 100, 50, 20
 """Characters of a run's name and of a tag; tags of a run."""
+MAX_CLASS_WEIGHT = 1e9
+"""Beyond what any imbalance asks for; sums of so weighted costs are far from float64's largest number."""
 MAX_PROBLEMS = 40
 """The most problems in one error: nobody reads more, and DynamoDB items and messages have limits."""
 
@@ -47,6 +49,8 @@ def _one_of(names: Iterable[str]) -> str:
 HIDDEN, OUTPUT = _one_of(ACTIVATIONS), _one_of(OUTPUT_ACTIVATIONS)
 LOSSES = _one_of([AUTO, CROSS_ENTROPY, *REGRESSION_LOSSES])
 LAYER_KEY = re.compile(r"layer([1-9][0-9]*)")
+
+BALANCED = "balanced"
 
 SCHEDULE_KEYS = {
     "every": "an integer, 1 or more: epochs between two changes",
@@ -93,6 +97,11 @@ class Settings(BaseModel):
             "mae and huber heed outliers less"
         ),
         description=LOSSES,
+    )
+    class_weight: Any = Field(
+        None,
+        title="how much an example of each class counts; see below",
+        description='"balanced", an object such as {"fraud": 20}, or null for 1 each',
     )
     batch_size: int | None = Field(
         None,
@@ -365,7 +374,28 @@ def _read_json_object(raw: bytes | str) -> tuple[dict[str, Any], list[str]]:
 
 def _joint_problems(raw: Mapping[str, Any]) -> list[str]:
     """Problems of several keys together."""
-    return [*_layer_problems(raw), *_constant_problems(raw), *_schedule_problems(raw)]
+    return [
+        *_layer_problems(raw),
+        *_class_weight_problems(raw),
+        *_constant_problems(raw),
+        *_schedule_problems(raw),
+    ]
+
+
+def _class_weight_problems(raw: Mapping[str, Any]) -> list[str]:
+    found = raw.get("class_weight")
+    expected = Settings.model_fields["class_weight"].description
+    if found is None:
+        return []
+    if not isinstance(found, dict):
+        return [] if found == BALANCED else [f"class_weight: found {_show(found)}; expected {expected}"]
+    if not found:
+        return [f"class_weight: found no class; expected {expected}"]
+    return [
+        f"class_weight.{_plain(name)}: found {_show(weight)}; expected a number above 0, at most {MAX_CLASS_WEIGHT:g}"
+        for name, weight in found.items()
+        if type(weight) not in {int, float} or not 0 < weight <= MAX_CLASS_WEIGHT
+    ]
 
 
 def _constant_problems(raw: Mapping[str, Any]) -> list[str]:

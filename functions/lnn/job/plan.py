@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self, cast
 
 from lnn.job.scores import Scores
-from lnn.network import CROSS_ENTROPY, LINEAR, Network, Optimizer, Schedule, Tally, batch_slices, errors
+from lnn.network import CROSS_ENTROPY, LINEAR, Loss, Network, Optimizer, Schedule, Tally, batch_slices, errors
 from lnn.network.batches import Batch
 from lnn.network.optimizers import BETA_1, BETA_2, EPSILON, MOMENTUM
 
@@ -76,6 +76,8 @@ class Plan:
     """Names of the numbers that the model predicts; empty in classification."""
     variation: dict[Split, list[float]] = field(default_factory=dict)
     """Of each target ``lnn.network.variation_of`` the examples; empty in classification."""
+    class_weight: list[float] = field(default_factory=list)
+    """How much an example of each class counts in the cost; empty where all count alike."""
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Self:
@@ -95,8 +97,12 @@ class Plan:
         return self.sizes[-1] if self.activations[-1] == LINEAR else 0
 
     @property
+    def weighted_loss(self) -> Loss:
+        return Loss(self.loss, self.class_weight)
+
+    @property
     def network(self) -> Network:
-        return Network(self.sizes, self.activations, self.l2, self.dtype, self.loss)
+        return Network(self.sizes, self.activations, self.l2, self.dtype, self.weighted_loss)
 
     @property
     def update_rule(self) -> Optimizer:

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from lnn.network.batches import Batch
-from lnn.network.losses import CROSS_ENTROPY
+from lnn.network.losses import UNWEIGHTED, Loss
 from lnn.network.metrics import Tally
 from lnn.network.model import ALL, tally_above, train_above
 from lnn.network.optimizers import Optimizer
@@ -60,7 +60,7 @@ class ExampleSpace:
         activations: Sequence[str],
         l2: float,
         state: Mapping[str, Array] | None = None,
-        loss: str = CROSS_ENTROPY,
+        loss: Loss = UNWEIGHTED,
     ) -> None:
         """X (n, m) and X_test (n, m_test). ``state`` comes from an earlier object's ``state()``; None at the start.
 

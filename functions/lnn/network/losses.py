@@ -5,21 +5,56 @@ every Z without NaN, even when training diverges. Costs are summed in float64 wh
 
 The losses of regression are means over the examples and the targets, defined as PyTorch's ``MSELoss``, ``L1Loss`` and
 ``HuberLoss`` with their defaults: mse has no factor of one half (scikit-learn's ``MLPRegressor`` has one).
+
+Weights of classes weight each example's loss. The mean is still over the number of examples, not over their weights,
+as in scikit-learn and Keras (PyTorch divides by the sum of weights).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
 from lnn.network.activations import sigmoid, softmax
+from lnn.network.metrics import predicted_classes
 from lnn.network.types import Array
 
 LINEAR = "linear"
 """The output activation of regression: A = Z."""
 
 CROSS_ENTROPY = "cross_entropy"
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What training minimizes."""
+
+    name: str = CROSS_ENTROPY
+    """Cross-entropy, or of a linear output a name of ``REGRESSION_LOSSES``."""
+    class_weight: Sequence[float] = ()
+    """How much an example of each class counts; empty where all count alike."""
+
+    def weights(self, Y: Array) -> Array | None:
+        """The weight of each example of Y (units of the output, m), (m,); None where all count alike."""
+        if not self.class_weight:
+            return None
+        weights: Array = np.asarray(self.class_weight, Y.dtype)[predicted_classes(Y)]
+        return weights
+
+
+UNWEIGHTED = Loss()
+
+
+def balanced_weights(counts: Sequence[int]) -> list[float]:
+    """Weights by which all classes count alike: n / (classes * count), as scikit-learn's "balanced".
+
+    ``counts`` are the n examples of each class. A class without any has weight 1 and does not count as one.
+    """
+    classes = np.count_nonzero(counts)
+    return [sum(counts) / (classes * count) if count else 1.0 for count in counts]
+
 
 DELTA = 1.0
 """Error up to which ``huber`` is quadratic (Huber 1964, "Robust estimation of a location parameter")."""
@@ -28,24 +63,27 @@ LARGEST_LOGIT = 1e290
 """A cost clips logits to this, so that a sum of even 10^17 of them stays below float64's 1.8e308."""
 
 
-def binary_cross_entropy(Z: Array, Y: Array) -> float:
+def binary_cross_entropy(Z: Array, Y: Array, weights: Array | None = None) -> float:
     """Mean over the examples of -[Y log A + (1 - Y) log(1 - A)], A = sigmoid(Z), summed over the units.
 
-    Z and Y are (units, m), Y of zeros and ones. With one unit it is the usual binary loss; with K units it
-    is K one-vs-all classifiers. It is log(1 + e^z) = max(z, 0) + log1p(e^-|z|), z being -Z where Y is 1 and Z where 0.
+    Z and Y are (units, m), Y of zeros and ones; ``weights`` (m,) of the examples' losses. With one unit it is the usual
+    binary loss; with K units it is K one-vs-all classifiers. It is log(1 + e^z) = max(z, 0) + log1p(e^-|z|), z being -Z
+    where Y is 1 and Z where 0.
     """
     z = np.where(Y > 0.5, -1.0, 1.0) * _bounded(Z)
-    return float((np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))).sum() / Z.shape[1])
+    losses = np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+    return float((losses if weights is None else losses * weights).sum() / Z.shape[1])
 
 
-def categorical_cross_entropy(Z: Array, Y: Array) -> float:
-    """Mean over the examples of -log A[class], A = softmax(Z). Z and one-hot Y are (K, m).
+def categorical_cross_entropy(Z: Array, Y: Array, weights: Array | None = None) -> float:
+    """Mean over the examples of -log A[class], A = softmax(Z). Z and one-hot Y are (K, m), ``weights`` (m,).
 
     -log softmax(Z)[k] = log(sum_j e^(Z_j - max)) - (Z_k - max): the log-sum-exp form.
     """
     z = _bounded(Z)
     z = z - z.max(axis=0, keepdims=True)
-    return float((np.log(np.exp(z).sum(axis=0)) - (z * Y).sum(axis=0)).sum() / Z.shape[1])
+    losses = np.log(np.exp(z).sum(axis=0)) - (z * Y).sum(axis=0)
+    return float((losses if weights is None else losses * weights).sum() / Z.shape[1])
 
 
 def mean_squared_error(Z: Array, Y: Array) -> float:
@@ -80,7 +118,7 @@ REGRESSION_LOSSES: Mapping[str, Callable[[Array, Array], float]] = MappingProxyT
 )
 """Losses that a linear output may have; the others have cross-entropy."""
 
-_CROSS_ENTROPIES: Mapping[str, Callable[[Array, Array], float]] = MappingProxyType(
+_CROSS_ENTROPIES: Mapping[str, Callable[[Array, Array, Array | None], float]] = MappingProxyType(
     {"sigmoid": binary_cross_entropy, "softmax": categorical_cross_entropy}
 )
 
@@ -90,24 +128,28 @@ def output_activation(name: str, Z: Array) -> Array:
     return OUTPUT_ACTIVATIONS[name](Z)
 
 
-def cost_from_logits(name: str, Z: Array, Y: Array, loss: str = CROSS_ENTROPY) -> float:
+def cost_from_logits(name: str, Z: Array, Y: Array, loss: Loss = UNWEIGHTED) -> float:
     """The mean cost of an output activation ``name``: its cross-entropy, or for a linear output the loss named."""
     with np.errstate(over="ignore", invalid="ignore"):  # a training that diverges overflows on its way
-        return (REGRESSION_LOSSES[loss] if name == LINEAR else _CROSS_ENTROPIES[name])(Z, Y)
+        if name == LINEAR:
+            return REGRESSION_LOSSES[loss.name](Z, Y)
+        return _CROSS_ENTROPIES[name](Z, Y, loss.weights(Y))
 
 
-def output_delta(A: Array, Y: Array, loss: str = CROSS_ENTROPY) -> Array:
+def output_delta(A: Array, Y: Array, loss: Loss = UNWEIGHTED) -> Array:
     """The output layer's dZ, (K, m): A - Y, for sigmoid with binary and for softmax with categorical cross-entropy.
 
-    It is each example's own gradient; the mean over the m examples is taken in ``linear_backward``. For a linear
-    output it is 2 (A - Y), sign(A - Y), or A - Y cut to -DELTA and DELTA, each divided by the number of targets.
+    It is each example's own gradient, times its weight; the mean over the m examples is taken in ``linear_backward``.
+    For a linear output it is 2 (A - Y), sign(A - Y), or A - Y cut to -DELTA and DELTA, each divided by the number of
+    targets.
     """
-    if loss == CROSS_ENTROPY:
-        return A - Y
     error = A - Y
-    if loss == "mse":
+    if loss.name == CROSS_ENTROPY:
+        weights = loss.weights(Y)
+        return error if weights is None else error * weights
+    if loss.name == "mse":
         error *= 2
-    elif loss == "mae":
+    elif loss.name == "mae":
         np.sign(error, out=error)
     else:
         np.clip(error, -DELTA, DELTA, out=error)

@@ -8,7 +8,7 @@ import numpy as np
 
 from lnn.network.activations import ACTIVATIONS
 from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta
-from lnn.network.losses import CROSS_ENTROPY, LINEAR, cost_from_logits, output_activation, output_delta
+from lnn.network.losses import LINEAR, UNWEIGHTED, Loss, cost_from_logits, output_activation, output_delta
 from lnn.network.metrics import Tally, correct_count, error_sums, predicted_classes
 from lnn.network.optimizers import Optimizer
 from lnn.network.types import Array, Labels, Parameters, Slots, Targets
@@ -52,7 +52,7 @@ def backward(
     l2: float,
     m: int | None = None,
     out: Parameters | None = None,
-    loss: str = CROSS_ENTROPY,
+    loss: Loss = UNWEIGHTED,
 ) -> Iterator[tuple[int, Array, Array]]:
     """(layer, dW, db) of every layer, the last first, from the forward pass and Y (units of the output, m).
 
@@ -70,7 +70,7 @@ def backward(
 
 
 def batch_cost(
-    params: Parameters, logits: Array, Y: Array, activations: Sequence[str], l2: float, loss: str = CROSS_ENTROPY
+    params: Parameters, logits: Array, Y: Array, activations: Sequence[str], l2: float, loss: Loss = UNWEIGHTED
 ) -> float:
     """Mean cost of the batch, L2 penalty included. It is NaN only if weights are not finite: training has diverged."""
     return cost_from_logits(activations[-1], logits, Y, loss) + penalty((W for W, _ in params), l2, Y.shape[1])
@@ -85,7 +85,7 @@ def train_step(
     t: int,
     activations: Sequence[str],
     l2: float = 0.0,
-    loss: str = CROSS_ENTROPY,
+    loss: Loss = UNWEIGHTED,
 ) -> tuple[float, Tally]:
     """Forward, backward and update on one batch: ``params`` and ``slots`` change in place.
 
@@ -112,7 +112,7 @@ def train_above(
     activations: Sequence[str],
     l2: float,
     rows: slice = ALL,
-    loss: str = CROSS_ENTROPY,
+    loss: Loss = UNWEIGHTED,
 ) -> tuple[float, Tally, Array]:
     """``train_step`` for layers 2 to L, given Z (units, m) of layer 1, for callers that train layer 1 themselves.
 
@@ -148,7 +148,7 @@ def tally_above(
     activations: Sequence[str],
     y: Targets,
     Y: Array | None = None,
-    loss: str = CROSS_ENTROPY,
+    loss: Loss = UNWEIGHTED,
 ) -> Tally:
     """The sums over examples, given Z (units, m) of layer 1; ``y`` and ``Y`` as in ``tally_of_output``."""
     for (W, b), activation in zip(params[1:], activations[:-1], strict=True):
@@ -157,7 +157,7 @@ def tally_above(
 
 
 def tally_of_output(
-    activation: str, A: Array, logits: Array, y: Targets, Y: Array | None = None, loss: str = CROSS_ENTROPY
+    activation: str, A: Array, logits: Array, y: Targets, Y: Array | None = None, loss: Loss = UNWEIGHTED
 ) -> Tally:
     """The sums over examples, given the output layer's A and logits, both (units, m).
 
@@ -192,8 +192,7 @@ class Network:
 
     l2: float = 0.0
     dtype: str = "float64"
-    loss: str = CROSS_ENTROPY
-    """Of a linear output: a name of REGRESSION_LOSSES."""
+    loss: Loss = UNWEIGHTED
 
     def forward(self, params: Parameters, X: Array) -> ForwardPass:
         """X (n, m) -> the outputs of all layers, X itself first, and the logits of the last."""

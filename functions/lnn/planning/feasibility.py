@@ -3,16 +3,21 @@
 import json
 from itertools import pairwise
 
+from lnn.characters import quoted
+from lnn.data.class_names import kept
 from lnn.data.dataset import DatasetSummary
 from lnn.errors import SettingsError
-from lnn.job.hyperparameters import Settings
-from lnn.network import LINEAR
+from lnn.job.hyperparameters import BALANCED, Settings
+from lnn.network import LINEAR, balanced_weights
 from lnn.strategies.registry import AUTO, STRATEGIES
 
 MAX_WEIGHTS = 50_000_000
 """400 MB in float64, of which training holds two (sgd) to four (adam) copies."""
 MAX_ACTIVATIONS = 250_000_000
 """Values that the units of all layers put out for one batch: 2 GB in float64. ``data`` makes them block by block."""
+
+NAMES_SHOWN = 8
+"""Class names in one error."""
 
 
 def check_settings_fit(settings: Settings, summary: DatasetSummary) -> None:
@@ -30,6 +35,7 @@ def check_settings_fit(settings: Settings, summary: DatasetSummary) -> None:
         )
     if problem := _output_problem(settings, summary):
         problems.append(problem)
+    problems += _class_weight_problems(settings, summary)
     if settings.batch_size is not None and settings.batch_size > summary.m:
         problems.append(
             f"batch_size: found {settings.batch_size}; expected at most {summary.m}, the examples in train_set_x, "
@@ -50,6 +56,37 @@ def check_settings_fit(settings: Settings, summary: DatasetSummary) -> None:
         )
     if problems:
         raise SettingsError(problems)
+
+
+def _class_weight_problems(settings: Settings, summary: DatasetSummary) -> list[str]:
+    """Weights of classes against the dataset's own."""
+    if settings.class_weight is not None and summary.targets:
+        found = json.dumps(settings.class_weight)[:60]
+        return [f"class_weight: found {found}; expected null for the numbers in train_set_y: they have no classes"]
+    classes = ", ".join(map(quoted, summary.classes[:NAMES_SHOWN]))
+    more = len(summary.classes) - NAMES_SHOWN
+    expected = f"{classes} and {more} more" if more > 0 else classes
+    return [
+        f"class_weight: found a class {quoted(name[:60])}; expected classes in list_classes: {expected}"
+        for name in weights_by_class(settings)
+        if name not in summary.classes
+    ]
+
+
+def class_weights(settings: Settings, summary: DatasetSummary) -> list[float]:
+    """The weight of each class; empty where all count alike."""
+    if settings.class_weight is None:
+        return []
+    if settings.class_weight == BALANCED:
+        return balanced_weights(summary.class_counts)
+    weights = weights_by_class(settings)
+    return [float(weights.get(name, 1)) for name in summary.classes]
+
+
+def weights_by_class(settings: Settings) -> dict[str, float]:
+    """The weights in ``class_weight`` by the names that classes have in datasets; empty where it has none."""
+    named = settings.class_weight if isinstance(settings.class_weight, dict) else {}
+    return {kept(name): weight for name, weight in named.items()}
 
 
 def _output_problem(settings: Settings, summary: DatasetSummary) -> str:

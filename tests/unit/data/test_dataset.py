@@ -93,6 +93,7 @@ def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
         dtype="uint8",
         scale=255.0,
         value_range=(0.0, 255.0),
+        class_counts=[3, 3, 2],
         warnings=[NO_PICTURES],
     )
 

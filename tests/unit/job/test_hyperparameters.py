@@ -79,6 +79,7 @@ def test_the_prototype_s_keys_are_enough_and_the_others_have_their_defaults() ->
     assert {key: value for key, value in settings.to_dict().items() if key not in CAT} == {
         "schedule": None,
         "loss": "auto",
+        "class_weight": None,
         "batch_size": None,
         "threshold": None,
         "strategy": "auto",
@@ -263,6 +264,35 @@ STEP = {"kind": "step", "every": 10, "factor": 0.5}
 )
 def test_a_schedule_that_says_too_little_or_too_much_is_refused(schedule: object, expected: str) -> None:
     [problem] = problems(changed(("schedule", schedule)))
+    assert problem.startswith(expected)
+
+
+@pytest.mark.parametrize("weights", ["balanced", {"cat": 3, "non-cat": 0.5}, None])
+def test_weights_of_classes_are_accepted_and_survive_storage(weights: object) -> None:
+    settings = parse_settings(json.dumps(changed(("class_weight", weights))))
+    assert settings.class_weight == weights
+    assert parse_settings(json.dumps(settings.to_dict())) == settings
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        (
+            "even",
+            'class_weight: found "even"; expected "balanced", an object such as {"fraud": 20}, or null for 1 each',
+        ),
+        (2, 'class_weight: found 2; expected "balanced", an object'),
+        ([1, 2], 'class_weight: found [1, 2]; expected "balanced", an object'),
+        ({}, 'class_weight: found no class; expected "balanced", an object'),
+        ({"cat": 0}, "class_weight.cat: found 0; expected a number above 0, at most 1e+09"),
+        ({"cat": True}, "class_weight.cat: found true; expected a number above 0"),
+        ({"cat": "3"}, 'class_weight.cat: found "3"; expected a number above 0'),
+        ({"cat": float("nan")}, "class_weight.cat: found NaN; expected a number above 0"),
+        ({"cat": 1, "\nx": 1e10}, "class_weight.'\\nx': found 10000000000.0; expected a number above 0"),
+    ],
+)
+def test_weights_that_are_none_are_refused(weights: object, expected: str) -> None:
+    [problem] = problems(changed(("class_weight", weights)))
     assert problem.startswith(expected)
 
 
@@ -540,6 +570,21 @@ def test_a_batch_larger_than_the_training_set_is_refused() -> None:
     check_settings_fit(parse_settings(json.dumps(changed(("batch_size", 209)))), summary(2))
     [problem] = misfit(changed(("batch_size", 210)), summary(2))
     assert problem.startswith("batch_size: found 210; expected at most 209, the examples in train_set_x, or null")
+
+
+def test_weights_are_of_classes_that_the_dataset_has() -> None:
+    [problem] = misfit(changed(("class_weight", {"class 1": 3, "fraud": 20})), summary(2))
+    assert problem == "class_weight: found a class 'fraud'; expected classes in list_classes: 'class 0', 'class 1'"
+    many = changed(("class_weight", {"fraud": 20}), ("neurons.layer4", 10), ("activations.layer4", "softmax"))
+    [problem] = misfit(many, summary(10))
+    assert problem.endswith("'class 7' and 2 more")
+
+
+@pytest.mark.parametrize("weights", ["balanced", {"fraud": 20}])
+def test_numbers_have_no_classes_to_weight(weights: object) -> None:
+    numbers = DatasetSummary(209, 50, 12288, [], None, "float64", 1.0, targets=["price"])
+    [problem] = misfit(changed(("class_weight", weights), ("activations.layer4", "linear")), numbers)
+    assert problem.startswith(f"class_weight: found {json.dumps(weights)}; expected null for the numbers")
 
 
 @pytest.mark.parametrize("strategy", ["neuron", "resident", "fused", "auto"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lnn.data.dataset import label_matrix
-from lnn.network import ACTIVATIONS, LINEAR, REGRESSION_LOSSES, Network, init_parameters
+from lnn.network import ACTIVATIONS, LINEAR, REGRESSION_LOSSES, Loss, Network, init_parameters
 from lnn.network.types import Array, Parameters
 
 STEP = 1e-6
@@ -46,6 +46,21 @@ def test_every_gradient_equals_the_slope_of_the_cost(hidden: str, output: str, u
 
 
 @pytest.mark.parametrize(("output", "units"), OUTPUTS)
+def test_the_gradients_of_weighted_classes_equal_the_slope_of_the_cost(output: str, units: int) -> None:
+    random = np.random.default_rng(10)
+    classes = max(units, 2)
+    network = Network([5, 4, units], ["tanh", output], 0.3, loss=Loss(class_weight=[0.2, 7.0, 3.0, 1.5][:classes]))
+    params = init_parameters(network.sizes, network.activations, "auto", 3, "float64")
+    X, Y = random.standard_normal((5, 12)), label_matrix(random.integers(0, classes, 12), units, "float64")
+
+    gradients = network.gradients(params, X, Y)
+
+    for (W, b), (dW, db) in zip(params, gradients, strict=True):
+        np.testing.assert_allclose(dW, numerical_gradient(network, params, W, X, Y), rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(db, numerical_gradient(network, params, b, X, Y), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(("output", "units"), OUTPUTS)
 def test_the_gradients_of_a_single_layer_equal_the_slope_of_the_cost(output: str, units: int) -> None:
     random = np.random.default_rng(8)
     network = Network([6, units], [output], 0.3)
@@ -63,7 +78,7 @@ def test_the_gradients_of_a_single_layer_equal_the_slope_of_the_cost(output: str
 @pytest.mark.parametrize("loss", sorted(REGRESSION_LOSSES))
 def test_the_gradients_of_every_loss_of_regression_equal_the_slope_of_the_cost(loss: str, targets: int) -> None:
     random = np.random.default_rng(9)
-    network = Network([5, 4, targets], ["tanh", LINEAR], 0.3, loss=loss)
+    network = Network([5, 4, targets], ["tanh", LINEAR], 0.3, loss=Loss(loss))
     params = init_parameters(network.sizes, network.activations, "auto", 3, "float64")
     X, Y = random.standard_normal((5, 12)), 3 * random.standard_normal((targets, 12))
 

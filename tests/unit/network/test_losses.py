@@ -10,9 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.metrics import log_loss
+from sklearn.utils.class_weight import compute_class_weight
 
 from lnn.data.dataset import label_matrix
-from lnn.network import ACTIVATIONS, cost_from_logits, output_activation, output_delta, softmax
+from lnn.network import (
+    ACTIVATIONS,
+    Loss,
+    balanced_weights,
+    cost_from_logits,
+    output_activation,
+    output_delta,
+    softmax,
+)
 
 OUTPUTS = [("sigmoid", 1), ("sigmoid", 3), ("softmax", 3)]
 
@@ -115,3 +125,35 @@ def test_smooth_activations_follow_their_definitions(name: str, formula: Callabl
 
 def test_the_sigmoid_keeps_its_precision_far_below_zero() -> None:
     assert ACTIVATIONS["sigmoid"].apply(np.array([-50.0]))[0] == pytest.approx(math.exp(-50), rel=1e-12)
+
+
+@pytest.mark.parametrize(("name", "units"), [("sigmoid", 1), ("softmax", 2), ("softmax", 3)])
+def test_weights_of_classes_weight_the_losses_as_sample_weights_do_in_scikit_learn(name: str, units: int) -> None:
+    random = np.random.default_rng(1)
+    classes = max(units, 2)
+    Z, y = random.uniform(-4, 4, (units, 30)), random.integers(0, classes, 30)
+    weights = [0.5, 8.0, 2.0][:classes]
+    A = output_activation(name, Z)
+    # log_loss divides by the sum of the weights, training by the number of examples.
+    of_examples = np.array(weights)[y]
+    expected = log_loss(y, A[0] if units == 1 else A.T, sample_weight=of_examples, labels=range(classes))
+    found = cost_from_logits(name, Z, label_matrix(y, units, "float64"), Loss(class_weight=weights))
+    assert found == pytest.approx(expected * of_examples.sum() / 30, rel=1e-12)
+
+
+def test_one_against_all_weights_each_example_in_every_unit() -> None:
+    random = np.random.default_rng(2)
+    Z, y = random.uniform(-4, 4, (3, 20)), random.integers(0, 3, 20)
+    Y, weights = label_matrix(y, 3, "float64"), [0.5, 8.0, 2.0]
+    expected = sum(
+        weight * (y == index).sum() * cost_from_logits("sigmoid", Z[:, y == index], Y[:, y == index])
+        for index, weight in enumerate(weights)
+    )
+    assert cost_from_logits("sigmoid", Z, Y, Loss(class_weight=weights)) == pytest.approx(expected / 20, rel=1e-12)
+
+
+def test_balanced_weights_are_those_of_scikit_learn() -> None:
+    y = np.repeat([0, 1, 2], [50, 3, 7])
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=y)
+    assert balanced_weights([50, 3, 7]) == pytest.approx(expected, rel=1e-15)
+    assert balanced_weights([50, 0, 10]) == pytest.approx([0.6, 1, 3], rel=1e-15), "a class without examples"

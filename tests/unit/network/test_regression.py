@@ -11,6 +11,7 @@ from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 from lnn.data.dataset import label_matrix
 from lnn.network import (
     LINEAR,
+    Loss,
     Network,
     Optimizer,
     Tally,
@@ -35,19 +36,19 @@ def example_of(targets: int) -> tuple[Array, Array]:
 @pytest.mark.parametrize("targets", [1, 2])
 def test_mse_and_mae_are_those_of_scikit_learn(targets: int) -> None:
     Z, y = example_of(targets)
-    assert cost_from_logits(LINEAR, Z.T, y.T, "mse") == pytest.approx(mean_squared_error(y, Z), rel=1e-12)
-    assert cost_from_logits(LINEAR, Z.T, y.T, "mae") == pytest.approx(mean_absolute_error(y, Z), rel=1e-12)
+    assert cost_from_logits(LINEAR, Z.T, y.T, Loss("mse")) == pytest.approx(mean_squared_error(y, Z), rel=1e-12)
+    assert cost_from_logits(LINEAR, Z.T, y.T, Loss("mae")) == pytest.approx(mean_absolute_error(y, Z), rel=1e-12)
 
 
 def test_huber_is_quadratic_up_to_an_error_of_one_and_linear_beyond() -> None:
     Z, Y = np.array([[0.5, -1.0, 1.0, 3.0, -4.0]]), np.zeros((1, 5))
     expected = [0.125, 0.5, 0.5, 2.5, 3.5]
-    assert cost_from_logits(LINEAR, Z, Y, "huber") == pytest.approx(sum(expected) / 5, rel=1e-15)
+    assert cost_from_logits(LINEAR, Z, Y, Loss("huber")) == pytest.approx(sum(expected) / 5, rel=1e-15)
 
 
 def test_a_cost_that_overflows_is_infinite_so_that_the_run_counts_as_diverged() -> None:
     Z = np.array([[np.finfo("float64").max]])
-    assert math.isinf(cost_from_logits(LINEAR, Z, np.zeros((1, 1)), "mse"))
+    assert math.isinf(cost_from_logits(LINEAR, Z, np.zeros((1, 1)), Loss("mse")))
 
 
 @pytest.mark.parametrize("targets", [1, 2])
@@ -85,7 +86,7 @@ def test_example_space_trains_regression_as_the_plain_formulation_does(
     random = np.random.default_rng(4)
     X, X_test = random.standard_normal((20, 8)), random.standard_normal((20, 5))
     y, y_test = 3 * random.standard_normal((8, 2)), 3 * random.standard_normal((5, 2))
-    network = Network([20, 4, 2], ["tanh", LINEAR], 0.1, loss=loss)
+    network = Network([20, 4, 2], ["tanh", LINEAR], 0.1, loss=Loss(loss))
     rule = Optimizer(optimizer, 0.05)
     plain, space = (init_parameters(network.sizes, network.activations, "auto", 2, "float64") for _ in range(2))
     slots = new_slots(plain, rule)

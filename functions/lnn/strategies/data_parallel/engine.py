@@ -161,16 +161,16 @@ class Data:
 
     def _differentiate(self, own: npt.NDArray[np.int64] | None, m: int) -> None:
         """The own examples' part of the gradient of a mean over ``m``; notes their sums."""
-        plan = self._plan
+        plan, loss = self._plan, self._plan.weighted_loss
         tallies, seen = [self._untold.seen], False
         for X, y in self._train.blocks(own):
             Y = label_matrix(y, plan.sizes[-1], plan.dtype)
             passed = self._network.forward(self._parameters, X)
-            cost = cost_from_logits(plan.activations[-1], passed.logits, Y, plan.loss) * len(y)
+            cost = cost_from_logits(plan.activations[-1], passed.logits, Y, loss) * len(y)
             tallies.append(batch_tally(plan.activations[-1], passed.A[-1], Y)._replace(cost=cost))
             # The first block's dW goes to its place in the flat gradient; those of the others are added to it.
             out = None if seen else self._gradients
-            for layer, dW, db in backward(self._parameters, passed, Y, plan.activations, 0.0, m, out, plan.loss):
+            for layer, dW, db in backward(self._parameters, passed, Y, plan.activations, 0.0, m, out, loss):
                 of_W, of_b = self._gradients[layer]
                 if seen:
                     of_W += dW
@@ -191,7 +191,7 @@ class Data:
         for X, y in examples.blocks():
             A, logits, _ = self._network.forward(self._parameters, X)
             Y = label_matrix(y, units, self._plan.dtype) if with_cost else None
-            parts.append(tally_of_output(output, A[-1], logits, y, Y, self._plan.loss))
+            parts.append(tally_of_output(output, A[-1], logits, y, Y, self._plan.weighted_loss))
         return Tally.total(parts)
 
     def _add_up(self, own: Tally) -> Tally:

@@ -56,7 +56,7 @@ class InExampleSpace:
             plan.activations,
             plan.l2,
             state.example_space,
-            plan.loss,
+            plan.weighted_loss,
         )
 
     def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:  # noqa: ARG002

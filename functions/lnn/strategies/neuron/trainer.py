@@ -253,7 +253,7 @@ class Conductor:
         labels = self._train_labels(step.generation)
         (Z,) = self._barrier.read(step, [plan.output_key(step)])
         Y = take_examples(labels, plan.batches(step.epoch)[step.batch])
-        cost = cost_from_logits(plan.activations[-1], Z, Y, plan.loss)
+        cost = cost_from_logits(plan.activations[-1], Z, Y, plan.weighted_loss)
         if plan.l2:
             parameters = self._state(step, plan.updates_before(step)).parameters
             cost += penalty((W for W, _ in parameters), plan.l2, Y.shape[1])
@@ -270,7 +270,7 @@ class Conductor:
             squared, absolute = _errors_of(position.fields)
             fields["squared"] = json.dumps(added(squared, seen.squared))
             fields["absolute"] = json.dumps(added(absolute, seen.absolute))
-        return fields, [(plan.delta_key(plan.layers, step), output_delta(A, Y, plan.loss))]
+        return fields, [(plan.delta_key(plan.layers, step), output_delta(A, Y, plan.weighted_loss))]
 
     def _end_batch(self, position: Position) -> dict[str, str] | None:
         """An update is done: history, checkpoint, end. None when the run has ended."""

@@ -128,7 +128,7 @@ class Resident:
         test = self._tally(of_test[0], self._y_test, self._Y_test) if tally else None
         optimizer = self._optimizer_at(t)
         cost, seen, dZ = train_above(
-            self._parameters, self._slots, Z, Y, optimizer, t, plan.activations, plan.l2, ALL, plan.loss
+            self._parameters, self._slots, Z, Y, optimizer, t, plan.activations, plan.l2, ALL, plan.weighted_loss
         )
         cost += self._penalty * plan.l2 / (2 * Y.shape[1])
         first.update(dZ[self._cut.neurons], optimizer, t, plan.l2)
@@ -162,7 +162,7 @@ class Resident:
         return whole
 
     def _tally(self, Z: Array, y: Targets, Y: Array | None = None) -> Tally:
-        return tally_above(self._parameters, Z, self._plan.activations, y, Y, self._plan.loss)
+        return tally_above(self._parameters, Z, self._plan.activations, y, Y, self._plan.weighted_loss)
 
     def _all_gather(self, own: Sequence[Array]) -> list[Array]:
         """Z of some examples, from this worker's parts of (W1 X)^T; the squares of W1 go along where L2 needs them."""
