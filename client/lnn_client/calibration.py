@@ -97,6 +97,7 @@ class Bench:
             "epochs": epochs,
             "workers": workers,
             "threshold": None,
+            "patience": None,
             "notify_every": None,
             "max_seconds": LIMIT_SECONDS,
             "max_usd": None,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,21 +24,20 @@ from lnn.data.dataset import (
     examples_per_shard,
     feature_shards,
     inspect_dataset,
-    load_labels,
     load_preprocessing,
     standardize,
 )
-from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y
+from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y, VALIDATION_X, VALIDATION_Y
+from lnn.data.parts import Part, parts_of
 from lnn.data.preprocessing import PREPROCESSING
 from lnn.data.uploads import Description, ParametersVersion, UploadReader
-from lnn.data.validation import FEATURES
 from lnn.errors import InputError, InspectionFailed, NonRetryable, StaleGeneration
 from lnn.job.hyperparameters import Settings, parse_settings
-from lnn.job.plan import Plan
+from lnn.job.plan import Plan, Split
 from lnn.messages import Message
 from lnn.models.checkpoint import Checkpoint
 from lnn.names import TRAINING_INPUT
-from lnn.network import init_parameters, new_slots
+from lnn.network import init_parameters, new_slots, variation_of
 from lnn.planning.feasibility import check_settings_fit, class_weights
 from lnn.planning.planner import Decision, choose
 from lnn.planning.workload import Functions
@@ -118,8 +118,9 @@ def prepare(services: Services, inbox: UploadReader, upload: Upload, run: Run, m
             raise InputError(problems)
         check_settings_fit(settings, summary)
         decision = choose(settings, summary, Functions.of(services.environment))
-        plan = plan_of(settings, summary, decision)
-        store_dataset(services, run_id, plan, path)
+        parts = parts_of(path, summary, settings.validation, settings.seed)
+        plan = plan_of(settings, summary, decision, parts)
+        store_dataset(services, run_id, plan, path, parts)
     key = store_first_checkpoint(services, run_id, plan, settings)
     services.ledger.describe(
         run_id,
@@ -145,11 +146,13 @@ def dimensions_of(summary: DatasetSummary, plan: Plan) -> Dimensions:
     """The sizes that a run's record has."""
     dimensions: Dimensions = {
         "features": summary.features,
-        "examples": summary.m,
-        "test_examples": summary.m_test,
+        "examples": plan.examples,
+        "test_examples": plan.test_examples,
         "classes": summary.classes,
         "sizes": plan.sizes,
     }
+    if plan.validation_examples:
+        dimensions["validation_examples"] = plan.validation_examples
     if summary.targets:
         dimensions["targets"] = summary.targets
     return dimensions
@@ -178,7 +181,7 @@ def parameters_version(
     return ParametersVersion(run.parameters_file["version_id"], run.parameters_file["etag"])
 
 
-def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> Plan:
+def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision, parts: Mapping[Split, Part]) -> Plan:
     """The plan: the settings, the dataset's dimensions and the planner's decision."""
     decoupled = settings.optimizer == "adamw"
     return Plan(
@@ -197,8 +200,12 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> 
         notify_every=settings.notify_every,
         max_seconds=settings.max_seconds,
         max_usd=settings.max_usd,
-        examples=summary.m,
-        test_examples=summary.m_test,
+        examples=len(parts["train"].y),
+        test_examples=len(parts["test"].y),
+        validation_examples=len(parts["validation"].y) if "validation" in parts else 0,
+        patience=settings.patience,
+        min_delta=settings.min_delta,
+        keep=settings.keep,
         list_classes=summary.classes,
         image_shape=list(summary.image_shape) if summary.image_shape else None,
         scale=summary.scale,
@@ -214,26 +221,35 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision) -> 
         schedule=settings.schedule,
         loss=settings.loss_name,
         list_targets=summary.targets,
-        variation={"train": summary.variation, "test": summary.test_variation},
-        class_weight=class_weights(settings, summary),
+        variation={split: variation_of(part.y) if summary.targets else [] for split, part in parts.items()},
+        class_weight=class_weights(settings, summary.classes, parts["train"].y),
     )
 
 
-def store_dataset(services: Services, run_id: str, plan: Plan, path: Path) -> None:
+TENSORS: Mapping[Split, tuple[str, str]] = {
+    "train": (TRAIN_X, TRAIN_Y),
+    "validation": (VALIDATION_X, VALIDATION_Y),
+    "test": (TEST_X, TEST_Y),
+}
+"""Names under which a part's features and labels are stored."""
+
+
+def store_dataset(services: Services, run_id: str, plan: Plan, path: Path, parts: Mapping[Split, Part]) -> None:
     """Put labels and features into S3, the features in shards. Raises DatasetError if a value overflows the dtype."""
-    for dataset in FEATURES:
-        for shard in feature_shards(path, dataset, plan.sizes[0], plan.shard_rows):
+    for part in parts.values():
+        for shard in feature_shards(path, part.features, plan.sizes[0], plan.shard_rows, part.chosen):
             if shard.dtype.itemsize <= np.dtype(plan.dtype).itemsize:
                 break
             # Workers standardize the shards; this only checks, before anything is stored, that they can.
             standardize(shard, plan.scale, np.empty(shard.shape, plan.dtype))
-    for name, labels in zip((TRAIN_Y, TEST_Y), load_labels(path), strict=True):
-        services.artifacts.put_tensor(run_id, name, labels)
+    for split, part in parts.items():
+        services.artifacts.put_tensor(run_id, TENSORS[split][1], part.y)
     if (preprocessing := load_preprocessing(path)) is not None:
         services.artifacts.put_tensor(run_id, PREPROCESSING, preprocessing.encode())
-    for name, dataset in zip((TRAIN_X, TEST_X), FEATURES, strict=True):
-        for index, shard in enumerate(feature_shards(path, dataset, plan.sizes[0], plan.shard_rows)):
-            services.artifacts.put_shard(run_id, name, index, shard)
+    for split, part in parts.items():
+        shards = feature_shards(path, part.features, plan.sizes[0], plan.shard_rows, part.chosen)
+        for index, shard in enumerate(shards):
+            services.artifacts.put_shard(run_id, TENSORS[split][0], index, shard)
 
 
 def store_first_checkpoint(services: Services, run_id: str, plan: Plan, settings: Settings) -> str:

@@ -289,7 +289,7 @@ def trained_on(dataset: Path) -> Model:
     rows = np.empty((summary.m, summary.features))
     for shard in feature_shards(dataset, "train_set_x", summary.features, summary.m):
         standardize(shard, summary.scale, rows)
-    Y = label_matrix(load_labels(dataset)[0], 10, "float64")
+    Y = label_matrix(load_labels(dataset, "train_set_y"), 10, "float64")
     sizes, activations, optimizer = [summary.features, 16, 10], ["tanh", "softmax"], Optimizer("adam", 0.02)
     network, parameters = Network(sizes, activations), init_parameters(sizes, activations, "auto", 0, "float64")
     slots = new_slots(parameters, optimizer)

@@ -52,6 +52,8 @@ NESTEROV = {
 }
 REGRESSION: dict[str, Any] = {**BINARY, "activations": {"layer1": "tanh", "layer2": "linear"}}
 TWO_TARGETS: dict[str, Any] = {**REGRESSION, "neurons": {"layer1": 4, "layer2": 2}}
+VALIDATED: dict[str, Any] = {**BINARY, "epochs": 8, "learning_rate": 2.0, "validation": 0.3}
+"""At this rate the last epoch is not the best one."""
 CASES = {
     "full batch": (2, BINARY),
     "mini-batches, the last one short": (2, {**BINARY, "batch_size": 5}),
@@ -87,6 +89,11 @@ CASES = {
         2,
         {**TWO_TARGETS, "loss": "huber", "epochs": 6, "batch_size": 5, "optimizer": "momentum"},
     ),
+    "a validation set, and the best model of it": (2, {**VALIDATED, "batch_size": 4, "optimizer": "momentum"}),
+    "patience": (3, {**SOFTMAX, "epochs": 40, "learning_rate": 3.0, "validation": 0.3, "patience": 3, "l2": 0.1}),
+    "the last model, fewer examples than features": (2, {**VALIDATED, "keep": "last", "optimizer": "nesterov"}),
+    "the best model, fewer examples than features": (2, {**VALIDATED, "batch_size": 4, "min_delta": 0.01}),
+    "mse, with a validation set": (1, {**REGRESSION, "validation": 0.3, "epochs": 6}),
     "linear regression in float32": (1, {**LOGISTIC, "activations": {"layer1": "linear"}, "dtype": "float32"}),
 }
 OF_NUMBERS = {name for name, (_, parameters) in CASES.items() if "linear" in parameters["activations"].values()}
@@ -124,7 +131,9 @@ def test_every_strategy_has_the_same_history(case: str, cloud: InProcessCloud, t
     epochs = CASES[case][1]["epochs"]
     fused = cloud.run_to_end(train(case, "fused"))
     expected = cloud.outcome(fused.run_id)[1]
-    assert [row[0] for row in expected] == list(range(1, epochs + 1))
+    assert [row[0] for row in expected] == list(range(1, fused.epoch + 1))
+    assert (fused.epoch < epochs) == ("patience" in case), fused.epoch
+    more = ("best_epoch", "validation_cost") if fused.has_validation else ()
     for strategy, workers in WAYS:
         run = cloud.run_to_end(train(case, strategy, workers=workers))
         assert run.status == "COMPLETED", run
@@ -132,7 +141,7 @@ def test_every_strategy_has_the_same_history(case: str, cloud: InProcessCloud, t
         assert len(found) == len(expected), (strategy, workers)
         for one, other in zip(expected, found, strict=True):
             assert other == pytest.approx(one, rel=tolerance), (strategy, workers)
-        for figure in ("final_cost", *fused.score_names):
+        for figure in ("final_cost", *fused.score_names, *more):
             assert getattr(fused, figure) is not None
             assert getattr(run, figure) == pytest.approx(getattr(fused, figure), rel=tolerance), (strategy, workers)
         assert cloud.keys() == []
@@ -140,7 +149,7 @@ def test_every_strategy_has_the_same_history(case: str, cloud: InProcessCloud, t
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(
-    ("case", "window"), [("mini-batches, the last one short", 0), ("softmax", 1), ("softmax", 3), ("mae", 2)]
+    ("case", "window"), [("mini-batches, the last one short", 0), ("softmax", 1), ("patience", 3), ("mae", 2)]
 )
 def test_neuron_ends_with_the_same_bits_whatever_happens_to_its_messages(
     case: str, window: int, seed: int, cloud: InProcessCloud, train: Callable[..., str]
@@ -200,6 +209,8 @@ def test_redis_losing_everything_sends_the_run_back_to_its_checkpoint(
         "nesterov, fewer examples than features",
         "huber, fewer examples than features",
         "weighted classes, fewer examples than features",
+        "a validation set, and the best model of it",
+        "the best model, fewer examples than features",
     ],
 )
 def test_fused_hands_over_before_its_time_is_up(case: str, cloud: InProcessCloud, train: Callable[..., str]) -> None:
@@ -220,6 +231,8 @@ def test_fused_hands_over_before_its_time_is_up(case: str, cloud: InProcessCloud
         "a warm-up and a cosine",
         "mse of two targets in mini-batches",
         "weighted classes",
+        "a validation set, and the best model of it",
+        "patience",
     ],
 )
 @pytest.mark.parametrize("strategy", ["neuron", "fused", *PARALLEL])

@@ -178,28 +178,30 @@ def _memoize_inspection() -> None:
 
 def _memoize_files() -> None:
     """HDF5 files are read once for each content: nobody changes what they hold."""
+    import lnn.data.parts
     import lnn.launch
     import lnn.models.validation
 
     load_model = cache(lnn.models.validation.load_model)
     lnn.models.validation.load_model = load_model
-    labels, shards = lnn.launch.load_labels, lnn.launch.feature_shards
+    labels, shards = lnn.data.parts.load_labels, lnn.launch.feature_shards
     of_labels: dict[Any, Any] = {}
     of_shards: dict[Any, Any] = {}
 
-    def load_labels(path: Path) -> Any:
-        content = path.read_bytes()
-        if content not in of_labels:
-            of_labels[content] = labels(path)
-        return of_labels[content]
+    def load_labels(path: Path, name: str) -> Any:
+        key = path.read_bytes(), name
+        if key not in of_labels:
+            of_labels[key] = labels(path, name)
+        return of_labels[key]
 
     def feature_shards(path: Path, *arguments: Any) -> Any:
-        key = path.read_bytes(), *arguments
+        *others, chosen = arguments
+        key = path.read_bytes(), *others, None if chosen is None else chosen.tobytes()
         if key not in of_shards:
             of_shards[key] = [shard.copy() for shard in shards(path, *arguments)]
         return iter([shard.copy() for shard in of_shards[key]])
 
-    lnn.launch.load_labels, lnn.launch.feature_shards = load_labels, feature_shards
+    lnn.data.parts.load_labels, lnn.launch.feature_shards = load_labels, feature_shards
 
 
 def _compute_takes_time() -> None:

@@ -262,8 +262,11 @@ class InProcessCloud:
         """The bits of the model and of the history, seconds left out."""
         body = self.s3.get_object(Bucket=NAMES.bucket, Key=f"prediction_input/{run_id}/params.h5")["Body"].read()
         arrays = [array.tobytes() for layer in load_model(body).parameters for array in layer]
-        rows = self.services.ledger.history(run_id)
-        names = self.run(run_id).score_names
+        rows, run = self.services.ledger.history(run_id), self.run(run_id)
+        names = run.score_names
+        if run.has_validation:
+            names = [*names, "validation_cost", "test_cost"]
+            arrays.append(np.array([run.best_epoch, run.validation_cost], float).tobytes())
         return arrays, [(r.epoch, r.cost, *(getattr(r, name) for name in names)) for r in rows]
 
     def messages_sent(self) -> list[str]:

@@ -52,6 +52,7 @@ def check(
         [
             ("file", f"{file} ({size(file.stat().st_size)})"),
             ("training", f"{summary.m} examples"),
+            *([("validation", f"{summary.m_validation} examples")] if summary.m_validation else []),
             ("testing", f"{summary.m_test} examples"),
             ("features", f"{summary.features}" + _made_of(summary)),
             ("values", _values(summary)),

@@ -53,7 +53,7 @@ def evaluate(
     from lnn_client.models import load_model
 
     summary = check_dataset(dataset)
-    labels = load_labels(dataset)[0 if split == "train" else 1]
+    labels = load_labels(dataset, f"{split}_set_y")
     if through_api:
         cloud = connect(target, prefix, region)
         name = cloud.find_model(model or PRODUCTION)["model_id"]

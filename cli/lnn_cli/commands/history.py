@@ -2,7 +2,7 @@
 
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import note, number, print_json, print_table
-from lnn_cli.ui.scores import IN_TABLES, label, text
+from lnn_cli.ui.scores import in_tables, label, text
 from lnn_client.cloud import Target
 
 
@@ -17,26 +17,28 @@ def history(
 
     Accuracies are in percent, with --json shares of 1;
     regression has RMSE and R2, with --json also MAE; ms are the milliseconds that an epoch took.
+    A run with a validation set has its cost, too, and with --json that of the test set.
 
     Example: lnn history latest --json > history.json
     """
     cloud = connect(target, prefix, region)
     found = cloud.find_run(run)
     rows = cloud.ledger.history(found.run_id)
-    columns = ("epoch", "cost", *found.score_names)
+    columns = ("epoch", *found.cost_names, *found.score_names)
     if as_json:
         print_json([{name: getattr(row, name) for name in columns} for row in rows])
         return
     if not rows:
         note(f"run {found.run_id} ({found.status}) has no epoch recorded yet")
         return
-    shown = IN_TABLES if found.is_regression else found.score_names
-    names = map(label, shown) if found.is_regression else ("train", "test")
-    headings = ("epoch", "cost", *names, "ms")
+    costs = found.cost_names[:2]
+    shown = in_tables(found)
+    names = [label(name) if found.is_regression else name.partition("_")[0] for name in shown]
+    headings = ("epoch", *(cost.replace("_", " ") for cost in costs), *names, "ms")
     cells = (
         (
             str(row.epoch),
-            number(row.cost, 6),
+            *(number(getattr(row, cost), 6) for cost in costs),
             *(text(row, name) for name in shown),
             number(row.seconds * 1000, 3),
         )

@@ -11,7 +11,7 @@ from lnn_cli.export.needs import need
 
 def encode_csv(run: Run, history: Sequence[EpochRow]) -> bytes:
     """A line for each recorded epoch; figures in full precision, accuracies as shares of 1."""
-    columns = ("epoch", "cost", *run.score_names, "seconds")
+    columns = ("epoch", *run.cost_names, *run.score_names, "seconds")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -27,8 +27,9 @@ def write_tensorboard(folder: Path, run: Run, history: Sequence[EpochRow]) -> No
     """
     library = need("tensorboardX", "tensorboardX", "an export for TensorBoard")
     at = run.training_started_at or run.created_at
-    scores = {name: "/".join(reversed(name.split("_"))) for name in run.score_names}  # such as accuracy/train
-    tags = {"cost": "cost", **scores, "seconds": "seconds_an_epoch"}
+    figures = (*run.cost_names, *run.score_names)
+    tags = {name: "/".join(reversed(name.split("_"))) for name in figures}  # such as accuracy/train
+    tags["seconds"] = "seconds_an_epoch"
     with library.SummaryWriter(str(folder)) as writer:
         for row in history:
             # Rows of every nth epoch stand for n epochs, whose time is not recorded: then only their order is right.

@@ -76,14 +76,19 @@ def _curves(history: Sequence[EpochRow], *, regression: bool) -> Chart:
         epochs = [row.epoch for row in history]
         costs = [row.cost for row in history]
         marker = "o" if len(history) == 1 else None
-        left.plot(epochs, costs, marker=marker)
+        left.plot(epochs, costs, label="training", marker=marker)
+        if any(row.validation_cost is not None for row in history):
+            for name in ("validation", "test"):
+                left.plot(epochs, _values(history, f"{name}_cost"), label=name, marker=marker)
+            left.legend()
         if min(costs) > 0 and max(costs) / min(costs) > LOG_SPAN:
             left.set_yscale("log")
             logarithmic(left.yaxis)
         left.set(title="Cost", xlabel="epoch", ylabel="cost")
-        for split, name in (("train", "training"), ("test", "test")):
-            values = [getattr(row, f"{split}_{kind}") for row in history]
-            right.plot(epochs, [math.nan if value is None else value for value in values], label=name, marker=marker)
+        for split, name in (("train", "training"), ("validation", "validation"), ("test", "test")):
+            values = _values(history, f"{split}_{kind}")
+            if split != "validation" or not np.isnan(values).all():
+                right.plot(epochs, values, label=name, marker=marker)
         if regression:
             right.set(title="RMSE", xlabel="epoch", ylabel="root of the mean squared error")
         else:
@@ -100,6 +105,11 @@ def _curves(history: Sequence[EpochRow], *, regression: bool) -> Chart:
         f"{text(last, f'test_{kind}')} in the test after it."
     )
     return Chart("curves", f"Cost and {shown}", about, 3.4, draw)
+
+
+def _values(history: Sequence[EpochRow], name: str) -> list[float]:
+    """One figure of every row; NaN where it is not known."""
+    return [math.nan if (value := getattr(row, name)) is None else value for row in history]
 
 
 def _predictions(tested: RunEvaluation, found: NumbersEvaluation) -> Chart:

@@ -162,7 +162,7 @@ def _words(value: object) -> str:
 
 def _columns(run: Run) -> Sequence[str]:
     """The scores in the table of the history."""
-    return scores.IN_TABLES if run.is_regression else run.score_names
+    return scores.in_tables(run)
 
 
 def _row(row: EpochRow, names: Sequence[str]) -> list[str]:

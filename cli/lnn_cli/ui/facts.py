@@ -79,7 +79,9 @@ def _how(run: Run) -> Iterator[tuple[str, str]]:
         yield "dataset", s3_uri(run.dataset["bucket"], run.dataset["key"])
     dimensions = run.dimensions
     if dimensions:
-        counts = f"{dimensions['examples']} for training, {dimensions['test_examples']} for testing"
+        validation = dimensions.get("validation_examples")
+        counts = f"{dimensions['examples']} for training" + (f", {validation} for validation" if validation else "")
+        counts += f", {dimensions['test_examples']} for testing"
         targets = dimensions.get("targets")
         labels = f"{len(dimensions['classes'])} classes" if targets is None else f"to predict {_some(targets)}"
         yield "examples", f"{counts}; {dimensions['features']} features, {labels}"
@@ -101,7 +103,14 @@ def _figures(run: Run) -> Iterator[tuple[str, str]]:
         yield "epochs", f"{run.epoch} of {run.epochs}"
     if run.final_cost is not None:
         yield "final cost", number(run.final_cost, 6)
+    if run.best_epoch is not None and run.validation_cost is not None:
+        yield "validation", f"lowest cost {number(run.validation_cost, 6)}, of epoch {run.best_epoch}{_kept(run)}"
     yield from scores.known(run)
+
+
+def _kept(run: Run) -> str:
+    """Which model a run with a validation set has."""
+    return ", whose model this is" if run.settings.get("keep") == "best" else "; the model is the last epoch's"
 
 
 def _times(run: Run) -> Iterator[tuple[str, str]]:

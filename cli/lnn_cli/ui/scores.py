@@ -6,7 +6,7 @@ from lnn.runs.record import EpochRow, Run
 from lnn_cli.ui.console import number, share
 
 _KINDS = {"accuracy": "accuracy", "rmse": "RMSE", "mae": "MAE", "r2": "R2"}
-IN_TABLES = ("train_rmse", "test_rmse", "train_r2", "test_r2")
+_IN_TABLES = ("train_rmse", "validation_rmse", "test_rmse", "train_r2", "test_r2")
 """Scores of a regression that a table has room for."""
 
 
@@ -27,6 +27,11 @@ def known(run: Run) -> Iterator[tuple[str, str]]:
     for name in run.score_names:
         if getattr(run, name) is not None:
             yield label(name), text(run, name)
+
+
+def in_tables(run: Run) -> list[str]:
+    """Names of the scores that a table of a run's history has room for."""
+    return [name for name in run.score_names if not run.is_regression or name in _IN_TABLES]
 
 
 def in_short(scored: Run | EpochRow, split: str) -> str:

@@ -116,6 +116,8 @@ def _figures(run: Run) -> str:
     lines = [f"Epochs: {run.epoch}"]
     if run.final_cost is not None:
         lines.append(f"Cost: {run.final_cost:.6g}")
+    if run.best_epoch is not None and run.validation_cost is not None:
+        lines.append(f"Lowest validation cost: {run.validation_cost:.6g}, of epoch {run.best_epoch}")
     if run.train_accuracy is not None:
         lines.append(f"Accuracy: {run.train_accuracy:.1%} training, {run.test_accuracy:.1%} test")
     for name in ("rmse", "mae", "r2") if run.is_regression else ():

@@ -17,9 +17,9 @@ from lnn.data.summary import DatasetSummary
 from lnn.data.validation import (
     BLOCK_LIMIT,
     CLASSES,
-    LABELS,
     MAX_BYTES,
     TARGETS,
+    VALIDATION,
     open_dataset,
     read_preprocessing,
     target_matrix,
@@ -64,19 +64,14 @@ def inspect_dataset(
     return DatasetSummary(**{**summary, **tuples})
 
 
-def load_labels(path: str | Path) -> tuple[Targets, Targets]:
-    """Labels of a file that ``inspect_dataset`` has passed: class indices (m,) and (m_test,), or (m, targets) numbers.
+def load_labels(path: str | Path, name: str) -> Targets:
+    """Labels of a file that ``inspect_dataset`` has passed: class indices (m,), or numbers (m, targets).
 
-    Raises DatasetError if they cannot be read nevertheless.
+    ``name`` is that of the dataset, such as train_set_y. Raises DatasetError if they cannot be read nevertheless.
     """
-    with open_dataset(path) as file:
-        labels: list[Targets] = []
-        classes = file.holds(CLASSES)
-        for name in LABELS:
-            with reading(name):
-                stored = file.dataset(name)[...]
-            labels.append(stored.ravel().astype(np.int64, copy=False) if classes else target_matrix(stored))
-    return labels[0], labels[1]
+    with open_dataset(path) as file, reading(name):
+        stored = file.dataset(name)[...]
+        return stored.ravel().astype(np.int64, copy=False) if file.holds(CLASSES) else target_matrix(stored)
 
 
 def load_preprocessing(path: str | Path) -> Preprocessing | None:
@@ -93,18 +88,23 @@ def examples_per_shard(summary: DatasetSummary) -> int:
     return max(1, SHARD_BYTES // (summary.features * np.dtype(summary.dtype).itemsize))
 
 
-def feature_shards(path: str | Path, name: str, features: int, rows: int) -> Iterator[npt.NDArray[Any]]:
+def feature_shards(
+    path: str | Path, name: str, features: int, rows: int, chosen: npt.NDArray[np.bool_] | None = None
+) -> Iterator[npt.NDArray[Any]]:
     """The examples of dataset ``name``, in order: arrays (rows, features) in C order, the last may have fewer rows.
 
-    Memory holds one block of the file and one shard, which the next shard overwrites. Raises DatasetError if the file
-    cannot be read, although ``inspect_dataset`` has passed it.
+    ``chosen`` (m,) says which of them; None is all. Memory holds one block of the file and one shard, which the next
+    shard overwrites. Raises DatasetError if the file cannot be read, although ``inspect_dataset`` has passed it.
     """
     with open_dataset(path) as file, reading(name):
         dataset = file.dataset(name)
-        shard = np.empty((min(rows, len(dataset)), features), dataset.dtype.newbyteorder("="))
+        examples = len(dataset) if chosen is None else int(np.count_nonzero(chosen))
+        shard = np.empty((min(rows, examples), features), dataset.dtype.newbyteorder("="))
         filled = 0
-        for _, values in blocks(dataset):
+        for start, values in blocks(dataset):
             block = values.reshape(len(values), features)
+            if chosen is not None:
+                block = block[chosen[start : start + len(block)]]
             while len(block):
                 taken = min(len(block), len(shard) - filled)
                 shard[filled : filled + taken] = block[:taken]
@@ -156,15 +156,18 @@ def write_dataset(
     test_y: npt.ArrayLike,
     classes: Sequence[str] = (),
     targets: Sequence[str] = (),
+    validation: tuple[npt.NDArray[Any], npt.ArrayLike] | None = None,
 ) -> None:
     """Write a ``datasets.h5``: gzip, and the same bytes for the same input.
 
-    Class indices come with the names of ``classes``, numbers to predict with those of ``targets``.
+    Class indices come with the names of ``classes``, numbers to predict with those of ``targets``. ``validation`` are
+    the examples and labels of a validation set.
     """
     import h5py
 
     with h5py.File(path, "w") as file:
         arrays = {"train_set_x": train_x, "train_set_y": train_y, "test_set_x": test_x, "test_set_y": test_y}
+        arrays |= dict(zip(VALIDATION, validation or (), strict=False))
         for name, values in arrays.items():
             data = np.asarray(values)
             file.create_dataset(

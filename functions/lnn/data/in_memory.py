@@ -18,7 +18,20 @@ if TYPE_CHECKING:
     from lnn.models.store import Artifacts
 
 TRAIN_X, TRAIN_Y, TEST_X, TEST_Y = "train_x", "train_y", "test_x", "test_y"
+VALIDATION_X, VALIDATION_Y = "validation_x", "validation_y"
 """Names of the tensors that Launch stores, examples first, in the dataset's own dtype; the features in shards."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationSet:
+    """Examples that training does not see; none in a run without a validation set."""
+
+    X: Array
+    """(n, m)"""
+    Y: Array
+    """(units of the output, m)"""
+    y: Targets
+    """Class indices (m,), or numbers (m, targets)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,7 @@ class TrainingData:
     """(n, m_test)"""
     y_test: Targets
     """(m_test,) or (m_test, targets)"""
+    validation: ValidationSet
     Y_test: Array | None = None
     """(units of the output, m_test); None where nobody asks for the cost of the test set."""
 
@@ -72,6 +86,7 @@ def _all(artifacts: Artifacts, run_id: str, plan: Plan) -> TrainingData:
     # Labels download beside the features, which come one shard at a time: latency costs more than transfer.
     with ThreadPoolExecutor(2) as pool:
         waited_for = [pool.submit(artifacts.get_tensor, run_id, name) for name in (TRAIN_Y, TEST_Y)]
+        validation = validation_set(artifacts, run_id, plan)
         X = _features(artifacts, run_id, TRAIN_X, plan, plan.examples)
         X_test = _features(artifacts, run_id, TEST_X, plan, plan.test_examples)
     y, y_test = (labels.result() for labels in waited_for)
@@ -81,8 +96,16 @@ def _all(artifacts: Artifacts, run_id: str, plan: Plan) -> TrainingData:
         y=y,
         X_test=X_test,
         y_test=y_test,
+        validation=validation,
         Y_test=label_matrix(y_test, plan.sizes[-1], plan.dtype) if plan.has_test_cost else None,
     )
+
+
+def validation_set(artifacts: Artifacts, run_id: str, plan: Plan) -> ValidationSet:
+    """The validation set of a run, from S3."""
+    X = _features(artifacts, run_id, VALIDATION_X, plan, plan.validation_examples)
+    y = artifacts.get_tensor(run_id, VALIDATION_Y) if plan.validation_examples else np.empty(0, np.int64)
+    return ValidationSet(X, label_matrix(y, plan.sizes[-1], plan.dtype), y)
 
 
 def _features(artifacts: Artifacts, run_id: str, name: str, plan: Plan, examples: int) -> Array:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from lnn.data.splits import held_out_count
 from lnn.data.value_range import Range
 
 
@@ -25,10 +26,14 @@ class DatasetSummary:
     """The columns of the table that the features were made of: see ``lnn.data.preprocessing``; empty for others."""
     targets: list[str] = field(default_factory=list)
     """Names of the numbers to predict, in regression; then there are no classes."""
-    variation: list[float] = field(default_factory=list)
-    """Of each target, ``lnn.network.variation_of`` the training examples."""
-    test_variation: list[float] = field(default_factory=list)
     class_counts: list[int] = field(default_factory=list)
     """Training examples of each class; empty in regression."""
+    m_validation: int = 0
+    """Examples of the file's own validation set."""
     warnings: list[str] = field(default_factory=list)
     """Likely mistakes that do not prevent training, as ``dataset: found what is there; what helps``."""
+
+    def divided(self, share: float | None) -> tuple[int, int]:
+        """Examples to train with and to validate with, where a run holds out ``share`` of the training set."""
+        held_out = held_out_count(self.class_counts or [self.m], share) if share is not None else 0
+        return self.m - held_out, held_out or self.m_validation

@@ -42,13 +42,14 @@ from lnn.data.repeated_examples import MOST_COMPARED, Hashes, count_repeated, ha
 from lnn.data.summary import DatasetSummary
 from lnn.data.value_range import Range, apart_warnings, range_of, scale_of, value_warnings
 from lnn.errors import DatasetError, Hdf5Error, InputError
-from lnn.network.metrics import variation_of
 
 if TYPE_CHECKING:
     import h5py
 
 FEATURES = ("train_set_x", "test_set_x")
 LABELS = ("train_set_y", "test_set_y")
+VALIDATION = ("validation_set_x", "validation_set_y")
+"""A dataset may have one set more, examples that measure a model while it is trained."""
 CLASSES = "list_classes"
 TARGETS = "list_targets"
 
@@ -87,7 +88,9 @@ def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: i
     """
     problems: list[str] = []
     with open_dataset(path) as file:
-        found = {name: _find(file, name, problems) for name in (*FEATURES, *LABELS)}
+        own = VALIDATION if any(map(file.holds, VALIDATION)) else ()
+        features, of_labels = (*FEATURES, *own[:1]), (*LABELS, *own[1:])
+        found = {name: _find(file, name, problems) for name in (*features, *of_labels)}
         numbers = _holds_numbers(file, found["train_set_y"])
         if not numbers or file.holds(TARGETS):
             names = TARGETS if numbers else CLASSES
@@ -108,13 +111,13 @@ def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: i
         classes: list[str] = []
         targets: list[str] = []
         if numbers:
-            labels = {name: _check_targets(sets[name], name, problems) for name in LABELS}
+            labels = {name: _check_targets(sets[name], name, problems) for name in of_labels}
             targets = _target_names(sets.get(TARGETS), labels["train_set_y"].shape[1], problems)
         else:
             classes = _check_names(sets[CLASSES], CLASSES, "class", problems)
-            labels = {name: _check_labels(sets[name], name, len(classes), problems) for name in LABELS}
+            labels = {name: _check_labels(sets[name], name, len(classes), problems) for name in of_labels}
         train, test = (sets[name] for name in FEATURES)
-        seen = {name: _check_features(sets[name], name, train.dtype, problems) for name in FEATURES}
+        seen = {name: _check_features(sets[name], name, train.dtype, problems) for name in features}
         columns = _check_preprocessing(file, train, problems)
         if problems:
             raise DatasetError(problems)
@@ -132,11 +135,10 @@ def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: i
             value_range=value_range,
             columns=columns,
             targets=targets,
-            variation=variation_of(labels["train_set_y"]) if numbers else [],
-            test_variation=variation_of(labels["test_set_y"]) if numbers else [],
             class_counts=[] if numbers else _class_counts(labels["train_set_y"], classes),
+            m_validation=sets[own[0]].shape[0] if own else 0,
             warnings=[
-                *_feature_warnings(train, seen["train_set_x"], seen["test_set_x"]),
+                *_feature_warnings(train, seen),
                 *_label_warnings(labels["train_set_y"], classes, named=TARGETS in sets),
             ],
         )
@@ -182,15 +184,20 @@ def _check_structure(
         if dataset is not None:
             _check_type(name, dataset, problems, numbers=numbers)
             _check_storage(name, dataset, block_limit, problems)
-    train, test = found["train_set_x"], found["test_set_x"]
-    turned = [
-        _check_shapes("train", train, found["train_set_y"], problems, numbers=numbers),
-        _check_shapes("test", test, found["test_set_y"], problems, numbers=numbers),
-    ]
-    if train is not None and test is not None and not any(turned):
-        _check_alike(train, test, problems)
+    train = found["train_set_x"]
+    splits = [name.removesuffix("_set_x") for name in found if name.endswith("_set_x")]
+    turned = {
+        split: _check_shapes(split, found[f"{split}_set_x"], found[f"{split}_set_y"], problems, numbers=numbers)
+        for split in splits
+    }
+    for split in splits[1:]:
+        other = found[f"{split}_set_x"]
+        if train is not None and other is not None and not (turned["train"] or turned[split]):
+            _check_alike(train, split, other, problems)
+        if numbers:
+            _check_targets_alike(found, split, problems)
     if numbers:
-        _check_targets_alike(found, problems)
+        _check_target_names(found, problems)
     classes = found.get(CLASSES)
     if classes is not None and not (classes.ndim == 1 and 2 <= classes.size <= MAX_CLASSES):
         problems.append(
@@ -207,20 +214,26 @@ def _check_structure(
         problems.append(f"{found_all}; expected no more than a file of {file_bytes:,} bytes can hold: write all values")
 
 
-def _check_targets_alike(found: dict[str, h5py.Dataset | None], problems: list[str]) -> None:
-    """The number of targets: the same in training and test, and as many as there are names."""
-    train, test, names = (found.get(name) for name in (*LABELS, TARGETS))
+def _check_target_names(found: dict[str, h5py.Dataset | None], problems: list[str]) -> None:
+    """The number of targets: as many as there are names."""
+    train, names = found["train_set_y"], found.get(TARGETS)
     if train is None or train.ndim > 2:
         return
     targets = _targets_in(train.shape)
     if not 1 <= targets <= MAX_TARGETS:
         problems.append(f"train_set_y: found {targets:,} targets; expected 1 to {MAX_TARGETS:,}")
-    elif test is not None and test.ndim <= 2 and _targets_in(test.shape) != targets:
-        problems.append(
-            f"test_set_y: found {_targets_in(test.shape):,} targets; expected {targets:,}, as in train_set_y"
-        )
     if names is not None and names.shape != (targets,):
         problems.append(f"{TARGETS}: found shape {names.shape}; expected ({targets},), a name for each target")
+
+
+def _check_targets_alike(found: dict[str, h5py.Dataset | None], split: str, problems: list[str]) -> None:
+    """The number of targets: the same in another split as in training."""
+    train, other = found["train_set_y"], found[f"{split}_set_y"]
+    if train is None or other is None or max(train.ndim, other.ndim) > 2:
+        return
+    targets, others = _targets_in(train.shape), _targets_in(other.shape)
+    if others != targets and 1 <= targets <= MAX_TARGETS:
+        problems.append(f"{split}_set_y: found {others:,} targets; expected {targets:,}, as in train_set_y")
 
 
 def _targets_in(shape: tuple[int, ...]) -> int:
@@ -271,14 +284,14 @@ def _check_target_rows(split: str, x: tuple[int, ...] | None, y: tuple[int, ...]
         )
 
 
-def _check_alike(train: h5py.Dataset, test: h5py.Dataset, problems: list[str]) -> None:
-    if train.shape[1:] != test.shape[1:]:
+def _check_alike(train: h5py.Dataset, split: str, other: h5py.Dataset, problems: list[str]) -> None:
+    if train.shape[1:] != other.shape[1:]:
         problems.append(
-            f"test_set_x: found examples of shape {test.shape[1:]}; expected {train.shape[1:]}, as in train_set_x"
+            f"{split}_set_x: found examples of shape {other.shape[1:]}; expected {train.shape[1:]}, as in train_set_x"
         )
-    if (train.dtype == np.uint8) != (test.dtype == np.uint8):
+    if (train.dtype == np.uint8) != (other.dtype == np.uint8):
         problems.append(
-            f"test_set_x: found {_type_name(test.dtype)}; expected {_type_name(train.dtype)}, as in train_set_x: "
+            f"{split}_set_x: found {_type_name(other.dtype)}; expected {_type_name(train.dtype)}, as in train_set_x: "
             "uint8 is divided by 255 and float is not"
         )
 
@@ -291,10 +304,10 @@ def _check_type(name: str, dataset: h5py.Dataset, problems: list[str], *, number
             problems.append(f"{name}: found {_type_name(dtype)}; expected bytes, str or integers, the {of_what}' names")
         elif dtype.kind == "S" and dtype.itemsize > MAX_NAME_BYTES:
             problems.append(f"{name}: found names of {dtype.itemsize:,} bytes; expected at most {MAX_NAME_BYTES:,}")
-    elif name in LABELS and numbers:
+    elif name in (*LABELS, VALIDATION[1]) and numbers:
         if dtype.kind not in "iuf" or dtype.itemsize > 8:
             problems.append(f"{name}: found {_type_name(dtype)}; expected float32 or float64, the numbers to predict")
-    elif name in LABELS:
+    elif name in (*LABELS, VALIDATION[1]):
         if dtype.kind not in "iu" and not (dtype.kind in "fb" and is_one_hot(dataset.shape)):
             mend = f": {told}" if (told := label_type_mend(dtype)) else ""
             problems.append(f"{name}: found {_type_name(dtype)}; expected integers, the classes' indices from 0{mend}")
@@ -310,7 +323,7 @@ def _type_name(dtype: np.dtype[Any]) -> str:
 
 def _check_storage(name: str, dataset: h5py.Dataset, block_limit: int, problems: list[str]) -> None:
     """Check that chunks and filters take no more memory to read than ``block_limit``."""
-    if name in FEATURES:
+    if name in (*FEATURES, VALIDATION[0]):
         at_once = least_rows(dataset) * math.prod(dataset.shape[1:]) * dataset.dtype.itemsize
     else:  # small enough to be read at once
         at_once = dataset.nbytes
@@ -461,19 +474,23 @@ def _value_range(train: h5py.Dataset, seen: Features) -> Range | None:
     return range_of(train.dtype, seen.low, seen.high)
 
 
-def _feature_warnings(train: h5py.Dataset, seen: Features, seen_of_test: Features) -> Iterator[str]:
+def _feature_warnings(train: h5py.Dataset, seen_of: dict[str, Features]) -> Iterator[str]:
+    seen = seen_of["train_set_x"]
     for warning in value_warnings(train.dtype, train.ndim > 2, seen.low, seen.high):
         yield f"train_set_x: {warning}"
-    for warning in apart_warnings((seen.low, seen.high), (seen_of_test.low, seen_of_test.high)):
-        yield f"test_set_x: {warning}"
+    others = {name: others for name, others in seen_of.items() if others is not seen}
+    for name, other in others.items():
+        for warning in apart_warnings((seen.low, seen.high), (other.low, other.high)):
+            yield f"{name}: {warning}"
     if train.ndim > 2 and (odd := picture_warning(train.shape[1:], matlab="MATLAB_class" in train.attrs)):
         yield f"train_set_x: {odd}"
-    tested = np.concatenate(seen_of_test.hashes)
-    if repeated := count_repeated(np.concatenate(seen.hashes), tested):
-        yield (
-            f"test_set_x: found {repeated:,} of {len(tested):,} examples in train_set_x as well, so the test scores "
-            "say too much; take them out of one of the two"
-        )
+    for name, other in others.items():
+        tested = np.concatenate(other.hashes)
+        if repeated := count_repeated(np.concatenate(seen.hashes), tested):
+            yield (
+                f"{name}: found {repeated:,} of {len(tested):,} examples in train_set_x as well, so the "
+                f"{name.removesuffix('_set_x')} scores say too much; take them out of one of the two"
+            )
 
 
 def _label_warnings(labels: npt.NDArray[Any], classes: list[str], *, named: bool) -> Iterator[str]:

@@ -115,6 +115,33 @@ class Settings(BaseModel):
         title="stop once an epoch's cost is at or below it",
         description="a number above 0, or null to never stop early",
     )
+    validation: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        title=(
+            "share of the training set that is held out to measure each epoch's model; null takes the dataset's own "
+            "`validation_set_x`, where it has one"
+        ),
+        description="a number above 0 and below 1, or null",
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        title="stop after so many epochs without a lower validation cost",
+        description="an integer, 1 or more, or null to train all epochs",
+    )
+    min_delta: float = Field(
+        0.0,
+        ge=0,
+        title="how much lower than the lowest before a validation cost must be to count",
+        description="a number, 0 or above",
+    )
+    keep: Literal["best", "last"] = Field(
+        "best",
+        title="with a validation set: the model of the epoch with the lowest validation cost, or of the last",
+        description='"best" or "last"',
+    )
     strategy: str = Field(
         AUTO,
         title="how to run it; `auto` takes the fastest that fits",

@@ -16,7 +16,7 @@ from lnn.network.optimizers import BETA_1, BETA_2, EPSILON, MOMENTUM
 PLAIN, EXAMPLE_SPACE = "plain", "example_space"
 """Formulations of the mathematics of a run."""
 
-Split = Literal["train", "test"]
+Split = Literal["train", "validation", "test"]
 """Examples that are scored."""
 
 WHOLE_UP_TO = 2
@@ -58,6 +58,12 @@ class Plan:
     """Of strategy ``data``: updates that a worker makes by itself before all average their parameters; None is none."""
     validation_examples: int = 0
     """Examples of the validation set; 0 where there is none."""
+    patience: int | None = None
+    """Epochs without a lower validation cost after which the run ends; None is no end."""
+    min_delta: float = 0.0
+    """How much lower than the lowest before a validation cost must be to count."""
+    keep: Literal["best", "last"] = "last"
+    """Which epoch's parameters become the model: those of the lowest validation cost, or the last."""
     value_range: list[float] | None = None
     """The stored values of black and white; see ``lnn.data.value_range``."""
     preprocessed: bool = False
@@ -131,7 +137,7 @@ class Plan:
 
     def scores(self, split: Split, sums: Tally) -> Scores:
         """The scores of a model whose sums over all examples of ``split`` are ``sums``."""
-        examples = self.examples if split == "train" else self.test_examples
+        examples = self.examples_of(split)
         if not self.targets:
             return cast("Scores", {f"{split}_accuracy": sums.correct / examples})
         found = errors(sums, examples, self.variation[split])._asdict()
@@ -139,6 +145,14 @@ class Plan:
             "Scores",
             {f"{split}_{name}": value for name, value in found.items() if value is not None and math.isfinite(value)},
         )
+
+    def examples_of(self, split: Split) -> int:
+        return {"train": self.examples, "validation": self.validation_examples, "test": self.test_examples}[split]
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the model is that of the lowest validation cost."""
+        return self.validation_examples > 0 and self.keep == "best"
 
     def batches(self, epoch: int) -> list[Batch]:
         """The example indices of each batch of an epoch."""

@@ -11,6 +11,7 @@ class ScoresOfClasses(TypedDict, total=False):
     """Shares of the examples that a classifier gets right."""
 
     train_accuracy: float
+    validation_accuracy: float
     test_accuracy: float
 
 
@@ -20,6 +21,9 @@ class ScoresOfNumbers(TypedDict, total=False):
     train_rmse: float
     train_mae: float
     train_r2: float
+    validation_rmse: float
+    validation_mae: float
+    validation_r2: float
     test_rmse: float
     test_mae: float
     test_r2: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 EXAMPLE_SPACE = "example_space."
 """Prefix of that formulation's arrays in a checkpoint."""
+
+BEST = "best"
+"""Name of the array in a checkpoint that holds ``Best``, and prefix of those of its parameters."""
 
 EPOCH_SO_FAR = "epoch_so_far"
 """Name of the array in a checkpoint that holds ``EpochSoFar``; a checkpoint after a whole epoch has none."""
@@ -53,6 +56,13 @@ class EpochSoFar:
         return Tally(0.0, self.correct, self.squared, self.absolute)
 
 
+class Best(NamedTuple):
+    """The epoch with the lowest validation cost so far."""
+
+    epoch: int
+    cost: float
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """The state after ``epoch`` whole epochs and ``so_far.batches`` batches of the next one."""
@@ -63,6 +73,15 @@ class Checkpoint:
     example_space: Mapping[str, AnyArray] | None = None
     """The first layer as the example-space formulation holds it; None in the plain one."""
     so_far: EpochSoFar = EpochSoFar()
+    best: Best | None = None
+    """None in a run without a validation set, and before its first epoch has ended."""
+    best_parameters: Parameters | None = None
+    """Those after epoch ``best.epoch``; None where the run keeps the last ones."""
+
+    @property
+    def model(self) -> Parameters:
+        """The parameters of the model, if the run ends here."""
+        return self.best_parameters or self.parameters
 
     def stored_as(self, key: str, cost: float | None = None) -> CheckpointPointer:
         """The reference to this checkpoint in a run's record; ``cost`` is that of its last whole epoch."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,7 +15,7 @@ import numpy as np
 from lnn.aws.client_errors import conditions, refusals
 from lnn.aws.s3_client import RetryingS3
 from lnn.errors import ConditionFailed, InputError, LnnError, NonRetryable, ResourceDeleted, StaleGeneration
-from lnn.models.checkpoint import EPOCH_SO_FAR, EXAMPLE_SPACE, Checkpoint, EpochSoFar
+from lnn.models.checkpoint import BEST, EPOCH_SO_FAR, EXAMPLE_SPACE, Best, Checkpoint, EpochSoFar
 from lnn.models.model_file import Model, load_model
 from lnn.names import (
     checkpoint_key,
@@ -100,6 +100,10 @@ class Artifacts:
             arrays[f"{EXAMPLE_SPACE}{name}"] = value
         if checkpoint.so_far.batches:
             arrays[EPOCH_SO_FAR] = checkpoint.so_far.as_array()
+        if checkpoint.best is not None:
+            arrays[BEST] = np.array(checkpoint.best, np.float64)
+        for layer, (W, b) in enumerate(checkpoint.best_parameters or (), start=1):
+            arrays[f"{BEST}.W{layer}"], arrays[f"{BEST}.b{layer}"] = W, b
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **arrays)
         key = checkpoint_key(run_id, generation, checkpoint.epoch, checkpoint.so_far.batches)
@@ -127,6 +131,13 @@ class Artifacts:
                 ],
                 example_space={name.removeprefix(EXAMPLE_SPACE): stored[name] for name in own} or None,
                 so_far=EpochSoFar.of(stored[EPOCH_SO_FAR]) if EPOCH_SO_FAR in stored.files else EpochSoFar(),
+                best=_best_in(stored),
+                best_parameters=[
+                    (stored[f"{BEST}.W{i}"], stored[f"{BEST}.b{i}"])
+                    for i in range(1, layers + 1)
+                    if f"{BEST}.W{i}" in stored.files
+                ]
+                or None,
             )
 
     def put_model(self, content: bytes, run_id: str, generation: int, epoch: int, batches: int) -> str:
@@ -270,3 +281,10 @@ class Artifacts:
     def _get(self, key: str) -> bytes:
         with refusals("read", s3_uri(self.bucket, key)):
             return self._s3.ask(lambda client: client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+
+
+def _best_in(stored: Mapping[str, AnyArray]) -> Best | None:
+    if BEST not in stored:
+        return None
+    epoch, cost = stored[BEST].tolist()
+    return Best(int(epoch), cost)

@@ -15,7 +15,7 @@ Adam divides by a root of squared gradient entries, which is not linear. docs/ex
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -61,9 +61,11 @@ class ExampleSpace:
         l2: float,
         state: Mapping[str, Array] | None = None,
         loss: Loss = UNWEIGHTED,
+        X_validation: Array | None = None,
     ) -> None:
-        """X (n, m) and X_test (n, m_test). ``state`` comes from an earlier object's ``state()``; None at the start.
+        """X (n, m), and the examples of the test set and the validation set, if there is one.
 
+        ``state`` comes from an earlier object's ``state()``; it is None at the start.
         At the start the optimizer's slots must be zero.
         """
         self._params, self._slots = params, slots
@@ -72,9 +74,9 @@ class ExampleSpace:
         self._momentum = optimizer.slots > 0
         self._W_start: Array = params[0][0].copy() if state is None else state["W_start"]
         self._K: Array = X.T @ X
-        self._K_test: Array = X.T @ X_test
+        sets = (X_test,) if X_validation is None else (X_test, X_validation)
+        self._held_out = [(X.T @ of, self._W_start @ of) for of in sets]
         self._U_start: Array = self._W_start @ X
-        self._U_test_start: Array = self._W_start @ X_test
         self._square_start = float((self._W_start * self._W_start).sum(dtype=np.float64))
         zeros = np.zeros_like(self._U_start)
         # W1 = c W_start + P X^T and U = W1 X; the velocity is d W_start + Q X^T, and V = velocity X.
@@ -174,13 +176,25 @@ class ExampleSpace:
 
     def test_tally(self, y: Targets, Y: Array | None = None) -> Tally:
         """The sums over the test examples; ``y`` and ``Y`` as in ``tally_of_output``. It needs no W1."""
-        Z: Array = self._P @ self._K_test
-        Z += self._c * self._U_test_start
+        return self._held_out_tally(*self._held_out[0], y, Y)
+
+    def validation_tally(self, y: Targets, Y: Array | None = None) -> Tally:
+        """The sums over the validation examples, as ``test_tally``."""
+        return self._held_out_tally(*self._held_out[1], y, Y)
+
+    def _held_out_tally(self, K: Array, U_start: Array, y: Targets, Y: Array | None) -> Tally:
+        Z: Array = self._P @ K
+        Z += self._c * U_start
         Z += self._params[0][1]
         return self._tally(Z, y, Y)
 
     def _tally(self, Z: Array, y: Targets, Y: Array | None = None) -> Tally:
         return tally_above(self._params, Z, self._activations, y, Y, self._loss)
+
+    def first_layer_so_far(self) -> Callable[[], Array]:
+        """What computes W1 as it stands now, whenever it is called."""
+        share, coefficients = self._c, self._P.copy()
+        return lambda: self._put_together(share, coefficients)
 
     def state(self) -> dict[str, Array]:
         """The state from which another object continues with the same bits, beside ``params`` and ``slots``."""

@@ -225,19 +225,17 @@ class Costs(ABC):
     # Parts of an epoch
 
     def passes(
-        self, cores: float, examples: float, tests: float, units: int | None = None, features: int | None = None
+        self, cores: float, examples: float, evaluated: float, units: int | None = None, features: int | None = None
     ) -> float:
         """Seconds of one epoch of the plain formulation: a block of W1 (all of it if None), all of the layers above.
 
-        Forward, dW, and the delta of every layer but the first; a forward pass over ``tests`` examples in each
-        recorded epoch.
+        Forward, dW, and the delta of every layer but the first; of ``evaluated`` examples a forward pass alone.
         """
         job, rates = self.job, self.rates
         units, features = units or job.units[0], features or job.features
         first, upper = units * features, job.upper_weights
-        tests *= job.recorded
-        flops = 2 * (examples * (2 * first + 3 * upper) + tests * (first + upper))
-        streamed = job.item * features * (2 * examples + tests)
+        flops = 2 * (examples * (2 * first + 3 * upper) + evaluated * (first + upper))
+        streamed = job.item * features * (2 * examples + evaluated)
         copied = 2 * job.item * features * examples if job.batches > 1 else 0
         updated = job.item * job.batches * (4 + 4 * job.slots) * (first + upper)
         return (
@@ -282,9 +280,9 @@ class Costs(ABC):
         return min(1.0, self.rates.cores / self.workers)
 
     def set_bytes(self) -> float:
-        """Bytes of both sets of features as they are stored."""
+        """Bytes of all features as they are stored."""
         job = self.job
-        return float(job.features * (job.examples + job.test_examples) * job.stored_item)
+        return float(job.features * (job.examples + job.held_out) * job.stored_item)
 
     def launch_seconds(self) -> float:
         """Until the Trainer is called: the user's upload, Launch's reading and storing."""
@@ -305,7 +303,7 @@ class Costs(ABC):
         return self.rates.cold_start_seconds + 2 * self.rates.invocation_seconds
 
     def end_pass_seconds(self) -> float:
-        """Both accuracies of the final parameters, and their way to S3: checkpoint and model."""
+        """The scores of the final parameters, and their way to S3: checkpoint and model."""
         job, rates = self.job, self.rates
-        flops = 2 * job.weights * (job.examples + job.test_examples)
+        flops = 2 * job.weights * (job.examples + job.held_out)
         return flops / rates.flops(job.dtype) + (2 + job.slots) * job.weights * job.item / rates.s3_bytes

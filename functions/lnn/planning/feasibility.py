@@ -1,7 +1,10 @@
 """What no deployment can run: settings that are right by themselves and do not fit their dataset, or each other."""
 
 import json
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
+
+import numpy as np
 
 from lnn.characters import quoted
 from lnn.data.class_names import kept
@@ -9,6 +12,7 @@ from lnn.data.dataset import DatasetSummary
 from lnn.errors import SettingsError
 from lnn.job.hyperparameters import BALANCED, Settings
 from lnn.network import LINEAR, balanced_weights
+from lnn.network.types import Targets
 from lnn.strategies.registry import AUTO, STRATEGIES
 
 MAX_WEIGHTS = 50_000_000
@@ -36,10 +40,12 @@ def check_settings_fit(settings: Settings, summary: DatasetSummary) -> None:
     if problem := _output_problem(settings, summary):
         problems.append(problem)
     problems += _class_weight_problems(settings, summary)
-    if settings.batch_size is not None and settings.batch_size > summary.m:
+    problems += _validation_problems(settings, summary)
+    examples, _ = summary.divided(settings.validation)
+    if settings.batch_size is not None and settings.batch_size > examples:
+        left = "the examples in train_set_x" + (" that are not held out" if examples < summary.m else "")
         problems.append(
-            f"batch_size: found {settings.batch_size}; expected at most {summary.m}, the examples in train_set_x, "
-            "or null for the full batch"
+            f"batch_size: found {settings.batch_size}; expected at most {examples}, {left}, or null for the full batch"
         )
     sizes = [summary.features, *settings.sizes]
     weights = sum(n_in * n_out for n_in, n_out in pairwise(sizes))
@@ -48,7 +54,7 @@ def check_settings_fit(settings: Settings, summary: DatasetSummary) -> None:
             f"neurons: found {weights:,} weights in all, with {summary.features} features; "
             f"expected at most {MAX_WEIGHTS:,}: use smaller layers"
         )
-    values = sum(settings.sizes) * min(settings.batch_size or summary.m, summary.m)
+    values = sum(settings.sizes) * min(settings.batch_size or examples, examples)
     if values > MAX_ACTIVATIONS and not in_blocks:
         problems.append(
             f"batch_size: found {json.dumps(settings.batch_size)}, so that a batch makes {values:,} values in all "
@@ -73,20 +79,40 @@ def _class_weight_problems(settings: Settings, summary: DatasetSummary) -> list[
     ]
 
 
-def class_weights(settings: Settings, summary: DatasetSummary) -> list[float]:
-    """The weight of each class; empty where all count alike."""
+def class_weights(settings: Settings, classes: Sequence[str], y: Targets) -> list[float]:
+    """The weight of each class, by the labels y (m,) to train with; empty where all count alike."""
     if settings.class_weight is None:
         return []
     if settings.class_weight == BALANCED:
-        return balanced_weights(summary.class_counts)
+        return balanced_weights(np.bincount(y, minlength=len(classes)).tolist())
     weights = weights_by_class(settings)
-    return [float(weights.get(name, 1)) for name in summary.classes]
+    return [float(weights.get(name, 1)) for name in classes]
 
 
 def weights_by_class(settings: Settings) -> dict[str, float]:
     """The weights in ``class_weight`` by the names that classes have in datasets; empty where it has none."""
     named = settings.class_weight if isinstance(settings.class_weight, dict) else {}
     return {kept(name): weight for name, weight in named.items()}
+
+
+def _validation_problems(settings: Settings, summary: DatasetSummary) -> Iterator[str]:
+    """Settings that need a validation set against what the dataset has."""
+    share, own = settings.validation, summary.m_validation
+    if share is not None and own:
+        yield (
+            f"validation: found {share:g}, and validation_set_x with {own:,} examples; expected one of them: "
+            "leave validation out"
+        )
+    elif share is not None and not summary.divided(share)[1]:
+        yield (
+            f"validation: found {share:g} of a training set with one example of each class; expected two of a class "
+            "at least: add examples, or leave validation out"
+        )
+    elif settings.patience is not None and share is None and not own:
+        yield (
+            f"patience: found {settings.patience} and no validation set; expected null, or a share of the training "
+            'set to hold out, such as "validation": 0.2'
+        )
 
 
 def _output_problem(settings: Settings, summary: DatasetSummary) -> str:

@@ -17,9 +17,9 @@ def megabytes(values: float, job: Job) -> float:
     return values * job.item / 2**20
 
 
-def both_sets(job: Job) -> int:
-    """Values of the training and the test examples."""
-    return (job.examples + job.test_examples) * job.features
+def all_sets(job: Job) -> int:
+    """Values of the examples, those that are held out among them."""
+    return (job.examples + job.held_out) * job.features
 
 
 def batch_values(job: Job) -> int:
@@ -31,6 +31,6 @@ def batch_values(job: Job) -> int:
 
 
 def trainer_mb(job: Job) -> int:
-    """A whole run in the Trainer: both data sets, parameters with gradients and slots, one batch's activations."""
-    values = both_sets(job) + (3 + job.slots) * job.weights + batch_values(job)
+    """A whole run in the Trainer: all data, parameters with gradients and slots, one batch's activations."""
+    values = all_sets(job) + (3 + job.slots) * job.weights + batch_values(job)
     return RUNTIME_MB + SHARD_MB + math.ceil(megabytes(values, job))

@@ -38,16 +38,19 @@ class Job:
     dtype: str
     record_every: int
     average_every: int | None
+    validation_examples: int = 0
     limited: bool = False
-    """It may end before its last epoch: at a cost, or at a person's limit of time or money."""
+    """It may end before its last epoch: by its costs, or at a person's limit of time or money."""
     kept_units: int = 0
     """Units whose Z is kept beside A for the backward pass."""
 
     @classmethod
     def of(cls, settings: Settings, summary: DatasetSummary) -> Job:
+        examples, validation = summary.divided(settings.validation)
         return cls(
             sizes=(summary.features, *settings.sizes),
-            examples=summary.m,
+            examples=examples,
+            validation_examples=validation,
             test_examples=summary.m_test,
             stored_item=np.dtype(summary.dtype).itemsize,
             epochs=settings.epochs,
@@ -56,7 +59,10 @@ class Job:
             dtype=settings.dtype,
             record_every=settings.record_every,
             average_every=settings.average_every,
-            limited=any(limit is not None for limit in (settings.threshold, settings.max_seconds, settings.max_usd)),
+            limited=any(
+                limit is not None
+                for limit in (settings.threshold, settings.patience, settings.max_seconds, settings.max_usd)
+            ),
             kept_units=sum(
                 units
                 for units, name in zip(settings.sizes[:-1], settings.activation_list[:-1], strict=True)
@@ -119,6 +125,16 @@ class Job:
         if units >= features:
             return math.ceil(units / workers), features
         return units, math.ceil(features / workers)
+
+    @property
+    def held_out(self) -> int:
+        """Examples that are not trained with, but loaded: the test and the validation set."""
+        return self.test_examples + self.validation_examples
+
+    @property
+    def evaluated(self) -> float:
+        """Examples that an epoch only evaluates: the validation set, and where it has a row the test set."""
+        return self.validation_examples + self.test_examples * self.recorded
 
     @property
     def rows(self) -> int:

@@ -79,6 +79,8 @@ class Dimensions(TypedDict):
     features: int
     examples: int
     test_examples: int
+    validation_examples: NotRequired[int]
+    """Absent in a run without a validation set."""
     classes: list[str]
     """Names of the classes, in index order; none in regression."""
     targets: NotRequired[list[str]]
@@ -174,6 +176,8 @@ class PublicFacts(Scores, total=False):
     cost: float | None
     checkpoint: CheckpointPointer
     final_cost: float | None
+    best_epoch: int
+    validation_cost: float
     artefacts: Artifacts
     invocations: int
     step_invocations: int

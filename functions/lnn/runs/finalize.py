@@ -51,7 +51,7 @@ def end_with_model(
     usd: float,
     worker_seconds: Sequence[WorkerSeconds] | None = None,
 ) -> None:
-    """End a run that has a model to show: ``state`` holds its parameters after ``state.epoch``, of such ``scores``.
+    """End a run that has a model to show, ``state.model``, of such ``scores``; ``cost`` is that of ``state.epoch``.
 
     ``training_seconds`` are those of all generations, each by its own clock. ``invocations`` counts those that the
     ledger does not know of. The checkpoint is stored too, so that a stopped run
@@ -59,7 +59,7 @@ def end_with_model(
     that shows it, and then the run fails.
     """
     run_id, generation = run.run_id, run.generation
-    if not all(np.isfinite(array).all() for layer in state.parameters for array in layer):
+    if not all(np.isfinite(array).all() for layer in state.model for array in layer):
         broken = _divergence(f"the weights after epoch {state.epoch} are not finite", plan)
         end_without_model(services, run_id, generation, broken, epoch=state.epoch, usd=usd)
         return
@@ -67,7 +67,7 @@ def end_with_model(
     checkpoint = artifacts.put_checkpoint(run_id, generation, state)
     content = encode_model(
         Model(
-            parameters=state.parameters,
+            parameters=state.model,
             run_id=run_id,
             activations=plan.activations,
             list_classes=plan.list_classes,
@@ -103,6 +103,8 @@ def end_with_model(
             "results": s3_uri(artifacts.bucket, results_key(run_id)),
         },
     }
+    if state.best is not None:
+        facts["best_epoch"], facts["validation_cost"] = state.best
     if worker_seconds is not None:
         facts["worker_seconds"] = worker_seconds
     ended = services.ledger.finish(

@@ -22,7 +22,7 @@ from lnn.runs.services import Services
 logger = logging.getLogger(__name__)
 
 TIMES = ("training_started_at", "training_ended_at", "training_seconds", "trained_seconds", "model_written_at")
-FLOATS = ("final_cost", *SCORES, *TIMES, "usd")
+FLOATS = ("final_cost", "validation_cost", *SCORES, *TIMES, "usd")
 """Figures of ``results.json``; DynamoDB does not tell 1.0 from 1."""
 
 
@@ -79,6 +79,8 @@ def encode_results(run: Run, model_written_at: float) -> bytes:
         **{name: run.attribute(name) for name in ("final_cost", *run.score_names, *TIMES, "usd")},
         "model_written_at": model_written_at,
     }
+    if run.best_epoch is not None:
+        figures |= {"best_epoch": run.best_epoch, "validation_cost": run.validation_cost}
     if run.worker_seconds:
         figures["worker_seconds"] = run.worker_seconds
     results = {

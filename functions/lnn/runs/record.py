@@ -7,6 +7,7 @@ release are left out; those that an earlier release did not store have a default
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -89,17 +90,33 @@ class EpochRow:
     """Seconds in which the first worker has waited for the others since it began; None without workers. Not stored."""
     test_cost: float | None = None
     """Mean over the test examples, without L2's penalty; None in a run without a validation set."""
+    validation_cost: float | None = None
+    """As ``test_cost``."""
+    validation_accuracy: float | None = None
     train_rmse: float | None = None
     train_mae: float | None = None
     train_r2: float | None = None
+    validation_rmse: float | None = None
+    validation_mae: float | None = None
+    validation_r2: float | None = None
     test_rmse: float | None = None
     test_mae: float | None = None
     test_r2: float | None = None
 
     def with_test(self, test: Tally, plan: Plan) -> EpochRow:
         """The row with the figures of the test set."""
-        cost = test.cost / plan.test_examples if plan.has_test_cost else None
+        cost = _finite(test.cost / plan.test_examples) if plan.has_test_cost else None
         return replace(self, test_cost=cost, **plan.scores("test", test))
+
+    def with_validation(self, validation: Tally, plan: Plan) -> EpochRow:
+        """The row with the figures of the validation set."""
+        cost = _finite(validation.cost / plan.validation_examples)
+        return replace(self, validation_cost=cost, **plan.scores("validation", validation))
+
+
+def _finite(cost: float) -> float | None:
+    """A cost, unless it is too large for a number, as of a model that answers with certainty and is wrong."""
+    return cost if math.isfinite(cost) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +178,21 @@ class Run:
     final_cost: float | None = None
     train_accuracy: float | None = None
     """Of this and the other scores: of the final model."""
+    validation_accuracy: float | None = None
     test_accuracy: float | None = None
     train_rmse: float | None = None
     train_mae: float | None = None
     train_r2: float | None = None
+    validation_rmse: float | None = None
+    validation_mae: float | None = None
+    validation_r2: float | None = None
     test_rmse: float | None = None
     test_mae: float | None = None
     test_r2: float | None = None
+    best_epoch: int | None = None
+    """The epoch whose validation cost is the lowest; the model's, unless the run keeps the last."""
+    validation_cost: float | None = None
+    """Of epoch ``best_epoch``."""
     artifacts: Artifacts | None = None
     ended_model: EndedModel | None = None
     """Written with the end of the run; a release that did not store it wrote its model straight to ``artifacts``."""
@@ -302,7 +327,18 @@ class Run:
     @property
     def score_names(self) -> Sequence[str]:
         """Names of the scores that the run and its history have."""
-        return OF_NUMBERS if self.is_regression else OF_CLASSES
+        names = OF_NUMBERS if self.is_regression else OF_CLASSES
+        return names if self.has_validation else [name for name in names if not name.startswith("validation")]
+
+    @property
+    def cost_names(self) -> Sequence[str]:
+        """Names of the costs that a row of the history has."""
+        return ("cost", "validation_cost", "test_cost") if self.has_validation else ("cost",)
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether a part of the examples is held out to measure each epoch's model; False while that is not known."""
+        return bool(self.dimensions and self.dimensions.get("validation_examples"))
 
     @property
     def epochs_reached(self) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lnn.job.plan import Plan
+from lnn.models.checkpoint import Best
 
 if TYPE_CHECKING:
     from lnn.runs.attributes import Status
@@ -46,11 +47,22 @@ def _divergence(sign: str, plan: Plan) -> Ending:
     return Ending("FAILED", reason)
 
 
-def completed_by(plan: Plan, epoch: int, cost: float) -> Ending | None:
-    """The end that training itself has come to: known to everybody who knows the cost."""
+def lower(plan: Plan, best: Best | None, cost: float) -> bool:
+    """Whether an epoch's validation cost counts as the lowest so far; one that is no number never does."""
+    return math.isfinite(cost) and (best is None or cost < best.cost - plan.min_delta)
+
+
+def completed_by(plan: Plan, epoch: int, cost: float, best: Best | None = None) -> Ending | None:
+    """The end that training itself has come to: known to everybody who knows the costs."""
     if plan.threshold is not None and cost <= plan.threshold:
         return Ending("COMPLETED", f"the cost {cost:.6g} of epoch {epoch} reached the threshold {plan.threshold:g}")
-    return Ending("COMPLETED") if epoch == plan.epochs else None
+    if epoch == plan.epochs:
+        return Ending("COMPLETED")
+    since = 0 if best is None else best.epoch
+    if plan.patience is None or epoch - since < plan.patience:
+        return None
+    lowest = "" if best is None else f" than {best.cost:.6g} of epoch {best.epoch}"
+    return Ending("COMPLETED", f"patience: no lower validation cost{lowest} in {plan.patience} epochs")
 
 
 def stopped_by(plan: Plan, place: str, totals: Totals, stop_requested: bool) -> Ending | None:

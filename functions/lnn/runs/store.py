@@ -65,7 +65,7 @@ NOT_SAVED_SINCE = (
 
 EPOCH_FIGURES = ("cost", "seconds")
 """Attributes of every row of the history, beside ``run_id`` and ``epoch``."""
-MORE_FIGURES = (*SCORES, "test_cost")
+MORE_FIGURES = (*SCORES, "validation_cost", "test_cost")
 """Attributes of the rows of runs that have them."""
 
 

@@ -6,6 +6,7 @@ from typing import Protocol
 from lnn.models.checkpoint import Checkpoint
 from lnn.network import Tally
 from lnn.network.batches import Batch
+from lnn.network.types import Parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,5 +39,18 @@ class Engine(Protocol):
     def test_tally(self) -> Tally:
         """The sums over the test examples with the parameters as they are; the cost where the history has it."""
 
+    def validation_tally(self) -> Tally:
+        """The sums over the validation examples with the parameters as they are, the cost among them."""
+
+    def keep(self) -> None:
+        """Keep a copy of the parameters as they are: they are the best so far, in place of those kept before."""
+
+    def use_kept(self) -> None:
+        """Take the parameters that were kept, if there are any: nothing but tallies follows."""
+
     def checkpoint(self, epoch: int) -> Checkpoint | None:
         """The whole state after ``epoch``, put together by worker 0; None for the others."""
+
+
+def copied(parameters: Parameters) -> Parameters:
+    return [(W.copy(), b.copy()) for W, b in parameters]

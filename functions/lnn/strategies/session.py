@@ -26,13 +26,13 @@ from lnn.errors import StaleGeneration
 from lnn.job.plan import Plan
 from lnn.job.scores import Scores
 from lnn.messages import Flag, Message
-from lnn.models.checkpoint import Checkpoint, EpochSoFar
+from lnn.models.checkpoint import Best, Checkpoint, EpochSoFar
 from lnn.network import Tally, added
 from lnn.runs.finalize import cost_of, end_with_model, end_without_model
 from lnn.runs.lease import Reporter
 from lnn.runs.record import EpochRow, Run
 from lnn.runs.services import Services
-from lnn.runs.stopping import LONG_EPOCH_SECONDS, Ending, Totals, completed_by, diverged, stopped_by
+from lnn.runs.stopping import LONG_EPOCH_SECONDS, Ending, Totals, completed_by, diverged, lower, stopped_by
 from lnn.runs.store import Ledger
 from lnn.strategies.deadline import GIVING_UP_SECONDS, Deadline, last_words
 from lnn.strategies.engine import Engine
@@ -99,11 +99,16 @@ class Supervisor:
         self._services, self._run, self._plan = services, run, plan
 
     def ending(
-        self, epoch: int, so_far: EpochSoFar, totals: Callable[[], Totals], stop_requested: bool
+        self,
+        epoch: int,
+        so_far: EpochSoFar,
+        totals: Callable[[], Totals],
+        stop_requested: bool,
+        best: Best | None = None,
     ) -> Ending | None:
         """The end that is due after a part of ``epoch``, or all of it."""
         whole = so_far.batches == self._plan.batches_per_epoch
-        completed = completed_by(self._plan, epoch, so_far.cost_sum / self._plan.examples) if whole else None
+        completed = completed_by(self._plan, epoch, so_far.cost_sum / self._plan.examples, best) if whole else None
         return completed or self.stopped(epoch, so_far.batches, so_far.seconds, totals, stop_requested)
 
     def stopped(
@@ -203,7 +208,7 @@ class Session(Supervisor):
         services, run, crew = self._services, self._run, self._crew
         saved = run.latest_checkpoint
         state = services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
-        self._so_far = state.so_far
+        self._so_far, self._best = state.so_far, state.best
         row = STRATEGIES[self._plan.strategy]
         self._engine: Engine = row.load(str(row.engine))(services.artifacts, run.run_id, self._plan, state, *crew.group)
         stop_requested = self._reporter is not None and self._reporter.stop_requested
@@ -313,15 +318,27 @@ class Session(Supervisor):
         if ending is not None:
             return ending
         self._epoch, self._cost = epoch, cost
-        ending = completed_by(plan, epoch, cost) or stopped
+        validation = self._validate() if plan.validation_examples else None
+        ending = completed_by(plan, epoch, cost, self._best) or stopped
         if plan.recorded(epoch) or ending is not None or agreed & (Flag.CHECKPOINT | Flag.HAND_OVER):
             row = EpochRow(epoch, cost, None, None, done.seconds, self._crew.waited)
-            self._open_row = replace(row, **plan.scores("train", done.seen))
+            row = replace(row, **plan.scores("train", done.seen))
+            self._open_row = row if validation is None else row.with_validation(validation, plan)
             if self._crew.alone:
                 self._close_row(self._engine.test_tally())
         if self._reporter is not None:
             self._reporter.epoch_done(epoch, cost)
         return ending
+
+    def _validate(self) -> Tally:
+        """The sums over the validation set after an epoch. The best parameters so far are kept."""
+        plan, validation = self._plan, self._engine.validation_tally()
+        cost = validation.cost / plan.validation_examples
+        if lower(plan, self._best, cost):
+            self._best = Best(self._epoch, cost)
+            if plan.keeps_best:
+                self._engine.keep()
+        return validation
 
     # History, checkpoints, end
 
@@ -336,7 +353,7 @@ class Session(Supervisor):
         if self._open_row is not None:
             self._close_row(self._engine.test_tally())
         state = self._engine.checkpoint(self._epoch)
-        return None if state is None else replace(state, so_far=self._so_far)
+        return None if state is None else replace(state, so_far=self._so_far, best=self._best)
 
     def _flush(self) -> None:
         """Write the history so far: a successor does not come by these epochs again. Raises StaleGeneration."""
@@ -395,10 +412,7 @@ class Session(Supervisor):
             return
         shares = self._crew.shares(self._ended - self._training_since)
         state = self._whole_state()
-        scores: Scores = {
-            **self._plan.scores("train", self._engine.train_tally()),
-            **self._plan.scores("test", self._engine.test_tally()),
-        }
+        scores = self._scores()
         if state is None:
             return
 
@@ -416,6 +430,18 @@ class Session(Supervisor):
             )
 
         self._patiently(end)
+
+    def _scores(self) -> Scores:
+        """The scores of the model."""
+        engine, plan = self._engine, self._plan
+        engine.use_kept()
+        scores: Scores = {
+            **plan.scores("train", engine.train_tally()),
+            **plan.scores("test", engine.test_tally()),
+        }
+        if plan.validation_examples:
+            scores |= plan.scores("validation", engine.validation_tally())
+        return scores
 
     def _end_without_model(self, ending: Ending, ended_at: float) -> None:
         self._flush()

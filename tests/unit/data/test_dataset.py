@@ -103,7 +103,7 @@ def test_loading_gives_rows_of_features_in_c_order_and_flat_labels(tmp_path: Pat
     for name, rows in (("train_set_x", 8), ("test_set_x", 5)):
         features = loaded(path, name, 24)
         np.testing.assert_array_equal(features, arrays()[name].reshape(rows, 24), strict=True)
-    train_y, test_y = load_labels(path)
+    train_y, test_y = (load_labels(path, name) for name in ("train_set_y", "test_set_y"))
     assert train_y.tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
     assert test_y.tolist() == [2, 1, 0, 1, 2]
     assert train_y.dtype == test_y.dtype == np.int64
@@ -177,7 +177,7 @@ def test_float_features_are_used_as_they_are(tmp_path: Path, dtype: str) -> None
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint64", ">i8"])
 def test_labels_of_every_integer_type_are_accepted(tmp_path: Path, dtype: str) -> None:
     path = write(tmp_path / "d.h5", {"train_set_y": arrays()["train_set_y"].astype(dtype)})
-    assert load_labels(path)[0].tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert load_labels(path, "train_set_y").tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_the_digits_are_as_their_readme_says() -> None:
     assert (found.m, found.m_test, found.features, found.image_shape) == (1438, 359, 64, (8, 8))
     assert found.classes == list("0123456789")
     assert loaded(path, "train_set_x", 64).max() == loaded(path, "test_set_x", 64).max() == 255
-    train_y, test_y = load_labels(path)
+    train_y, test_y = (load_labels(path, name) for name in ("train_set_y", "test_set_y"))
     share = np.bincount(test_y) / (np.bincount(train_y) + np.bincount(test_y))
     np.testing.assert_allclose(share, 0.2, atol=0.003)
 
@@ -295,7 +295,7 @@ def test_any_damaged_file_is_refused_or_read_but_never_anything_else(tmp_path: P
     path.write_bytes(content)
     try:
         found = examine_dataset(path, max_bytes=10**6, block_limit=10**6)
-        load_labels(path)
+        load_labels(path, "train_set_y")
         for name in ("train_set_x", "test_set_x"):
             loaded(path, name, found.features)
     except DatasetError as refusal:
@@ -604,7 +604,7 @@ def pictures(examples: int, *shape: int, seed: int = 0) -> Any:
 def test_labels_of_a_column_are_accepted(tmp_path: Path) -> None:
     path = write(tmp_path / "d.h5", {"train_set_y": arrays()["train_set_y"][:, np.newaxis]})
     assert examine_dataset(path).m == 8
-    assert load_labels(path)[0].tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert load_labels(path, "train_set_y").tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
 
 
 def test_integers_are_names_of_classes(tmp_path: Path) -> None:

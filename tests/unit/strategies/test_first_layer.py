@@ -22,6 +22,7 @@ def block_of(shape: tuple[int, int, int, int], optimizer: Optimizer, seed: int) 
     return {
         "X": rng.random((m, features)).T,
         "X_test": rng.random((m_test, features)).T,
+        "X_validation": rng.random((m_test + 1, features)).T,
         "block": rng.standard_normal((units, features)),
         "slots": [rng.random((units, features)) for _ in range(optimizer.slots)],
     }
@@ -54,6 +55,7 @@ def test_panels_train_as_the_whole_does(
         dZ: Array = rng.standard_normal((shape[1], shape[2]))
         np.testing.assert_allclose(paneled.train_product(None), plain.train_product(None), rtol=1e-9, atol=1e-11)
         np.testing.assert_allclose(paneled.test_product(), plain.test_product(), rtol=1e-9, atol=1e-11)
+        np.testing.assert_allclose(paneled.validation_product(), plain.validation_product(), rtol=1e-9, atol=1e-11)
         assert paneled.sum_of_squares() == pytest.approx(plain.sum_of_squares())
         paneled.update(dZ, optimizer, t, l2)
         plain.update(dZ, optimizer, t, l2)
@@ -61,6 +63,10 @@ def test_panels_train_as_the_whole_does(
     assert len(paneled.slots) == optimizer.slots
     for ours, theirs in zip(paneled.slots, plain.slots, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-11)
+    for layer in (paneled, plain):
+        layer.use(made_of["block"])
+    assert np.array_equal(paneled.weights, plain.weights)
+    np.testing.assert_allclose(paneled.validation_product(), plain.validation_product(), rtol=1e-9, atol=1e-11)
 
 
 def test_who_goes_on_from_saved_weights_has_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:

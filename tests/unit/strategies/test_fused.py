@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnn.data.in_memory import TrainingData
+from lnn.data.in_memory import TrainingData, ValidationSet
 from lnn.job.plan import Plan
 from lnn.models.checkpoint import Checkpoint
 from lnn.network import init_parameters, new_slots
@@ -22,8 +22,14 @@ EPOCHS, BATCHES = 3, 7
 """7 batches: 13 examples in pairs."""
 RNG = np.random.default_rng(3)
 LABELS = RNG.integers(0, 2, 13)
+X = RNG.normal(size=(13, 40)).T
 DATA = TrainingData(
-    RNG.normal(size=(13, 40)).T, LABELS[np.newaxis].astype(float), LABELS, RNG.normal(size=(4, 40)).T, LABELS[:4]
+    X,
+    LABELS[np.newaxis].astype(float),
+    LABELS,
+    RNG.normal(size=(4, 40)).T,
+    LABELS[:4],
+    ValidationSet(X[:, :0], np.empty((1, 0)), LABELS[:0]),
 )
 
 

@@ -25,29 +25,32 @@ class Data(Costs):
     def course(self) -> Course:
         job, rates, workers = self.job, self.rates, self.workers
         cores = self.cores(self.functions.neuron_memory_mb)
-        own, own_tests = job.examples / workers, job.test_examples / workers
-        values = (own + own_tests * job.recorded) * job.features
+        own, evaluated = job.examples / workers, job.evaluated / workers
+        values = (own + evaluated) * job.features
         read = values * rates.standardize_seconds / min(1.0, cores)
-        epoch = self.passes(cores, own, own_tests) + read + self.rows()
+        epoch = self.passes(cores, own, evaluated) + read + self.rows()
         averaged = 1 + job.slots if job.average_every else 1
         meetings = math.ceil(job.batches / (job.average_every or 1))
         pieces = 1 if exchanges_of_an_update(workers) == 1 else workers
         piece = averaged * job.parameters * job.item / pieces
         exchange = meetings * exchanges_of_an_update(workers) * self.exchange(piece)
+        if job.validation_examples:
+            exchange += self.exchange(0)
         return Course(epoch, exchange, load=self.worker_start() + self.loading(self.set_bytes() / workers))
 
     def needs(self) -> list[Need]:
         """Memory for the parameters a few times, labels, one block of examples: whatever the features or workers.
 
         Flat parameters, gradient, pieces sent and received, and slots; in worker 0 a checkpoint as it is serialized.
-        On disk its share of both sets, as they are stored.
+        On disk its share of all sets, as they are stored.
         """
         job = self.job
         values = (7 + 3 * job.slots) * job.parameters
         wide = 2 * job.features  # a block has one example at least
         labels = LABELS_AND_ORDER * job.examples / 2**20
         fixed = memory.RUNTIME_MB + memory.SHARD_MB + BLOCK_MB
-        rows = math.ceil(job.examples / self.workers) + math.ceil(job.test_examples / self.workers)
+        sets = (job.examples, job.test_examples, job.validation_examples)
+        rows = sum(math.ceil(examples / self.workers) for examples in sets)
         return [
             ("neuron.memory", fixed + math.ceil(memory.megabytes(values + wide, job) + labels)),
             ("neuron.storage", math.ceil(rows * job.features * job.stored_item / 2**20)),

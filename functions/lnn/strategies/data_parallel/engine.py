@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn.data.dataset import label_matrix
-from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y
+from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y, VALIDATION_X, VALIDATION_Y
 from lnn.data.on_disk import OwnExamples
 from lnn.job.plan import WHOLE_UP_TO, Plan
 from lnn.models.checkpoint import Checkpoint
@@ -77,7 +77,14 @@ class Data:
             self._train.hold()  # now, not in the first step
         test = share(plan.test_examples, group)
         self._test = OwnExamples(artifacts, run_id, TEST_X, TEST_Y, plan, *test, block_bytes=COUNTED_BYTES)
+        validation = share(plan.validation_examples, group)
+        self._validation = (
+            OwnExamples(artifacts, run_id, VALIDATION_X, VALIDATION_Y, plan, *validation, block_bytes=COUNTED_BYTES)
+            if plan.validation_examples
+            else None
+        )
         self._flat = flattened(state.parameters, plan.dtype)
+        self._kept = None if state.best_parameters is None else flattened(state.best_parameters, plan.dtype)
         self._parameters = layers_of(self._flat, plan.sizes)
         self._gradient = np.empty_like(self._flat)
         self._gradients = layers_of(self._gradient, plan.sizes)
@@ -121,6 +128,17 @@ class Data:
     def test_tally(self) -> Tally:
         return self._add_up(self._own_test())
 
+    def validation_tally(self) -> Tally:
+        of = self._validation
+        return self._add_up(self._format.nothing if of is None else self._own_tally(of, with_cost=True))
+
+    def keep(self) -> None:
+        self._kept = self._flat.copy()
+
+    def use_kept(self) -> None:
+        if self._kept is not None:
+            self._flat[...] = self._kept
+
     def checkpoint(self, epoch: int) -> Checkpoint | None:
         slots = self._slots
         if slots and not self._whole:
@@ -139,6 +157,7 @@ class Data:
                 ([of_slot[layer][0] for of_slot in layers], [of_slot[layer][1] for of_slot in layers])
                 for layer in range(self._plan.layers)
             ],
+            best_parameters=None if self._kept is None else layers_of(self._kept, self._plan.sizes),
         )
 
     def _nothing(self) -> Figures:

@@ -19,7 +19,7 @@ class Fused(Costs):
         job = self.job
         if not example_space.is_exact(job.optimizer) or job.examples >= job.features:
             return PLAIN
-        sets = (job.sizes, job.examples, job.test_examples, job.epochs)
+        sets = (job.sizes, job.examples, job.held_out, job.epochs)
         fewer = example_space.multiplications(*sets) < example_space.plain_multiplications(*sets)
         spare_mb = self.functions.trainer_memory_mb - memory.trainer_mb(job)
         return EXAMPLE_SPACE if fewer and example_space_mb(job) < spare_mb else PLAIN
@@ -27,11 +27,11 @@ class Fused(Costs):
     def course(self) -> Course:
         job, cores, load = self.job, self.cores(self.functions.trainer_memory_mb), self.loading(self.set_bytes())
         if self.formulation == PLAIN:
-            return Course(self.passes(cores, job.examples, job.test_examples) + self.rows(), load=load)
+            return Course(self.passes(cores, job.examples, job.evaluated) + self.rows(), load=load)
         # Layer 1 works on (units, m) and (m, m) matrices; X is used before the first epoch and after the last.
-        rates, m, units, tests = self.rates, job.examples, job.units[0], job.test_examples * job.recorded
-        flops = 2 * (units * m * (m + tests) + job.upper_weights * (3 * m + tests))
-        streamed = job.item * m * (m + tests) * (3 if job.batches > 1 else 1)  # rows of K are copied for a batch
+        rates, m, units, evaluated = self.rates, job.examples, job.units[0], job.evaluated
+        flops = 2 * (units * m * (m + evaluated) + job.upper_weights * (3 * m + evaluated))
+        streamed = job.item * m * (m + evaluated) * (3 if job.batches > 1 else 1)  # rows of K are copied for a batch
         matrices = 1 + job.slots
         updated = job.item * job.batches * 5 * matrices * units * m
         epoch = (
@@ -40,7 +40,7 @@ class Fused(Costs):
             + job.batches * job.layers * rates.layer_seconds
             + self.rows()
         )
-        once = 2 * example_space.multiplications(job.sizes, m, job.test_examples, 0) / rates.flops(job.dtype) / cores
+        once = 2 * example_space.multiplications(job.sizes, m, job.held_out, 0) / rates.flops(job.dtype) / cores
         return Course(epoch, once=once, load=load)
 
     def needs(self) -> list[Need]:
@@ -52,7 +52,9 @@ class Fused(Costs):
 
 
 def example_space_mb(job: Job) -> int:
-    """What example space needs besides: K and K_test, a batch's rows of K, U and its kin, W1 at start and end."""
+    """What example space needs besides: K, also of the held-out sets, a batch's rows of it, U and its kin, W1 at start
+    and end.
+    """
     m, units = job.examples, job.units[0]
-    values = m * (m + job.test_examples + job.batch) + 6 * units * m + 3 * job.features * units
+    values = m * (m + job.held_out + job.batch) + 6 * units * m + 3 * job.features * units
     return math.ceil(memory.megabytes(values, job))

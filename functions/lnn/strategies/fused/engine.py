@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lnn.data.in_memory import TrainingData, training_data
 from lnn.job.plan import EXAMPLE_SPACE, Plan
 from lnn.models.checkpoint import Checkpoint
@@ -9,7 +11,8 @@ from lnn.models.store import Artifacts
 from lnn.network import Tally, take_examples
 from lnn.network.batches import Batch
 from lnn.network.example_space import ExampleSpace
-from lnn.strategies.engine import Engine, StepResult
+from lnn.network.types import Parameters
+from lnn.strategies.engine import Engine, StepResult, copied
 
 
 def engine(artifacts: Artifacts, run_id: str, plan: Plan, state: Checkpoint) -> Engine:
@@ -23,7 +26,7 @@ class Textbook:
 
     def __init__(self, plan: Plan, data: TrainingData, state: Checkpoint) -> None:
         self._network, self._optimizer_at, self._data = plan.network, plan.update_rule_at, data
-        self._parameters, self._slots = state.parameters, state.slots
+        self._parameters, self._slots, self._kept = state.parameters, state.slots, state.best_parameters
 
     def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:  # noqa: ARG002
         test = self.test_tally() if tally else None
@@ -37,8 +40,18 @@ class Textbook:
     def test_tally(self) -> Tally:
         return self._network.tally(self._parameters, self._data.X_test, self._data.y_test, self._data.Y_test)
 
+    def validation_tally(self) -> Tally:
+        of = self._data.validation
+        return self._network.tally(self._parameters, of.X, of.y, of.Y)
+
+    def keep(self) -> None:
+        self._kept = copied(self._parameters)
+
+    def use_kept(self) -> None:
+        self._parameters = self._kept or self._parameters
+
     def checkpoint(self, epoch: int) -> Checkpoint:
-        return Checkpoint(epoch, self._parameters, self._slots)
+        return Checkpoint(epoch, self._parameters, self._slots, best_parameters=self._kept)
 
 
 class InExampleSpace:
@@ -57,7 +70,13 @@ class InExampleSpace:
             plan.l2,
             state.example_space,
             plan.weighted_loss,
+            data.validation.X,
         )
+        self._network = plan.network
+        self._used: Parameters | None = None
+        """What ``use_kept`` took."""
+        best = state.best_parameters
+        self._kept: Callable[[], Parameters] | None = None if best is None else lambda: best
 
     def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:  # noqa: ARG002
         test = self.test_tally() if tally else None
@@ -65,13 +84,37 @@ class InExampleSpace:
         return StepResult(cost, seen, test)
 
     def train_tally(self) -> Tally:
+        if self._used is not None:
+            return self._network.tally(self._used, self._data.X, self._data.y)
         return self._space.train_tally(self._data.y)
 
     def test_tally(self) -> Tally:
+        if self._used is not None:
+            return self._network.tally(self._used, self._data.X_test, self._data.y_test, self._data.Y_test)
         return self._space.test_tally(self._data.y_test, self._data.Y_test)
+
+    def validation_tally(self) -> Tally:
+        of = self._data.validation
+        if self._used is not None:
+            return self._network.tally(self._used, of.X, of.y, of.Y)
+        return self._space.validation_tally(of.y, of.Y)
+
+    def keep(self) -> None:
+        # W1 is not made before somebody needs it: an epoch that is the best so far may not stay it.
+        first, ((_, b1), *above) = self._space.first_layer_so_far(), copied(self._parameters)
+        self._kept = lambda: [(first(), b1), *above]
+
+    def use_kept(self) -> None:
+        self._used = None if self._kept is None else self._kept()
 
     def checkpoint(self, epoch: int) -> Checkpoint:
         W1, slots_W1 = self._space.first_layer()
         (_, b1), *parameters = self._parameters
         (_, slots_b1), *slots = self._slots
-        return Checkpoint(epoch, [(W1, b1), *parameters], [(slots_W1, slots_b1), *slots], self._space.state())
+        return Checkpoint(
+            epoch,
+            [(W1, b1), *parameters],
+            [(slots_W1, slots_b1), *slots],
+            self._space.state(),
+            best_parameters=None if self._kept is None else self._kept(),
+        )

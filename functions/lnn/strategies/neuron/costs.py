@@ -41,11 +41,13 @@ class Neuron(Costs):
             for busy in self._busy(layer):
                 waves = max(1.0, units / parallel)
                 steps += rates.step_seconds + waves * (rates.invocation_seconds + busy)
-        # A row of the history has a test accuracy: the Trainer fetches the parameters and does a forward pass.
-        tests = job.test_examples * job.recorded
+        # For a row of the history and for a validation the Trainer fetches the parameters and does a forward pass.
         cores = self.cores(self.functions.trainer_memory_mb)
-        evaluation = job.recorded * (rates.step_seconds + job.parameters * job.item / rates.function_bytes)
-        evaluation += self.product_seconds(2 * job.weights * tests, job.item * job.features * tests, cores)
+        fetched = job.recorded + (job.validation_examples > 0)
+        evaluation = fetched * (rates.step_seconds + job.parameters * job.item / rates.function_bytes)
+        evaluation += self.product_seconds(
+            2 * job.weights * job.evaluated, job.item * job.features * job.evaluated, cores
+        )
         inputs = job.examples * job.features * job.item
         load = self.loading(self.set_bytes()) + rates.cold_start_seconds + 2 * inputs / rates.function_bytes
         return Course(job.batches * steps + evaluation, load=load)

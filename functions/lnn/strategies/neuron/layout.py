@@ -104,6 +104,19 @@ class Layout(Plan):
         layers = [self.parameter_keys(layer, updates) for layer in range(1, self.layers + 1)]
         return [key for weights, biases in layers for key in (*weights, *biases)]
 
+    def best_keys(self, epoch: int = NEVER) -> list[TensorKey]:
+        """W and b of every layer as they were after the best epoch so far, which is their version; none is kept else.
+
+        They change with the step that ends a better epoch alone.
+        """
+        if not self.keeps_best:
+            return []
+        return [
+            self._key(epoch, f"{of}{layer}.best", self.sizes[layer], columns)
+            for layer in range(1, self.layers + 1)
+            for of, columns in (("W", self.sizes[layer - 1]), ("b", 1))
+        ]
+
     def unwritten_keys(self, updates: int) -> list[TensorKey]:
         """All that steps after ``updates`` updates write rows of, as it is before."""
         # The batches of an epoch have at most two sizes: all others are like the first, the last may be short.

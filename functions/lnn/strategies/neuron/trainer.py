@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -26,8 +26,9 @@ from lnn.errors import CacheLost, StaleGeneration, StaleStep
 from lnn.job.plan import Plan
 from lnn.job.scores import Scores
 from lnn.messages import Message, Step
-from lnn.models.checkpoint import Checkpoint, EpochSoFar
+from lnn.models.checkpoint import Best, Checkpoint, EpochSoFar
 from lnn.network import (
+    Tally,
     added,
     batch_tally,
     cost_from_logits,
@@ -36,7 +37,7 @@ from lnn.network import (
     penalty,
     take_examples,
 )
-from lnn.network.types import Array
+from lnn.network.types import Array, Parameters
 from lnn.parameter_server.barrier import RENEWAL_SECONDS, Barrier, Position
 from lnn.parameter_server.codec import TensorKey
 from lnn.parameter_server.server import KEY_LIFETIME_SECONDS, ParameterServer
@@ -45,7 +46,7 @@ from lnn.runs.finalize import end_without_model
 from lnn.runs.lease import Reporter
 from lnn.runs.record import EpochRow, Run
 from lnn.runs.services import Services
-from lnn.runs.stopping import Ending, Totals, diverged
+from lnn.runs.stopping import Ending, Totals, diverged, lower
 from lnn.strategies.neuron.layout import Layout
 from lnn.strategies.neuron.neuron import PLAN_KEY, plan_of
 from lnn.strategies.session import Supervisor
@@ -83,6 +84,16 @@ def step_done(services: Services, message: Message) -> None:
     with barrier.abandoned_if_lost(position.step):
         plan = plan_of(services.server(message.run_id).fill(position.step.fill))
         Conductor(services, message.run_id, plan, services.server(message.run_id)).step_done(step, position)
+
+
+class Validation(NamedTuple):
+    """What the validation set says of an epoch."""
+
+    sums: Tally
+    best: Best | None
+    """The best epoch, this one included."""
+    tensors: list[Tensor]
+    """The parameters of this epoch, where it is the best and they are kept."""
 
 
 class Conductor:
@@ -141,6 +152,7 @@ class Conductor:
             "correct": str(state.so_far.correct),
             "squared": json.dumps(state.so_far.squared),
             "absolute": json.dumps(state.so_far.absolute),
+            "best": json.dumps(state.best),
             "invocations": str(run.step_invocations),
             "invocations_before": str(run.step_invocations),
             "neuron_ms": "0",
@@ -168,7 +180,13 @@ class Conductor:
             for key, value in zip([*weights, *biases], [W, *slots_W, b, *slots_b], strict=True):
                 fill.put_tensor(key, value)
         # Everything that neurons write rows of exists beforehand, so that a lost tensor is told from a new one.
-        for key in plan.unwritten_keys(updates):
+        unwritten = plan.unwritten_keys(updates)
+        if state.best is not None and state.best_parameters is not None:
+            for key, value in zip(plan.best_keys(state.best.epoch), _flat(state.best_parameters), strict=True):
+                fill.put_tensor(key, value)
+        else:
+            unwritten += plan.best_keys()
+        for key in unwritten:
             fill.put_tensor(key, np.zeros(key.shape, key.dtype))
         return state
 
@@ -226,10 +244,10 @@ class Conductor:
                 return
             fields, tensors = outcome
         elif plan.ends_batch(step) and (plan.ends_epoch(step) or self._batch_tells(position)):
-            ended_or_fields = self._end_batch(position)
-            if ended_or_fields is None:
+            changes = self._end_batch(position)
+            if changes is None:
                 return
-            fields = ended_or_fields
+            fields, tensors = changes
         elif position.now - float(position.fields["renewed_at"]) >= RENEWAL_SECONDS:
             self._services.ledger.renew(self._run_id, step.generation)
             fields = {"renewed_at": repr(position.now)}
@@ -272,8 +290,11 @@ class Conductor:
             fields["absolute"] = json.dumps(added(absolute, seen.absolute))
         return fields, [(plan.delta_key(plan.layers, step), output_delta(A, Y, plan.weighted_loss))]
 
-    def _end_batch(self, position: Position) -> dict[str, str] | None:
-        """An update is done: history, checkpoint, end. None when the run has ended."""
+    def _end_batch(self, position: Position) -> tuple[dict[str, str], list[Tensor]] | None:
+        """An update is done: history, checkpoint, end. None when the run has ended.
+
+        Otherwise the fields and tensors that change with the step.
+        """
         plan, step, now, ledger = self._plan, position.step, position.now, self._services.ledger
         whole, generation = plan.ends_epoch(step), step.generation
         checkpoint_due = now - float(position.fields["checkpointed_at"]) >= plan.checkpoint_seconds
@@ -298,26 +319,21 @@ class Conductor:
         parts = 1 if whole else so_far.batches
         epoch_usd = max(0.0, usd - float(fields["usd_before"]) - float(fields["usd_epoch"]))
         totals = Totals(trained, so_far.seconds / parts, usd, epoch_usd / parts)
-        ending = supervisor.ending(step.epoch, so_far, lambda: totals, run.stop_requested)
+        validation = self._validate(step, _best_of(fields)) if whole and plan.validation_examples else None
+        best = _best_of(fields) if validation is None else validation.best
+        ending = supervisor.ending(step.epoch, so_far, lambda: totals, run.stop_requested, best)
         recorded = recorded or (whole and ending is not None)
-        changed = {"renewed_at": repr(now)}
         if recorded or ending is not None or checkpoint_due:
-            state = self._state(step, plan.updates_before(step) + 1)
-            if not whole:
-                state = replace(state, epoch=step.epoch - 1, so_far=so_far)
+            state = self._state_with_best(step, so_far, best)
         if recorded:
-            data = self._data(generation)
-            test = plan.network.tally(state.parameters, data.X_test, data.y_test, data.Y_test)
-            row = EpochRow(step.epoch, so_far.cost_sum / plan.examples, None, None, so_far.seconds)
-            row = replace(row, **plan.scores("train", so_far.seen)).with_test(test, plan)
-            ledger.record(self._run_id, [row])
-            metrics.recorded(run, plan, row)
+            self._record(run, step, so_far, state, validation)
         if ending is not None:
             scores = self._scores(state, generation)
             supervisor.end_with_model(
                 state, ending, scores, trained=trained, usd=usd, cost=cost, invocations=invocations
             )
             return None
+        changed = {"renewed_at": repr(now)}
         if cost is not None:
             if plan.notify_every and step.epoch % plan.notify_every == 0:
                 self._services.notifier.progress(run, step.epoch, cost)
@@ -329,11 +345,53 @@ class Conductor:
                 "epoch_started_at": repr(now),
                 "usd_epoch": repr(usd - float(fields["usd_before"])),
                 "rows": fields["rows"],
+                "best": json.dumps(best),
             }
         if checkpoint_due:
             supervisor.store(state)
             changed["checkpointed_at"] = repr(now)
-        return changed
+        return changed, [] if validation is None else validation.tensors
+
+    def _validate(self, step: Step, before: Best | None) -> Validation:
+        """What the validation set says of the epoch that ``step`` ends."""
+        plan = self._plan
+        parameters = self._state(step, plan.updates_before(step) + 1).parameters
+        sums = self._validation_tally(parameters, step.generation)
+        cost = sums.cost / plan.validation_examples
+        if not lower(plan, before, cost):
+            return Validation(sums, before, [])
+        keys = plan.best_keys(step.epoch) if plan.keeps_best else []
+        return Validation(sums, Best(step.epoch, cost), list(zip(keys, _flat(parameters), strict=bool(keys))))
+
+    def _record(
+        self, run: Run, step: Step, so_far: EpochSoFar, state: Checkpoint, validation: Validation | None
+    ) -> None:
+        """Write the row of the epoch that ``step`` ends, with its model in ``state``."""
+        plan, data = self._plan, self._data(step.generation)
+        test = plan.network.tally(state.parameters, data.X_test, data.y_test, data.Y_test)
+        row = EpochRow(step.epoch, so_far.cost_sum / plan.examples, None, None, so_far.seconds)
+        row = replace(row, **plan.scores("train", so_far.seen)).with_test(test, plan)
+        if validation is not None:
+            row = row.with_validation(validation.sums, plan)
+        self._services.ledger.record(self._run_id, [row])
+        metrics.recorded(run, plan, row)
+
+    def _state_with_best(self, step: Step, so_far: EpochSoFar, best: Best | None) -> Checkpoint:
+        """The whole state after the update that ``step`` ends, read while ``step`` is current: else StaleStep."""
+        plan = self._plan
+        state = self._state(step, plan.updates_before(step) + 1)
+        if not plan.ends_epoch(step):
+            state = replace(state, epoch=step.epoch - 1, so_far=so_far)
+        return replace(state, best=best, best_parameters=self._best_parameters(step, state, best))
+
+    def _best_parameters(self, step: Step, state: Checkpoint, best: Best | None) -> Parameters | None:
+        """The parameters of the best epoch so far, while ``step`` is current and ``state`` is that after it."""
+        if best is None or not self._plan.keeps_best:
+            return None
+        if best.epoch == state.epoch and not state.so_far.batches:
+            return state.parameters
+        flat = self._barrier.read(step, self._plan.best_keys(best.epoch))
+        return list(zip(flat[::2], flat[1::2], strict=True))
 
     def _batch_tells(self, position: Position) -> bool:
         """Whether it is time for a checkpoint, or to see whether the run is to stop."""
@@ -379,10 +437,18 @@ class Conductor:
         )
 
     def _scores(self, state: Checkpoint, generation: int) -> Scores:
-        data, tally = self._data(generation), self._plan.network.tally
+        plan, data, tally = self._plan, self._data(generation), self._plan.network.tally
         with np.errstate(over="ignore", invalid="ignore"):  # the parameters may have diverged
-            train, test = tally(state.parameters, data.X, data.y), tally(state.parameters, data.X_test, data.y_test)
-        return {**self._plan.scores("train", train), **self._plan.scores("test", test)}
+            train, test = tally(state.model, data.X, data.y), tally(state.model, data.X_test, data.y_test)
+        scores: Scores = {**plan.scores("train", train), **plan.scores("test", test)}
+        if plan.validation_examples:
+            scores |= plan.scores("validation", self._validation_tally(state.model, generation))
+        return scores
+
+    def _validation_tally(self, parameters: Parameters, generation: int) -> Tally:
+        of = self._data(generation).validation
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._plan.network.tally(parameters, of.X, of.y, of.Y)
 
     def _train_labels(self, generation: int) -> Array:
         return train_labels(self._services.artifacts, self._run_id, self._plan, partial(self._lease_kept, generation))
@@ -408,7 +474,8 @@ class Conductor:
     def _keys(self, step: Step) -> list[str | TensorKey]:
         """All that the fill of ``step`` consists of: what it reads and what it writes."""
         plan, updates = self._plan, self._plan.updates_before(step)
-        return [PLAN_KEY, plan.input_key(), *plan.all_parameter_keys(updates), *plan.unwritten_keys(updates)]
+        changing = [*plan.all_parameter_keys(updates), *plan.unwritten_keys(updates), *plan.best_keys()]
+        return [PLAN_KEY, plan.input_key(), *changing]
 
     def _usd(self, fields: Mapping[str, str]) -> float:
         """What the run has cost so far, this invocation included."""
@@ -422,6 +489,16 @@ class Conductor:
             + services.neuron_usd(int(fields["neuron_ms"]) / 1000, counted + 1 - trainers)
             + services.usd(trainer_ms / 1000, trainers, int(fields["rows"]))
         )
+
+
+def _flat(parameters: Parameters) -> list[Array]:
+    return [array for layer in parameters for array in layer]
+
+
+def _best_of(fields: Mapping[str, str]) -> Best | None:
+    """The best epoch so far; None where there is no validation set, or an earlier release began."""
+    stored = json.loads(fields.get("best", "null"))
+    return None if stored is None else Best(*stored)
 
 
 def _errors_of(fields: Mapping[str, str]) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -16,12 +16,14 @@ class Resident(Costs):
         together = job.examples + job.test_examples * job.recorded
         part = units * together * job.item
         added = 3 * (workers - 1) * part / self.rates.elementwise_bytes / min(1.0, cores)
-        epoch = self.passes(cores, job.examples, job.test_examples, units, features) + added + self.rows()
+        epoch = self.passes(cores, job.examples, job.evaluated, units, features) + added + self.rows()
         exchange = job.batches * self.exchange(part / job.batches)
+        if job.validation_examples:
+            exchange += self.exchange(units * job.validation_examples * job.item)
         return Course(epoch, exchange, load=self.worker_start() + self.loading(self.set_bytes()))
 
     def needs(self) -> list[Need]:
-        """Both data sets in every worker, its block of W1, the upper layers; in worker 0 a checkpoint with all of W1.
+        """All data in every worker, its block of W1, the upper layers; in worker 0 a checkpoint with all of W1.
 
         A worker that has some features of every example keeps them beside all of them.
         """
@@ -29,10 +31,10 @@ class Resident(Costs):
         units, features = job.block(self.workers)
         own = (3 + job.slots) * (units * features + job.upper_weights)
         if features < job.features:
-            own += (job.examples + job.test_examples) * features
+            own += (job.examples + job.held_out) * features
         # Every worker reads the first checkpoint whole; worker 0 puts the later ones together and serializes them.
         whole = 3 * (1 + job.slots) * job.weights
-        values = memory.both_sets(job) + own + whole + memory.batch_values(job)
+        values = memory.all_sets(job) + own + whole + memory.batch_values(job)
         return [("neuron.memory", memory.RUNTIME_MB + memory.SHARD_MB + math.ceil(memory.megabytes(values, job)))]
 
     def work(self) -> tuple[int, str]:

@@ -21,10 +21,10 @@ from lnn.models.store import Artifacts
 from lnn.network import Tally, take_examples, tally_above, train_above
 from lnn.network.batches import Batch
 from lnn.network.model import ALL
-from lnn.network.types import Array, Targets
+from lnn.network.types import Array, Parameters, Targets
 from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.resp import Buffer
-from lnn.strategies.engine import StepResult
+from lnn.strategies.engine import StepResult, copied
 from lnn.strategies.resident.first_layer import FirstLayer, Paneled, Unpaneled
 
 Block: TypeAlias = tuple[slice, slice]
@@ -114,9 +114,14 @@ class Resident:
         own = self._cut.blocks[group.rank]
         # Who has all features shares X with the loaded data, which panels would copy.
         first_layer = Paneled if isinstance(self._cut, ByFeature) and plan.batches_per_epoch == 1 else Unpaneled
-        self._first: FirstLayer = first_layer(
-            self._cut.features(data.X), self._cut.features(data.X_test), W[own], [slot[own] for slot in slots_W]
-        )
+        X, X_test, X_validation = map(self._cut.features, (data.X, data.X_test, data.validation.X))
+        self._first: FirstLayer = first_layer(X, X_test, X_validation, W[own], [slot[own] for slot in slots_W])
+        self._validation = data.validation
+        self._kept: Parameters | None = None
+        """Of the first layer this worker's block."""
+        if state.best_parameters is not None:
+            (W, b), *above = state.best_parameters
+            self._kept = [(W[own], b), *above]
         self._parameters = [(NOT_HERE, b), *above]
         self._slots = [([], slots_b), *slots_above]
 
@@ -144,12 +149,32 @@ class Resident:
         (Z,) = self._all_gather([self._first.test_product()])
         return self._tally(Z, self._y_test, self._Y_test)
 
+    def validation_tally(self) -> Tally:
+        (Z,) = self._all_gather([self._first.validation_product()])
+        return self._tally(Z, self._validation.y, self._validation.Y)
+
+    def keep(self) -> None:
+        (_, b), *above = copied(self._parameters)
+        self._kept = [(self._first.weights.copy(), b), *above]
+
+    def use_kept(self) -> None:
+        if self._kept is not None:
+            (W, b), *above = self._kept
+            self._first.use(W)
+            self._parameters = [(NOT_HERE, b), *above]
+
     def checkpoint(self, epoch: int) -> Checkpoint | None:
         whole_W, *whole_slots = [self._gathered(array) for array in (self._first.weights, *self._first.slots)]
+        best = None if self._kept is None else [(self._gathered(self._kept[0][0]), self._kept[0][1]), *self._kept[1:]]
         if self._group.rank:
             return None
         (_, b), (_, slots_b) = self._parameters[0], self._slots[0]
-        return Checkpoint(epoch, [(whole_W, b), *self._parameters[1:]], [(whole_slots, slots_b), *self._slots[1:]])
+        return Checkpoint(
+            epoch,
+            [(whole_W, b), *self._parameters[1:]],
+            [(whole_slots, slots_b), *self._slots[1:]],
+            best_parameters=best,
+        )
 
     def _gathered(self, own: Array) -> Array:
         """The whole of what ``own`` is this worker's block of; of use to worker 0 only."""

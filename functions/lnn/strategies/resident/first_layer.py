@@ -38,6 +38,12 @@ class FirstLayer(Protocol):
     def test_product(self) -> Array:
         """(W X)^T, (m_test, units), of the test set."""
 
+    def validation_product(self) -> Array:
+        """(W X)^T, (m, units), of the validation set."""
+
+    def use(self, weights: Array) -> None:
+        """Take other weights (units, n)."""
+
     def sum_of_squares(self) -> float:
         """Of the weights, for L2's penalty."""
 
@@ -46,10 +52,11 @@ class FirstLayer(Protocol):
 
 
 class Unpaneled:
-    """Any batches, a whole product at a time: X (n, m), X_test (n, m_test), the block and its slots (units, n)."""
+    """Any batches, a whole product at a time: three sets (n, m of the set), the block and its slots (units, n)."""
 
-    def __init__(self, X: Array, X_test: Array, block: Array, slots: Sequence[Array]) -> None:
-        self._X, self._X_test = (np.ascontiguousarray(of.T).T for of in (X, X_test))  # a copy only of some features
+    def __init__(self, X: Array, X_test: Array, X_validation: Array, block: Array, slots: Sequence[Array]) -> None:
+        # A copy only of some features.
+        self._X, self._X_test, self._X_validation = (np.ascontiguousarray(of.T).T for of in (X, X_test, X_validation))
         self._batch_X = self._X
         self.weights, self.slots = block.copy(), [slot.copy() for slot in slots]
         self._dW = np.empty_like(self.weights)
@@ -60,6 +67,12 @@ class Unpaneled:
 
     def test_product(self) -> Array:
         return self._product(self._X_test)
+
+    def validation_product(self) -> Array:
+        return self._product(self._X_validation)
+
+    def use(self, weights: Array) -> None:
+        self.weights[...] = weights
 
     def sum_of_squares(self) -> float:
         return sum_of_squares(self.weights)
@@ -77,16 +90,18 @@ class Paneled:
     """The full batch, panel by panel of features: a panel's weights are updated and at once multiplied again.
 
     So an epoch goes over the examples once, not twice: the product that the next epoch begins with is made of a panel
-    that is still in the processor's cache. The test set's rows go along, asked for or not. Takes what ``Unpaneled``
-    takes, and copies the examples.
+    that is still in the processor's cache. The rows of the test and the validation set go along, asked for or not. It
+    takes what ``Unpaneled`` takes, and copies the examples.
 
     Everything is in tiles of ``w`` features, of which a panel has one or many; the last may be filled up with zeros,
-    which stay zeros: rows (tiles, m + m_test, w), weights, slots and gradient (tiles, units, w).
+    which stay zeros: rows (tiles, examples of the three sets, w), weights, slots and gradient (tiles, units, w).
     """
 
-    def __init__(self, X: Array, X_test: Array, block: Array, slots: Sequence[Array]) -> None:
+    def __init__(self, X: Array, X_test: Array, X_validation: Array, block: Array, slots: Sequence[Array]) -> None:
         units, self._features = block.shape
-        self._m, examples = X.shape[1], X.shape[1] + X_test.shape[1]
+        self._m, tests, validation = (of.shape[1] for of in (X, X_test, X_validation))
+        examples = self._m + tests + validation
+        self._test, self._validation = slice(self._m, self._m + tests), slice(self._m + tests, examples)
         self._small = units * examples * TILE_FEATURES <= SMALL_PRODUCT
         # As many tiles as are needed, all of one width.
         tiles = -(-self._features // (TILE_FEATURES if self._small else PANEL_FEATURES))
@@ -94,15 +109,15 @@ class Paneled:
         # Into its place at once: of X there is no memory for another copy.
         self._rows = np.zeros((tiles, examples, width), X.dtype)
         _put(X.T, self._rows[:, : self._m])
-        _put(X_test.T, self._rows[:, self._m :])
+        _put(X_test.T, self._rows[:, self._test])
+        _put(X_validation.T, self._rows[:, self._validation])
         self._weights = _in_tiles(block, tiles, width)
         self._slots = [_in_tiles(slot, tiles, width) for slot in slots]
         self._gradient = np.empty_like(self._weights)
         step = max(1, PANEL_FEATURES // width)
         self._panels = [slice(start, start + step) for start in range(0, tiles, step)]
         self._product = np.zeros((examples, units), block.dtype)
-        for panel in self._panels:
-            self._add_product(panel)
+        self._multiply()
 
     @property
     def weights(self) -> Array:
@@ -118,7 +133,15 @@ class Paneled:
         return self._product[: self._m]
 
     def test_product(self) -> Array:
-        return self._product[self._m :]
+        return self._product[self._test]
+
+    def validation_product(self) -> Array:
+        return self._product[self._validation]
+
+    def use(self, weights: Array) -> None:
+        _put(weights, self._weights)
+        self._product.fill(0)
+        self._multiply()
 
     def sum_of_squares(self) -> float:
         return sum_of_squares(self._weights)
@@ -131,6 +154,10 @@ class Paneled:
             weights, X = self._weights[panel], self._rows[panel, : self._m].swapaxes(1, 2)
             dW = weight_gradient(dZ, X, weights, decay, out=self._gradient[panel])
             optimizer.update_weights(weights, dW, [slot[panel] for slot in self._slots], t)
+            self._add_product(panel)
+
+    def _multiply(self) -> None:
+        for panel in self._panels:
             self._add_product(panel)
 
     def _add_product(self, panel: slice) -> None:
