@@ -55,7 +55,7 @@ STRATEGIES = {
         EXAMPLE_SPACE_DATASET, EXAMPLE_SPACE_PARAMETERS | {"epochs": 1000, "record_every": 50, "notify_every": 200}
     ),
     "resident": _group("resident", workers=2, epochs=300),
-    "data": _group("data", workers=3, epochs=150),
+    "data": _group("data", workers=3, epochs=150).with_parameters(validation=0.2),
 }
 """A row for each way of running a training. All store a checkpoint after each second of work, mostly amid an epoch."""
 

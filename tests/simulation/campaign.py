@@ -14,7 +14,7 @@ from pathlib import Path
 from simulation import faults as fault_table
 from simulation.code_under_test import Code
 from simulation.faults import Fault
-from simulation.invariants import Reference, bits_of_checkpoint, problems
+from simulation.invariants import Reference, bits_of_checkpoint, bits_of_its_model, problems
 from simulation.jobs import STRATEGIES, Job, job
 from simulation.world import Action, World
 
@@ -58,14 +58,16 @@ class Campaign:
             raise RuntimeError(f"{of} ends as {run.status}: {run.reason}")
         every = World(self._code, of.with_every_checkpoint(), f"reference {of.number}")
         every.run()
-        bits = {}
+        bits, models = {}, {}
         prefix = f"runs/{every.uploads[0]}/checkpoints/"
         for key, versions in every.s3.objects.items():
             if key.startswith(prefix):
                 epoch, batches = map(int, key.removeprefix(prefix).removesuffix(".npz").split("-")[1:3])
-                bits[epoch, batches] = bits_of_checkpoint(versions[-1].body or b"")
+                body = versions[-1].body or b""
+                bits[epoch, batches], models[epoch, batches] = bits_of_checkpoint(body), bits_of_its_model(body)
         reference = Reference(
             bits=bits,
+            models=models,
             history=every.history(every.uploads[0]),
             epochs=run.epoch,
             status=run.status,

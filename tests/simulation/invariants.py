@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,9 @@ class Reference:
     """What a job leads to when nothing disturbs it."""
 
     bits: dict[tuple[int, int], Bits]
-    """Parameters after so many epochs, and so many batches of the next."""
+    """Parameters after so many epochs, and so many batches of the next; and the best so far, where they are kept."""
+    models: dict[tuple[int, int], Bits]
+    """Parameters of the model, if the run ended there."""
     history: list[tuple[Any, ...]]
     epochs: int
     status: str
@@ -40,10 +42,24 @@ class Reference:
 
 def bits_of_checkpoint(body: bytes) -> Bits:
     with np.load(io.BytesIO(body)) as stored:
-        layers = sum(1 for name in stored.files if name.startswith("W") and "." not in name)
-        return tuple(
-            np.ascontiguousarray(stored[f"{kind}{layer}"]).tobytes() for layer in range(1, layers + 1) for kind in "Wb"
-        )
+        names = _parameters(stored.files)
+        if "best" in stored.files:
+            names += ["best", *(name for name in _parameters(stored.files, "best."))]
+        return tuple(np.ascontiguousarray(stored[name]).tobytes() for name in names)
+
+
+def bits_of_its_model(body: bytes) -> Bits:
+    """Those of the model that a run ends with, whose last checkpoint this is."""
+    with np.load(io.BytesIO(body)) as stored:
+        names = _parameters(stored.files, "best.") or _parameters(stored.files)
+        return tuple(np.ascontiguousarray(stored[name]).tobytes() for name in names)
+
+
+def _parameters(names: Sequence[str], prefix: str = "") -> list[str]:
+    """Names of the parameters among those of a checkpoint's arrays, layer by layer."""
+    layers = sum(1 for name in names if name.startswith("W") and "." not in name)
+    wanted = [f"{prefix}{kind}{layer}" for layer in range(1, layers + 1) for kind in "Wb"]
+    return [name for name in wanted if name in names]
 
 
 def bits_of_model(body: bytes) -> Bits:
@@ -101,13 +117,13 @@ def _of_run(world: World, run_id: str, references: Mapping[int, Reference]) -> l
 def _model(world: World, run: Any, reference: Reference, body: bytes | None) -> list[str]:
     found = []
     batches = run.checkpoint.get("batches", 0)
-    expected = reference.bits.get((run.epoch, batches))
+    expected = reference.models.get((run.epoch, batches))
     if run.status == "COMPLETED" and run.epoch != reference.epochs:
         found.append(f"ended early: COMPLETED after epoch {run.epoch} of {reference.epochs}")
     if body is None:
         found.append("no model: params.h5 is missing")
     elif (bits := bits_of_model(body)) != expected:
-        named = [at for at, other in reference.bits.items() if other == bits]
+        named = [at for at, other in reference.models.items() if other == bits]
         place = named or "no place at all"
         found.append(f"other model: the ledger says {(run.epoch, batches)}, the model is of {place}")
     pointed = world.s3.latest(run.checkpoint["key"])
@@ -158,9 +174,10 @@ def _registered(world: World, run_id: str, run: Any, body: bytes | None) -> list
     mine = [model for model in of_run if model["model_id"] == model_id]
     if not mine:
         return [f"not registered: {model_id}; there are {[model['model_id'] for model in models]}"]
-    if mine[0].get("test_accuracy") != run.test_accuracy or mine[0].get("epoch") != run.epoch:
+    epoch = getattr(run, "model_epoch", run.epoch)  # releases without validation sets have the last epoch's model
+    if mine[0].get("test_accuracy") != run.test_accuracy or mine[0].get("epoch") != epoch:
         theirs = f"epoch {mine[0].get('epoch')}, accuracy {mine[0].get('test_accuracy')}"
-        return [f"registered otherwise: {theirs}; the ledger has epoch {run.epoch}, {run.test_accuracy}"]
+        return [f"registered otherwise: {theirs}; the ledger has epoch {epoch}, {run.test_accuracy}"]
     return []
 
 

@@ -75,6 +75,18 @@ def dataset(number: int, examples: int, features: int, classes: int) -> bytes:
     return buffer.getvalue()
 
 
+def _validation(number: int) -> dict[str, Any]:
+    """Keys of a validation set, for some jobs; by dice of its own, so that all else of a job stays as it was."""
+    dice = random.Random(f"validation of job {number}")
+    if dice.random() < 0.6:
+        return {}
+    return {
+        "validation": 0.3,
+        "patience": dice.choice((None, 1, 2)),
+        "keep": dice.choice(("best", "best", "last")),
+    }
+
+
 @cache
 def job(number: int, strategies: tuple[str, ...] = STRATEGIES) -> Job:
     """Job ``number``, from 0."""
@@ -105,6 +117,8 @@ def job(number: int, strategies: tuple[str, ...] = STRATEGIES) -> Job:
         parameters["workers"] = dice.choice((2, 2, 3)) if strategy == "data" else 2
         if strategy == "data" and dice.random() < 0.3:
             parameters["average_every"] = 2
+    if examples >= 6:
+        parameters |= _validation(number)
     limit = dice.choice((900.0, 900.0, 900.0, 15.0))
     return Job(
         number=number,

@@ -331,6 +331,12 @@ class Run:
         return names if self.has_validation else [name for name in names if not name.startswith("validation")]
 
     @property
+    def model_epoch(self) -> int:
+        """The epoch whose parameters the model has."""
+        kept = self.best_epoch if self.settings.get("keep") == "best" else None
+        return self.epoch if kept is None else kept
+
+    @property
     def cost_names(self) -> Sequence[str]:
         """Names of the costs that a row of the history has."""
         return ("cost", "validation_cost", "test_cost") if self.has_validation else ("cost",)

@@ -148,8 +148,12 @@ def _record(upload: Upload, digest: str, model: Model, run_id: str | None) -> Mo
 
 
 def _figures(run: Run) -> ModelRecord:
-    """What a run's record says of the model that it has ended with."""
-    figures = {name: run.attribute(name) for name in (*run.score_names, "final_cost", "epoch")}
+    """What a run's record says of the model that it has ended with.
+
+    They depend on the model alone: a run that is resumed, and gets no better, ends with the same one again.
+    """
+    cost = "validation_cost" if run.has_validation else "final_cost"
+    figures = {name: run.attribute(name) for name in (*run.score_names, cost)} | {"epoch": run.model_epoch}
     return cast("ModelRecord", figures)
 
 

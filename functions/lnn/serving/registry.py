@@ -58,7 +58,10 @@ class ModelRecord(Scores):
     targets: NotRequired[int]
     """How many numbers it predicts; absent for a classifier."""
     final_cost: NotRequired[float | None]
+    validation_cost: NotRequired[float | None]
+    """In place of ``final_cost`` in a run with a validation set."""
     epoch: NotRequired[int]
+    """Whose parameters the model has."""
 
 
 class ModelChange(TypedDict):

@@ -136,8 +136,9 @@ class Data:
         self._kept = self._flat.copy()
 
     def use_kept(self) -> None:
-        if self._kept is not None:
-            self._flat[...] = self._kept
+        if self._kept is not None:  # a checkpoint has the arrays of the last parameters
+            self._flat = self._kept
+            self._parameters = layers_of(self._flat, self._plan.sizes)
 
     def checkpoint(self, epoch: int) -> Checkpoint | None:
         slots = self._slots
