@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lnn.aws.clocks import service_clock
+from lnn.errors import ResourceDeleted, RunStateError
 from lnn.messages import Message
-from lnn.names import Names
+from lnn.names import Names, s3_uri, tensor_key
 from lnn_client.deployment import Deployment
 from lnn_client.errors import (
     Ambiguous,
@@ -235,18 +236,45 @@ class Cloud:
             return next(iter(models.values()))
         return _only("model", wanted, models)
 
-    def resume(self, run_id: str) -> int:
+    def resume(self, run_id: str, epochs: int | None = None) -> int:
         """Let a stopped or failed run go on from its last checkpoint; returns its new generation.
+
+        With ``epochs`` it trains so many in all, and a completed one may go on, too.
 
         Raises:
             RunStateError: the run cannot go on.
+            SettingsError: no run may have so many epochs.
         """
         from lnn.aws.invoker import Invoker
 
-        generation = self.ledger.reopen(run_id)
+        if epochs is not None:
+            self._check_longer(run_id, epochs)
+        generation = self.ledger.reopen(run_id, epochs)
         invoker = Invoker(self.functions, self.names.trainer, self.names.neuron)
         invoker.invoke_trainer(Message(run_id, generation, "start"))
         return generation
+
+    def _check_longer(self, run_id: str, epochs: int) -> None:
+        """Raises SettingsError where no run may have so many epochs, and RunStateError where files that the run goes
+        on with have expired: it would fail, and its end is worth more.
+        """
+        from lnn.aws.client_errors import refusals
+        from lnn.data.in_memory import TRAIN_Y
+        from lnn.job.hyperparameters import parse_settings
+
+        run = self.find_run(run_id)
+        if run.settings:
+            parse_settings(json.dumps({**run.settings, "epochs": epochs}))
+        for key in (tensor_key(run_id, TRAIN_Y), *([run.checkpoint["key"]] if run.checkpoint else [])):
+            address = s3_uri(self.names.bucket, key)
+            try:
+                with refusals("read", address):
+                    self.s3.head_object(Bucket=self.names.bucket, Key=key)
+            except ResourceDeleted as error:
+                raise RunStateError(
+                    f"run {run_id} cannot be resumed: {address} is deleted, as the files of an ended run are after "
+                    "some days (runs_expiry_days in Terraform); train the dataset anew"
+                ) from error
 
     def caller(self) -> Mapping[str, str]:
         """The identity that the credentials belong to: ``Account``, ``Arn``."""

@@ -590,7 +590,7 @@ CHANGES: dict[Change, Callable[[Ledger], Any]] = {
     "finish": lambda ledger: ledger.finish(RUN, 1, "FAILED", "a reason"),
     "close": lambda ledger: ledger.close(run_of(ledger)),
     "request_stop": lambda ledger: ledger.request_stop(RUN),
-    "reopen": lambda ledger: ledger.reopen(RUN),
+    "reopen": lambda ledger: ledger.reopen(RUN, 99),
     "note": lambda ledger: ledger.note(RUN, 1, "noted"),
 }
 

@@ -55,6 +55,14 @@ def stop(
 
 def resume(
     run: RunArgument,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Train N epochs in all: a completed run goes on, to the same bits as a run of N from the start.",
+        ),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Show progress until the run ends.")] = False,
     timeout: TimeoutOption = None,
     as_json: JsonOption = False,
@@ -62,7 +70,7 @@ def resume(
     prefix: PrefixOption = None,
     region: RegionOption = None,
 ) -> None:
-    """Let a stopped or failed run go on from its last checkpoint.
+    """Let a stopped or failed run go on from its last checkpoint, or a completed one with more epochs.
 
     With --wait the exit status is 0 only if the run completes.
 
@@ -72,7 +80,7 @@ def resume(
 
     cloud = connect(target, prefix, region)
     run_id = cloud.find_run(run).run_id
-    generation = cloud.resume(run_id)
+    generation = cloud.resume(run_id, epochs)
     note(f"run {run_id} goes on as generation {generation}")
     if wait:
         tell_end(watch_run(cloud.ledger, run_id, timeout), as_json=as_json)

@@ -57,7 +57,7 @@ ALLOWED_IN: Mapping[Change, Sequence[Status]] = {
     "finish": GOING,
     "close": ENDED,
     "request_stop": GOING,
-    "reopen": ("FAILED", "STOPPED"),
+    "reopen": ENDED,
     "note": (*GOING, *ENDED),
 }
 """The statuses in which each change may be made: the condition of the write that makes it."""

@@ -325,20 +325,26 @@ class Ledger:
             raise RunStateError(self._why_not(run_id, "stopped", "only a PENDING or RUNNING run can be"))
         return run
 
-    def reopen(self, run_id: str) -> int:
+    def reopen(self, run_id: str, epochs: int | None = None) -> int:
         """Let a FAILED or STOPPED run go on; returns the generation that is to start.
 
-        Raises RunStateError when the run has not ended so, or never got as far as training.
+        With ``epochs`` the run trains so many in all, and may have COMPLETED. Raises RunStateError when the run has not
+        ended so, never got as far as training, or has no epochs left to train.
         """
         run = self.get_run(run_id)
-        if run is None or run.status not in ALLOWED_IN["reopen"]:
-            raise RunStateError(self._why_not(run_id, "resumed", "only a FAILED or STOPPED run can be"))
+        allowed = [status for status in ALLOWED_IN["reopen"] if status != "COMPLETED" or epochs is not None]
+        if run is None or run.status not in allowed:
+            rule = f"only a {' or '.join(sorted(allowed))} run can be"
+            if run is not None and run.status == "COMPLETED":
+                rule += "; name a higher number of epochs to train it further"
+            raise RunStateError(self._why_not(run_id, "resumed", rule))
         if not run.is_prepared:
             raise RunStateError(
                 f"run {run_id} cannot be resumed: it ended before training could start "
                 f"({run.reason}); correct the input and upload it again"
             )
         changes: Attributes = {
+            **({} if epochs is None else _lengthened(run, epochs)),
             **WATCHED,
             "status": "PENDING",
             "reason": None,
@@ -350,7 +356,8 @@ class Ledger:
             "closing": False,
             "told": False,
         }
-        if self._change("reopen", run_id, changes, generation=run.generation, event=logged("resumed")) is None:
+        resumed = "resumed" if epochs is None else f"resumed, to train {epochs} epochs in all"
+        if self._change("reopen", run_id, changes, generation=run.generation, event=logged(resumed)) is None:
             raise RunStateError(self._why_not(run_id, "resumed", "somebody else was faster"))
         return run.generation + 1
 
@@ -484,6 +491,28 @@ def written_by(write: str, refusal: object) -> dict[str, Any] | None:
     """The item in DynamoDB's answer to a failed condition, if this very ``write`` made it; else None."""
     found = refused_item(refusal)
     return found if found.get(LAST_WRITE) == write else None
+
+
+def _lengthened(run: Run, epochs: int) -> Attributes:
+    """The attributes of a run that is to train ``epochs`` in all. Raises RunStateError where that changes nothing."""
+    refused = f"run {run.run_id} cannot be resumed"
+    if epochs <= run.epoch:
+        raise RunStateError(f"{refused}: found epochs {epochs}; expected more than the {run.epoch} that it has trained")
+    if run.status == "COMPLETED" and run.epoch < (run.epochs or 0):
+        raise RunStateError(
+            f"{refused}: it ended before its last epoch ({run.reason}), and would again; train the dataset anew with "
+            "other settings"
+        )
+    if (run.settings.get("schedule") or {}).get("kind") == "cosine":
+        raise RunStateError(
+            f"{refused} with more epochs: its schedule, cosine, spreads over all epochs, and the first ones are "
+            "trained; train the dataset anew"
+        )
+    return {
+        "epochs": epochs,
+        "settings": {**run.settings, "epochs": epochs},
+        "plan": {**(run.plan or {}), "epochs": epochs},
+    }
 
 
 def _row_of(stored: Mapping[str, Any]) -> EpochRow:
