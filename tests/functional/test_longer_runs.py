@@ -66,7 +66,7 @@ def test_a_completed_run_goes_on_to_the_bits_of_a_longer_one(way: str, cloud: In
 
 def test_the_command_lets_it_go_on(cloud: InProcessCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = ended(cloud, tmp_path)
-    monkeypatch.setattr(Invoker, "_invoke", lambda _, function, message: cloud.queue._invoke(function, message))
+    monkeypatch.setattr(Invoker, "_invoke", lambda _, __, message: cloud.queue._invoke("trainer", message))
     result = run_cli("resume", run.run_id, "--epochs", "5")
     assert result.exit_code == 0, result.output
     assert cloud.run_to_end(run.run_id).epoch == 5
