@@ -20,6 +20,11 @@ locals {
           resources  = [local.bucket_arn]
           conditions = { StringLike = { "s3:prefix" = ["training_input/*"] } }
         }
+        # A run may begin with the weights of a model.
+        ReadModels = {
+          actions   = ["s3:GetObject"]
+          resources = ["${local.bucket_arn}/prediction_input/*"]
+        }
         WriteTensors = {
           actions   = ["s3:PutObject"]
           resources = ["${local.bucket_arn}/runs/*"]

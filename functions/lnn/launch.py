@@ -36,8 +36,10 @@ from lnn.job.hyperparameters import Settings, parse_settings
 from lnn.job.plan import Plan, Split
 from lnn.messages import Message
 from lnn.models.checkpoint import Checkpoint
+from lnn.models.initial_model import initial_parameters
 from lnn.names import TRAINING_INPUT
 from lnn.network import init_parameters, new_slots, variation_of
+from lnn.network.types import Parameters
 from lnn.planning.feasibility import check_settings_fit, class_weights
 from lnn.planning.planner import Decision, choose
 from lnn.planning.workload import Functions
@@ -53,6 +55,10 @@ logger = logging.getLogger(__name__)
 
 BLOCK_SHARE = 1 / 8
 """Share of Launch's memory for the largest block that must be read at once; unpacking makes several copies of it."""
+
+
+MODEL_SHARE = 1 / 6
+"""Share of Launch's memory for the file of the model that a run begins with, and for its arrays."""
 
 
 def launch(services: Services, inbox: UploadReader, upload: Upload, memory_mb: int) -> str:
@@ -120,15 +126,18 @@ def prepare(services: Services, inbox: UploadReader, upload: Upload, run: Run, m
         decision = choose(settings, summary, Functions.of(services.environment))
         parts = parts_of(path, summary, settings.validation, settings.seed)
         plan = plan_of(settings, summary, decision, parts)
+        # Before anything is stored: a model that does not fit is refused like a dataset that does not.
+        parameters, odd = first_parameters(services, plan, settings, memory_mb)
         store_dataset(services, run_id, plan, path, parts)
-    key = store_first_checkpoint(services, run_id, plan, settings)
+    key = store_first_checkpoint(services, run_id, plan, parameters)
+    warnings = [*summary.warnings, *decision.warnings, *odd]
     services.ledger.describe(
         run_id,
         once="checkpoint",
         settings=settings.to_dict(),
         plan=plan.as_json(),
         dimensions=dimensions_of(summary, plan),
-        warnings=[*summary.warnings, *decision.warnings],
+        warnings=warnings,
         strategy=decision.strategy,
         strategy_reason=decision.reason,
         workers=decision.workers,
@@ -137,7 +146,7 @@ def prepare(services: Services, inbox: UploadReader, upload: Upload, run: Run, m
         launched_at=moment(),
         checkpoint={"epoch": 0, "key": key},
     )
-    for warning in [*summary.warnings, *decision.warnings]:
+    for warning in warnings:
         logger.warning("dataset or parameters are odd", extra={"run_id": run_id, "why": warning})
     logger.info("run prepared", extra={"run_id": run_id, "strategy": decision.strategy, "why": decision.reason})
 
@@ -252,8 +261,22 @@ def store_dataset(services: Services, run_id: str, plan: Plan, path: Path, parts
             services.artifacts.put_shard(run_id, TENSORS[split][0], index, shard)
 
 
-def store_first_checkpoint(services: Services, run_id: str, plan: Plan, settings: Settings) -> str:
-    """Draw the initial weights and put them into S3; returns the checkpoint's key."""
-    parameters = init_parameters(plan.sizes, plan.activations, settings.weight_init, plan.seed, plan.dtype)
+def first_parameters(
+    services: Services, plan: Plan, settings: Settings, memory_mb: int
+) -> tuple[Parameters, list[str]]:
+    """The parameters that training begins with, and warnings about them. Raises SettingsError."""
+    drawn = init_parameters(plan.sizes, plan.activations, settings.weight_init, plan.seed, plan.dtype)
+    if settings.initial_model is None:
+        return drawn, []
+    # Beside what is drawn there are the file, its arrays, and those in the run's dtype.
+    max_bytes = int(memory_mb * MODEL_SHARE * 2**20)
+    replace = settings.replace_output
+    return initial_parameters(
+        services.artifacts, settings.initial_model, plan, drawn, max_bytes, replace_output=replace
+    )
+
+
+def store_first_checkpoint(services: Services, run_id: str, plan: Plan, parameters: Parameters) -> str:
+    """Put the parameters to begin with into S3; returns the checkpoint's key."""
     slots = new_slots(parameters, plan.update_rule)
     return services.artifacts.put_checkpoint(run_id, 0, Checkpoint(0, parameters, slots))

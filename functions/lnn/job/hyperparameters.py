@@ -201,6 +201,17 @@ class Settings(BaseModel):
         title="initial weights; `auto` is he for relu kinds and xavier otherwise, `zeros` is for one layer",
         description='"zeros", "xavier", "he" or "auto"',
     )
+    initial_model: str | None = Field(
+        None,
+        max_length=1_024,
+        title="whose weights to begin with: a run, a registered model, `latest`, or the address of a `params.h5`",
+        description='a name such as "latest", the s3:// address of a params.h5, or null',
+    )
+    replace_output: bool = Field(
+        False,
+        title="with `initial_model`: draw the last layer anew, for other classes or targets",
+        description="true or false",
+    )
     l2: float = Field(
         0.0, ge=0, title="weight decay; for `adamw` apart from the gradient", description="a number, 0 or above"
     )
@@ -406,6 +417,7 @@ def _joint_problems(raw: Mapping[str, Any]) -> list[str]:
         *_class_weight_problems(raw),
         *_constant_problems(raw),
         *_schedule_problems(raw),
+        *_output_replacement_problems(raw),
     ]
 
 
@@ -439,6 +451,12 @@ def _constant_problems(raw: Mapping[str, Any]) -> list[str]:
                 f"expected null, or optimizer {_one_of(users)}"
             )
     return problems
+
+
+def _output_replacement_problems(raw: Mapping[str, Any]) -> list[str]:
+    if raw.get("replace_output") is True and raw.get("initial_model") is None:
+        return ["replace_output: found true and no initial_model; expected false, or the name of a model beside it"]
+    return []
 
 
 def _schedule_problems(raw: Mapping[str, Any]) -> list[str]:
