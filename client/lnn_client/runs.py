@@ -1,6 +1,7 @@
 """What a run's record says: whether it has ended, how long it took, what it has cost."""
 
-from typing import TypedDict, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict, cast
 
 from lnn.aws.clocks import seconds_between
 from lnn.runs.attributes import Status
@@ -20,6 +21,22 @@ class ScoresOfRun(TypedDict, total=False):
     test_r2: float | None
 
 
+class BesideAccuracy(TypedDict, total=False):
+    """What stands beside the scores of a final model; absent in regression, and where a release did not store it."""
+
+    accuracy_interval: Sequence[float]
+    """Its bounds, of 95% confidence."""
+    base_rate: float
+    """The accuracy of always answering ``most_frequent``."""
+    most_frequent: str
+    beats_base_rate: bool
+    balanced_accuracy: float
+    by_class: Sequence[Mapping[str, Any]]
+    """The fields of ``lnn.job.class_metrics.OfClass``."""
+    remarks: Sequence[str]
+    """What people should know before they trust the final model, a line each; absent where there is nothing."""
+
+
 class Seconds(TypedDict):
     """How long a run took."""
 
@@ -29,7 +46,7 @@ class Seconds(TypedDict):
     """From the first epoch's start to the last epoch's end."""
 
 
-class Result(ScoresOfRun):
+class Result(ScoresOfRun, BesideAccuracy):
     """A run's outcome as ``lnn train --json`` prints it."""
 
     run_id: str
@@ -88,6 +105,13 @@ def usd_so_far_and_left(run: Run) -> tuple[float, float] | None:
     return max(used, done * expected), (1 - done) * expected
 
 
+def beside_accuracy(run: Run) -> BesideAccuracy:
+    """What stands beside the scores of the final model, as far as it is known."""
+    metrics = run.test_metrics
+    found = {} if metrics is None else metrics.as_json()
+    return cast("BesideAccuracy", found | ({"remarks": run.remarks} if run.remarks else {}))
+
+
 def result(run: Run) -> Result:
     return {
         "run_id": run.run_id,
@@ -98,6 +122,7 @@ def result(run: Run) -> Result:
         "epochs": run.epoch,
         "final_cost": run.final_cost,
         **cast("ScoresOfRun", {name: getattr(run, name) for name in run.score_names}),
+        **beside_accuracy(run),
         "seconds": {"total": seconds_total(run), "training": seconds_training(run)},
         "ms_per_epoch": ms_per_epoch(run),
         "invocations": run.invocations,

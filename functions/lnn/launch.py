@@ -129,6 +129,7 @@ def prepare(services: Services, inbox: UploadReader, upload: Upload, run: Run, m
         # Before anything is stored: a model that does not fit is refused like a dataset that does not.
         parameters, odd = first_parameters(services, plan, settings, memory_mb)
         store_dataset(services, run_id, plan, path, parts)
+        dimensions = dimensions_of(summary, plan, parts)
     key = store_first_checkpoint(services, run_id, plan, parameters)
     warnings = [*summary.warnings, *decision.warnings, *odd]
     services.ledger.describe(
@@ -136,7 +137,7 @@ def prepare(services: Services, inbox: UploadReader, upload: Upload, run: Run, m
         once="checkpoint",
         settings=settings.to_dict(),
         plan=plan.as_json(),
-        dimensions=dimensions_of(summary, plan),
+        dimensions=dimensions,
         warnings=warnings,
         strategy=decision.strategy,
         strategy_reason=decision.reason,
@@ -151,7 +152,7 @@ def prepare(services: Services, inbox: UploadReader, upload: Upload, run: Run, m
     logger.info("run prepared", extra={"run_id": run_id, "strategy": decision.strategy, "why": decision.reason})
 
 
-def dimensions_of(summary: DatasetSummary, plan: Plan) -> Dimensions:
+def dimensions_of(summary: DatasetSummary, plan: Plan, parts: Mapping[Split, Part]) -> Dimensions:
     """The sizes that a run's record has."""
     dimensions: Dimensions = {
         "features": summary.features,
@@ -164,6 +165,10 @@ def dimensions_of(summary: DatasetSummary, plan: Plan) -> Dimensions:
         dimensions["validation_examples"] = plan.validation_examples
     if summary.targets:
         dimensions["targets"] = summary.targets
+    else:
+        dimensions["class_counts"] = {
+            split: np.bincount(part.y, minlength=len(summary.classes)).tolist() for split, part in parts.items()
+        }
     return dimensions
 
 

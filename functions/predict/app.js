@@ -158,6 +158,8 @@ function describe(health) {
   if (model) {
     facts.push(["Model", model.model_id], ["Stage", model.stage]);
     if (model.test_accuracy !== undefined) facts.push(["Test accuracy", percent(model.test_accuracy)]);
+    if (model.base_rate !== undefined) facts.push(["Base rate", percent(model.base_rate)], ["Recall", model.recall]);
+    for (const remark of model.remarks ?? []) facts.push(["Warning", remark]);
     for (const [name, score] of [["RMSE", model.test_rmse], ["MAE", model.test_mae], ["R2", model.test_r2]])
       if (score !== undefined) facts.push([`Test ${name}`, figure(score)]);
   }

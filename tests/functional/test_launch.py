@@ -166,6 +166,7 @@ def test_a_good_upload_becomes_a_run_that_is_ready_to_train(cloud: InProcessClou
         "test_examples": 6,
         "classes": ["class 0", "class 1"],
         "sizes": [5, 4, 1],
+        "class_counts": {"train": [7, 6], "test": [3, 3]},
     }
     assert run.dataset["key"] == upload.key
     assert run.dataset["version_id"] == upload.version_id

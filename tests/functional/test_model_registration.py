@@ -100,6 +100,42 @@ def test_a_run_s_model_is_registered_with_its_figures_and_people_are_told(world:
     assert "no model yet" in message["Message"]
 
 
+def test_a_run_s_model_is_registered_with_base_rate_and_recall(world: World) -> None:
+    world.train(
+        test_accuracy=0.98,
+        dimensions={"classes": ["dark", "light"]},
+        test_classes={"examples": [49, 1], "predicted": [50, 0], "right": [49, 0]},
+    )
+    register(world.shelf, world.put(encode_model(brightness_model())))
+    (model,) = world.registry.list_models()
+    assert (model["base_rate"], model["balanced_accuracy"], model["skill"]) == (0.98, 0.5, 0.0)
+    assert (model["recall"], model["beats_base_rate"]) == ("'dark' 100.0%, 'light' 0.0%", False)
+    assert model["remarks"] == ["on the test examples the model is no better than always answering 'dark' (98.0%)"]
+    assert f"Warning: {model['remarks'][0]}" in world.topic.published[0]["Message"]
+
+
+def test_a_model_that_leaves_staging_to_a_better_one_is_told_of_once(world: World) -> None:
+    known: dict[str, Any] = {"dimensions": {"classes": ["dark", "light"]}}
+    good = {"examples": [49, 1], "predicted": [49, 1], "right": [49, 1]}
+    world.train("run-b", test_accuracy=1.0, test_classes=good, **known)
+    register(world.shelf, world.put(encode_model(brightness_model(run_id="run-b"))))
+    constant = {"examples": [49, 1], "predicted": [50, 0], "right": [49, 0]}
+    world.train(test_accuracy=0.98, test_classes=constant, **known)
+    upload = world.put(encode_model(brightness_model()), at="2026-11-22T10:00:00Z")
+    for _ in range(2):
+        register(world.shelf, upload)
+    staged, told = world.topic.published
+    assert (staged["Subject"], told["Subject"]) == (
+        "LNN: model staged, test accuracy 100.0% (base rate 98.0%)",
+        "LNN: model not staged",
+    )
+    newest, first = world.registry.list_models()
+    assert world.registry.current().staging == first["model_id"]
+    assert "It does not take staging: on the test examples the model is no better than always" in told["Message"]
+    assert f"{first['model_id']}, which is in staging, is better" in told["Message"]
+    assert f"lnn promote {newest['model_id']}" in told["Message"]
+
+
 def test_the_message_compares_with_production(world: World) -> None:
     world.train(test_accuracy=0.90)
     register(world.shelf, world.put(encode_model(brightness_model())))

@@ -121,6 +121,63 @@ def test_an_event_that_comes_late_does_not_push_out_a_newer_model(registry: Regi
     assert stages_of(registry) == {"new": "staging", "old": "retired"}
 
 
+TASK: dict[str, Any] = {"sizes": [30, 1], "classes": 2}
+GOOD = {**TASK, "beats_base_rate": True, "skill": 0.6}
+WEIGHTED = {**TASK, "beats_base_rate": False, "skill": 0.9}
+CONSTANT = {**TASK, "beats_base_rate": False, "skill": 0.0, "remarks": ["no better than always answering 'ok'"]}
+NUMBERS = {"sizes": [30, 1], "classes": 0, "targets": 1}
+
+
+@pytest.mark.parametrize(
+    ("there", "new"),
+    [
+        (GOOD, CONSTANT),
+        (WEIGHTED, CONSTANT),
+        (WEIGHTED, {**GOOD, "beats_base_rate": False}),
+        ({**NUMBERS, "test_r2": 0.5}, {**NUMBERS, "test_r2": -0.1}),
+    ],
+)
+def test_a_model_that_does_not_beat_the_base_rate_leaves_staging_to_a_better_one(
+    registry: Registry, there: dict[str, Any], new: dict[str, Any]
+) -> None:
+    add(registry, "there", **there)
+    assert add(registry, "new", uploaded_at=2.0, **new)
+    assert registry.current() == Current(version=1, staging="there")
+    model = registry.get("new")
+    assert model is not None
+    assert (model["stage"], len(registry.changes())) == ("retired", 1)
+    assert model["held_back"].endswith("; there, which is in staging, is better")
+    assert model["held_back"].startswith(new.get("remarks", ["it does not beat the base rate"])[0])
+    registry.promote("new", "ada")
+    assert registry.current().production == "new", "a person may promote it nevertheless"
+
+
+@pytest.mark.parametrize(
+    ("there", "new"),
+    [
+        (CONSTANT, CONSTANT),
+        (CONSTANT, GOOD),
+        (WEIGHTED, GOOD),
+        (GOOD, WEIGHTED),
+        ({**GOOD, "sizes": [31, 1]}, CONSTANT),
+        ({**GOOD, "classes": 3}, CONSTANT),
+        (TASK, CONSTANT),
+        (GOOD, TASK),
+        (GOOD, {}),
+        ({**NUMBERS, "test_r2": 0.5}, {**NUMBERS, "test_r2": 0.1}),
+        ({**NUMBERS, "test_r2": -0.5}, {**NUMBERS, "test_r2": -0.1}),
+    ],
+)
+def test_any_other_model_takes_staging(registry: Registry, there: dict[str, Any], new: dict[str, Any]) -> None:
+    """One of other data, too, and one of which a release before stored no figures."""
+    add(registry, "there", **there)
+    add(registry, "new", uploaded_at=2.0, **new)
+    assert registry.current().staging == "new"
+    model = registry.get("new")
+    assert model is not None
+    assert "held_back" not in model
+
+
 def test_promotion_and_rollback_move_the_models_and_are_written_down(registry: Registry) -> None:
     add(registry, "a")
     registry.promote("a", "ada")

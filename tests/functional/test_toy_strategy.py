@@ -50,6 +50,7 @@ def test_it_trains_through_the_handlers_to_the_model_and_history_of_fused(
     assert (toy.status, toy.strategy) == ("COMPLETED", "toy")
     assert cloud.outcome(toy.run_id) == cloud.outcome(fused.run_id)
     assert (toy.train_accuracy, toy.test_accuracy) == (fused.train_accuracy, fused.test_accuracy)
+    assert toy.test_classes == fused.test_classes
 
 
 def test_it_is_supervised_like_every_other(cloud: InProcessCloud, launch: Callable[..., str]) -> None:

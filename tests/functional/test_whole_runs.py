@@ -13,8 +13,9 @@ from botocore.exceptions import ClientError
 from lnn import train as lnn_train
 from lnn.errors import LedgerUnavailable
 from lnn.messages import Message
+from lnn.names import results_key
 from lnn.parameter_server import barrier
-from support.inprocess_cloud import Chaos, InProcessCloud, tiny_dataset
+from support.inprocess_cloud import NAMES, Chaos, InProcessCloud, tiny_dataset
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 
@@ -144,7 +145,16 @@ def test_every_strategy_has_the_same_history(case: str, cloud: InProcessCloud, t
         for figure in ("final_cost", *fused.score_names, *more):
             assert getattr(fused, figure) is not None
             assert getattr(run, figure) == pytest.approx(getattr(fused, figure), rel=tolerance), (strategy, workers)
+        assert (run.test_classes, run.base_rate("test")) == (fused.test_classes, fused.base_rate("test"))
         assert cloud.keys() == []
+    if case not in OF_NUMBERS:
+        assert fused.test_metrics is not None
+        assert fused.test_metrics.accuracy == fused.test_accuracy
+        assert fused.test_metrics.base_rate == fused.base_rate("test")
+        stored = cloud.s3.get_object(Bucket=NAMES.bucket, Key=results_key(fused.run_id))["Body"].read()
+        figures = fused.test_metrics.as_json()
+        assert json.loads(stored).items() >= figures.items()
+        assert {"base_rate", "balanced_accuracy", "by_class"} <= figures.keys()
 
 
 @pytest.mark.parametrize("seed", range(2))

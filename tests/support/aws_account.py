@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import json
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import boto3
@@ -123,7 +124,7 @@ class World:
         saved: CheckpointPointer = {"epoch": epochs, "key": "runs/c.npz"}
         self.ledger.renew(run_id, generation, epoch=epochs, cost=1 / epochs, checkpoint=saved)
 
-    def end(self, run_id: str, status: Any = "COMPLETED", reason: str | None = None) -> None:
+    def end(self, run_id: str, status: Any = "COMPLETED", reason: str | None = None, **more: Any) -> None:
         run = self.run(run_id)
         started = run.upload_started_at or 100.0
         figures = {
@@ -134,6 +135,7 @@ class World:
             "training_ended_at": started + 3,
             "model_written_at": started + 4.5,
             "artefacts": {"params": f"s3://{NAMES.bucket}/prediction_input/{run_id}/params.h5"},
+            **more,
         }
         ended = self.ledger.finish(run_id, run.generation, status, reason, **(figures if status == "COMPLETED" else {}))
         assert ended is not None
@@ -149,6 +151,7 @@ class World:
         activations: Sequence[str] = ("relu", "sigmoid"),
         dtype: str = "float64",
         epochs: int = 4,
+        ending: Mapping[str, Any] = MappingProxyType({}),
         **settings: Any,
     ) -> Model:
         """A run from its upload to its end, with a model, and test examples in the bucket; returns the model."""
@@ -208,7 +211,7 @@ class World:
         for index in range(-(-plan.test_examples // plan.shard_rows)):
             shard = rows[index * plan.shard_rows : (index + 1) * plan.shard_rows]
             artifacts.put_shard(run_id, TEST_X, index, shard if shape else shard / 255)
-        self.end(run_id)
+        self.end(run_id, **ending)
         return model
 
     def run(self, run_id: str) -> Run:

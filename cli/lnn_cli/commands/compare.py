@@ -12,7 +12,7 @@ import typer
 from lnn.runs.record import EpochRow, Run
 from lnn_cli.options import ForceOption, JsonOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui import scores
-from lnn_cli.ui.console import duration, note, number, output, print_json, print_table
+from lnn_cli.ui.console import duration, note, number, output, print_json, print_table, tell_warnings
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
 from lnn_cli.ui.sparkline import BLOCKS, PLAIN, sparkline
@@ -98,12 +98,26 @@ def _print(runs: list[Run], histories: list[list[EpochRow]], differing: list[str
         ("final cost", *(number(run.final_cost) for run in runs)),
         ("cost by epoch", *curves),
         *((scores.label(name), *(scores.text(run, name) for run in runs)) for name in names),
+        *_beside_accuracy(runs),
         ("upload to model", *(duration(seconds_total(run)) for run in runs)),
         ("ms an epoch", *(number(ms_per_epoch(run)) for run in runs)),
         ("US dollars", *("-" if run.usd is None else f"{run.usd:.6f}" for run in runs)),
         ("invocations", *(f"{run.invocations:,}" for run in runs)),
     ]
     print_table(("", *(run.run_id for run in runs)), rows)
+    tell_warnings(f"{run.run_id}: {remark}" for run in runs for remark in run.remarks)
+
+
+def _beside_accuracy(runs: list[Run]) -> list[tuple[str, ...]]:
+    """What the accuracies are to be read with; nothing where no run has it."""
+    if all(run.test_metrics is None for run in runs):
+        return []
+    found = [run.test_metrics for run in runs]
+    return [
+        ("base rate", *(scores.base_rate(run, "test") for run in runs)),
+        ("balanced accuracy", *("-" if one is None else f"{one.balanced_accuracy:.1%}" for one in found)),
+        ("recall", *("-" if one is None else one.recall_in_words for one in found)),
+    ]
 
 
 def _strategy(run: Run) -> str:

@@ -2,7 +2,7 @@
 
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import note, number, print_json, print_table
-from lnn_cli.ui.scores import in_tables, label, text
+from lnn_cli.ui.scores import base_rate, in_tables, label, text
 from lnn_client.cloud import Target
 
 
@@ -45,3 +45,6 @@ def history(
         for row in rows
     )
     print_table(headings, cells, right=headings)
+    if found.base_rate("test") is not None:
+        train, test = (base_rate(found, split) for split in ("train", "test"))
+        note(f"base rate: {train} training and {test} test, by always answering the most frequent class")

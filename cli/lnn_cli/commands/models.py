@@ -120,7 +120,13 @@ def _row(current: rollout.Current, model: Mapping[str, Any]) -> list[Any]:
         remark = f"refused: {model['refused']}"
     elif current.canary is not None and current.canary.model_id == model_id:
         remark = f"canary: answers {current.canary.percent}% of production"
+    elif model.get("held_back"):
+        remark = f"not staged: {model['held_back']}"
+    elif model.get("remarks"):
+        remark = "; ".join(model["remarks"])
     score = share(model.get("test_accuracy"))
+    if model.get("base_rate") is not None:
+        score += f", base rate {share(model['base_rate'])}, recall {model['recall']}"
     if model.get("test_rmse") is not None:
         score = f"RMSE {number(model['test_rmse'])}, R2 {number(model.get('test_r2'), 3)}"
     return [model_id, stage, score, moment(model["registered_at"]), remark]

@@ -10,9 +10,9 @@ from lnn.runs.attributes import public_view
 from lnn.runs.record import Run
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui.console import command, note, number, print_json, print_table, status
-from lnn_cli.ui.scores import in_short
+from lnn_cli.ui.scores import base_rate, in_short, lowest_recall
 from lnn_client.cloud import Target
-from lnn_client.runs import seconds_total, waiting
+from lnn_client.runs import beside_accuracy, seconds_total, waiting
 
 
 def runs(
@@ -37,7 +37,7 @@ def runs(
     every = connect(target, prefix, region).ledger.list_runs()
     found = [run for run in every if _matches(run, name, tags or [])]
     if as_json:
-        print_json([public_view(run) for run in found[:limit]])
+        print_json([{**public_view(run), **beside_accuracy(run)} for run in found[:limit]])
         return
     if every and not found:
         note(f"none of the {len(every)} runs has that name and these tags")
@@ -50,6 +50,8 @@ def runs(
     more = {
         heading: texts
         for heading, texts in (
+            ("base rate", [_known(base_rate(run, "test")) for run in shown]),
+            ("lowest recall", [_known(lowest_recall(run)) for run in shown]),
             ("name", [run.name or "" for run in shown]),
             ("tags", [", ".join(run.tags) for run in shown]),
             ("reason", [waiting(run) or "" for run in shown]),
@@ -66,6 +68,10 @@ def _matches(run: Run, name: str | None, tags: Sequence[str]) -> bool:
     """Whether a run has the text in its name, and all of the tags."""
     named = name is None or name.casefold() in (run.name or "").casefold()
     return named and set(tags) <= set(run.tags)
+
+
+def _known(text: str) -> str:
+    return "" if text == "-" else text
 
 
 def _row(run: Run) -> list[str | Text]:

@@ -5,6 +5,7 @@ from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument,
 from lnn_cli.ui.console import moment, print_json, print_pairs, say, words
 from lnn_cli.ui.facts import facts
 from lnn_client.cloud import Target
+from lnn_client.runs import beside_accuracy
 
 
 def show(
@@ -24,7 +25,7 @@ def show(
     """
     found = connect(target, prefix, region).find_run(run)
     if as_json:
-        print_json(public_view(found))
+        print_json({**public_view(found), **beside_accuracy(found)})
         return
     print_pairs(facts(found))
     if found.settings:

@@ -17,7 +17,7 @@ from lnn_cli.report.charts import charts_of
 from lnn_cli.report.findings import Findings
 from lnn_cli.ui import class_figures, scores
 from lnn_cli.ui.charts import DARK, LIGHT, Chart, Theme, render
-from lnn_cli.ui.console import dollars, duration, moment, number
+from lnn_cli.ui.console import dollars, duration, moment, number, share
 from lnn_cli.ui.facts import facts
 from lnn_client.cloud import Target
 from lnn_client.runs import ms_per_epoch, seconds_total, seconds_training
@@ -86,7 +86,7 @@ def _content(findings: Findings, target: Target) -> dict[str, Any]:
     return {
         "run": run,
         "reason": run.reason,
-        "warnings": [*map(str, run.warnings), *_remark(evaluation)],
+        "warnings": [*map(str, run.warnings), *(run.remarks or _remark(evaluation))],
         "summary": _summary(run),
         "tiles": list(_tiles(run)),
         "facts": [(name, str(value)) for name, value in facts(run) if name not in _TOLD_ELSEWHERE],
@@ -134,6 +134,9 @@ def _tiles(run: Run) -> Iterator[tuple[str, str]]:
     """The figures that most readers came for."""
     for name in ("test_rmse", "test_mae", "test_r2") if run.is_regression else ("test_accuracy", "train_accuracy"):
         yield scores.label(name), scores.text(run, name)
+    if (metrics := run.test_metrics) is not None:
+        yield "base rate", share(metrics.base_rate)
+        yield "balanced accuracy", share(metrics.balanced_accuracy)
     yield "final cost", number(run.final_cost)
     yield "epochs", f"{run.epoch:,}"
     yield "upload to model", duration(seconds_total(run))

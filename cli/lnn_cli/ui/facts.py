@@ -9,7 +9,7 @@ from rich.text import Text
 from lnn.names import s3_uri
 from lnn.runs.record import Run
 from lnn_cli.ui import scores
-from lnn_cli.ui.console import command, duration, moment, number, print_json, say, status
+from lnn_cli.ui.console import command, duration, moment, number, print_json, say, status, tell_warnings
 from lnn_cli.ui.errors import CliError
 from lnn_client.runs import ms_per_epoch, result, seconds_total, seconds_training
 
@@ -42,11 +42,15 @@ def tell_end(run: Run, *, as_json: bool) -> None:
         raise CliError(failure(run))
     if not as_json:
         say(outcome(run))
+        tell_warnings(run.remarks)
 
 
 def outcome(run: Run) -> str:
     """One sentence about a completed run."""
     figures = [f"cost {number(run.final_cost)}", *(f"{name} {value}" for name, value in scores.known(run))]
+    if (metrics := run.test_metrics) is not None:
+        figures += [f"base rate {metrics.base_rate:.1%}", f"balanced accuracy {metrics.balanced_accuracy:.1%}"]
+        figures.append(f"recall {metrics.recall_in_words}")
     spent = seconds_total(run) or seconds_training(run)
     time = f" in {duration(spent)}" if spent is not None else ""
     reason = f"; {run.reason}" if run.reason else ""
@@ -63,7 +67,7 @@ def facts(run: Run) -> Iterator[tuple[str, str | Text]]:
     yield "status", status(run.status)
     if run.reason:
         yield "reason", Text(str(run.reason), style="red" if run.status == "FAILED" else "")
-    for warning in run.warnings:
+    for warning in (*run.warnings, *run.remarks):
         yield "warning", Text(str(warning), style="yellow")
     yield from _how(run)
     yield from _figures(run)
@@ -106,6 +110,7 @@ def _figures(run: Run) -> Iterator[tuple[str, str]]:
     if run.best_epoch is not None and run.validation_cost is not None:
         yield "validation", f"lowest cost {number(run.validation_cost, 6)}, of epoch {run.best_epoch}{_kept(run)}"
     yield from scores.known(run)
+    yield from scores.honest(run)
 
 
 def _kept(run: Run) -> str:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from lnn.runs.record import Run
 from lnn.runs.store import Ledger
-from lnn_cli.ui.console import STATUS_STYLES, dollars, duration, messages, number
+from lnn_cli.ui.console import STATUS_STYLES, dollars, duration, messages, number, share
 from lnn_cli.ui.scores import in_short
 from lnn_cli.ui.sparkline import BLOCKS, PLAIN, sparkline
 from lnn_client.progress import Look, follow, settled
@@ -217,6 +217,8 @@ def _figures(look: Look) -> list[str]:
         score = in_short(row, split) if row and (of_run == "-" or not run.has_ended) else of_run
         if score != "-":
             figures.append(f"{split} {score}")
+    if (rate := run.base_rate("test")) is not None:
+        figures.append(f"base rate {share(rate)}")
     return figures
 
 

@@ -34,6 +34,29 @@ def in_tables(run: Run) -> list[str]:
     return [name for name in run.score_names if not run.is_regression or name in _IN_TABLES]
 
 
+def honest(run: Run) -> Iterator[tuple[str, str]]:
+    """The words and the value of each figure that a classifier's test accuracy is to be read with; none if unknown."""
+    metrics = run.test_metrics
+    if metrics is None:
+        return
+    low, high = metrics.interval
+    yield "95% interval", f"{low:.1%} to {high:.1%}"
+    yield "base rate", f"{share(metrics.base_rate)}, by always answering {metrics.most_frequent}"
+    yield "balanced accuracy", share(metrics.balanced_accuracy)
+    yield "recall", metrics.recall_in_words
+
+
+def base_rate(run: Run, split: str) -> str:
+    """How often always the most frequent class of ``train`` or ``test`` is right, or a dash."""
+    return share(run.base_rate(split))
+
+
+def lowest_recall(run: Run) -> str:
+    """The recall of the class that is found least, or a dash."""
+    metrics = run.test_metrics
+    return "-" if metrics is None else share(metrics.recalls(1)[0].recall)
+
+
 def in_short(scored: Run | EpochRow, split: str) -> str:
     """One score of ``train`` or ``test`` for a narrow column: the accuracy, or R2; a dash where there is neither."""
     r2: float | None = getattr(scored, f"{split}_r2")

@@ -53,7 +53,7 @@ class Notifier:
             case "COMPLETED":
                 model = run.artifacts["params"] if run.artifacts else None
                 self._publish(
-                    f"LNN: training completed{_in_subject(run.test_accuracy, run.test_r2)}",
+                    f"LNN: training completed{_in_subject(run.test_accuracy, run.test_r2, run.base_rate('test'))}",
                     run,
                     _figures(run),
                     f"The model:  {model}\nTry it:  lnn predict IMAGE --model {run_id}",
@@ -80,13 +80,26 @@ class Notifier:
         """The message for a new model in staging; ``production`` is the model that it would replace."""
         model_id = model["model_id"]
         name, score = _test_score(model)
+        scores = model.get("test_accuracy"), model.get("test_r2"), model.get("base_rate")
         self._send(
-            f"LNN: model staged{_in_subject(model.get('test_accuracy'), model.get('test_r2'))}",
-            f"Model {model_id}\n\nIt waits in staging.\n{name[0].upper()}{name[1:]}: {score}\n"
+            f"LNN: model staged{_in_subject(*scores)}",
+            f"Model {model_id}\n\nIt waits in staging.\n{name[0].upper()}{name[1:]}: {score}\n{_reservations(model)}"
             f"In production: {_standing(model, production)}\n\n"
             f"Try it:  lnn page --staging\nPromote it:  lnn promote {model_id}\n"
             f"On a tenth of the requests first:  lnn promote {model_id} --canary 10\n"
             f"Reject it:  lnn reject {model_id}\n",
+        )
+
+    def model_held_back(self, model: ModelRecord) -> None:
+        """The message for a new model that leaves staging to the one that is there."""
+        model_id = model["model_id"]
+        name, score = _test_score(model)
+        self._send(
+            "LNN: model not staged",
+            f"Model {model_id}\n\nIt does not take staging: {escaped(model.get('held_back', ''))}.\n"
+            f"{name[0].upper()}{name[1:]}: {score}\n{_reservations(model)}\n"
+            f"Staging and production are unchanged.\n"
+            f"Promote it nevertheless:  lnn promote {model_id}\n",
         )
 
     def model_refused(self, model: ModelRecord) -> None:
@@ -120,19 +133,26 @@ def _figures(run: Run) -> str:
         lines.append(f"Lowest validation cost: {run.validation_cost:.6g}, of epoch {run.best_epoch}")
     if run.train_accuracy is not None:
         lines.append(f"Accuracy: {run.train_accuracy:.1%} training, {run.test_accuracy:.1%} test")
+    if (metrics := run.test_metrics) is not None:
+        low, high = metrics.interval
+        lines.append(f"Base rate: {metrics.base_rate:.1%} test, by always answering {metrics.most_frequent}")
+        lines.append(f"Interval of the test accuracy: {low:.1%} to {high:.1%}, of 95% confidence")
+        lines.append(f"Balanced accuracy: {metrics.balanced_accuracy:.1%} test")
+        lines.append(f"Recall: {metrics.recall_in_words}")
     for name in ("rmse", "mae", "r2") if run.is_regression else ():
         train, test = run.attribute(f"train_{name}"), run.attribute(f"test_{name}")
         if train is not None and test is not None:
             lines.append(f"{name.upper()}: {train:.4g} training, {test:.4g} test")
     if run.training_seconds is not None:
         lines.append(f"Training time: {run.training_seconds:.1f} s")
+    lines += [f"Warning: {remark}" for remark in run.remarks]
     return "\n".join(lines)
 
 
-def _in_subject(accuracy: float | None, r2: float | None) -> str:
+def _in_subject(accuracy: float | None, r2: float | None, base_rate: float | None) -> str:
     """The score on the test set, for the end of a subject; empty where there is none."""
     if accuracy is not None:
-        return f", test accuracy {accuracy:.1%}"
+        return f", test accuracy {accuracy:.1%}" + ("" if base_rate is None else f" (base rate {base_rate:.1%})")
     return "" if r2 is None else f", test R2 {r2:.3f}"
 
 
@@ -141,8 +161,18 @@ def _test_score(model: ModelRecord) -> tuple[str, str]:
     if "targets" in model:
         rmse, r2 = model.get("test_rmse"), model.get("test_r2")
         return "test RMSE", "not known" if rmse is None else f"{rmse:.4g}" + ("" if r2 is None else f", R2 {r2:.3f}")
-    accuracy = model.get("test_accuracy")
-    return "test accuracy", "not known" if accuracy is None else f"{accuracy:.1%}"
+    accuracy, base_rate = model.get("test_accuracy"), model.get("base_rate")
+    if accuracy is None:
+        return "test accuracy", "not known"
+    return "test accuracy", f"{accuracy:.1%}" + ("" if base_rate is None else f" (base rate {base_rate:.1%})")
+
+
+def _reservations(model: ModelRecord) -> str:
+    """Lines about what the test accuracy is to be read with; empty where that is not known."""
+    balanced, recall = model.get("balanced_accuracy"), model.get("recall")
+    lines = [] if balanced is None else [f"Balanced accuracy: {balanced:.1%}"]
+    lines += [] if recall is None else [f"Recall: {recall}"]
+    return "".join(f"{line}\n" for line in [*lines, *(f"Warning: {remark}" for remark in model.get("remarks", ()))])
 
 
 def _standing(model: ModelRecord, production: ModelRecord | None) -> str:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from statistics import NormalDist
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from lnn.characters import quoted
 
-CONFIDENCE = 0.95
-"""Of the intervals that are told."""
+Z = 1.959963984540054
+"""Standard deviations of a normal distribution that hold 95% of it: the confidence of all intervals."""
+
+NAMED_CLASSES = 8
+"""With more classes than that, only those of lowest recall are named in a line."""
 
 
 class ClassCounts(TypedDict):
@@ -28,6 +30,12 @@ class ClassCounts(TypedDict):
     """For which it is predicted."""
     right: Sequence[int]
     """Both."""
+
+
+def as_class_counts(rows: Sequence[Sequence[int]]) -> ClassCounts:
+    """The counts of ``lnn.network.class_counts``: true, predicted, and both."""
+    examples, predicted, right = rows
+    return {"examples": examples, "predicted": predicted, "right": right}
 
 
 class Interval(NamedTuple):
@@ -119,6 +127,31 @@ class ClassMetrics:
             return f"no better than {reference}"
         return f"no better than {reference}, by accuracy; its balanced accuracy is {self.balanced_accuracy:.1%}"
 
+    def recalls(self, named: int = NAMED_CLASSES) -> list[OfClass]:
+        """The classes that have examples: all in their order, or of more than ``named`` those of lowest recall."""
+        present = [one for one in self.by_class if one.recall is not None]
+        if len(present) <= named:
+            return present
+        return sorted(present, key=lambda one: one.recall or 0.0)[:named]
+
+    @property
+    def recall_in_words(self) -> str:
+        """The recall of each class, or of many the lowest ones, in one line."""
+        shown = self.recalls()
+        told = ", ".join(f"{quoted(one.name)} {one.recall:.1%}" for one in shown)
+        return told if len(shown) == sum(one.recall is not None for one in self.by_class) else f"lowest {told}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures beside the accuracy, as JSON types."""
+        return {
+            "accuracy_interval": list(self.interval),
+            "base_rate": self.base_rate,
+            "most_frequent": self.most_frequent,
+            "beats_base_rate": self.beats_base_rate,
+            "balanced_accuracy": self.balanced_accuracy,
+            "by_class": [asdict(one) for one in self.by_class],
+        }
+
     @cached_property
     def by_class(self) -> list[OfClass]:
         """In index order."""
@@ -137,16 +170,15 @@ class ClassMetrics:
         ]
 
 
-def wilson_interval(right: int, examples: int, confidence: float = CONFIDENCE) -> Interval:
-    """Bounds of a share of which ``right`` of so many examples were seen.
+def wilson_interval(right: int, examples: int) -> Interval:
+    """Bounds, with 95% confidence, of a share of which ``right`` of so many examples were seen.
 
     Wilson 1927, "Probable inference, the law of succession, and statistical inference": unlike the usual interval it
     holds for few examples, and for shares near 0 and 1.
     """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share, weight = right / examples, z * z / examples
+    share, weight = right / examples, Z * Z / examples
     middle = share + weight / 2
-    reach = z * math.sqrt(share * (1 - share) / examples + weight / (4 * examples))
+    reach = Z * math.sqrt(share * (1 - share) / examples + weight / (4 * examples))
     low, high = (max(0.0, min(1.0, (middle + sign * reach) / (1 + weight))) for sign in (-1, 1))
     return Interval(0.0 if right == 0 else low, 1.0 if right == examples else high)
 

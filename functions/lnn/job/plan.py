@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self, cast
 
-from lnn.job.scores import Scores
+from lnn.job.class_metrics import as_class_counts
+from lnn.job.scores import FinalScores, Scores
 from lnn.network import CROSS_ENTROPY, LINEAR, Loss, Network, Optimizer, Schedule, Tally, batch_slices, errors
 from lnn.network.batches import Batch
 from lnn.network.optimizers import BETA_1, BETA_2, EPSILON, MOMENTUM
+from lnn.network.types import Labels
 
 PLAIN, EXAMPLE_SPACE = "plain", "example_space"
 """Formulations of the mathematics of a run."""
@@ -153,6 +155,16 @@ class Plan:
     def keeps_best(self) -> bool:
         """Whether the model is that of the lowest validation cost."""
         return self.validation_examples > 0 and self.keep == "best"
+
+    def final_scores(self, train: Tally, test: Tally | Labels, validation: Tally | None) -> FinalScores:
+        """The scores of a final model; ``test`` are its ``class_counts``, or of regression the sums."""
+        sums = test if isinstance(test, Tally) else Tally(0.0, int(test[2].sum()))
+        found = cast("FinalScores", {**self.scores("train", train), **self.scores("test", sums)})
+        if validation is not None:
+            found = cast("FinalScores", {**found, **self.scores("validation", validation)})
+        if not isinstance(test, Tally):
+            found["test_classes"] = as_class_counts(test.tolist())
+        return found
 
     def batches(self, epoch: int) -> list[Batch]:
         """The example indices of each batch of an epoch."""

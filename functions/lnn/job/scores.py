@@ -6,6 +6,8 @@ that is not defined or not finite is absent, such as the R2 of targets that are 
 
 from typing import TypedDict
 
+from lnn.job.class_metrics import ClassCounts
+
 
 class ScoresOfClasses(TypedDict, total=False):
     """Shares of the examples that a classifier gets right."""
@@ -31,6 +33,13 @@ class ScoresOfNumbers(TypedDict, total=False):
 
 class Scores(ScoresOfClasses, ScoresOfNumbers, total=False):
     """The scores of either kind of model."""
+
+
+class FinalScores(Scores, total=False):
+    """The scores of the model that a run has ended with."""
+
+    test_classes: ClassCounts
+    """Of the test examples; absent in regression."""
 
 
 OF_CLASSES = tuple(ScoresOfClasses.__annotations__)

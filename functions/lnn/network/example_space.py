@@ -21,10 +21,10 @@ import numpy as np
 
 from lnn.network.batches import Batch
 from lnn.network.losses import UNWEIGHTED, Loss
-from lnn.network.metrics import Tally
-from lnn.network.model import ALL, tally_above, train_above
+from lnn.network.metrics import Tally, class_counts
+from lnn.network.model import ALL, output_above, tally_above, train_above
 from lnn.network.optimizers import Optimizer
-from lnn.network.types import Array, Parameters, Slots, Targets
+from lnn.network.types import Array, Labels, Parameters, Slots, Targets
 
 
 def is_exact(optimizer: str) -> bool:
@@ -176,17 +176,21 @@ class ExampleSpace:
 
     def test_tally(self, y: Targets, Y: Array | None = None) -> Tally:
         """The sums over the test examples; ``y`` and ``Y`` as in ``tally_of_output``. It needs no W1."""
-        return self._held_out_tally(*self._held_out[0], y, Y)
+        return self._tally(self._first_z(*self._held_out[0]), y, Y)
+
+    def test_counts(self, y: Labels) -> Labels:
+        """The ``class_counts`` of the test examples, whose classes are y (m_test,)."""
+        return class_counts(output_above(self._params, self._first_z(*self._held_out[0]), self._activations), y)
 
     def validation_tally(self, y: Targets, Y: Array | None = None) -> Tally:
         """The sums over the validation examples, as ``test_tally``."""
-        return self._held_out_tally(*self._held_out[1], y, Y)
+        return self._tally(self._first_z(*self._held_out[1]), y, Y)
 
-    def _held_out_tally(self, K: Array, U_start: Array, y: Targets, Y: Array | None) -> Tally:
+    def _first_z(self, K: Array, U_start: Array) -> Array:
         Z: Array = self._P @ K
         Z += self._c * U_start
         Z += self._params[0][1]
-        return self._tally(Z, y, Y)
+        return Z
 
     def _tally(self, Z: Array, y: Targets, Y: Array | None = None) -> Tally:
         return tally_above(self._params, Z, self._activations, y, Y, self._loss)

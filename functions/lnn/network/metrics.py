@@ -50,6 +50,16 @@ def correct_count(A: Array, Y: Array) -> int:
     return int(np.count_nonzero(predicted_classes(A) == predicted_classes(Y)))
 
 
+def class_counts(A: Array, y: Labels) -> Labels:
+    """Counts of examples by class, (3, K): true, predicted, and both; those of parts of a set add up.
+
+    A (1 or K, m) is the output; y (m,) holds class indices.
+    """
+    classes, predicted = max(2, len(A)), predicted_classes(A)
+    counts = [np.bincount(of, minlength=classes) for of in (y, predicted, y[predicted == y])]
+    return np.stack(counts).astype(np.int64, copy=False)
+
+
 def accuracy(A: Array, y: Labels) -> float:
     """Share of the examples that the output A (1 or K, m) gets right; y (m,) holds class indices."""
     return float(np.mean(predicted_classes(A) == y))

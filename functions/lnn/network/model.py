@@ -9,7 +9,7 @@ import numpy as np
 from lnn.network.activations import ACTIVATIONS
 from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta
 from lnn.network.losses import LINEAR, UNWEIGHTED, Loss, cost_from_logits, output_activation, output_delta
-from lnn.network.metrics import Tally, correct_count, error_sums, predicted_classes
+from lnn.network.metrics import Tally, class_counts, correct_count, error_sums, predicted_classes
 from lnn.network.optimizers import Optimizer
 from lnn.network.types import Array, Labels, Parameters, Slots, Targets
 
@@ -156,6 +156,13 @@ def tally_above(
     return tally_of_output(activations[-1], output_activation(activations[-1], Z), Z, y, Y, loss)
 
 
+def output_above(params: Parameters, Z: Array, activations: Sequence[str]) -> Array:
+    """The output layer's A (units, m), given Z (units, m) of layer 1."""
+    for (W, b), activation in zip(params[1:], activations[:-1], strict=True):
+        Z = linear_forward(W, b, ACTIVATIONS[activation].apply(Z))
+    return output_activation(activations[-1], Z)
+
+
 def tally_of_output(
     activation: str, A: Array, logits: Array, y: Targets, Y: Array | None = None, loss: Loss = UNWEIGHTED
 ) -> Tally:
@@ -232,6 +239,11 @@ class Network:
             labels = None if Y is None else Y[:, some]
             parts.append(tally_of_output(self.activations[-1], A[-1], logits, y[some], labels, self.loss))
         return parts[0] if len(parts) == 1 else Tally.total(parts)
+
+    def class_counts(self, params: Parameters, X: Array, y: Labels) -> Labels:
+        """Counts of the examples X (n, m) by class, (3, K): see the function ``class_counts``."""
+        parts = [class_counts(self.forward(params, X[:, some]).A[-1], y[some]) for some in self._chunks(X)]
+        return sum(parts[1:], start=parts[0])
 
     def predict_classes(self, params: Parameters, X: Array) -> Labels:
         """The class index of each example, (m,)."""

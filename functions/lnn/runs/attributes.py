@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict, cast
 
-from lnn.job.scores import Scores
+from lnn.job.scores import FinalScores
 
 if TYPE_CHECKING:
     from lnn.runs.record import Run
@@ -83,6 +83,8 @@ class Dimensions(TypedDict):
     """Absent in a run without a validation set."""
     classes: list[str]
     """Names of the classes, in index order; none in regression."""
+    class_counts: NotRequired[Mapping[str, Sequence[int]]]
+    """Examples of each class in ``train``, ``test`` and, where there is one, ``validation``; absent in regression."""
     targets: NotRequired[list[str]]
     """Names of the numbers that are predicted; absent in classification."""
     sizes: list[int]
@@ -160,7 +162,7 @@ class Use(TypedDict):
     usd: float
 
 
-class PublicFacts(Scores, total=False):
+class PublicFacts(FinalScores, total=False):
     """What Launch and the strategies find out about a run, and people see. ``Run`` explains each attribute."""
 
     dataset: Dataset

@@ -17,7 +17,7 @@ import numpy as np
 from lnn.aws.clocks import moment
 from lnn.data.preprocessing import PREPROCESSING, Preprocessing
 from lnn.job.plan import Plan
-from lnn.job.scores import Scores
+from lnn.job.scores import FinalScores
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.model_file import Model, encode_model
 from lnn.models.store import digest_of
@@ -44,7 +44,7 @@ def end_with_model(
     ending: Ending,
     *,
     cost: float | None,
-    scores: Scores,
+    scores: FinalScores,
     training_ended_at: float,
     training_seconds: float,
     invocations: int,

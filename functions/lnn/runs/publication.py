@@ -81,6 +81,8 @@ def encode_results(run: Run, model_written_at: float) -> bytes:
     }
     if run.best_epoch is not None:
         figures |= {"best_epoch": run.best_epoch, "validation_cost": run.validation_cost}
+    if (metrics := run.test_metrics) is not None:
+        figures |= metrics.as_json()
     if run.worker_seconds:
         figures["worker_seconds"] = run.worker_seconds
     results = {

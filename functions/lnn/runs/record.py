@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lnn.aws.clocks import moment
 from lnn.errors import RunStateError
+from lnn.job.class_metrics import ClassCounts, ClassMetrics
+from lnn.job.remarks import remarks_of_classes, remarks_of_numbers
 from lnn.job.scores import OF_CLASSES, OF_NUMBERS
 
 if TYPE_CHECKING:
@@ -193,6 +195,8 @@ class Run:
     """The epoch whose validation cost is the lowest; the model's, unless the run keeps the last."""
     validation_cost: float | None = None
     """Of epoch ``best_epoch``."""
+    test_classes: ClassCounts | None = None
+    """Counts by class of the test examples, with the final model; see ``test_metrics``."""
     artifacts: Artifacts | None = None
     ended_model: EndedModel | None = None
     """Written with the end of the run; a release that did not store it wrote its model straight to ``artifacts``."""
@@ -345,6 +349,36 @@ class Run:
     def has_validation(self) -> bool:
         """Whether a part of the examples is held out to measure each epoch's model; False while that is not known."""
         return bool(self.dimensions and self.dimensions.get("validation_examples"))
+
+    @property
+    def test_metrics(self) -> ClassMetrics | None:
+        """The figures by class of the final model; None in regression, and where a release did not store them."""
+        if self.test_classes is None or self.dimensions is None:
+            return None
+        return ClassMetrics(self.dimensions["classes"], self.test_classes)
+
+    def base_rate(self, split: str) -> float | None:
+        """How often always the most frequent class of ``train``, ``validation`` or ``test`` is right, if known."""
+        dimensions: Mapping[str, Any] = self.dimensions or {}
+        counts = dimensions.get("class_counts", {}).get(split)
+        if split == "test" and self.test_classes is not None:
+            counts = self.test_classes["examples"]
+        return max(counts) / sum(counts) if counts else None
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What people should know before they trust the final model, a line each; they follow from the record."""
+        return self._remarks(self.plan)
+
+    @property
+    def remarks_of_model(self) -> Sequence[str]:
+        """Those of the remarks that follow from the model alone, and not from its training."""
+        return self._remarks(None)
+
+    def _remarks(self, plan: Mapping[str, Any] | None) -> Sequence[str]:
+        if self.is_regression:
+            return remarks_of_numbers(self.train_r2, self.test_r2, plan)
+        return remarks_of_classes(self.test_metrics, self.final_cost, plan)
 
     @property
     def epochs_reached(self) -> int:

@@ -51,6 +51,7 @@ METHODS = {**dict.fromkeys(FILES, "GET"), "/health": "GET", "/models": "GET", "/
 SHOWN = (
     *("model_id", "run_id", "stage", "image_shape", "classes", "targets", "sizes", "registered_at", "refused"),
     *SCORES,
+    *("base_rate", "balanced_accuracy", "beats_base_rate", "recall", "remarks"),
 )
 """Attributes of a model's record that the API shows to its callers."""
 

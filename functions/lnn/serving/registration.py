@@ -109,9 +109,11 @@ def _enter(shelf: RegistrationServices, record: ModelRecord, content: bytes) -> 
         shelf.registry.add(record, WHO)
     if not shelf.registry.claim_message(model_id):
         return f"known as {model_id}"
-    current = shelf.registry.current()
+    current, stored = shelf.registry.current(), shelf.registry.get(model_id)
     if current.staging == model_id:
         shelf.notifier.model_staged(record, shelf.registry.get(current.production) if current.production else None)
+    elif stored is not None and stored.get("held_back"):
+        shelf.notifier.model_held_back(stored)
     return f"registered as {model_id}"
 
 
@@ -153,8 +155,17 @@ def _figures(run: Run) -> ModelRecord:
     They depend on the model alone: a run that is resumed, and gets no better, ends with the same one again.
     """
     cost = "validation_cost" if run.has_validation else "final_cost"
-    figures = {name: run.attribute(name) for name in (*run.score_names, cost)} | {"epoch": run.model_epoch}
-    return cast("ModelRecord", figures)
+    figures = cast("ModelRecord", {name: run.attribute(name) for name in (*run.score_names, cost)})
+    figures["epoch"] = run.model_epoch
+    if (metrics := run.test_metrics) is not None:
+        figures["base_rate"] = metrics.base_rate
+        figures["balanced_accuracy"] = metrics.balanced_accuracy
+        figures["beats_base_rate"] = metrics.beats_base_rate
+        figures["skill"] = metrics.skill
+        figures["recall"] = metrics.recall_in_words
+    if run.remarks_of_model:
+        figures["remarks"] = run.remarks_of_model
+    return figures
 
 
 def _is_plain(run_id: str) -> bool:

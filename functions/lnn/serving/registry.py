@@ -11,7 +11,7 @@ a transaction DynamoDB knows it by its request token; elsewhere the item keeps i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 from uuid import uuid4
 
@@ -44,6 +44,8 @@ class ModelRecord(Scores):
     stage: NotRequired[Stage]
     refused: NotRequired[str]
     """Why it cannot predict."""
+    held_back: NotRequired[str]
+    """Why it did not take staging: it does not beat the base rate, and the model there is better."""
     announced: NotRequired[bool]
     """People have had the message of it."""
     sha256: NotRequired[str]
@@ -57,6 +59,16 @@ class ModelRecord(Scores):
     """How many there are; 0 where the model predicts numbers."""
     targets: NotRequired[int]
     """How many numbers it predicts; absent for a classifier."""
+    base_rate: NotRequired[float]
+    """Of this and the next four: of the run's test examples, as ``lnn.job.class_metrics`` defines them. A release
+    that did not count the examples by class did not store them; regression has none."""
+    balanced_accuracy: NotRequired[float]
+    beats_base_rate: NotRequired[bool]
+    skill: NotRequired[float]
+    recall: NotRequired[str]
+    """In words."""
+    remarks: NotRequired[Sequence[str]]
+    """What people should know before they trust the model, a line each."""
     final_cost: NotRequired[float | None]
     validation_cost: NotRequired[float | None]
     """In place of ``final_cost`` in a run with a validation set."""
@@ -110,16 +122,20 @@ class Registry:
     def add(self, model: ModelRecord, who: str) -> bool:
         """Add a model and put it into staging; return False when it is registered already.
 
-        Events may arrive late: a model uploaded before the one in staging is added as retired.
+        Events may arrive late: a model uploaded before the one in staging is added as retired. So is a model that
+        does not beat the base rate where the one in staging is better at the same task.
         """
         model_id = model["model_id"]
         for _ in range(STAGING_TRIES):
             current = self.current()
             under_review = self.get(current.staging) if current.staging else None
             late = under_review is not None and under_review["uploaded_at"] > model["uploaded_at"]
-            step = None if late else rollout.stage(current, model_id)
-            stage: Stage = "retired" if late else "staging"
+            why = None if late or under_review is None else reason_to_hold_back(model, under_review)
+            step = rollout.stage(current, model_id) if not late and why is None else None
+            stage: Stage = "retired" if step is None else "staging"
             record: ModelRecord = {**model, "stage": stage, "registered_at": time.time()}
+            if why is not None:
+                record["held_back"] = why
             try:
                 self._transact(
                     {"Put": self._put(record, "attribute_not_exists(model_id)")},
@@ -267,6 +283,35 @@ class Registry:
         with refusals("scan", self._named):
             pages = self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True)
             return [plain(found) for page in pages for found in page["Items"]]
+
+
+def reason_to_hold_back(model: ModelRecord, under_review: ModelRecord) -> str | None:
+    """Why a new model leaves staging to the one that is there; None where it takes it.
+
+    Accuracy does not say which is better: a model that finds the rare class may be right less often than one that never
+    does. The skill does; of regression it is R2. Models without figures, or for other data, are not compared.
+    """
+    beats_base_rate, skill = _skill_of(model)
+    _, theirs = _skill_of(under_review)
+    same_task = all(_task_of(model)) and _task_of(model) == _task_of(under_review)
+    if beats_base_rate or skill is None or theirs is None or not same_task or theirs <= skill:
+        return None
+    remark = next(iter(model.get("remarks", ())), "it does not beat the base rate")
+    return f"{remark}; {under_review['model_id']}, which is in staging, is better"
+
+
+def _skill_of(model: ModelRecord) -> tuple[bool, float | None]:
+    """Whether a model beats the base rate, and its skill: None where that is not known."""
+    if "targets" in model:
+        r2 = model.get("test_r2")
+        return r2 is not None and r2 > 0, r2
+    return model.get("beats_base_rate", False), model.get("skill")
+
+
+def _task_of(model: ModelRecord) -> tuple[int, int]:
+    """Numbers of features, and of classes or targets."""
+    sizes = model.get("sizes", [0])
+    return sizes[0], model.get("targets") or model.get("classes", 0)
 
 
 def _is_model(key: str) -> bool:

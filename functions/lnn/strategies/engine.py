@@ -6,7 +6,7 @@ from typing import Protocol
 from lnn.models.checkpoint import Checkpoint
 from lnn.network import Tally
 from lnn.network.batches import Batch
-from lnn.network.types import Parameters
+from lnn.network.types import Labels, Parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,9 @@ class Engine(Protocol):
 
     def test_tally(self) -> Tally:
         """The sums over the test examples with the parameters as they are; the cost where the history has it."""
+
+    def test_counts(self) -> Labels:
+        """The ``lnn.network.class_counts`` of all test examples with the parameters as they are; of classes only."""
 
     def validation_tally(self) -> Tally:
         """The sums over the validation examples with the parameters as they are, the cost among them."""

@@ -24,7 +24,7 @@ from lnn.aws.client_errors import PASSING
 from lnn.aws.clocks import Stopwatch, moment
 from lnn.errors import StaleGeneration
 from lnn.job.plan import Plan
-from lnn.job.scores import Scores
+from lnn.job.scores import FinalScores
 from lnn.messages import Flag, Message
 from lnn.models.checkpoint import Best, Checkpoint, EpochSoFar
 from lnn.network import Tally, added
@@ -144,7 +144,7 @@ class Supervisor:
         self,
         state: Checkpoint,
         ending: Ending,
-        scores: Scores,
+        scores: FinalScores,
         *,
         trained: float,
         usd: float,
@@ -431,17 +431,12 @@ class Session(Supervisor):
 
         self._patiently(end)
 
-    def _scores(self) -> Scores:
+    def _scores(self) -> FinalScores:
         """The scores of the model."""
         engine, plan = self._engine, self._plan
         engine.use_kept()
-        scores: Scores = {
-            **plan.scores("train", engine.train_tally()),
-            **plan.scores("test", engine.test_tally()),
-        }
-        if plan.validation_examples:
-            scores |= plan.scores("validation", engine.validation_tally())
-        return scores
+        train, test = engine.train_tally(), engine.test_tally() if plan.targets else engine.test_counts()
+        return plan.final_scores(train, test, engine.validation_tally() if plan.validation_examples else None)
 
     def _end_without_model(self, ending: Ending, ended_at: float) -> None:
         self._flush()

@@ -8,6 +8,7 @@ from lnn.models.checkpoint import Checkpoint
 from lnn.models.store import Artifacts
 from lnn.network import Tally
 from lnn.network.batches import Batch
+from lnn.network.types import Labels
 from lnn.strategies.engine import StepResult
 
 
@@ -28,6 +29,12 @@ class Toy:
 
     def test_tally(self) -> Tally:
         return self._plan.network.tally(self._state.parameters, self._data.X_test, self._data.y_test)
+
+    def test_counts(self) -> Labels:
+        return self._plan.network.class_counts(self._state.parameters, self._data.X_test, self._data.y_test)
+
+    def use_kept(self) -> None:
+        """It keeps no parameters."""
 
     def checkpoint(self, epoch: int) -> Checkpoint:
         return Checkpoint(epoch, self._state.parameters, self._state.slots)

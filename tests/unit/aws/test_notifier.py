@@ -38,6 +38,14 @@ RUN = Run(
 )
 
 
+FRAUDS = replace(
+    RUN,
+    test_accuracy=0.98,
+    dimensions={**dimensions([30, 5, 1]), "classes": ["ok", "fraud"], "class_counts": {"test": [49, 1]}},
+    test_classes={"examples": [49, 1], "predicted": [50, 0], "right": [49, 0]},
+)
+
+
 class Topic:
     """Takes what SNS would take, and keeps it."""
 
@@ -155,3 +163,31 @@ def test_a_regression_has_its_errors_and_no_accuracy() -> None:
     for line in ("RMSE: 1.5 training, 2 test", "MAE: 1 training, 1.25 test", "R2: 0.95 training, 0.9 test"):
         assert line in message["Message"].splitlines()
     assert "accuracy" not in message["Message"].lower()
+
+
+def test_accuracy_never_stands_without_the_base_rate_and_recall() -> None:
+    message = published("ended", FRAUDS)
+    assert message["Subject"] == "LNN: training completed, test accuracy 98.0% (base rate 98.0%)"
+    for line in (
+        "Base rate: 98.0% test, by always answering ok",
+        "Balanced accuracy: 50.0% test",
+        "Recall: 'ok' 100.0%, 'fraud' 0.0%",
+        "Warning: on the test examples the model is no better than always answering 'ok' (98.0%)",
+    ):
+        assert line in message["Message"].splitlines()
+
+
+def test_a_model_in_staging_is_told_with_the_base_rate_and_recall() -> None:
+    model = {
+        "model_id": "m",
+        "test_accuracy": 0.98,
+        "base_rate": 0.98,
+        "balanced_accuracy": 0.5,
+        "recall": "'ok' 100.0%, 'fraud' 0.0%",
+        "remarks": ["no better"],
+    }
+    message = published("model_staged", model, None)
+    assert message["Subject"] == "LNN: model staged, test accuracy 98.0% (base rate 98.0%)"
+    lines = message["Message"].splitlines()
+    assert "Test accuracy: 98.0% (base rate 98.0%)" in lines
+    assert {"Balanced accuracy: 50.0%", "Recall: 'ok' 100.0%, 'fraud' 0.0%", "Warning: no better"} <= set(lines)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 FIRST, SECOND = "20261121T000000Z-aaaaaaaa", "20261121T000001Z-bbbbbbbb"
+THIRD = "20261121T000002Z-cccccccc"
 
 
 @pytest.fixture
@@ -34,6 +35,22 @@ def test_a_table_has_a_column_for_each_run_and_a_row_for_each_difference(cli: Ru
     assert "optimizer" not in rows
     falling = rows["cost by epoch"]
     assert [line[0] + line[-1] for line in falling] == ["█▁", "█▁"]
+
+
+def test_accuracies_are_compared_beside_base_rates_and_recall(cli: RunCli, world: World) -> None:
+    world.train_whole(FIRST)
+    for run_id, right in ((SECOND, [4, 1]), (THIRD, [5, 0])):
+        counts = {"examples": [5, 5], "predicted": [5, 5], "right": right}
+        world.train_whole(run_id, ending={"test_classes": counts})
+    compared = cli("compare", FIRST, SECOND, THIRD)
+    rows = {line[:19].strip(): line[19:].split() for line in compared.stdout.splitlines()}
+    assert rows["base rate"] == ["-", "50.0%", "50.0%"]
+    assert rows["balanced accuracy"] == ["-", "50.0%", "50.0%"]
+    assert rows["recall"] == ["-", "'dark'", "80.0%,", "'light'", "20.0%", "'dark'", "100.0%,", "'light'", "0.0%"]
+    for run_id in (SECOND, THIRD):
+        assert f"{run_id}: on the test examples the model is no better than always" in compared.stderr
+    found = json.loads(cli("compare", FIRST, SECOND, "--json").stdout)
+    assert [run.get("base_rate") for run in found] == [None, 0.5]
 
 
 def test_the_picture_shows_every_run(cli: RunCli, two_runs: None) -> None:

@@ -40,6 +40,24 @@ def test_models_are_listed_newest_first_with_stage_and_accuracy(cli: RunCli, reg
     assert "canary: answers 25% of production" in lines[2]
 
 
+def test_accuracy_is_listed_beside_base_rate_and_recall(cli: RunCli, registry: Registry) -> None:
+    figures: Any = {"test_accuracy": 0.98, "base_rate": 0.98, "recall": "'ok' 100.0%, 'fraud' 0.0%"}
+    registry.add({"model_id": "m", "uploaded_at": 9.0, "remarks": ["no better"], **figures}, "registration")
+    line = cli("models").stdout.splitlines()[1]
+    assert "98.0%, base rate 98.0%, recall 'ok' 100.0%, 'fraud' 0.0%" in line
+    assert line.endswith("no better")
+
+
+def test_a_model_that_did_not_take_staging_says_why(cli: RunCli, registry: Registry) -> None:
+    known: Any = {"sizes": [3, 1], "classes": 2}
+    registry.add({"model_id": "good", "uploaded_at": 8.0, "skill": 1.0, **known}, "registration")
+    figures: Any = {"test_accuracy": 0.5, "skill": 0.0, "beats_base_rate": False}
+    registry.add({"model_id": "poor", "uploaded_at": 9.0, **known, **figures}, "registration")
+    line = next(line for line in cli("models").stdout.splitlines() if line.startswith("poor"))
+    assert line.split()[1] == "retired"
+    assert line.endswith("not staged: it does not beat the base rate; good, which is in staging, is better")
+
+
 def test_json_has_what_is_in_use_every_model_and_the_history(cli: RunCli, registry: Registry) -> None:
     registry.promote(FIRST, "ada")
     found = json.loads(cli("models", "--json").stdout)

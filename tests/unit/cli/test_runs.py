@@ -15,7 +15,7 @@ from lnn.aws.invoker import Invoker
 from lnn.messages import Message
 from lnn_client.runs import result
 from support import stored_runs
-from support.aws_account import NAMES
+from support.aws_account import LAUNCHED, NAMES
 
 if TYPE_CHECKING:
     from support.aws_account import RunCli, World
@@ -322,3 +322,49 @@ def test_a_run_of_the_release_before_is_shown_byte_for_byte_as_that_release_show
     assert cli("show", "latest", "--json").stdout == json.dumps(stored["shown"], indent=2, ensure_ascii=False) + "\n"
     assert json.loads(cli("runs", "--json").stdout) == [stored["shown"]]
     assert result(world.run(stored["item"]["run_id"]["S"])) == stored["result"]
+
+
+COUNTS = {"examples": [49, 1], "predicted": [50, 0], "right": [49, 0]}
+NO_BETTER = "on the test examples the model is no better than always answering 'dark' (98.0%)"
+
+
+@pytest.fixture
+def counted(world: World) -> World:
+    """A run whose model answers ``dark`` to everything, which 98% of the examples are."""
+    world.open_run(OLD)
+    dimensions = {**LAUNCHED["dimensions"], "class_counts": {"train": [97, 3], "test": [49, 1]}}
+    assert world.ledger.describe(OLD, **{**LAUNCHED, "dimensions": dimensions})
+    world.train(OLD, 4)
+    world.end(OLD, test_accuracy=0.98, test_classes=COUNTS)
+    return world
+
+
+def test_wherever_accuracy_is_shown_base_rate_and_recall_stand_beside_it(cli: RunCli, counted: World) -> None:
+    shown = cli("show", OLD).stdout
+    for line in (
+        "test accuracy      98.0%",
+        "95% interval       89.5% to 99.6%",
+        "base rate          98.0%, by always answering dark",
+        "balanced accuracy  50.0%",
+        "recall             'dark' 100.0%, 'light' 0.0%",
+        f"warning            {NO_BETTER}",
+    ):
+        assert line in shown
+    heading, row = cli("runs").stdout.splitlines()
+    assert heading.split()[-5:] == ["seconds", "base", "rate", "lowest", "recall"]
+    assert row.split()[-2:] == ["98.0%", "0.0%"]
+    history = cli("history", OLD)
+    assert "base rate: 97.0% training and 98.0% test" in history.stderr
+    watched = cli("watch", OLD)
+    assert "test 98.0%  base rate 98.0%" in watched.stderr
+    assert "test accuracy 98.0%, base rate 98.0%, balanced accuracy 50.0%, recall 'dark' 100.0%" in watched.stdout
+    assert f"warning: {NO_BETTER}" in watched.stderr
+
+
+@pytest.mark.parametrize("command", ["show", "runs"])
+def test_programs_get_the_figures_beside_the_accuracy(cli: RunCli, counted: World, command: str) -> None:
+    printed = json.loads(cli(*(("show", OLD) if command == "show" else ("runs",)), "--json").stdout)
+    for found in (printed if command == "show" else printed[0], result(counted.run(OLD))):
+        assert (found["base_rate"], found["most_frequent"], found["balanced_accuracy"]) == (0.98, "dark", 0.5)
+        assert (found["beats_base_rate"], found["remarks"]) == (False, [NO_BETTER])
+        assert [one["recall"] for one in found["by_class"]] == [1.0, 0.0]

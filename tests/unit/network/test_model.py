@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import confusion_matrix
 
 from lnn.data.dataset import label_matrix
 from lnn.network import (
@@ -220,3 +221,22 @@ def test_the_penalty_counts_weights_and_not_biases() -> None:
     squares = sum(float((W**2).sum()) for W, _ in params)
     difference = Network(SIZES, KINDS, 0.5).cost(params, X, Y) - Network(SIZES, KINDS).cost(params, X, Y)
     assert difference == pytest.approx(0.5 / (2 * 60) * squares)
+
+
+@pytest.mark.parametrize("output", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("classes", [2, 4])
+def test_counts_by_class_are_the_sums_of_scikit_learns_confusion_matrix(
+    output: str, classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lnn.network.model.CHUNK_BYTES", 1000)  # several chunks
+    units = 1 if (output, classes) == ("sigmoid", 2) else classes
+    rng = np.random.default_rng(classes)
+    network = Network([6, 5, units], ["tanh", output])
+    params = init_parameters([6, 5, units], ["tanh", output], "xavier", 1, "float64")
+    X, y = rng.normal(size=(6, 70)), rng.integers(0, classes, 70)
+    matrix = confusion_matrix(y, network.predict_classes(params, X), labels=range(classes))
+    examples, predicted, right = network.class_counts(params, X, y)
+    np.testing.assert_array_equal(examples, matrix.sum(axis=1))
+    np.testing.assert_array_equal(predicted, matrix.sum(axis=0))
+    np.testing.assert_array_equal(right, matrix.diagonal())
+    assert right.sum() == network.tally(params, X, y).correct

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from lnn.aws.dynamodb_items import plain
+from lnn.job import class_metrics
 from lnn.runs import attributes
 from lnn.runs.attributes import Attributes, CheckpointPointer, PublicRun, Status, public_view
 from lnn.runs.record import ALLOWED_IN, ENDED, FIELD_NAMES, GOING, LEADS_TO, Run, to_item
@@ -81,7 +82,8 @@ def test_the_record_and_the_attributes_that_may_be_written_are_the_same_in_name_
     def without_none(hint: Any) -> Any:
         return get_args(hint)[0] if NoneType in get_args(hint) else hint
 
-    read_as = {name: without_none(hint) for name, hint in get_type_hints(Run, vars(attributes)).items()}
+    names = {**vars(class_metrics), **vars(attributes)}
+    read_as = {name: without_none(hint) for name, hint in get_type_hints(Run, names).items()}
     written_as = {FIELD_NAMES.get(name, name): without_none(hint) for name, hint in get_type_hints(Attributes).items()}
     del read_as["stored"]
     assert read_as == written_as
@@ -98,3 +100,43 @@ def test_what_only_functions_need_is_not_public() -> None:
 def test_every_status_but_completed_can_be_left() -> None:
     left = {status for change in LEADS_TO for status in ALLOWED_IN[change]}
     assert left == {*GOING, *ENDED} - {"COMPLETED"}
+
+
+TESTED = {
+    "dimensions": {"classes": ["ok", "fraud"], "class_counts": {"train": [195, 5], "test": [49, 1]}},
+    "test_classes": {"examples": [49, 1], "predicted": [50, 0], "right": [49, 0]},
+    "plan": {"activations": ["relu", "sigmoid"], "sizes": [5, 4, 1], "learning_rate": 0.5},
+}
+
+
+def test_the_figures_by_class_follow_from_the_record() -> None:
+    run = Run.from_item({"run_id": "r", "status": "COMPLETED", "final_cost": 0.1, **TESTED})
+    assert run.test_metrics is not None
+    assert (run.test_metrics.accuracy, run.test_metrics.balanced_accuracy) == (0.98, 0.5)
+    assert (run.base_rate("train"), run.base_rate("test")) == (0.975, 0.98)
+    assert run.remarks == ["on the test examples the model is no better than always answering 'ok' (98.0%)"]
+
+
+def test_a_run_of_the_release_before_has_no_figures_by_class_and_nothing_is_made_up() -> None:
+    run = read("completed-fused")
+    assert (run.test_metrics, run.base_rate("train"), run.base_rate("test"), run.remarks) == (None, None, None, [])
+
+
+@pytest.mark.parametrize(("output", "units", "cost"), [("sigmoid", 1, 1.4), ("softmax", 2, 1.4), ("sigmoid", 2, 2.8)])
+def test_a_huge_cost_at_chance_comes_with_the_cure(output: str, units: int, cost: float) -> None:
+    plan = {"activations": ["relu", output], "sizes": [5, 4, units], "learning_rate": 0.5}
+    facts = {"run_id": "r", "status": "COMPLETED", **TESTED, "plan": plan}
+    (_, told) = Run.from_item({**facts, "final_cost": cost}).remarks
+    assert told.startswith("training has diverged or is stuck; lower learning_rate (it is 0.5): the final cost is")
+    assert len(Run.from_item({**facts, "final_cost": cost / 1.1}).remarks) == 1
+    learned = {"examples": [49, 1], "predicted": [49, 1], "right": [49, 1]}
+    assert Run.from_item({**facts, "final_cost": cost, "test_classes": learned}).remarks == []
+
+
+def test_a_regression_that_is_worse_than_the_mean_says_so_and_one_that_is_far_off_how_to_mend_it() -> None:
+    item = {"run_id": "r", "status": "COMPLETED", **TESTED, "dimensions": {"targets": ["y"]}}
+    assert Run.from_item({**item, "train_r2": 0.5, "test_r2": 0.4}).remarks == []
+    mean = "on the test examples the model is no better than always predicting their mean: R2 is -0.1"
+    assert Run.from_item({**item, "train_r2": 0.5, "test_r2": -0.1}).remarks == [mean]
+    (_, told) = Run.from_item({**item, "train_r2": -40.0, "test_r2": -50.0}).remarks
+    assert told == "training has diverged or is stuck; lower learning_rate (it is 0.5): R2 in training is -40"

@@ -26,11 +26,11 @@ from lnn.data.on_disk import OwnExamples
 from lnn.job.plan import WHOLE_UP_TO, Plan
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.store import Artifacts
-from lnn.network import Tally, batch_tally, cost_from_logits, penalty, tally_of_output
+from lnn.network import Tally, batch_tally, class_counts, cost_from_logits, penalty, tally_of_output
 from lnn.network.batches import Batch
 from lnn.network.model import backward
 from lnn.network.parameter_vector import flattened, layers_of, weight_ranges
-from lnn.network.types import Array
+from lnn.network.types import Array, Labels
 from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.resp import Buffer
 from lnn.strategies.engine import StepResult
@@ -127,6 +127,13 @@ class Data:
 
     def test_tally(self) -> Tally:
         return self._add_up(self._own_test())
+
+    def test_counts(self) -> Labels:
+        own: Labels = np.zeros((3, len(self._plan.list_classes)), np.int64)
+        for X, y in self._test.blocks():
+            own += class_counts(self._network.forward(self._parameters, X).A[-1], y)
+        parts = self._group.all_gather(own.tobytes())
+        return sum((np.frombuffer(part, np.int64).reshape(own.shape) for part in parts), start=np.zeros_like(own))
 
     def validation_tally(self) -> Tally:
         of = self._validation

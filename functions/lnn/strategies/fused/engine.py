@@ -11,7 +11,7 @@ from lnn.models.store import Artifacts
 from lnn.network import Tally, take_examples
 from lnn.network.batches import Batch
 from lnn.network.example_space import ExampleSpace
-from lnn.network.types import Parameters
+from lnn.network.types import Labels, Parameters
 from lnn.strategies.engine import Engine, StepResult, copied
 
 
@@ -39,6 +39,9 @@ class Textbook:
 
     def test_tally(self) -> Tally:
         return self._network.tally(self._parameters, self._data.X_test, self._data.y_test, self._data.Y_test)
+
+    def test_counts(self) -> Labels:
+        return self._network.class_counts(self._parameters, self._data.X_test, self._data.y_test)
 
     def validation_tally(self) -> Tally:
         of = self._data.validation
@@ -92,6 +95,11 @@ class InExampleSpace:
         if self._used is not None:
             return self._network.tally(self._used, self._data.X_test, self._data.y_test, self._data.Y_test)
         return self._space.test_tally(self._data.y_test, self._data.Y_test)
+
+    def test_counts(self) -> Labels:
+        if self._used is not None:
+            return self._network.class_counts(self._used, self._data.X_test, self._data.y_test)
+        return self._space.test_counts(self._data.y_test)
 
     def validation_tally(self) -> Tally:
         of = self._data.validation

@@ -24,7 +24,7 @@ from lnn.aws.clocks import seconds_between
 from lnn.data.in_memory import TrainingData, train_labels, training_data
 from lnn.errors import CacheLost, StaleGeneration, StaleStep
 from lnn.job.plan import Plan
-from lnn.job.scores import Scores
+from lnn.job.scores import FinalScores
 from lnn.messages import Message, Step
 from lnn.models.checkpoint import Best, Checkpoint, EpochSoFar
 from lnn.network import (
@@ -436,14 +436,15 @@ class Conductor:
             usd=self._usd(position.fields),
         )
 
-    def _scores(self, state: Checkpoint, generation: int) -> Scores:
-        plan, data, tally = self._plan, self._data(generation), self._plan.network.tally
+    def _scores(self, state: Checkpoint, generation: int) -> FinalScores:
+        plan, data, network = self._plan, self._data(generation), self._plan.network
+        score = network.tally if plan.targets else network.class_counts
         with np.errstate(over="ignore", invalid="ignore"):  # the parameters may have diverged
-            train, test = tally(state.model, data.X, data.y), tally(state.model, data.X_test, data.y_test)
-        scores: Scores = {**plan.scores("train", train), **plan.scores("test", test)}
-        if plan.validation_examples:
-            scores |= plan.scores("validation", self._validation_tally(state.model, generation))
-        return scores
+            train = network.tally(state.model, data.X, data.y)
+            test = score(state.model, data.X_test, data.y_test)
+        return plan.final_scores(
+            train, test, self._validation_tally(state.model, generation) if plan.validation_examples else None
+        )
 
     def _validation_tally(self, parameters: Parameters, generation: int) -> Tally:
         of = self._data(generation).validation

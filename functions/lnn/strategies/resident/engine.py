@@ -18,10 +18,10 @@ from lnn.data.in_memory import training_data
 from lnn.job.plan import Plan
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.store import Artifacts
-from lnn.network import Tally, take_examples, tally_above, train_above
+from lnn.network import Tally, class_counts, output_above, take_examples, tally_above, train_above
 from lnn.network.batches import Batch
 from lnn.network.model import ALL
-from lnn.network.types import Array, Parameters, Targets
+from lnn.network.types import Array, Labels, Parameters, Targets
 from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.resp import Buffer
 from lnn.strategies.engine import StepResult, copied
@@ -148,6 +148,10 @@ class Resident:
     def test_tally(self) -> Tally:
         (Z,) = self._all_gather([self._first.test_product()])
         return self._tally(Z, self._y_test, self._Y_test)
+
+    def test_counts(self) -> Labels:
+        (Z,) = self._all_gather([self._first.test_product()])
+        return class_counts(output_above(self._parameters, Z, self._plan.activations), self._y_test)
 
     def validation_tally(self) -> Tally:
         (Z,) = self._all_gather([self._first.validation_product()])
