@@ -19,7 +19,10 @@ from lnn.data.in_memory import training_data
 from lnn.names import results_key
 from support.e2e_cloud import Run
 
-IN_RECORD = "status", "epoch", "cost", "final_cost", "train_accuracy", "test_accuracy", "strategy", "workers", "epochs"
+IN_RECORD = (
+    *("status", "epoch", "cost", "final_cost", "train_accuracy", "test_accuracy", "test_classes"),
+    *("strategy", "workers", "epochs"),
+)
 IN_RESULTS = "status", "reason", "strategy", "workers", "epochs", "final_cost", "train_accuracy", "test_accuracy"
 ENDS = {"completed", "stopped", "failed"}
 FIRST_WORDS = "LNN: training "
