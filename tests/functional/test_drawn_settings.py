@@ -71,7 +71,7 @@ def trained(cloud: InProcessCloud, dataset: bytes, parameters: dict[str, Any], c
     upload = cloud.upload(dataset, parameters)
     assert cloud.launch(upload) == "launched", cloud.run(upload.run_id)
     run = cloud.run_to_end(upload.run_id, chaos)
-    assert run.status == "COMPLETED", run
+    assert run.status == "COMPLETED", run.reason
     return run
 
 

@@ -120,8 +120,9 @@ class Resident:
         self._kept: Parameters | None = None
         """Of the first layer this worker's block."""
         if state.best_parameters is not None:
-            (W, b), *above = state.best_parameters
-            self._kept = [(W[own], b), *above]
+            (best_W, best_b), *best_above = state.best_parameters
+            # A copy: a block of columns cannot be sent as it lies in memory.
+            self._kept = [(best_W[own].copy(), best_b), *best_above]
         self._parameters = [(NOT_HERE, b), *above]
         self._slots = [([], slots_b), *slots_above]
 
