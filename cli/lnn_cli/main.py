@@ -8,6 +8,7 @@ import typer
 from lnn_cli.commands import (
     compare,
     dataset,
+    dataset_arrays,
     doctor,
     estimate,
     evaluate,
@@ -86,5 +87,6 @@ _add(app, "Use", predict.predict, evaluate.evaluate, page.page)
 _add(app, "Use", report.report, compare.compare, export.export)
 _add(app, "Models", models.models, models.promote, models.reject, models.rollback)
 _add(dataset_app, None, dataset.check, dataset.show, dataset.example, dataset.from_images, dataset.from_table)
+_add(dataset_app, None, dataset_arrays.from_arrays, dataset_arrays.join)
 app.add_typer(dataset_app, name="dataset", rich_help_panel="Data and system")
 _add(app, "Data and system", doctor.doctor)

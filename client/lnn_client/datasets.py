@@ -13,27 +13,33 @@ if TYPE_CHECKING:
     from lnn.job.hyperparameters import Settings
 
 
+TEST_SHARE = 0.2
+"""Share of each class to test with, where nobody says another."""
+
 Split = Literal["test", "train"]
 """Which examples of a dataset."""
 
 
-def check_training(dataset: Path, parameters: bytes, parameters_name: str) -> tuple[DatasetSummary, Settings]:
+def check_training(
+    dataset: Path, parameters: bytes, parameters_name: str, summary: DatasetSummary | None = None
+) -> tuple[DatasetSummary, Settings]:
     """Check both with the rules that Launch applies; returns what they say.
+
+    ``summary`` is that of a dataset which has been checked already.
 
     Raises:
         InputError: everything wrong with either.
     """
-    from lnn.data.dataset import inspect_dataset
     from lnn.job.hyperparameters import parse_settings
     from lnn.planning.feasibility import check_settings_fit
 
-    existing_file(dataset)
     problems = []
-    summary = settings = None
-    try:
-        summary = inspect_dataset(dataset)
-    except InputError as error:
-        problems.append(f"{dataset}: {error}")
+    settings = None
+    if summary is None:
+        try:
+            summary = check_dataset(dataset)
+        except InputError as error:
+            problems += error.problems
     try:
         settings = parse_settings(parameters)
     except InputError as error:

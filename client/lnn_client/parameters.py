@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,33 +51,91 @@ def output_layer(classes: int) -> tuple[int, str]:
     return (1, "sigmoid") if classes == 2 else (classes, "softmax")
 
 
-def fitting_changes(path: Path, classes: int, examples: int) -> list[str]:
-    """The changes, as of ``--set``, that make the file's parameters fit a dataset: its output layer and its batches.
+MANY = 10_000
+"""Examples with which a larger network learns more, in fewer epochs."""
+WIDE = 2_000
+"""Features, as of pictures, whose sum moves a neuron far at each step."""
 
-    In regression (0 ``classes``) also the optimizer: the sizes of the numbers are not known to a learning rate that was
-    meant for classes, and adam's steps do not grow with them.
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Parameters that fit a dataset: what they change, as of ``--set``, and the network in words."""
+
+    changes: list[str]
+    network: str
+
+
+def propose(path: Path, classes: int, examples: int, features: int) -> Proposal:
+    """Parameters that fit a dataset; 0 ``classes`` are numbers to predict.
+
+    Of the project's own parameters whatever suits the data is chosen; of others only what would not fit it: the output
+    layer, batches of more examples than there are, and in regression the optimizer. The sizes of the numbers to predict
+    are not known to a learning rate that was meant for classes, and adam's steps do not grow with them.
 
     Raises:
         InputError: the file is not a JSON object.
     """
-    from lnn.job.hyperparameters import load_json_object
+    from lnn.job.hyperparameters import apply_overrides, load_json_object
 
     try:
         raw = load_json_object(path.read_bytes())
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    wanted = _suited(examples, features) if _is_project_s(raw) else {}
+    if (hidden := wanted.pop("hidden", None)) is not None:
+        wanted |= {f"neurons.layer{layer}": units for layer, units in enumerate(hidden, start=1)}
     last = f"layer{raw.get('layers')}"
     units, kind = output_layer(classes)
-    wanted = {f"neurons.{last}": units, f"activations.{last}": kind}
-    changes = [f"{key}={value}" for key, value in wanted.items() if _inner(raw, *key.split(".")) != value]
-    size = raw.get("batch_size")
+    wanted |= {f"neurons.{last}": units, f"activations.{last}": kind}
+    size = wanted.get("batch_size", raw.get("batch_size"))
     if isinstance(size, int) and size > examples:
-        changes.append("batch_size=null")
+        wanted["batch_size"] = None
     if classes == 0 and raw.get("optimizer") not in {"adam", "adamw"}:
-        changes += ["optimizer=adam", "learning_rate=0.01"]
-    return changes
+        wanted |= {"optimizer": "adam", "learning_rate": 0.01}
+    elif classes == 0 and _is_project_s(raw):
+        wanted["learning_rate"] = 0.01
+    changes = [f"{key}={json.dumps(value)}" for key, value in wanted.items() if _at(raw, key) != value]
+    try:
+        return Proposal(changes, _in_words(apply_overrides(raw, changes)))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
-def _inner(raw: Mapping[str, Any], key: str, inner: str) -> Any:
-    value = raw.get(key)
-    return value.get(inner) if isinstance(value, dict) else None
+def _suited(examples: int, features: int) -> dict[str, Any]:
+    """Sizes that suit the data: about ten batches an epoch, up to 64 examples in each, and more of both for many."""
+    tenth = max(8, examples // 10)
+    batch = min(64, 1 << tenth.bit_length() - 1)
+    if examples >= MANY:
+        return {"hidden": (128, 64), "batch_size": 128, "learning_rate": 0.001, "epochs": 20}
+    return {"batch_size": batch} | ({"learning_rate": 0.0005} if features >= WIDE else {})
+
+
+def _is_project_s(raw: Mapping[str, Any]) -> bool:
+    """Whether these are the parameters that come with the project, which nobody has fitted to a dataset."""
+    from lnn.job.hyperparameters import load_json_object
+
+    own = repository() / PARAMETERS
+    return own.is_file() and load_json_object(own.read_bytes()) == raw
+
+
+def _in_words(raw: Mapping[str, Any]) -> str:
+    layers = range(1, raw["layers"] + 1) if isinstance(raw.get("layers"), int) else ()
+    hidden = [str(_at(raw, f"neurons.layer{layer}")) for layer in layers][:-1]
+    last = f"layer{raw.get('layers')}"
+    units, kind = (_at(raw, f"{key}.{last}") for key in ("neurons", "activations"))
+    loss = raw.get("loss") or "auto"
+    if loss == "auto":
+        loss = "squared error" if kind == "linear" else "cross-entropy"
+    size = raw.get("batch_size")
+    return (
+        f"{'hidden layers of ' + ', '.join(hidden) if hidden else 'no hidden layer'}; output {units} {kind}; loss "
+        f"{loss}; {f'batches of {size}' if size else 'no batches'}; {raw.get('optimizer') or 'sgd'}, learning rate "
+        f"{raw.get('learning_rate')}; {raw.get('epochs')} epochs"
+    )
+
+
+def _at(raw: Mapping[str, Any], key: str) -> Any:
+    """The value of a key, or of a layer as in ``neurons.layer1``."""
+    outer, _, inner = key.partition(".")
+    value = raw.get(outer)
+    return value if not inner else value.get(inner) if isinstance(value, dict) else None

@@ -1,21 +1,26 @@
 """A folder of pictures, one folder for each class, as a dataset."""
 
+from __future__ import annotations
+
 import itertools
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from lnn.data.splits import split_classes
+from lnn.data.splits import held_out
 from lnn.errors import InputError
 from lnn_client.class_folders import TEST, TRAIN, ClassFolder, Layout, Part, picture_paths
-from lnn_client.datasets import check_dataset
+from lnn_client.dataset_files import Made, write_dataset_file, write_names
 from lnn_client.errors import PictureError, WhiteUnknown
 from lnn_client.pictures import read_picture
+
+if TYPE_CHECKING:
+    from h5py import File
 
 
 @dataclass(slots=True)
@@ -120,13 +125,10 @@ def stratified_split(labels: list[int], test_share: float, seed: int) -> Split:
     Raises:
         InputError: no class has a second picture to test with.
     """
-    train: list[int] = []
-    test: list[int] = []
-    for learned, held_out in split_classes(np.asarray(labels), test_share, seed):
-        train += learned.tolist()
-        test += held_out.tolist()
-    if not test:
+    testing = held_out(np.asarray(labels), test_share, seed)
+    if not testing.any():
         raise InputError("every class has one picture only, so none is left to test with; add pictures")
+    train, test = np.flatnonzero(~testing), np.flatnonzero(testing)
     rng = np.random.default_rng([seed, len(labels)])
     return Split(rng.permutation(train).tolist(), rng.permutation(test).tolist())
 
@@ -144,23 +146,23 @@ def split_of_folders(parts: Sequence[Part | None], seed: int) -> Split:
     return Split(train.tolist(), test.tolist())
 
 
-def write_dataset(path: Path, pictures: Pictures, split: Split) -> list[str]:
-    """Writes the HDF5 file and checks it; returns what is odd about it. A failure leaves nothing behind.
+def write_dataset(path: Path, pictures: Pictures, split: Split) -> Made:
+    """Writes the HDF5 file and checks it. A failure leaves nothing behind.
 
     Raises:
         InputError: it would not be accepted for training.
     """
     images = np.stack(pictures.images)
     labels = np.asarray(pictures.labels, dtype=np.int64)
-    unfinished = path.with_name(path.name + ".part")
-    try:
-        with h5py.File(unfinished, "w") as file:
-            for name, chosen in (("train", split.train), ("test", split.test)):
-                file.create_dataset(f"{name}_set_x", data=images[chosen])
-                file.create_dataset(f"{name}_set_y", data=labels[chosen])
-            file.create_dataset("list_classes", data=[name.encode() for name in pictures.classes])
-        summary = check_dataset(unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return summary.warnings
+
+    def fill(file: File) -> None:
+        for name, chosen in ((TRAIN, split.train), (TEST, split.test)):
+            file.create_dataset(f"{name}_set_x", data=images[chosen])
+            file.create_dataset(f"{name}_set_y", data=labels[chosen])
+        write_names(file, pictures.classes, [])
+
+    made = Made(pictures.classes, features=images[0].size)
+    for counts, chosen in ((made.train, split.train), (made.test, split.test)):
+        counts.update(labels[chosen].tolist())
+    made.warnings = write_dataset_file(path, path, fill)
+    return made

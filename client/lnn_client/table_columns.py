@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lnn.characters import quoted
 from lnn.data.preprocessing import BOOLEANS, Column, Kind, category_of
 from lnn.errors import InputError
+from lnn_client.moments import Moments
 
 if TYPE_CHECKING:
     import polars as pl
@@ -115,11 +116,9 @@ class Statistics:
     kind: Kind
     keeps: bool
     """Whether all values of a number are kept: a median needs them."""
-    count: int = 0
     missing: int = 0
-    mean: float = 0.0
-    squares: float = 0.0
-    """Sum of the squared distances from the mean."""
+    moments: Moments = field(default_factory=Moments)
+    """Of its numbers."""
     values: list[NDArray[np.float64]] = field(default_factory=list)
     categories: Counter[str] = field(default_factory=Counter)
 
@@ -131,22 +130,13 @@ class Statistics:
             self.categories.update(texts_of(filled, self.kind).to_list())
         elif len(filled):
             values = numbers_of(filled)
-            mean = float(values.mean())
-            self._merge(len(values), mean, float(((values - mean) ** 2).sum()))
+            self.moments.add(values)
             if self.keeps:
                 self.values.append(values)
 
-    def _merge(self, count: int, mean: float, squares: float) -> None:
-        """Add rows by their sums: Chan, Golub, LeVeque, 1979, "Updating Formulae", (2.1)."""
-        total = self.count + count
-        apart = mean - self.mean
-        self.squares += squares + apart * apart * self.count * count / total
-        self.mean += apart * count / total
-        self.count = total
-
     def column(self, policy: Missing, *, has_missing: bool, standardize: bool) -> Column:
         """The column of the preprocessing. Raises InputError when no training row has a value."""
-        if not self.count and not self.categories:
+        if not self.moments.count and not self.categories:
             raise InputError(
                 f"column {quoted(self.name)}: found no value in the training rows; leave it out with --drop "
                 f"{quoted(self.name)}"
@@ -155,13 +145,10 @@ class Statistics:
         if self.kind == "number":
             fill = self._fill(policy) if fills else None
             if fill is not None and self.missing:
-                self._merge(self.missing, fill, 0.0)
-            scale = float(np.sqrt(self.squares / self.count))
-            # A constant has the scale 1, as in scikit-learn; its deviation may be a rounding error.
-            constant = scale <= 10 * np.finfo(np.float64).eps * abs(self.mean)
+                self.moments.merge(self.missing, fill, 0.0)
             if not standardize:
                 return Column(self.name, "number", missing=fill)
-            return Column(self.name, "number", self.mean, 1.0 if constant else scale, fill)
+            return Column(self.name, "number", float(self.moments.mean), float(self.moments.scale), fill)
         often = min(self.categories, key=lambda name: (-self.categories[name], name)) if fills else None
         if self.kind == "boolean":
             return Column(self.name, "boolean", missing=often)
@@ -169,7 +156,7 @@ class Statistics:
 
     def _fill(self, policy: Missing) -> float:
         if policy == "mean":
-            return self.mean
+            return float(self.moments.mean)
         values = np.concatenate(self.values)
         if policy == "median":
             return float(np.median(values))

@@ -13,16 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from lnn.characters import quoted
 from lnn.data.preprocessing import BOOLEANS, PREPROCESSING, Preprocessing, category_of
-from lnn.data.splits import split_classes
+from lnn.data.splits import held_out
 from lnn.errors import InputError
 from lnn_client.class_folders import TEST, TRAIN, VALIDATION, part_named
-from lnn_client.datasets import check_dataset
+from lnn_client.dataset_files import Made, PartWriter, expected_size, write_dataset_file, write_names
+from lnn_client.datasets import TEST_SHARE
+from lnn_client.labels import MAX_LABELS, are_quantities
 from lnn_client.table_columns import Missing, Statistics, Survey, features_of
 from lnn_client.tables import Table
 
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
     import polars as pl
     from h5py import File
 
-MAX_LABELS = 1_000
-MAX_NUMBERS = 100
-"""More different whole numbers than this are no classes, but quantities: regression."""
-CHUNK_BYTES = 2**20
 _TRAINING, _TESTING, _ASIDE, _DROPPED = 0, 1, 2, 3
 _PARTS = {TRAIN: _TRAINING, TEST: _TESTING, VALIDATION: _ASIDE}
 
@@ -43,7 +40,7 @@ class Choices:
     """How a table becomes a dataset."""
 
     label: str
-    test: float | str
+    test: float | str = TEST_SHARE
     """The share of each class for testing, or the column that says which rows are."""
     missing: Missing = "refuse"
     standardize: bool = True
@@ -54,21 +51,6 @@ class Choices:
     regression: bool = False
     """The labels are numbers to predict, however few different ones there are."""
     seed: int = 0
-
-
-@dataclass(slots=True)
-class Made:
-    """What came of a table."""
-
-    classes: list[str]
-    """Their names; none in regression."""
-    preprocessing: Preprocessing
-    train: Counter[int] = field(default_factory=Counter)
-    """Rows by class; all under 0 in regression."""
-    test: Counter[int] = field(default_factory=Counter)
-    dropped: list[str] = field(default_factory=list)
-    """What of the table is not in the dataset, and why."""
-    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -96,8 +78,16 @@ class _Rows:
     """The part of the split that each row belongs to."""
 
 
-def make_dataset(path: Path, table: Table, choices: Choices, step: Callable[[int], object]) -> Made:
-    """Write the table as a dataset; a failure leaves nothing behind. ``step`` is called with the rows of each batch.
+def make_dataset(
+    path: Path,
+    table: Table,
+    choices: Choices,
+    step: Callable[[int], object],
+    tell: Callable[[str], object] = lambda _: None,
+) -> Made:
+    """Write the table as a dataset; a failure leaves nothing behind.
+
+    ``step`` is called with the number of rows of each batch, and ``tell`` with the size before anything is written.
 
     Raises:
         InputError: everything wrong with the table's columns, or what would not be accepted for training.
@@ -106,16 +96,12 @@ def make_dataset(path: Path, table: Table, choices: Choices, step: Callable[[int
     names = _feature_names(table, choices, dropped)
     rows = _rows(table, _read(table, names, choices, step), choices, dropped)
     preprocessing = _preprocessing(table, rows, choices, step)
-    made = Made(rows.classes, preprocessing, dropped=dropped)
-    unfinished = path.with_name(path.name + ".part")
-    try:
-        _write(unfinished, table, rows, made, step)
-        made.warnings = check_dataset(unfinished).warnings
-        unfinished.replace(path)
-    except InputError as error:
-        raise InputError([problem.replace(str(unfinished), str(table.path)) for problem in error.problems]) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+    used = int(((rows.parts == _TRAINING) | (rows.parts == _TESTING)).sum())
+    tell(expected_size(used, (preprocessing.width,), np.dtype(np.float32)))
+    made = Made(rows.classes, preprocessing, preprocessing.width, dropped=dropped)
+    made.warnings = write_dataset_file(
+        path, table.path, lambda file: _write(file, table, rows, made, preprocessing, step)
+    )
     return made
 
 
@@ -167,8 +153,7 @@ def _rows(table: Table, read: _Read, choices: Choices, dropped: list[str]) -> _R
     if isinstance(choices.test, float):
         kept = np.flatnonzero(parts == _TRAINING)
         strata = y[kept].astype(np.int64) if classes else np.zeros(len(kept), np.int64)
-        for _, held_out in split_classes(strata, choices.test, choices.seed):
-            parts[kept[held_out]] = _TESTING
+        parts[kept[held_out(strata, choices.test, choices.seed)]] = _TESTING
     elif aside := int((parts == _ASIDE).sum()):
         dropped.append(f"{aside:,} rows: column {quoted(choices.test)} puts them aside for validation")
     for part, what in ((_TRAINING, "training"), (_TESTING, "testing")):
@@ -278,7 +263,7 @@ class _Labels:
                 "at least two different labels"
             )
         numbers = None if self._numbers is None else np.concatenate(self._numbers)
-        if numbers is not None and (self._regression or _are_quantities(numbers)):
+        if numbers is not None and (self._regression or are_quantities(numbers)):
             return [], numbers
         if numbers is not None:
             texts = [str(int(float(text))) for text in texts]
@@ -298,12 +283,6 @@ class _Labels:
             f"column {quoted(self._name)}: found more than {MAX_LABELS:,} different labels; expected at most that many "
             "classes, or numbers alone: choose another --label"
         )
-
-
-def _are_quantities(numbers: NDArray[np.float64]) -> bool:
-    """Whether numbers are no names of classes: they have fractions, or too many different values."""
-    different = np.unique(numbers[~np.isnan(numbers)])
-    return len(different) > MAX_NUMBERS or bool((different % 1).any())
 
 
 def _number(text: str) -> float | None:
@@ -359,58 +338,37 @@ def _batches(table: Table, rows: _Rows) -> Iterator[tuple[pl.DataFrame, NDArray[
 # Third reading: the file ---------------------------------------------------------------------------------------------
 
 
-def _write(path: Path, table: Table, rows: _Rows, made: Made, step: Callable[[int], object]) -> None:
-    columns, width = made.preprocessing.columns, made.preprocessing.width
+def _write(
+    file: File,
+    table: Table,
+    rows: _Rows,
+    made: Made,
+    preprocessing: Preprocessing,
+    step: Callable[[int], object],
+) -> None:
+    columns = preprocessing.columns
     unknown = np.zeros(len(columns), np.int64)
-    with h5py.File(path, "w") as file:
-        writers = [
-            (part, counts, _Part(file, name, width, rows.labels.dtype))
-            for part, counts, name in ((_TRAINING, made.train, "train"), (_TESTING, made.test, "test"))
-        ]
-        for batch, parts, labels in _batches(table, rows):
-            X, wrong = features_of(batch, columns)
-            # Of training rows none is unknown: their categories are those of the columns.
-            for place, of_column in enumerate(wrong):
-                unknown[place] += int((of_column & (parts == _TESTING)).sum())
-            usable = ~np.logical_or.reduce(wrong)
-            for part, counts, writer in writers:
-                chosen = usable & (parts == part)
-                writer.add(X[chosen], labels[chosen])
-                counts.update(Counter(labels[chosen].tolist()) if made.classes else {0: int(chosen.sum())})
-            step(len(batch))
-        if made.classes:
-            file.create_dataset("list_classes", data=[name.encode() for name in made.classes])
-        else:
-            file.create_dataset("list_targets", data=[made.preprocessing.label.encode()])
-        file.create_dataset(PREPROCESSING, data=made.preprocessing.encode())
+    writers = [
+        (part, counts, PartWriter(file, name, (preprocessing.width,), np.dtype(np.float32), rows.labels))
+        for part, counts, name in ((_TRAINING, made.train, "train"), (_TESTING, made.test, "test"))
+    ]
+    for batch, parts, labels in _batches(table, rows):
+        X, wrong = features_of(batch, columns)
+        # Of training rows none is unknown: their categories are those of the columns.
+        for place, of_column in enumerate(wrong):
+            unknown[place] += int((of_column & (parts == _TESTING)).sum())
+        usable = ~np.logical_or.reduce(wrong)
+        for part, counts, writer in writers:
+            chosen = usable & (parts == part)
+            writer.add(X[chosen], labels[chosen])
+            counts.update(Counter(labels[chosen].tolist()) if made.classes else {0: int(chosen.sum())})
+        step(len(batch))
+    write_names(file, made.classes, [preprocessing.label])
+    file.create_dataset(PREPROCESSING, data=preprocessing.encode())
     made.dropped += [
         f"{count:,} rows for testing: column {quoted(column.name)} has a category that no training row has"
         for column, count in zip(columns, unknown.tolist(), strict=True)
         if count
     ]
-    if not made.test:
+    if not made.test.total():
         raise InputError(f"{table.path}: no row is left for testing: {'; '.join(made.dropped)}")
-
-
-class _Part:
-    """The examples of one part, appended batch by batch."""
-
-    def __init__(self, file: File, name: str, width: int, labels: np.dtype[Any]) -> None:
-        rows = max(1, CHUNK_BYTES // (4 * width))
-        self._x = file.create_dataset(
-            f"{name}_set_x", (0, width), np.float32, maxshape=(None, width), chunks=(rows, width),
-            compression="gzip", compression_opts=4, shuffle=True,
-        )  # fmt: skip
-        self._y = file.create_dataset(
-            f"{name}_set_y", (0,), labels, maxshape=(None,), chunks=(2**14,), compression="gzip"
-        )
-        self._count = 0
-
-    def add(self, X: NDArray[np.float64], labels: NDArray[Any]) -> None:
-        count = self._count + len(X)
-        self._x.resize(count, axis=0)
-        self._y.resize(count, axis=0)
-        with np.errstate(over="ignore"):
-            self._x[self._count :] = X.astype(np.float32)
-        self._y[self._count :] = labels
-        self._count = count

@@ -14,19 +14,18 @@ import typer
 
 from lnn.errors import InputError
 from lnn_cli.options import ForceOption, JsonOption, WhiteOption
-from lnn_cli.ui.console import messages, note, print_json, print_pairs, say, size, tell_warnings
+from lnn_cli.ui.console import note, print_json, print_pairs, say, size, tell_warnings
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
-from lnn_client.datasets import check_dataset, check_training, examples, existing_file
+from lnn_cli.ui.sources import convert_pictures, convert_table, share_of, tell_left_out, test_of
+from lnn_client.datasets import TEST_SHARE, check_dataset, check_training, examples, existing_file
 from lnn_client.parameters import output_layer, parameters_path
 
 if TYPE_CHECKING:
     from lnn.data.dataset import DatasetSummary
-    from lnn_client.picture_folders import Pictures, Split
-    from lnn_client.table_datasets import Made
+    from lnn_client.dataset_files import Made
 
-TEST_SHARE = 0.2
-DROPPED_SHOWN = 20
+CLASSES_SHOWN = 100
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Dataset to write.")]
 
@@ -148,8 +147,10 @@ def from_images(
         bool, typer.Option("--gray", "--grey", help="Gray instead of color: a third of the features.")
     ] = False,
     test_share: Annotated[
-        float | None,
-        typer.Option(metavar="SHARE", help="Share of each class for testing, between 0 and 1 (default: 0.2)."),
+        str | None,
+        typer.Option(
+            "--test", "--test-share", metavar="SHARE", help="Share of each class to test with (default: 0.2)."
+        ),
     ] = None,
     all_classes: Annotated[
         bool, typer.Option("--all-classes", help="Folders named train or test are classes, too.")
@@ -165,33 +166,15 @@ def from_images(
 
     Example: lnn dataset from-images pets/ -o pets.h5 --size 64
     """
-    from rich.progress import Progress
+    from lnn_client.class_folders import find_layout
 
-    from lnn_client.class_folders import find_layout, picture_paths
-    from lnn_client.picture_folders import read_pictures, split_of_folders, stratified_split, write_dataset
-
-    share = TEST_SHARE if test_share is None else test_share
-    if not 0 < share < 1:
-        raise CliError(f"--test-share {share}: it must lie between 0 and 1, for example 0.2")
+    share = TEST_SHARE if test_share is None else share_of(test_share)
     refuse_to_replace(output, force=force)
     layout = find_layout(directory, split_folders=not all_classes)
     if layout.is_split and test_share is not None:
-        raise CliError(f"--test-share {share}: {directory} says by its folders which pictures are for testing; omit it")
+        raise CliError(f"--test {share:g}: {directory} says by its folders which pictures are for testing; omit it")
     shape = (pixels, pixels) if gray else (pixels, pixels, 3)
-    console = messages()
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        total = sum(len(picture_paths(folder.path)) for folder in layout.folders)
-        task = progress.add_task("reading pictures", total=total)
-        pictures = read_pictures(directory, layout, shape, white, lambda: progress.advance(task))
-    if layout.is_split:
-        split = split_of_folders(pictures.parts, seed)
-    else:
-        split = stratified_split(pictures.labels, share, seed)
-    warnings = write_dataset(output, pictures, split)
-    for folder in layout.aside:
-        note(f"{folder} is put aside: a dataset has no validation set yet, so none of its pictures is in {output}")
-    _tell(output, pictures, split)
-    tell_warnings(warnings)
+    tell_made(output, convert_pictures(output, directory, layout, shape, share, white, seed))
 
 
 def from_table(
@@ -228,77 +211,36 @@ def from_table(
 
     Example: lnn dataset from-table iris.csv --label species -o iris.h5
     """
-    from rich.progress import Progress
-
-    from lnn_client.table_datasets import Choices, make_dataset
-    from lnn_client.tables import open_table
+    from lnn_client.table_datasets import Choices
 
     refuse_to_replace(output, force=force)
-    choices = Choices(label, _test_of(test), missing, standardize, drop or [], category or [], regression, seed)
-    table = open_table(file)
-    console = messages()
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("reading rows, three times", total=None)
-        made = make_dataset(output, table, choices, lambda rows: progress.advance(task, rows))
+    choices = Choices(label, test_of(test), missing, standardize, drop or [], category or [], regression, seed)
+    tell_made(output, convert_table(output, file, choices), "rows")
+
+
+def tell_made(output: Path, made: Made, kind: str = "examples") -> None:
+    """What has become of a source, what is not in the dataset, and how to train on it."""
     tell_left_out(made)
-    columns = made.preprocessing.columns
+    columns = made.preprocessing.columns if made.preprocessing else []
     kinds = Counter(column.kind for column in columns)
     names = {"number": "numbers", "boolean": "booleans", "category": "categories"}
     print_pairs(
         [
             ("file", f"{output} ({size(output.stat().st_size)})"),
-            ("training", f"{made.train.total()} rows"),
-            ("testing", f"{made.test.total()} rows"),
+            ("training", f"{made.train.total()} {kind}"),
+            ("testing", f"{made.test.total()} {kind}"),
             *(
                 (f"  {name}", f"{made.train[index]} for training, {made.test[index]} for testing")
-                for index, name in enumerate(made.classes)
+                for index, name in enumerate(made.classes[:CLASSES_SHOWN])
             ),
+            *([("  ...", f"{rest} more classes")] if (rest := len(made.classes) - CLASSES_SHOWN) > 0 else []),
             ("label", "classes" if made.classes else "numbers to predict: regression"),
-            ("columns", ", ".join(f"{count} of {names[kind]}" for kind, count in kinds.items())),
-            ("features", str(made.preprocessing.width)),
+            *([("columns", ", ".join(f"{count} of {names[one]}" for one, count in kinds.items()))] if kinds else []),
+            ("features", str(made.features)),
         ]
     )
     _tell_output_layer(output, len(made.classes))
     tell_warnings(made.warnings)
-
-
-def tell_left_out(made: Made) -> None:
-    """What of a table is not in the dataset, and why."""
-    for reason in made.dropped[:DROPPED_SHOWN]:
-        note(f"left out: {reason}")
-    if len(made.dropped) > DROPPED_SHOWN:
-        note(f"left out: {len(made.dropped) - DROPPED_SHOWN} more")
-
-
-def _test_of(text: str) -> float | str:
-    """The share for testing, or the column that says which rows are. Raises CliError for a share that is none."""
-    try:
-        share = float(text)
-    except ValueError:
-        return text
-    if not 0 < share < 1:
-        raise CliError(f"--test {text}: it must lie between 0 and 1, for example 0.2, or name a column")
-    return share
-
-
-def _tell(output: Path, pictures: Pictures, split: Split) -> None:
-    for reason in pictures.skipped:
-        note(f"skipped: {reason}")
-    if pictures.skipped:
-        note(f"{len(pictures.images)} pictures are in the dataset, {len(pictures.skipped)} entries were skipped")
-    train, test = (Counter(pictures.labels[position] for position in part) for part in (split.train, split.test))
-    print_pairs(
-        [
-            ("file", f"{output} ({size(output.stat().st_size)})"),
-            ("training", f"{len(split.train)} examples"),
-            ("testing", f"{len(split.test)} examples"),
-            *(
-                (f"  {name}", f"{train[index]} for training, {test[index]} for testing")
-                for index, name in enumerate(pictures.classes)
-            ),
-        ]
-    )
-    _tell_output_layer(output, len(pictures.classes))
 
 
 def _tell_output_layer(output: Path, classes: int) -> None:

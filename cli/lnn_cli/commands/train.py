@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,24 +12,33 @@ from lnn.errors import InputError
 from lnn.runs.record import Run
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui.console import command, note, print_json, say, tell_warnings
-from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.facts import tell_end
+from lnn_cli.ui.sources import TableOptions, as_dataset
 from lnn_client.cloud import Cloud, Target
-from lnn_client.datasets import check_training, existing_file
+from lnn_client.datasets import check_dataset, check_training
 from lnn_client.errors import FollowTimeout
-from lnn_client.parameters import fitting_changes, parameters_path, read_parameters
+from lnn_client.parameters import parameters_path, propose, read_parameters
 from lnn_client.runs import result
 
 if TYPE_CHECKING:
-    from lnn_client.table_datasets import Made
-
-TEST_SHARE = 0.2
-"""Share of each class of a table to test with."""
+    from lnn.data.dataset import DatasetSummary
+    from lnn_client.dataset_files import Made
 
 
 def train(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET.h5", help="Or a table, with --label.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="DATA...", help="A dataset.h5, TRAIN.h5 TEST.h5, arrays, pictures or a table."),
+    ],
     label: Annotated[str | None, typer.Option(metavar="COLUMN", help="What to learn of a table.")] = None,
+    test: Annotated[str | None, typer.Option(metavar="PART", help="Share to test with, or a table's column.")] = None,
+    missing: Annotated[
+        Literal["refuse", "mean", "median", "most-frequent", "drop"] | None,
+        typer.Option(metavar="HOW", help="A table's gaps: mean, median, most-frequent or drop."),
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave it out of a table; repeat for more.")
+    ] = None,
     parameters: Annotated[
         Path | None,
         typer.Option("--parameters", "-p", help="Default: ./parameters.json, else the project's."),
@@ -59,8 +65,10 @@ def train(
     prefix: PrefixOption = None,
     region: RegionOption = None,
 ) -> None:
-    """Upload a dataset, or a table, with its parameters: a run starts.
+    """Upload data with parameters: a run starts.
 
+    DATA is a dataset, Coursera's two .h5 files, an .npz, MNIST's IDX files or
+    their folder, a folder of pictures, or a table. Without -p the network fits it.
     With --wait the exit status is 0 only if the run completes.
 
     Example: lnn train examples/digits/datasets.h5 --set epochs=50 --wait
@@ -68,16 +76,17 @@ def train(
     from lnn_cli.ui.upload import launched_run, opened_run, say_how_to_watch, show_upload
     from lnn_client.uploads import DATASET, own_folder
 
-    existing_file(dataset)
     path = parameters_path(parameters)
     named = [] if name is None else [f"name={json.dumps(name)}"]
     tagged = [f"tags={json.dumps(tags)}"] if tags else []
     wanted = [*(changes or []), *named, *tagged]
-    with _as_dataset(dataset, label) as (file, made):
-        fitting = _fitting(path, made, wanted) if made is not None and parameters is None else []
+    with as_dataset(files, TableOptions(label, test, missing, drop or [])) as (file, made):
+        summary = _summary(file) if check else None
+        facts = _facts(summary, made) if parameters is None else None
+        fitting = [] if facts is None else _fitting(path, facts, wanted)
         content = read_parameters(path, [*fitting, *wanted], strategy)
         if check:
-            tell_warnings(check_training(file, content, str(path))[0].warnings)
+            tell_warnings(check_training(file, content, str(path), summary)[0].warnings)
         cloud = connect(target, prefix, region)
         run = opened_run(cloud, show_upload(cloud, file, content, own_folder(), DATASET))
     run_id = run.run_id
@@ -100,48 +109,36 @@ def train(
         say(run_id)
 
 
-@contextmanager
-def _as_dataset(file: Path, label: str | None) -> Iterator[tuple[Path, Made | None]]:
-    """The dataset to upload: the file, or what is made of a table, in a folder that lasts as long as this context.
-
-    Raises:
-        CliError: --label is missing, or the file is no table.
-        InputError: the table cannot be taken as it is.
-    """
-    from lnn_client.tables import is_table
-
-    if not is_table(file):
-        if label is not None:
-            raise CliError(f"--label {label}: {file} is no table; omit it, or name a CSV file or another table")
-        yield file, None
-        return
-    if label is None:
-        raise CliError(f"{file} is a table; name the column to learn: --label COLUMN")
-    from lnn_cli.commands.dataset import tell_left_out
-    from lnn_client.table_datasets import Choices, make_dataset
-    from lnn_client.tables import open_table
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{file.name.partition('.')[0]}.h5"
-        try:
-            made = make_dataset(path, open_table(file), Choices(label, TEST_SHARE), lambda _: None)
-        except InputError as error:
-            raise InputError([*error.problems, "options for tables are those of lnn dataset from-table"]) from error
-        tell_left_out(made)
-        note(f"{file}: {made.train.total()} rows for training, {made.test.total()} for testing")
-        yield path, made
-
-
-def _fitting(path: Path, made: Made, wanted: list[str]) -> list[str]:
-    """What of the parameters is changed so that they fit the table, said; --set stands above it."""
-    changes = fitting_changes(path, len(made.classes), made.train.total())
+def _fitting(path: Path, facts: tuple[int, int, int], wanted: list[str]) -> list[str]:
+    """What of the parameters is changed so that they fit the dataset, said; --set stands above it."""
+    classes, examples, features = facts
+    proposal = propose(path, classes, examples, features)
     # What is set by hand is not chosen.
     named = {change.partition("=")[0] for change in wanted}
-    chosen = [change for change in changes if change.partition("=")[0] not in named]
+    chosen = [change for change in proposal.changes if change.partition("=")[0] not in named]
+    learned = f"{classes} classes" if classes else "numbers to predict"
     if chosen:
-        learned = f"{len(made.classes)} classes" if made.classes else "numbers to predict"
-        note(f"chosen for {learned}: {', '.join(chosen)}")
+        note(f"chosen for {learned}, {examples:,} examples of {features:,} features: {proposal.network}")
+        note(f"in place of those in {path}: {', '.join(chosen)}; other values: --set, or -p FILE")
     return chosen
+
+
+def _summary(dataset: Path) -> DatasetSummary | None:
+    """What is in a dataset; None for one that cannot be taken: what is wrong is said with the parameters' mistakes."""
+    try:
+        return check_dataset(dataset)
+    except InputError:
+        return None
+
+
+def _facts(summary: DatasetSummary | None, made: Made | None) -> tuple[int, int, int] | None:
+    """Classes, training examples and features, as far as somebody has counted them."""
+    if made is not None:
+        return len(made.classes), made.train.total(), made.features
+    # More targets than one are for the person to name.
+    if summary is not None and len(summary.targets) <= 1:
+        return len(summary.classes), summary.m, summary.features
+    return None
 
 
 def _wait(cloud: Cloud, run_id: str, timeout: float | None, *, as_json: bool) -> Run:

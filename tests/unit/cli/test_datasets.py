@@ -255,7 +255,7 @@ def test_gray_examples_have_no_color_axis(cli: RunCli, pets: Path) -> None:
 def test_a_share_that_leaves_one_side_empty_is_refused(cli: RunCli, pets: Path, share: str) -> None:
     result = cli("dataset", "from-images", pets, "-o", "pets.h5", "--test-share", share)
     assert result.exit_code == 1
-    assert "--test-share" in result.stderr
+    assert f"--test {share}: it must lie between 0 and 1" in result.stderr
 
 
 def test_fewer_than_two_classes_is_refused_and_writes_nothing(cli: RunCli, tmp_path: Path) -> None:

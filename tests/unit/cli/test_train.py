@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+import struct
 from functools import partial
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
 
 import h5py
+import numpy as np
 import pytest
+from PIL import Image
 
-from lnn.data.dataset import inspect_dataset
+from lnn.data.dataset import DatasetSummary, inspect_dataset
+from lnn_client.parameters import propose
+from support.repository import REPOSITORY
 
 if TYPE_CHECKING:
     from support.aws_account import RunCli, World
@@ -341,7 +347,135 @@ def test_what_is_wrong_with_a_table_is_said_before_the_upload(
     table = iris(tmp_path / "iris.csv", 3, missing=",1,kind 0")
     told = cli("train", table, "--label", "species").stderr
     assert "column 'length': found 1 of 61 values missing" in told
-    assert "options for tables are those of lnn dataset from-table" in told
+    assert "other options for tables are those of lnn dataset from-table" in told
     assert "--label COLUMN" in cli("train", table).stderr
     assert "is no table" in cli("train", dataset, "--label", "species").stderr
+    assert world.stored() == []
+
+
+def test_gaps_columns_and_split_of_a_table_are_said_as_for_from_table(
+    cli: RunCli, trained: World, parameters: Path, tmp_path: Path
+) -> None:
+    table = iris(tmp_path / "iris.csv", 3, missing=",1,kind 0")
+    result = cli(
+        "train", table, "--label", "species", "--missing", "median", "--drop", "width", "--test", "0.5",
+        "--set", "epochs=2",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "30 rows for training, 31 for testing" in result.stderr or "31 rows for training, 30" in result.stderr
+    assert "left out: column 'width': --drop" in result.stderr
+    assert uploaded(trained, tmp_path).columns == ["length"]
+
+
+# Any source in one step
+
+
+def uploaded(world: World, folder: Path) -> DatasetSummary:
+    """What is in the dataset that has been uploaded last."""
+    key = max(key for key in world.stored() if key.endswith(".h5"))
+    copy = folder / "uploaded.h5"
+    copy.write_bytes(world.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    return inspect_dataset(copy)
+
+
+def write_source(kind: str, folder: Path) -> list[Path]:
+    """A data set of three classes, 24 pictures to train on and 6 to test with; returns what to name in `lnn train`."""
+    folder.mkdir()
+    y = np.arange(30) % 3
+    x = np.random.default_rng(1).integers(0, 40, (30, 8, 8), dtype=np.uint8) + (100 * y).astype(np.uint8)[:, None, None]
+    parts = {"train": (x[:24], y[:24]), "test": (x[24:], y[24:])}
+    if kind == "npz":
+        arrays = {
+            f"{name}_{part}": values for part, both in parts.items() for name, values in zip("xy", both, strict=True)
+        }
+        np.savez(folder / "d.npz", **arrays)
+        return [folder / "d.npz"]
+    if kind in {"two h5", "folder of h5"}:
+        for part, (of_x, of_y) in parts.items():
+            with h5py.File(folder / f"{part}_shapes.h5", "w") as file:
+                file[f"{part}_set_x"], file[f"{part}_set_y"] = of_x, of_y
+                file["list_classes"] = [b"a", b"b", b"c"]
+        return [folder] if kind == "folder of h5" else [folder / "train_shapes.h5", folder / "test_shapes.h5"]
+    for part, (of_x, of_y) in parts.items():
+        if kind == "pictures":
+            for place, (pixels, label) in enumerate(zip(of_x, of_y, strict=True)):
+                path = folder / part / "abc"[label] / f"{place}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(path)
+            continue
+        name = part.replace("test", "t10k")
+        for values, what in ((of_x, "images-idx3"), (of_y.astype(np.uint8), "labels-idx1")):
+            head = struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape)
+            (folder / f"{name}-{what}-ubyte.gz").write_bytes(gzip.compress(head + values.tobytes()))
+    return [folder / "train-images-idx3-ubyte.gz"] if kind == "one of IDX" else [folder]
+
+
+@pytest.mark.parametrize("kind", ["npz", "two h5", "folder of h5", "pictures", "IDX", "one of IDX"])
+def test_any_data_set_is_trained_in_one_step_with_no_other_option(
+    cli: RunCli, trained: World, tmp_path: Path, kind: str
+) -> None:
+    result = cli("train", *write_source(kind, tmp_path / "data"))
+    assert result.exit_code == 0, result.output
+    assert "24 examples for training, 6 for testing" in result.stderr
+    summary = uploaded(trained, tmp_path)
+    assert (summary.m, summary.m_test, len(summary.classes)) == (24, 6, 3)
+    sent = body(trained, next(key for key in trained.stored() if key.endswith(".json")))
+    last = f"layer{sent['layers']}"
+    assert (sent["neurons"][last], sent["activations"][last]) == (3, "softmax")
+    assert sent["batch_size"] == 8
+    (said,) = (line for line in result.stderr.splitlines() if line.startswith("chosen for 3 classes, 24 examples"))
+    assert "output 3 softmax; loss cross-entropy; batches of 8; adam, learning rate 0.0" in said
+
+
+def test_a_dataset_is_trained_with_an_output_layer_that_fits_and_parameters_that_fit_stay(
+    cli: RunCli, trained: World, dataset: Path, tmp_path: Path
+) -> None:
+    result = cli("train", dataset)
+    assert result.exit_code == 0, result.output
+    sent = body(trained, next(key for key in trained.stored() if key.endswith(".json")))
+    assert (sent["neurons"]["layer3"], sent["activations"]["layer3"], sent["batch_size"]) == (1, "sigmoid", 8)
+    digits = inspect_dataset(REPOSITORY / "examples" / "digits" / "datasets.h5")
+    assert propose(REPOSITORY / "parameters.json", 10, digits.m, digits.features).changes == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "changes"),
+    [
+        ((3, 120, 4), {"neurons.layer3": 3, "batch_size": 8}),
+        ((2, 200, 12_288), {"neurons.layer3": 1, "activations.layer3": "sigmoid", "learning_rate": 0.0005}),
+        ((10, 60_000, 784), {"neurons.layer1": 128, "batch_size": 128, "epochs": 20}),
+        ((0, 353, 10), {"neurons.layer3": 1, "activations.layer3": "linear", "learning_rate": 0.01}),
+        ((3, 5, 4), {"batch_size": None}),
+    ],
+)
+def test_the_network_is_proposed_by_what_the_data_is(facts: tuple[int, int, int], changes: dict[str, Any]) -> None:
+    proposal = propose(REPOSITORY / "parameters.json", *facts)
+    found = {key: json.loads(value) for key, _, value in (change.partition("=") for change in proposal.changes)}
+    assert found.items() >= changes.items()
+
+
+def test_of_a_person_s_own_parameters_only_what_does_not_fit_is_changed(parameters: Path) -> None:
+    own = json.loads(parameters.read_text())
+    assert (own["neurons"]["layer2"], own["activations"]["layer2"]) == (1, "sigmoid")
+    assert propose(parameters, 2, 60_000, 12_288).changes == []
+    assert propose(parameters, 3, 60, 4).changes == ["neurons.layer2=3", 'activations.layer2="softmax"']
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("a.h5", "b.h5", "c.h5"), "found 3 files that are not one data set; expected one, TRAIN.h5 and TEST.h5"),
+        (("a.npz", "--label", "y"), "--label y: a.npz is no table"),
+        (("a.h5", "--missing", "mean"), "--missing mean: a.h5 is no table"),
+        (("a.h5", "--test", "0.2"), "--test 0.2: a.h5 says by itself which examples are for testing"),
+        (("none.h5",), "none.h5 does not exist; name a file"),
+        (("nowhere",), "nowhere does not exist; name a file"),
+        ((".",), ". must hold a folder of pictures for each of at least 2 classes"),
+    ],
+)
+def test_what_is_no_data_set_is_one_error(cli: RunCli, world: World, arguments: tuple[str, ...], told: str) -> None:
+    result = cli("train", *arguments)
+    assert result.exit_code == 1
+    assert told in result.stderr
+    assert result.stderr.count("\n") == 1
     assert world.stored() == []

@@ -17,8 +17,7 @@ FOLDERS = ("benchmarks", "cli", "client", "examples", "functions", "notebooks", 
 READER = "functions/lnn/data/hdf5.py"
 WRITERS = {
     "benchmarks/lnnbench/jobs.py",
-    "client/lnn_client/picture_folders.py",
-    "client/lnn_client/table_datasets.py",
+    "client/lnn_client/dataset_files.py",
     "functions/lnn/models/model_file.py",
     "functions/lnn/data/dataset.py",
 }

@@ -1,0 +1,108 @@
+"""A dataset as it is written: part by part, checked, and in its place only when it is whole."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from lnn.errors import InputError
+from lnn_client.datasets import check_dataset
+
+if TYPE_CHECKING:
+    from h5py import File
+
+    from lnn.data.preprocessing import Preprocessing
+
+CHUNK_BYTES = 2**20
+
+
+@dataclass(slots=True)
+class Made:
+    """What has become of a table, of arrays or of pictures."""
+
+    classes: list[str]
+    """Their names; none in regression."""
+    preprocessing: Preprocessing | None = None
+    """How the features were made of columns; None for examples as they are."""
+    features: int = 0
+    train: Counter[int] = field(default_factory=Counter)
+    """Examples by class; all under 0 in regression."""
+    test: Counter[int] = field(default_factory=Counter)
+    dropped: list[str] = field(default_factory=list)
+    """What of the source is not in the dataset, and why."""
+    warnings: list[str] = field(default_factory=list)
+
+
+def write_dataset_file(path: Path, source: Path, fill: Callable[[File], object]) -> list[str]:
+    """Write the HDF5 file that ``fill`` fills, and check it; returns what is odd about it.
+
+    A failure leaves nothing behind. Problems name ``source``, not the file.
+
+    Raises:
+        InputError: it would not be accepted for training.
+    """
+    unfinished = path.with_name(path.name + ".part")
+    try:
+        with h5py.File(unfinished, "w") as file:
+            fill(file)
+        warnings = check_dataset(unfinished).warnings
+        unfinished.replace(path)
+    except InputError as error:
+        raise InputError([problem.replace(str(unfinished), str(source)) for problem in error.problems]) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return warnings
+
+
+def expected_size(examples: int, shape: Sequence[int], dtype: np.dtype[Any]) -> str:
+    """What is about to be written, before compression."""
+    sides = " x ".join(f"{side:,}" for side in (examples, *shape))
+    stored = examples * math.prod(shape) * dtype.itemsize
+    return f"{sides} values of {dtype.name}, {stored:,} bytes before compression"
+
+
+def write_names(file: File, classes: Sequence[str], targets: Sequence[str]) -> None:
+    """The names of the classes, or in regression of the numbers to predict."""
+    if classes:
+        file.create_dataset("list_classes", data=[name.encode() for name in classes])
+    else:
+        file.create_dataset("list_targets", data=[name.encode() for name in targets])
+
+
+class PartWriter:
+    """The examples of one part, such as ``train``, appended batch by batch."""
+
+    def __init__(
+        self, file: File, part: str, shape: tuple[int, ...], dtype: np.dtype[Any], labels: NDArray[Any]
+    ) -> None:
+        """``shape`` and ``dtype`` are those of one stored example, ``labels`` (m, ...) are like those to come."""
+        rows = max(1, CHUNK_BYTES // max(1, math.prod(shape) * dtype.itemsize))
+        self._x = file.create_dataset(
+            f"{part}_set_x", (0, *shape), dtype, maxshape=(None, *shape), chunks=(rows, *shape),
+            compression="gzip", compression_opts=4, shuffle=dtype.itemsize > 1,
+        )  # fmt: skip
+        of_one = labels.shape[1:]
+        self._y = file.create_dataset(
+            f"{part}_set_y", (0, *of_one), labels.dtype, maxshape=(None, *of_one), chunks=(2**14, *of_one),
+            compression="gzip",
+        )  # fmt: skip
+        self._count = 0
+
+    def add(self, X: NDArray[Any], labels: NDArray[Any]) -> None:
+        """The next examples, (m, ...), with their labels, (m, ...)."""
+        count = self._count + len(X)
+        self._x.resize(count, axis=0)
+        self._y.resize(count, axis=0)
+        # What is too large becomes infinite, which the check of the dataset names.
+        with np.errstate(over="ignore"):
+            self._x[self._count :] = X.astype(self._x.dtype, copy=False)
+        self._y[self._count :] = labels
+        self._count = count
