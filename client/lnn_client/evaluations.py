@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from lnn.data.axis_order import is_picture
 from lnn.data.class_names import kept
 from lnn.data.dataset import DatasetSummary, feature_shards, load_preprocessing
 from lnn.data.in_memory import TEST_X, TEST_Y
-from lnn.data.preprocessing import Preprocessing, listed
+from lnn.data.preprocessing import Preprocessing, category_of, listed
 from lnn.data.value_range import bytes_of
 from lnn.errors import InputError, LnnError
 from lnn.models.evaluation import Evaluation, NumbersEvaluation, evaluate, evaluate_numbers
@@ -29,6 +30,7 @@ from lnn_client.cloud import Cloud
 from lnn_client.datasets import Split
 from lnn_client.errors import ClientError
 from lnn_client.prediction_api import Api
+from lnn_client.tables import Table
 
 PARALLEL_CALLS = 4
 BLOCK = 256
@@ -134,6 +136,69 @@ def outputs_of_api(cloud: Cloud, model_id: str, dataset: Path, split: Split, sum
     examples = (example for block in _blocks(dataset, split, summary) for example in block)
     with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
         return np.array(list(pool.map(ask, examples))).T
+
+
+def outputs_of_table(network: Model, table: Table) -> tuple[NDArray[Any], NDArray[Any], int]:
+    """What the model gives the rows of a labeled table, with the labels; and how many rows have none.
+
+    Outputs (K, m) or (targets, m), labels (m,) or (m, 1). The rows without a label are left out.
+
+    Raises:
+        InputError: the model was not trained on a table, or a row has a value or label that it does not know.
+    """
+    preprocessing = network.preprocessing
+    if preprocessing is None or len(network.list_targets) > 1:
+        raise InputError(
+            f"the model of run {network.run_id} was not trained on a table, and does not know the columns of "
+            f"{table.path}; name a dataset, or train a model on a table: lnn train FILE --label COLUMN"
+        )
+    table.need([*preprocessing.names, preprocessing.label])
+    outputs, labels = [], []
+    first = 1
+    for batch in table.batches([*preprocessing.names, preprocessing.label]):
+        *_, cells = batch.get_columns()
+        known = cells.is_not_null().to_numpy()
+        rows = batch.select(preprocessing.names).rows()
+        for place, is_known in enumerate(known.tolist()):
+            if is_known:
+                labels.append(
+                    _label(network, cells[place], f"row {first + place}: column {quoted(preprocessing.label)}")
+                )
+        outputs += [
+            network.predict_proba(preprocessing.matrix(rows[start:end], first + start)) for start, end in _runs(known)
+        ]
+        first += len(batch)
+    if not labels:
+        raise InputError(
+            f"{table.path}: column {quoted(preprocessing.label)}: found no label; expected one in each row"
+        )
+    y = np.array(labels, np.float64)[:, np.newaxis] if network.list_targets else np.array(labels, np.int64)
+    return np.concatenate(outputs, axis=1), y, first - 1 - len(labels)
+
+
+def _runs(known: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Where rows that are known follow each other: (start, end)."""
+    edges = np.flatnonzero(np.diff(known.astype(np.int8), prepend=0, append=0))
+    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+
+
+def _label(network: Model, cell: Any, where: str) -> float | int:
+    """The class index of a cell, or its number in regression. Raises InputError for a label that is neither."""
+    text = category_of(cell) or ""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if network.list_targets:
+        if not math.isfinite(number):
+            raise InputError(f"{where}: found {quoted(text[:60])}; expected a finite number")
+        return number
+    classes = [kept(name) for name in network.list_classes]
+    # A whole number is a class's name without its point, as in training.
+    for name in (kept(text), str(int(number)) if number.is_integer() else ""):
+        if name in classes:
+            return classes.index(name)
+    raise InputError(f"{where}: found {quoted(text[:60])}; expected one of the model's classes: {listed(classes)}")
 
 
 def evaluate_run(cloud: Cloud, run: Run, model: Model) -> RunEvaluation:

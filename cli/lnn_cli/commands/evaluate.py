@@ -11,6 +11,7 @@ import typer
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui.class_figures import SHOWN_CLASSES, by_class, in_short, reliability
 from lnn_cli.ui.console import note, number, print_json, print_pairs, print_table, say, share
+from lnn_cli.ui.errors import CliError
 from lnn_client.cloud import LATEST, PRODUCTION, Target
 from lnn_client.datasets import Split, check_dataset
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET.h5", help="Examples whose classes or numbers are known.")],
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET.h5", help="A dataset, or a table with its labels.")],
     model: Annotated[
         str | None,
         typer.Option(
@@ -31,7 +32,7 @@ def evaluate(
         ),
     ] = None,
     through_api: Annotated[bool, typer.Option("--api", help="Ask the prediction API, example by example.")] = False,
-    split: Annotated[Split, typer.Option(help="Evaluate on these examples.")] = "test",
+    split: Annotated[Split, typer.Option(help="Evaluate on these examples of a dataset.")] = "test",
     worst: Annotated[int, typer.Option(min=0, help="Show at most so many of the worst mistakes.")] = 10,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
@@ -49,30 +50,40 @@ def evaluate(
     from lnn.data.dataset import load_labels
     from lnn.models.evaluation import NumbersEvaluation, evaluate_numbers
     from lnn.models.evaluation import evaluate as judge
-    from lnn_client.evaluations import outputs_here, outputs_of_api
+    from lnn_client.evaluations import outputs_here, outputs_of_api, outputs_of_table
     from lnn_client.models import load_model
+    from lnn_client.tables import is_table, open_table
 
-    summary = check_dataset(dataset)
-    labels = load_labels(dataset, f"{split}_set_y")
-    if through_api:
-        cloud = connect(target, prefix, region)
-        name = cloud.find_model(model or PRODUCTION)["model_id"]
-        outputs = outputs_of_api(cloud, name, dataset, split, summary)
-    else:
+    if is_table(dataset):
+        if through_api:
+            raise CliError(f"--api asks for the examples of a dataset: lnn dataset from-table {dataset} makes one")
         network = load_model(model or LATEST, lambda: connect(target, prefix, region))
-        name = network.run_id
-        outputs = outputs_here(network, dataset, split, summary)
+        outputs, labels, unlabeled = outputs_of_table(network, open_table(dataset))
+        if unlabeled:
+            note(f"left out: {unlabeled:,} rows without a label")
+        name, source = network.run_id, str(dataset)
+        classes, targets = network.list_classes, network.list_targets
+    else:
+        summary = check_dataset(dataset)
+        labels, source = load_labels(dataset, f"{split}_set_y"), f"{dataset} ({split})"
+        classes, targets = summary.classes, summary.targets
+        if through_api:
+            cloud = connect(target, prefix, region)
+            name = cloud.find_model(model or PRODUCTION)["model_id"]
+            outputs = outputs_of_api(cloud, name, dataset, split, summary)
+        else:
+            network = load_model(model or LATEST, lambda: connect(target, prefix, region))
+            name = network.run_id
+            outputs = outputs_here(network, dataset, split, summary)
     found: Evaluation | NumbersEvaluation
-    if summary.targets:
-        found = evaluate_numbers(summary.targets, outputs, labels, worst)
-    else:
-        found = judge(summary.classes, outputs, labels, worst)
+    found = evaluate_numbers(targets, outputs, labels, worst) if targets else judge(classes, outputs, labels, worst)
     if as_json:
-        print_json({"model": name, "dataset": str(dataset), "split": split, "examples": found.examples} | asdict(found))
+        part = {} if is_table(dataset) else {"split": split}
+        print_json({"model": name, "dataset": str(dataset)} | part | {"examples": found.examples} | asdict(found))
     elif isinstance(found, NumbersEvaluation):
-        _show_numbers(found, name, f"{dataset} ({split})")
+        _show_numbers(found, name, source)
     else:
-        _show(found, name, f"{dataset} ({split})")
+        _show(found, name, source)
 
 
 def _show_numbers(found: NumbersEvaluation, model: str, dataset: str) -> None:

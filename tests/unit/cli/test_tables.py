@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import polars as pl
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -561,3 +563,121 @@ def test_the_api_is_asked_with_raw_rows(
     local = json.loads(cli("evaluate", path, "--model", model[0], "--json").stdout)
     assert set(sent[0]["features"]) == {"age", "color", "member", "income"}
     assert remote["confusion"] == local["confusion"]
+
+
+# Evaluations of a table ----------------------------------------------------------------------------------------------
+
+
+def test_a_labeled_table_is_evaluated_with_the_model_s_own_preprocessing(
+    cli: RunCli, model: tuple[Path, Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "BATCH_ROWS", 7)
+    data = rows(40)
+    path, made = model
+    assert made.preprocessing is not None
+    probabilities = made.predict_proba(made.preprocessing.matrix([row[:4] for row in data]))
+    right = [made.list_classes[index] == row[4] for index, row in zip(probabilities.argmax(axis=0), data, strict=True)]
+    found = json.loads(cli("evaluate", write_csv(tmp_path / "new.csv", data), "--model", path, "--json").stdout)
+    assert (found["examples"], found["accuracy"]) == (40, pytest.approx(np.mean(right)))
+    for place in (0, 8, 9, 39):
+        data[place][4] = ""
+    result = cli("evaluate", write_csv(tmp_path / "gaps.csv", data), "--model", path)
+    assert result.exit_code == 0, result.output
+    assert "left out: 4 rows without a label" in result.stderr
+    kept = [good for place, good in enumerate(right) if place not in {0, 8, 9, 39}]
+    assert f"{100 * np.mean(kept):.1f}% of 36 examples" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ((0, "old"), "row 3: column 'age': found 'old'; expected a finite number"),
+        ((4, "never"), "row 3: column 'bought': found 'never'; expected one of the model's classes: 'no', 'perhaps'"),
+    ],
+)
+def test_a_row_that_cannot_be_evaluated_is_named(
+    cli: RunCli, model: tuple[Path, Model], tmp_path: Path, change: tuple[int, str], told: str
+) -> None:
+    data = rows(5)
+    data[2][change[0]] = change[1]
+    assert told in cli("evaluate", write_csv(tmp_path / "new.csv", data), "--model", model[0]).stderr
+
+
+def test_a_table_that_the_model_cannot_be_evaluated_on_is_one_error(
+    cli: RunCli, model: tuple[Path, Model], tmp_path: Path
+) -> None:
+    unlabeled = write_csv(tmp_path / "unlabeled.csv", [row[:4] for row in rows(5)], NAMES[:4])
+    assert "has no column 'bought'" in cli("evaluate", unlabeled, "--model", model[0]).stderr
+    table = write_csv(tmp_path / "new.csv", rows(5))
+    assert "lnn dataset from-table" in cli("evaluate", table, "--api").stderr
+    other = tmp_path / "other.h5"
+    other.write_bytes(encode_model(Model(model[1].parameters, "r", ["softmax"], ["a", "b", "c"], None, 1.0)))
+    assert "was not trained on a table" in cli("evaluate", table, "--model", other).stderr
+
+
+def test_predictions_of_raw_rows_are_those_of_scikit_learn_s_own_pipeline(cli: RunCli, tmp_path: Path) -> None:
+    """Preprocessing, network and forward pass of scikit-learn; its weights in a model of ours."""
+    data = rows(80)
+    oracle = make_pipeline(
+        ColumnTransformer(
+            [
+                ("age", StandardScaler(), [0]),
+                ("color", OneHotEncoder(sparse_output=False), [1]),
+                ("member", "passthrough", [2]),
+                ("income", StandardScaler(), [3]),
+            ]
+        ),
+        MLPClassifier((7,), activation="tanh", max_iter=60, random_state=0),
+    )
+    for place, row in enumerate(data):
+        row.insert(0, "test" if place >= 60 else "train")
+    raw = np.array([row[1:5] for row in data], dtype=object)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        oracle.fit(raw[:60], [row[5] for row in data[:60]])
+    network = oracle[-1]
+    parameters = [(W.T, b[:, np.newaxis]) for W, b in zip(network.coefs_, network.intercepts_, strict=True)]
+    table = write_csv(tmp_path / "table.csv", data, ["part", *NAMES])
+    options = ("--label", "bought", "--test", "part", "-o", tmp_path / "made.h5")
+    assert cli("dataset", "from-table", table, *options).exit_code == 0
+    made = Model(
+        parameters, "run-1", ["tanh", "softmax"], network.classes_.tolist(), None, 1.0,
+        preprocessing=preprocessing_of(tmp_path / "made.h5"),
+    )  # fmt: skip
+    (tmp_path / "params.h5").write_bytes(encode_model(made))
+    new = write_csv(tmp_path / "rows.csv", [row[1:5] for row in data[60:]], NAMES[:4])
+    result = cli("predict", new, "--model", tmp_path / "params.h5", "-o", tmp_path / "out.csv")
+    assert result.exit_code == 0, result.output
+    first, *lines = csv.reader((tmp_path / "out.csv").open())
+    assert first == ["class", "probability", *(f"p({name})" for name in network.classes_)]
+    found = np.array([line[2:] for line in lines], float)
+    np.testing.assert_allclose(found, oracle.predict_proba(raw[60:]), rtol=0, atol=1e-6)
+    assert [line[0] for line in lines] == oracle.predict(raw[60:]).tolist()
+
+
+def test_predicted_numbers_of_raw_rows_are_those_of_scikit_learn(cli: RunCli, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal([5, -40], [2, 9], (80, 2))
+    y = X[:, 0] * 3 + np.abs(X[:, 1])
+    frame = pl.DataFrame({"a": X[:, 0], "b": X[:, 1], "part": [place >= 60 for place in range(80)], "target": y})
+    frame.write_parquet(tmp_path / "table.parquet")
+    options = ("--label", "target", "--test", "part", "-o", tmp_path / "made.h5")
+    assert cli("dataset", "from-table", tmp_path / "table.parquet", *options).exit_code == 0
+    oracle = make_pipeline(StandardScaler(), MLPRegressor(hidden_layer_sizes=(5,), max_iter=30, random_state=0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        oracle.fit(X[:60], y[:60])
+    parameters = [(W.T, b[:, np.newaxis]) for W, b in zip(oracle[-1].coefs_, oracle[-1].intercepts_, strict=True)]
+    made = Model(
+        parameters, "run-1", ["relu", "linear"], [], None, 1.0,
+        preprocessing=preprocessing_of(tmp_path / "made.h5"), list_targets=["target"],
+    )  # fmt: skip
+    (tmp_path / "params.h5").write_bytes(encode_model(made))
+    frame.select("b", "a").write_parquet(tmp_path / "rows.parquet")
+    result = cli("predict", tmp_path / "rows.parquet", "--model", tmp_path / "params.h5", "-o", tmp_path / "out.csv")
+    assert result.exit_code == 0, result.output
+    first, *lines = csv.reader((tmp_path / "out.csv").open())
+    assert first == ["target"]
+    np.testing.assert_allclose([float(line[0]) for line in lines], oracle.predict(X), rtol=1e-6, atol=1e-6)
+    evaluated = json.loads(cli("evaluate", tmp_path / "table.parquet", "-m", tmp_path / "params.h5", "--json").stdout)
+    assert evaluated["r2"] == pytest.approx(oracle.score(X, y), abs=1e-6)
