@@ -213,6 +213,9 @@ class _Labels:
         self._codes: dict[str, int] = {}
         self._rows: list[NDArray[np.int32]] = []
         self._numbers: list[NDArray[np.float64]] | None = []
+        self._odd: tuple[int, str] | None = None
+        """The first label among numbers that is no finite number, with its row."""
+        self._count = 0
 
     def add(self, column: pl.Series) -> None:
         """The next rows."""
@@ -223,7 +226,9 @@ class _Labels:
         self._add_numbers(column)
         if len(self._codes) <= MAX_LABELS:
             self._add_codes(column)
-        if self._numbers is None and (self._regression or len(self._codes) > MAX_LABELS):
+        self._count += len(column)
+        no_numbers = self._numbers is None or self._odd is not None
+        if no_numbers and (self._regression or len(self._codes) > MAX_LABELS):
             raise self._no_labels(column)
 
     def _add_numbers(self, column: pl.Series) -> None:
@@ -231,11 +236,16 @@ class _Labels:
 
         if self._numbers is None:
             return
-        values = None if column.dtype == pl.Boolean else column.cast(pl.Float64, strict=False)
-        if values is None or int(values.is_finite().sum()) < len(column) - column.null_count():
+        values = column.cast(pl.Float64, strict=False)
+        finite = values.is_finite().fill_null(value=False)
+        odd = column.is_not_null() & ~finite
+        if column.dtype == pl.Boolean or (odd.any() and not finite.any()):
             self._numbers = None
-        else:
-            self._numbers.append(values.fill_null(math.nan).to_numpy())
+            return
+        if self._odd is None and odd.any():
+            place = int(odd.arg_true()[0])
+            self._odd = self._count + place + 1, str(column[place])
+        self._numbers.append(values.set(odd, None).fill_null(math.nan).to_numpy())
 
     def _add_codes(self, column: pl.Series) -> None:
         import polars as pl
@@ -263,6 +273,9 @@ class _Labels:
                 "at least two different labels"
             )
         numbers = None if self._numbers is None else np.concatenate(self._numbers)
+        if numbers is not None and self._odd is not None:
+            self._refuse_mixture(numbers)
+            numbers = None
         if numbers is not None and (self._regression or are_quantities(numbers)):
             return [], numbers
         if numbers is not None:
@@ -271,6 +284,16 @@ class _Labels:
         places = {name: place for place, name in enumerate(classes)}
         lookup = np.array([*(places[text] for text in texts), -1])
         return classes, lookup[np.concatenate(self._rows)]
+
+    def _refuse_mixture(self, numbers: NDArray[np.float64]) -> None:
+        """Raises InputError for quantities with a text among them, which would all be names of classes."""
+        known = numbers[~np.isnan(numbers)]
+        if self._odd is not None and 2 * len(known) >= len(numbers) and are_quantities(known):
+            row, text = self._odd
+            raise InputError(
+                f"column {quoted(self._name)}: found {quoted(text[:40])} in row {row} of a column of numbers to "
+                "predict; expected finite numbers: mend it, or leave the cell empty to leave the row out"
+            )
 
     def _no_labels(self, column: pl.Series) -> InputError:
         if self._regression:

@@ -6,11 +6,13 @@ CSV is read as text, whatever its cells look like: what a column holds is decide
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import gzip
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from lnn.characters import quoted
 from lnn.data.preprocessing import MISSING, listed
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 BATCH_ROWS = 20_000
-"""Rows that are in memory at once."""
+"""Rows that are worked on at once."""
+BLOCK_BYTES = 2**22
+"""Text that is read at once."""
 SEPARATORS = ",;\t|"
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab")
@@ -37,7 +41,8 @@ class Table:
 
     path: Path
     columns: list[str]
-    _frame: pl.LazyFrame
+    _frames: Callable[[], Iterator[pl.DataFrame]]
+    """All rows in order, some at a time."""
 
     def batches(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Its rows in order, up to ``BATCH_ROWS`` at a time: texts without blanks around them, null where missing.
@@ -47,9 +52,8 @@ class Table:
         import polars as pl
 
         with _readable(self.path):
-            wanted = self._frame.select(columns)
-            for batch in wanted.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True):
-                for part in batch.iter_slices(BATCH_ROWS):
+            for frame in self._frames():
+                for part in frame.select(columns).iter_slices(BATCH_ROWS):
                     yield pl.DataFrame([_tidy(column) for column in part])
 
     def need(self, names: Sequence[str]) -> None:
@@ -65,39 +69,97 @@ def is_table(path: Path) -> bool:
 
 def open_table(path: Path) -> Table:
     """The table in a file. Raises InputError when there is none that can be read."""
-    import polars as pl
-
     existing_file(path)
     name = path.name.lower()
     with _readable(path):
         if name.removesuffix(".gz").endswith(TEXT_SUFFIXES):
-            frame = pl.scan_csv(path, infer_schema=False, separator=_separator(path))
-        elif name.endswith(PARQUET_SUFFIXES):
-            frame = pl.scan_parquet(path)
-        elif name.endswith(FEATHER_SUFFIXES):
-            frame = pl.scan_ipc(path)
-        elif name.endswith(EXCEL_SUFFIXES):
-            frame = pl.read_excel(path, infer_schema_length=None).lazy()
+            frames, columns = partial(_texts, path), _columns_of_text(path)
         else:
-            raise InputError(f"{path}: found {path.suffix or 'no suffix'}; expected {', '.join(SUFFIXES)}")
-        columns = frame.collect_schema().names()
+            frame = _frame(path, name)
+            frames, columns = partial(_streamed, frame), frame.collect_schema().names()
     twice = [name for name in columns if (first := name.rpartition("_duplicated_")[0]) and first in columns]
     if twice:
         raise InputError(
             f"{path}: found two columns named {quoted(twice[0].rpartition('_duplicated_')[0])}; rename one"
         )
-    return Table(path, columns, frame)
+    return Table(path, columns, frames)
+
+
+def _frame(path: Path, name: str) -> pl.LazyFrame:
+    import polars as pl
+
+    if name.endswith(PARQUET_SUFFIXES):
+        return pl.scan_parquet(path)
+    if name.endswith(FEATHER_SUFFIXES):
+        return pl.scan_ipc(path)
+    if name.endswith(EXCEL_SUFFIXES):
+        return pl.read_excel(path, infer_schema_length=None).lazy()
+    raise InputError(f"{path}: found {path.suffix or 'no suffix'}; expected {', '.join(SUFFIXES)}")
+
+
+def _streamed(frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    yield from frame.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
+
+
+# Text ----------------------------------------------------------------------------------------------------------------
+
+
+def _texts(path: Path) -> Iterator[pl.DataFrame]:
+    """The rows of a CSV file, a block at a time.
+
+    polars itself would map the whole file into memory, or unpack it there: much more than rows to work on take.
+    """
+    import polars as pl
+
+    separator, columns = _separator(path), None
+    for block in _blocks(path):
+        if columns is None:
+            frame = pl.read_csv(block, infer_schema=False, separator=separator)
+            columns = dict.fromkeys(frame.columns, pl.String)
+        else:
+            frame = pl.read_csv(block, has_header=False, schema=columns, separator=separator)
+        yield frame
+
+
+def _columns_of_text(path: Path) -> list[str]:
+    import polars as pl
+
+    first = next(_blocks(path), b"")
+    return pl.read_csv(first, infer_schema=False, separator=_separator(path), n_rows=1).columns
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    """The file in blocks of whole rows, of about ``BLOCK_BYTES``."""
+    with _opened(path) as file:
+        rest = b""
+        while read := file.read(BLOCK_BYTES):
+            rest += read
+            if end := _end_of_rows(rest):
+                yield rest[:end]
+                rest = rest[end:]
+        if rest:
+            yield rest
+
+
+def _end_of_rows(block: bytes) -> int:
+    """Where the last whole row of a block ends, or 0. A cell in quotes may have several lines."""
+    end = block.rfind(b"\n") + 1
+    while end and block.count(b'"', 0, end) % 2:
+        end = block.rfind(b"\n", 0, end - 1) + 1
+    return end
 
 
 def _separator(path: Path) -> str:
     """The character between the names in the first line."""
     if ".csv" not in path.name.lower():
         return "\t"
-    import gzip
-
-    with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+    with _opened(path) as file:
         line = file.readline(2**20).decode(errors="replace")
     return max(SEPARATORS, key=line.count)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")  # type: ignore[return-value]
 
 
 def _tidy(column: pl.Series) -> pl.Series:

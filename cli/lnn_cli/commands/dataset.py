@@ -14,18 +14,28 @@ import typer
 
 from lnn.errors import InputError
 from lnn_cli.options import ForceOption, JsonOption, WhiteOption
-from lnn_cli.ui.console import note, print_json, print_pairs, say, size, tell_warnings
+from lnn_cli.ui.console import note, print_json, print_pairs, print_table, say, size, tell_warnings
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
-from lnn_cli.ui.sources import convert_pictures, convert_table, share_of, tell_left_out, test_of
+from lnn_cli.ui.sources import (
+    TableOptions,
+    as_dataset,
+    convert_pictures,
+    convert_table,
+    share_of,
+    tell_left_out,
+    test_of,
+)
 from lnn_client.datasets import TEST_SHARE, check_dataset, check_training, examples, existing_file
 from lnn_client.parameters import output_layer, parameters_path
 
 if TYPE_CHECKING:
     from lnn.data.dataset import DatasetSummary
+    from lnn_cli.ui.charts import Chart
     from lnn_client.dataset_files import Made
 
 CLASSES_SHOWN = 100
+COLUMNS_SHOWN = 100
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Dataset to write.")]
 
@@ -83,7 +93,8 @@ def _values(summary: DatasetSummary) -> str:
 
 
 def show(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Dataset to look at.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Dataset to look at; or a table, with --label.")],
+    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="What to learn of a table.")] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Picture to draw: .png, .svg or .pdf.")
     ] = Path("grid.png"),
@@ -92,7 +103,10 @@ def show(
     seed: Annotated[int, typer.Option(min=0, help="Another seed shows other examples.")] = 0,
     force: ForceOption = False,
 ) -> None:
-    """Draw examples of every class in a grid, a row for each class.
+    """Draw examples of every class in a grid, or the columns of a table.
+
+    Of a table, a row for each column on the terminal; in the picture the
+    balance of the classes, histograms, and two columns as points.
 
     Example: lnn dataset show datasets.h5 -o grid.png
     """
@@ -101,9 +115,30 @@ def show(
 
     refuse_to_replace(output, force=force)
     suffix = picture_suffix(output)
-    chart = grid(file, check_dataset(file), "test" if test else "train", columns, seed)
-    say(write_whole(output, render([chart], LIGHT, suffix)))
-    note(chart.about)
+    split = "test" if test else "train"
+    with as_dataset([file], TableOptions(label)) as (dataset, _):
+        summary = check_dataset(dataset)
+        shown = (
+            [grid(dataset, summary, split, columns, seed)] if summary.image_shape else _table(dataset, summary, split)
+        )
+        say(write_whole(output, render(shown, LIGHT, suffix)))
+    for chart in shown:
+        note(chart.about)
+
+
+def _table(file: Path, summary: DatasetSummary, split: str) -> list[Chart]:
+    """The charts of rows of features, whose columns are told."""
+    from lnn_cli.ui.table_charts import charts, read_rows, summary_rows
+
+    rows = read_rows(file, summary, split)
+    part = "testing" if split == "test" else "training"
+    counted = f"{rows.total:,}" if rows.total == len(rows.y) else f"the first {len(rows.y):,} of {rows.total:,}"
+    say(f"{counted} rows for {part}")
+    headings = ("column", "kind", "least", "mean", "deviation", "largest", "most frequent")
+    print_table(headings, summary_rows(rows)[:COLUMNS_SHOWN], right=headings[2:6])
+    if len(rows.columns) > COLUMNS_SHOWN:
+        note(f"{len(rows.columns) - COLUMNS_SHOWN} more columns are not shown")
+    return charts(f"{file.name} ({part})", summary, rows)
 
 
 def example(

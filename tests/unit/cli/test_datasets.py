@@ -225,14 +225,48 @@ def test_examples_are_shown_as_a_grid(cli: RunCli, pets: Path) -> None:
     assert "cat 2, dog 1, emu 0" in again.stderr
 
 
-def test_a_grid_of_what_is_no_picture_is_refused(cli: RunCli, tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    write_dataset("plain.h5", rng.random((4, 6)), [0, 1, 0, 1], rng.random((2, 6)), [0, 1], ["a", "b"])
-    result = cli("dataset", "show", "plain.h5", "-o", "grid.png")
-    assert result.exit_code == 1
-    assert "6 plain features" in result.stderr
-    assert not Path("grid.png").exists()
+def test_plain_features_are_shown_as_columns(cli: RunCli, tmp_path: Path) -> None:
+    x = np.arange(24.0).reshape(4, 6)
+    write_dataset("plain.h5", x, [0, 1, 0, 1], x[:2], [0, 1], ["a", "b"])
+    result = cli("dataset", "show", "plain.h5", "-o", "table.png")
+    assert result.exit_code == 0, result.output
+    line = next(line for line in result.stdout.splitlines() if line.startswith("x5"))
+    # Of 5, 11, 17 and 23.
+    assert line.split() == ["x5", "number", "5", "14", "6.708", "23"]
+    assert "examples by class: a 2, b 2" in result.stderr
+    assert Path("table.png").stat().st_size > 1000
     assert ".png, .svg, .pdf" in cli("dataset", "show", "plain.h5", "-o", "grid.bmp").stderr
+
+
+def test_a_table_is_shown_with_its_raw_values_and_two_columns_as_points(cli: RunCli) -> None:
+    lines = [f"{40 + place},{place % 4 - 7},{'ab'[place % 2]}" for place in range(40)]
+    Path("two.csv").write_text("\n".join(["age,height,kind", *lines]))
+    result = cli("dataset", "show", "two.csv", "--label", "kind", "-o", "two.svg")
+    assert result.exit_code == 0, result.output
+    assert "32 rows for training" in result.stdout
+    age = next(line.split() for line in result.stdout.splitlines() if line.startswith("age"))
+    assert 40 <= float(age[2]) < float(age[3]) < float(age[5]) <= 79
+    assert "examples by class: a 16, b 16" in result.stderr
+    assert "age and height of each example" in result.stderr
+    assert Path("two.svg").read_text().count("<svg") == 1
+    test = cli("dataset", "show", "two.csv", "--label", "kind", "--test", "-o", "test.png")
+    assert "8 rows for testing" in test.stdout
+    assert "--label COLUMN" in cli("dataset", "show", "two.csv", "-o", "none.png").stderr
+    assert not Path("none.png").exists()
+
+
+def test_columns_of_every_kind_are_told_and_drawn(cli: RunCli) -> None:
+    lines = [f"{'red' if place % 3 else 'blue'},{place % 2 == 0},{place},{place * 2.5}" for place in range(60)]
+    Path("mixed.csv").write_text("\n".join(["color,member,x,price", *lines]))
+    result = cli("dataset", "show", "mixed.csv", "--label", "price", "-o", "mixed.pdf")
+    assert result.exit_code == 0, result.output
+    told = {line.split()[0]: line for line in result.stdout.splitlines() if line.strip()}
+    assert "red 6" in told["color"] or "red 7" in told["color"]
+    assert "category" in told["color"]
+    assert "boolean" in told["member"]
+    assert "price: from " in result.stderr
+    assert "histograms of 3 columns" in result.stderr
+    assert Path("mixed.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_the_split_follows_the_seed(cli: RunCli, pets: Path) -> None:

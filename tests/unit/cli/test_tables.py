@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import subprocess
+import sys
 import warnings
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -329,6 +332,124 @@ def test_every_bad_column_is_named_at_once(refuse: Callable[..., str]) -> None:
 )
 def test_labels_that_are_no_classes_are_one_error(refuse: Callable[..., str], labels: list[Any], told: str) -> None:
     assert told in refuse([[place, label] for place, label in enumerate(labels)], names=["x", "y"])
+
+
+@pytest.mark.parametrize("odd", ["inf", "many"])
+def test_a_text_among_quantities_does_not_make_classes_of_them(refuse: Callable[..., str], odd: str) -> None:
+    data: list[list[Any]] = [[place, 0.5 * place] for place in range(40)]
+    data[7][1] = odd
+    told = f"column 'y': found '{odd}' in row 8 of a column of numbers to predict; expected finite numbers: mend it"
+    assert told in refuse(data, names=["x", "y"])
+
+
+def test_a_few_numbers_among_names_are_names(make: Make) -> None:
+    path = make([[place, ("a", "b", "7")[place % 3]] for place in range(30)], names=["x", "y"])
+    assert parts_of(path)["list_classes"].tolist() == [b"7", b"a", b"b"]
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        (pl.Series([0.0] * 19 + [float("inf")]), "column 'c': found 'inf' in row 20 of a column of numbers"),
+        (pl.Series([b"x"] * 20), "column 'c': found values of type Binary; expected numbers, booleans or texts"),
+        (pl.Series([None] * 20), "has no column but the label"),
+        (pl.Series(range(20)).cast(pl.Duration), "column 'c': found dates or times"),
+        (pl.Series([{"a": 1}] * 20), "column 'c': found values of type Struct"),
+        (pl.Series([None, *range(19)]), "column 'c': found 1 of 20 values missing; expected all: fill them with --m"),
+        (pl.Series([str(place) + "!" for place in range(120)] * 2), "column 'c': found more than 100 different texts"),
+    ],
+    ids=["infinite", "bytes", "empty", "durations", "objects", "gaps", "categories"],
+)
+def test_a_typed_column_that_cannot_be_taken_is_one_error(
+    refuse: Callable[..., str], tmp_path: Path, column: pl.Series, told: str
+) -> None:
+    labels = [("a", "b")[place % 2] for place in range(len(column))]
+    pl.DataFrame({"c": column, "y": labels}).write_parquet(tmp_path / "t.parquet")
+    assert told in refuse(tmp_path / "t.parquet", "--label", "y")
+
+
+def workbook(path: Path, data: Sequence[Sequence[Any]], names: Sequence[str]) -> Path:
+    """The smallest .xlsx with one sheet: ECMA-376, part 1, 12.3 and 18.3."""
+
+    def cell(value: Any) -> str:
+        if isinstance(value, bool):
+            return f'<c t="b"><v>{int(value)}</v></c>'
+        if isinstance(value, str):
+            return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
+        return f"<c><v>{value!r}</v></c>"
+
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006"
+    lines = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in [names, *data])
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{package}/content-types"><Default Extension="rels" ContentType='
+        f'"application/vnd.openxmlformats-package.relationships+xml"/><Override PartName="/xl/workbook.xml" '
+        f'ContentType="{kind}.sheet.main+xml"/><Override PartName="/xl/sheet.xml" ContentType="{kind}.worksheet+xml"/>'
+        "</Types>",
+        "_rels/.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" '
+        f'Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets><sheet name="s" sheetId="1" '
+        'r:id="r1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" '
+        f'Type="{office}/worksheet" Target="sheet.xml"/></Relationships>',
+        "xl/sheet.xml": f'<worksheet xmlns="{main}"><sheetData>{lines}</sheetData></worksheet>',
+    }
+    with zipfile.ZipFile(path, "w") as packed:
+        for name, content in parts.items():
+            packed.writestr(name, content)
+    return path
+
+
+def test_a_workbook_gives_the_dataset_of_the_same_csv(make: Make, tmp_path: Path) -> None:
+    data = rows()
+    expected = parts_of(make(data))
+    path = make(workbook(tmp_path / "book.xlsx", data, NAMES), "--label", "bought")
+    for part, values in parts_of(path).items():
+        np.testing.assert_array_equal(values, expected[part], err_msg=part)
+    assert preprocessing_of(path).names == NAMES[:4]
+
+
+def test_cells_of_several_lines_are_read_whole_wherever_a_block_of_text_ends(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = [[place, f'a "{place % 3}"\n1,2\n', "xy"[place % 2]] for place in range(60)]
+    table = write_csv(tmp_path / "lines.csv", data, ["n", "text", "y"])
+    expected = parts_of(make(table, "--label", "y"))
+    assert preprocessing_of(tmp_path / "made.h5").columns[1].categories == [f'a "{n}"\n1,2' for n in range(3)]
+    for size in (1, 7, 64, 1000):
+        monkeypatch.setattr(tables, "BLOCK_BYTES", size)
+        for part, values in parts_of(make(table, "--label", "y")).items():
+            np.testing.assert_array_equal(values, expected[part], err_msg=f"{size}: {part}")
+
+
+@pytest.mark.slow
+def test_a_large_table_is_converted_in_bounded_memory(tmp_path: Path) -> None:
+    """20 times as many rows take hardly more memory: in a process of its own, which tells its peak."""
+    rng = np.random.default_rng(0)
+    lines = "".join(
+        f"{a:.6f},{b:.6f},{c:.6f},{'xy'[n % 2]}\n" for n, (a, b, c) in enumerate(rng.normal(size=(20_000, 3)))
+    )
+    program = (
+        "import resource, sys; from pathlib import Path\n"
+        "from lnn_client.table_datasets import Choices, make_dataset; from lnn_client.tables import open_table\n"
+        "made = make_dataset(Path(sys.argv[2]), open_table(Path(sys.argv[1])), Choices('y'), lambda rows: None)\n"
+        "print(made.train.total() + made.test.total(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    peaks = []
+    for copies in (2, 40):
+        table = tmp_path / f"{copies}.csv"
+        table.write_text("a,b,c,y\n" + lines * copies)
+        answer = subprocess.run(
+            [sys.executable, "-c", program, table, tmp_path / "d.h5"], capture_output=True, text=True, check=True
+        )
+        count, peak = map(int, answer.stdout.split())
+        assert count == 20_000 * copies
+        peaks.append(peak)
+    # 27 MB of text, 19 times the rows: labels and parts take 13 bytes of each for good, and blocks come and go.
+    assert peaks[1] < peaks[0] + 100, peaks
+    assert peaks[1] < 350, peaks
 
 
 def test_texts_among_numbers_to_predict_are_one_error(refuse: Callable[..., str]) -> None:
