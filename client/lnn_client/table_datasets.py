@@ -145,6 +145,8 @@ def _rows(table: Table, read: _Read, choices: Choices, dropped: list[str]) -> _R
     empty = [survey.name for survey in read.surveys if not survey.filled]
     dropped += [f"column {quoted(name)}: it is empty" for name in empty]
     surveys = [survey for survey in read.surveys if survey.filled]
+    if not surveys:
+        raise InputError(f"{table.path}: found no value in any column but the label; expected one to learn from")
     _check_columns(surveys, choices)
     parts = np.concatenate(read.parts) if read.parts else np.full(len(y), _TRAINING, np.int8)
     _drop(parts, y < 0 if classes else np.isnan(y), f"no label in column {quoted(choices.label)}", dropped)

@@ -46,7 +46,7 @@ def test_the_pages_that_people_start_with_are_among_them_and_show_commands() -> 
     [
         "lnn tran digits.h5",
         "lnn train",
-        "lnn train digits.h5 more.h5",
+        "lnn upload digits.h5 parameters.json more.json",
         "lnn train digits.h5 --wate",
         "lnn train digits.h5 --set epoch=3",
         "lnn promote staging --canary 200",

@@ -352,7 +352,7 @@ def test_a_few_numbers_among_names_are_names(make: Make) -> None:
     [
         (pl.Series([0.0] * 19 + [float("inf")]), "column 'c': found 'inf' in row 20 of a column of numbers"),
         (pl.Series([b"x"] * 20), "column 'c': found values of type Binary; expected numbers, booleans or texts"),
-        (pl.Series([None] * 20), "has no column but the label"),
+        (pl.Series([None] * 20), "found no value in any column but the label; expected one to learn from"),
         (pl.Series(range(20)).cast(pl.Duration), "column 'c': found dates or times"),
         (pl.Series([{"a": 1}] * 20), "column 'c': found values of type Struct"),
         (pl.Series([None, *range(19)]), "column 'c': found 1 of 20 values missing; expected all: fill them with --m"),
@@ -449,7 +449,7 @@ def test_a_large_table_is_converted_in_bounded_memory(tmp_path: Path) -> None:
         peaks.append(peak)
     # 27 MB of text, 19 times the rows: labels and parts take 13 bytes of each for good, and blocks come and go.
     assert peaks[1] < peaks[0] + 100, peaks
-    assert peaks[1] < 350, peaks
+    assert peaks[1] < 450, peaks
 
 
 def test_texts_among_numbers_to_predict_are_one_error(refuse: Callable[..., str]) -> None:
