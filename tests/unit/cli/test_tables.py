@@ -425,6 +425,7 @@ def test_cells_of_several_lines_are_read_whole_wherever_a_block_of_text_ends(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells the peak of a process alone")
 def test_a_large_table_is_converted_in_bounded_memory(tmp_path: Path) -> None:
     """20 times as many rows take hardly more memory: in a process of its own, which tells its peak."""
     rng = np.random.default_rng(0)
@@ -432,10 +433,11 @@ def test_a_large_table_is_converted_in_bounded_memory(tmp_path: Path) -> None:
         f"{a:.6f},{b:.6f},{c:.6f},{'xy'[n % 2]}\n" for n, (a, b, c) in enumerate(rng.normal(size=(20_000, 3)))
     )
     program = (
-        "import resource, sys; from pathlib import Path\n"
+        "import sys; from pathlib import Path\n"
         "from lnn_client.table_datasets import Choices, make_dataset; from lnn_client.tables import open_table\n"
         "made = make_dataset(Path(sys.argv[2]), open_table(Path(sys.argv[1])), Choices('y'), lambda rows: None)\n"
-        "print(made.train.total() + made.test.total(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1]\n"
+        "print(made.train.total() + made.test.total(), int(peak) // 1024)"
     )
     peaks = []
     for copies in (2, 40):
@@ -449,7 +451,7 @@ def test_a_large_table_is_converted_in_bounded_memory(tmp_path: Path) -> None:
         peaks.append(peak)
     # 27 MB of text, 19 times the rows: labels and parts take 13 bytes of each for good, and blocks come and go.
     assert peaks[1] < peaks[0] + 100, peaks
-    assert peaks[1] < 450, peaks
+    assert peaks[1] < 350, peaks
 
 
 def test_texts_among_numbers_to_predict_are_one_error(refuse: Callable[..., str]) -> None:
