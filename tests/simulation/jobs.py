@@ -84,6 +84,7 @@ def _validation(number: int) -> dict[str, Any]:
         "validation": 0.3,
         "patience": dice.choice((None, 1, 2)),
         "keep": dice.choice(("best", "best", "last")),
+        "learning_rate": dice.choice((0.1, 1.0)),  # at the higher one the last epoch is often not the best
     }
 
 
