@@ -54,7 +54,7 @@ def base_rate(run: Run, split: str) -> str:
 def lowest_recall(run: Run) -> str:
     """The recall of the class that is found least, or a dash."""
     metrics = run.test_metrics
-    return "-" if metrics is None else share(metrics.recalls(1)[0].recall)
+    return "-" if metrics is None else share(metrics.lowest_recall)
 
 
 def in_short(scored: Run | EpochRow, split: str) -> str:

@@ -18,7 +18,9 @@ Z = 1.959963984540054
 """Standard deviations of a normal distribution that hold 95% of it: the confidence of all intervals."""
 
 NAMED_CLASSES = 8
-"""With more classes than that, only those of lowest recall are named in a line."""
+"""With more classes than that, a line names only the ``LOWEST`` of lowest recall."""
+
+LOWEST = 3
 
 
 class ClassCounts(TypedDict):
@@ -127,19 +129,19 @@ class ClassMetrics:
             return f"no better than {reference}"
         return f"no better than {reference}, by accuracy; its balanced accuracy is {self.balanced_accuracy:.1%}"
 
-    def recalls(self, named: int = NAMED_CLASSES) -> list[OfClass]:
-        """The classes that have examples: all in their order, or of more than ``named`` those of lowest recall."""
-        present = [one for one in self.by_class if one.recall is not None]
-        if len(present) <= named:
-            return present
-        return sorted(present, key=lambda one: one.recall or 0.0)[:named]
+    @property
+    def lowest_recall(self) -> float:
+        """Of the class that is found least."""
+        return min(one.recall for one in self.by_class if one.recall is not None)
 
     @property
     def recall_in_words(self) -> str:
-        """The recall of each class, or of many the lowest ones, in one line."""
-        shown = self.recalls()
+        """The recall of each class, or of many classes the lowest, in one line."""
+        present = [one for one in self.by_class if one.recall is not None]
+        many = len(present) > NAMED_CLASSES
+        shown = sorted(present, key=lambda one: one.recall or 0.0)[:LOWEST] if many else present
         told = ", ".join(f"{quoted(one.name)} {one.recall:.1%}" for one in shown)
-        return told if len(shown) == sum(one.recall is not None for one in self.by_class) else f"lowest {told}"
+        return f"lowest {told}" if many else told
 
     def as_json(self) -> dict[str, Any]:
         """The figures beside the accuracy, as JSON types."""

@@ -81,3 +81,10 @@ def test_a_model_that_finds_the_rare_class_at_the_price_of_accuracy_is_not_calle
 def test_a_set_of_one_class_shows_no_skill() -> None:
     found = metrics_of([(1, 1)] * 3, 2)
     assert (found.accuracy, found.skill, found.beats_base_rate) == (1.0, 0.0, False)
+
+
+def test_a_line_names_every_class_or_of_many_those_that_are_found_least() -> None:
+    assert metrics_of([(0, 0), (0, 0), (0, 1), (1, 1)], 3).recall_in_words == "'c0' 66.7%, 'c1' 100.0%"
+    many = [(index, index) for index in range(9)] + [(7, 0), (4, 0), (4, 0), (2, 0), (2, 0), (2, 0)]
+    assert metrics_of(many, 9).recall_in_words == "lowest 'c2' 25.0%, 'c4' 33.3%, 'c7' 50.0%"
+    assert metrics_of(many, 9).lowest_recall == 0.25
