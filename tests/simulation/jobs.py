@@ -78,7 +78,7 @@ def dataset(number: int, examples: int, features: int, classes: int) -> bytes:
 def _validation(number: int) -> dict[str, Any]:
     """Keys of a validation set, for some jobs; by dice of its own, so that all else of a job stays as it was."""
     dice = random.Random(f"validation of job {number}")
-    if dice.random() < 0.6:
+    if dice.random() < 0.3:
         return {}
     return {
         "validation": 0.3,
