@@ -237,6 +237,7 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision, par
         list_targets=summary.targets,
         variation={split: variation_of(part.y) if summary.targets else [] for split, part in parts.items()},
         class_weight=class_weights(settings, summary.classes, parts["train"].y),
+        clip_norm=settings.clip_norm,
     )
 
 

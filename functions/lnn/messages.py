@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from enum import IntFlag
 from typing import Any, Literal
 
-Direction = Literal["forward", "backward"]
-State = Literal["start", "forward", "backward", "watch"]
+Direction = Literal["forward", "backward", "update"]
+State = Literal["start", "forward", "backward", "update", "watch"]
+
+DIRECTIONS: tuple[Direction, ...] = ("forward", "backward", "update")
 
 
 class Flag(IntFlag):
@@ -28,9 +30,9 @@ class Flag(IntFlag):
 class Message:
     """What Launch, Trainer and Neuron send each other: ids and positions, never tensors.
 
-    ``forward`` and ``backward`` tell the Trainer that every neuron of ``layer`` is done in that
-    direction, and tell a Neuron what to compute for ``neuron``. Epochs and layers count from 1,
-    batches and neurons from 0; ``place`` converts for people.
+    ``forward``, ``backward`` and ``update`` (where gradients are clipped) tell the Trainer that every
+    neuron of ``layer`` is done in that direction, and tell a Neuron what to compute for ``neuron``.
+    Epochs and layers count from 1, batches and neurons from 0; ``place`` converts for people.
     """
 
     run_id: str
@@ -91,22 +93,12 @@ class Step:
 
     @classmethod
     def parse(cls, step_id: str) -> Step:
-        generation, epoch, batch, direction, layer, *fill = step_id.split(":")
-        if direction not in ("forward", "backward"):
-            raise ValueError(f"not a step: {step_id!r}")
-        return cls(
-            int(generation),
-            int(epoch),
-            int(batch),
-            "forward" if direction == "forward" else "backward",
-            int(layer),
-            *fill,
-        )
+        generation, epoch, batch, named, layer, *fill = step_id.split(":")
+        return cls(int(generation), int(epoch), int(batch), _direction(named), int(layer), *fill)
 
     @classmethod
     def of(cls, message: Message) -> Step:
-        direction: Direction = "forward" if message.state == "forward" else "backward"
-        return cls(message.generation, message.epoch, message.batch, direction, message.layer)
+        return cls(message.generation, message.epoch, message.batch, _direction(message.state), message.layer)
 
     def message(self, run_id: str, neuron: int | None = None) -> Message:
         return Message(
@@ -118,3 +110,10 @@ class Step:
             self.layer,
             neuron,
         )
+
+
+def _direction(named: str) -> Direction:
+    for direction in DIRECTIONS:
+        if direction == named:
+            return direction
+    raise ValueError(f"not the direction of a step: {named!r}")

@@ -45,6 +45,7 @@ class Job:
 
 def _group(strategy: str, workers: int, epochs: int) -> Job:
     changes = {"strategy": strategy, "workers": workers, "epochs": epochs, "batch_size": 20, "record_every": 10}
+    changes |= {"clip_norm": 0.5, "class_weight": {"class 1": 2}}
     return Job(FUSED_DATASET, FUSED_PARAMETERS | changes | {"notify_every": 50})
 
 

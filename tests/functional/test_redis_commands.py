@@ -11,7 +11,7 @@ from redis.connection import Connection
 
 from lnn.planning.cost_model import PART_COMMANDS
 from lnn.strategies.data_parallel.costs import exchanges_of_an_update
-from lnn.strategies.neuron.costs import neuron_round_trips
+from lnn.strategies.neuron.costs import neuron_round_trips, update_round_trips
 from support.inprocess_cloud import InProcessCloud, tiny_dataset
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
@@ -45,23 +45,30 @@ def commands_of(cloud: InProcessCloud, tmp_path: Path, **changes: Any) -> int:
     return calls(cloud.redis) - before
 
 
+@pytest.mark.parametrize("clip_norm", [None, 0.1])
 @pytest.mark.parametrize(("strategy", "workers"), [("resident", 2), ("resident", 3), ("data", 2), ("data", 3)])
 def test_an_update_of_workers_takes_as_many_commands_as_the_cost_model_prices(
-    cloud: InProcessCloud, tmp_path: Path, strategy: str, workers: int, monkeypatch: pytest.MonkeyPatch
+    cloud: InProcessCloud,
+    tmp_path: Path,
+    strategy: str,
+    workers: int,
+    clip_norm: float | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for period in ("HEARTBEAT_SECONDS", "HEARTBEAT_INTERVAL_SECONDS"):  # one sign of life, however long the run takes
         monkeypatch.setattr(f"lnn.parameter_server.heartbeat.{period}", 1000)
-    few, more = (
-        commands_of(cloud, tmp_path, strategy=strategy, workers=workers, epochs=epochs, record_every=100)
-        for epochs in (2, 12)
-    )
+    changes: dict[str, Any] = {"strategy": strategy, "workers": workers, "record_every": 100, "clip_norm": clip_norm}
+    few, more = (commands_of(cloud, tmp_path, **changes, epochs=epochs) for epochs in (2, 12))
     exchanges = 1 if strategy == "resident" else exchanges_of_an_update(workers)
+    if clip_norm is not None and (strategy, workers) != ("data", 2):  # two workers have the whole gradient each
+        exchanges += 1
     parts = exchanges * workers * (workers - 1)
     assert (more - few) / 10 == parts * PART_COMMANDS
 
 
+@pytest.mark.parametrize("clip_norm", [None, 0.1])
 def test_a_neuron_waits_for_redis_as_often_as_the_cost_model_says(
-    cloud: InProcessCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cloud: InProcessCloud, tmp_path: Path, clip_norm: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[int] = []
     send = Connection.send_packed_command
@@ -70,7 +77,7 @@ def test_a_neuron_waits_for_redis_as_often_as_the_cost_model_says(
         sent.append(1)
         send(connection, command, check_health)
 
-    upload = cloud.upload(tiny_dataset(tmp_path / "made.h5"), parameters(strategy="neuron"))
+    upload = cloud.upload(tiny_dataset(tmp_path / "made.h5"), parameters(strategy="neuron", clip_norm=clip_norm))
     assert cloud.launch(upload) == "launched"
     found: dict[tuple[str, int], set[int]] = {}
     with monkeypatch.context() as counting:
@@ -87,4 +94,6 @@ def test_a_neuron_waits_for_redis_as_often_as_the_cost_model_says(
     for layer in range(1, layers + 1):
         forward, backward = neuron_round_trips(first=layer == 1, last=layer == layers)
         expected |= {("forward", layer): {forward}, ("backward", layer): {backward}}
+        if clip_norm is not None:
+            expected["update", layer] = {update_round_trips(first=layer == 1)}
     assert found == expected

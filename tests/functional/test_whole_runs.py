@@ -83,6 +83,16 @@ CASES = {
         3,
         {**SOFTMAX, **NESTEROV, "epochs": 6, "class_weight": {"class 0": 0.5, "class 2": 7}, "batch_size": 5},
     ),
+    "clipped gradients": (
+        2,
+        {**BINARY, "clip_norm": 0.05, "optimizer": "momentum", "batch_size": 5, "l2": 0.3},
+    ),
+    "clipped gradients of the full batch": (3, {**SOFTMAX, "clip_norm": 0.3, "optimizer": "adam"}),
+    "clipped gradients, fewer examples than features": (
+        2,
+        {**BINARY, **NESTEROV, "clip_norm": 0.05, "epochs": 6, "batch_size": 5, "l2": 0.2},
+    ),
+    "clipped gradients of one layer": (2, {**LOGISTIC, "clip_norm": 0.2, "batch_size": 4}),
     "mse": (1, REGRESSION),
     "mse of two targets in mini-batches": (2, {**TWO_TARGETS, "batch_size": 5, "l2": 0.1}),
     "mae": (1, {**REGRESSION, "loss": "mae", "batch_size": 4}),
@@ -159,7 +169,15 @@ def test_every_strategy_has_the_same_history(case: str, cloud: InProcessCloud, t
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(
-    ("case", "window"), [("mini-batches, the last one short", 0), ("softmax", 1), ("patience", 3), ("mae", 2)]
+    ("case", "window"),
+    [
+        ("mini-batches, the last one short", 0),
+        ("softmax", 1),
+        ("patience", 3),
+        ("mae", 2),
+        ("clipped gradients", 0),
+        ("clipped gradients of the full batch", 2),
+    ],
 )
 def test_neuron_ends_with_the_same_bits_whatever_happens_to_its_messages(
     case: str, window: int, seed: int, cloud: InProcessCloud, train: Callable[..., str]
@@ -221,6 +239,8 @@ def test_redis_losing_everything_sends_the_run_back_to_its_checkpoint(
         "weighted classes, fewer examples than features",
         "a validation set, and the best model of it",
         "the best model, fewer examples than features",
+        "clipped gradients",
+        "clipped gradients, fewer examples than features",
     ],
 )
 def test_fused_hands_over_before_its_time_is_up(case: str, cloud: InProcessCloud, train: Callable[..., str]) -> None:
@@ -243,6 +263,7 @@ def test_fused_hands_over_before_its_time_is_up(case: str, cloud: InProcessCloud
         "weighted classes",
         "a validation set, and the best model of it",
         "patience",
+        "clipped gradients",
     ],
 )
 @pytest.mark.parametrize("strategy", ["neuron", "fused", *PARALLEL])

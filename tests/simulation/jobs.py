@@ -121,6 +121,9 @@ def job(number: int, strategies: tuple[str, ...] = STRATEGIES) -> Job:
     if examples >= 6:
         parameters |= _validation(number)
     limit = dice.choice((900.0, 900.0, 900.0, 15.0))
+    keys = random.Random(f"further keys of job {number}")
+    parameters["class_weight"] = keys.choice((None, None, "balanced", {"class 1": 5}))
+    parameters["clip_norm"] = keys.choice((None, None, 0.05))
     return Job(
         number=number,
         dataset=dataset(number, examples, features, classes),

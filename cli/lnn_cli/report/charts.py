@@ -307,7 +307,12 @@ def _timeline(timeline: Timeline, events: Sequence[Event]) -> Chart:
 
     def draw(figure: FigureBase, theme: Theme) -> None:
         axes = figure.subplots()
-        kinds = {"start": theme.lines[2], "forward": theme.lines[0], "backward": theme.lines[4]}
+        kinds = {
+            "start": theme.lines[2],
+            "forward": theme.lines[0],
+            "backward": theme.lines[4],
+            "update": theme.lines[1],
+        }
         colors = {**kinds, "launch": theme.lines[3], "failed": theme.fault}
         used = set()
         for kind, color in colors.items():

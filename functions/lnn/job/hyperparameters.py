@@ -196,6 +196,12 @@ class Settings(BaseModel):
         title="for `adam` and `adamw`: what is added to the root that a step is divided by",
         description="a number from 1e-30 to 1, or null for 1e-8",
     )
+    clip_norm: float | None = Field(
+        None,
+        gt=0,
+        title="largest norm of a batch's gradient, over all weights and biases; a larger gradient is scaled down to it",
+        description="a number above 0, or null for no limit",
+    )
     weight_init: Literal["zeros", "xavier", "he", "auto"] = Field(
         "auto",
         title="initial weights; `auto` is he for relu kinds and xavier otherwise, `zeros` is for one layer",

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, cast
 
 from lnn.job.class_metrics import as_class_counts
 from lnn.job.scores import FinalScores, Scores
-from lnn.network import CROSS_ENTROPY, LINEAR, Loss, Network, Optimizer, Schedule, Tally, batch_slices, errors
+from lnn.network import CROSS_ENTROPY, LINEAR, Clipping, Loss, Network, Optimizer, Schedule, Tally, batch_slices, errors
 from lnn.network.batches import Batch
 from lnn.network.optimizers import BETA_1, BETA_2, EPSILON, MOMENTUM
 from lnn.network.types import Labels
@@ -86,6 +86,8 @@ class Plan:
     """Of each target ``lnn.network.variation_of`` the examples; empty in classification."""
     class_weight: list[float] = field(default_factory=list)
     """How much an example of each class counts in the cost; empty where all count alike."""
+    clip_norm: float | None = None
+    """The largest norm of a gradient: see ``Clipping``; None where gradients are not clipped."""
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Self:
@@ -107,6 +109,11 @@ class Plan:
     @property
     def weighted_loss(self) -> Loss:
         return Loss(self.loss, self.class_weight)
+
+    @property
+    def clipping(self) -> Clipping | None:
+        """A new object for one engine; None where gradients are not clipped."""
+        return None if self.clip_norm is None else Clipping(self.clip_norm)
 
     @property
     def network(self) -> Network:

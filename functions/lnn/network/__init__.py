@@ -10,6 +10,7 @@ Every function works on any block of a layer's rows, so that one neuron and a wh
 
 from lnn.network.activations import ACTIVATIONS, Activation, softmax
 from lnn.network.batches import batch_slices, take_examples
+from lnn.network.clipping import Clipping, sum_of_squares
 from lnn.network.initializers import INITIALIZERS, init_parameters
 from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta, weight_gradient
 from lnn.network.losses import (
@@ -40,13 +41,15 @@ from lnn.network.metrics import (
 from lnn.network.model import (
     ForwardPass,
     Network,
+    arrays_of,
     batch_tally,
+    differentiate_above,
     new_slots,
     output_above,
     tally_above,
     tally_of_output,
-    train_above,
     train_step,
+    update,
 )
 from lnn.network.optimizers import CONSTANTS, OPTIMIZERS, Optimizer
 from lnn.network.schedules import SCHEDULES, Schedule
@@ -62,6 +65,7 @@ __all__ = [
     "REGRESSION_LOSSES",
     "SCHEDULES",
     "Activation",
+    "Clipping",
     "Errors",
     "ForwardPass",
     "Loss",
@@ -71,6 +75,7 @@ __all__ = [
     "Tally",
     "accuracy",
     "added",
+    "arrays_of",
     "balanced_weights",
     "batch_slices",
     "batch_tally",
@@ -79,6 +84,7 @@ __all__ = [
     "class_counts",
     "correct_count",
     "cost_from_logits",
+    "differentiate_above",
     "error_sums",
     "errors",
     "init_parameters",
@@ -92,11 +98,12 @@ __all__ = [
     "predicted_classes",
     "propagate_delta",
     "softmax",
+    "sum_of_squares",
     "take_examples",
     "tally_above",
     "tally_of_output",
-    "train_above",
     "train_step",
+    "update",
     "variation_of",
     "weight_gradient",
 ]

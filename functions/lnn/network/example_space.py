@@ -20,9 +20,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from lnn.network.batches import Batch
+from lnn.network.clipping import Clipping
 from lnn.network.losses import UNWEIGHTED, Loss
 from lnn.network.metrics import Tally, class_counts
-from lnn.network.model import ALL, output_above, tally_above, train_above
+from lnn.network.model import ALL, arrays_of, differentiate_above, output_above, tally_above, update
 from lnn.network.optimizers import Optimizer
 from lnn.network.types import Array, Labels, Parameters, Slots, Targets
 
@@ -62,6 +63,7 @@ class ExampleSpace:
         state: Mapping[str, Array] | None = None,
         loss: Loss = UNWEIGHTED,
         X_validation: Array | None = None,
+        clipping: Clipping | None = None,
     ) -> None:
         """X (n, m), and the examples of the test set and the validation set, if there is one.
 
@@ -71,6 +73,7 @@ class ExampleSpace:
         self._params, self._slots = params, slots
         self._X = X
         self._optimizer, self._activations, self._l2, self._loss = optimizer, activations, l2, loss
+        self._clipping = clipping
         self._momentum = optimizer.slots > 0
         self._W_start: Array = params[0][0].copy() if state is None else state["W_start"]
         self._K: Array = X.T @ X
@@ -97,14 +100,23 @@ class ExampleSpace:
         _, b1 = self._params[0]
         Z, K = self._of_batch(batch)
         Z += b1
-        cost, seen, dZ = train_above(
-            self._params, self._slots, Z, Y, self._optimizer, t, self._activations, self._l2, ALL, self._loss
+        cost, seen, dZ, gradients = differentiate_above(
+            self._params, Z, Y, self._activations, self._l2, ALL, self._loss
         )
         m = Y.shape[1]
         cost += self._penalty(m)
         dZ /= m
-        self._optimizer.update(b1, dZ.sum(axis=1, keepdims=True), self._slots[0][1], t)
-        self._update_first_layer(dZ, K, batch, self._l2 / m)
+        db = dZ.sum(axis=1, keepdims=True)
+        decay = self._l2 / m
+        np.matmul(dZ, K, out=self._move)
+        if self._clipping is not None:
+            factor = self._clipping.clip([db, *arrays_of(gradients)], self._gradient_square(dZ, batch, decay))
+            dZ *= factor
+            self._move *= factor
+            decay *= factor
+        update(self._params, self._slots, gradients, self._optimizer, t)
+        self._optimizer.update(b1, db, self._slots[0][1], t)
+        self._update_first_layer(dZ, batch, decay)
         return cost, seen
 
     def _of_batch(self, batch: Batch) -> tuple[Array, Array]:
@@ -120,10 +132,20 @@ class ExampleSpace:
         # With mode "raise", numpy would buffer the output.
         return self._U.take(batch, axis=1, out=Z, mode="clip"), self._K.take(batch, axis=0, out=K, mode="clip")
 
-    def _update_first_layer(self, dZ: Array, K: Array, batch: Batch, decay: float) -> None:
-        """``dZ`` is (units, m of the batch) and divided by m, ``K`` the batch's rows of it; ``decay`` is l2/m."""
+    def _gradient_square(self, dZ: Array, batch: Batch, decay: float) -> float:
+        """The sum of the squares of W1's gradient G = dZ X^T + decay W1, given ``_move`` = dZ K.
+
+        ||G||^2 = <dZ, dZ K> + 2 decay <dZ, U> + decay^2 ||W1||^2, with the batch's columns of dZ K and U.
+        """
+        columns = ALL if batch is None else batch
+        square = _inner(dZ, self._move[:, columns])
+        if decay:
+            square += 2 * decay * _inner(dZ, self._U[:, columns]) + decay**2 * self._weight_square()
+        return max(0.0, square)  # rounding may leave a little less than nothing
+
+    def _update_first_layer(self, dZ: Array, batch: Batch, decay: float) -> None:
+        """``dZ`` is (units, m of the batch) and divided by m, ``_move`` is dZ K; ``decay`` is l2/m."""
         rate = self._optimizer.learning_rate
-        np.matmul(dZ, K, out=self._move)
         if self._momentum:
             self._accelerate(dZ, batch, decay)
         if self._optimizer.name == "momentum":
@@ -211,15 +233,21 @@ class ExampleSpace:
         return W
 
     def _penalty(self, m: int) -> float:
-        """The L2 penalty of layer 1.
-
-        ||W1||^2 = c^2 ||W_start||^2 + c <P, U_start> + <P, U>, since <W_start, P X^T> = <P, U_start>.
-        """
+        """The L2 penalty of layer 1."""
         if not self._l2:
             return 0.0
-        inner = self._c * float(np.vdot(self._P, self._U_start)) + float(np.vdot(self._P, self._U))
-        square = self._c**2 * self._square_start + inner
+        square = self._weight_square()
         return self._l2 / (2 * m) * square if math.isfinite(square) else math.nan
+
+    def _weight_square(self) -> float:
+        """||W1||^2 = c^2 ||W_start||^2 + c <P, U_start> + <P, U>, since <W_start, P X^T> = <P, U_start>."""
+        inner = self._c * float(np.vdot(self._P, self._U_start)) + float(np.vdot(self._P, self._U))
+        return self._c**2 * self._square_start + inner
+
+
+def _inner(one: Array, other: Array) -> float:
+    """The sum of the products of two matrices' entries, in float64."""
+    return float(np.multiply(one, other, dtype=np.float64).sum())
 
 
 def _add_columns(target: Array, values: Array, batch: Batch) -> None:

@@ -1,12 +1,13 @@
 """Layers in a row: the forward pass, the backward pass, and one training step."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from lnn.network.activations import ACTIVATIONS
+from lnn.network.clipping import Clipping
 from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta
 from lnn.network.losses import LINEAR, UNWEIGHTED, Loss, cost_from_logits, output_activation, output_delta
 from lnn.network.metrics import Tally, class_counts, correct_count, error_sums, predicted_classes
@@ -17,6 +18,10 @@ ALL = slice(None)
 
 CHUNK_BYTES = 32 * 2**20
 """Memory of the widest layer in predictions, which run in chunks of examples to bound it."""
+
+
+LayerGradient: TypeAlias = tuple[int, Array, Array]
+"""A layer, counted from 0, its dW and its db."""
 
 
 class ForwardPass(NamedTuple):
@@ -53,7 +58,7 @@ def backward(
     m: int | None = None,
     out: Parameters | None = None,
     loss: Loss = UNWEIGHTED,
-) -> Iterator[tuple[int, Array, Array]]:
+) -> Iterator[LayerGradient]:
     """(layer, dW, db) of every layer, the last first, from the forward pass and Y (units of the output, m).
 
     The caller may update a layer as soon as its gradients are yielded: dZ of the layer before is computed already.
@@ -86,6 +91,7 @@ def train_step(
     activations: Sequence[str],
     l2: float = 0.0,
     loss: Loss = UNWEIGHTED,
+    clipping: Clipping | None = None,
 ) -> tuple[float, Tally]:
     """Forward, backward and update on one batch: ``params`` and ``slots`` change in place.
 
@@ -95,29 +101,39 @@ def train_step(
     passed = forward(params, X, activations)
     cost = batch_cost(params, passed.logits, Y, activations, l2, loss)
     seen = batch_tally(activations[-1], passed.A[-1], Y)
-    for layer, dW, db in backward(params, passed, Y, activations, l2, loss=loss):
-        (W, b), (slots_W, slots_b) = params[layer], slots[layer]
-        optimizer.update_weights(W, dW, slots_W, t)
-        optimizer.update(b, db, slots_b, t)
+    gradients: Iterable[LayerGradient] = backward(params, passed, Y, activations, l2, loss=loss)
+    if clipping is not None:
+        gradients = list(gradients)
+        clipping.clip(arrays_of(gradients))
+    update(params, slots, gradients, optimizer, t)
     return cost, seen
 
 
-def train_above(
+def update(params: Parameters, slots: Slots, gradients: Iterable[LayerGradient], optimizer: Optimizer, t: int) -> None:
+    """Update number ``t`` of the layers that the gradients are of, in place; the gradients are overwritten."""
+    for layer, dW, db in gradients:
+        (W, b), (slots_W, slots_b) = params[layer], slots[layer]
+        optimizer.update_weights(W, dW, slots_W, t)
+        optimizer.update(b, db, slots_b, t)
+
+
+def arrays_of(gradients: Iterable[LayerGradient]) -> list[Array]:
+    return [gradient for _, dW, db in gradients for gradient in (dW, db)]
+
+
+def differentiate_above(
     params: Parameters,
-    slots: Slots,
     Z: Array,
     Y: Array,
-    optimizer: Optimizer,
-    t: int,
     activations: Sequence[str],
     l2: float,
     rows: slice = ALL,
     loss: Loss = UNWEIGHTED,
-) -> tuple[float, Tally, Array]:
-    """``train_step`` for layers 2 to L, given Z (units, m) of layer 1, for callers that train layer 1 themselves.
+) -> tuple[float, Tally, Array, list[LayerGradient]]:
+    """``train_step`` up to the update, given Z (units, m) of layer 1, for callers that train layer 1 themselves.
 
-    Layer 1's ``params`` and ``slots`` are not used. Returns the cost without layer 1's penalty, the tally
-    (without the cost), and layer 1's dZ for the units in ``rows``, not yet divided by m.
+    Layer 1's ``params`` are not used. Returns the cost without layer 1's penalty, the tally (without the cost), layer
+    1's dZ for the units in ``rows``, not yet divided by m, and the gradients of the layers above.
     """
     A, kept, logits = [Z], [Z], Z  # A[layer] is the input of that layer; layer 1's own is not needed
     for (W, b), activation in zip(params[1:], activations[:-1], strict=True):
@@ -131,15 +147,14 @@ def train_above(
 
     dZ = output_delta(output, Y, loss)
     if len(params) == 1:
-        return cost, seen, dZ[rows]
+        return cost, seen, dZ[rows], []
+    gradients = []
     for layer in range(len(params) - 1, 0, -1):
-        (W, b), (slots_W, slots_b) = params[layer], slots[layer]
-        dW, db = linear_backward(dZ, A[layer], W, l2)
+        W, _ = params[layer]
+        gradients.append((layer, *linear_backward(dZ, A[layer], W, l2)))
         own = rows if layer == 1 else ALL
         dZ = propagate_delta(W[:, own], dZ, kept[layer][own], activations[layer - 1])
-        optimizer.update_weights(W, dW, slots_W, t)
-        optimizer.update(b, db, slots_b, t)
-    return cost, seen, dZ
+    return cost, seen, dZ, gradients
 
 
 def tally_above(
@@ -216,10 +231,17 @@ class Network:
         return [(dW, db) for _, dW, db in steps][::-1]
 
     def train_step(
-        self, params: Parameters, slots: Slots, X: Array, Y: Array, optimizer: Optimizer, t: int
+        self,
+        params: Parameters,
+        slots: Slots,
+        X: Array,
+        Y: Array,
+        optimizer: Optimizer,
+        t: int,
+        clipping: Clipping | None = None,
     ) -> tuple[float, Tally]:
         """One training step: see the function ``train_step``."""
-        return train_step(params, slots, X, Y, optimizer, t, self.activations, self.l2, self.loss)
+        return train_step(params, slots, X, Y, optimizer, t, self.activations, self.l2, self.loss, clipping)
 
     def predict_proba(self, params: Parameters, X: Array) -> Array:
         """Probabilities: (1, m) for one output unit, (K, m) otherwise. Of a linear output: numbers (targets, m)."""

@@ -31,6 +31,8 @@ Command: TypeAlias = tuple[Argument, ...]
 NOTE = struct.Struct("<QB")
 """Number of the exchange, flags."""
 
+VALUE = struct.Struct("<d")
+
 LIFETIME_SECONDS = 3600
 """A generation's keys live so long: longer than any function. A worker that wakes after the end leaves some."""
 
@@ -95,6 +97,11 @@ class ProcessGroup:
     def all_gather(self, part: Part, meanwhile: Callable[[], None] | None = None) -> list[Any]:
         """Send the same part to every worker; return all workers' parts in rank order."""
         return self.exchange([part] * self.size, meanwhile)
+
+    def sum_of_all(self, value: float) -> float:
+        """The sum of every worker's value, added in rank order: alike to the bit in all."""
+        parts = self.all_gather(VALUE.pack(value))
+        return sum(float(VALUE.unpack(part)[0]) for part in parts)
 
     def exchange(self, parts: Sequence[Part], meanwhile: Callable[[], None] | None = None) -> list[Any]:
         """All-to-all: send ``parts[k]`` to worker k; return the parts sent to this worker, in rank order.

@@ -28,6 +28,9 @@ PART_COMMANDS = 5
 """Redis commands for each part that one worker gives another: SET, RPUSH and EXPIRE by the giver, BLPOP and GETDEL by
 the taker (``process_group``)."""
 
+VALUE_BYTES = 8
+"""A float64 that each worker gives the others."""
+
 CALLING_SECONDS = 0.2
 """What the Trainer takes to call the workers of a generation. Estimate."""
 
@@ -237,7 +240,9 @@ class Costs(ABC):
         flops = 2 * (examples * (2 * first + 3 * upper) + evaluated * (first + upper))
         streamed = job.item * features * (2 * examples + evaluated)
         copied = 2 * job.item * features * examples if job.batches > 1 else 0
-        updated = job.item * job.batches * (4 + 4 * job.slots) * (first + upper)
+        # Clipping reads the gradients for their norm, and reads and writes them again where it scales them.
+        touched = 4 + 4 * job.slots + (0 if job.clip_norm is None else 3)
+        updated = job.item * job.batches * touched * (first + upper)
         return (
             self.product_seconds(flops, streamed, cores)
             + (copied + updated + self.elementwise(examples)) / rates.elementwise_bytes / min(1.0, cores)
@@ -270,6 +275,10 @@ class Costs(ABC):
         if rates.cores is None:
             return rates.round_trip_seconds + max(server, client)
         return rates.round_trip_seconds + (server + workers * client) / rates.cores
+
+    def norms(self) -> float:
+        """Seconds of an epoch's exchanges of the norms by which gradients are clipped."""
+        return 0.0 if self.job.clip_norm is None else self.job.batches * self.exchange(VALUE_BYTES)
 
     # What comes once
 

@@ -43,6 +43,7 @@ class Job:
     """It may end before its last epoch: by its costs, or at a person's limit of time or money."""
     kept_units: int = 0
     """Units whose Z is kept beside A for the backward pass."""
+    clip_norm: float | None = None
 
     @classmethod
     def of(cls, settings: Settings, summary: DatasetSummary) -> Job:
@@ -68,6 +69,7 @@ class Job:
                 for units, name in zip(settings.sizes[:-1], settings.activation_list[:-1], strict=True)
                 if ACTIVATIONS[name].keeps_input
             ),
+            clip_norm=settings.clip_norm,
         )
 
     @property

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lnn.models.checkpoint import Checkpoint
-from lnn.network import Tally
+from lnn.network import Clipping, Tally
 from lnn.network.batches import Batch
 from lnn.network.types import Labels, Parameters
 
@@ -19,6 +19,13 @@ class StepResult:
     """Sums over the whole batch before the update; without the cost."""
     test: Tally | None = None
     """Sums over the test examples before the update, where they were asked for."""
+    gradient_norm: float | None = None
+    """Of the batch's gradient before it was clipped; None where it is not."""
+
+
+def norm_of(clipping: Clipping | None) -> float | None:
+    """The norm of the latest gradient; None where gradients are not clipped."""
+    return None if clipping is None else clipping.norm
 
 
 class Engine(Protocol):

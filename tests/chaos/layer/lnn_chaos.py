@@ -57,9 +57,12 @@ PATCHES = {
     "lnn.data.uploads": [("UploadReader.read_parameters", None, "parameters-read")],
     "lnn.launch": [("prepare", "computing", "computed"), ("store_dataset", None, "stored")],
     "lnn.serving.registry": [("Registry.add", "adding", "added")],
-    "lnn.strategies.neuron.neuron": [("forward", "computing", "computed"), ("backward", "computing", "computed")],
+    "lnn.strategies.neuron.neuron": [
+        (direction, "computing", "computed") for direction in ("forward", "backward", "update")
+    ],
     "lnn.strategies.neuron.trainer": [
         ("Conductor._evaluate", "computing", "computed"),
+        ("Conductor._clip", "computing", "computed"),
         ("Conductor._end_batch", "batch-ending", None),
     ],
     "lnn.strategies.session": [("Session._train_epoch", "computing", "computed")],

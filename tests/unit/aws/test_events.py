@@ -89,7 +89,7 @@ MESSAGES = st.builds(
     Message,
     run_id=st.text(min_size=1),
     generation=COUNTS,
-    state=st.sampled_from(["start", "forward", "backward", "watch"]),
+    state=st.sampled_from(["start", "forward", "backward", "update", "watch"]),
     epoch=COUNTS,
     batch=COUNTS,
     layer=COUNTS,
@@ -100,7 +100,7 @@ STEPS = st.builds(
     generation=COUNTS,
     epoch=COUNTS,
     batch=COUNTS,
-    direction=st.sampled_from(["forward", "backward"]),
+    direction=st.sampled_from(["forward", "backward", "update"]),
     layer=COUNTS,
 )
 

@@ -94,6 +94,7 @@ def test_the_prototype_s_keys_are_enough_and_the_others_have_their_defaults() ->
         "beta1": None,
         "beta2": None,
         "epsilon": None,
+        "clip_norm": None,
         "weight_init": "auto",
         "initial_model": None,
         "replace_output": False,
@@ -300,6 +301,12 @@ def test_weights_of_classes_are_accepted_and_survive_storage(weights: object) ->
 def test_weights_that_are_none_are_refused(weights: object, expected: str) -> None:
     [problem] = problems(changed(("class_weight", weights)))
     assert problem.startswith(expected)
+
+
+@pytest.mark.parametrize("value", ["1", True, 0, -1, float("nan"), float("inf"), {"norm": 1}])
+def test_a_norm_to_clip_at_is_a_number_above_zero(value: object) -> None:
+    [problem] = problems(changed(("clip_norm", value)))
+    assert problem.startswith(f"clip_norm: found {json.dumps(value)}; expected a number above 0, or null for no limit")
 
 
 @pytest.mark.parametrize("value", ["0.5", True, -0.1, 1, 1.5, [0.5]])

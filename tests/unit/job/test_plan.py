@@ -23,6 +23,8 @@ SHAPES = [
     {"batch_size": 13},
     {"batch_size": 14},
     {"batch_size": 1, "epochs": 2},
+    {"batch_size": 5, "clip_norm": 1.0},
+    {"sizes": [5, 1], "activations": ["sigmoid"], "clip_norm": 1.0},
 ]
 
 
@@ -37,15 +39,16 @@ def walk(of: Layout) -> list[Step]:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_a_run_passes_every_layer_once_both_ways_for_every_batch_of_every_epoch(shape: dict[str, Any]) -> None:
+def test_a_run_passes_every_layer_once_in_each_direction_for_every_batch_of_every_epoch(shape: dict[str, Any]) -> None:
     run = plan(**shape)
     layers = range(1, run.layers + 1)
     expected = [
         Step(7, epoch, batch, direction, layer)
         for epoch in range(1, run.epochs + 1)
         for batch in range(len(run.batches(epoch)))
-        for direction, order in (("forward", layers), ("backward", reversed(layers)))
+        for direction, order in (("forward", layers), ("backward", reversed(layers)), ("update", reversed(layers)))
         for layer in order
+        if direction != "update" or run.clip_norm is not None
     ]
     assert walk(run) == expected
 
@@ -64,7 +67,8 @@ def test_each_epoch_ends_once_at_its_last_step(shape: dict[str, Any]) -> None:
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_updates_are_counted_over_batches_and_epochs(shape: dict[str, Any]) -> None:
     run = plan(**shape)
-    ends_of_batches = [step for step in walk(run) if step.direction == "backward" and step.layer == 1]
+    last = "backward" if run.clip_norm is None else "update"
+    ends_of_batches = [step for step in walk(run) if step.direction == last and step.layer == 1]
     assert [run.updates_before(step) for step in ends_of_batches] == list(range(len(ends_of_batches)))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,13 +12,13 @@ from hypothesis import strategies as st
 from lnn.network import (
     ACTIVATIONS,
     OPTIMIZERS,
+    Clipping,
     Network,
     Optimizer,
     batch_slices,
     init_parameters,
     new_slots,
     take_examples,
-    train_step,
 )
 from lnn.network.example_space import ExampleSpace, is_exact, multiplications, plain_multiplications
 
@@ -36,6 +38,7 @@ def trainings(draw: st.DrawFn) -> dict[str, object]:
         "falling": draw(st.booleans()),
         "momentum": draw(st.sampled_from([0.0, 0.5, 0.9])),
         "l2": draw(st.sampled_from([0.0, 0.5])),
+        "limit": draw(st.sampled_from([None, 0.05, 1e9])),
         "batch_size": draw(st.none() | st.integers(1, examples)),
         "seed": draw(st.integers(0, 1000)),
     }
@@ -49,6 +52,7 @@ def train_both(
     falling: bool,
     momentum: float,
     l2: float,
+    limit: float | None,
     batch_size: int | None,
     seed: int,
     split: int | None = None,
@@ -66,21 +70,27 @@ def train_both(
     slots = new_slots(params, update_rule)
     other = [(W.copy(), b.copy()) for W, b in params]
     other_slots = new_slots(other, update_rule)
-    space = ExampleSpace(other, other_slots, X, X_test, update_rule, activations, l2)
+    clippings = [None if limit is None else Clipping(limit) for _ in range(2)]
+    of_space: dict[str, Any] = {"clipping": clippings[1]}
+    space = ExampleSpace(other, other_slots, X, X_test, update_rule, activations, l2, **of_space)
     t = 0
     for epoch in range(1, 5):
         for batch in batch_slices(examples, batch_size, seed, epoch):
             t += 1
             update_rule = Optimizer(optimizer, 0.1 / t if falling else 0.1, momentum)
             labels = take_examples(Y, batch)
-            cost, correct = train_step(params, slots, take_examples(X, batch), labels, update_rule, t, activations, l2)
+            cost, correct = network.train_step(
+                params, slots, take_examples(X, batch), labels, update_rule, t, clippings[0]
+            )
             if t == split:
                 # As after a crash: everything from what a checkpoint holds.
                 state = {name: value.copy() for name, value in space.state().items()}
-                space = ExampleSpace(other, other_slots, X, X_test, update_rule, activations, l2, state)
+                space = ExampleSpace(other, other_slots, X, X_test, update_rule, activations, l2, state, **of_space)
             found = space.train_step(batch, labels, t, update_rule)
             assert found[0] == pytest.approx(cost, rel=1e-10, abs=1e-12)
             assert found[1] == correct
+            norms = [clipping.norm for clipping in clippings if clipping is not None]
+            assert norms == pytest.approx(norms[::-1], rel=1e-8, abs=1e-12)
     W1, slots_W1 = space.first_layer()
     np.testing.assert_allclose(W1, params[0][0], rtol=1e-9, atol=1e-12)
     for (_, b), (_, expected) in zip(other, params, strict=True):

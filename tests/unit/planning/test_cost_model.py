@@ -226,6 +226,16 @@ def test_a_long_training_is_several_invocations() -> None:
 
 def test_neuron_counts_an_invocation_for_each_neuron_and_step() -> None:
     assert CostModel(replace(CATS, epochs=10)).estimate("neuron").invocations == 2 + 10 * 2 * (33 + 4)
+    clipped = CostModel(replace(CATS, epochs=10, clip_norm=1.0)).estimate("neuron")
+    assert clipped.invocations == 2 + 10 * 3 * (33 + 4)
+
+
+@pytest.mark.parametrize(("strategy", "workers"), [("fused", 1), ("resident", 2), ("data", 4), ("neuron", 1)])
+def test_clipping_gradients_takes_time(strategy: str, workers: int) -> None:
+    plain, clipped = (
+        CostModel(replace(CATS, clip_norm=limit, optimizer="adam")).estimate(strategy, workers) for limit in (None, 1.0)
+    )
+    assert plain.seconds_training < clipped.seconds_training < 2 * plain.seconds_training
 
 
 def test_the_price_is_the_functions_time_at_lambda_s_price() -> None:

@@ -36,6 +36,8 @@ class Data(Costs):
         exchange = meetings * exchanges_of_an_update(workers) * self.exchange(piece)
         if job.validation_examples:
             exchange += self.exchange(0)
+        if pieces > 1 and not job.average_every:  # else each worker has the whole gradient that it clips
+            exchange += self.norms()
         return Course(epoch, exchange, load=self.worker_start() + self.loading(self.set_bytes() / workers))
 
     def needs(self) -> list[Need]:

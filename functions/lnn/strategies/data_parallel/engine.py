@@ -26,14 +26,14 @@ from lnn.data.on_disk import OwnExamples
 from lnn.job.plan import WHOLE_UP_TO, Plan
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.store import Artifacts
-from lnn.network import Tally, batch_tally, class_counts, cost_from_logits, penalty, tally_of_output
+from lnn.network import Tally, batch_tally, class_counts, cost_from_logits, penalty, sum_of_squares, tally_of_output
 from lnn.network.batches import Batch
 from lnn.network.model import backward
 from lnn.network.parameter_vector import flattened, layers_of, weight_ranges
 from lnn.network.types import Array, Labels
 from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.resp import Buffer
-from lnn.strategies.engine import StepResult
+from lnn.strategies.engine import StepResult, norm_of
 
 COUNTED_BYTES = 8 * 2**20
 """Of a block whose examples are only counted: one that stays in the processor's cache is faster."""
@@ -71,7 +71,7 @@ class Data:
 
     def __init__(self, artifacts: Artifacts, run_id: str, plan: Plan, state: Checkpoint, group: ProcessGroup) -> None:
         self._plan, self._group = plan, group
-        self._network, self._optimizer_at = plan.network, plan.update_rule_at
+        self._network, self._optimizer_at, self._clipping = plan.network, plan.update_rule_at, plan.clipping
         self._train = OwnExamples(artifacts, run_id, TRAIN_X, TRAIN_Y, plan, *share(plan.examples, group))
         if plan.batches_per_epoch > 1:
             self._train.hold()  # now, not in the first step
@@ -120,7 +120,7 @@ class Data:
         else:
             summed = self._update_together(own, m, t)
         tallied, self._untold, self._tallied = self._tallied, self._nothing(), False
-        return StepResult(summed.seen.cost / m, summed.seen, summed.test if tallied else None)
+        return StepResult(summed.seen.cost / m, summed.seen, summed.test if tallied else None, norm_of(self._clipping))
 
     def train_tally(self) -> Tally:
         return self._add_up(self._own_tally(self._train))
@@ -268,6 +268,9 @@ class Data:
             if self._plan.l2:
                 gradient[weights] += (self._plan.l2 / m) * self._own[weights]
             optimizer.decay(self._own[weights])
+        if self._clipping is not None:
+            square = sum_of_squares(gradient)
+            gradient *= self._clipping.factor(square if self._whole else self._group.sum_of_all(square))
         optimizer.update(self._own, gradient, self._slots, t)
 
     def _penalty(self, m: int) -> float:

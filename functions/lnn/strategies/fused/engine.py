@@ -12,7 +12,7 @@ from lnn.network import Tally, take_examples
 from lnn.network.batches import Batch
 from lnn.network.example_space import ExampleSpace
 from lnn.network.types import Labels, Parameters
-from lnn.strategies.engine import Engine, StepResult, copied
+from lnn.strategies.engine import Engine, StepResult, copied, norm_of
 
 
 def engine(artifacts: Artifacts, run_id: str, plan: Plan, state: Checkpoint) -> Engine:
@@ -27,12 +27,15 @@ class Textbook:
     def __init__(self, plan: Plan, data: TrainingData, state: Checkpoint) -> None:
         self._network, self._optimizer_at, self._data = plan.network, plan.update_rule_at, data
         self._parameters, self._slots, self._kept = state.parameters, state.slots, state.best_parameters
+        self._clipping = plan.clipping
 
     def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:  # noqa: ARG002
         test = self.test_tally() if tally else None
         X, Y = take_examples(self._data.X, batch), take_examples(self._data.Y, batch)
-        cost, seen = self._network.train_step(self._parameters, self._slots, X, Y, self._optimizer_at(t), t)
-        return StepResult(cost, seen, test)
+        cost, seen = self._network.train_step(
+            self._parameters, self._slots, X, Y, self._optimizer_at(t), t, self._clipping
+        )
+        return StepResult(cost, seen, test, norm_of(self._clipping))
 
     def train_tally(self) -> Tally:
         return self._network.tally(self._parameters, self._data.X, self._data.y)
@@ -62,7 +65,7 @@ class InExampleSpace:
 
     def __init__(self, plan: Plan, data: TrainingData, state: Checkpoint) -> None:
         self._data, self._parameters, self._slots = data, state.parameters, state.slots
-        self._optimizer_at = plan.update_rule_at
+        self._optimizer_at, self._clipping = plan.update_rule_at, plan.clipping
         self._space = ExampleSpace(
             state.parameters,
             state.slots,
@@ -74,6 +77,7 @@ class InExampleSpace:
             state.example_space,
             plan.weighted_loss,
             data.validation.X,
+            self._clipping,
         )
         self._network = plan.network
         self._used: Parameters | None = None
@@ -84,7 +88,7 @@ class InExampleSpace:
     def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:  # noqa: ARG002
         test = self.test_tally() if tally else None
         cost, seen = self._space.train_step(batch, take_examples(self._data.Y, batch), t, self._optimizer_at(t))
-        return StepResult(cost, seen, test)
+        return StepResult(cost, seen, test, norm_of(self._clipping))
 
     def train_tally(self) -> Tally:
         if self._used is not None:

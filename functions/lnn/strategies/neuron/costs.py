@@ -6,6 +6,7 @@ from lnn.aws.pricing import lambda_usd, logs_usd
 from lnn.planning import memory
 from lnn.planning.cost_model import Costs, Course, Need, about
 from lnn.runs.log_size import METRICS_BYTES, closing_bytes
+from lnn.strategies.neuron.layout import directions_of
 
 CACHE_MB = 400
 """What a cache.t4g.micro holds of tensors: 0.5 GiB less what ElastiCache reserves (ElastiCache user guide)."""
@@ -30,6 +31,11 @@ def neuron_round_trips(first: bool, last: bool) -> tuple[int, int]:
     return 3 + before, 3 + before + (0 if last else 2)
 
 
+def update_round_trips(first: bool) -> int:
+    """How often a neuron waits for Redis in a step that updates it: as forward, and for the factor."""
+    return neuron_round_trips(first, last=False)[0] + 1
+
+
 class Neuron(Costs):
     """No invocation stays, so none is too long. There may be too many of them."""
 
@@ -52,8 +58,10 @@ class Neuron(Costs):
         load = self.loading(self.set_bytes()) + rates.cold_start_seconds + 2 * inputs / rates.function_bytes
         return Course(job.batches * steps + evaluation, load=load)
 
-    def _busy(self, layer: int) -> tuple[float, float]:
-        """Seconds that one neuron of a layer is busy in its forward and in its backward step."""
+    def _busy(self, layer: int) -> list[float]:
+        """Seconds that one neuron of a layer is busy in its forward, its backward and, where it has one, its update
+        step.
+        """
         job, rates = self.job, self.rates
         inputs, m = job.sizes[layer - 1], job.batch
         cores = min(1.0, self.cores(self.functions.neuron_memory_mb))
@@ -66,14 +74,18 @@ class Neuron(Costs):
         backward = (before + above + 2 * (1 + job.slots) * inputs + 2 * m) * job.item / rates.function_bytes
         to_and_fro = [trips * rates.round_trip_seconds for trips in neuron_round_trips(layer == 1, layer == job.layers)]
         handler = rates.handler_seconds + pass_seconds
-        return handler + to_and_fro[0] + forward, handler + to_and_fro[1] + backward
+        busy = [handler + to_and_fro[0] + forward, handler + to_and_fro[1] + backward]
+        if job.clip_norm is not None:
+            busy.append(handler + update_round_trips(layer == 1) * rates.round_trip_seconds + backward)
+        return busy
 
     def price(self, busy: float, training: float) -> tuple[float, int]:  # noqa: ARG002
         job, functions = self.job, self.functions
         updates = job.batches * job.epochs
         neurons = sum(job.units)
         seconds = sum(units * sum_ for layer, units in enumerate(job.units, start=1) for sum_ in self._busy(layer))
-        of_neuron, of_trainer = updates * 2 * neurons, updates * 2 * job.layers
+        directions = directions_of(job.clip_norm)
+        of_neuron, of_trainer = updates * directions * neurons, updates * directions * job.layers
         usd = lambda_usd(updates * seconds, functions.neuron_memory_mb, of_neuron, functions.architecture)
         steps = of_trainer * self.rates.step_busy_seconds
         usd += lambda_usd(steps, functions.trainer_memory_mb, of_trainer, functions.architecture)
@@ -105,7 +117,7 @@ class Neuron(Costs):
         batch, training = course.epoch / job.batches, course.epoch * job.epochs
         if batch > LONGEST_BATCH_SECONDS:
             one = "a batch" if job.batches > 1 else "an epoch of one batch"
-            calls = 2 * (sum(job.units) + job.layers)
+            calls = directions_of(job.clip_norm) * (sum(job.units) + job.layers)
             return f"{one} takes {calls:,} invocations and about {about(batch)}; expected at most 5 minutes"
         usd, invocations = self.price(training, training)
         if job.limited or (training <= LONGEST_SECONDS and usd <= MOST_USD):

@@ -22,9 +22,9 @@ class Layout(Plan):
 
     @property
     def neuron_invocations(self) -> int:
-        """Invocations of strategy ``neuron``: each neuron and, once a layer, the Trainer, both ways."""
+        """Invocations of strategy ``neuron``: each neuron and, once a layer, the Trainer, in every direction."""
         per_step = sum(self.sizes[1:]) + self.layers
-        return 2 * per_step * self.batches_per_epoch * self.epochs
+        return directions_of(self.clip_norm) * per_step * self.batches_per_epoch * self.epochs
 
     @property
     def budget(self) -> int:
@@ -44,12 +44,22 @@ class Layout(Plan):
             return replace(step, direction="backward")
         if step.layer > 1:
             return replace(step, layer=step.layer - 1)
+        if self.ends_gradients(step):
+            return replace(step, direction="update", layer=self.layers)
         if step.batch + 1 < self.batches_per_epoch:
             return self.first_step(step.generation, step.epoch, step.batch + 1, step.fill)
         return self.first_step(step.generation, step.epoch + 1, 0, step.fill) if step.epoch < self.epochs else None
 
+    def needs_all(self, step: Step) -> bool:
+        """Whether the Trainer computes, after ``step``, what follows from all of its neurons together."""
+        return self.ends_gradients(step) or (step.direction == "forward" and step.layer == self.layers)
+
+    def ends_gradients(self, step: Step) -> bool:
+        """Whether all gradients are known after ``step``, none of which is applied before their norm is known."""
+        return self.clip_norm is not None and step.direction == "backward" and step.layer == 1
+
     def ends_batch(self, step: Step) -> bool:
-        return step.direction == "backward" and step.layer == 1
+        return step.direction == ("backward" if self.clip_norm is None else "update") and step.layer == 1
 
     def ends_epoch(self, step: Step) -> bool:
         return self.ends_batch(step) and step.batch + 1 == self.batches_per_epoch
@@ -82,6 +92,14 @@ class Layout(Plan):
     def delta_key(self, layer: int, step: Step) -> TensorKey:
         """The matrix dZ of a layer, for the batch of ``step``."""
         return self._of_update(step, f"dZ{layer}", self.sizes[layer], self.batch_examples(step.batch))
+
+    def squares_key(self, layer: int, step: Step) -> TensorKey:
+        """The sum of the squares of each neuron's gradient, in float64; only where gradients are clipped."""
+        return self._of_update(step, f"dW{layer}.squares", self.sizes[layer], 1, dtype="float64")
+
+    def factor_key(self, step: Step) -> TensorKey:
+        """What every gradient is multiplied by, one number in float64; only where gradients are clipped."""
+        return self._of_update(step, "factor", 1, 1, dtype="float64")
 
     def parameter_keys(self, layer: int, updates: int) -> tuple[list[TensorKey], list[TensorKey]]:
         """W and b of a layer after ``updates`` updates, each followed by the optimizer's slots for it.
@@ -127,11 +145,18 @@ class Layout(Plan):
         ]
         written = [key for step in steps for key in (self.output_key(step), self.delta_key(step.layer, step))]
         written += [self.kept_key(step.layer, step) for step in steps if step.layer < self.layers]
+        if self.clip_norm is not None:
+            written += [self.factor_key(steps[0]), *(self.squares_key(step.layer, step) for step in steps)]
         keys = [replace(key, version=NEVER) for key in (*written, *self.all_parameter_keys(updates + 1))]
         return list(dict.fromkeys(keys))
 
-    def _of_update(self, step: Step, name: str, *shape: int) -> TensorKey:
-        return self._key(self.updates_before(step) + 1, name, *shape)
+    def _of_update(self, step: Step, name: str, *shape: int, dtype: str | None = None) -> TensorKey:
+        return self._key(self.updates_before(step) + 1, name, *shape, dtype=dtype)
 
-    def _key(self, version: int, name: str, *shape: int) -> TensorKey:
-        return TensorKey(name, np.dtype(self.dtype), shape, version)
+    def _key(self, version: int, name: str, *shape: int, dtype: str | None = None) -> TensorKey:
+        return TensorKey(name, np.dtype(dtype or self.dtype), shape, version)
+
+
+def directions_of(clip_norm: float | None) -> int:
+    """In how many directions each batch goes through the layers: the updates of clipped gradients come last."""
+    return 2 if clip_norm is None else 3

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,14 @@ from numpy.typing import NDArray
 from lnn.aws.invoker import Invoker
 from lnn.errors import CacheLost, LnnError, StaleStep, Throttled
 from lnn.messages import Message, Step
-from lnn.network import ACTIVATIONS, linear_backward, linear_forward, propagate_delta, take_examples
+from lnn.network import (
+    ACTIVATIONS,
+    linear_backward,
+    linear_forward,
+    propagate_delta,
+    sum_of_squares,
+    take_examples,
+)
 from lnn.parameter_server.barrier import Arrival, ArrivalStatus, Barrier
 from lnn.parameter_server.codec import TensorKey
 from lnn.parameter_server.server import ParameterServer
@@ -88,7 +96,7 @@ def work(server: ParameterServer, invoker: Invoker, message: Message, window: in
     with barrier.abandoned_if_lost(step):
         fill = server.fill(step.fill)
         plan = plan_of(fill)
-        compute = forward if step.direction == "forward" else backward
+        compute = {"forward": forward, "backward": backward, "update": update}[step.direction]
         # A training that diverges overflows on its way; its cost will say so.
         with np.errstate(over="ignore", invalid="ignore"):
             rows = compute(fill, plan, step, neuron)
@@ -118,7 +126,10 @@ def forward(fill: ParameterServer, plan: Layout, step: Step, neuron: int) -> lis
 
 
 def backward(fill: ParameterServer, plan: Layout, step: Step, neuron: int) -> list[Row]:
-    """The neuron's row of dZ (but for the output layer, where the Trainer has it), and its updated parameters."""
+    """The neuron's row of dZ (but for the output layer, where the Trainer has it), and its updated parameters.
+
+    Where gradients are clipped, in place of these the sum of the squares of its gradient.
+    """
     layer, updates = step.layer, plan.updates_before(step)
     weights, biases = plan.parameter_keys(layer, updates)
     rows: list[Row] = []
@@ -134,18 +145,39 @@ def backward(fill: ParameterServer, plan: Layout, step: Step, neuron: int) -> li
             plan.activations[layer - 1],
         )
         rows.append((plan.delta_key(layer, step), dZ))
+    if plan.clip_norm is None:
+        return [*rows, *updated(fill, plan, step, parameters, dZ)]
+    gradients = linear_backward(dZ, previous_activations(fill, plan, step), parameters[0], plan.l2)
+    return [*rows, (plan.squares_key(layer, step), np.array([[sum(map(sum_of_squares, gradients))]]))]
 
-    W, *slots_W = (row.copy() for row in parameters[: len(weights)])
-    b, *slots_b = (row.copy() for row in parameters[len(weights) :])
+
+def update(fill: ParameterServer, plan: Layout, step: Step, neuron: int) -> list[Row]:
+    """The neuron's updated parameters, by its gradient times the factor that clips all of them."""
+    weights, biases = plan.parameter_keys(step.layer, plan.updates_before(step))
+    *parameters, dZ = fill.get_rows([*weights, *biases, plan.delta_key(step.layer, step)], neuron)
+    factor = float(fill.get(plan.factor_key(step))[0, 0])
+    return updated(fill, plan, step, parameters, dZ, factor)
+
+
+def updated(
+    fill: ParameterServer, plan: Layout, step: Step, parameters: Sequence[Array], dZ: Array, factor: float = 1.0
+) -> list[Row]:
+    """A neuron's rows of W and b with the optimizer's slots after the update by its gradient times ``factor``.
+
+    ``parameters`` are these rows before it.
+    """
+    t = plan.updates_before(step) + 1
+    new_weights, new_biases = plan.parameter_keys(step.layer, t)
+    W, *slots_W = (row.copy() for row in parameters[: len(new_weights)])
+    b, *slots_b = (row.copy() for row in parameters[len(new_weights) :])
     dW, db = linear_backward(dZ, previous_activations(fill, plan, step), W, plan.l2)
-    optimizer = plan.update_rule_at(updates + 1)
-    optimizer.update_weights(W, dW, slots_W, updates + 1)
-    optimizer.update(b, db, slots_b, updates + 1)
-
-    new_weights, new_biases = plan.parameter_keys(layer, updates + 1)
-    rows += zip(new_weights, [W, *slots_W], strict=True)
-    rows += zip(new_biases, [b, *slots_b], strict=True)
-    return rows
+    if factor != 1.0:
+        dW *= factor
+        db *= factor
+    optimizer = plan.update_rule_at(t)
+    optimizer.update_weights(W, dW, slots_W, t)
+    optimizer.update(b, db, slots_b, t)
+    return [*zip(new_weights, [W, *slots_W], strict=True), *zip(new_biases, [b, *slots_b], strict=True)]
 
 
 def previous_activations(fill: ParameterServer, plan: Layout, step: Step) -> Array:

@@ -28,6 +28,7 @@ from lnn.job.scores import FinalScores
 from lnn.messages import Message, Step
 from lnn.models.checkpoint import Best, Checkpoint, EpochSoFar
 from lnn.network import (
+    Clipping,
     Tally,
     added,
     batch_tally,
@@ -237,8 +238,8 @@ class Conductor:
 
         fields: dict[str, str] = {}
         tensors: list[Tensor] = []
-        if step.direction == "forward" and step.layer == plan.layers:
-            outcome = self._evaluate(position)
+        if plan.needs_all(step):
+            outcome = self._evaluate(position) if step.direction == "forward" else self._clip(position)
             if isinstance(outcome, Ending):
                 self._fail(position, outcome)
                 return
@@ -289,6 +290,17 @@ class Conductor:
             fields["squared"] = json.dumps(added(squared, seen.squared))
             fields["absolute"] = json.dumps(added(absolute, seen.absolute))
         return fields, [(plan.delta_key(plan.layers, step), output_delta(A, Y, plan.weighted_loss))]
+
+    def _clip(self, position: Position) -> tuple[dict[str, str], list[Tensor]]:
+        """All neurons have their gradients: what each is to multiply its own by, so that they are clipped together."""
+        plan, step = self._plan, position.step
+        if plan.clip_norm is None:
+            raise AssertionError("only a plan that clips has steps of updates")
+        squares = self._barrier.read(step, [plan.squares_key(layer, step) for layer in range(1, plan.layers + 1)])
+        clipping = Clipping(plan.clip_norm)
+        factor = clipping.factor(sum(float(of_layer.sum()) for of_layer in squares))
+        fields = {"gradient_norm": repr(clipping.norm)}
+        return fields, [(plan.factor_key(step), np.array([[factor]]))]
 
     def _end_batch(self, position: Position) -> tuple[dict[str, str], list[Tensor]] | None:
         """An update is done: history, checkpoint, end. None when the run has ended.

@@ -17,7 +17,7 @@ class Resident(Costs):
         part = units * together * job.item
         added = 3 * (workers - 1) * part / self.rates.elementwise_bytes / min(1.0, cores)
         epoch = self.passes(cores, job.examples, job.evaluated, units, features) + added + self.rows()
-        exchange = job.batches * self.exchange(part / job.batches)
+        exchange = job.batches * self.exchange(part / job.batches) + self.norms()
         if job.validation_examples:
             exchange += self.exchange(units * job.validation_examples * job.item)
         return Course(epoch, exchange, load=self.worker_start() + self.loading(self.set_bytes()))

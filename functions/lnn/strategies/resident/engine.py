@@ -9,6 +9,7 @@ worker finds dZ by itself. docs/adr/20261121-where-resident-cuts.md has the meas
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Protocol, TypeAlias
 
@@ -18,13 +19,23 @@ from lnn.data.in_memory import training_data
 from lnn.job.plan import Plan
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.store import Artifacts
-from lnn.network import Tally, class_counts, output_above, take_examples, tally_above, train_above
+from lnn.network import (
+    Clipping,
+    Tally,
+    arrays_of,
+    class_counts,
+    differentiate_above,
+    output_above,
+    take_examples,
+    tally_above,
+    update,
+)
 from lnn.network.batches import Batch
 from lnn.network.model import ALL
 from lnn.network.types import Array, Labels, Parameters, Targets
 from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.resp import Buffer
-from lnn.strategies.engine import StepResult, copied
+from lnn.strategies.engine import StepResult, copied, norm_of
 from lnn.strategies.resident.first_layer import FirstLayer, Paneled, Unpaneled
 
 Block: TypeAlias = tuple[slice, slice]
@@ -106,6 +117,7 @@ class Resident:
 
     def __init__(self, artifacts: Artifacts, run_id: str, plan: Plan, state: Checkpoint, group: ProcessGroup) -> None:
         self._plan, self._group, self._optimizer_at = plan, group, plan.update_rule_at
+        self._clipping = plan.clipping
         self._cut = cut_of(plan, group)
         data = training_data(artifacts, run_id, plan)
         self._Y, self._y, self._y_test, self._Y_test = data.Y, data.y, data.y_test, data.Y_test
@@ -113,7 +125,8 @@ class Resident:
         (slots_W, slots_b), *slots_above = state.slots
         own = self._cut.blocks[group.rank]
         # Who has all features shares X with the loaded data, which panels would copy.
-        first_layer = Paneled if isinstance(self._cut, ByFeature) and plan.batches_per_epoch == 1 else Unpaneled
+        in_panels = isinstance(self._cut, ByFeature) and plan.batches_per_epoch == 1 and self._clipping is None
+        first_layer = Paneled if in_panels else Unpaneled
         X, X_test, X_validation = map(self._cut.features, (data.X, data.X_test, data.validation.X))
         self._first: FirstLayer = first_layer(X, X_test, X_validation, W[own], [slot[own] for slot in slots_W])
         self._validation = data.validation
@@ -133,14 +146,20 @@ class Resident:
         Z, *of_test = self._all_gather([product, first.test_product()] if tally else [product])
         test = self._tally(of_test[0], self._y_test, self._Y_test) if tally else None
         optimizer = self._optimizer_at(t)
-        cost, seen, dZ = train_above(
-            self._parameters, self._slots, Z, Y, optimizer, t, plan.activations, plan.l2, ALL, plan.weighted_loss
+        cost, seen, dZ, gradients = differentiate_above(
+            self._parameters, Z, Y, plan.activations, plan.l2, ALL, plan.weighted_loss
         )
         cost += self._penalty * plan.l2 / (2 * Y.shape[1])
-        first.update(dZ[self._cut.neurons], optimizer, t, plan.l2)
         db = dZ.sum(axis=1, keepdims=True) / Y.shape[1]
+        clip = None if self._clipping is None else partial(self._clip, self._clipping, [db, *arrays_of(gradients)])
+        first.update(dZ[self._cut.neurons], optimizer, t, plan.l2, clip)
+        update(self._parameters, self._slots, gradients, optimizer, t)
         optimizer.update(self._parameters[0][1], db, self._slots[0][1], t)
-        return StepResult(cost, seen, test)
+        return StepResult(cost, seen, test, norm_of(self._clipping))
+
+    def _clip(self, clipping: Clipping, replicated: Sequence[Array], square: float) -> float:
+        """Clip the gradients that all workers have, given the own block's square; returns the factor for the block."""
+        return clipping.clip(replicated, self._group.sum_of_all(square))
 
     def train_tally(self) -> Tally:
         (Z,) = self._all_gather([self._first.train_product(None)])

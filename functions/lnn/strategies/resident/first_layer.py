@@ -1,11 +1,11 @@
 """A worker's block of the first layer: its weights, and what of the examples they are multiplied with."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from lnn.network import linear_backward, take_examples, weight_gradient
+from lnn.network import linear_backward, sum_of_squares, take_examples, weight_gradient
 from lnn.network.batches import Batch
 from lnn.network.optimizers import Optimizer
 from lnn.network.types import Array
@@ -18,6 +18,10 @@ SMALL_PRODUCT = 10**6
 """Multiplications up to which OpenBLAS takes a product's factors as they lie in memory (``interface/gemm.c`` and its
 kernels' permits). Larger ones it copies into another order first, which takes as long as the product itself where a
 layer has few units: it is made in tiles of features then."""
+
+
+Clip: TypeAlias = Callable[[float], float]
+"""Given the sum of the squares of a block's gradient, what to multiply it by."""
 
 
 class FirstLayer(Protocol):
@@ -47,7 +51,7 @@ class FirstLayer(Protocol):
     def sum_of_squares(self) -> float:
         """Of the weights, for L2's penalty."""
 
-    def update(self, dZ: Array, optimizer: Optimizer, t: int, l2: float) -> None:
+    def update(self, dZ: Array, optimizer: Optimizer, t: int, l2: float, clip: Clip | None = None) -> None:
         """Update number ``t``, with dZ (units, m) of the examples of the latest ``train_product``."""
 
 
@@ -77,8 +81,10 @@ class Unpaneled:
     def sum_of_squares(self) -> float:
         return sum_of_squares(self.weights)
 
-    def update(self, dZ: Array, optimizer: Optimizer, t: int, l2: float) -> None:
+    def update(self, dZ: Array, optimizer: Optimizer, t: int, l2: float, clip: Clip | None = None) -> None:
         dW, _ = linear_backward(dZ, self._batch_X, self.weights, l2, out=self._dW)
+        if clip is not None:
+            dW *= clip(sum_of_squares(dW))
         optimizer.update_weights(self.weights, dW, self.slots, t)
 
     def _product(self, X: Array) -> Array:
@@ -146,7 +152,9 @@ class Paneled:
     def sum_of_squares(self) -> float:
         return sum_of_squares(self._weights)
 
-    def update(self, dZ: Array, optimizer: Optimizer, t: int, l2: float) -> None:
+    def update(self, dZ: Array, optimizer: Optimizer, t: int, l2: float, clip: Clip | None = None) -> None:
+        if clip is not None:
+            raise ValueError("a panel is updated before the gradients of the others are known")
         dZ = dZ / self._m
         decay = l2 / self._m
         self._product.fill(0)
@@ -187,7 +195,3 @@ def _put(matrix: Array, tiles: Array) -> None:
     for tile, start in zip(tiles, range(0, matrix.shape[1], width), strict=True):
         part = matrix[:, start : start + width]
         tile[:, : part.shape[1]] = part
-
-
-def sum_of_squares(weights: Array) -> float:
-    return float(np.square(weights, dtype=np.float64).sum())
