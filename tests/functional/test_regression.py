@@ -124,13 +124,13 @@ def test_commands_name_rmse_mae_and_r2_and_no_accuracy(cloud: InProcessCloud, tr
 def test_the_history_has_the_scores_of_each_epoch_in_json_and_csv(cloud: InProcessCloud, trained: str) -> None:
     names = ["epoch", "cost", *(f"{split}_{name}" for split in ("train", "test") for name in METRICS)]
     rows = json.loads(run_cli("history", trained, "--json").stdout)
-    assert [list(row) for row in rows] == [names] * 4
+    assert [list(row) for row in rows] == [[*names, "learning_rate"]] * 4
     assert all(row["test_rmse"] > 0 for row in rows)
     # Of one full batch, the mean squared error of an epoch's own forward pass is its cost.
     assert [row["train_rmse"] ** 2 for row in rows] == pytest.approx([row["cost"] for row in rows])
     assert run_cli("export", trained, "--format", "csv", "-o", "h.csv").exit_code == 0
     with Path("h.csv").open() as file:
-        assert list(next(csv.reader(file))) == [*names, "seconds"]
+        assert list(next(csv.reader(file))) == [*names, "learning_rate", "seconds"]
 
 
 def test_evaluate_gives_the_errors_of_each_target_and_the_largest_first(

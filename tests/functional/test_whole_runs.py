@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
@@ -15,6 +16,7 @@ from lnn.errors import LedgerUnavailable
 from lnn.messages import Message
 from lnn.names import results_key
 from lnn.parameter_server import barrier
+from lnn.runs.record import OF_UPDATES
 from support.inprocess_cloud import NAMES, Chaos, InProcessCloud, tiny_dataset
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
@@ -136,6 +138,12 @@ def _no_waiting_for_abandoned_dispatches(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(barrier, "DISPATCH_SECONDS", 0.0)
 
 
+def of_updates(cloud: InProcessCloud, run_id: str) -> Any:
+    """The learning rate of each epoch's last update, and the norm of its gradient where it was clipped."""
+    names = OF_UPDATES if cloud.run(run_id).settings["clip_norm"] else ["learning_rate"]
+    return np.array([[getattr(row, name) for name in names] for row in cloud.services.ledger.history(run_id)])
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_every_strategy_has_the_same_history(case: str, cloud: InProcessCloud, train: Callable[..., str]) -> None:
     tolerance = 1e-4 if CASES[case][1].get("dtype") == "float32" else 1e-9
@@ -152,6 +160,7 @@ def test_every_strategy_has_the_same_history(case: str, cloud: InProcessCloud, t
         assert len(found) == len(expected), (strategy, workers)
         for one, other in zip(expected, found, strict=True):
             assert other == pytest.approx(one, rel=tolerance), (strategy, workers)
+        assert of_updates(cloud, run.run_id) == pytest.approx(of_updates(cloud, fused.run_id), rel=tolerance)
         for figure in ("final_cost", *fused.score_names, *more):
             assert getattr(fused, figure) is not None
             assert getattr(run, figure) == pytest.approx(getattr(fused, figure), rel=tolerance), (strategy, workers)

@@ -30,7 +30,7 @@ from lnn.parameter_server.server import ParameterServer
 from lnn.runs.record import Run
 from lnn.runs.store import Ledger
 
-FIGURES = ("epoch", "cost", "train_accuracy", "test_accuracy")
+FIGURES = ("epoch", "cost", "train_accuracy", "test_accuracy", "learning_rate")
 DEADLINE_SECONDS = 180.0
 POLL_SECONDS = 0.1
 WATCH_SECONDS = 3.0

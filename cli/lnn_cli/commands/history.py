@@ -1,8 +1,9 @@
 """``lnn history``: cost and scores of each recorded epoch."""
 
+from lnn.runs.record import figures_of_updates
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import note, number, print_json, print_table
-from lnn_cli.ui.scores import base_rate, in_tables, label, text
+from lnn_cli.ui.scores import OF_UPDATES, base_rate, in_tables, label, of_updates_in_tables, text
 from lnn_client.cloud import Target
 
 
@@ -16,7 +17,8 @@ def history(
     """Print cost and scores of each recorded epoch.
 
     Accuracies are in percent, with --json shares of 1;
-    regression has RMSE and R2, with --json also MAE; ms are the milliseconds that an epoch took.
+    regression has RMSE and R2, with --json also MAE; rate is the learning rate,
+    norm the gradient's before clipping; ms are the milliseconds that an epoch took.
     A run with a validation set has its cost, too, and with --json that of the test set.
 
     Example: lnn history latest --json > history.json
@@ -24,7 +26,7 @@ def history(
     cloud = connect(target, prefix, region)
     found = cloud.find_run(run)
     rows = cloud.ledger.history(found.run_id)
-    columns = ("epoch", *found.cost_names, *found.score_names)
+    columns = ("epoch", *found.cost_names, *found.score_names, *figures_of_updates(rows))
     if as_json:
         print_json([{name: getattr(row, name) for name in columns} for row in rows])
         return
@@ -32,14 +34,15 @@ def history(
         note(f"run {found.run_id} ({found.status}) has no epoch recorded yet")
         return
     costs = found.cost_names[:2]
-    shown = in_tables(found)
+    shown, of_updates = in_tables(found), of_updates_in_tables(rows)
     names = [label(name) if found.is_regression else name.partition("_")[0] for name in shown]
+    names += [OF_UPDATES[name] for name in of_updates]
     headings = ("epoch", *(cost.replace("_", " ") for cost in costs), *names, "ms")
     cells = (
         (
             str(row.epoch),
             *(number(getattr(row, cost), 6) for cost in costs),
-            *(text(row, name) for name in shown),
+            *(text(row, name) for name in (*shown, *of_updates)),
             number(row.seconds * 1000, 3),
         )
         for row in rows

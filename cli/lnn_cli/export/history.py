@@ -5,13 +5,13 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from lnn.runs.record import EpochRow, Run
+from lnn.runs.record import EpochRow, Run, figures_of_updates
 from lnn_cli.export.needs import need
 
 
 def encode_csv(run: Run, history: Sequence[EpochRow]) -> bytes:
     """A line for each recorded epoch; figures in full precision, accuracies as shares of 1."""
-    columns = ("epoch", *run.cost_names, *run.score_names, "seconds")
+    columns = ("epoch", *run.cost_names, *run.score_names, *figures_of_updates(history), "seconds")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -29,6 +29,7 @@ def write_tensorboard(folder: Path, run: Run, history: Sequence[EpochRow]) -> No
     at = run.training_started_at or run.created_at
     figures = (*run.cost_names, *run.score_names)
     tags = {name: "/".join(reversed(name.split("_"))) for name in figures}  # such as accuracy/train
+    tags |= {name: name for name in figures_of_updates(history)}
     tags["seconds"] = "seconds_an_epoch"
     with library.SummaryWriter(str(folder)) as writer:
         for row in history:

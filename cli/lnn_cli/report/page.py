@@ -91,8 +91,8 @@ def _content(findings: Findings, target: Target) -> dict[str, Any]:
         "tiles": list(_tiles(run)),
         "facts": [(name, str(value)) for name, value in facts(run) if name not in _TOLD_ELSEWHERE],
         "settings": [(name, _words(value)) for name, value in run.settings.items()],
-        "history": [_row(row, _columns(run)) for row in _some(findings.history)],
-        "score_names": [scores.label(name) for name in _columns(run)],
+        "history": [_row(row, list(_columns(findings))) for row in _some(findings.history)],
+        "score_names": list(_columns(findings).values()),
         "epochs_recorded": len(findings.history),
         "figures": class_figures.in_short(evaluation) if isinstance(evaluation, Evaluation) else [],
         "tables": _tables(evaluation) if isinstance(evaluation, Evaluation) else [],
@@ -163,9 +163,10 @@ def _words(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-def _columns(run: Run) -> Sequence[str]:
-    """The scores in the table of the history."""
-    return scores.in_tables(run)
+def _columns(findings: Findings) -> dict[str, str]:
+    """The scores in the table of the history, and the figures of updates, each with its words."""
+    of_scores = {name: scores.label(name) for name in scores.in_tables(findings.run)}
+    return of_scores | {name: scores.OF_UPDATES[name] for name in scores.of_updates_in_tables(findings.history)}
 
 
 def _row(row: EpochRow, names: Sequence[str]) -> list[str]:

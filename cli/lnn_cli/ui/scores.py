@@ -1,11 +1,13 @@
 """Scores for people: accuracies in percent, and of regression RMSE, MAE and R2."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from lnn.runs.record import EpochRow, Run
+from lnn.runs.record import EpochRow, Run, figures_of_updates
 from lnn_cli.ui.console import number, share
 
 _KINDS = {"accuracy": "accuracy", "rmse": "RMSE", "mae": "MAE", "r2": "R2"}
+OF_UPDATES = {"learning_rate": "rate", "gradient_norm": "norm"}
+"""Headings for the figures of updates."""
 _IN_TABLES = ("train_rmse", "validation_rmse", "test_rmse", "train_r2", "test_r2")
 """Scores of a regression that a table has room for."""
 
@@ -17,7 +19,7 @@ def label(name: str) -> str:
 
 
 def text(scored: Run | EpochRow, name: str) -> str:
-    """The value of a score, or a dash."""
+    """The value of a score or of another figure, or a dash."""
     value: float | None = getattr(scored, name)
     return share(value) if name.endswith("accuracy") else number(value)
 
@@ -32,6 +34,12 @@ def known(run: Run) -> Iterator[tuple[str, str]]:
 def in_tables(run: Run) -> list[str]:
     """Names of the scores that a table of a run's history has room for."""
     return [name for name in run.score_names if not run.is_regression or name in _IN_TABLES]
+
+
+def of_updates_in_tables(history: Sequence[EpochRow]) -> list[str]:
+    """The figures of updates for a table of a history: a learning rate only where it changes."""
+    rates = {row.learning_rate for row in history}
+    return [name for name in figures_of_updates(history) if name != "learning_rate" or len(rates) > 1]
 
 
 def honest(run: Run) -> Iterator[tuple[str, str]]:

@@ -144,6 +144,10 @@ class Plan:
 
         return scheduled
 
+    def learning_rate_of(self, epoch: int) -> float:
+        """The learning rate of an epoch's last update."""
+        return self.update_rule_at(epoch * self.batches_per_epoch).learning_rate
+
     def scores(self, split: Split, sums: Tally) -> Scores:
         """The scores of a model whose sums over all examples of ``split`` are ``sums``."""
         examples = self.examples_of(split)

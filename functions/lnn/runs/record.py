@@ -74,6 +74,10 @@ FIELD_NAMES = {"artefacts": "artifacts"}
 """Fields whose attribute has another name, by that name."""
 
 
+OF_UPDATES = ("learning_rate", "gradient_norm")
+"""Figures of a row about its epoch's last update."""
+
+
 def undisturbed() -> Disturbances:
     return {"takeovers": 0, "silent_seconds": 0.0, "repeated_epochs": 0}
 
@@ -104,6 +108,16 @@ class EpochRow:
     test_rmse: float | None = None
     test_mae: float | None = None
     test_r2: float | None = None
+    learning_rate: float | None = None
+    """Of the epoch's last update; None in rows of releases that did not store it."""
+    gradient_norm: float | None = None
+    """Of the epoch's last batch, before its gradient was clipped; None where gradients are not, or it is not finite."""
+
+    def with_update(self, plan: Plan, gradient_norm: float | None) -> EpochRow:
+        """The row with the figures of the epoch's last update."""
+        finite = gradient_norm is not None and math.isfinite(gradient_norm)
+        norm = gradient_norm if finite else None
+        return replace(self, learning_rate=plan.learning_rate_of(self.epoch), gradient_norm=norm)
 
     def with_test(self, test: Tally, plan: Plan) -> EpochRow:
         """The row with the figures of the test set."""
@@ -119,6 +133,11 @@ class EpochRow:
 def _finite(cost: float) -> float | None:
     """A cost, unless it is too large for a number, as of a model that answers with certainty and is wrong."""
     return cost if math.isfinite(cost) else None
+
+
+def figures_of_updates(history: Sequence[EpochRow]) -> list[str]:
+    """Those of ``OF_UPDATES`` that a history has."""
+    return [name for name in OF_UPDATES if any(getattr(row, name) is not None for row in history)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from lnn.errors import LedgerUnavailable, RunStateError, StaleGeneration
 from lnn.job.scores import SCORES
 from lnn.runs.event_log import FAULT_LENGTH, beginning, folded, set_back
 from lnn.runs.event_log import event as logged
-from lnn.runs.record import ALLOWED_IN, Change, EpochRow, Run, to_item
+from lnn.runs.record import ALLOWED_IN, OF_UPDATES, Change, EpochRow, Run, to_item
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -65,7 +65,7 @@ NOT_SAVED_SINCE = (
 
 EPOCH_FIGURES = ("cost", "seconds")
 """Attributes of every row of the history, beside ``run_id`` and ``epoch``."""
-MORE_FIGURES = (*SCORES, "validation_cost", "test_cost")
+MORE_FIGURES = (*SCORES, "validation_cost", "test_cost", *OF_UPDATES)
 """Attributes of the rows of runs that have them."""
 
 

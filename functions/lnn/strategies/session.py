@@ -182,6 +182,7 @@ class Session(Supervisor):
         self._cost: float | None = None
         self._reporter: Reporter | None = None
         self._open_row: EpochRow | None = None
+        self._gradient_norm: float | None = None
         self._stop: Ending | None = None
 
     def train(self) -> None:
@@ -263,6 +264,7 @@ class Session(Supervisor):
             if meets:
                 self._crew.before_step(request)
             result = self._engine.step(batch, t, self._open_row is not None, following)
+            self._gradient_norm = result.gradient_norm
             if result.test is not None:
                 self._close_row(result.test)
             total += result.cost * plan.batch_examples(done - 1)
@@ -322,7 +324,7 @@ class Session(Supervisor):
         ending = completed_by(plan, epoch, cost, self._best) or stopped
         if plan.recorded(epoch) or ending is not None or agreed & (Flag.CHECKPOINT | Flag.HAND_OVER):
             row = EpochRow(epoch, cost, None, None, done.seconds, self._crew.waited)
-            row = replace(row, **plan.scores("train", done.seen))
+            row = replace(row, **plan.scores("train", done.seen)).with_update(plan, self._gradient_norm)
             self._open_row = row if validation is None else row.with_validation(validation, plan)
             if self._crew.alone:
                 self._close_row(self._engine.test_tally())

@@ -338,7 +338,7 @@ class Conductor:
         if recorded or ending is not None or checkpoint_due:
             state = self._state_with_best(step, so_far, best)
         if recorded:
-            self._record(run, step, so_far, state, validation)
+            self._record(run, step, so_far, state, validation, fields.get("gradient_norm"))
         if ending is not None:
             scores = self._scores(state, generation)
             supervisor.end_with_model(
@@ -376,12 +376,19 @@ class Conductor:
         return Validation(sums, Best(step.epoch, cost), list(zip(keys, _flat(parameters), strict=bool(keys))))
 
     def _record(
-        self, run: Run, step: Step, so_far: EpochSoFar, state: Checkpoint, validation: Validation | None
+        self,
+        run: Run,
+        step: Step,
+        so_far: EpochSoFar,
+        state: Checkpoint,
+        validation: Validation | None,
+        norm: str | None,
     ) -> None:
         """Write the row of the epoch that ``step`` ends, with its model in ``state``."""
         plan, data = self._plan, self._data(step.generation)
         test = plan.network.tally(state.parameters, data.X_test, data.y_test, data.Y_test)
         row = EpochRow(step.epoch, so_far.cost_sum / plan.examples, None, None, so_far.seconds)
+        row = row.with_update(plan, None if norm is None else float(norm))
         row = replace(row, **plan.scores("train", so_far.seen)).with_test(test, plan)
         if validation is not None:
             row = row.with_validation(validation.sums, plan)
