@@ -238,6 +238,7 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision, par
         variation={split: variation_of(part.y) if summary.targets else [] for split, part in parts.items()},
         class_weight=class_weights(settings, summary.classes, parts["train"].y),
         clip_norm=settings.clip_norm,
+        dropout_rates=settings.dropout_rates,
     )
 
 

@@ -49,8 +49,10 @@ def _group(strategy: str, workers: int, epochs: int) -> Job:
     return Job(FUSED_DATASET, FUSED_PARAMETERS | changes | {"notify_every": 50})
 
 
+OF_NEURON = {"checkpoint_seconds": 1, "epochs": 12, "notify_every": 4, "dropout": {"layer1": 0.2}}
+
 STRATEGIES = {
-    "neuron": Job(NEURON_DATASET, NEURON_PARAMETERS | {"checkpoint_seconds": 1, "epochs": 12, "notify_every": 4}),
+    "neuron": Job(NEURON_DATASET, NEURON_PARAMETERS | OF_NEURON),
     "fused": Job(FUSED_DATASET, FUSED_PARAMETERS | {"epochs": 400, "record_every": 10, "notify_every": 100}),
     "example space": Job(
         EXAMPLE_SPACE_DATASET, EXAMPLE_SPACE_PARAMETERS | {"epochs": 1000, "record_every": 50, "notify_every": 200}

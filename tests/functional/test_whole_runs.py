@@ -95,6 +95,16 @@ CASES = {
         {**BINARY, **NESTEROV, "clip_norm": 0.05, "epochs": 6, "batch_size": 5, "l2": 0.2},
     ),
     "clipped gradients of one layer": (2, {**LOGISTIC, "clip_norm": 0.2, "batch_size": 4}),
+    "dropout": (2, {**SMOOTH, "dropout": {"layer1": 0.3, "layer3": 0.5}, "batch_size": 5, "epochs": 4}),
+    "dropout in the full batch": (3, {**SOFTMAX, "dropout": {"layer1": 0.4, "layer2": 0.2}, "optimizer": "adam"}),
+    "dropout, fewer examples than features": (
+        2,
+        {**BINARY, **NESTEROV, "dropout": {"layer1": 0.3}, "epochs": 6, "batch_size": 5, "l2": 0.2},
+    ),
+    "dropout and clipping of a regression": (
+        2,
+        {**TWO_TARGETS, "dropout": {"layer1": 0.3}, "clip_norm": 0.5, "batch_size": 4, "dtype": "float32"},
+    ),
     "mse": (1, REGRESSION),
     "mse of two targets in mini-batches": (2, {**TWO_TARGETS, "batch_size": 5, "l2": 0.1}),
     "mae": (1, {**REGRESSION, "loss": "mae", "batch_size": 4}),
@@ -186,6 +196,7 @@ def test_every_strategy_has_the_same_history(case: str, cloud: InProcessCloud, t
         ("mae", 2),
         ("clipped gradients", 0),
         ("clipped gradients of the full batch", 2),
+        ("dropout", 0),
     ],
 )
 def test_neuron_ends_with_the_same_bits_whatever_happens_to_its_messages(
@@ -250,6 +261,7 @@ def test_redis_losing_everything_sends_the_run_back_to_its_checkpoint(
         "the best model, fewer examples than features",
         "clipped gradients",
         "clipped gradients, fewer examples than features",
+        "dropout, fewer examples than features",
     ],
 )
 def test_fused_hands_over_before_its_time_is_up(case: str, cloud: InProcessCloud, train: Callable[..., str]) -> None:
@@ -273,6 +285,7 @@ def test_fused_hands_over_before_its_time_is_up(case: str, cloud: InProcessCloud
         "a validation set, and the best model of it",
         "patience",
         "clipped gradients",
+        "dropout",
     ],
 )
 @pytest.mark.parametrize("strategy", ["neuron", "fused", *PARALLEL])

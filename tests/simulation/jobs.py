@@ -123,6 +123,7 @@ def job(number: int, strategies: tuple[str, ...] = STRATEGIES) -> Job:
     limit = dice.choice((900.0, 900.0, 900.0, 15.0))
     keys = random.Random(f"further keys of job {number}")
     parameters["class_weight"] = keys.choice((None, None, "balanced", {"class 1": 5}))
+    parameters["dropout"] = keys.choice(({}, {}, {"layer1": 0.4}))
     parameters["clip_norm"] = keys.choice((None, None, 0.05))
     return Job(
         number=number,

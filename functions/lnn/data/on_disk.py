@@ -90,6 +90,11 @@ class OwnExamples:
         own.sort()
         return own
 
+    def places_in(self, batch: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The places in ``batch`` of the examples that ``of`` gives, in the same order."""
+        places = np.flatnonzero((batch >= self.first) & (batch < self.last))
+        return places[np.argsort(batch[places])]
+
     def prepare(self, chosen: npt.NDArray[np.int64]) -> None:
         """Read the first block of the chosen examples ahead of the next call of ``blocks``."""
         self._read_chosen(chosen[: self._block_rows])

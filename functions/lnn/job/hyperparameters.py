@@ -48,6 +48,13 @@ def _one_of(names: Iterable[str]) -> str:
 
 HIDDEN, OUTPUT = _one_of(ACTIVATIONS), _one_of(OUTPUT_ACTIVATIONS)
 LOSSES = _one_of([AUTO, CROSS_ENTROPY, *REGRESSION_LOSSES])
+OF_LAYERS = {
+    "neurons": f"an integer from 1 to {MAX_UNITS}",
+    "activations": f"{HIDDEN} ({OUTPUT} for the last layer)",
+    "dropout": "a number from 0 to below 1",
+}
+"""What is expected of each layer in the objects that have layers."""
+EXPECTED_NO_DROPOUT = "expected {}: one layer has no hidden ones"
 LAYER_KEY = re.compile(r"layer([1-9][0-9]*)")
 
 BALANCED = "balanced"
@@ -59,6 +66,7 @@ SCHEDULE_KEYS = {
 }
 
 Units: TypeAlias = Annotated[int, Field(ge=1, le=MAX_UNITS)]
+Rate: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 Activation: TypeAlias = Annotated[str, Field(pattern=f"^({'|'.join({**ACTIVATIONS, **OUTPUT_ACTIVATIONS})})$")]
 
 
@@ -83,6 +91,11 @@ class Settings(BaseModel):
     activations: dict[str, Activation] = Field(
         title="activation of each layer",
         description=f"an object with one of {HIDDEN} for each layer, and {OUTPUT} for the last",
+    )
+    dropout: dict[str, Rate] = Field(
+        {},
+        title="share of a hidden layer's outputs that training drops at random",
+        description='an object such as {"layer1": 0.2}, with numbers from 0 to below 1',
     )
     learning_rate: float = Field(gt=0, title="step size", description="a number above 0")
     schedule: dict[str, Any] | None = Field(
@@ -313,6 +326,12 @@ class Settings(BaseModel):
         return [self.activations[f"layer{layer}"] for layer in range(1, self.layers + 1)]
 
     @property
+    def dropout_rates(self) -> list[float]:
+        """The share that is dropped of each hidden layer; empty where nothing is."""
+        rates = [float(self.dropout.get(f"layer{layer}", 0)) for layer in range(1, self.layers)]
+        return rates if any(rates) else []
+
+    @property
     def constants(self) -> dict[str, Any]:
         """The constants of the optimizer's rule: those set, and the usual values of the others."""
         usual = CONSTANTS[self.optimizer]
@@ -507,6 +526,8 @@ def _layer_problems(raw: Mapping[str, Any]) -> list[str]:
     for key, value in (("neurons", neurons), ("activations", activations)):
         if isinstance(value, dict):
             problems += _layer_key_problems(key, value, layers)
+    if isinstance(dropout := raw.get("dropout"), dict):
+        problems += _dropout_problems(dropout, layers)
     if layers is None:
         return problems
 
@@ -561,6 +582,20 @@ def _layer_key_problems(key: str, value: Mapping[str, Any], layers: int | None) 
     return problems
 
 
+def _dropout_problems(dropout: Mapping[str, Any], layers: int | None) -> list[str]:
+    """Only hidden layers have dropout: what a model says is not dropped."""
+    hidden = [f"layer{layer}" for layer in range(1, layers or MAX_LAYERS)]
+    last = f"layer{layers}"
+    expected = f"expected hidden layers, {hidden[0]} to {hidden[-1]}" if hidden else EXPECTED_NO_DROPOUT
+    return [
+        f"dropout.{_plain(name)}: found {_show(rate)}"
+        + (" for the output layer" if name == last else "")
+        + f"; {expected if LAYER_KEY.fullmatch(name) else _near(name, hidden) or expected}"
+        for name, rate in dropout.items()
+        if name not in hidden
+    ]
+
+
 def _describe(kind: str, loc: tuple[int | str, ...], found: object) -> str:
     """One pydantic error as ``key: found ...; expected ...``."""
     field = str(loc[0])
@@ -569,10 +604,8 @@ def _describe(kind: str, loc: tuple[int | str, ...], found: object) -> str:
         known = list(Settings.model_fields)
         return f"{key}: unknown key; " + (_near(field, known) or f"expected one of {', '.join(known)}")
     expected = Settings.model_fields[field].description
-    if len(loc) > 1 and field in {"neurons", "activations"}:
-        expected = (
-            f"an integer from 1 to {MAX_UNITS}" if field == "neurons" else f"{HIDDEN} ({OUTPUT} for the last layer)"
-        )
+    if len(loc) > 1 and field in OF_LAYERS:
+        expected = OF_LAYERS[field]
     if kind == "missing":
         return f"{key}: missing; expected {expected}"
     return f"{key}: found {_show(found)}; expected {expected}"

@@ -10,8 +10,22 @@ from typing import Any, Literal, Self, cast
 
 from lnn.job.class_metrics import as_class_counts
 from lnn.job.scores import FinalScores, Scores
-from lnn.network import CROSS_ENTROPY, LINEAR, Clipping, Loss, Network, Optimizer, Schedule, Tally, batch_slices, errors
+from lnn.network import (
+    CROSS_ENTROPY,
+    LINEAR,
+    Clipping,
+    Dropout,
+    Loss,
+    Masks,
+    Network,
+    Optimizer,
+    Schedule,
+    Tally,
+    batch_slices,
+    errors,
+)
 from lnn.network.batches import Batch
+from lnn.network.dropout import Positions
 from lnn.network.optimizers import BETA_1, BETA_2, EPSILON, MOMENTUM
 from lnn.network.types import Labels
 
@@ -88,6 +102,8 @@ class Plan:
     """How much an example of each class counts in the cost; empty where all count alike."""
     clip_norm: float | None = None
     """The largest norm of a gradient: see ``Clipping``; None where gradients are not clipped."""
+    dropout_rates: list[float] = field(default_factory=list)
+    """Share of each hidden layer's outputs that training drops; empty where it drops none."""
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Self:
@@ -114,6 +130,17 @@ class Plan:
     def clipping(self) -> Clipping | None:
         """A new object for one engine; None where gradients are not clipped."""
         return None if self.clip_norm is None else Clipping(self.clip_norm)
+
+    @property
+    def dropout(self) -> Dropout | None:
+        return Dropout(self.dropout_rates, self.sizes[1:-1], self.seed) if self.dropout_rates else None
+
+    def masks(self, t: int, positions: Positions) -> Masks:
+        """The masks of dropout in update ``t``, from 1, for the batch's examples at these positions."""
+        if self.dropout is None:
+            return ()
+        epoch, batch = divmod(t - 1, self.batches_per_epoch)
+        return self.dropout.masks(epoch + 1, batch, positions, self.dtype)
 
     @property
     def network(self) -> Network:

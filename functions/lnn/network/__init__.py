@@ -11,6 +11,7 @@ Every function works on any block of a layer's rows, so that one neuron and a wh
 from lnn.network.activations import ACTIVATIONS, Activation, softmax
 from lnn.network.batches import batch_slices, take_examples
 from lnn.network.clipping import Clipping, sum_of_squares
+from lnn.network.dropout import Dropout, Masks
 from lnn.network.initializers import INITIALIZERS, init_parameters
 from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta, weight_gradient
 from lnn.network.losses import (
@@ -44,6 +45,7 @@ from lnn.network.model import (
     arrays_of,
     batch_tally,
     differentiate_above,
+    dropped_out,
     new_slots,
     output_above,
     tally_above,
@@ -66,9 +68,11 @@ __all__ = [
     "SCHEDULES",
     "Activation",
     "Clipping",
+    "Dropout",
     "Errors",
     "ForwardPass",
     "Loss",
+    "Masks",
     "Network",
     "Optimizer",
     "Schedule",
@@ -85,6 +89,7 @@ __all__ = [
     "correct_count",
     "cost_from_logits",
     "differentiate_above",
+    "dropped_out",
     "error_sums",
     "errors",
     "init_parameters",

@@ -21,6 +21,7 @@ import numpy as np
 
 from lnn.network.batches import Batch
 from lnn.network.clipping import Clipping
+from lnn.network.dropout import Masks
 from lnn.network.losses import UNWEIGHTED, Loss
 from lnn.network.metrics import Tally, class_counts
 from lnn.network.model import ALL, arrays_of, differentiate_above, output_above, tally_above, update
@@ -91,7 +92,9 @@ class ExampleSpace:
         self._move = np.empty_like(self._U)
         self._room: dict[int, tuple[Array, Array]] = {}
 
-    def train_step(self, batch: Batch, Y: Array, t: int, optimizer: Optimizer | None = None) -> tuple[float, Tally]:
+    def train_step(
+        self, batch: Batch, Y: Array, t: int, optimizer: Optimizer | None = None, masks: Masks = ()
+    ) -> tuple[float, Tally]:
         """As ``model.train_step``, on the examples of ``batch`` and their Y (units of the output, m of the batch).
 
         ``optimizer`` is this update's, where its learning rate is another than that of the updates before.
@@ -101,7 +104,7 @@ class ExampleSpace:
         Z, K = self._of_batch(batch)
         Z += b1
         cost, seen, dZ, gradients = differentiate_above(
-            self._params, Z, Y, self._activations, self._l2, ALL, self._loss
+            self._params, Z, Y, self._activations, self._l2, ALL, self._loss, masks
         )
         m = Y.shape[1]
         cost += self._penalty(m)

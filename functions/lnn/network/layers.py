@@ -66,15 +66,17 @@ def weight_gradient(dZ: Array, A_prev: Array, W: Array, decay: float, out: Array
     return dW
 
 
-def propagate_delta(W_next: Array, dZ_next: Array, kept: Array, activation: str) -> Array:
-    """This layer's dZ from the next layer's: dZ = (W_next^T dZ_next) * g'(Z).
+def propagate_delta(W_next: Array, dZ_next: Array, kept: Array, activation: str, mask: Array | None = None) -> Array:
+    """This layer's dZ from the next layer's: dZ = (W_next^T dZ_next) * g'(Z), times the mask of its dropout.
 
     dZ_next (units_next, m), W_next (units_next, units), ``kept`` (units, m), this layer's A, or Z where the activation
-    keeps it -> dZ (units, m). For a block of this layer's rows pass those rows of ``kept`` and the same columns of
-    W_next.
+    keeps it -> dZ (units, m). For a block of this layer's rows pass those rows of ``kept`` and ``mask``, and the same
+    columns of W_next.
     """
     dZ: Array = W_next.T @ dZ_next
     dZ *= ACTIVATIONS[activation].derivative(kept)
+    if mask is not None:
+        dZ *= mask
     return dZ
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from lnn.network.activations import ACTIVATIONS
 from lnn.network.clipping import Clipping
+from lnn.network.dropout import Masks
 from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta
 from lnn.network.losses import LINEAR, UNWEIGHTED, Loss, cost_from_logits, output_activation, output_delta
 from lnn.network.metrics import Tally, class_counts, correct_count, error_sums, predicted_classes
@@ -28,25 +29,40 @@ class ForwardPass(NamedTuple):
     """The results of a forward pass."""
 
     A: list[Array]
-    """A[0] = X (n, m), then every layer's output (units, m); the last holds the probabilities, or numbers."""
+    """A[0] = X (n, m), then every layer's output (units, m); the last holds the probabilities, or numbers.
+
+    Of a hidden layer with dropout the output that is left.
+    """
 
     logits: Array
     """Z of the output layer, (units, m)."""
 
     kept: list[Array]
-    """For each hidden layer what its activation's derivative takes, (units, m): its A, or its Z."""
+    """For each hidden layer what its activation's derivative takes, (units, m): its A before dropout, or its Z."""
 
 
-def forward(params: Parameters, X: Array, activations: Sequence[str]) -> ForwardPass:
-    """X (n, m) through every layer."""
+def forward(params: Parameters, X: Array, activations: Sequence[str], masks: Masks = ()) -> ForwardPass:
+    """X (n, m) through every layer; ``masks`` are those of a training with dropout."""
     A, kept = [X], []
-    for (W, b), activation in zip(params[:-1], activations[:-1], strict=True):
+    for layer, ((W, b), activation) in enumerate(zip(params[:-1], activations[:-1], strict=True)):
         Z = linear_forward(W, b, A[-1])
         A.append(ACTIVATIONS[activation].apply(Z))
         kept.append(ACTIVATIONS[activation].kept(Z, A[-1]))
+        A[-1] = dropped_out(A[-1], mask_of(masks, layer))
     logits = linear_forward(*params[-1], A[-1])
     A.append(output_activation(activations[-1], logits))
     return ForwardPass(A, logits, kept)
+
+
+def mask_of(masks: Masks, layer: int, rows: slice = ALL) -> Array | None:
+    """The mask of a hidden layer, counted from 0, for the units in ``rows``; None where nothing is dropped."""
+    mask = masks[layer] if masks else None
+    return None if mask is None else mask[rows]
+
+
+def dropped_out(A: Array, mask: Array | None) -> Array:
+    """A hidden layer's output (units, m) after dropout: a new array, where anything is dropped."""
+    return A if mask is None else A * mask
 
 
 def backward(
@@ -58,11 +74,13 @@ def backward(
     m: int | None = None,
     out: Parameters | None = None,
     loss: Loss = UNWEIGHTED,
+    masks: Masks = (),
 ) -> Iterator[LayerGradient]:
     """(layer, dW, db) of every layer, the last first, from the forward pass and Y (units of the output, m).
 
     The caller may update a layer as soon as its gradients are yielded: dZ of the layer before is computed already.
-    ``m`` is the number of examples to average over, if not Y's; ``out`` receives each dW: see ``linear_backward``.
+    ``m`` is the number of examples to average over, if not Y's; ``out`` receives each dW: see ``linear_backward``;
+    ``masks`` are those of the forward pass.
     """
     A = passed.A
     dZ = output_delta(A[-1], Y, loss)
@@ -70,7 +88,8 @@ def backward(
         W, _ = params[layer]
         dW, db = linear_backward(dZ, A[layer], W, l2, None if out is None else out[layer][0], m)
         if layer > 0:
-            dZ = propagate_delta(W, dZ, passed.kept[layer - 1], activations[layer - 1])
+            mask = mask_of(masks, layer - 1)
+            dZ = propagate_delta(W, dZ, passed.kept[layer - 1], activations[layer - 1], mask)
         yield layer, dW, db
 
 
@@ -92,16 +111,17 @@ def train_step(
     l2: float = 0.0,
     loss: Loss = UNWEIGHTED,
     clipping: Clipping | None = None,
+    masks: Masks = (),
 ) -> tuple[float, Tally]:
     """Forward, backward and update on one batch: ``params`` and ``slots`` change in place.
 
-    X (n, m), Y (units of the output, m); ``t`` counts updates from 1. Returns the batch's cost and its
-    tally (without the cost), both from before the update.
+    X (n, m), Y (units of the output, m); ``t`` counts updates from 1; ``masks`` are those of dropout. Returns the
+    batch's cost and its tally (without the cost), both from before the update.
     """
-    passed = forward(params, X, activations)
+    passed = forward(params, X, activations, masks)
     cost = batch_cost(params, passed.logits, Y, activations, l2, loss)
     seen = batch_tally(activations[-1], passed.A[-1], Y)
-    gradients: Iterable[LayerGradient] = backward(params, passed, Y, activations, l2, loss=loss)
+    gradients: Iterable[LayerGradient] = backward(params, passed, Y, activations, l2, loss=loss, masks=masks)
     if clipping is not None:
         gradients = list(gradients)
         clipping.clip(arrays_of(gradients))
@@ -129,6 +149,7 @@ def differentiate_above(
     l2: float,
     rows: slice = ALL,
     loss: Loss = UNWEIGHTED,
+    masks: Masks = (),
 ) -> tuple[float, Tally, Array, list[LayerGradient]]:
     """``train_step`` up to the update, given Z (units, m) of layer 1, for callers that train layer 1 themselves.
 
@@ -136,9 +157,10 @@ def differentiate_above(
     1's dZ for the units in ``rows``, not yet divided by m, and the gradients of the layers above.
     """
     A, kept, logits = [Z], [Z], Z  # A[layer] is the input of that layer; layer 1's own is not needed
-    for (W, b), activation in zip(params[1:], activations[:-1], strict=True):
+    for layer, ((W, b), activation) in enumerate(zip(params[1:], activations[:-1], strict=True)):
         A.append(ACTIVATIONS[activation].apply(logits))
         kept.append(ACTIVATIONS[activation].kept(logits, A[-1]))
+        A[-1] = dropped_out(A[-1], mask_of(masks, layer))
         logits = linear_forward(W, b, A[-1])
     output = output_activation(activations[-1], logits)
     m = Y.shape[1]
@@ -153,7 +175,8 @@ def differentiate_above(
         W, _ = params[layer]
         gradients.append((layer, *linear_backward(dZ, A[layer], W, l2)))
         own = rows if layer == 1 else ALL
-        dZ = propagate_delta(W[:, own], dZ, kept[layer][own], activations[layer - 1])
+        mask = mask_of(masks, layer - 1, own)
+        dZ = propagate_delta(W[:, own], dZ, kept[layer][own], activations[layer - 1], mask)
     return cost, seen, dZ, gradients
 
 
@@ -216,18 +239,18 @@ class Network:
     dtype: str = "float64"
     loss: Loss = UNWEIGHTED
 
-    def forward(self, params: Parameters, X: Array) -> ForwardPass:
+    def forward(self, params: Parameters, X: Array, masks: Masks = ()) -> ForwardPass:
         """X (n, m) -> the outputs of all layers, X itself first, and the logits of the last."""
-        return forward(params, X, self.activations)
+        return forward(params, X, self.activations, masks)
 
-    def cost(self, params: Parameters, X: Array, Y: Array) -> float:
+    def cost(self, params: Parameters, X: Array, Y: Array, masks: Masks = ()) -> float:
         """Mean cost of X (n, m) against Y (units, m), L2 penalty included."""
-        return batch_cost(params, self.forward(params, X).logits, Y, self.activations, self.l2, self.loss)
+        return batch_cost(params, self.forward(params, X, masks).logits, Y, self.activations, self.l2, self.loss)
 
-    def gradients(self, params: Parameters, X: Array, Y: Array) -> Parameters:
+    def gradients(self, params: Parameters, X: Array, Y: Array, masks: Masks = ()) -> Parameters:
         """(dW, db) of every layer for the batch X (n, m), Y (units, m)."""
-        passed = self.forward(params, X)
-        steps = backward(params, passed, Y, self.activations, self.l2, loss=self.loss)
+        passed = self.forward(params, X, masks)
+        steps = backward(params, passed, Y, self.activations, self.l2, loss=self.loss, masks=masks)
         return [(dW, db) for _, dW, db in steps][::-1]
 
     def train_step(
@@ -239,9 +262,10 @@ class Network:
         optimizer: Optimizer,
         t: int,
         clipping: Clipping | None = None,
+        masks: Masks = (),
     ) -> tuple[float, Tally]:
         """One training step: see the function ``train_step``."""
-        return train_step(params, slots, X, Y, optimizer, t, self.activations, self.l2, self.loss, clipping)
+        return train_step(params, slots, X, Y, optimizer, t, self.activations, self.l2, self.loss, clipping, masks)
 
     def predict_proba(self, params: Parameters, X: Array) -> Array:
         """Probabilities: (1, m) for one output unit, (K, m) otherwise. Of a linear output: numbers (targets, m)."""
@@ -257,9 +281,9 @@ class Network:
         """The sums over X (n, m), in chunks of bounded memory; ``y`` and ``Y`` as in ``tally_of_output``."""
         parts = []
         for some in self._chunks(X):
-            A, logits, _ = self.forward(params, X[:, some])
+            passed = self.forward(params, X[:, some])
             labels = None if Y is None else Y[:, some]
-            parts.append(tally_of_output(self.activations[-1], A[-1], logits, y[some], labels, self.loss))
+            parts.append(tally_of_output(self.activations[-1], passed.A[-1], passed.logits, y[some], labels, self.loss))
         return parts[0] if len(parts) == 1 else Tally.total(parts)
 
     def class_counts(self, params: Parameters, X: Array, y: Labels) -> Labels:

@@ -247,7 +247,14 @@ class Costs(ABC):
             self.product_seconds(flops, streamed, cores)
             + (copied + updated + self.elementwise(examples)) / rates.elementwise_bytes / min(1.0, cores)
             + job.batches * job.layers * rates.layer_seconds / min(1.0, cores)
+            + self.dropout(examples) / min(1.0, cores)
         )
+
+    def dropout(self, examples: float) -> float:
+        """Seconds for the masks of so many examples, on one vCPU."""
+        job, rates = self.job, self.rates
+        calls = job.batches * len(job.dropout_layers) * rates.layer_seconds
+        return examples * job.dropped_units * rates.dropout_seconds + calls
 
     def product_seconds(self, flops: float, streamed: float, cores: float) -> float:
         """A matrix product takes as long as its arithmetic, or as its largest matrix takes to stream."""

@@ -23,11 +23,11 @@ def all_sets(job: Job) -> int:
 
 
 def batch_values(job: Job) -> int:
-    """Values that come with a batch: each unit's output and delta with one temporary, Z where it is kept, and a
-    mini-batch's copy of X.
+    """Values that come with a batch: each unit's output and delta with one temporary, Z where it is kept, a mask and
+    the output before it where some are dropped, and a mini-batch's copy of X.
     """
     copied = job.batch * job.features if job.batch < job.examples else 0
-    return copied + job.batch * (3 * sum(job.units) + job.kept_units)
+    return copied + job.batch * (3 * sum(job.units) + job.kept_units + 2 * job.dropped_units)
 
 
 def trainer_mb(job: Job) -> int:

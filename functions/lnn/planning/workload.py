@@ -44,6 +44,8 @@ class Job:
     kept_units: int = 0
     """Units whose Z is kept beside A for the backward pass."""
     clip_norm: float | None = None
+    dropout_layers: tuple[int, ...] = ()
+    """The hidden layers that have dropout, from 1."""
 
     @classmethod
     def of(cls, settings: Settings, summary: DatasetSummary) -> Job:
@@ -70,6 +72,7 @@ class Job:
                 if ACTIVATIONS[name].keeps_input
             ),
             clip_norm=settings.clip_norm,
+            dropout_layers=tuple(layer for layer, rate in enumerate(settings.dropout_rates, start=1) if rate),
         )
 
     @property
@@ -137,6 +140,11 @@ class Job:
     def evaluated(self) -> float:
         """Examples that an epoch only evaluates: the validation set, and where it has a row the test set."""
         return self.validation_examples + self.test_examples * self.recorded
+
+    @property
+    def dropped_units(self) -> int:
+        """Units of the hidden layers that have dropout."""
+        return sum(self.sizes[layer] for layer in self.dropout_layers)
 
     @property
     def rows(self) -> int:

@@ -77,6 +77,7 @@ def test_the_prototype_s_keys_are_enough_and_the_others_have_their_defaults() ->
     assert settings.sizes == [20, 7, 5, 1]
     assert settings.activation_list == ["relu", "relu", "relu", "sigmoid"]
     assert {key: value for key, value in settings.to_dict().items() if key not in CAT} == {
+        "dropout": {},
         "schedule": None,
         "loss": "auto",
         "class_weight": None,
@@ -307,6 +308,38 @@ def test_weights_that_are_none_are_refused(weights: object, expected: str) -> No
 def test_a_norm_to_clip_at_is_a_number_above_zero(value: object) -> None:
     [problem] = problems(changed(("clip_norm", value)))
     assert problem.startswith(f"clip_norm: found {json.dumps(value)}; expected a number above 0, or null for no limit")
+
+
+def test_dropout_is_a_share_of_each_hidden_layer() -> None:
+    settings = parse_settings(json.dumps(changed(("dropout", {"layer1": 0.2, "layer3": 0}))))
+    assert settings.dropout_rates == [0.2, 0.0, 0.0]
+    assert parse_settings(json.dumps(settings.to_dict())) == settings
+    for nothing in ({}, {"layer2": 0}):
+        assert parse_settings(json.dumps(changed(("dropout", nothing)))).dropout_rates == []
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.2, 'dropout: found 0.2; expected an object such as {"layer1": 0.2}, with numbers from 0 to below 1'),
+        (None, "dropout: found null; expected an object"),
+        ({"layer1": 1}, "dropout.layer1: found 1; expected a number from 0 to below 1"),
+        ({"layer1": -0.1}, "dropout.layer1: found -0.1; expected a number from 0 to below 1"),
+        ({"layer1": True}, "dropout.layer1: found true; expected a number from 0 to below 1"),
+        ({"layer1": float("nan")}, "dropout.layer1: found NaN; expected a number from 0 to below 1"),
+        ({"layer4": 0.2}, "dropout.layer4: found 0.2 for the output layer; expected hidden layers, layer1 to layer3"),
+        ({"layer9": 0.2}, "dropout.layer9: found 0.2; expected hidden layers, layer1 to layer3"),
+        ({"lyer1": 0.2}, "dropout.lyer1: found 0.2; did you mean layer1?"),
+    ],
+)
+def test_dropout_of_what_is_no_hidden_layer_or_no_share_is_refused(value: object, expected: str) -> None:
+    [problem] = problems(changed(("dropout", value)))
+    assert problem.startswith(expected)
+
+
+def test_a_single_layer_has_nothing_to_drop() -> None:
+    [problem] = problems(changed(("dropout", {"layer1": 0.2}), base=ONE_LAYER))
+    assert problem == "dropout.layer1: found 0.2 for the output layer; expected {}: one layer has no hidden ones"
 
 
 @pytest.mark.parametrize("value", ["0.5", True, -0.1, 1, 1.5, [0.5]])

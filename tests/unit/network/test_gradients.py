@@ -6,21 +6,23 @@ import numpy as np
 import pytest
 
 from lnn.data.dataset import label_matrix
-from lnn.network import ACTIVATIONS, LINEAR, REGRESSION_LOSSES, Loss, Network, init_parameters
+from lnn.network import ACTIVATIONS, LINEAR, REGRESSION_LOSSES, Dropout, Loss, Masks, Network, init_parameters
 from lnn.network.types import Array, Parameters
 
 STEP = 1e-6
 OUTPUTS = [("sigmoid", 1), ("sigmoid", 4), ("softmax", 2), ("softmax", 4)]
 
 
-def numerical_gradient(network: Network, params: Parameters, array: Array, X: Array, Y: Array) -> Array:
+def numerical_gradient(
+    network: Network, params: Parameters, array: Array, X: Array, Y: Array, masks: Masks = ()
+) -> Array:
     gradient = np.zeros_like(array)
     for index in np.ndindex(array.shape):
         value = array[index]
         array[index] = value + STEP
-        above = network.cost(params, X, Y)
+        above = network.cost(params, X, Y, masks)
         array[index] = value - STEP
-        below = network.cost(params, X, Y)
+        below = network.cost(params, X, Y, masks)
         array[index] = value
         gradient[index] = (above - below) / (2 * STEP)
     return gradient
@@ -58,6 +60,24 @@ def test_the_gradients_of_weighted_classes_equal_the_slope_of_the_cost(output: s
     for (W, b), (dW, db) in zip(params, gradients, strict=True):
         np.testing.assert_allclose(dW, numerical_gradient(network, params, W, X, Y), rtol=1e-6, atol=1e-8)
         np.testing.assert_allclose(db, numerical_gradient(network, params, b, X, Y), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("hidden", sorted(ACTIVATIONS))
+def test_the_gradients_with_dropout_equal_the_slope_of_the_cost_under_the_same_masks(hidden: str) -> None:
+    random = np.random.default_rng(11)
+    network = Network([5, 4, 6, 3], [hidden, hidden, "softmax"], 0.3)
+    params = init_parameters(network.sizes, network.activations, "auto", 3, "float64")
+    for _, b in params:  # where all inputs are dropped, Z = b: not at the bend of relu
+        b[:] = 0.1 * random.standard_normal(b.shape)
+    X, Y = random.standard_normal((5, 12)), label_matrix(random.integers(0, 3, 12), 3, "float64")
+    masks = Dropout([0.3, 0.5], [4, 6], seed=2).masks(1, 0, slice(0, 12), "float64")
+
+    gradients = network.gradients(params, X, Y, masks)
+
+    assert network.cost(params, X, Y, masks) != network.cost(params, X, Y)
+    for (W, b), (dW, db) in zip(params, gradients, strict=True):
+        np.testing.assert_allclose(dW, numerical_gradient(network, params, W, X, Y, masks), rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(db, numerical_gradient(network, params, b, X, Y, masks), rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize(("output", "units"), OUTPUTS)

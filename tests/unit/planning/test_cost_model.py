@@ -216,6 +216,16 @@ def test_more_workers_than_work_do_not_fit() -> None:
     assert "only 20 examples" in estimate("data", 32, examples=20).reason
 
 
+@pytest.mark.parametrize(("strategy", "workers"), [("fused", 1), ("resident", 2), ("data", 4), ("neuron", 1)])
+def test_dropout_takes_time_and_memory(strategy: str, workers: int) -> None:
+    job = replace(JOB, batch_size=max(1, JOB.examples // 4))
+    plain, dropping = (
+        CostModel(replace(job, dropout_layers=layers)).estimate(strategy, workers) for layers in ((), (1,))
+    )
+    assert plain.seconds_training < dropping.seconds_training < 3 * plain.seconds_training
+    assert plain.peak_memory_mb <= dropping.peak_memory_mb
+
+
 def test_a_long_training_is_several_invocations() -> None:
     short, long = estimate(epochs=50), estimate(epochs=1_000_000)
     assert short.invocations == 2

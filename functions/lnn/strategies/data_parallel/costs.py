@@ -29,6 +29,8 @@ class Data(Costs):
         values = (own + evaluated) * job.features
         read = values * rates.standardize_seconds / min(1.0, cores)
         epoch = self.passes(cores, own, evaluated) + read + self.rows()
+        if job.batches > 1:  # the own examples are anywhere in a mini-batch, whose masks are drawn whole
+            epoch += self.dropout(job.examples - own) / min(1.0, cores)
         averaged = 1 + job.slots if job.average_every else 1
         meetings = math.ceil(job.batches / (job.average_every or 1))
         pieces = 1 if exchanges_of_an_update(workers) == 1 else workers

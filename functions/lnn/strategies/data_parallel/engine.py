@@ -26,7 +26,16 @@ from lnn.data.on_disk import OwnExamples
 from lnn.job.plan import WHOLE_UP_TO, Plan
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.store import Artifacts
-from lnn.network import Tally, batch_tally, class_counts, cost_from_logits, penalty, sum_of_squares, tally_of_output
+from lnn.network import (
+    Masks,
+    Tally,
+    batch_tally,
+    class_counts,
+    cost_from_logits,
+    penalty,
+    sum_of_squares,
+    tally_of_output,
+)
 from lnn.network.batches import Batch
 from lnn.network.model import backward
 from lnn.network.parameter_vector import flattened, layers_of, weight_ranges
@@ -113,12 +122,12 @@ class Data:
             self._untold = self._untold._replace(test=self._own_test())
             self._tallied = True
         if self._alone:
-            self._update_alone(own, m, t)
+            self._update_alone(batch, own, m, t)
             if not self._plan.meets_after(t):
                 return StepResult(0.0, self._format.nothing)
             summed = self._average()
         else:
-            summed = self._update_together(own, m, t)
+            summed = self._update_together(batch, own, m, t)
         tallied, self._untold, self._tallied = self._tallied, self._nothing(), False
         return StepResult(summed.seen.cost / m, summed.seen, summed.test if tallied else None, norm_of(self._clipping))
 
@@ -186,18 +195,21 @@ class Data:
             self._train.prepare(own)
             self._prepared = self._following, own
 
-    def _differentiate(self, own: npt.NDArray[np.int64] | None, m: int) -> None:
+    def _differentiate(self, batch: Batch, own: npt.NDArray[np.int64] | None, m: int, t: int) -> None:
         """The own examples' part of the gradient of a mean over ``m``; notes their sums."""
         plan, loss = self._plan, self._plan.weighted_loss
         tallies, seen = [self._untold.seen], False
+        done = 0
         for X, y in self._train.blocks(own):
             Y = label_matrix(y, plan.sizes[-1], plan.dtype)
-            passed = self._network.forward(self._parameters, X)
+            masks = self._masks(batch, t, done, len(y))
+            done += len(y)
+            passed = self._network.forward(self._parameters, X, masks)
             cost = cost_from_logits(plan.activations[-1], passed.logits, Y, loss) * len(y)
             tallies.append(batch_tally(plan.activations[-1], passed.A[-1], Y)._replace(cost=cost))
             # The first block's dW goes to its place in the flat gradient; those of the others are added to it.
             out = None if seen else self._gradients
-            for layer, dW, db in backward(self._parameters, passed, Y, plan.activations, 0.0, m, out, loss):
+            for layer, dW, db in backward(self._parameters, passed, Y, plan.activations, 0.0, m, out, loss, masks):
                 of_W, of_b = self._gradients[layer]
                 if seen:
                     of_W += dW
@@ -209,6 +221,15 @@ class Data:
             self._gradient.fill(0)
         self._untold = self._untold._replace(seen=Tally.total(tallies))
 
+    def _masks(self, batch: Batch, t: int, start: int, count: int) -> Masks:
+        """The masks of dropout for so many of the own examples in a batch, from number ``start`` on."""
+        if self._plan.dropout is None:
+            return ()
+        if batch is None:
+            first = self._train.first + start
+            return self._plan.masks(t, slice(first, first + count))
+        return self._plan.masks(t, self._train.places_in(batch)[start : start + count])
+
     def _own_test(self) -> Tally:
         return self._own_tally(self._test, with_cost=self._plan.has_test_cost)
 
@@ -216,9 +237,9 @@ class Data:
         """The sums over the own examples of a set."""
         output, units, parts = self._plan.activations[-1], self._plan.sizes[-1], [self._format.nothing]
         for X, y in examples.blocks():
-            A, logits, _ = self._network.forward(self._parameters, X)
+            passed = self._network.forward(self._parameters, X)
             Y = label_matrix(y, units, self._plan.dtype) if with_cost else None
-            parts.append(tally_of_output(output, A[-1], logits, y, Y, self._plan.weighted_loss))
+            parts.append(tally_of_output(output, passed.A[-1], passed.logits, y, Y, self._plan.weighted_loss))
         return Tally.total(parts)
 
     def _add_up(self, own: Tally) -> Tally:
@@ -227,9 +248,9 @@ class Data:
 
     # Updates
 
-    def _update_together(self, own: npt.NDArray[np.int64] | None, m: int, t: int) -> Figures:
+    def _update_together(self, batch: Batch, own: npt.NDArray[np.int64] | None, m: int, t: int) -> Figures:
         """One update by the mean gradient over all examples of the batch."""
-        self._differentiate(own, m)
+        self._differentiate(batch, own, m, t)
         gradient, summed = self._sum_own_piece(self._gradient)
         cost = summed.seen.cost + m * self._penalty(m)
         self._update(gradient, m, t)
@@ -237,11 +258,11 @@ class Data:
             self._gather_pieces(self._flat)
         return summed._replace(seen=summed.seen._replace(cost=cost))
 
-    def _update_alone(self, own: npt.NDArray[np.int64] | None, m: int, t: int) -> None:
+    def _update_alone(self, batch: Batch, own: npt.NDArray[np.int64] | None, m: int, t: int) -> None:
         """One update by the mean gradient over the own examples of the batch; none if there are no such examples."""
         examples = len(self._train) if own is None else len(own)
         cost = m * self._penalty(m) / self._group.size
-        self._differentiate(own, max(1, examples))
+        self._differentiate(batch, own, max(1, examples), t)
         seen = self._untold.seen
         self._untold = self._untold._replace(seen=seen._replace(cost=seen.cost + cost))
         if examples:

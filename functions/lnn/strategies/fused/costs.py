@@ -38,6 +38,7 @@ class Fused(Costs):
             self.product_seconds(flops, streamed, cores)
             + (updated + self.elementwise(m)) / rates.elementwise_bytes
             + job.batches * job.layers * rates.layer_seconds
+            + self.dropout(m)
             + self.rows()
         )
         once = 2 * example_space.multiplications(job.sizes, m, job.held_out, 0) / rates.flops(job.dtype) / cores

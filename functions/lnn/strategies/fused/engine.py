@@ -25,15 +25,16 @@ class Textbook:
     """The plain formulation: every layer forward, every layer backward."""
 
     def __init__(self, plan: Plan, data: TrainingData, state: Checkpoint) -> None:
-        self._network, self._optimizer_at, self._data = plan.network, plan.update_rule_at, data
+        self._plan, self._network, self._optimizer_at, self._data = plan, plan.network, plan.update_rule_at, data
         self._parameters, self._slots, self._kept = state.parameters, state.slots, state.best_parameters
         self._clipping = plan.clipping
 
     def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:  # noqa: ARG002
         test = self.test_tally() if tally else None
         X, Y = take_examples(self._data.X, batch), take_examples(self._data.Y, batch)
+        masks = self._plan.masks(t, slice(0, Y.shape[1]))
         cost, seen = self._network.train_step(
-            self._parameters, self._slots, X, Y, self._optimizer_at(t), t, self._clipping
+            self._parameters, self._slots, X, Y, self._optimizer_at(t), t, self._clipping, masks
         )
         return StepResult(cost, seen, test, norm_of(self._clipping))
 
@@ -64,7 +65,7 @@ class InExampleSpace:
     """The first layer as a combination of the examples: see ``lnn.network.example_space``."""
 
     def __init__(self, plan: Plan, data: TrainingData, state: Checkpoint) -> None:
-        self._data, self._parameters, self._slots = data, state.parameters, state.slots
+        self._plan, self._data, self._parameters, self._slots = plan, data, state.parameters, state.slots
         self._optimizer_at, self._clipping = plan.update_rule_at, plan.clipping
         self._space = ExampleSpace(
             state.parameters,
@@ -87,7 +88,9 @@ class InExampleSpace:
 
     def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:  # noqa: ARG002
         test = self.test_tally() if tally else None
-        cost, seen = self._space.train_step(batch, take_examples(self._data.Y, batch), t, self._optimizer_at(t))
+        Y = take_examples(self._data.Y, batch)
+        masks = self._plan.masks(t, slice(0, Y.shape[1]))
+        cost, seen = self._space.train_step(batch, Y, t, self._optimizer_at(t), masks)
         return StepResult(cost, seen, test, norm_of(self._clipping))
 
     def train_tally(self) -> Tally:

@@ -64,6 +64,7 @@ class Neuron(Costs):
         """
         job, rates = self.job, self.rates
         inputs, m = job.sizes[layer - 1], job.batch
+        units_dropped = job.sizes[layer] if layer in job.dropout_layers else 0
         cores = min(1.0, self.cores(self.functions.neuron_memory_mb))
         # A_prev comes from Redis, but for the examples, which the environment keeps.
         before = 0 if layer == 1 else inputs * m
@@ -73,7 +74,8 @@ class Neuron(Costs):
         forward = (before + inputs + m) * job.item / rates.function_bytes
         backward = (before + above + 2 * (1 + job.slots) * inputs + 2 * m) * job.item / rates.function_bytes
         to_and_fro = [trips * rates.round_trip_seconds for trips in neuron_round_trips(layer == 1, layer == job.layers)]
-        handler = rates.handler_seconds + pass_seconds
+        masks = units_dropped * m * rates.dropout_seconds / cores  # each neuron draws its layer's whole mask
+        handler = rates.handler_seconds + pass_seconds + masks
         busy = [handler + to_and_fro[0] + forward, handler + to_and_fro[1] + backward]
         if job.clip_norm is not None:
             busy.append(handler + update_round_trips(layer == 1) * rates.round_trip_seconds + backward)
@@ -128,10 +130,10 @@ class Neuron(Costs):
         )
 
     def doubt(self) -> str | None:
-        """Redis holds X, parameters and slots twice, outputs and deltas of every layer, Z where it is kept."""
+        """Redis holds X, parameters and slots twice, outputs and deltas of all layers, and what is kept beside them."""
         job = self.job
         values = job.examples * job.features + 2 * (1 + job.slots) * job.parameters
-        values += job.batch * (2 * sum(job.units) + job.kept_units)
+        values += job.batch * (2 * sum(job.units) + job.kept_units + job.dropped_units)
         needed = math.ceil(memory.megabytes(values, job))
         if needed <= CACHE_MB:
             return None

@@ -7,6 +7,7 @@ import numpy as np
 from lnn.job.plan import Plan
 from lnn.messages import Step
 from lnn.network import ACTIVATIONS
+from lnn.network.types import Array
 from lnn.parameter_server.codec import NEVER, TensorKey
 
 BUDGET_FACTOR = 6.0
@@ -84,10 +85,27 @@ class Layout(Plan):
         return self._of_update(step, f"A{layer}", self.sizes[layer], self.batch_examples(step.batch))
 
     def kept_key(self, layer: int, step: Step) -> TensorKey:
-        """What a hidden layer's derivative takes, for the batch of ``step``: A, or Z where the activation keeps it."""
-        if not ACTIVATIONS[self.activations[layer - 1]].keeps_input:
+        """What a hidden layer's derivative takes, for the batch of ``step``: A, or Z where the activation keeps it.
+
+        Where outputs are dropped, A as it was before has a key of its own.
+        """
+        keeps_input = ACTIVATIONS[self.activations[layer - 1]].keeps_input
+        if not keeps_input and not self.drops(layer):
             return self.activation_key(layer, step)
-        return self._of_update(step, f"Z{layer}", self.sizes[layer], self.batch_examples(step.batch))
+        name = f"Z{layer}" if keeps_input else f"A{layer}.whole"
+        return self._of_update(step, name, self.sizes[layer], self.batch_examples(step.batch))
+
+    def drops(self, layer: int) -> bool:
+        """Whether training drops outputs of a layer."""
+        return layer <= len(self.dropout_rates) and self.dropout_rates[layer - 1] > 0
+
+    def mask_row(self, step: Step, layer: int, neuron: int) -> Array | None:
+        """A hidden neuron's row of its layer's mask for a batch, (1, m); None where nothing is dropped."""
+        if self.dropout is None:
+            return None
+        batch = slice(0, self.batch_examples(step.batch))
+        mask = self.dropout.mask(layer, step.epoch, step.batch, batch, self.dtype)
+        return None if mask is None else mask[[neuron]]
 
     def delta_key(self, layer: int, step: Step) -> TensorKey:
         """The matrix dZ of a layer, for the batch of ``step``."""

@@ -19,6 +19,7 @@ from lnn.errors import CacheLost, LnnError, StaleStep, Throttled
 from lnn.messages import Message, Step
 from lnn.network import (
     ACTIVATIONS,
+    dropped_out,
     linear_backward,
     linear_forward,
     propagate_delta,
@@ -121,8 +122,12 @@ def forward(fill: ParameterServer, plan: Layout, step: Step, neuron: int) -> lis
     if step.layer == plan.layers:
         return [(plan.output_key(step), Z)]
     activation = ACTIVATIONS[plan.activations[step.layer - 1]]
-    rows = [(plan.output_key(step), activation.apply(Z))]
-    return [*rows, (plan.kept_key(step.layer, step), Z)] if activation.keeps_input else rows
+    A = activation.apply(Z)
+    rows = {
+        plan.kept_key(step.layer, step): activation.kept(Z, A),
+        plan.output_key(step): dropped_out(A, plan.mask_row(step, step.layer, neuron)),
+    }
+    return list(rows.items())  # one row, where both have one key
 
 
 def backward(fill: ParameterServer, plan: Layout, step: Step, neuron: int) -> list[Row]:
@@ -143,6 +148,7 @@ def backward(fill: ParameterServer, plan: Layout, step: Step, neuron: int) -> li
             fill.get(plan.delta_key(layer + 1, step)),
             kept,
             plan.activations[layer - 1],
+            plan.mask_row(step, layer, neuron),
         )
         rows.append((plan.delta_key(layer, step), dZ))
     if plan.clip_norm is None:

@@ -145,9 +145,9 @@ class Resident:
         product = first.train_product(batch)
         Z, *of_test = self._all_gather([product, first.test_product()] if tally else [product])
         test = self._tally(of_test[0], self._y_test, self._Y_test) if tally else None
-        optimizer = self._optimizer_at(t)
+        optimizer, masks = self._optimizer_at(t), plan.masks(t, slice(0, Y.shape[1]))
         cost, seen, dZ, gradients = differentiate_above(
-            self._parameters, Z, Y, plan.activations, plan.l2, ALL, plan.weighted_loss
+            self._parameters, Z, Y, plan.activations, plan.l2, ALL, plan.weighted_loss, masks
         )
         cost += self._penalty * plan.l2 / (2 * Y.shape[1])
         db = dZ.sum(axis=1, keepdims=True) / Y.shape[1]
