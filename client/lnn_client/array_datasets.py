@@ -19,8 +19,15 @@ from lnn.data.preprocessing import PREPROCESSING, Column, Preprocessing
 from lnn.data.splits import held_out
 from lnn.errors import InputError
 from lnn_client.array_files import CLASSES, FEATURE_NAMES, Arrays
-from lnn_client.class_folders import TEST, TRAIN
-from lnn_client.dataset_files import Made, PartWriter, expected_size, write_dataset_file, write_names
+from lnn_client.class_folders import TEST, TRAIN, VALIDATION, Part
+from lnn_client.dataset_files import (
+    Made,
+    PartWriter,
+    expected_size,
+    hold_out_validation,
+    write_dataset_file,
+    write_names,
+)
 from lnn_client.datasets import TEST_SHARE
 from lnn_client.labels import MAX_LABELS, are_quantities
 from lnn_client.moments import Moments
@@ -46,6 +53,8 @@ class ArrayChoices:
     regression: bool = False
     """The labels are numbers to predict, however few different ones there are."""
     seed: int = 0
+    validation: float | None = None
+    """The share of the training examples that makes a validation set; None: only examples that are given as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +70,9 @@ class _Labels:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Examples for training, or for testing."""
+    """Examples for training, testing or validation."""
 
-    name: str
+    name: Part
     x: NDArray[Any]
     y: NDArray[Any]
     rows: NDArray[np.int64]
@@ -86,6 +95,8 @@ def make_dataset(
     """
     if arrays.is_split and choices.test is not None:
         raise InputError(f"{arrays.path} says by itself which examples are for testing; omit --test")
+    if "validation_set_x" in arrays.found and choices.validation is not None:
+        raise InputError(f"{arrays.path} says by itself which examples are for validation; omit --validation")
     for role, array in arrays.found.items():
         if role.endswith("x"):
             _check_counts(arrays, role, array)
@@ -102,7 +113,7 @@ def make_dataset(
             for rows in _blocks(part):
                 writer.add(_features(part.x[rows], preprocessing), part.y[rows])
                 step(len(rows))
-            counts = made.train if part.name == TRAIN else made.test
+            counts = {TRAIN: made.train, TEST: made.test, VALIDATION: made.validation}[part.name]
             counts.update(Counter(part.y[part.rows].tolist()) if labels.classes else {0: len(part.rows)})
         write_names(file, labels.classes, labels.targets)
         if preprocessing is not None:
@@ -230,9 +241,22 @@ def _parts(arrays: Arrays, labels: _Labels, choices: ArrayChoices) -> list[_Part
         strata = y if labels.classes else np.zeros(len(y), np.int64)
         testing = held_out(strata, TEST_SHARE if choices.test is None else choices.test, choices.seed)
         parts = [_Part(TRAIN, x, y, np.flatnonzero(~testing)), _Part(TEST, x, y, np.flatnonzero(testing))]
+    if "validation_set_x" in arrays.found:
+        x, y = arrays.found["validation_set_x"], labels.y["validation_set_y"]
+        parts.append(_Part(VALIDATION, x, y, np.arange(len(y))))
+    elif choices.validation is not None:
+        train = parts[0]
+        training = np.zeros(len(train.y), np.bool_)
+        training[train.rows] = True
+        chosen = hold_out_validation(training, train.y, choices.validation, choices.seed, arrays.path)
+        parts = [
+            _Part(TRAIN, train.x, train.y, np.flatnonzero(training & ~chosen)),
+            *parts[1:],
+            _Part(VALIDATION, train.x, train.y, np.flatnonzero(chosen)),
+        ]
     for part in parts:
         if not len(part.rows):
-            raise InputError(f"{arrays.path}: no example is left for {part.name}ing; expected at least one")
+            raise InputError(f"{arrays.path}: no example is left for {part.name}; expected at least one")
     return parts
 
 

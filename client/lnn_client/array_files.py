@@ -21,7 +21,7 @@ from lnn.data.hdf5 import Hdf5File, open_file, reading
 from lnn.data.mends import OTHER_NAMES, UNDIVIDED
 from lnn.data.validation import MAX_CLASSES
 from lnn.errors import Hdf5Error, InputError
-from lnn_client.class_folders import TEST, TRAIN
+from lnn_client.class_folders import TEST, TRAIN, VALIDATION
 from lnn_client.datasets import existing_file
 
 CLASSES = "list_classes"
@@ -40,7 +40,11 @@ def _squeezed(name: str) -> str:
 _ROLES = {
     **{
         _squeezed(name): f"{part}_set_{kind}"
-        for part, words in ((TRAIN, ("train", "training")), (TEST, ("test", "testing")))
+        for part, words in (
+            (TRAIN, ("train", "training")),
+            (TEST, ("test", "testing")),
+            (VALIDATION, ("val", "valid", "validation")),
+        )
         for kind, others in UNDIVIDED.items()
         for word in words
         for other in others
@@ -147,12 +151,13 @@ def _meaning(role: str) -> str:
     if role in (CLASSES, FEATURE_NAMES):
         return "the names of the classes" if role == CLASSES else "the names of the features"
     kind = "examples" if role.endswith("x") else "labels"
-    return {"tr": f"{kind} for training", "te": f"{kind} for testing"}.get(role[:2], kind)
+    return kind + {"tr": " for training", "te": " for testing", "va": " for validation"}.get(role[:2], "")
 
 
 def _checked(arrays: Arrays, where: str | None = None) -> Arrays:
     """The arrays. Raises InputError where examples or labels are missing."""
-    if "x" in arrays.found and "test_set_x" in arrays.found and "train_set_x" not in arrays.found:
+    held_out = {"test_set_x", "validation_set_x"} & set(arrays.found)
+    if held_out and "x" in arrays.found and "train_set_x" not in arrays.found:
         for kind in ("x", "y"):
             if kind in arrays.found:
                 arrays.found[f"train_set_{kind}"] = arrays.found.pop(kind)
@@ -161,6 +166,8 @@ def _checked(arrays: Arrays, where: str | None = None) -> Arrays:
     wanted = ["x", "y"] if roles & {"x", "y"} else ["train_set_x", "train_set_y"]
     if roles & {"test_set_x", "test_set_y"}:
         wanted += ["test_set_x", "test_set_y"]
+    if roles & {"validation_set_x", "validation_set_y"}:
+        wanted += ["validation_set_x", "validation_set_y"]
     missing = [role for role in wanted if role not in roles]
     if missing:
         named = ", ".join(quoted(name) for name in arrays.names.values()) or "no array with such a name"
@@ -264,8 +271,8 @@ def _of_idx(path: Path) -> NDArray[Any]:
 
 def _add_hdf5(arrays: Arrays, file: Hdf5File, path: Path, part: str) -> None:
     """Add a file of a pair: names that say their part count, ``X`` and ``y`` belong to ``part``."""
-    for role in ("train_set_x", "train_set_y", "test_set_x", "test_set_y"):
-        if name := next(filter(file.holds, (role, *OTHER_NAMES[role])), None):
+    for role in ("train_set_x", "train_set_y", "test_set_x", "test_set_y", "validation_set_x", "validation_set_y"):
+        if name := next(filter(file.holds, (role, *OTHER_NAMES.get(role, ()))), None):
             arrays.add(role, f"{name} in {path}", file.arrays([name], MAX_BYTES)[0])
     for kind in ("x", "y"):
         role = f"{part}_set_{kind}"

@@ -11,10 +11,10 @@ from lnn.data.class_names import clash, flaw, kept
 from lnn.errors import InputError
 from lnn_client.errors import AmbiguousFolders
 
-Part = Literal["train", "test"]
+Part = Literal["train", "test", "validation"]
 TRAIN: Part = "train"
 TEST: Part = "test"
-VALIDATION = "validation"
+VALIDATION: Part = "validation"
 
 _PARTS = {
     **dict.fromkeys(("train", "training"), TRAIN),
@@ -40,9 +40,7 @@ class Layout:
 
     folders: list[ClassFolder]
     is_split: bool = False
-    """Whether folders named train and test say which pictures are for which."""
-    aside: list[Path] = field(default_factory=list)
-    """Folders of a validation set: a dataset holds none."""
+    """Whether folders named train and test, and maybe validation, say which pictures are for which."""
     stray: list[Path] = field(default_factory=list)
     """Files in no class's folder."""
 
@@ -86,24 +84,25 @@ def _split(directory: Path, parts: dict[Path, str]) -> Layout:
     """The layout of train and test with a folder for each class in both."""
     found = [
         ClassFolder(_class_name(folder), folder, part)
-        for part in (TRAIN, TEST)
+        for part in (TRAIN, TEST, VALIDATION)
         for at in _of(parts, part)
         for folder in _folders(at)
     ]
     found.sort(key=lambda folder: folder.name)
-    train, test = ([folder for folder in found if folder.part == part] for part in (TRAIN, TEST))
+    by_part = {part: [folder for folder in found if folder.part == part] for part in (TRAIN, TEST, VALIDATION)}
     classes = sorted({folder.name for folder in found})
-    for names in (_spellings(train), _spellings(test), classes):
+    for names in (*map(_spellings, by_part.values()), classes):
         _check_classes(directory, classes, names)
-    unknown = [name for name in classes if name not in {folder.name for folder in train}]
-    if unknown:
-        raise InputError(
-            f"{directory} has test pictures of {_listed(unknown)} and no training pictures: name the folders in train "
-            "and test alike, or remove those of a class that nothing teaches"
-        )
-    aside = _of(parts, VALIDATION)
-    stray = [*_files(directory), *(path for at in parts if at not in aside for path in _files(at))]
-    return Layout(found, is_split=True, aside=aside, stray=stray)
+    learned = {folder.name for folder in by_part[TRAIN]}
+    for part in (TEST, VALIDATION):
+        unknown = [name for name in classes if name not in learned and name in {one.name for one in by_part[part]}]
+        if unknown:
+            raise InputError(
+                f"{directory} has {part} pictures of {_listed(unknown)} and no training pictures: name the folders in "
+                f"train and {part} alike, or remove those of a class that nothing teaches"
+            )
+    stray = [*_files(directory), *(path for at in parts for path in _files(at))]
+    return Layout(found, is_split=True, stray=stray)
 
 
 def _refuse_two_readings(directory: Path, folders: Sequence[Path], parts: dict[Path, str]) -> None:

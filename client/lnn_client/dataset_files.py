@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from lnn.data.splits import held_out
 from lnn.errors import InputError
 from lnn_client.datasets import check_dataset
 
@@ -36,9 +37,30 @@ class Made:
     train: Counter[int] = field(default_factory=Counter)
     """Examples by class; all under 0 in regression."""
     test: Counter[int] = field(default_factory=Counter)
+    validation: Counter[int] = field(default_factory=Counter)
+    """Without any example where the dataset has no validation set."""
     dropped: list[str] = field(default_factory=list)
     """What of the source is not in the dataset, and why."""
     warnings: list[str] = field(default_factory=list)
+
+
+def hold_out_validation(
+    training: NDArray[np.bool_], labels: NDArray[Any], share: float, seed: int, source: Path
+) -> NDArray[np.bool_]:
+    """Which of the training examples (m,) make the validation set: a share of each class, or of all numbers to predict.
+
+    It is drawn as the parameter ``validation`` of a training draws it, by another seed than the test set.
+
+    Raises:
+        InputError: none is left to train on, or to validate with.
+    """
+    places = np.flatnonzero(training)
+    strata = labels[places] if labels.dtype.kind == "i" else np.zeros(len(places), np.int64)
+    chosen = np.zeros(len(training), np.bool_)
+    chosen[places[held_out(strata, share, seed + 1)]] = True
+    if not chosen.any():
+        raise InputError(f"{source}: no example is left to validate with; expected two of a class at least")
+    return chosen
 
 
 def write_dataset_file(path: Path, source: Path, fill: Callable[[File], object]) -> list[str]:

@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 
 from lnn.data.splits import held_out
 from lnn.errors import InputError
-from lnn_client.class_folders import TEST, TRAIN, ClassFolder, Layout, Part, picture_paths
-from lnn_client.dataset_files import Made, write_dataset_file, write_names
+from lnn_client.class_folders import TEST, TRAIN, VALIDATION, ClassFolder, Layout, Part, picture_paths
+from lnn_client.dataset_files import Made, hold_out_validation, write_dataset_file, write_names
 from lnn_client.errors import PictureError, WhiteUnknown
 from lnn_client.pictures import read_picture
 
 if TYPE_CHECKING:
     from h5py import File
+
+HELD_OUT = (TEST, VALIDATION)
+"""Parts whose classes are those of the training pictures."""
 
 
 @dataclass(slots=True)
@@ -37,10 +40,11 @@ class Pictures:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Positions of the pictures for training and for testing."""
+    """Positions of the pictures for training, testing and validation."""
 
     train: list[int]
     test: list[int]
+    validation: list[int] = field(default_factory=list)
 
 
 def read_pictures(
@@ -77,7 +81,7 @@ def _read_class(
     step: Callable[[], None],
 ) -> None:
     """Add one class, its training pictures first: without any, it is no class."""
-    for folder in sorted(folders, key=lambda folder: folder.part == TEST):
+    for folder in sorted(folders, key=lambda folder: folder.part in HELD_OUT):
         images = []
         for path in picture_paths(folder.path):
             try:
@@ -89,10 +93,10 @@ def _read_class(
             step()
         if not images:
             found.skipped.append(f"{folder.path} holds no picture that can be read, so it is no class")
-            if folder.part != TEST:
+            if folder.part not in HELD_OUT:
                 return
             continue
-        if folder.part != TEST:
+        if folder.part not in HELD_OUT:
             found.classes.append(name)
         found.labels += [len(found.classes) - 1] * len(images)
         found.parts += [folder.part] * len(images)
@@ -140,10 +144,28 @@ def split_of_folders(parts: Sequence[Part | None], seed: int) -> Split:
         InputError: no picture is left to test with.
     """
     rng = np.random.default_rng([seed, len(parts)])
-    train, test = (rng.permutation([at for at, its in enumerate(parts) if its == part]) for part in (TRAIN, TEST))
-    if not len(test):
+    train, test, validation = (
+        rng.permutation([at for at, its in enumerate(parts) if its == part]).astype(int).tolist()
+        for part in (TRAIN, TEST, VALIDATION)
+    )
+    if not test:
         raise InputError("no picture of the test folder can be read, so none is left to test with")
-    return Split(train.tolist(), test.tolist())
+    return Split(train, test, validation)
+
+
+def with_validation(split: Split, labels: list[int], share: float, seed: int, source: Path) -> Split:
+    """The split with a validation set: that share of the training pictures of each class.
+
+    Raises:
+        InputError: the split has one, or no class has a second picture to validate with.
+    """
+    if split.validation:
+        raise InputError(f"{source} says by its folders which pictures are for validation; omit --validation")
+    training = np.zeros(len(labels), np.bool_)
+    training[split.train] = True
+    chosen = hold_out_validation(training, np.asarray(labels), share, seed, source)
+    rest = [place for place in split.train if not chosen[place]]
+    return Split(rest, split.test, [place for place in split.train if chosen[place]])
 
 
 def write_dataset(path: Path, pictures: Pictures, split: Split) -> Made:
@@ -156,13 +178,16 @@ def write_dataset(path: Path, pictures: Pictures, split: Split) -> Made:
     labels = np.asarray(pictures.labels, dtype=np.int64)
 
     def fill(file: File) -> None:
-        for name, chosen in ((TRAIN, split.train), (TEST, split.test)):
-            file.create_dataset(f"{name}_set_x", data=images[chosen])
-            file.create_dataset(f"{name}_set_y", data=labels[chosen])
+        for name, chosen in ((TRAIN, split.train), (TEST, split.test), (VALIDATION, split.validation)):
+            if chosen:
+                file.create_dataset(f"{name}_set_x", data=images[chosen])
+                file.create_dataset(f"{name}_set_y", data=labels[chosen])
         write_names(file, pictures.classes, [])
 
     made = Made(pictures.classes, features=images[0].size)
-    for counts, chosen in ((made.train, split.train), (made.test, split.test)):
+    for counts, chosen in (
+        (made.train, split.train), (made.test, split.test), (made.validation, split.validation),
+    ):  # fmt: skip
         counts.update(labels[chosen].tolist())
     made.warnings = write_dataset_file(path, path, fill)
     return made

@@ -21,7 +21,14 @@ from lnn.data.preprocessing import BOOLEANS, PREPROCESSING, Preprocessing, categ
 from lnn.data.splits import held_out
 from lnn.errors import InputError
 from lnn_client.class_folders import TEST, TRAIN, VALIDATION, part_named
-from lnn_client.dataset_files import Made, PartWriter, expected_size, write_dataset_file, write_names
+from lnn_client.dataset_files import (
+    Made,
+    PartWriter,
+    expected_size,
+    hold_out_validation,
+    write_dataset_file,
+    write_names,
+)
 from lnn_client.datasets import TEST_SHARE
 from lnn_client.labels import MAX_LABELS, are_quantities
 from lnn_client.table_columns import Missing, Statistics, Survey, features_of
@@ -31,8 +38,8 @@ if TYPE_CHECKING:
     import polars as pl
     from h5py import File
 
-_TRAINING, _TESTING, _ASIDE, _DROPPED = 0, 1, 2, 3
-_PARTS = {TRAIN: _TRAINING, TEST: _TESTING, VALIDATION: _ASIDE}
+_TRAINING, _TESTING, _VALIDATING, _DROPPED = 0, 1, 2, 3
+_PARTS: dict[str, int] = {TRAIN: _TRAINING, TEST: _TESTING, VALIDATION: _VALIDATING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,8 @@ class Choices:
     regression: bool = False
     """The labels are numbers to predict, however few different ones there are."""
     seed: int = 0
+    validation: float | None = None
+    """The share of the training rows that makes a validation set; None: only rows that a column marks so."""
 
 
 @dataclass(slots=True)
@@ -70,7 +79,7 @@ class _Rows:
     """What the first reading has found."""
 
     surveys: list[Survey]
-    labels: NDArray[np.int64] | NDArray[np.float64]
+    labels: NDArray[np.int16] | NDArray[np.float64]
     """The class of each row, or the number to predict; -1 or NaN without a label."""
     classes: list[str]
     """None in regression."""
@@ -96,7 +105,7 @@ def make_dataset(
     names = _feature_names(table, choices, dropped)
     rows = _rows(table, _read(table, names, choices, step), choices, dropped)
     preprocessing = _preprocessing(table, rows, choices, step)
-    used = int(((rows.parts == _TRAINING) | (rows.parts == _TESTING)).sum())
+    used = int((rows.parts != _DROPPED).sum())
     tell(expected_size(used, (preprocessing.width,), np.dtype(np.float32)))
     made = Made(rows.classes, preprocessing, preprocessing.width, dropped=dropped)
     made.warnings = write_dataset_file(
@@ -153,11 +162,20 @@ def _rows(table: Table, read: _Read, choices: Choices, dropped: list[str]) -> _R
     if read.absent:
         _drop(parts, np.concatenate(read.absent) > len(empty), "a value is missing", dropped)
     if isinstance(choices.test, float):
-        kept = np.flatnonzero(parts == _TRAINING)
-        strata = y[kept].astype(np.int64) if classes else np.zeros(len(kept), np.int64)
-        parts[kept[held_out(strata, choices.test, choices.seed)]] = _TESTING
-    elif aside := int((parts == _ASIDE).sum()):
-        dropped.append(f"{aside:,} rows: column {quoted(choices.test)} puts them aside for validation")
+        # Few bytes a row, since there may be many millions.
+        kept = parts == _TRAINING
+        strata = y[kept].astype(np.int16) if classes else np.zeros(int(kept.sum()), np.int8)
+        parts[kept] = np.array([_TRAINING, _TESTING], np.int8)[
+            held_out(strata, choices.test, choices.seed).view(np.int8)
+        ]
+    if choices.validation is not None:
+        if (parts == _VALIDATING).any():
+            raise InputError(
+                f"{table.path}: column {quoted(str(choices.test))} says which rows are for validation; omit "
+                "--validation"
+            )
+        chosen = hold_out_validation(parts == _TRAINING, y, choices.validation, choices.seed, table.path)
+        parts[chosen] = _VALIDATING
     for part, what in ((_TRAINING, "training"), (_TESTING, "testing")):
         if not (parts == part).any():
             raise InputError(f"{table.path}: no row is left for {what}; expected at least one: add rows, or see --test")
@@ -213,7 +231,7 @@ class _Labels:
     def __init__(self, name: str, *, regression: bool) -> None:
         self._name, self._regression = name, regression
         self._codes: dict[str, int] = {}
-        self._rows: list[NDArray[np.int32]] = []
+        self._rows: list[NDArray[np.int16]] = []
         self._numbers: list[NDArray[np.float64]] | None = []
         self._odd: tuple[int, str] | None = None
         """The first label among numbers that is no finite number, with its row."""
@@ -259,12 +277,12 @@ class _Labels:
                 return
         codes = [self._codes[category_of(value) or ""] for value in found]
         self._rows.append(
-            column.replace_strict(found, codes, default=-1, return_dtype=pl.Int32).to_numpy()
+            column.replace_strict(found, codes, default=-1, return_dtype=pl.Int16).to_numpy()
             if found
-            else np.full(len(column), -1, np.int32)
+            else np.full(len(column), -1, np.int16)
         )
 
-    def read(self) -> tuple[list[str], NDArray[np.int64] | NDArray[np.float64]]:
+    def read(self) -> tuple[list[str], NDArray[np.int16] | NDArray[np.float64]]:
         """The classes in order, of numbers by their value, and the class of each row, or -1; of regression no class,
         and the numbers, or NaN. Raises InputError.
         """
@@ -284,7 +302,7 @@ class _Labels:
             texts = [str(int(float(text))) for text in texts]
         classes = sorted(set(texts), key=int if numbers is not None else None)
         places = {name: place for place, name in enumerate(classes)}
-        lookup = np.array([*(places[text] for text in texts), -1])
+        lookup = np.array([*(places[text] for text in texts), -1], np.int16)
         return classes, lookup[np.concatenate(self._rows)]
 
     def _refuse_mixture(self, numbers: NDArray[np.float64]) -> None:
@@ -373,15 +391,18 @@ def _write(
 ) -> None:
     columns = preprocessing.columns
     unknown = np.zeros(len(columns), np.int64)
+    like = rows.labels[:0].astype(np.int64 if made.classes else np.float64)
+    counts_of: dict[str, Counter[int]] = {TRAIN: made.train, TEST: made.test, VALIDATION: made.validation}
     writers = [
-        (part, counts, PartWriter(file, name, (preprocessing.width,), np.dtype(np.float32), rows.labels))
-        for part, counts, name in ((_TRAINING, made.train, "train"), (_TESTING, made.test, "test"))
+        (part, counts_of[name], PartWriter(file, name, (preprocessing.width,), np.dtype(np.float32), like))
+        for name, part in _PARTS.items()
+        if part != _VALIDATING or (rows.parts == part).any()
     ]
     for batch, parts, labels in _batches(table, rows):
         X, wrong = features_of(batch, columns)
         # Of training rows none is unknown: their categories are those of the columns.
         for place, of_column in enumerate(wrong):
-            unknown[place] += int((of_column & (parts == _TESTING)).sum())
+            unknown[place] += int((of_column & (parts != _DROPPED)).sum())
         usable = ~np.logical_or.reduce(wrong)
         for part, counts, writer in writers:
             chosen = usable & (parts == part)
@@ -390,10 +411,12 @@ def _write(
         step(len(batch))
     write_names(file, made.classes, [preprocessing.label])
     file.create_dataset(PREPROCESSING, data=preprocessing.encode())
+    beside = "testing or validation" if made.validation else "testing"
     made.dropped += [
-        f"{count:,} rows for testing: column {quoted(column.name)} has a category that no training row has"
+        f"{count:,} rows for {beside}: column {quoted(column.name)} has a category that no training row has"
         for column, count in zip(columns, unknown.tolist(), strict=True)
         if count
     ]
-    if not made.test.total():
-        raise InputError(f"{table.path}: no row is left for testing: {'; '.join(made.dropped)}")
+    for counts, what in ((made.test, "testing"), (made.validation, "validation")):
+        if not counts.total() and (what == "testing" or (rows.parts == _VALIDATING).any()):
+            raise InputError(f"{table.path}: no row is left for {what}: {'; '.join(made.dropped)}")

@@ -25,6 +25,7 @@ from lnn_cli.ui.sources import (
     share_of,
     tell_left_out,
     test_of,
+    validation_of,
 )
 from lnn_client.datasets import TEST_SHARE, check_dataset, check_training, examples, existing_file
 from lnn_client.parameters import output_layer, parameters_path
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 CLASSES_SHOWN = 100
 COLUMNS_SHOWN = 100
 
+ValidationOption = Annotated[
+    str | None, typer.Option(metavar="SHARE", help="Share of the rest to validate with (default: none).")
+]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Dataset to write.")]
 
 
@@ -187,6 +191,7 @@ def from_images(
             "--test", "--test-share", metavar="SHARE", help="Share of each class to test with (default: 0.2)."
         ),
     ] = None,
+    validation: ValidationOption = None,
     all_classes: Annotated[
         bool, typer.Option("--all-classes", help="Folders named train or test are classes, too.")
     ] = False,
@@ -209,7 +214,8 @@ def from_images(
     if layout.is_split and test_share is not None:
         raise CliError(f"--test {share:g}: {directory} says by its folders which pictures are for testing; omit it")
     shape = (pixels, pixels) if gray else (pixels, pixels, 3)
-    tell_made(output, convert_pictures(output, directory, layout, shape, share, white, seed))
+    made = convert_pictures(output, directory, layout, shape, share, white, seed, validation_of(validation))
+    tell_made(output, made)
 
 
 def from_table(
@@ -223,6 +229,7 @@ def from_table(
             help="Share to test with, or a column.",
         ),
     ] = str(TEST_SHARE),
+    validation: ValidationOption = None,
     missing: Annotated[
         Literal["refuse", "mean", "median", "most-frequent", "drop"],
         typer.Option(metavar="HOW", help="refuse, mean, median, most-frequent or drop."),
@@ -249,7 +256,8 @@ def from_table(
     from lnn_client.table_datasets import Choices
 
     refuse_to_replace(output, force=force)
-    choices = Choices(label, test_of(test), missing, standardize, drop or [], category or [], regression, seed)
+    part, held_out = test_of(test), validation_of(validation)
+    choices = Choices(label, part, missing, standardize, drop or [], category or [], regression, seed, held_out)
     tell_made(output, convert_table(output, file, choices), "rows")
 
 
@@ -264,8 +272,13 @@ def tell_made(output: Path, made: Made, kind: str = "examples") -> None:
             ("file", f"{output} ({size(output.stat().st_size)})"),
             ("training", f"{made.train.total()} {kind}"),
             ("testing", f"{made.test.total()} {kind}"),
+            *([("validation", f"{made.validation.total()} {kind}")] if made.validation else []),
             *(
-                (f"  {name}", f"{made.train[index]} for training, {made.test[index]} for testing")
+                (
+                    f"  {name}",
+                    f"{made.train[index]} for training, {made.test[index]} for testing"
+                    + (f", {made.validation[index]} for validation" if made.validation else ""),
+                )
                 for index, name in enumerate(made.classes[:CLASSES_SHOWN])
             ),
             *([("  ...", f"{rest} more classes")] if (rest := len(made.classes) - CLASSES_SHOWN) > 0 else []),

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from lnn_cli.commands.dataset import OutputOption, tell_made
+from lnn_cli.commands.dataset import OutputOption, ValidationOption, tell_made
 from lnn_cli.options import ForceOption
 from lnn_cli.ui.files import refuse_to_replace
-from lnn_cli.ui.sources import convert_arrays, share_of
+from lnn_cli.ui.sources import convert_arrays, share_of, validation_of
 
 StandardizeOption = Annotated[
     bool | None,
@@ -28,6 +28,7 @@ def from_arrays(
         str | None,
         typer.Option(metavar="SHARE", help="Share of each class to test with (default: 0.2)."),
     ] = None,
+    validation: ValidationOption = None,
     standardize: StandardizeOption = None,
     regression: RegressionOption = False,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed, the same split.")] = 0,
@@ -45,7 +46,7 @@ def from_arrays(
 
     refuse_to_replace(output, force=force)
     share = None if test is None else share_of(test)
-    choices = ArrayChoices(share, standardize, regression, seed)
+    choices = ArrayChoices(share, standardize, regression, seed, validation_of(validation))
     tell_made(output, convert_arrays(output, read_arrays(files), choices))
 
 

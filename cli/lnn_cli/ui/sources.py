@@ -68,6 +68,8 @@ def as_dataset(files: Sequence[Path], options: TableOptions) -> Iterator[tuple[P
         tell_left_out(made)
         kind = "rows" if is_table(first) else "examples"
         counts = f"{made.train.total()} {kind} for training, {made.test.total()} for testing"
+        if made.validation:
+            counts += f", {made.validation.total()} for validation"
         note(f"{', '.join(map(str, files))}: {counts}; {size(path.stat().st_size)} to upload")
         yield path, made
 
@@ -80,15 +82,20 @@ def tell_left_out(made: Made) -> None:
         note(f"left out: {len(made.dropped) - DROPPED_SHOWN} more")
 
 
-def share_of(text: str, other: str = "") -> float:
-    """A share for testing. Raises CliError for one that is no number, or leaves a part without examples."""
+def share_of(text: str, other: str = "", option: str = "--test") -> float:
+    """A share of the examples. Raises CliError for one that is no number, or leaves a part without examples."""
     try:
         share = float(text)
     except ValueError:
         share = 0.0
     if not 0 < share < 1:
-        raise CliError(f"--test {text}: it must lie between 0 and 1, for example 0.2{other}")
+        raise CliError(f"{option} {text}: it must lie between 0 and 1, for example 0.2{other}")
     return share
+
+
+def validation_of(text: str | None) -> float | None:
+    """The share for a validation set; None where nobody wants one."""
+    return None if text is None else share_of(text, option="--validation")
 
 
 def test_of(text: str) -> float | str:
@@ -180,13 +187,20 @@ def convert_pictures(
     share: float,
     white: float | None = None,
     seed: int = 0,
+    validation: float | None = None,
 ) -> Made:
     """The dataset of a folder of pictures, split by ``share`` unless its folders say the split."""
     import numpy as np
 
     from lnn_client.class_folders import picture_paths
     from lnn_client.dataset_files import expected_size
-    from lnn_client.picture_folders import read_pictures, split_of_folders, stratified_split, write_dataset
+    from lnn_client.picture_folders import (
+        read_pictures,
+        split_of_folders,
+        stratified_split,
+        with_validation,
+        write_dataset,
+    )
 
     total = sum(len(picture_paths(of_class.path)) for of_class in layout.folders)
     with _progress("reading pictures", total) as step:
@@ -195,10 +209,10 @@ def convert_pictures(
         split = split_of_folders(pictures.parts, seed)
     else:
         split = stratified_split(pictures.labels, share, seed)
+    if validation is not None:
+        split = with_validation(split, pictures.labels, validation, seed, folder)
     note(expected_size(len(pictures.images), shape, np.dtype(np.uint8)))
     made = write_dataset(path, pictures, split)
-    for aside in layout.aside:
-        note(f"{aside} is put aside: a dataset has no validation set yet, so none of its pictures is in {path.name}")
     for reason in pictures.skipped:
         note(f"skipped: {reason}")
     if pictures.skipped:

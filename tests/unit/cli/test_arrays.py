@@ -190,6 +190,29 @@ def test_files_that_each_have_x_and_y_are_joined_by_their_order(make: Make) -> N
     assert_is_mnist(make("a.h5", "b.h5", command="join"))
 
 
+def test_arrays_for_validation_are_the_validation_set(make: Make, refuse: Callable[..., str]) -> None:
+    arrays = {"x_train": PICTURES[:30], "y_train": DIGITS[:30], "x_val": PICTURES[30:40], "y_val": DIGITS[30:40]}
+    np.savez("d.npz", **arrays, x_test=PICTURES[40:], y_test=DIGITS[40:])
+    found = make("d.npz")
+    np.testing.assert_array_equal(found["validation_set_x"], PICTURES[30:40])
+    assert found["validation_set_y"].tolist() == DIGITS[30:40].tolist()
+    assert examine_dataset("made.h5").m_validation == 10
+    assert "omit --validation" in refuse("d.npz", options=("--validation", "0.1"))
+    del arrays["y_val"]
+    np.savez("d.npz", **arrays)
+    assert "expected labels for validation, too" in refuse("d.npz")
+
+
+def test_a_validation_set_is_drawn_from_the_training_examples(make: Make) -> None:
+    np.savez("d.npz", X=PICTURES, y=DIGITS)
+    found = make("d.npz", options=("--validation", "0.3"))
+    assert [np.bincount(found[f"{part}_set_y"]).tolist() for part in ("train", "test", "validation")] == [
+        [7] * 5, [2] * 5, [3] * 5,
+    ]  # fmt: skip
+    every = np.concatenate([found[f"{part}_set_x"] for part in ("train", "test", "validation")])
+    assert sorted(every.reshape(60, -1).tolist()) == sorted(PICTURES.reshape(60, -1).tolist())
+
+
 # Labels and features -------------------------------------------------------------------------------------------------
 
 

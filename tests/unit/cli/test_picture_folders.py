@@ -74,11 +74,27 @@ def test_folders_named_train_and_test_are_the_split(cli: RunCli, tmp_path: Path,
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "Validation"])
-def test_a_validation_folder_is_put_aside_and_said_to_be(cli: RunCli, tmp_path: Path, name: str) -> None:
+def test_a_validation_folder_is_the_validation_set(cli: RunCli, tmp_path: Path, name: str) -> None:
     result = make(cli, tree(tmp_path / "pets", *SPLIT, f"{name}/cat", f"{name}/dog"))
     assert result.exit_code == 0, result.output
-    assert f"pets/{name} is put aside: a dataset has no validation set yet" in result.stderr
+    assert inspect_dataset("pets.h5").m_validation == 4
     assert len(levels("train")) == len(levels("test")) == 4
+    assert levels("validation") == [(0, BLACK)] * 2 + [(1, WHITE)] * 2
+    told = make(cli, tmp_path / "pets", "--force", "--validation", "0.5").stderr
+    assert "says by its folders which pictures are for validation; omit --validation" in told
+
+
+def test_a_validation_set_is_drawn_from_each_class_s_training_pictures(cli: RunCli, tmp_path: Path) -> None:
+    root = tree(tmp_path / "pets", "cat", "dog")
+    for name in ("cat", "dog"):
+        for place in range(8):
+            (root / name / f"more-{place}.png").write_bytes(next((root / name).iterdir()).read_bytes())
+    result = make(cli, root, "--validation", "0.25")
+    assert result.exit_code == 0, result.output
+    # Of 10 pictures 2 are for testing, and of 8 that are left 2 for validation.
+    assert levels("test") == levels("validation") == [(0, BLACK)] * 2 + [(1, WHITE)] * 2
+    assert levels("train") == [(0, BLACK)] * 6 + [(1, WHITE)] * 6
+    assert "6 for training, 2 for testing, 2 for validation" in result.stdout
 
 
 def test_validation_without_test_is_refused_with_both_ways_on(cli: RunCli, tmp_path: Path) -> None:

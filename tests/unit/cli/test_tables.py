@@ -256,12 +256,33 @@ def test_a_category_that_only_test_rows_have_is_told_and_its_rows_left_out(cli: 
     options = ("--test", "part", "-o", tmp_path / "made.h5")
     result = cli("dataset", "from-table", table, "--label", "y", *options)
     assert result.exit_code == 0, result.output
-    assert "1 rows for testing: column 'color' has a category that no training row has" in result.stderr
-    assert "2 rows: column 'part' puts them aside for validation" in result.stderr
-    assert (len(parts_of(tmp_path / "made.h5")["train_set_x"]), len(parts_of(tmp_path / "made.h5")["test_set_x"])) == (
-        14,
-        3,
-    )
+    told = "1 rows for testing or validation: column 'color' has a category that no training row has"
+    assert told in result.stderr
+    found = parts_of(tmp_path / "made.h5")
+    assert [len(found[f"{part}_set_y"]) for part in ("train", "test", "validation")] == [14, 3, 2]
+    again = cli("dataset", "from-table", table, "--label", "y", "--force", "--validation", "0.2", *options)
+    assert "column 'part' says which rows are for validation; omit --validation" in again.stderr
+
+
+def test_a_validation_set_is_drawn_from_the_training_rows_and_gives_no_statistics(make: Make) -> None:
+    data = [[place, "ab"[place % 2]] for place in range(100)]
+    path = make(data, "--validation", "0.25", names=["x", "y"])
+    found = parts_of(path)
+    assert [len(found[f"{part}_set_y"]) for part in ("train", "test", "validation")] == [60, 20, 20]
+    assert np.bincount(found["validation_set_y"]).tolist() == [10, 10]
+    column = preprocessing_of(path).columns[0]
+    raw = {
+        part: np.rint(found[f"{part}_set_x"][:, 0] * column.scale + column.mean).astype(int).tolist()
+        for part in ("train", "test", "validation")
+    }
+    assert sorted(place for places in raw.values() for place in places) == list(range(100))
+    assert column.mean == pytest.approx(np.mean(raw["train"]))
+    assert examine_dataset(path).m_validation == 20
+
+
+@pytest.mark.parametrize("share", ["0", "1", "some"])
+def test_a_share_for_validation_that_is_none_is_one_error(refuse: Callable[..., str], share: str) -> None:
+    assert f"--validation {share}: it must lie between 0 and 1" in refuse(rows(), "--validation", share)
 
 
 def test_numbers_may_be_names_and_labels_may_be_numbers(make: Make) -> None:
