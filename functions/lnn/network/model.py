@@ -48,15 +48,16 @@ def forward(params: Parameters, X: Array, activations: Sequence[str], masks: Mas
         Z = linear_forward(W, b, A[-1])
         A.append(ACTIVATIONS[activation].apply(Z))
         kept.append(ACTIVATIONS[activation].kept(Z, A[-1]))
-        A[-1] = dropped_out(A[-1], mask_of(masks, layer))
+        if masks:
+            A[-1] = dropped_out(A[-1], masks[layer])
     logits = linear_forward(*params[-1], A[-1])
     A.append(output_activation(activations[-1], logits))
     return ForwardPass(A, logits, kept)
 
 
-def mask_of(masks: Masks, layer: int, rows: slice = ALL) -> Array | None:
+def mask_of(masks: Masks, layer: int, rows: slice) -> Array | None:
     """The mask of a hidden layer, counted from 0, for the units in ``rows``; None where nothing is dropped."""
-    mask = masks[layer] if masks else None
+    mask = masks[layer]
     return None if mask is None else mask[rows]
 
 
@@ -88,7 +89,7 @@ def backward(
         W, _ = params[layer]
         dW, db = linear_backward(dZ, A[layer], W, l2, None if out is None else out[layer][0], m)
         if layer > 0:
-            mask = mask_of(masks, layer - 1)
+            mask = masks[layer - 1] if masks else None
             dZ = propagate_delta(W, dZ, passed.kept[layer - 1], activations[layer - 1], mask)
         yield layer, dW, db
 
@@ -160,7 +161,8 @@ def differentiate_above(
     for layer, ((W, b), activation) in enumerate(zip(params[1:], activations[:-1], strict=True)):
         A.append(ACTIVATIONS[activation].apply(logits))
         kept.append(ACTIVATIONS[activation].kept(logits, A[-1]))
-        A[-1] = dropped_out(A[-1], mask_of(masks, layer))
+        if masks:
+            A[-1] = dropped_out(A[-1], masks[layer])
         logits = linear_forward(W, b, A[-1])
     output = output_activation(activations[-1], logits)
     m = Y.shape[1]
@@ -175,7 +177,7 @@ def differentiate_above(
         W, _ = params[layer]
         gradients.append((layer, *linear_backward(dZ, A[layer], W, l2)))
         own = rows if layer == 1 else ALL
-        mask = mask_of(masks, layer - 1, own)
+        mask = mask_of(masks, layer - 1, own) if masks else None
         dZ = propagate_delta(W[:, own], dZ, kept[layer][own], activations[layer - 1], mask)
     return cost, seen, dZ, gradients
 

@@ -25,14 +25,14 @@ class Textbook:
     """The plain formulation: every layer forward, every layer backward."""
 
     def __init__(self, plan: Plan, data: TrainingData, state: Checkpoint) -> None:
-        self._plan, self._network, self._optimizer_at, self._data = plan, plan.network, plan.update_rule_at, data
+        self._network, self._optimizer_at, self._data = plan.network, plan.update_rule_at, data
         self._parameters, self._slots, self._kept = state.parameters, state.slots, state.best_parameters
-        self._clipping = plan.clipping
+        self._clipping, self._masks = plan.clipping, plan.masks if plan.dropout_rates else None
 
     def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:  # noqa: ARG002
         test = self.test_tally() if tally else None
         X, Y = take_examples(self._data.X, batch), take_examples(self._data.Y, batch)
-        masks = self._plan.masks(t, slice(0, Y.shape[1]))
+        masks = self._masks(t, slice(0, Y.shape[1])) if self._masks else ()
         cost, seen = self._network.train_step(
             self._parameters, self._slots, X, Y, self._optimizer_at(t), t, self._clipping, masks
         )
@@ -65,8 +65,9 @@ class InExampleSpace:
     """The first layer as a combination of the examples: see ``lnn.network.example_space``."""
 
     def __init__(self, plan: Plan, data: TrainingData, state: Checkpoint) -> None:
-        self._plan, self._data, self._parameters, self._slots = plan, data, state.parameters, state.slots
+        self._data, self._parameters, self._slots = data, state.parameters, state.slots
         self._optimizer_at, self._clipping = plan.update_rule_at, plan.clipping
+        self._masks = plan.masks if plan.dropout_rates else None
         self._space = ExampleSpace(
             state.parameters,
             state.slots,
@@ -89,7 +90,7 @@ class InExampleSpace:
     def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:  # noqa: ARG002
         test = self.test_tally() if tally else None
         Y = take_examples(self._data.Y, batch)
-        masks = self._plan.masks(t, slice(0, Y.shape[1]))
+        masks = self._masks(t, slice(0, Y.shape[1])) if self._masks else ()
         cost, seen = self._space.train_step(batch, Y, t, self._optimizer_at(t), masks)
         return StepResult(cost, seen, test, norm_of(self._clipping))
 
