@@ -41,7 +41,7 @@ def main() -> int:
     report = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "revision": revision(),
-        "machine": machine(),
+        "machine": machine("torch", "scikit-learn"),
         "job": job.facts(),
         "epochs": arguments.epochs,
         "seeds": rows,

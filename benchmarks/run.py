@@ -85,7 +85,7 @@ class Benchmark:
         report: dict[str, Any] = {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "revision": revision(),
-            "machine": machine(),
+            "machine": machine("torch", "scikit-learn"),
             "quick": self.given.quick,
             "floor": self.floor.facts(),
             "prototype": PROTOTYPE,

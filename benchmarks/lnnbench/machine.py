@@ -16,8 +16,8 @@ QUIET = 0.15
 """The share of the processor that other processes may use before a sample; an idle local cloud uses about 0.05."""
 
 
-def machine() -> dict[str, Any]:
-    """Processor, cores and versions."""
+def machine(*others: str) -> dict[str, Any]:
+    """Processor, cores and versions, those of the packages ``others`` among them."""
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {
         "cpu": cpu_model(),
@@ -27,7 +27,7 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "blas": f"{blas['name']} {blas['version']}",
-        "others": ", ".join(f"{package} {version(package)}" for package in ("torch", "scikit-learn")),
+        "others": ", ".join(f"{package} {version(package)}" for package in others),
     }
 
 

@@ -38,9 +38,7 @@ if TYPE_CHECKING:
 CLASSES_SHOWN = 100
 COLUMNS_SHOWN = 100
 
-ValidationOption = Annotated[
-    str | None, typer.Option(metavar="SHARE", help="Share of the rest to validate with (default: none).")
-]
+ValidationOption = Annotated[str | None, typer.Option(metavar="SHARE", help="Share to validate with.")]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Dataset to write.")]
 
 
@@ -107,7 +105,7 @@ def show(
     seed: Annotated[int, typer.Option(min=0, help="Another seed shows other examples.")] = 0,
     force: ForceOption = False,
 ) -> None:
-    """Draw examples of every class in a grid, or the columns of a table.
+    """Draw examples of every class in a grid, or a table's columns.
 
     Of a table, a row for each column on the terminal; in the picture the
     balance of the classes, histograms, and two columns as points.
@@ -177,19 +175,13 @@ def example(
 
 
 def from_images(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Holds one folder of pictures for each class.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder for each class.")],
     output: OutputOption,
-    pixels: Annotated[
-        int, typer.Option("--size", min=1, max=1024, help="Width and height of the examples, in pixels.")
-    ] = 64,
-    gray: Annotated[
-        bool, typer.Option("--gray", "--grey", help="Gray instead of color: a third of the features.")
-    ] = False,
+    pixels: Annotated[int, typer.Option("--size", min=1, max=1024, help="Side, in pixels.")] = 64,
+    gray: Annotated[bool, typer.Option("--gray", "--grey", help="Gray instead of color.")] = False,
     test_share: Annotated[
         str | None,
-        typer.Option(
-            "--test", "--test-share", metavar="SHARE", help="Share of each class to test with (default: 0.2)."
-        ),
+        typer.Option("--test", "--test-share", metavar="SHARE", help="Share to test with (0.2)."),
     ] = None,
     validation: ValidationOption = None,
     all_classes: Annotated[
@@ -201,8 +193,9 @@ def from_images(
 ) -> None:
     """Make a dataset of pictures, one folder for each class.
 
-    Pictures may have any size and format. A share of each class is drawn at random
-    for testing, unless DIR has train/ and test/. Unreadable files are skipped and named.
+    Pictures may have any size and format. A share of each class is drawn at
+    random for testing, unless DIR has train/ and test/. Unreadable files are
+    skipped and named.
 
     Example: lnn dataset from-images pets/ -o pets.h5 --size 64
     """
@@ -235,9 +228,7 @@ def from_table(
         typer.Option(metavar="HOW", help="refuse, mean, median, most-frequent or drop."),
     ] = "refuse",
     standardize: Annotated[bool, typer.Option("--standardize/--no-standardize", help="Mean 0, deviation 1.")] = True,
-    drop: Annotated[
-        list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave it out; may be repeated.")
-    ] = None,
+    drop: Annotated[list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave it out.")] = None,
     category: Annotated[
         list[str] | None,
         typer.Option("--category", metavar="COLUMN", help="Its numbers are names."),

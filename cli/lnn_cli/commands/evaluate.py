@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET.h5", help="A dataset, or a table with its labels.")],
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET.h5", help="A dataset, or a labeled table.")],
     model: Annotated[
         str | None,
         typer.Option(
@@ -32,7 +32,7 @@ def evaluate(
         ),
     ] = None,
     through_api: Annotated[bool, typer.Option("--api", help="Ask the prediction API, example by example.")] = False,
-    split: Annotated[Split, typer.Option(help="Evaluate on these examples of a dataset.")] = "test",
+    split: Annotated[Split, typer.Option(help="Examples of a dataset.")] = "test",
     worst: Annotated[int, typer.Option(min=0, help="Show at most so many of the worst mistakes.")] = 10,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,

@@ -70,7 +70,9 @@ def resume(
     prefix: PrefixOption = None,
     region: RegionOption = None,
 ) -> None:
-    """Let a stopped or failed run go on from its last checkpoint, or a completed one with more epochs.
+    """Let a stopped or failed run go on, or with --epochs a completed one.
+
+    It goes on from its last checkpoint.
 
     With --wait the exit status is 0 only if the run completes.
 

@@ -28,37 +28,33 @@ if TYPE_CHECKING:
 def train(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="DATA...", help="A dataset.h5, TRAIN.h5 TEST.h5, arrays, pictures or a table."),
+        typer.Argument(metavar="DATA...", help="Files, or a folder."),
     ],
     label: Annotated[str | None, typer.Option(metavar="COLUMN", help="What to learn of a table.")] = None,
-    test: Annotated[str | None, typer.Option(metavar="PART", help="Share to test with, or a table's column.")] = None,
+    test: Annotated[str | None, typer.Option(metavar="PART", help="Share, or column, to test.")] = None,
     missing: Annotated[
         Literal["refuse", "mean", "median", "most-frequent", "drop"] | None,
-        typer.Option(metavar="HOW", help="A table's gaps: mean, median, most-frequent or drop."),
+        typer.Option(metavar="HOW", help="Gaps: mean, median, drop, ..."),
     ] = None,
-    drop: Annotated[
-        list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave it out of a table; repeat for more.")
-    ] = None,
+    drop: Annotated[list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave out; repeatable.")] = None,
     parameters: Annotated[
         Path | None,
-        typer.Option("--parameters", "-p", help="Default: ./parameters.json, else the project's."),
+        typer.Option("--parameters", "-p", help="Default: ./parameters.json."),
     ] = None,
-    strategy: Annotated[
-        str | None, typer.Option("--strategy", "-s", help="How to train: auto, neuron, fused, ...")
-    ] = None,
+    strategy: Annotated[str | None, typer.Option("--strategy", "-s", help="auto, fused, neuron, ...")] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change one parameter; repeat for more."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one; repeatable."),
     ] = None,
     name: Annotated[str | None, typer.Option(metavar="TEXT", help="A name for the run.")] = None,
-    tags: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag; repeat for more.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", "-w", help="Show progress until the run ends.")] = False,
+    tags: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag; repeatable.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Show progress to the end.")] = False,
     timeout: Annotated[
         float | None,
-        typer.Option(min=0, metavar="SECONDS", help="Stop waiting then; the run goes on."),
+        typer.Option(min=0, metavar="SECONDS", help="Stop waiting then."),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check/--no-check", help="Look for mistakes before the upload.", show_default=False)
+        bool, typer.Option("--check/--no-check", help="Look for mistakes first.", show_default=False)
     ] = True,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
@@ -67,8 +63,8 @@ def train(
 ) -> None:
     """Upload data with parameters: a run starts.
 
-    DATA is a dataset, Coursera's two .h5 files, an .npz, MNIST's IDX files or
-    their folder, a folder of pictures, or a table. Without -p the network fits it.
+    DATA is a dataset, Coursera's two .h5 files, an .npz, MNIST's IDX files, a
+    folder of pictures, or a table. Without -p the network is fitted to it.
     With --wait the exit status is 0 only if the run completes.
 
     Example: lnn train examples/digits/datasets.h5 --set epochs=50 --wait

@@ -20,6 +20,9 @@ MAX_WEIGHTS = 50_000_000
 MAX_ACTIVATIONS = 250_000_000
 """Values that the units of all layers put out for one batch: 2 GB in float64. ``data`` makes them block by block."""
 
+MAX_WEIGHTED_CLASSES = 1_000
+"""A run's record, of at most 400 KB, has a weight for each."""
+
 NAMES_SHOWN = 8
 """Class names in one error."""
 
@@ -69,6 +72,9 @@ def _class_weight_problems(settings: Settings, summary: DatasetSummary) -> list[
     if settings.class_weight is not None and summary.targets:
         found = json.dumps(settings.class_weight)[:60]
         return [f"class_weight: found {found}; expected null for the numbers in train_set_y: they have no classes"]
+    if settings.class_weight is not None and len(summary.classes) > MAX_WEIGHTED_CLASSES:
+        found = f"class_weight: found with {len(summary.classes):,} classes"
+        return [f"{found}; expected null, or at most {MAX_WEIGHTED_CLASSES:,} classes"]
     classes = ", ".join(map(quoted, summary.classes[:NAMES_SHOWN]))
     more = len(summary.classes) - NAMES_SHOWN
     expected = f"{classes} and {more} more" if more > 0 else classes

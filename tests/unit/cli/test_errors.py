@@ -45,7 +45,7 @@ UNITS = {
     ("history",): ["percent", "shares of 1", "milliseconds"],
     ("runs",): ["seconds"],
     ("show",): ["US dollars"],
-    ("dataset", "from-images"): ["pixels", "between 0 and 1"],
+    ("dataset", "from-images"): ["pixels"],
 }
 """What a command takes or prints that has a unit."""
 
@@ -145,7 +145,7 @@ def test_the_command_alone_prints_its_help(cli: RunCli) -> None:
     ("arguments", "named"),
     [
         (["bogus"], "bogus"),
-        (["train"], "DATASET.h5"),
+        (["train"], "DATA"),
         (["runs", "--color"], "--color"),
         (["runs", "--limit", "many"], "--limit"),
         (["runs", "--target", "moon"], "moon"),

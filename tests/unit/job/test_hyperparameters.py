@@ -622,6 +622,12 @@ def test_an_output_layer_that_does_not_fit_the_classes_is_refused(
     assert problem.startswith(expected)
 
 
+def test_weights_of_more_classes_than_a_record_has_room_for_are_refused() -> None:
+    output = [("neurons.layer4", 1001), ("activations.layer4", "softmax")]
+    [problem] = misfit(changed(*output, ("class_weight", "balanced")), summary(1001))
+    assert problem == "class_weight: found with 1,001 classes; expected null, or at most 1,000 classes"
+
+
 def test_a_batch_larger_than_the_training_set_is_refused() -> None:
     check_settings_fit(parse_settings(json.dumps(changed(("batch_size", 209)))), summary(2))
     [problem] = misfit(changed(("batch_size", 210)), summary(2))
