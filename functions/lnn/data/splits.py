@@ -10,12 +10,12 @@ from lnn.network.types import Targets
 
 def split_classes(
     labels: npt.NDArray[np.integer], share: float, seed: int
-) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+) -> Iterator[tuple[npt.NDArray[np.unsignedinteger], npt.NDArray[np.unsignedinteger]]]:
     """The positions of each class's examples, shuffled: (for training, held out).
 
     A class of two or more examples keeps at least one on each side; a single one is for training.
     """
-    order = np.argsort(labels, kind="stable")
+    order = np.argsort(labels, kind="stable").astype(np.min_scalar_type(len(labels)))  # half as large, or less
     found, starts = np.unique(labels[order], return_index=True)
     for label, of_class in zip(found.tolist(), np.split(order, starts[1:]), strict=True):
         shuffled = np.random.default_rng([seed, label]).permutation(of_class)
