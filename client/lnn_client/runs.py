@@ -12,10 +12,14 @@ class ScoresOfRun(TypedDict, total=False):
     """The scores of the final model: accuracies, or of regression the others; None while they are not known."""
 
     train_accuracy: float | None
+    validation_accuracy: float | None
     test_accuracy: float | None
     train_rmse: float | None
     train_mae: float | None
     train_r2: float | None
+    validation_rmse: float | None
+    validation_mae: float | None
+    validation_r2: float | None
     test_rmse: float | None
     test_mae: float | None
     test_r2: float | None
@@ -37,6 +41,15 @@ class BesideAccuracy(TypedDict, total=False):
     """What people should know before they trust the final model, a line each; absent where there is nothing."""
 
 
+class Validated(TypedDict, total=False):
+    """What the validation set says; absent in a run without one."""
+
+    best_epoch: int | None
+    """The epoch with the lowest validation cost."""
+    validation_cost: float | None
+    """Of that epoch."""
+
+
 class Seconds(TypedDict):
     """How long a run took."""
 
@@ -46,7 +59,7 @@ class Seconds(TypedDict):
     """From the first epoch's start to the last epoch's end."""
 
 
-class Result(ScoresOfRun, BesideAccuracy):
+class Result(ScoresOfRun, BesideAccuracy, Validated):
     """A run's outcome as ``lnn train --json`` prints it."""
 
     run_id: str
@@ -112,6 +125,11 @@ def beside_accuracy(run: Run) -> BesideAccuracy:
     return cast("BesideAccuracy", found | ({"remarks": run.remarks} if run.remarks else {}))
 
 
+def validated(run: Run) -> Validated:
+    """What the validation set says, as far as it is known."""
+    return {"best_epoch": run.best_epoch, "validation_cost": run.validation_cost} if run.has_validation else {}
+
+
 def result(run: Run) -> Result:
     return {
         "run_id": run.run_id,
@@ -121,6 +139,7 @@ def result(run: Run) -> Result:
         "workers": run.workers,
         "epochs": run.epoch,
         "final_cost": run.final_cost,
+        **validated(run),
         **cast("ScoresOfRun", {name: getattr(run, name) for name in run.score_names}),
         **beside_accuracy(run),
         "seconds": {"total": seconds_total(run), "training": seconds_training(run)},

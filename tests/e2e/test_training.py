@@ -13,11 +13,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from lnn_client.runs import BesideAccuracy
 from support.e2e_cloud import CloudUnderTest, subjects
 from support.e2e_jobs import encode, network, pictures
 
 PICTURES = pictures()
 PARAMETERS = network(5, 3, 1, hidden="relu", epochs=4, learning_rate=0.05, batch_size=10, notify_every=2)
+
+BESIDE_ACCURACY = set(BesideAccuracy.__annotations__)
 
 
 @pytest.fixture
@@ -44,7 +47,8 @@ def test_training_leaves_a_model_results_a_history_and_messages(
     run_id = answer["run_id"]
     run = cloud.run(run_id)
 
-    assert answer == {
+    assert_accuracy_has_company(answer)
+    assert {name: value for name, value in answer.items() if name not in BESIDE_ACCURACY} == {
         "run_id": run_id,
         "status": "COMPLETED",
         "reason": None,
@@ -76,6 +80,17 @@ def test_training_leaves_a_model_results_a_history_and_messages(
         "LNN: training completed",
     ]
     assert not cloud.redis_keys(run_id)
+
+
+def assert_accuracy_has_company(answer: dict[str, Any]) -> None:
+    """The base rate and the figures by class, held to the labels."""
+    y = PICTURES["test_set_y"].ravel()
+    assert answer["base_rate"] == pytest.approx(max(np.mean(y), 1 - np.mean(y)))
+    assert [one["examples"] for one in answer["by_class"]] == np.bincount(y).tolist()
+    low, high = answer["accuracy_interval"]
+    assert low <= answer["test_accuracy"] <= high
+    recalls = [one["recall"] for one in answer["by_class"]]
+    assert answer["balanced_accuracy"] == pytest.approx(np.mean(recalls))
 
 
 def assert_model_stands_alone(model: bytes, run_id: str, answer: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from sklearn.metrics import log_loss
 
 from lnn.data.dataset import write_dataset
 from lnn.models.model_file import load_model
+from lnn_client.runs import result
 from support.aws_account import run_cli, surroundings
 from support.inprocess_cloud import InProcessCloud, tiny_dataset
 
@@ -171,6 +172,8 @@ def test_people_see_what_the_validation_set_says(cloud: InProcessCloud, tmp_path
     assert table.exit_code == 0, table.output
     exported = list(csv.DictReader(io.StringIO((tmp_path / "h.csv").read_text())))
     assert [float(row["validation_cost"]) for row in exported] == [row.validation_cost for row in rows]
+    summary = result(run)
+    assert (summary["best_epoch"], summary["validation_cost"]) == (run.best_epoch, run.validation_cost)
     results = json.loads(cloud.read(f"training_results/{run.run_id}/results.json"))
     assert (results["best_epoch"], results["validation_cost"]) == (run.best_epoch, run.validation_cost)
     checked = run_cli("dataset", "check", str(tmp_path / "d.h5")).stdout
