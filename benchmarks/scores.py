@@ -185,8 +185,8 @@ def in_markdown(report: dict[str, Any]) -> str:
     """The table of the outcome."""
     seeds, machine_ = len({row["seed"] for row in report["rows"]}), report["machine"]
     about = (
-        f"Medians over {seeds} seeds, {report['date']}, {machine_['cpu']}, {machine_['cores']} cores; R2 for diabetes, "
-        "else accuracy. Seconds are those of training alone."
+        f"Medians over {seeds} seeds, {report['date']}, {machine_['cpu']}, {machine_['cores']} cores;\n"
+        "R2 for diabetes, else accuracy. Seconds are those of training alone."
     )
     lines = [
         "# Test scores beside scikit-learn's MLP",
