@@ -263,6 +263,8 @@ class Cloud:
         from lnn.job.hyperparameters import parse_settings
 
         run = self.find_run(run_id)
+        if not run.is_prepared:
+            return  # that it cannot be resumed at all is worth more
         if run.settings:
             parse_settings(json.dumps({**run.settings, "epochs": epochs}))
         for key in (tensor_key(run_id, TRAIN_Y), *([run.checkpoint["key"]] if run.checkpoint else [])):

@@ -65,8 +65,8 @@ class Proposal:
     network: str
 
 
-def propose(path: Path, classes: int, examples: int, features: int) -> Proposal:
-    """Parameters that fit a dataset; 0 ``classes`` are numbers to predict.
+def propose(path: Path, classes: int, examples: int, features: int, by_hand: Sequence[str] = ()) -> Proposal:
+    """Parameters that fit a dataset; 0 ``classes`` are numbers to predict. What is set ``by_hand`` stays.
 
     Of the project's own parameters whatever suits the data is chosen; of others only what would not fit it: the output
     layer, batches of more examples than there are, and in regression the optimizer. The sizes of the numbers to predict
@@ -94,9 +94,11 @@ def propose(path: Path, classes: int, examples: int, features: int) -> Proposal:
         wanted |= {"optimizer": "adam", "learning_rate": 0.01}
     elif classes == 0 and _is_project_s(raw):
         wanted["learning_rate"] = 0.01
-    changes = [f"{key}={json.dumps(value)}" for key, value in wanted.items() if _at(raw, key) != value]
+    named = {change.partition("=")[0] for change in by_hand}
+    chosen = {key: value for key, value in wanted.items() if key not in named and _at(raw, key) != value}
+    changes = [f"{key}={json.dumps(value)}" for key, value in chosen.items()]
     try:
-        return Proposal(changes, _in_words(apply_overrides(raw, changes)))
+        return Proposal(changes, _in_words(apply_overrides(raw, [*changes, *by_hand])))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 

@@ -36,7 +36,6 @@ from lnn.job.hyperparameters import Settings, parse_settings
 from lnn.job.plan import Plan, Split
 from lnn.messages import Message
 from lnn.models.checkpoint import Checkpoint
-from lnn.models.initial_model import initial_parameters
 from lnn.names import TRAINING_INPUT
 from lnn.network import init_parameters, new_slots, variation_of
 from lnn.network.types import Parameters
@@ -275,6 +274,8 @@ def first_parameters(
     drawn = init_parameters(plan.sizes, plan.activations, settings.weight_init, plan.seed, plan.dtype)
     if settings.initial_model is None:
         return drawn, []
+    from lnn.models.initial_model import initial_parameters  # few runs begin with a model, and cold starts pay for it
+
     # Beside what is drawn there are the file, its arrays, and those in the run's dtype.
     max_bytes = int(memory_mb * MODEL_SHARE * 2**20)
     replace = settings.replace_output

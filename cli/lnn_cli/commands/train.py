@@ -108,15 +108,12 @@ def train(
 def _fitting(path: Path, facts: tuple[int, int, int], wanted: list[str]) -> list[str]:
     """What of the parameters is changed so that they fit the dataset, said; --set stands above it."""
     classes, examples, features = facts
-    proposal = propose(path, classes, examples, features)
-    # What is set by hand is not chosen.
-    named = {change.partition("=")[0] for change in wanted}
-    chosen = [change for change in proposal.changes if change.partition("=")[0] not in named]
+    proposal = propose(path, classes, examples, features, wanted)
     learned = f"{classes} classes" if classes else "numbers to predict"
-    if chosen:
+    if proposal.changes:
         note(f"chosen for {learned}, {examples:,} examples of {features:,} features: {proposal.network}")
-        note(f"in place of those in {path}: {', '.join(chosen)}; other values: --set, or -p FILE")
-    return chosen
+        note(f"in place of those in {path}: {', '.join(proposal.changes)}; other values: --set, or -p FILE")
+    return proposal.changes
 
 
 def _summary(dataset: Path) -> DatasetSummary | None:

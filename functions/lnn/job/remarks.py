@@ -23,7 +23,8 @@ def remarks_of_classes(
     if metrics is None or metrics.remark is None:
         return []
     found = [f"on the test examples the model is {metrics.remark}"]
-    if plan is not None and cost is not None:
+    # With class weights the cost of guessing is another one.
+    if plan is not None and cost is not None and not plan.get("class_weight"):
         guessing = cost_of_guessing(plan["activations"][-1], plan["sizes"][-1])
         if cost > HUGE * guessing:
             found.append(f"{_diverged(plan)}: the final cost is {cost:.4g}, and guessing has {guessing:.2g}")

@@ -86,7 +86,12 @@ def _problems(model: Model, plan: Plan, drawn: Parameters, kept: int, *, replace
     """Why the first ``kept`` layers of a model are none for the plan."""
     found, wanted = ("-".join(map(str, sizes)) for sizes in (_sizes(model.parameters), _sizes(drawn)))
     shapes = [[W.shape for W, _ in parameters[:kept]] for parameters in (model.parameters, drawn)]
-    cure = "" if replace_output else ', or "replace_output": true where the last layer alone differs'
+    inner_fits = (
+        len(model.parameters) == len(drawn)
+        and shapes[0][: len(drawn) - 1] == shapes[1][: len(drawn) - 1]
+        and model.activations[:-1] == plan.activations[:-1]
+    )
+    cure = ', or "replace_output": true, as the last layer alone differs' if inner_fits and not replace_output else ""
     if shapes[0] != shapes[1] or len(model.parameters) != len(drawn):
         return [f"found a network {found}; expected {wanted}, as parameters.json and the dataset have it{cure}"]
     if model.activations[:kept] != plan.activations[:kept]:

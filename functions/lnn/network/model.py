@@ -191,16 +191,19 @@ def tally_above(
     loss: Loss = UNWEIGHTED,
 ) -> Tally:
     """The sums over examples, given Z (units, m) of layer 1; ``y`` and ``Y`` as in ``tally_of_output``."""
-    for (W, b), activation in zip(params[1:], activations[:-1], strict=True):
-        Z = linear_forward(W, b, ACTIVATIONS[activation].apply(Z))
-    return tally_of_output(activations[-1], output_activation(activations[-1], Z), Z, y, Y, loss)
+    logits = _logits_above(params, Z, activations)
+    return tally_of_output(activations[-1], output_activation(activations[-1], logits), logits, y, Y, loss)
 
 
 def output_above(params: Parameters, Z: Array, activations: Sequence[str]) -> Array:
     """The output layer's A (units, m), given Z (units, m) of layer 1."""
+    return output_activation(activations[-1], _logits_above(params, Z, activations))
+
+
+def _logits_above(params: Parameters, Z: Array, activations: Sequence[str]) -> Array:
     for (W, b), activation in zip(params[1:], activations[:-1], strict=True):
         Z = linear_forward(W, b, ACTIVATIONS[activation].apply(Z))
-    return output_activation(activations[-1], Z)
+    return Z
 
 
 def tally_of_output(

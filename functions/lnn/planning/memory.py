@@ -31,6 +31,8 @@ def batch_values(job: Job) -> int:
 
 
 def trainer_mb(job: Job) -> int:
-    """A whole run in the Trainer: all data, parameters with gradients and slots, one batch's activations."""
-    values = all_sets(job) + (3 + job.slots) * job.weights + batch_values(job)
+    """A whole run in the Trainer: all data, parameters with gradients, slots and those of the best epoch, one batch's
+    activations.
+    """
+    values = all_sets(job) + (3 + job.slots) * job.weights + job.best_parameters + batch_values(job)
     return RUNTIME_MB + SHARD_MB + math.ceil(megabytes(values, job))

@@ -39,6 +39,8 @@ class Job:
     record_every: int
     average_every: int | None
     validation_examples: int = 0
+    keeps_best: bool = False
+    """The parameters of the best epoch are kept beside the latest."""
     limited: bool = False
     """It may end before its last epoch: by its costs, or at a person's limit of time or money."""
     kept_units: int = 0
@@ -54,6 +56,7 @@ class Job:
             sizes=(summary.features, *settings.sizes),
             examples=examples,
             validation_examples=validation,
+            keeps_best=validation > 0 and settings.keep == "best",
             test_examples=summary.m_test,
             stored_item=np.dtype(summary.dtype).itemsize,
             epochs=settings.epochs,
@@ -123,6 +126,11 @@ class Job:
     @property
     def parameters(self) -> int:
         return self.weights + sum(self.units)
+
+    @property
+    def best_parameters(self) -> int:
+        """Of the best epoch, where they are kept."""
+        return self.parameters if self.keeps_best else 0
 
     def block(self, workers: int) -> tuple[int, int]:
         """Units and features of the largest block of W1 when so many workers cut it along its longer side."""

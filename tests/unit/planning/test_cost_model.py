@@ -67,6 +67,26 @@ def test_training_is_a_part_of_the_whole_and_an_epoch_a_part_of_training(strateg
     assert found.ms_per_epoch == pytest.approx(found.seconds_training * 1000 / JOB.epochs)
 
 
+@pytest.mark.parametrize(("strategy", "workers"), WAYS)
+def test_the_best_epoch_s_parameters_take_memory(strategy: str, workers: int) -> None:
+    wide = replace(JOB, sizes=(30_000, 400, 10))
+    before, after = (
+        CostModel(replace(wide, keeps_best=keeps), Functions(), AWS).costs(strategy, workers) for keeps in (False, True)
+    )
+    assert max(mb for _, mb in after.needs()) > max(mb for _, mb in before.needs())
+
+
+def test_the_best_epoch_s_parameters_take_room_in_redis() -> None:
+    doubts = [
+        CostModel(replace(JOB, sizes=(300, 80_000, 10), examples=20, keeps_best=keeps), Functions(), AWS)
+        .costs("neuron")
+        .doubt()
+        for keeps in (False, True)
+    ]
+    megabytes = [int(str(doubt).split()[1]) for doubt in doubts]
+    assert megabytes[1] - megabytes[0] == pytest.approx((310 * 80_000 + 80_010) * 8 / 2**20, abs=1)
+
+
 @pytest.mark.parametrize("strategy", ["fused", "resident", "data"])
 def test_float32_is_faster_and_smaller_where_arithmetic_counts(strategy: str) -> None:
     large = {"sizes": (3000, 400, 10), "examples": 10_000}

@@ -45,11 +45,12 @@ class Data(Costs):
     def needs(self) -> list[Need]:
         """Memory for the parameters a few times, labels, one block of examples: whatever the features or workers.
 
-        Flat parameters, gradient, pieces sent and received, and slots; in worker 0 a checkpoint as it is serialized.
+        Flat parameters, gradient, pieces sent and received, slots, and the best epoch's; in worker 0 a checkpoint as it
+        is serialized.
         On disk its share of all sets, as they are stored.
         """
         job = self.job
-        values = (7 + 3 * job.slots) * job.parameters
+        values = (7 + 3 * job.slots) * job.parameters + 3 * job.best_parameters
         wide = 2 * job.features  # a block has one example at least
         labels = LABELS_AND_ORDER * job.examples / 2**20
         fixed = memory.RUNTIME_MB + memory.SHARD_MB + BLOCK_MB

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -331,12 +331,15 @@ class Conductor:
         parts = 1 if whole else so_far.batches
         epoch_usd = max(0.0, usd - float(fields["usd_before"]) - float(fields["usd_epoch"]))
         totals = Totals(trained, so_far.seconds / parts, usd, epoch_usd / parts)
-        validation = self._validate(step, _best_of(fields)) if whole and plan.validation_examples else None
-        best = _best_of(fields) if validation is None else validation.best
+        after = cache(partial(self._state, step, plan.updates_before(step) + 1))
+        best, validation = _best_of(fields), None
+        if whole and plan.validation_examples:
+            validation = self._validate(step, best, after().parameters)
+            best = validation.best
         ending = supervisor.ending(step.epoch, so_far, lambda: totals, run.stop_requested, best)
         recorded = recorded or (whole and ending is not None)
         if recorded or ending is not None or checkpoint_due:
-            state = self._state_with_best(step, so_far, best)
+            state = self._with_best(after(), step, so_far, best)
         if recorded:
             self._record(run, step, so_far, state, validation, fields.get("gradient_norm"))
         if ending is not None:
@@ -364,10 +367,9 @@ class Conductor:
             changed["checkpointed_at"] = repr(now)
         return changed, [] if validation is None else validation.tensors
 
-    def _validate(self, step: Step, before: Best | None) -> Validation:
-        """What the validation set says of the epoch that ``step`` ends."""
+    def _validate(self, step: Step, before: Best | None, parameters: Parameters) -> Validation:
+        """What the validation set says of the epoch that ``step`` ends with ``parameters``."""
         plan = self._plan
-        parameters = self._state(step, plan.updates_before(step) + 1).parameters
         sums = self._validation_tally(parameters, step.generation)
         cost = sums.cost / plan.validation_examples
         if not lower(plan, before, cost):
@@ -395,11 +397,9 @@ class Conductor:
         self._services.ledger.record(self._run_id, [row])
         metrics.recorded(run, plan, row)
 
-    def _state_with_best(self, step: Step, so_far: EpochSoFar, best: Best | None) -> Checkpoint:
-        """The whole state after the update that ``step`` ends, read while ``step`` is current: else StaleStep."""
-        plan = self._plan
-        state = self._state(step, plan.updates_before(step) + 1)
-        if not plan.ends_epoch(step):
+    def _with_best(self, state: Checkpoint, step: Step, so_far: EpochSoFar, best: Best | None) -> Checkpoint:
+        """``state`` after the update that ``step`` ends, with the best epoch, read while ``step`` is current."""
+        if not self._plan.ends_epoch(step):
             state = replace(state, epoch=step.epoch - 1, so_far=so_far)
         return replace(state, best=best, best_parameters=self._best_parameters(step, state, best))
 

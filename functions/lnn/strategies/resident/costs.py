@@ -29,11 +29,11 @@ class Resident(Costs):
         """
         job = self.job
         units, features = job.block(self.workers)
-        own = (3 + job.slots) * (units * features + job.upper_weights)
+        own = (3 + job.slots + job.keeps_best) * (units * features + job.upper_weights)
         if features < job.features:
             own += (job.examples + job.held_out) * features
         # Every worker reads the first checkpoint whole; worker 0 puts the later ones together and serializes them.
-        whole = 3 * (1 + job.slots) * job.weights
+        whole = 3 * ((1 + job.slots) * job.weights + job.best_parameters)
         values = memory.all_sets(job) + own + whole + memory.batch_values(job)
         return [("neuron.memory", memory.RUNTIME_MB + memory.SHARD_MB + math.ceil(memory.megabytes(values, job)))]
 
