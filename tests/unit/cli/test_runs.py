@@ -313,6 +313,16 @@ def test_resume_of_a_completed_run_is_refused_and_starts_nothing(
     assert sent == []
 
 
+def test_a_run_that_never_began_is_not_made_longer(cli: RunCli, two_runs: World, sent: list[Message]) -> None:
+    never = f"{NEW}-never"
+    two_runs.open_run(never)
+    two_runs.end(never, "FAILED", "epochs: missing")
+    result = cli("resume", never, "--epochs", "9")
+    assert result.exit_code == 1
+    assert "it ended before training could start (epochs: missing)" in result.stderr
+    assert sent == []
+
+
 @pytest.mark.parametrize("name", stored_runs.NAMES)
 def test_a_run_of_the_release_before_is_shown_byte_for_byte_as_that_release_showed_it(
     cli: RunCli, world: World, name: str
