@@ -65,6 +65,7 @@ notebooks: up ## run the notebooks on the local cloud; their pages go to build/n
 
 bench: ## measure the strategies beside numpy, PyTorch and scikit-learn (OPTIONS=--quick)
 	@PYTHON="$(PYTHON)" scripts/setup.sh bench
+	@.venv-bench/bin/python benchmarks/against_pytorch.py
 	@.venv-bench/bin/python benchmarks/run.py $(OPTIONS)
 
 chaos: setup ## disturb trainings in every way and compare the bits (RUNS=200 SEED=1)
