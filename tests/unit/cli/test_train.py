@@ -462,7 +462,7 @@ def test_of_a_person_s_own_parameters_only_what_does_not_fit_is_changed(paramete
 
 
 def test_what_is_set_by_hand_is_not_proposed_and_shows_in_the_network_s_words() -> None:
-    by_hand = ["neurons.layer1=5", "batch_size=7", "loss=\"auto\""]
+    by_hand = ["neurons.layer1=5", "batch_size=7", 'loss="auto"']
     proposal = propose(REPOSITORY / "parameters.json", 3, 120, 4, by_hand)
     assert [change for change in proposal.changes if change.startswith(("neurons.layer1", "batch_size"))] == []
     assert "hidden layers of 5" in proposal.network

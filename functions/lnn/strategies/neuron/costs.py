@@ -130,8 +130,8 @@ class Neuron(Costs):
         )
 
     def doubt(self) -> str | None:
-        """Redis holds X, parameters and slots twice, the best epoch's, outputs and deltas of all layers, and what is kept
-        beside them.
+        """Redis holds X, parameters and slots twice, the best epoch's, outputs and deltas of all layers, and what is
+        kept beside them.
         """
         job = self.job
         values = job.examples * job.features + 2 * (1 + job.slots) * job.parameters + job.best_parameters
