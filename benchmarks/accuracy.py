@@ -58,7 +58,15 @@ def train(cloud: Cloud, job: Job, seed: int, epochs: int, scratch: Path) -> dict
     """Trains once with `fused` and prints the result. Raises BenchmarkError."""
     parameters = job.write_parameters(scratch / "parameters.json", epochs, seed=seed)
     run = cloud.train(job.dataset, parameters, "fused")
-    names = ("status", "final_cost", "train_accuracy", "test_accuracy", "ms_per_epoch")
+    names = (
+        "status",
+        "final_cost",
+        "train_accuracy",
+        "test_accuracy",
+        "base_rate",
+        "balanced_accuracy",
+        "ms_per_epoch",
+    )
     row = {"seed": seed} | {name: run[name] for name in names}
     shown = (f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items())
     print("  ".join(shown), flush=True)

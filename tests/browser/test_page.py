@@ -22,6 +22,7 @@ from lnn.models.model_file import Model
 from lnn.network import Network, Optimizer, init_parameters, new_slots
 from lnn.serving.requests import MAX_BYTES
 from lnn.serving.rollout import Canary, Current
+from support.models import brightness_model
 from support.scaled_digits import STORED, picture_files, write_digits
 
 if TYPE_CHECKING:
@@ -383,6 +384,18 @@ def test_dark_and_light_follow_the_system(open_page: Callable[..., Any]) -> None
     light, dark = background("light"), background("dark")
     assert min(map(int, light[4:-1].split(","))) > 200
     assert max(map(int, dark[4:-1].split(","))) < 60
+
+
+def test_the_page_shows_accuracy_with_base_rate_and_recall(open_page: Callable[..., Any], site: Site) -> None:
+    figures = {"test_accuracy": 0.98, "base_rate": 0.98, "recall": "'dark' 100.0%, 'light' 0.0%"}
+    record = {"model_id": "rare-1", "registered_at": 1.0, "image_shape": [4, 4], "remarks": ["no better"], **figures}
+    site.shelves.models["rare-1"] = brightness_model()
+    site.shelves.records["rare-1"] = record
+    site.shelves.in_use = Current(9, production="rare-1")
+    site.renew()
+    facts = open_page().locator("#model").inner_text().split("\n")
+    assert facts[-8:-2] == ["Test accuracy", "98.0%", "Base rate", "98.0%", "Recall", figures["recall"]]
+    assert facts[-2:] == ["Warning", "no better"]
 
 
 def test_a_model_of_regression_shows_its_numbers_by_name_and_its_test_errors(

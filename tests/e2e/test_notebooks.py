@@ -153,6 +153,13 @@ def test_all_that_is_compared_is_the_same(executed: Executed) -> None:
         assert re.findall(r"^epoch +(\d+) ", executed.printed, re.MULTILINE)[-10:] == [str(e) for e in range(1, 11)]
 
 
+def test_an_accuracy_stands_beside_the_base_rate_and_recall(executed: Executed) -> None:
+    if heading(executed) != "Analysis":
+        pytest.skip("it prints no accuracy")
+    for name in ("base rate", "balanced accuracy", "recall"):
+        assert re.search(rf"^{name}: .*%", executed.printed, re.MULTILINE)
+
+
 def test_without_a_cloud_a_notebook_says_how_to_start_one(tools: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [tools, "-m", "lnn_tools.docs.notebooks", "Analysis", "--output", tmp_path],

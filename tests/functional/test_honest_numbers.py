@@ -1,4 +1,4 @@
-"""Trainings whose accuracy proves nothing say so: in the record, in results.json and in the mail."""
+"""Trainings whose accuracy proves nothing say so: in the record, results.json, the mail and the metrics."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import pytest
 
 from lnn.data.dataset import write_dataset
 from lnn.names import results_key
+from lnn.runs.metrics import Metric
 from lnn.runs.record import Run
 from support.inprocess_cloud import NAMES, InProcessCloud
+from support.metric_lines import emitted
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 
@@ -56,7 +58,9 @@ def trained(cloud: InProcessCloud, dataset: bytes, **changes: Any) -> Run:
 
 
 @pytest.mark.parametrize("strategy", ["fused", "neuron", "resident", "data"])
-def test_a_model_that_finds_no_fraud_says_so_everywhere(cloud: InProcessCloud, frauds: Frauds, strategy: str) -> None:
+def test_a_model_that_finds_no_fraud_says_so_everywhere(
+    cloud: InProcessCloud, frauds: Frauds, strategy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = trained(cloud, frauds(0.5), **LOGISTIC, weight_init="zeros", strategy=strategy)
     assert (run.test_accuracy, run.test_classes) == (
         0.98,
@@ -67,6 +71,9 @@ def test_a_model_that_finds_no_fraud_says_so_everywhere(cloud: InProcessCloud, f
     results = json.loads(cloud.s3.get_object(Bucket=NAMES.bucket, Key=results_key(run.run_id))["Body"].read())
     assert (results["base_rate"], results["balanced_accuracy"], results["beats_base_rate"]) == (0.98, 0.5, False)
     assert [one["recall"] for one in results["by_class"]] == [1.0, 0.0]
+    *epochs, end = [line for line in emitted(capsys) if line["run_id"] == run.run_id]
+    assert [(line[Metric.TEST_ACCURACY], line[Metric.BASE_RATE]) for line in epochs] == [([98.0], [98.0])] * 5
+    assert (end[Metric.BALANCED_ACCURACY], end[Metric.LOWEST_RECALL]) == ([50.0], [0.0])
 
 
 def test_with_balanced_weights_the_frauds_are_found_and_the_record_has_their_recall(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from lnn import train
 from lnn.messages import Message
 from lnn.runs.metrics import Metric
 from support.inprocess_cloud import InProcessCloud, tiny_dataset
+from support.metric_lines import emitted
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
 
@@ -36,15 +36,6 @@ def start(cloud: InProcessCloud, tmp_path: Path) -> Callable[..., str]:
         return upload.run_id
 
     return launch
-
-
-def emitted(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    """The lines with metrics since the last look."""
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
-    for line in lines:
-        declared = {metric["Name"] for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
-        assert declared == set(line) & set(Metric)
-    return lines
 
 
 @pytest.mark.parametrize(
@@ -71,6 +62,9 @@ def test_a_training_emits_its_curve_and_once_what_it_used(
     assert [line[Metric.TEST_ACCURACY][0] for line in curve] == pytest.approx(
         [100 * row.test_accuracy for row in history]
     )
+    base_rate = run.base_rate("test")
+    assert base_rate is not None
+    assert [line[Metric.BASE_RATE] for line in curve] == [[pytest.approx(100 * base_rate)]] * len(curve)
     assert sum(line[Metric.EPOCHS][0] for line in curve) == PARAMETERS["epochs"]
     for line in curve:
         assert (Metric.SYNCHRONIZATION_SECONDS in line) == waits
@@ -80,6 +74,9 @@ def test_a_training_emits_its_curve_and_once_what_it_used(
     (end,) = [line for line in lines if Metric.DOLLARS in line]
     assert (end[Metric.COMPLETED_RUNS], end[Metric.INVOCATIONS]) == ([1.0], [run.invocations])
     assert end[Metric.DOLLARS] == [pytest.approx(run.usd)]
+    assert run.test_metrics is not None
+    assert end[Metric.BALANCED_ACCURACY] == [pytest.approx(100 * run.test_metrics.balanced_accuracy)]
+    assert end[Metric.LOWEST_RECALL] == [pytest.approx(100 * run.test_metrics.lowest_recall)]
 
 
 def test_trainings_and_the_watch_together_emit_every_metric(
@@ -89,9 +86,13 @@ def test_trainings_and_the_watch_together_emit_every_metric(
     assert cloud.run_to_end(start(strategy="fused", max_seconds=1e-9)).status == "STOPPED"
     assert cloud.run_to_end(start(learning_rate=-1)).status == "FAILED"
     linear = {**PARAMETERS["activations"], f"layer{PARAMETERS['layers']}": "linear"}
-    assert cloud.run_to_end(start(targets=1, activations=linear)).status == "COMPLETED"
+    regression = cloud.run_to_end(start(targets=1, activations=linear))
+    assert regression.status == "COMPLETED"
     train.handle(cloud.services, Message("", 0, "watch"), lambda: 900.0)
-    assert {metric for line in emitted(capsys) for metric in Metric if metric in line} == set(Metric)
+    lines = emitted(capsys)
+    assert {metric for line in lines for metric in Metric if metric in line} == set(Metric)
+    of_classes = {Metric.TEST_ACCURACY, Metric.BASE_RATE, Metric.BALANCED_ACCURACY, Metric.LOWEST_RECALL}
+    assert not any(of_classes & set(line) for line in lines if line.get("run_id") == regression.run_id)
 
 
 def test_the_watch_counts_the_runs_that_nobody_works_on(

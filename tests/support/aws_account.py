@@ -137,7 +137,8 @@ class World:
             "artefacts": {"params": f"s3://{NAMES.bucket}/prediction_input/{run_id}/params.h5"},
             **more,
         }
-        ended = self.ledger.finish(run_id, run.generation, status, reason, **(figures if status == "COMPLETED" else {}))
+        facts = figures if status == "COMPLETED" else more
+        ended = self.ledger.finish(run_id, run.generation, status, reason, **facts)
         assert ended is not None
         self.ledger.close(ended)
 

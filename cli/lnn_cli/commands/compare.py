@@ -12,7 +12,7 @@ import typer
 from lnn.runs.record import EpochRow, Run
 from lnn_cli.options import ForceOption, JsonOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui import scores
-from lnn_cli.ui.console import duration, note, number, output, print_json, print_table, tell_warnings
+from lnn_cli.ui.console import duration, note, number, output, print_json, print_table, share, tell_warnings
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
 from lnn_cli.ui.sparkline import BLOCKS, PLAIN, sparkline
@@ -159,6 +159,8 @@ def _charts(runs: list[Run], histories: list[list[EpochRow]]) -> list[Chart]:
     score = "test_r2" if regressions else "test_accuracy"
     shown = scores.label(score)
     headed = shown[0].upper() + shown[1:]
+    # Runs of one dataset have one base rate, and so one line. The table has their recall.
+    rates = sorted({rate for run in runs if (rate := run.base_rate("test")) is not None})
 
     def draw(figure: FigureBase, theme: Theme) -> None:
         panels = figure.subplots(2, 2, sharey="row")
@@ -171,6 +173,11 @@ def _charts(runs: list[Run], histories: list[list[EpochRow]]) -> list[Chart]:
                 marker = "o" if len(values) <= _FEW_EPOCHS else None
                 panels[row, 0].plot(epochs, values, color=color, label=label, marker=marker)
                 panels[row, 1].plot(seconds, values, color=color, marker=marker)
+        handles, labels = panels[0, 0].get_legend_handles_labels()
+        for rate in rates:
+            line, _ = (axes.axhline(rate, color=theme.text, linestyle=":", linewidth=1) for axes in panels[1])
+            handles.append(line)
+            labels.append(f"base rate {share(rate)}")
         for axes, title, below in zip(
             panels.ravel(),
             ("Cost by epoch", "Cost by time", f"{headed} by epoch", f"{headed} by time"),
@@ -184,8 +191,11 @@ def _charts(runs: list[Run], histories: list[list[EpochRow]]) -> list[Chart]:
         panels[1, 0].set_ylabel("R2" if regressions else "share that is right")
         if not regressions:
             panels[1, 0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center")
 
     names = ", ".join(run.run_id for run in runs)
-    return [Chart("compare", "Runs side by side", f"Cost and {shown} of {names}.", 6.2 + 0.2 * len(runs), draw)]
+    return [
+        Chart(
+            "compare", "Runs side by side", f"Cost and {shown} of {names}.", 6.2 + 0.2 * (len(runs) + len(rates)), draw
+        )
+    ]

@@ -10,6 +10,7 @@ from lnn_cli.options import ForceOption, PrefixOption, RegionOption, RunArgument
 from lnn_cli.ui.console import note, say
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
+from lnn_cli.ui.scores import beside_history
 from lnn_client.cloud import Cloud, Target
 
 
@@ -50,7 +51,10 @@ def _encoded(cloud: Cloud, run: Run, kind: str) -> bytes:
     if kind == "csv":
         from lnn_cli.export.history import encode_csv
 
-        return encode_csv(run, _history(cloud, run))
+        history = _history(cloud, run)
+        for line in beside_history(run):
+            note(line)
+        return encode_csv(run, history)
     from lnn_cli.export.onnx_model import encode_onnx, properties
     from lnn_cli.export.tensors import encode_safetensors
     from lnn_client.models import model_of_run

@@ -3,7 +3,7 @@
 from lnn.runs.record import figures_of_updates
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import note, number, print_json, print_table
-from lnn_cli.ui.scores import OF_UPDATES, base_rate, in_tables, label, of_updates_in_tables, text
+from lnn_cli.ui.scores import OF_UPDATES, beside_history, in_tables, label, of_updates_in_tables, text
 from lnn_client.cloud import Target
 
 
@@ -48,6 +48,5 @@ def history(
         for row in rows
     )
     print_table(headings, cells, right=headings)
-    if found.base_rate("test") is not None:
-        train, test = (base_rate(found, split) for split in ("train", "test"))
-        note(f"base rate: {train} training and {test} test, by always answering the most frequent class")
+    for line in beside_history(found):
+        note(line)

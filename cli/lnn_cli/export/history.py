@@ -22,6 +22,8 @@ def encode_csv(run: Run, history: Sequence[EpochRow]) -> bytes:
 def write_tensorboard(folder: Path, run: Run, history: Sequence[EpochRow]) -> None:
     """An event file in ``folder`` with the history's curves, at the times of their epochs as far as these are known.
 
+    Beside the accuracies are the base rate and, as one point, the final model's balanced accuracy and lowest recall.
+
     Raises:
         CliError: the package tensorboardX is not installed.
     """
@@ -31,6 +33,7 @@ def write_tensorboard(folder: Path, run: Run, history: Sequence[EpochRow]) -> No
     tags = {name: "/".join(reversed(name.split("_"))) for name in figures}  # such as accuracy/train
     tags |= {name: name for name in figures_of_updates(history)}
     tags["seconds"] = "seconds_an_epoch"
+    base_rate = run.base_rate("test")
     with library.SummaryWriter(str(folder)) as writer:
         for row in history:
             # Rows of every nth epoch stand for n epochs, whose time is not recorded: then only their order is right.
@@ -38,3 +41,9 @@ def write_tensorboard(folder: Path, run: Run, history: Sequence[EpochRow]) -> No
             for name, tag in tags.items():
                 if (value := getattr(row, name)) is not None:
                     writer.add_scalar(tag, value, row.epoch, walltime=at)
+            if base_rate is not None:
+                writer.add_scalar("accuracy/base_rate", base_rate, row.epoch, walltime=at)
+        # Only the end of a run counts by class.
+        if history and (metrics := run.test_metrics) is not None:
+            writer.add_scalar("balanced_accuracy/test", metrics.balanced_accuracy, run.epoch, walltime=at)
+            writer.add_scalar("lowest_recall/test", metrics.lowest_recall, run.epoch, walltime=at)

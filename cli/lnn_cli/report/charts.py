@@ -16,10 +16,10 @@ from lnn.data.axis_order import is_picture
 from lnn.models.evaluation import Evaluation, NumbersEvaluation
 from lnn.models.model_file import Model
 from lnn.runs.attributes import Event
-from lnn.runs.record import EpochRow
+from lnn.runs.record import EpochRow, Run
 from lnn_cli.report.findings import Findings
 from lnn_cli.ui.charts import Chart, Theme, logarithmic, without_ticks
-from lnn_cli.ui.console import number
+from lnn_cli.ui.console import number, share
 from lnn_cli.ui.scores import text
 from lnn_client.evaluations import RunEvaluation
 from lnn_client.timeline import Invocation, Timeline
@@ -50,7 +50,7 @@ def charts_of(findings: Findings) -> list[Chart]:
     """Every picture that there is data for, in the order of a report."""
     charts = []
     if findings.history:
-        charts.append(_curves(findings.history, regression=findings.run.is_regression))
+        charts.append(_curves(findings.history, findings.run))
     if findings.tested is not None and findings.model is not None:
         evaluation = findings.tested.evaluation
         if isinstance(evaluation, NumbersEvaluation):
@@ -68,10 +68,10 @@ def charts_of(findings: Findings) -> list[Chart]:
     return charts
 
 
-def _curves(history: Sequence[EpochRow], *, regression: bool) -> Chart:
-    kind, shown = ("rmse", "RMSE") if regression else ("accuracy", "accuracy")
+def _curves(history: Sequence[EpochRow], run: Run) -> Chart:
+    kind, shown = ("rmse", "RMSE") if run.is_regression else ("accuracy", "accuracy")
 
-    def draw(figure: FigureBase, _: Theme) -> None:
+    def draw(figure: FigureBase, theme: Theme) -> None:
         left, right = figure.subplots(1, 2)
         epochs = [row.epoch for row in history]
         costs = [row.cost for row in history]
@@ -85,16 +85,7 @@ def _curves(history: Sequence[EpochRow], *, regression: bool) -> Chart:
             left.set_yscale("log")
             logarithmic(left.yaxis)
         left.set(title="Cost", xlabel="epoch", ylabel="cost")
-        for split, name in (("train", "training"), ("validation", "validation"), ("test", "test")):
-            values = _values(history, f"{split}_{kind}")
-            if split != "validation" or not np.isnan(values).all():
-                right.plot(epochs, values, label=name, marker=marker)
-        if regression:
-            right.set(title="RMSE", xlabel="epoch", ylabel="root of the mean squared error")
-        else:
-            right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-            right.set(title="Accuracy", xlabel="epoch", ylabel="share of examples that are right")
-        right.legend()
+        _draw_scores(right, theme, history, run)
         for axes in (left, right):
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
@@ -104,7 +95,28 @@ def _curves(history: Sequence[EpochRow], *, regression: bool) -> Chart:
         f"{last.epoch}; {shown} {text(last, f'train_{kind}')} in training while it went on, "
         f"{text(last, f'test_{kind}')} in the test after it."
     )
+    if (base_rate := run.base_rate("test")) is not None:
+        about += f" Always the most frequent class is right in {share(base_rate)} of the test examples."
+    if (metrics := run.test_metrics) is not None:
+        about += f" Recall of the final model: {metrics.recall_in_words}."
     return Chart("curves", f"Cost and {shown}", about, 3.4, draw)
+
+
+def _draw_scores(axes: Axes, theme: Theme, history: Sequence[EpochRow], run: Run) -> None:
+    """Accuracies beside the base rate, or the RMSE of a regression."""
+    kind = "rmse" if run.is_regression else "accuracy"
+    for split, name in (("train", "training"), ("validation", "validation"), ("test", "test")):
+        values = _values(history, f"{split}_{kind}")
+        if split != "validation" or not np.isnan(values).all():
+            axes.plot([row.epoch for row in history], values, label=name, marker="o" if len(history) == 1 else None)
+    if run.is_regression:
+        axes.set(title="RMSE", xlabel="epoch", ylabel="root of the mean squared error")
+    else:
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.set(title="Accuracy", xlabel="epoch", ylabel="share of examples that are right")
+    if (base_rate := run.base_rate("test")) is not None:
+        axes.axhline(base_rate, color=theme.text, linestyle=":", linewidth=1, label="base rate, test")
+    axes.legend()
 
 
 def _values(history: Sequence[EpochRow], name: str) -> list[float]:

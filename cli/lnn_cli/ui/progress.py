@@ -17,7 +17,7 @@ from rich.text import Text
 from lnn.runs.record import Run
 from lnn.runs.store import Ledger
 from lnn_cli.ui.console import STATUS_STYLES, dollars, duration, messages, number, share
-from lnn_cli.ui.scores import in_short
+from lnn_cli.ui.scores import in_short, lowest_recall
 from lnn_cli.ui.sparkline import BLOCKS, PLAIN, sparkline
 from lnn_client.progress import Look, follow, settled
 from lnn_client.runs import usd_so_far_and_left, waiting
@@ -219,6 +219,8 @@ def _figures(look: Look) -> list[str]:
             figures.append(f"{split} {score}")
     if (rate := run.base_rate("test")) is not None:
         figures.append(f"base rate {share(rate)}")
+    if run.has_ended and run.test_metrics is not None:
+        figures.append(f"lowest recall {lowest_recall(run)}")
     return figures
 
 

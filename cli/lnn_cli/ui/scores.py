@@ -65,6 +65,20 @@ def lowest_recall(run: Run) -> str:
     return "-" if metrics is None else share(metrics.lowest_recall)
 
 
+def beside_history(run: Run) -> Iterator[str]:
+    """Lines that the accuracies of a history are to be read with, as far as they are known.
+
+    The base rate is known from the first epoch on; recall is that of the final model.
+    """
+    if run.base_rate("test") is not None:
+        splits = [("train", "training"), ("validation", "validation"), ("test", "test")]
+        known = [f"{base_rate(run, split)} {word}" for split, word in splits if run.base_rate(split) is not None]
+        rates = f"{', '.join(known[:-1])} and {known[-1]}" if len(known) > 1 else known[0]
+        yield f"base rate: {rates}, by always answering the most frequent class"
+    if (metrics := run.test_metrics) is not None:
+        yield f"recall of the final model: {metrics.recall_in_words}; balanced accuracy {metrics.balanced_accuracy:.1%}"
+
+
 def in_short(scored: Run | EpochRow, split: str) -> str:
     """One score of ``train`` or ``test`` for a narrow column: the accuracy, or R2; a dash where there is neither."""
     r2: float | None = getattr(scored, f"{split}_r2")

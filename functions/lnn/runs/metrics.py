@@ -31,6 +31,9 @@ class Metric(StrEnum):
     COST = "Cost"
     TRAIN_ACCURACY = "TrainAccuracy"
     TEST_ACCURACY = "TestAccuracy"
+    BASE_RATE = "BaseRate"
+    BALANCED_ACCURACY = "BalancedAccuracy"
+    LOWEST_RECALL = "LowestRecall"
     TRAIN_RMSE = "TrainRmse"
     TEST_RMSE = "TestRmse"
     EPOCHS = "Epochs"
@@ -49,6 +52,9 @@ UNITS = {
     Metric.COST: "None",
     Metric.TRAIN_ACCURACY: "Percent",
     Metric.TEST_ACCURACY: "Percent",
+    Metric.BASE_RATE: "Percent",
+    Metric.BALANCED_ACCURACY: "Percent",
+    Metric.LOWEST_RECALL: "Percent",
     Metric.TRAIN_RMSE: "None",
     Metric.TEST_RMSE: "None",
     Metric.EPOCH_SECONDS: "Seconds",
@@ -66,6 +72,7 @@ class Curve:
     def __init__(self, run: Run, plan: Plan) -> None:
         self._about = {"run_id": run.run_id, "generation": run.generation, "strategy": plan.strategy}
         self._record_every = plan.record_every
+        self._base_rate = run.base_rate("test")
         saved = run.checkpoint
         self._counted = 0 if saved is None or saved.get("batches") else saved["epoch"]
         """The last epoch that is among the metrics, where ``record_every`` does not tell: a checkpoint's has a row."""
@@ -98,7 +105,7 @@ class Curve:
         last, epochs = rows[-1], sum(self._epochs_of(row) for row in rows)
         figures = {
             Metric.COST: last.cost,
-            **_scores_of(last),
+            **_scores_of(last, self._base_rate),
             Metric.EPOCHS: epochs,
             Metric.EPOCH_SECONDS: sum(row.seconds for row in rows) / len(rows),
         }
@@ -114,11 +121,15 @@ class Curve:
         return row.epoch - before
 
 
-def _scores_of(row: EpochRow) -> dict[Metric, float]:
-    """The accuracies of a row, or the RMSE of a regression; what is not known is left out."""
+def _scores_of(row: EpochRow, base_rate: float | None) -> dict[Metric, float]:
+    """The accuracies of a row with the base rate, or the RMSE of a regression; what is not known is left out.
+
+    The recall of an epoch is not known: only the end of a run counts by class.
+    """
     scores = {
         Metric.TRAIN_ACCURACY: None if row.train_accuracy is None else row.train_accuracy * SHARE,
         Metric.TEST_ACCURACY: None if row.test_accuracy is None else row.test_accuracy * SHARE,
+        Metric.BASE_RATE: None if base_rate is None else base_rate * SHARE,
         Metric.TRAIN_RMSE: row.train_rmse,
         Metric.TEST_RMSE: row.test_rmse,
     }
@@ -133,13 +144,20 @@ def recorded(run: Run, plan: Plan, row: EpochRow) -> None:
 
 
 def ended(run: Run) -> None:
-    """Emit the usage since the last emission. A resumed run ends more than once and must not be counted twice."""
+    """Emit the usage since the last emission, and what the model's test accuracy is to be read with.
+
+    A resumed run ends more than once and must not be counted twice.
+    """
     told = run.told_use or {"invocations": 0, "usd": 0.0}
     figures = {
         _ENDS[run.status]: 1,
         Metric.INVOCATIONS: run.use["invocations"] - told["invocations"],
         Metric.DOLLARS: run.use["usd"] - float(told["usd"]),
     }
+    # A resumed run that fails keeps the counts of the model that it has had before.
+    if run.status != "FAILED" and (metrics := run.test_metrics) is not None:
+        figures[Metric.BALANCED_ACCURACY] = metrics.balanced_accuracy * SHARE
+        figures[Metric.LOWEST_RECALL] = metrics.lowest_recall * SHARE
     about = {name: run.attribute(name) for name in ("run_id", "generation", "strategy", "epoch", "status")}
     emit("run ended", figures, about)
 

@@ -13,7 +13,7 @@ locals {
     visible      = true
   }
 
-  own          = { for metric in ["ActiveRuns", "CompletedRuns", "Cost", "Dollars", "EpochSeconds", "Epochs", "FailedRuns", "Invocations", "StalledRuns", "StoppedRuns", "SynchronisationSeconds", "TestAccuracy", "TestRmse", "TrainAccuracy", "TrainRmse"] : metric => [local.namespace, metric, "service", var.prefix] }
+  own          = { for metric in ["ActiveRuns", "BalancedAccuracy", "BaseRate", "CompletedRuns", "Cost", "Dollars", "EpochSeconds", "Epochs", "FailedRuns", "Invocations", "LowestRecall", "StalledRuns", "StoppedRuns", "SynchronisationSeconds", "TestAccuracy", "TestRmse", "TrainAccuracy", "TrainRmse"] : metric => [local.namespace, metric, "service", var.prefix] }
   of_functions = { for metric in ["ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles"] : metric => { for role, function in var.functions : role => ["AWS/Lambda", metric, "FunctionName", function.name] } }
   of_cache     = { for metric in ["DatabaseMemoryUsagePercentage", "EngineCPUUtilization", "CPUUtilization"] : metric => { for node in local.cache_nodes : node => ["AWS/ElastiCache", metric, "CacheClusterId", node] } }
 
@@ -37,6 +37,9 @@ locals {
         metrics = [
           concat(local.own.TrainAccuracy, [{ label = "training examples", stat = "Average" }]),
           concat(local.own.TestAccuracy, [{ label = "test examples", stat = "Average" }]),
+          concat(local.own.BaseRate, [{ color = "#7f7f7f", label = "base rate of the test: always the most frequent class", stat = "Average" }]),
+          concat(local.own.BalancedAccuracy, [{ label = "balanced accuracy of the test, at a run's end", stat = "Average" }]),
+          concat(local.own.LowestRecall, [{ label = "lowest recall of a class, at a run's end", stat = "Minimum" }]),
         ]
       } },
       { type = "metric", properties = {
@@ -104,7 +107,7 @@ locals {
     ] },
     { height = 8, widgets = [
       { type = "log", properties = { title = "Cost by epoch", view = "table", query = "${local.sources} | ${local.of_run} | ${local.queries["cost by epoch"]}" } },
-      { type = "log", properties = { title = "Runs that ended", view = "table", query = "${local.sources} | ${local.of_run} | filter message = \"run ended\" and ispresent(Dollars.0) | fields @timestamp, run_id, status, strategy, epoch, Dollars.0 as dollars, Invocations.0 as invocations | sort @timestamp desc" } },
+      { type = "log", properties = { title = "Runs that ended", view = "table", query = "${local.sources} | ${local.of_run} | filter message = \"run ended\" and ispresent(Dollars.0) | fields @timestamp, run_id, status, strategy, epoch, BalancedAccuracy.0 as balanced_accuracy, LowestRecall.0 as lowest_recall, Dollars.0 as dollars, Invocations.0 as invocations | sort @timestamp desc" } },
     ] },
     { height = 8, widgets = [
       { type = "log", properties = { title = "Errors by run", view = "table", query = "${local.sources} | ${local.queries["errors by run"]}" } },

@@ -6,7 +6,7 @@ locals {
   queries = {
     "cost by epoch" = <<-EOT
       filter message = "epochs"
-      | stats latest(Cost.0) as cost, latest(TrainAccuracy.0) as train_accuracy, latest(TestAccuracy.0) as test_accuracy, latest(TrainRmse.0) as train_rmse, latest(TestRmse.0) as test_rmse, latest(EpochSeconds.0) as epoch_seconds by run_id, epoch
+      | stats latest(Cost.0) as cost, latest(TrainAccuracy.0) as train_accuracy, latest(TestAccuracy.0) as test_accuracy, latest(BaseRate.0) as base_rate, latest(TrainRmse.0) as train_rmse, latest(TestRmse.0) as test_rmse, latest(EpochSeconds.0) as epoch_seconds by run_id, epoch
       | sort run_id desc, epoch asc
     EOT
 

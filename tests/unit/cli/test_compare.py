@@ -64,6 +64,18 @@ def test_the_picture_shows_every_run(cli: RunCli, two_runs: None) -> None:
     assert b"<svg" in Path("compare.svg").read_bytes()
 
 
+def test_the_picture_shows_the_base_rate_beside_the_accuracy(cli: RunCli, world: World) -> None:
+    counts = {"examples": [49, 1], "predicted": [50, 0], "right": [49, 0]}
+    for run_id in (FIRST, SECOND):
+        world.train_whole(run_id, ending={"test_accuracy": 0.98, "test_classes": counts})
+    compared = cli("compare", FIRST, SECOND, "-o", "compare.svg")
+    rows = {line[:19].strip(): line[19:].split() for line in compared.stdout.splitlines()}
+    assert rows["base rate"] == ["98.0%", "98.0%"]
+    assert rows["recall"] == ["'dark'", "100.0%,", "'light'", "0.0%"] * 2
+    drawn = Path("compare.svg").read_text()
+    assert drawn.count("base rate 98.0%") == 1
+
+
 def test_json_is_one_document(cli: RunCli, two_runs: None) -> None:
     result = cli("compare", FIRST, SECOND, "--json", "-o", "compare.svg")
     one, two = json.loads(result.stdout)

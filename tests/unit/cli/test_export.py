@@ -146,6 +146,31 @@ def test_a_history_as_tensorboard_events_has_the_same_figures(cli: RunCli, world
     assert "not empty" in again.stderr
 
 
+def test_an_exported_accuracy_comes_with_base_rate_and_recall(cli: RunCli, world: World) -> None:
+    counts = {"examples": [49, 1], "predicted": [50, 0], "right": [49, 0]}
+    world.train_whole("20261121T000000Z-aaaaaaaa", ending={"test_accuracy": 0.98, "test_classes": counts})
+    exported = cli("export", "latest", "--format", "csv", "-o", "history.csv")
+    assert "base rate: 98.0% test, by always answering the most frequent class" in exported.stderr
+    assert "recall of the final model: 'dark' 100.0%, 'light' 0.0%; balanced accuracy 50.0%" in exported.stderr
+    assert cli("export", "latest", "--format", "tensorboard", "-o", "events").exit_code == 0
+    found = scalars(Path("events"))
+    assert found["accuracy/base_rate"] == [(epoch, pytest.approx(0.98)) for epoch in range(1, 5)]
+    assert (found["balanced_accuracy/test"], found["lowest_recall/test"]) == ([(4, 0.5)], [(4, 0.0)])
+
+
+def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """The curves of TensorBoard's events: epochs and values by tag."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    (file,) = folder.glob("events.out.tfevents.*")
+    found: dict[str, list[tuple[int, float]]] = {}
+    for record in records(file.read_bytes()):
+        event = Event.FromString(record)
+        for value in event.summary.value:
+            found.setdefault(value.tag, []).append((event.step, value.simple_value))
+    return found
+
+
 def records(content: bytes) -> list[bytes]:
     """The records of a TFRecord file: length (8 bytes), its checksum (4), the record, its checksum (4)."""
     found = []

@@ -15,12 +15,14 @@ from xml.etree import ElementTree as ET
 import boto3
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from lnn.data.dataset import write_dataset
 from lnn.runs.record import Run
 from lnn_cli.report.charts import _mosaic, charts_of
 from lnn_cli.report.findings import Findings, gather
+from lnn_cli.ui.charts import LIGHT
 from lnn_client.cloud import Cloud, Target
 from lnn_client.timeline import timeline
 
@@ -292,6 +294,18 @@ def test_every_kind_of_model_can_be_drawn_in_both_themes(
     names = Page(Path("report.html").read_text()).all("section", "id")
     assert {"curves", "confusion", "weights"} < set(names)
     assert ("later-weights" in names) == (len(activations) > 1)
+
+
+def test_the_curves_show_the_base_rate_and_tell_the_recall(world: World) -> None:
+    counts = {"examples": [49, 1], "predicted": [50, 0], "right": [49, 0]}
+    world.train_whole(RUN, ending={"test_accuracy": 0.98, "test_classes": counts})
+    (chart,) = charts_of(Findings(world.run(RUN), world.ledger.history(RUN)))
+    assert "Always the most frequent class is right in 98.0% of the test examples." in chart.about
+    assert chart.about.endswith("Recall of the final model: 'dark' 100.0%, 'light' 0.0%.")
+    figure = Figure()
+    chart.draw(figure, LIGHT)
+    (line,) = [line for line in figure.axes[1].lines if line.get_label() == "base rate, test"]
+    assert list(line.get_ydata()) == [0.98, 0.98]
 
 
 def test_a_timeline_has_each_invocation_of_the_run_with_what_it_was_asked(finished: World) -> None:

@@ -335,6 +335,7 @@ def test_a_run_of_the_release_before_is_shown_byte_for_byte_as_that_release_show
 
 
 COUNTS = {"examples": [49, 1], "predicted": [50, 0], "right": [49, 0]}
+RECALL = "'dark' 100.0%, 'light' 0.0%"
 NO_BETTER = "on the test examples the model is no better than always answering 'dark' (98.0%)"
 
 
@@ -356,7 +357,7 @@ def test_wherever_accuracy_is_shown_base_rate_and_recall_stand_beside_it(cli: Ru
         "95% interval       89.5% to 99.6%",
         "base rate          98.0%, by always answering dark",
         "balanced accuracy  50.0%",
-        "recall             'dark' 100.0%, 'light' 0.0%",
+        f"recall             {RECALL}",
         f"warning            {NO_BETTER}",
     ):
         assert line in shown
@@ -365,10 +366,35 @@ def test_wherever_accuracy_is_shown_base_rate_and_recall_stand_beside_it(cli: Ru
     assert row.split()[-2:] == ["98.0%", "0.0%"]
     history = cli("history", OLD)
     assert "base rate: 97.0% training and 98.0% test" in history.stderr
+    assert f"recall of the final model: {RECALL}; balanced accuracy 50.0%" in history.stderr
     watched = cli("watch", OLD)
-    assert "test 98.0%  base rate 98.0%" in watched.stderr
+    assert "test 98.0%  base rate 98.0%  lowest recall 0.0%" in watched.stderr
     assert "test accuracy 98.0%, base rate 98.0%, balanced accuracy 50.0%, recall 'dark' 100.0%" in watched.stdout
     assert f"warning: {NO_BETTER}" in watched.stderr
+
+
+def test_while_a_run_goes_on_the_base_rate_stands_beside_its_accuracy(cli: RunCli, world: World) -> None:
+    world.open_run(OLD)
+    counts = {"train": [97, 3], "validation": [24, 1], "test": [49, 1]}
+    dimensions = {**LAUNCHED["dimensions"], "validation_examples": 25, "class_counts": counts}
+    assert world.ledger.describe(OLD, **{**LAUNCHED, "dimensions": dimensions})
+    world.train(OLD, 4)
+    told = cli("history", OLD).stderr
+    assert "base rate: 97.0% training, 96.0% validation and 98.0% test, by always answering" in told
+    assert "recall" not in told
+    watched = cli("watch", OLD, "--timeout", "1").stderr
+    assert "base rate 98.0%" in watched
+    assert "recall" not in watched
+
+
+def test_a_stopped_run_is_watched_with_its_recall(cli: RunCli, world: World) -> None:
+    world.open_run(OLD)
+    world.accept(OLD)
+    world.train(OLD, 4)
+    world.end(OLD, status="STOPPED", final_cost=0.1, test_accuracy=0.98, test_classes=COUNTS)
+    watched = cli("watch", OLD)
+    assert watched.exit_code == 1
+    assert "test 98.0%  base rate 98.0%  lowest recall 0.0%" in watched.stderr
 
 
 @pytest.mark.parametrize("command", ["show", "runs"])

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from lnn.job.class_metrics import ClassMetrics
 from support.repository import REPOSITORY
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
@@ -17,6 +20,22 @@ NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 def read(path: Path) -> dict[str, Any]:
     notebook: dict[str, Any] = json.loads(path.read_text())
     return notebook
+
+
+def test_the_analysis_prints_accuracy_with_base_rate_and_recall(capsys: pytest.CaptureFixture[str]) -> None:
+    (cell,) = [cell for cell in read(NOTEBOOKS[0])["cells"] if cell["id"] == "accuracy_by_hand"]
+    metrics = ClassMetrics(["ok", "fraud"], {"examples": [98, 2], "predicted": [100, 0], "right": [98, 0]})
+    tested = SimpleNamespace(evaluation=SimpleNamespace(accuracy=0.98, examples=100))
+    run = SimpleNamespace(test_accuracy=0.98, test_metrics=metrics)
+    exec("".join(cell["source"]), {"np": np, "run": run, "tested": tested})  # noqa: S102 - the repository's own cell
+    printed = capsys.readouterr().out
+    for line in (
+        "98 of 100 test examples are right: 98.00%",
+        "base rate: 98.0%, by always answering ok",
+        "balanced accuracy: 50.0%",
+        "recall: 'ok' 100.0%, 'fraud' 0.0%",
+    ):
+        assert line in printed.splitlines()
 
 
 def test_there_are_three_notebooks() -> None:

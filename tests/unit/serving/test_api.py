@@ -241,6 +241,15 @@ def test_models_lists_what_callers_may_know(shelves: Shelves, api: PredictionApi
     assert "secret" not in json.dumps(answer)
 
 
+def test_the_accuracy_of_a_model_comes_with_base_rate_and_recall(shelves: Shelves, api: PredictionApi) -> None:
+    figures = {"test_accuracy": 0.98, "base_rate": 0.98, "balanced_accuracy": 0.5, "beats_base_rate": False}
+    figures |= {"recall": "'dark' 100.0%, 'light' 0.0%", "remarks": ["no better than always answering 'dark'"]}
+    shelves.records[OLD] = {"model_id": OLD, "run_id": "run-old", "classes": 2, "sizes": [16, 1], **figures}
+    (listed,) = [model for model in json.loads(get(api, "/models").body)["models"] if model["model_id"] == OLD]
+    for shown in (json.loads(get(api, "/health").body)["model"], listed):
+        assert {name: shown[name] for name in figures} == figures
+
+
 def test_health_tells_which_model_stands_behind_the_entrance(api: PredictionApi) -> None:
     for path, model_id, stage in (("/health", OLD, "production"), ("/staging/health", NEW, "staging")):
         model = json.loads(get(api, path).body)["model"]
