@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -58,6 +58,16 @@ WhiteOption = Annotated[
         callback=_above_nothing, metavar="VALUE", help="What is white in pictures of over 8 bits: 4095 for 12."
     ),
 ]
+DataArgument = Annotated[list[Path], typer.Argument(metavar="DATA...", help="Files, or a folder.")]
+LabelOption = Annotated[str | None, typer.Option(metavar="COLUMN", help="What to learn of a table.")]
+TestOption = Annotated[str | None, typer.Option(metavar="PART", help="Share, or column, to test.")]
+MissingOption = Annotated[
+    Literal["refuse", "mean", "median", "most-frequent", "drop"] | None,
+    typer.Option(metavar="HOW", help="Gaps: mean, drop, ..."),
+]
+DropOption = Annotated[list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave out; repeatable.")]
+ParametersOption = Annotated[Path | None, typer.Option("--parameters", "-p", help="Default: ./parameters.json.")]
+ChangesOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one; repeatable.")]
 DatasetArgument = Annotated[Path, typer.Argument(metavar="DATASET.h5", help="HDF5 file with the examples.")]
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="Run id, the start of one that fits no other, or `latest`.")

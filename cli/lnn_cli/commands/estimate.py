@@ -11,15 +11,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from lnn_cli.options import JsonOption, PrefixOption, RegionOption, connect
+from lnn_cli.options import (
+    ChangesOption,
+    DataArgument,
+    DropOption,
+    JsonOption,
+    LabelOption,
+    MissingOption,
+    ParametersOption,
+    PrefixOption,
+    RegionOption,
+    TestOption,
+    connect,
+)
 from lnn_cli.ui.console import command, duration, note, number, print_json, print_table
-from lnn_client.cloud import Target
-from lnn_client.datasets import check_training, existing_file
+from lnn_cli.ui.fitting import fitting, summary_if_valid
+from lnn_cli.ui.sources import TableOptions, as_dataset
+from lnn_client.cloud import Cloud, Target
+from lnn_client.datasets import check_training
 from lnn_client.parameters import parameters_path, read_parameters
 
 if TYPE_CHECKING:
     from lnn.job.hyperparameters import Settings
-    from lnn.planning.cost_model import Estimate
+    from lnn.planning.cost_model import CostModel, Estimate
     from lnn_client.calibration import Calibration
 
 NOT_INCLUDED = (
@@ -29,24 +43,22 @@ NOT_INCLUDED = (
 
 
 def estimate(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET.h5", help="HDF5 file with the examples.")],
-    parameters: Annotated[
-        Path | None,
-        typer.Option("--parameters", "-p", help="Parameters file (default: ./parameters.json, else the project's)."),
-    ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change one parameter; repeat for more."),
-    ] = None,
+    files: DataArgument,
+    label: LabelOption = None,
+    test: TestOption = None,
+    missing: MissingOption = None,
+    drop: DropOption = None,
+    parameters: ParametersOption = None,
+    changes: ChangesOption = None,
     calibrate: Annotated[bool, typer.Option("--calibrate", help="Measure short trainings first.")] = False,
     trainer_memory: Annotated[
-        int | None, typer.Option(min=128, max=10_240, metavar="MB", help="Memory of the Trainer (default: 3008).")
+        int | None, typer.Option(min=128, max=10_240, metavar="MB", help="Of the Trainer (3008).")
     ] = None,
     neuron_memory: Annotated[
-        int | None, typer.Option(min=128, max=10_240, metavar="MB", help="Memory of the Neuron (default: 1769).")
+        int | None, typer.Option(min=128, max=10_240, metavar="MB", help="Of the Neuron (1769).")
     ] = None,
     max_workers: Annotated[
-        int | None, typer.Option(min=1, max=256, metavar="N", help="Most workers for auto (default: 16, locally 2).")
+        int | None, typer.Option(min=1, max=256, metavar="N", help="Most for auto (16, local 2).")
     ] = None,
     as_json: JsonOption = False,
     target: Annotated[
@@ -64,30 +76,26 @@ def estimate(
 ) -> None:
     """Say what a training would take: seconds, US dollars, MB of memory.
 
-    For AWS no account is needed: it is a model. With --calibrate, short
-    trainings of this very job measure the cloud at hand, for later, too.
+    DATA and the network that is proposed for it are as in lnn train. For AWS no
+    account is needed: it is a model. With --calibrate, short trainings of this
+    very job measure the cloud at hand, for later, too.
 
     Example: lnn estimate datasets.h5 --set epochs=1000
     """
     from lnn.errors import SettingsError
     from lnn.planning.planner import decide
-    from lnn_client import calibration as calibrating
     from lnn_client.estimates import cost_model, estimates, matters
 
-    existing_file(dataset)
-    path = parameters_path(parameters)
-    summary, settings = check_training(dataset, read_parameters(path, changes or [], None), str(path))
+    path, wanted = parameters_path(parameters), changes or []
     where = target or (Target.LOCAL if calibrate else Target.AWS)
-    model = cost_model(where, settings, summary, trainer_memory, neuron_memory, max_workers)
-    if calibrate:
-        cloud = connect(where, prefix, region)
-        calibration = calibrating.calibrate(cloud, dataset, settings, model, note)
-        note(f"calibration saved in {calibrating.save(where, calibration)}")
-    else:
-        found = calibrating.saved(where)
-        if found is None and where is Target.LOCAL:
-            note(f"figures of a machine like yours; measure your own with: {command('lnn estimate --calibrate')}")
-        calibration = found or calibrating.NONE
+    with as_dataset(files, TableOptions(label, test, missing, drop or [])) as (file, made):
+        known = summary_if_valid(file)
+        chosen = fitting(path, known, made, wanted) if parameters is None else []
+        content = read_parameters(path, [*chosen, *wanted], None)
+        summary, settings = check_training(file, content, str(path), known)
+        model = cost_model(where, settings, summary, trainer_memory, neuron_memory, max_workers)
+        cloud = connect(where, prefix, region) if calibrate else None
+        calibration = _saved(where) if cloud is None else _measured(cloud, file, settings, model)
     model = replace(model, corrections=calibration.corrections)
     rows = list(estimates(model))
     try:
@@ -112,6 +120,25 @@ def estimate(
         note(
             f"{len(rows) - len(shown)} rows with more workers that are slower than fewer are not shown; --json has all"
         )
+
+
+def _measured(cloud: Cloud, file: Path, settings: Settings, model: CostModel) -> Calibration:
+    """What short trainings on the cloud say; saved for later."""
+    from lnn_client.calibration import calibrate, save
+
+    calibration = calibrate(cloud, file, settings, model, note)
+    note(f"calibration saved in {save(cloud.target, calibration)}")
+    return calibration
+
+
+def _saved(where: Target) -> Calibration:
+    """What was measured before; nothing where nobody has."""
+    from lnn_client.calibration import NONE, saved
+
+    found = saved(where)
+    if found is None and where is Target.LOCAL:
+        note(f"figures of a machine like yours; measure your own with: {command('lnn estimate --calibrate')}")
+    return found or NONE
 
 
 def row(found: Estimate) -> dict[str, Any]:

@@ -3,49 +3,45 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from lnn.errors import InputError
 from lnn.runs.record import Run
-from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
+from lnn_cli.options import (
+    ChangesOption,
+    DataArgument,
+    DropOption,
+    JsonOption,
+    LabelOption,
+    MissingOption,
+    ParametersOption,
+    PrefixOption,
+    RegionOption,
+    TargetOption,
+    TestOption,
+    connect,
+)
 from lnn_cli.ui.console import command, note, print_json, say, tell_warnings
 from lnn_cli.ui.facts import tell_end
+from lnn_cli.ui.fitting import fitting, summary_if_valid
 from lnn_cli.ui.sources import TableOptions, as_dataset
 from lnn_client.cloud import Cloud, Target
-from lnn_client.datasets import check_dataset, check_training
+from lnn_client.datasets import check_training
 from lnn_client.errors import FollowTimeout
-from lnn_client.parameters import parameters_path, propose, read_parameters
+from lnn_client.parameters import parameters_path, read_parameters
 from lnn_client.runs import result
-
-if TYPE_CHECKING:
-    from lnn.data.dataset import DatasetSummary
-    from lnn_client.dataset_files import Made
 
 
 def train(
-    files: Annotated[
-        list[Path],
-        typer.Argument(metavar="DATA...", help="Files, or a folder."),
-    ],
-    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="What to learn of a table.")] = None,
-    test: Annotated[str | None, typer.Option(metavar="PART", help="Share, or column, to test.")] = None,
-    missing: Annotated[
-        Literal["refuse", "mean", "median", "most-frequent", "drop"] | None,
-        typer.Option(metavar="HOW", help="Gaps: mean, median, drop, ..."),
-    ] = None,
-    drop: Annotated[list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave out; repeatable.")] = None,
-    parameters: Annotated[
-        Path | None,
-        typer.Option("--parameters", "-p", help="Default: ./parameters.json."),
-    ] = None,
+    files: DataArgument,
+    label: LabelOption = None,
+    test: TestOption = None,
+    missing: MissingOption = None,
+    drop: DropOption = None,
+    parameters: ParametersOption = None,
     strategy: Annotated[str | None, typer.Option("--strategy", "-s", help="auto, fused, neuron, ...")] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change one; repeatable."),
-    ] = None,
+    changes: ChangesOption = None,
     name: Annotated[str | None, typer.Option(metavar="TEXT", help="A name for the run.")] = None,
     tags: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag; repeatable.")] = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Show progress to the end.")] = False,
@@ -77,10 +73,9 @@ def train(
     tagged = [f"tags={json.dumps(tags)}"] if tags else []
     wanted = [*(changes or []), *named, *tagged]
     with as_dataset(files, TableOptions(label, test, missing, drop or [])) as (file, made):
-        summary = _summary(file) if check else None
-        facts = _facts(summary, made) if parameters is None else None
-        fitting = [] if facts is None else _fitting(path, facts, wanted)
-        content = read_parameters(path, [*fitting, *wanted], strategy)
+        summary = summary_if_valid(file) if check else None
+        chosen = fitting(path, summary, made, wanted) if parameters is None else []
+        content = read_parameters(path, [*chosen, *wanted], strategy)
         if check:
             tell_warnings(check_training(file, content, str(path), summary)[0].warnings)
         cloud = connect(target, prefix, region)
@@ -103,35 +98,6 @@ def train(
         print_json(result(run))
     else:
         say(run_id)
-
-
-def _fitting(path: Path, facts: tuple[int, int, int], wanted: list[str]) -> list[str]:
-    """What of the parameters is changed so that they fit the dataset, said; --set stands above it."""
-    classes, examples, features = facts
-    proposal = propose(path, classes, examples, features, wanted)
-    learned = f"{classes} classes" if classes else "numbers to predict"
-    if proposal.changes:
-        note(f"chosen for {learned}, {examples:,} examples of {features:,} features: {proposal.network}")
-        note(f"in place of those in {path}: {', '.join(proposal.changes)}; other values: --set, or -p FILE")
-    return proposal.changes
-
-
-def _summary(dataset: Path) -> DatasetSummary | None:
-    """What is in a dataset; None for one that cannot be taken: what is wrong is said with the parameters' mistakes."""
-    try:
-        return check_dataset(dataset)
-    except InputError:
-        return None
-
-
-def _facts(summary: DatasetSummary | None, made: Made | None) -> tuple[int, int, int] | None:
-    """Classes, training examples and features, as far as somebody has counted them."""
-    if made is not None:
-        return len(made.classes), made.train.total(), made.features
-    # More targets than one are for the person to name.
-    if summary is not None and len(summary.targets) <= 1:
-        return len(summary.classes), summary.m, summary.features
-    return None
 
 
 def _wait(cloud: Cloud, run_id: str, timeout: float | None, *, as_json: bool) -> Run:

@@ -438,6 +438,34 @@ def test_a_dataset_is_trained_with_an_output_layer_that_fits_and_parameters_that
     assert propose(REPOSITORY / "parameters.json", 10, digits.m, digits.features).changes == []
 
 
+@pytest.mark.parametrize("kind", ["table", "dataset", "npz", "pictures"])
+def test_an_estimate_is_of_the_network_that_a_training_of_the_same_data_has(
+    cli: RunCli, trained: World, dataset: Path, tmp_path: Path, kind: str
+) -> None:
+    if kind == "table":
+        table = iris(tmp_path / "iris.csv", 3, missing=",1,kind 0")
+        data = [table, "--label", "species", "--missing", "median", "--drop", "width", "--test", "0.5"]
+    else:
+        data = [dataset] if kind == "dataset" else [*write_source(kind, tmp_path / "data")]
+    proposed, started = (cli(command, *data, "--set", "l2=0.5") for command in ("estimate", "train"))
+    assert (proposed.exit_code, started.exit_code) == (0, 0), proposed.output + started.output
+    said = [
+        [line for line in result.stderr.splitlines() if line.startswith(("chosen for", "in place of", "left out"))]
+        for result in (proposed, started)
+    ]
+    assert len(said[0]) >= 2
+    assert said[0] == said[1]
+    sent = tmp_path / "sent.json"
+    sent.write_text(json.dumps(body(trained, next(key for key in trained.stored() if key.endswith(".json")))))
+    same, small = (
+        json.loads(cli("estimate", *data, "--json", *more).stdout)["rows"]
+        for more in (["-p", sent], ["-p", sent, "--set", "epochs=1"])
+    )
+    rows = json.loads(cli("estimate", *data, "--set", "l2=0.5", "--json").stdout)["rows"]
+    assert rows == same
+    assert rows != small
+
+
 @pytest.mark.parametrize(
     ("facts", "changes"),
     [
