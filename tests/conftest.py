@@ -9,13 +9,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling
 
 from support.e2e_cloud import CloudUnderTest, local_cloud
 from support.repository import REPOSITORY
-
-# Files of tests/terraform whose tests share no plan with those of another.
-MAKE_OWN_PLANS = {"test_account", "test_configuration", "test_upgrade"}
+from support.scheduling import ByFile
 
 # The library's metrics, where no Lambda function sets their namespace.
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LNN")
@@ -23,18 +20,6 @@ os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LNN")
 # The machine may be busy with other tests; how long one example takes says nothing.
 hypothesis.settings.register_profile("lnn", deadline=None)
 hypothesis.settings.load_profile("lnn")
-
-
-class ByFile(LoadFileScheduling):
-    """Sends the tests of a file, which share fixtures, to one worker; so, too, those of ``terraform`` that share plans.
-
-    Not by marks of pytest-xdist's own: it adds a group to a test's id, which pytest 9.2 does not read.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        path = Path(nodeid.partition("::")[0])
-        shares_plans = path.parent.name == "terraform" and path.stem not in MAKE_OWN_PLANS
-        return str(path.parent if shares_plans else path)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
