@@ -61,6 +61,7 @@ WhiteOption = Annotated[
 DataArgument = Annotated[list[Path], typer.Argument(metavar="DATA...", help="Files, or a folder.")]
 LabelOption = Annotated[str | None, typer.Option(metavar="COLUMN", help="What to learn of a table.")]
 TestOption = Annotated[str | None, typer.Option(metavar="PART", help="Share, or column, to test.")]
+ValidationOption = Annotated[str | None, typer.Option(metavar="SHARE", help="Share to validate with.")]
 MissingOption = Annotated[
     Literal["refuse", "mean", "median", "most-frequent", "drop"] | None,
     typer.Option(metavar="HOW", help="Gaps: mean, drop, ..."),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lnn.errors import InputError
-from lnn_cli.options import ForceOption, JsonOption, WhiteOption
+from lnn_cli.options import ForceOption, JsonOption, ValidationOption, WhiteOption
 from lnn_cli.ui.console import note, print_json, print_pairs, print_table, say, size, tell_warnings
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 CLASSES_SHOWN = 100
 COLUMNS_SHOWN = 100
 
-ValidationOption = Annotated[str | None, typer.Option(metavar="SHARE", help="Share to validate with.")]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Dataset to write.")]
 
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from lnn_cli.commands.dataset import OutputOption, ValidationOption, tell_made
-from lnn_cli.options import ForceOption
+from lnn_cli.commands.dataset import OutputOption, tell_made
+from lnn_cli.options import ForceOption, ValidationOption
 from lnn_cli.ui.files import refuse_to_replace
 from lnn_cli.ui.sources import convert_arrays, share_of, validation_of
 

@@ -22,6 +22,7 @@ from lnn_cli.options import (
     PrefixOption,
     RegionOption,
     TestOption,
+    ValidationOption,
     connect,
 )
 from lnn_cli.ui.console import command, duration, note, number, print_json, print_table
@@ -46,6 +47,7 @@ def estimate(
     files: DataArgument,
     label: LabelOption = None,
     test: TestOption = None,
+    validation: ValidationOption = None,
     missing: MissingOption = None,
     drop: DropOption = None,
     parameters: ParametersOption = None,
@@ -88,7 +90,7 @@ def estimate(
 
     path, wanted = parameters_path(parameters), changes or []
     where = target or (Target.LOCAL if calibrate else Target.AWS)
-    with as_dataset(files, TableOptions(label, test, missing, drop or [])) as (file, made):
+    with as_dataset(files, TableOptions(label, test, missing, drop or [], validation)) as (file, made):
         known = summary_if_valid(file)
         chosen = fitting(path, known, made, wanted) if parameters is None else []
         content = read_parameters(path, [*chosen, *wanted], None)

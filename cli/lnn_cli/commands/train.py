@@ -20,6 +20,7 @@ from lnn_cli.options import (
     RegionOption,
     TargetOption,
     TestOption,
+    ValidationOption,
     connect,
 )
 from lnn_cli.ui.console import command, note, print_json, say, tell_warnings
@@ -37,6 +38,7 @@ def train(
     files: DataArgument,
     label: LabelOption = None,
     test: TestOption = None,
+    validation: ValidationOption = None,
     missing: MissingOption = None,
     drop: DropOption = None,
     parameters: ParametersOption = None,
@@ -72,7 +74,7 @@ def train(
     named = [] if name is None else [f"name={json.dumps(name)}"]
     tagged = [f"tags={json.dumps(tags)}"] if tags else []
     wanted = [*(changes or []), *named, *tagged]
-    with as_dataset(files, TableOptions(label, test, missing, drop or [])) as (file, made):
+    with as_dataset(files, TableOptions(label, test, missing, drop or [], validation)) as (file, made):
         summary = summary_if_valid(file) if check else None
         chosen = fitting(path, summary, made, wanted) if parameters is None else []
         content = read_parameters(path, [*chosen, *wanted], strategy)

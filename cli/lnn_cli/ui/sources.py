@@ -35,6 +35,7 @@ class TableOptions:
     test: str | None = None
     missing: Missing | None = None
     drop: Sequence[str] = ()
+    validation: str | None = None
 
     def given(self) -> str | None:
         """The first option that somebody has given, as it is typed."""
@@ -60,6 +61,9 @@ def as_dataset(files: Sequence[Path], options: TableOptions) -> Iterator[tuple[P
     if is_dataset:
         if options.test is not None:
             raise CliError(f"--test {options.test}: {first} says by itself which examples are for testing; omit it")
+        if (share := validation_of(options.validation)) is not None:
+            instead = f"--set validation={share:g}"
+            raise CliError(f"--validation {share:g}: {first} is a dataset; hold examples out with {instead}")
         yield existing_file(first), None
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -115,14 +119,15 @@ def _made(path: Path, files: Sequence[Path], options: TableOptions) -> Made:
     first = files[0]
     if len(files) == 1 and is_table(first):
         return _of_table(path, first, options)
-    choices = ArrayChoices(None if options.test is None else share_of(options.test))
+    validation = validation_of(options.validation)
+    choices = ArrayChoices(None if options.test is None else share_of(options.test), validation=validation)
     pair = _pair(files)
     if pair:
         return convert_arrays(path, read_pair(*pair), choices)
     if all(map(is_array_file, files)) or (len(files) == 1 and holds_arrays(first)):
         return convert_arrays(path, read_arrays(files), choices)
     if len(files) == 1:
-        return _of_pictures(path, first, choices.test)
+        return _of_pictures(path, first, choices.test, validation)
     raise CliError(
         f"found {len(files)} files that are not one data set; expected one, TRAIN.h5 and TEST.h5, or .npy and IDX files"
     )
@@ -143,19 +148,22 @@ def _of_table(path: Path, file: Path, options: TableOptions) -> Made:
     if options.label is None:
         raise CliError(f"{file} is a table; name the column to learn: --label COLUMN")
     test = TEST_SHARE if options.test is None else test_of(options.test)
+    held_out = validation_of(options.validation)
+    choices = Choices(options.label, test, options.missing or "refuse", drop=options.drop, validation=held_out)
     try:
-        return convert_table(path, file, Choices(options.label, test, options.missing or "refuse", drop=options.drop))
+        return convert_table(path, file, choices)
     except InputError as error:
         raise InputError([*error.problems, "other options for tables are those of lnn dataset from-table"]) from error
 
 
-def _of_pictures(path: Path, folder: Path, share: float | None) -> Made:
+def _of_pictures(path: Path, folder: Path, share: float | None, validation: float | None) -> Made:
     from lnn_client.class_folders import find_layout
 
     layout = find_layout(folder)
     if layout.is_split and share is not None:
         raise CliError(f"--test {share:g}: {folder} says by its folders which pictures are for testing; omit it")
-    return convert_pictures(path, folder, layout, (PICTURE_SIDE, PICTURE_SIDE, 3), share or TEST_SHARE)
+    shape = (PICTURE_SIDE, PICTURE_SIDE, 3)
+    return convert_pictures(path, folder, layout, shape, share or TEST_SHARE, validation=validation)
 
 
 # What becomes of each kind of source ---------------------------------------------------------------------------------

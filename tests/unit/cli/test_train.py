@@ -367,6 +367,34 @@ def test_gaps_columns_and_split_of_a_table_are_said_as_for_from_table(
     assert uploaded(trained, tmp_path).columns == ["length"]
 
 
+def test_a_share_of_a_table_to_validate_with_is_drawn_as_by_from_table(
+    cli: RunCli, trained: World, tmp_path: Path
+) -> None:
+    table = iris(tmp_path / "iris.csv", 3)
+    options = ("--label", "species", "--test", "0.2", "--validation", "0.25")
+    result = cli("train", table, *options)
+    assert result.exit_code == 0, result.output
+    assert "36 rows for training, 12 for testing, 12 for validation" in result.stderr
+    assert "chosen for 3 classes, 36 examples" in result.stderr
+    assert "chosen for 3 classes, 36 examples" in cli("estimate", table, *options).stderr
+    assert uploaded(trained, tmp_path).m_validation == 12
+    assert cli("dataset", "from-table", table, *options, "-o", tmp_path / "made.h5").exit_code == 0
+    with h5py.File(tmp_path / "uploaded.h5") as sent, h5py.File(tmp_path / "made.h5") as made:
+        assert set(sent) == set(made) > {"validation_set_x", "validation_set_y"}
+        for name in sent:
+            assert np.array_equal(sent[name][()], made[name][()]), name
+
+
+def test_a_table_s_validation_set_and_a_share_in_the_parameters_are_one_too_many(
+    cli: RunCli, world: World, tmp_path: Path
+) -> None:
+    table = iris(tmp_path / "iris.csv", 3)
+    result = cli("train", table, "--label", "species", "--validation", "0.25", "--set", "validation=0.25")
+    assert result.exit_code == 1
+    assert "validation: found 0.25, and validation_set_x with 12 examples; expected one of them" in result.stderr
+    assert world.stored() == []
+
+
 # Any source in one step
 
 
@@ -425,6 +453,17 @@ def test_any_data_set_is_trained_in_one_step_with_no_other_option(
     assert sent["batch_size"] == 8
     (said,) = (line for line in result.stderr.splitlines() if line.startswith("chosen for 3 classes, 24 examples"))
     assert "output 3 softmax; loss cross-entropy; batches of 8; adam, learning rate 0.0" in said
+
+
+@pytest.mark.parametrize("kind", ["npz", "two h5", "pictures", "IDX"])
+def test_a_share_of_any_data_set_is_held_out_to_validate_with(
+    cli: RunCli, trained: World, tmp_path: Path, kind: str
+) -> None:
+    result = cli("train", *write_source(kind, tmp_path / "data"), "--validation", "0.25")
+    assert result.exit_code == 0, result.output
+    assert "18 examples for training, 6 for testing, 6 for validation" in result.stderr
+    summary = uploaded(trained, tmp_path)
+    assert (summary.m, summary.m_test, summary.m_validation) == (18, 6, 6)
 
 
 def test_a_dataset_is_trained_with_an_output_layer_that_fits_and_parameters_that_fit_stay(
@@ -504,6 +543,9 @@ def test_what_is_set_by_hand_is_not_proposed_and_shows_in_the_network_s_words() 
         (("a.npz", "--label", "y"), "--label y: a.npz is no table"),
         (("a.h5", "--missing", "mean"), "--missing mean: a.h5 is no table"),
         (("a.h5", "--test", "0.2"), "--test 0.2: a.h5 says by itself which examples are for testing"),
+        (("a.h5", "--validation", "0.1"), "--validation 0.1: a.h5 is a dataset; hold examples out with --set"),
+        (("a.csv", "--label", "y", "--validation", "2"), "--validation 2: it must lie between 0 and 1"),
+        (("a.npz", "--validation", "some"), "--validation some: it must lie between 0 and 1"),
         (("none.h5",), "none.h5 does not exist; name a file"),
         (("nowhere",), "nowhere does not exist; name a file"),
         ((".",), ". must hold a folder of pictures for each of at least 2 classes"),
