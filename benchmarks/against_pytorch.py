@@ -53,7 +53,7 @@ def in_markdown(report: dict[str, Any]) -> Iterator[str]:
         f"Largest differences in float64 over {report['updates']} updates, or of one evaluation: {report['date']}, "
         f"{machine_['others']},\nnumpy {machine_['numpy']}, {machine_['cpu']}. At most {report['bound']:g} passes; the "
         f"largest of all is {figure(largest)}.\nTrainings have a hidden layer of each of elu, gelu and "
-        "silu, class weights, L2, clipping, and a cosine schedule with a warm-up.\n"
+        "silu, class weights, L2, clipping,\nand a cosine schedule with a warm-up.\n"
     )
     yield from table(
         ("LNN", "PyTorch", "largest difference:", "passed"),
