@@ -54,10 +54,9 @@ def hold_out_validation(
     Raises:
         InputError: none is left to train on, or to validate with.
     """
-    places = np.flatnonzero(training)
-    strata = labels[places] if labels.dtype.kind == "i" else np.zeros(len(places), np.int64)
+    strata = labels[training] if labels.dtype.kind == "i" else np.zeros(int(training.sum()), np.int8)
     chosen = np.zeros(len(training), np.bool_)
-    chosen[places[held_out(strata, share, seed + 1)]] = True
+    chosen[training] = held_out(strata, share, seed + 1)
     if not chosen.any():
         raise InputError(f"{source}: no example is left to validate with; expected two of a class at least")
     return chosen

@@ -1,7 +1,8 @@
 """A table as a dataset: which rows are for what, how columns become features, and the file.
 
 The table is read three times, batch by batch: for what its columns hold, for the statistics of the training rows, and
-to write the features. Of each row its label and part are kept; polars has buffers of its own beside them.
+to write the features. Of each row its class and part are kept, in two or three bytes, and nine while parts are drawn;
+polars has buffers of its own beside them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +32,14 @@ from lnn_client.dataset_files import (
 )
 from lnn_client.datasets import TEST_SHARE
 from lnn_client.labels import MAX_LABELS, are_quantities
-from lnn_client.table_columns import Missing, Statistics, Survey, features_of
+from lnn_client.table_columns import Missing, Statistics, Survey, features_of, numbers_of
 from lnn_client.tables import Table
 
 if TYPE_CHECKING:
     import polars as pl
     from h5py import File
+
+Codes: TypeAlias = NDArray[np.signedinteger]
 
 _TRAINING, _TESTING, _VALIDATING, _DROPPED = 0, 1, 2, 3
 _PARTS: dict[str, int] = {TRAIN: _TRAINING, TEST: _TESTING, VALIDATION: _VALIDATING}
@@ -79,8 +82,8 @@ class _Rows:
     """What the first reading has found."""
 
     surveys: list[Survey]
-    labels: NDArray[np.int16] | NDArray[np.float64]
-    """The class of each row, or the number to predict; -1 or NaN without a label."""
+    labels: Codes
+    """The class of each row, in regression 0; -1 without a label."""
     classes: list[str]
     """None in regression."""
     parts: NDArray[np.int8]
@@ -158,16 +161,14 @@ def _rows(table: Table, read: _Read, choices: Choices, dropped: list[str]) -> _R
         raise InputError(f"{table.path}: found no value in any column but the label; expected one to learn from")
     _check_columns(surveys, choices)
     parts = np.concatenate(read.parts) if read.parts else np.full(len(y), _TRAINING, np.int8)
-    _drop(parts, y < 0 if classes else np.isnan(y), f"no label in column {quoted(choices.label)}", dropped)
+    _drop(parts, y < 0, f"no label in column {quoted(choices.label)}", dropped)
     if read.absent:
         _drop(parts, np.concatenate(read.absent) > len(empty), "a value is missing", dropped)
     if isinstance(choices.test, float):
         # Few bytes a row, since there may be many millions.
         kept = parts == _TRAINING
-        strata = y[kept].astype(np.int16) if classes else np.zeros(int(kept.sum()), np.int8)
-        parts[kept] = np.array([_TRAINING, _TESTING], np.int8)[
-            held_out(strata, choices.test, choices.seed).view(np.int8)
-        ]
+        drawn = held_out(y[kept], choices.test, choices.seed)
+        parts[kept] = np.where(drawn, np.int8(_TESTING), np.int8(_TRAINING))
     if choices.validation is not None:
         if (parts == _VALIDATING).any():
             raise InputError(
@@ -226,13 +227,19 @@ def _parts(column: pl.Series, name: str, before: int) -> NDArray[np.int8]:
 
 
 class _Labels:
-    """The labels of all rows: as codes of their different texts, up to ``MAX_LABELS``, and as numbers, if all are."""
+    """The labels of all rows: as codes of their different texts, up to ``MAX_LABELS``; and whether they are numbers."""
 
     def __init__(self, name: str, *, regression: bool) -> None:
         self._name, self._regression = name, regression
         self._codes: dict[str, int] = {}
         self._rows: list[NDArray[np.int16]] = []
-        self._numbers: list[NDArray[np.float64]] | None = []
+        """The codes, -1 without a label. With more than ``MAX_LABELS`` different labels, 0 for any number."""
+        self._are_numbers = True
+        self._numbers: set[float] = set()
+        """Different numbers, until they are known to be quantities."""
+        self._are_quantities = False
+        self._known = 0
+        """Rows whose label is a finite number."""
         self._odd: tuple[int, str] | None = None
         """The first label among numbers that is no finite number, with its row."""
         self._count = 0
@@ -244,37 +251,42 @@ class _Labels:
                 f"column {quoted(self._name)}: found {column.dtype}; expected names of classes, or numbers, as labels"
             )
         self._add_numbers(column)
-        if len(self._codes) <= MAX_LABELS:
-            self._add_codes(column)
+        self._add_codes(column)
         self._count += len(column)
-        no_numbers = self._numbers is None or self._odd is not None
+        no_numbers = not self._are_numbers or self._odd is not None
         if no_numbers and (self._regression or len(self._codes) > MAX_LABELS):
             raise self._no_labels(column)
 
     def _add_numbers(self, column: pl.Series) -> None:
         import polars as pl
 
-        if self._numbers is None:
+        if not self._are_numbers:
             return
         values = column.cast(pl.Float64, strict=False)
         finite = values.is_finite().fill_null(value=False)
         odd = column.is_not_null() & ~finite
         if column.dtype == pl.Boolean or (odd.any() and not finite.any()):
-            self._numbers = None
+            self._are_numbers = False
             return
         if self._odd is None and odd.any():
             place = int(odd.arg_true()[0])
             self._odd = self._count + place + 1, str(column[place])
-        self._numbers.append(values.set(odd, None).fill_null(math.nan).to_numpy())
+        self._known += int(finite.sum())
+        if not self._are_quantities:
+            self._numbers.update(values.filter(finite).unique().to_list())
+            self._are_quantities = are_quantities(np.array(list(self._numbers)))
 
     def _add_codes(self, column: pl.Series) -> None:
         import polars as pl
 
-        found = column.unique(maintain_order=True).drop_nulls().to_list()
+        found = column.unique(maintain_order=True).drop_nulls().to_list() if len(self._codes) <= MAX_LABELS else []
         for value in found:
             self._codes.setdefault(category_of(value) or "", len(self._codes))
             if len(self._codes) > MAX_LABELS:
-                return
+                break
+        if len(self._codes) > MAX_LABELS:
+            self._rows.append(column.is_not_null().to_numpy().astype(np.int16) - np.int16(1))
+            return
         codes = [self._codes[category_of(value) or ""] for value in found]
         self._rows.append(
             column.replace_strict(found, codes, default=-1, return_dtype=pl.Int16).to_numpy()
@@ -282,33 +294,35 @@ class _Labels:
             else np.full(len(column), -1, np.int16)
         )
 
-    def read(self) -> tuple[list[str], NDArray[np.int16] | NDArray[np.float64]]:
-        """The classes in order, of numbers by their value, and the class of each row, or -1; of regression no class,
-        and the numbers, or NaN. Raises InputError.
+    def read(self) -> tuple[list[str], Codes]:
+        """The classes in order, of numbers by their value, and the class of each row; of regression no class and zeros.
+
+        Rows without a label have -1. It can be asked for once. Raises InputError.
         """
-        texts = list(self._codes)
+        texts, rows = list(self._codes), self._rows
+        self._rows = []
         if len(texts) < 2:
             raise InputError(
                 f"column {quoted(self._name)}: found {', '.join(map(quoted, texts)) or 'no label'} only; expected "
                 "at least two different labels"
             )
-        numbers = None if self._numbers is None else np.concatenate(self._numbers)
-        if numbers is not None and self._odd is not None:
-            self._refuse_mixture(numbers)
-            numbers = None
-        if numbers is not None and (self._regression or are_quantities(numbers)):
-            return [], numbers
-        if numbers is not None:
+        are_numbers = self._are_numbers
+        if are_numbers and self._odd is not None:
+            self._refuse_mixture()
+            are_numbers = False
+        if are_numbers and (self._regression or self._are_quantities or len(texts) > MAX_LABELS):
+            return [], np.concatenate([np.minimum(part, 0, dtype=np.int16).astype(np.int8) for part in rows])
+        if are_numbers:
             texts = [str(int(float(text))) for text in texts]
-        classes = sorted(set(texts), key=int if numbers is not None else None)
+        classes = sorted(set(texts), key=int if are_numbers else None)
         places = {name: place for place, name in enumerate(classes)}
-        lookup = np.array([*(places[text] for text in texts), -1], np.int16)
-        return classes, lookup[np.concatenate(self._rows)]
+        lookup = np.array([*(places[text] for text in texts), -1], np.min_scalar_type(-len(texts)))
+        # Part by part: numpy makes 8 bytes of every index.
+        return classes, np.concatenate([lookup[part] for part in rows])
 
-    def _refuse_mixture(self, numbers: NDArray[np.float64]) -> None:
+    def _refuse_mixture(self) -> None:
         """Raises InputError for quantities with a text among them, which would all be names of classes."""
-        known = numbers[~np.isnan(numbers)]
-        if self._odd is not None and 2 * len(known) >= len(numbers) and are_quantities(known):
+        if self._odd is not None and 2 * self._known >= self._count and self._are_quantities:
             row, text = self._odd
             raise InputError(
                 f"column {quoted(self._name)}: found {quoted(text[:40])} in row {row} of a column of numbers to "
@@ -349,7 +363,7 @@ def _preprocessing(table: Table, rows: _Rows, choices: Choices, step: Callable[[
         )
         for survey in rows.surveys
     ]
-    for batch, parts, _ in _batches(table, rows):
+    for batch, parts, _ in _batches(table, rows, []):
         training = batch.filter(parts == _TRAINING)
         for column in statistics:
             column.add(training[column.name])
@@ -367,10 +381,10 @@ def _preprocessing(table: Table, rows: _Rows, choices: Choices, step: Callable[[
     return Preprocessing(columns, choices.label)
 
 
-def _batches(table: Table, rows: _Rows) -> Iterator[tuple[pl.DataFrame, NDArray[np.int8], NDArray[Any]]]:
-    """Batches of the features' columns, with the rows' parts and labels."""
+def _batches(table: Table, rows: _Rows, also: Sequence[str]) -> Iterator[tuple[pl.DataFrame, NDArray[np.int8], Codes]]:
+    """Batches of the features' columns and ``also``, with the rows' parts and classes."""
     at = 0
-    for batch in table.batches([survey.name for survey in rows.surveys]):
+    for batch in table.batches([*(survey.name for survey in rows.surveys), *also]):
         taken = slice(at, at + len(batch))
         yield batch, rows.parts[taken], rows.labels[taken]
         at += len(batch)
@@ -391,14 +405,16 @@ def _write(
 ) -> None:
     columns = preprocessing.columns
     unknown = np.zeros(len(columns), np.int64)
-    like = rows.labels[:0].astype(np.int64 if made.classes else np.float64)
+    like = np.empty(0, np.int64 if made.classes else np.float64)
     counts_of: dict[str, Counter[int]] = {TRAIN: made.train, TEST: made.test, VALIDATION: made.validation}
     writers = [
         (part, counts_of[name], PartWriter(file, name, (preprocessing.width,), np.dtype(np.float32), like))
         for name, part in _PARTS.items()
         if part != _VALIDATING or (rows.parts == part).any()
     ]
-    for batch, parts, labels in _batches(table, rows):
+    to_predict = [] if made.classes else [preprocessing.label]
+    for batch, parts, codes in _batches(table, rows, to_predict):
+        labels = numbers_of(batch[preprocessing.label]) if to_predict else codes
         X, wrong = features_of(batch, columns)
         # Of training rows none is unknown: their categories are those of the columns.
         for place, of_column in enumerate(wrong):

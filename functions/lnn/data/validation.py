@@ -66,6 +66,8 @@ FEW_NUMBERS = 20
 """Targets that are whole numbers, and no more than so many different ones, may be classes."""
 NAMES_SHOWN = 5
 """Classes that a warning names."""
+COUNTED_AT_ONCE = 2**20
+"""Labels that are counted by class at once."""
 BLOCK_COPIES = 4
 """Copies of a block that is one chunk: packed, unpacked in a buffer that grows by doubling, and as an array."""
 
@@ -369,7 +371,7 @@ def _name_in(stored: bytes) -> tuple[str, str | None]:
 
 
 def _check_labels(dataset: h5py.Dataset, name: str, classes: int, problems: list[str]) -> npt.NDArray[Any]:
-    """The labels, (m,)."""
+    """The labels, (m,): in the smallest type that holds them, since there may be many millions."""
     with reading(name):
         y: npt.NDArray[Any] = dataset[...].ravel()
     wrong = np.flatnonzero((y < 0) | (y >= classes))
@@ -381,7 +383,7 @@ def _check_labels(dataset: h5py.Dataset, name: str, classes: int, problems: list
         )
     elif name == "train_set_y" and (y == y[0]).all():
         problems.append(f"{name}: found only label {y[0]}; expected examples of at least two classes")
-    return y
+    return y if wrong.size else y.astype(np.min_scalar_type(classes))
 
 
 def target_matrix(stored: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -394,7 +396,7 @@ def _check_targets(dataset: h5py.Dataset, name: str, problems: list[str]) -> npt
     """The numbers to predict, (m, targets)."""
     with reading(name):
         y = target_matrix(dataset[...])
-    wrong = np.argwhere(~(np.abs(y) <= LARGEST_TARGET))
+    wrong = np.argwhere(~((y >= -LARGEST_TARGET) & (y <= LARGEST_TARGET)))
     if len(wrong):
         example, target = wrong[0]
         place = example if y.shape[1] == 1 else f"({example}, {target})"
@@ -508,7 +510,10 @@ def _label_warnings(labels: npt.NDArray[Any], classes: list[str], *, named: bool
 
 
 def _class_counts(labels: npt.NDArray[Any], classes: list[str]) -> list[int]:
-    counts: list[int] = np.bincount(labels.astype(np.int64), minlength=len(classes)).tolist()
+    # Block by block: bincount makes 8 bytes of every label.
+    starts = range(0, len(labels), COUNTED_AT_ONCE)
+    of_blocks = [np.bincount(labels[start : start + COUNTED_AT_ONCE], minlength=len(classes)) for start in starts]
+    counts: list[int] = np.sum(of_blocks, axis=0).tolist()
     return counts
 
 

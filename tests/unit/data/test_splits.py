@@ -1,11 +1,14 @@
 """What is held out of a training set."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedShuffleSplit
 
+from lnn.data import splits
 from lnn.data.splits import held_out, held_out_count
 
 
@@ -43,3 +46,27 @@ def test_of_numbers_a_share_of_all_is_held_out() -> None:
 @pytest.mark.parametrize("share", [1e-9, 1 - 1e-9])
 def test_extreme_shares_leave_one_on_each_side(share: float) -> None:
     assert held_out(np.array([0, 0, 0, 1, 1]), share, 0).sum() in (2, 3)
+
+
+def test_examples_are_drawn_class_by_class_wherever_a_chunk_of_labels_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    y = np.random.default_rng(0).integers(4, size=200)
+    expected = np.zeros(200, np.bool_)
+    for label in range(4):
+        positions = np.random.default_rng([5, label]).permutation(np.flatnonzero(y == label))
+        expected[positions[: round(len(positions) * 0.3)]] = True
+    for chunk in (1, 7, 64, 1000):
+        monkeypatch.setattr(splits, "CHUNK", chunk)
+        np.testing.assert_array_equal(held_out(y, 0.3, 5), expected)
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_a_draw_takes_few_bytes_for_each_of_many_examples(classes: int) -> None:
+    y = np.random.default_rng(0).integers(classes, size=4_000_000).astype(np.int8)
+    tracemalloc.start()
+    try:
+        held_out(y, 0.2, 0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # The result and a position, 5 bytes, and chunks of labels.
+    assert peak < 7 * len(y)
