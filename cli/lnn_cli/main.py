@@ -16,6 +16,7 @@ from lnn_cli.commands import (
     history,
     logs,
     models,
+    neuron,
     page,
     predict,
     report,
@@ -81,7 +82,7 @@ def _add(to: typer.Typer, panel: str | None, *commands: Callable[..., Any]) -> N
 
 
 _add(app, "Train", train.train, upload.upload, estimate.estimate)
-_add(app, "Runs", runs.runs, show.show, history.history, watch.watch, logs.logs)
+_add(app, "Runs", runs.runs, show.show, history.history, watch.watch, neuron.neuron, logs.logs)
 _add(app, "Runs", stop_resume.stop, stop_resume.resume)
 _add(app, "Use", predict.predict, evaluate.evaluate, page.page)
 _add(app, "Use", report.report, compare.compare, export.export)

@@ -68,6 +68,10 @@ class OtherAccount(ClientError):
     """The credentials belong to another account than the deployment."""
 
 
+class CannotReplay(ClientError):
+    """A run's training cannot be computed again, or not up to the epoch asked for."""
+
+
 class NotFound(ClientError):
     """There is no such ``kind`` of thing: a run, a model, or a stage's model."""
 

@@ -14,6 +14,9 @@ POLL_SECONDS = 1.0
 SETTLE_SECONDS = 10.0
 """CloudWatch shows lines some seconds late: this long after its end, a run has no more to come."""
 
+MOST_EVENTS = 10_000
+"""In one answer of FilterLogEvents."""
+
 OVERLAP_SECONDS = 60.0
 """Read again at every look: a line may arrive after others that were written later."""
 
@@ -75,10 +78,29 @@ class Log:
 
 
 def events(cloud: Cloud, function: Function, pattern: str, **limits: Any) -> Iterator[Mapping[str, Any]]:
-    """What CloudWatch holds of a function's log that matches a pattern; ``limits`` are FilterLogEvents' own."""
-    group = cloud.names.log_group(function)
-    pages = cloud.logs.get_paginator("filter_log_events").paginate(logGroupName=group, filterPattern=pattern, **limits)
-    return (event for page in pages for event in page["events"])
+    """What CloudWatch holds of a function's log that matches a pattern, in the order in which it came.
+
+    ``limits`` are FilterLogEvents' own. The local cloud gives no token for what is beyond one answer, so the next
+    question begins where the last answer ended.
+    """
+    asked = {"logGroupName": cloud.names.log_group(function), "filterPattern": pattern, **limits}
+    latest, of_latest = None, set[tuple[str, str]]()
+    while True:
+        in_last_page = new = 0
+        for page in cloud.logs.get_paginator("filter_log_events").paginate(**asked):
+            in_last_page = len(page["events"])
+            for event in page["events"]:
+                identity = (event["logStreamName"], event["message"])
+                if event["timestamp"] == latest and identity in of_latest:
+                    continue
+                if event["timestamp"] != latest:
+                    latest, of_latest = event["timestamp"], set()
+                of_latest.add(identity)
+                new += 1
+                yield event
+        if in_last_page < MOST_EVENTS or not new:
+            return
+        asked["startTime"] = latest
 
 
 def _line(function: Function, event: Mapping[str, Any]) -> Line:

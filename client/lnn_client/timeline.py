@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from lnn.runs.record import Run
@@ -61,8 +62,8 @@ def _events(cloud: Cloud, role: Function, run: Run, pattern: str) -> list[Mappin
         run.created_at - _MARGIN_SECONDS,
         (run.finished_at or run.heartbeat or run.created_at) + _MARGIN_SECONDS,
     )
-    limits = {"startTime": int(start * 1000), "endTime": int(end * 1000), "PaginationConfig": {"MaxItems": MOST_LINES}}
-    return list(events(cloud, role, pattern, **limits))
+    found = events(cloud, role, pattern, startTime=int(start * 1000), endTime=int(end * 1000))
+    return list(islice(found, MOST_LINES))
 
 
 def _of_role(

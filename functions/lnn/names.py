@@ -112,7 +112,17 @@ def checkpoint_key(run_id: str, generation: int, epoch: int, batches: int = 0) -
 
     Generations never share a key, so a late writer cannot replace its successor's checkpoint.
     """
-    return f"{RUNS}{run_id}/checkpoints/{generation:04d}-{epoch:09d}-{batches:09d}.npz"
+    return f"{checkpoints_prefix(run_id)}{generation:04d}-{epoch:09d}-{batches:09d}.npz"
+
+
+def checkpoints_prefix(run_id: str) -> str:
+    return f"{RUNS}{run_id}/checkpoints/"
+
+
+def place_of_checkpoint(key: str) -> tuple[int, int]:
+    """The whole epochs and the batches of the next after which a checkpoint was stored."""
+    _, epoch, batches = key.rpartition("/")[2].removesuffix(".npz").split("-")
+    return int(epoch), int(batches)
 
 
 def ended_model_key(run_id: str, generation: int, epoch: int, batches: int = 0) -> str:

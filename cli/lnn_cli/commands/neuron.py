@@ -1,0 +1,113 @@
+"""``lnn neuron``: one neuron in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
+from lnn_cli.ui.blocks import PLAIN_POSITIVE, POSITIVE, blocks, legend
+from lnn_cli.ui.console import note, number, output, print_json, print_pairs, print_table, say
+from lnn_client.cloud import Target
+
+if TYPE_CHECKING:
+    from lnn.job.plan import Plan
+    from lnn_client.neurons import Neuron
+
+MOST_COLUMNS = 40
+"""Pixels in a row of a picture that is shown: each takes two characters."""
+
+MOST_WEIGHTS = 16
+"""Weights that are printed one by one; of more, the largest."""
+
+
+def neuron(
+    run: RunArgument,
+    layer: Annotated[int, typer.Option(min=1, help="From 1, as in parameters.json.")] = 1,
+    neuron: Annotated[int, typer.Option(min=1, help="From 1.")] = 1,
+    epoch: Annotated[
+        int | None, typer.Option(min=0, show_default=False, help="After so many; 0 is the start (default: all).")
+    ] = None,
+    example: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=0, show_default=False, help="Index of a training example; repeatable (default: some of each)."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    target: TargetOption = Target.LOCAL,
+    prefix: PrefixOption = None,
+    region: RegionOption = None,
+) -> None:
+    """Show one neuron: weights, gradient, and z, a, dz of examples.
+
+    The numbers are those of the network after an epoch, for all training
+    examples: dz belongs to one example, dw and db are means over all, before
+    clipping; nothing is dropped. They are computed here, from the run's own
+    examples and checkpoints, and compared with its history.
+
+    Example: lnn neuron latest --layer 1 --neuron 3 --epoch 10
+    """
+    from lnn_client.neurons import Neurons, invocations_of, probe_examples
+    from lnn_client.replay import Replay
+
+    cloud = connect(target, prefix, region)
+    found = cloud.find_run(run)
+    replay = Replay(cloud, found)
+    chosen = probe_examples(replay.plan, replay.data.y) if example is None else example
+    numbers = Neurons(replay, found.epoch if epoch is None else epoch).neuron(layer, neuron, chosen)
+    one_each = found.strategy == "neuron" and numbers.epoch > 0
+    invocations = invocations_of(cloud, found, layer, neuron, numbers.epoch) if one_each else []
+    if as_json:
+        arrays = {name: getattr(numbers, name).tolist() for name in ("w", "dw")}
+        print_json({"run_id": found.run_id, **asdict(numbers), **arrays, "invocations": invocations})
+        return
+    _print(numbers, found.run_id, replay.plan)
+    if one_each:
+        took = ", ".join(f"{one['state']} {one['seconds'] * 1000:.0f} ms" for one in invocations)
+        note(f"its invocations in epoch {numbers.epoch}: {took or 'the log tells of none'}")
+
+
+def _print(numbers: Neuron, run_id: str, plan: Plan) -> None:
+    w = numbers.w
+    print_pairs(
+        (
+            ("run", run_id),
+            ("neuron", f"{numbers.neuron} of layer {numbers.layer}, after epoch {numbers.epoch}"),
+            ("formula", f"z = w x + b, a = {numbers.activation}(z)"),
+            ("b", f"{number(numbers.b, 6)}   db {number(numbers.db, 6)}"),
+            ("w", f"{len(w)} weights, {number(float(w.min()))} to {number(float(w.max()))}"),
+        )
+    )
+    shape = plan.image_shape if numbers.layer == 1 else None
+    if shape is not None and shape[2:] in ([], [1]) and shape[1] <= MOST_COLUMNS:
+        positive = PLAIN_POSITIVE if output().options.ascii_only else POSITIVE
+        for name, values in (("w", w), ("dw", numbers.dw)):
+            say(f"\n{name}, {legend(positive)}")
+            for line in blocks(values.reshape(shape[:2]), positive):
+                say(line)
+    shown = sorted(range(len(w)), key=lambda place: -abs(w[place]))[:MOST_WEIGHTS]
+    if len(w) > MOST_WEIGHTS:
+        note(f"the {MOST_WEIGHTS} largest of {len(w)} weights; all of them: --json")
+    say("")
+    print_table(
+        ("input", "w", "dw"),
+        ((str(place + 1), number(float(w[place]), 6), number(float(numbers.dw[place]), 6)) for place in sorted(shown)),
+        right=("input", "w", "dw"),
+    )
+    say("")
+    print_table(
+        ("example", "label", "z", "a", "dz"),
+        (
+            (str(one.index), _label(one.label), *(number(value, 6) for value in (one.z, one.a, one.dz)))
+            for one in numbers.examples
+        ),
+        right=("example", "z", "a", "dz"),
+    )
+
+
+def _label(label: str | float | list[float]) -> str:
+    values = label if isinstance(label, list) else [label]
+    return ", ".join(value if isinstance(value, str) else number(value) for value in values)

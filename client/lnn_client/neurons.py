@@ -1,0 +1,166 @@
+"""One neuron of a run, in numbers: its weights, what it answers to examples, and its gradient."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lnn.network import output_delta, propagate_delta
+from lnn_client.errors import ClientError
+from lnn_client.logs import events, parsed, written_at
+
+if TYPE_CHECKING:
+    from lnn.job.plan import Plan
+    from lnn.network.types import Array, Targets
+    from lnn.runs.record import Run
+    from lnn_client.cloud import Cloud
+    from lnn_client.replay import Replay
+
+MOST_PROBES = 12
+"""Examples that are shown where none were asked for."""
+
+CHUNK_EXAMPLES = 4096
+"""Examples that the gradient is computed for at once: memory holds every layer's activations for them."""
+
+_MARGIN_MILLISECONDS = 120_000
+"""Clocks differ, and logs arrive some time after what they tell of."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfExample:
+    """What a neuron has for one training example."""
+
+    index: int
+    """From 0, in the order of the training examples that the run has stored: without those held out for validation."""
+    label: str | float | list[float]
+    z: float
+    a: float
+    dz: float
+    """Derivative of the example's own cost with respect to z; ``dw`` and ``db`` are means over the examples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neuron:
+    """A neuron's numbers, with the parameters after ``epoch``; layers and neurons count from 1.
+
+    All examples count, whatever the batch size, and no output is dropped: so the network answers after that epoch.
+    """
+
+    layer: int
+    neuron: int
+    epoch: int
+    activation: str
+    w: Array
+    """(units of the layer before,)"""
+    b: float
+    dw: Array
+    """The gradient of the cost, L2's part included, before any clipping; as ``w``."""
+    db: float
+    examples: list[OfExample]
+
+
+class Neurons:
+    """The neurons of one run after one of its epochs. Raises CannotReplay as ``Replay.parameters`` does."""
+
+    def __init__(self, replay: Replay, epoch: int) -> None:
+        self.epoch, self._plan, self._data = epoch, replay.plan, replay.data
+        self._parameters = replay.parameters(epoch)
+
+    def neuron(self, layer: int, neuron: int, examples: Sequence[int]) -> Neuron:
+        """The numbers of one neuron, for some of the training examples.
+
+        Raises:
+            ClientError: there is no such layer, neuron or example.
+        """
+        plan, row = self._plan, neuron - 1
+        _check(f"layer {layer}", layer, 1, plan.layers)
+        _check(f"neuron {neuron} in layer {layer}", neuron, 1, plan.sizes[layer])
+        for index in examples:
+            _check(f"example {index}", index, 0, plan.examples - 1)
+        W, b = self._parameters[layer - 1]
+        dw, db = self._gradient(layer, row)
+        chosen = np.array(examples, np.int64)
+        Z, A, dZ = (rows[row] for rows in self._layer(layer, self._data.X[:, chosen], self._data.Y[:, chosen])[1:])
+        return Neuron(
+            *(layer, neuron, self.epoch, plan.activations[layer - 1]),
+            *(W[row], float(b[row, 0]), dw + plan.l2 / plan.examples * W[row], db),
+            [
+                # + 0.0 makes 0 of -0, which says nothing to anybody.
+                OfExample(index, label_of(plan, self._data.y, index), float(z), float(a), float(dz) + 0.0)
+                for index, z, a, dz in zip(examples, Z, A, dZ, strict=True)
+            ],
+        )
+
+    def _gradient(self, layer: int, row: int) -> tuple[Array, float]:
+        """The gradient, means over all examples: dw without L2's part, (units of the layer before,), and db."""
+        m = self._plan.examples
+        dw, db = np.zeros_like(self._parameters[layer - 1][0][row]), 0.0
+        for start in range(0, m, CHUNK_EXAMPLES):
+            some = slice(start, start + CHUNK_EXAMPLES)
+            before, _, _, dZ = self._layer(layer, self._data.X[:, some], self._data.Y[:, some])
+            dw += before @ dZ[row] / m
+            db += float(dZ[row].sum()) / m
+        return dw, db
+
+    def _layer(self, layer: int, X: Array, Y: Array) -> tuple[Array, Array, Array, Array]:
+        """A of the layer before, and Z, A and dZ of the layer, for the examples X (n, m) with labels Y."""
+        network, parameters = self._plan.network, self._parameters
+        with np.errstate(over="ignore", invalid="ignore"):
+            passed = network.forward(parameters, X)
+            dZ = output_delta(passed.A[-1], Y, network.loss)
+            for above in range(len(parameters) - 1, layer - 1, -1):
+                W, _ = parameters[above]
+                dZ = propagate_delta(W, dZ, passed.kept[above - 1], network.activations[above - 1])
+            W, b = parameters[layer - 1]
+            return passed.A[layer - 1], W @ passed.A[layer - 1] + b, passed.A[layer], dZ
+
+
+def probe_examples(plan: Plan, y: Targets) -> list[int]:
+    """Indices of up to ``MOST_PROBES`` training examples: as many of each class as of any other, drawn by the seed."""
+    rng = np.random.default_rng(plan.seed)
+    classes = np.zeros(len(y), np.int64) if plan.targets else np.asarray(y)
+    drawn = [rng.permutation(np.flatnonzero(classes == label)) for label in np.unique(classes)]
+    most = min(MOST_PROBES, len(y))
+    in_turn = (of_class[turn] for turn in range(most) for of_class in drawn if turn < len(of_class))
+    return sorted(int(index) for index, _ in zip(in_turn, range(most), strict=False))
+
+
+def label_of(plan: Plan, y: Targets, index: int) -> str | float | list[float]:
+    """The class's name; of regression the number, or the numbers."""
+    if not plan.targets:
+        return plan.list_classes[int(y[index])]
+    numbers: list[float] = y[index].tolist()
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def invocations_of(cloud: Cloud, run: Run, layer: int, neuron: int, epoch: int) -> list[dict[str, Any]]:
+    """The invocations in which a neuron worked on an epoch, in order, as far as the function's log tells of them.
+
+    Each has ``start`` in epoch seconds, ``seconds``, ``state`` and ``generation``.
+    """
+    place = {"run_id": run.run_id, "epoch": epoch, "layer": layer, "neuron": neuron}
+    conditions = (f"($.{name} = {json.dumps(value)})" for name, value in place.items())
+    found = []
+    for event in events(
+        cloud,
+        "neuron",
+        f"{{ {' && '.join(conditions)} }}",
+        startTime=int(run.created_at * 1000) - _MARGIN_MILLISECONDS,
+    ):
+        line = parsed(event["message"])
+        # The local cloud finds every line, whatever a pattern says of fields.
+        if "elapsed_seconds" not in line or any(line.get(name) != value for name, value in place.items()):
+            continue
+        seconds = float(line["elapsed_seconds"])
+        start = written_at(line, event["timestamp"] / 1000) - seconds
+        found.append({"start": start, "seconds": seconds, "state": line.get("state"), "generation": line["generation"]})
+    return sorted(found, key=lambda one: float(one["start"]))
+
+
+def _check(what: str, found: int, lowest: int, highest: int) -> None:
+    if not lowest <= found <= highest:
+        raise ClientError(f"there is no {what}; expected {lowest} to {highest}")
