@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
-from lnn_cli.ui.blocks import PLAIN_POSITIVE, POSITIVE, blocks, legend
 from lnn_cli.ui.console import note, number, output, print_json, print_pairs, print_table, say
 from lnn_client.cloud import Target
 
@@ -71,6 +70,8 @@ def neuron(
 
 
 def _print(numbers: Neuron, run_id: str, plan: Plan) -> None:
+    from lnn_cli.ui.blocks import PLAIN_POSITIVE, POSITIVE, blocks, legend
+
     w = numbers.w
     print_pairs(
         (
