@@ -405,7 +405,8 @@ def _write(
 ) -> None:
     columns = preprocessing.columns
     unknown = np.zeros(len(columns), np.int64)
-    like = np.empty(0, np.int64 if made.classes else np.float64)
+    # The check reads labels at once, at most 256 MB of them: in one byte each, that is a CSV file of many gigabytes.
+    like = np.empty(0, rows.labels.dtype if made.classes else np.float64)
     counts_of: dict[str, Counter[int]] = {TRAIN: made.train, TEST: made.test, VALIDATION: made.validation}
     writers = [
         (part, counts_of[name], PartWriter(file, name, (preprocessing.width,), np.dtype(np.float32), like))

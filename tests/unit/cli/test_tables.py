@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import math
 import subprocess
 import sys
 import tracemalloc
@@ -493,6 +494,36 @@ def test_few_bytes_are_kept_of_each_row(tmp_path: Path, label: str) -> None:
         tracemalloc.stop()
     # 9 bytes while parts are drawn, 5 MB of chunks, 4 MB of text and its copy.
     assert peak < 9 * rows + 16_000_000
+
+
+@pytest.mark.parametrize(("classes", "size"), [(128, 1), (129, 2)])
+def test_a_class_is_stored_in_as_few_bytes_as_all_of_them_need(make: Make, classes: int, size: int) -> None:
+    data: list[list[Any]] = [[place % classes, f"kind{place % classes:03}"] for place in range(5 * classes)]
+    parts = parts_of(make(data, "--no-standardize", names=["x", "y"]))
+    assert [name.decode() for name in parts["list_classes"]] == [f"kind{place:03}" for place in range(classes)]
+    for part in ("train", "test"):
+        assert parts[f"{part}_set_y"].dtype.itemsize == size
+        np.testing.assert_array_equal(parts[f"{part}_set_y"], parts[f"{part}_set_x"][:, 0])
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[place % 3 for place in range(1500)], list(range(1500)), [*([7] * 700), *([""] * 300), *range(1500)]],
+    ids=["classes", "quantities", "quantities after a long time"],
+)
+def test_labels_are_the_same_however_many_rows_are_read_at_once(
+    make: Make, labels: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data: list[list[Any]] = [[place, label] for place, label in enumerate(labels)]
+    expected = parts_of(make(data, "--no-standardize", names=["x", "y"]))
+    given = np.array([math.nan if label == "" else label for label in labels])
+    for rows_at_once in (100, 999):
+        monkeypatch.setattr(tables, "BATCH_ROWS", rows_at_once)
+        parts = parts_of(make(data, "--no-standardize", names=["x", "y"]))
+        assert parts.keys() == expected.keys()
+        for part in ("train", "test"):
+            np.testing.assert_array_equal(parts[f"{part}_set_x"], expected[f"{part}_set_x"])
+            np.testing.assert_array_equal(parts[f"{part}_set_y"], given[parts[f"{part}_set_x"][:, 0].astype(int)])
 
 
 def test_texts_among_numbers_to_predict_are_one_error(refuse: Callable[..., str]) -> None:
