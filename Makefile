@@ -31,7 +31,7 @@ check: setup ## style, types, imports and quick unit tests, in two minutes
 
 test: setup ## run every test: unit, functional, Terraform, end to end, browser, chaos
 	@$(PYTEST) --numprocesses auto tests/unit
-	@$(PYTEST) --numprocesses auto tests/functional tests/terraform tests/docs tests/simulation
+	@$(PYTEST) --numprocesses auto --no-loadscope-reorder tests/functional tests/terraform tests/docs tests/simulation
 	@$(PYTEST) --numprocesses 3 --no-loadscope-reorder tests/e2e tests/browser tests/chaos
 
 lint: setup ## check style, types, Terraform and shell scripts

@@ -12,7 +12,7 @@ from xdist.remote import Producer
 
 from support.e2e_cloud import CloudUnderTest, local_cloud
 from support.repository import REPOSITORY
-from support.scheduling import ByFile
+from support.scheduling import ByFile, longest_first
 
 # The library's metrics, where no Lambda function sets their namespace.
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LNN")
@@ -24,6 +24,12 @@ hypothesis.settings.load_profile("lnn")
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
     return ByFile(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """After others have put them into an order."""
+    items[:] = longest_first(items)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from support.e2e_jobs import (
     NEURON_DATASET,
     NEURON_PARAMETERS,
 )
-from support.scheduling import WAIT_FOR_TERRAFORM
 
 HERE = Path(__file__).parent
 TEST_SECONDS = 600
@@ -24,12 +23,10 @@ TEST_SECONDS = 600
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files that take longest go first, so that no worker is left alone with them."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.timeout(TEST_SECONDS))
-    items.sort(key=lambda item: item.path.stem not in WAIT_FOR_TERRAFORM)
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
 from xdist.scheduler import LoadFileScheduling
 
 WAIT_FOR_TERRAFORM = {"test_deployment_lifecycle", "test_local_cloud"}
@@ -11,6 +13,19 @@ WAIT_FOR_TERRAFORM = {"test_deployment_lifecycle", "test_local_cloud"}
 
 MAKE_OWN_PLANS = {"test_account", "test_configuration", "test_upgrade"}
 """Files of tests/terraform whose tests share no plan with those of another."""
+
+LONGEST = (
+    *("test_deployment_lifecycle", "test_local_cloud"),
+    *("test_whole_runs", "test_simulation", "test_bad_input", "test_configuration", "test_redis_fences"),
+    *("test_same_bits_on_any_host", "test_regions", "test_inventories", "test_policy_check", "test_model_corpus"),
+)
+"""The files that take more than half a minute begin first, so that no worker is left alone with one."""
+
+
+def longest_first(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """The tests, those of ``LONGEST`` before all others."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    return sorted(items, key=lambda item: places.get(item.path.stem, len(places)))
 
 
 class ByFile(LoadFileScheduling):
