@@ -25,6 +25,7 @@ from lnn_cli.commands import (
     stop_resume,
     train,
     upload,
+    view,
     watch,
 )
 from lnn_cli.ui.errors import OneLineErrors
@@ -82,7 +83,7 @@ def _add(to: typer.Typer, panel: str | None, *commands: Callable[..., Any]) -> N
 
 
 _add(app, "Train", train.train, upload.upload, estimate.estimate)
-_add(app, "Runs", runs.runs, show.show, history.history, watch.watch, neuron.neuron, logs.logs)
+_add(app, "Runs", runs.runs, show.show, history.history, watch.watch, view.view, neuron.neuron, logs.logs)
 _add(app, "Runs", stop_resume.stop, stop_resume.resume)
 _add(app, "Use", predict.predict, evaluate.evaluate, page.page)
 _add(app, "Use", report.report, compare.compare, export.export)

@@ -42,6 +42,8 @@ RegionOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else.")]
+PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 is any free one.")]
+OpenOption = Annotated[bool, typer.Option("--open/--no-open", help="Open it in a browser.")]
 ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace the file if it exists.")]
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lnn.network import output_delta, propagate_delta
+from lnn.network import linear_forward, output_delta, propagate_delta
 from lnn_client.errors import ClientError
 from lnn_client.logs import events, parsed, written_at
 
 if TYPE_CHECKING:
+    from lnn.data.in_memory import TrainingData
     from lnn.job.plan import Plan
-    from lnn.network.types import Array, Targets
+    from lnn.network.types import Array, Parameters, Targets
     from lnn.runs.record import Run
     from lnn_client.cloud import Cloud
-    from lnn_client.replay import Replay
 
 MOST_PROBES = 12
 """Examples that are shown where none were asked for."""
@@ -63,12 +63,22 @@ class Neuron:
     examples: list[OfExample]
 
 
-class Neurons:
-    """The neurons of one run after one of its epochs. Raises CannotReplay as ``Replay.parameters`` does."""
+class OfLayer(NamedTuple):
+    """What a layer has for m examples."""
 
-    def __init__(self, replay: Replay, epoch: int) -> None:
-        self.epoch, self._plan, self._data = epoch, replay.plan, replay.data
-        self._parameters = replay.parameters(epoch)
+    before: Array
+    """A of the layer before, (units there, m)"""
+    Z: Array
+    A: Array
+    dZ: Array  # noqa: N815 - the name in every formula
+    """(units, m), of each example's own cost"""
+
+
+class Neurons:
+    """The neurons of one run after one of its epochs."""
+
+    def __init__(self, plan: Plan, data: TrainingData, parameters: Parameters, epoch: int) -> None:
+        self.epoch, self._plan, self._data, self._parameters = epoch, plan, data, parameters
 
     def neuron(self, layer: int, neuron: int, examples: Sequence[int]) -> Neuron:
         """The numbers of one neuron, for some of the training examples.
@@ -84,14 +94,14 @@ class Neurons:
         W, b = self._parameters[layer - 1]
         dw, db = self._gradient(layer, row)
         chosen = np.array(examples, np.int64)
-        Z, A, dZ = (rows[row] for rows in self._layer(layer, self._data.X[:, chosen], self._data.Y[:, chosen])[1:])
+        _, Z, A, dZ = layers_of(plan, self._parameters, self._data.X[:, chosen], self._data.Y[:, chosen])[layer - 1]
         return Neuron(
             *(layer, neuron, self.epoch, plan.activations[layer - 1]),
             *(W[row], float(b[row, 0]), dw + plan.l2 / plan.examples * W[row], db),
             [
                 # + 0.0 makes 0 of -0, which says nothing to anybody.
                 OfExample(index, label_of(plan, self._data.y, index), float(z), float(a), float(dz) + 0.0)
-                for index, z, a, dz in zip(examples, Z, A, dZ, strict=True)
+                for index, z, a, dz in zip(examples, Z[row], A[row], dZ[row], strict=True)
             ],
         )
 
@@ -101,22 +111,23 @@ class Neurons:
         dw, db = np.zeros_like(self._parameters[layer - 1][0][row]), 0.0
         for start in range(0, m, CHUNK_EXAMPLES):
             some = slice(start, start + CHUNK_EXAMPLES)
-            before, _, _, dZ = self._layer(layer, self._data.X[:, some], self._data.Y[:, some])
-            dw += before @ dZ[row] / m
-            db += float(dZ[row].sum()) / m
+            of_layer = layers_of(self._plan, self._parameters, self._data.X[:, some], self._data.Y[:, some])[layer - 1]
+            dw += of_layer.before @ of_layer.dZ[row] / m
+            db += float(of_layer.dZ[row].sum()) / m
         return dw, db
 
-    def _layer(self, layer: int, X: Array, Y: Array) -> tuple[Array, Array, Array, Array]:
-        """A of the layer before, and Z, A and dZ of the layer, for the examples X (n, m) with labels Y."""
-        network, parameters = self._plan.network, self._parameters
-        with np.errstate(over="ignore", invalid="ignore"):
-            passed = network.forward(parameters, X)
-            dZ = output_delta(passed.A[-1], Y, network.loss)
-            for above in range(len(parameters) - 1, layer - 1, -1):
-                W, _ = parameters[above]
-                dZ = propagate_delta(W, dZ, passed.kept[above - 1], network.activations[above - 1])
-            W, b = parameters[layer - 1]
-            return passed.A[layer - 1], W @ passed.A[layer - 1] + b, passed.A[layer], dZ
+
+def layers_of(plan: Plan, parameters: Parameters, X: Array, Y: Array) -> list[OfLayer]:
+    """What every layer has for the examples X (n, m) with labels Y (units of the output, m)."""
+    network = plan.network
+    with np.errstate(over="ignore", invalid="ignore"):
+        passed = network.forward(parameters, X)
+        deltas = [output_delta(passed.A[-1], Y, network.loss)]
+        for layer in range(len(parameters) - 1, 0, -1):
+            (W, _), activation = parameters[layer], network.activations[layer - 1]
+            deltas.insert(0, propagate_delta(W, deltas[0], passed.kept[layer - 1], activation))
+        Zs = [linear_forward(W, b, before) for (W, b), before in zip(parameters, passed.A[:-1], strict=True)]
+    return [OfLayer(*of_layer) for of_layer in zip(passed.A[:-1], Zs, passed.A[1:], deltas, strict=True)]
 
 
 def probe_examples(plan: Plan, y: Targets) -> list[int]:

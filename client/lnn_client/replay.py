@@ -52,9 +52,20 @@ class Replay:
             self.data: TrainingData = training_data(self._artifacts, run.run_id, self.plan)
         except ResourceDeleted as error:
             raise _deleted(run) from error
-        self._costs = {row.epoch: row.cost for row in cloud.ledger.history(run.run_id)}
+        self._read_history()
         self._epoch = -1
         self._engine: Engine | None = None
+
+    def follow(self) -> Run:
+        """The run as it is now: it may have trained further."""
+        if not self.run.has_ended:
+            self.run = self._cloud.find_run(self.run.run_id)
+            self._read_history()
+        return self.run
+
+    def _read_history(self) -> None:
+        self.history = self._cloud.ledger.history(self.run.run_id)
+        self._costs = {row.epoch: row.cost for row in self.history}
 
     def parameters(self, epoch: int) -> Parameters:
         """W (units, units of the layer before) and b (units, 1) of every layer after ``epoch`` epochs; 0 is the start.

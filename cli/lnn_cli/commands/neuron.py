@@ -56,7 +56,8 @@ def neuron(
     found = cloud.find_run(run)
     replay = Replay(cloud, found)
     chosen = probe_examples(replay.plan, replay.data.y) if example is None else example
-    numbers = Neurons(replay, found.epoch if epoch is None else epoch).neuron(layer, neuron, chosen)
+    after = found.epoch if epoch is None else epoch
+    numbers = Neurons(replay.plan, replay.data, replay.parameters(after), after).neuron(layer, neuron, chosen)
     one_each = found.strategy == "neuron" and numbers.epoch > 0
     invocations = invocations_of(cloud, found, layer, neuron, numbers.epoch) if one_each else []
     if as_json:

@@ -1,19 +1,18 @@
 """``lnn page``: the prediction page in a browser, its requests signed where the API asks for that."""
 
 import json
-import webbrowser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Annotated
 
 import typer
 
-from lnn_cli.options import PrefixOption, RegionOption, TargetOption, connect
+from lnn_cli.options import OpenOption, PortOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui.console import note, say
 from lnn_cli.ui.errors import CliError, explain
+from lnn_cli.ui.loopback import LOOPBACK, cannot_listen, is_addressed, serve
 from lnn_client.cloud import Target
 from lnn_client.prediction_api import Answer, Api
 
-LOOPBACK = "127.0.0.1"
 MAX_BYTES = 10_000_000
 """API Gateway takes no more (HTTP API quotas)."""
 
@@ -23,8 +22,8 @@ OWN_HEADERS = {"connection", "content-length", "date", "keep-alive", "server", "
 
 def page(
     staging: Annotated[bool, typer.Option("--staging", help="The page of the model under review.")] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 is any free one.")] = 0,
-    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open it in a browser.")] = True,
+    port: PortOption = 0,
+    open_browser: OpenOption = True,
     target: TargetOption = Target.LOCAL,
     prefix: PrefixOption = None,
     region: RegionOption = None,
@@ -40,20 +39,11 @@ def page(
     try:
         server = SigningServer(api, port)
     except OSError as error:
-        raise CliError(
-            f"port {port} of {LOOPBACK} cannot be used: {error.strerror}; choose another with --port"
-        ) from None
+        raise CliError(cannot_listen(port, error)) from None
     address = f"http://{LOOPBACK}:{server.server_port}/{'staging/' if staging else ''}"
     say(address)
     note(f"stands for {api.url}; Ctrl-C ends it")
-    if open_browser:
-        webbrowser.open(address)
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        note("")
-    finally:
-        server.server_close()
+    serve(server, address, open_browser=open_browser)
 
 
 class SigningServer(ThreadingHTTPServer):
@@ -78,8 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(_refusal(413, "too_large", f"the body has {length[:20]} bytes, and {MAX_BYTES:,} are the most"))
             return
         body = self.rfile.read(int(length))
-        # A browser must ask for this very address: a page elsewhere must not borrow the user's signature.
-        if self.headers.get("host") not in {f"{name}:{self.server.server_port}" for name in (LOOPBACK, "localhost")}:
+        if not is_addressed(self.headers.get("host"), self.server.server_port):
             self._reply(_refusal(421, "misdirected", "this address is for the browser of this machine alone"))
             return
         try:

@@ -1,0 +1,44 @@
+"""``lnn view``: a run's network in a browser."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lnn_cli.options import OpenOption, PortOption, PrefixOption, RegionOption, TargetOption, connect
+from lnn_cli.ui.console import note, say
+from lnn_cli.ui.errors import CliError
+from lnn_cli.ui.loopback import cannot_listen, serve
+from lnn_client.cloud import LATEST, Target
+
+
+def view(
+    run: Annotated[str, typer.Argument(metavar="[RUN]", help="Run id, the start of one, or `latest`.")] = LATEST,
+    port: PortOption = 0,
+    open_browser: OpenOption = True,
+    target: TargetOption = Target.LOCAL,
+    prefix: PrefixOption = None,
+    region: RegionOption = None,
+) -> None:
+    """Show a run's network, neuron by neuron, in a browser, until Ctrl-C.
+
+    Step through its epochs, choose an example, look into a neuron, switch it
+    off. A run that is training is followed. The page is served to this machine
+    alone; it reads what the run has stored, and writes nothing.
+
+    Example: lnn view latest
+    """
+    from lnn_cli.view.server import ViewServer
+    from lnn_client.inspection import Inspection
+
+    cloud = connect(target, prefix, region)
+    found = cloud.find_run(run)
+    inspection = Inspection(cloud, found)
+    try:
+        server = ViewServer(inspection, port)
+    except OSError as error:
+        raise CliError(cannot_listen(port, error)) from None
+    say(server.address)
+    note(f"shows run {found.run_id}; Ctrl-C ends it")
+    serve(server, server.address, open_browser=open_browser)

@@ -1,0 +1,199 @@
+"""A run's network looked at through the server of ``lnn view``: the very requests that the page makes."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lnn.models.model_file import load_model
+from lnn_cli.ui.loopback import LOOPBACK
+from lnn_cli.view.server import ViewServer
+from lnn_client.cloud import Cloud
+from lnn_client.inspection import Inspection, epochs_shown, saturated
+from support.aws_account import surroundings
+from support.inprocess_cloud import InProcessCloud, tiny_dataset
+
+__all__ = ["surroundings"]
+
+pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
+
+PARAMETERS: dict[str, Any] = {
+    "epochs": 20,
+    "layers": 2,
+    "neurons": {"layer1": 4, "layer2": 1},
+    "activations": {"layer1": "tanh", "layer2": "sigmoid"},
+    "learning_rate": 0.5,
+    "strategy": "fused",
+}
+Ask = Callable[..., Any]
+
+
+@pytest.fixture
+def run_id(cloud: InProcessCloud, tmp_path: Path) -> str:
+    """A completed run of examples with two features."""
+    upload = cloud.upload(tiny_dataset(tmp_path / "d.h5", features=2), PARAMETERS)
+    assert cloud.launch(upload) == "launched", cloud.run(upload.run_id)
+    assert cloud.run_to_end(upload.run_id).status == "COMPLETED"
+    return upload.run_id
+
+
+@pytest.fixture
+def server(cloud: InProcessCloud, run_id: str) -> Iterator[ViewServer]:
+    there = Cloud("aws")
+    server = ViewServer(Inspection(there, there.find_run(run_id)), 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def ask(server: ViewServer) -> Ask:
+    """Asks the server; an answer that is no success is (status, text of the error)."""
+
+    def ask(path: str, body: Any = None, host: str | None = None) -> Any:
+        connection = HTTPConnection(LOOPBACK, server.server_port, timeout=30)
+        with closing(connection):
+            method, content = ("GET", None) if body is None else ("POST", json.dumps(body))
+            connection.request(method, f"/{path}", content, {} if host is None else {"host": host})
+            answer = connection.getresponse()
+            found = json.loads(answer.read())
+        return found if answer.status == 200 else (answer.status, found["error"])
+
+    return ask
+
+
+def test_the_overview_is_of_the_run(ask: Ask, run_id: str) -> None:
+    found = ask("api/run")
+    assert (found["run_id"], found["status"], found["has_ended"]) == (run_id, "COMPLETED", True)
+    assert (found["sizes"], found["activations"], found["epoch"]) == ([2, 4, 1], ["tanh", "sigmoid"], 20)
+    assert [row["epoch"] for row in found["history"]] == list(range(1, 21))
+    assert found["epochs_shown"][0] == 0
+    assert found["epochs_shown"][-1] == 20
+    assert found["base_rate"] == 0.5
+    assert {probe["label"] for probe in found["probes"]} == {"class 0", "class 1"}
+
+
+def test_an_epoch_has_the_model_s_weights_and_what_neurons_do_over_the_training_set(
+    ask: Ask, run_id: str, cloud: InProcessCloud, tmp_path: Path
+) -> None:
+    (W1, b1), (W2, _) = load_model(cloud.read(f"prediction_input/{run_id}/params.h5")).parameters
+    found = ask("api/epoch/20")
+    first, last = found["layers"]
+    np.testing.assert_allclose(first["weights"], W1, rtol=1e-12)
+    np.testing.assert_allclose(first["biases"], b1[:, 0], rtol=1e-12)
+    assert last["largest"] == pytest.approx(np.abs(W2).max())
+    examples = [ask(f"api/epoch/20/example/{index}") for index in range(13)]
+    A1 = np.array([example["layers"][0]["a"] for example in examples])
+    Z1 = np.array([example["layers"][0]["z"] for example in examples])
+    np.testing.assert_allclose(A1, np.tanh(Z1), rtol=1e-12)
+    np.testing.assert_allclose(first["mean"], A1.mean(axis=0), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(first["spread"], A1.std(axis=0), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(first["active"], (Z1 > 0).mean(axis=0))
+    right = [example["right"] for example in examples]
+    assert np.mean(right) == pytest.approx(ask("api/run")["history"][-1]["train"], abs=0.2)
+    assert all(example["right"] == (example["answer"] == example["label"]) for example in examples)
+
+
+def test_a_neuron_s_histogram_counts_every_training_example(ask: Ask) -> None:
+    found = ask("api/epoch/7/neuron/1/3?example=4&example=5")
+    assert [example["index"] for example in found["examples"]] == [4, 5]
+    assert sum(found["histogram"]["counts"]) == 13
+    edges = found["histogram"]["edges"]
+    assert all(edges[0] <= example["z"] <= edges[-1] for example in found["examples"])
+
+
+def test_the_plane_shows_what_the_network_answers_there(ask: Ask, run_id: str, cloud: InProcessCloud) -> None:
+    found = ask("api/epoch/20/plane")
+    (W1, b1), (W2, b2) = load_model(cloud.read(f"prediction_input/{run_id}/params.h5")).parameters
+    side = found["side"]
+    assert [len(layer) for layer in found["layers"]] == [4, 1]
+    corner = np.array([[found["x"][1]], [found["y"][0]]])  # the last column of the first row
+    a = 1 / (1 + np.exp(-(W2 @ np.tanh(W1 @ corner + b1) + b2)))
+    assert found["layers"][1][0][side - 1] == pytest.approx(a.item(), rel=1e-9)
+    assert len(found["points"]) == 13
+
+
+def test_what_if_changes_the_answer_and_nothing_else(ask: Ask, run_id: str, cloud: InProcessCloud) -> None:
+    stored = cloud.read(f"prediction_input/{run_id}/params.h5")
+    known = ask("api/epoch/20/example/0")
+    same = ask("api/epoch/20/what-if", {"example": 0, "off": [], "weights": []})
+    assert same["layers"] == known["layers"]
+    assert (same["train"], same["test"]) == (same["before"]["train"], same["before"]["test"])
+
+    bias = {"layer": 2, "neuron": 1, "input": 0, "value": 100.0}
+    always = ask("api/epoch/20/what-if", {"example": 0, "off": [], "weights": [bias]})
+    assert always["answer"] == "class 1"
+    assert always["train"] == pytest.approx(6 / 13)
+    weights = [{"layer": 2, "neuron": 1, "input": number, "value": 0.0} for number in range(1, 5)]
+    deaf = ask("api/epoch/20/what-if", {"example": 0, "off": [], "weights": weights})
+    off = ask("api/epoch/20/what-if", {"example": 0, "off": [[1, number] for number in range(1, 5)], "weights": []})
+    assert off["layers"][0]["a"] == [0.0] * 4
+    assert off["layers"][1] == deaf["layers"][1]
+    assert ask("api/epoch/20/example/0") == known
+    assert cloud.read(f"prediction_input/{run_id}/params.h5") == stored
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "told"),
+    [
+        ("api/epoch/21", None, 422, "has trained 20 epochs"),
+        ("api/epoch/1/example/13", None, 422, "there is no example 13; expected 0 to 12"),
+        ("api/epoch/1/neuron/3/1", None, 422, "there is no layer 3; expected 1 to 2"),
+        ("api/epoch/1/neuron/1/1?example=x", None, 422, "example: found 'x'; expected a number"),
+        ("api/epoch/1/what-if", {"example": 0, "off": [[2, 1]], "weights": []}, 422, "output layer cannot be off"),
+        ("api/epoch/1/what-if", {"example": 0, "off": [[1, 5]], "weights": []}, 422, "no neuron 5 in layer 1"),
+        ("api/epoch/1/what-if", {"example": "0"}, 422, "what-if: expected example, off and weights"),
+        ("api/epoch/1/what-if", None, 405, "a what-if is a POST"),
+        ("api/epoch/1", {}, 405, "a what-if is a POST"),
+        ("api/nothing", None, 404, "there is nothing under /api/nothing"),
+        ("../server.py", None, 404, "there is nothing under"),
+    ],
+)
+def test_what_is_not_to_be_had_is_one_clear_text(ask: Ask, path: str, body: Any, status: int, told: str) -> None:
+    found = ask(path, body)
+    assert found[0] == status
+    assert told in found[1]
+
+
+def test_a_page_elsewhere_is_not_answered(ask: Ask) -> None:
+    assert ask("api/run", host="evil.example")[0] == 421
+
+
+def test_a_run_is_followed(cloud: InProcessCloud, tmp_path: Path) -> None:
+    upload = cloud.upload(tiny_dataset(tmp_path / "d.h5"), PARAMETERS | {"strategy": "neuron", "epochs": 3})
+    assert cloud.launch(upload) == "launched"
+    there = Cloud("aws")
+    inspection = Inspection(there, there.find_run(upload.run_id))
+    assert (inspection.overview()["epoch"], inspection.epoch(0)["epoch"]) == (0, 0)
+    cloud.run_to_end(upload.run_id)
+    assert inspection.overview()["epochs_shown"] == [0, 1, 2, 3]
+    assert inspection.epoch(3)["layers"][0]["weights"] is not None
+
+
+@pytest.mark.parametrize(("last", "expected"), [(0, [0]), (1, [0, 1]), (5, [0, 1, 2, 3, 4, 5])])
+def test_few_epochs_are_all_shown(last: int, expected: list[int]) -> None:
+    assert epochs_shown(last) == expected
+
+
+def test_of_many_epochs_the_first_are_shown_and_the_last() -> None:
+    shown = epochs_shown(300_000)
+    assert shown[:4] == [0, 1, 2, 3]
+    assert shown[-1] == 300_000
+    assert len(shown) <= 62
+
+
+def test_a_neuron_close_to_a_bound_is_saturated() -> None:
+    assert saturated(np.array([[0.999, -0.995, 0.5]]), "tanh").tolist() == [2]
+    assert saturated(np.array([[0.999, 0.001, 0.5]]), "sigmoid").tolist() == [2]
+    assert saturated(np.array([[9.0, 0.0]]), "relu").tolist() == [0]
