@@ -1,0 +1,178 @@
+// The panel of one neuron: its formula with the numbers in it, weights, gradient, and histogram of z.
+
+import { colorOf, contextOf, largestOf, theme } from "./colors.js";
+import { paintNumbers, shapeOf } from "./pictures.js";
+import { byId, count, element, figure, named, percent } from "./text.js";
+
+const MOST_BARS = 16;
+
+/** Shows `neuron` as the server describes it; `example` and `epoch` are what it says of the example and the epoch. */
+export function showNeuron(run, neuron, example, epoch) {
+  const { layer, neuron: number } = neuron;
+  byId("neuron-title").textContent = `neuron ${number} of layer ${layer}`;
+  byId("neuron-hint").hidden = true;
+  byId("neuron-body").hidden = false;
+  const numbers = example.layers[layer - 1];
+  const [z, a, dz] = [numbers.z[number - 1], numbers.a[number - 1], numbers.dz?.[number - 1]];
+  const source = layer === 1 ? "x" : "a of layer " + (layer - 1);
+  byId("formula").replaceChildren(
+    element("p", `z = w · ${layer === 1 ? "x" : "a"} + b = ${figure(z - neuron.b)} + ${figure(neuron.b)} = ${figure(z)}`),
+    element("p", `a = ${neuron.activation}(z) = ${figure(a)}`),
+    element("p", `dz = ${figure(dz)}`),
+    element("p", `b = ${figure(neuron.b)}, db = ${figure(neuron.db)}`),
+  );
+  const facts = epoch.layers[layer - 1];
+  byId("activity").textContent =
+    `For example ${example.index} (label ${named(example.label)}), with ${source} as input. ` +
+    `Over the training set: active for ${percent(facts.active[number - 1])} of the examples, ` +
+    `mean ${figure(facts.mean[number - 1])}, spread ${figure(facts.spread[number - 1])}. ` +
+    `dz, dw and db are the cost's derivatives.`;
+  showWeights(run, neuron, example);
+  showHistogram(neuron.histogram, z);
+  showExamples(neuron.examples, example.index);
+  byId("weight-input").max = neuron.w.length;
+}
+
+export function hideNeuron() {
+  byId("neuron-title").textContent = "Neuron";
+  byId("neuron-hint").hidden = false;
+  byId("neuron-body").hidden = true;
+}
+
+function showWeights(run, { layer, w, dw }, example) {
+  const shape = layer === 1 ? shapeOf(run) : null;
+  byId("pictures").hidden = !shape;
+  byId("bars").hidden = Boolean(shape);
+  const most = Math.min(w.length, MOST_BARS);
+  byId("weights-title").textContent =
+    shape || most === w.length ? `Weights w (${count(w.length)})` : `Largest ${most} of ${count(w.length)} weights w`;
+  if (!shape) return showBars(layer, w, dw);
+  const parts = [["weights w", w], ["gradient dw", dw]];
+  if (example.x) parts.push(["products w × x", w.map((weight, index) => weight * example.x[index])]);
+  const figures = pictureSlots(parts.length);
+  parts.forEach(([name, numbers], index) => {
+    const [canvas, caption] = figures[index].children;
+    const largest = largestOf(numbers);
+    paintNumbers(canvas, numbers, shape, largest);
+    canvas.setAttribute("aria-label", `${name} as a picture`);
+    caption.textContent = `${name}, largest ±${figure(largest)}`;
+  });
+}
+
+/** The figures are made once and painted again. */
+function pictureSlots(wanted) {
+  const box = byId("pictures");
+  while (box.children.length > wanted) box.lastChild.remove();
+  while (box.children.length < wanted) {
+    const slot = element("figure");
+    const canvas = element("canvas");
+    canvas.setAttribute("role", "img");
+    slot.append(canvas, element("figcaption"));
+    box.append(slot);
+  }
+  return box.children;
+}
+
+function showBars(layer, w, dw) {
+  const order = w.map((_, index) => index).sort((one, other) => Math.abs(w[other]) - Math.abs(w[one]));
+  const shown = order.slice(0, MOST_BARS);
+  const rows = barRows(shown.length);
+  const largest = largestOf(w);
+  shown.forEach((index, row) => {
+    const [name, number, picture, gradient] = rows[row].children;
+    name.textContent = layer === 1 ? `x${index + 1}` : `a${index + 1}`;
+    number.textContent = figure(w[index]);
+    gradient.textContent = figure(dw[index]);
+    bar(picture.firstChild, w[index] / largest);
+  });
+}
+
+function barRows(wanted) {
+  const box = byId("bars");
+  if (!box.firstChild) {
+    const table = element("table");
+    const head = element("tr");
+    for (const name of ["input", "w", "", "dw"]) {
+      head.append(name ? element("th", name, { scope: "col" }) : element("td"));
+    }
+    table.append(element("thead"), element("tbody"));
+    table.tHead.append(head);
+    box.append(table);
+  }
+  const body = box.querySelector("tbody");
+  while (body.children.length > wanted) body.lastChild.remove();
+  while (body.children.length < wanted) {
+    const row = element("tr");
+    row.append(element("td"), element("td"), element("td"), element("td"));
+    const canvas = element("canvas");
+    canvas.setAttribute("aria-hidden", "true");
+    row.children[2].append(canvas);
+    body.append(row);
+  }
+  return body.children;
+}
+
+function bar(canvas, share) {
+  const context = contextOf(canvas, 72, 13);
+  const colors = theme();
+  const end = 36 + 35 * share;
+  context.fillStyle = share < 0 ? colors.minus : colors.plus;
+  context.fillRect(Math.min(36, end), 2, Math.abs(end - 36), 9);
+  context.fillStyle = colors.dim;
+  context.fillRect(35.5, 0, 1, 13);
+}
+
+function showHistogram({ edges, counts }, z) {
+  const canvas = byId("histogram");
+  const [width, height] = [canvas.clientWidth || 300, canvas.clientHeight || 120];
+  const context = contextOf(canvas, width, height);
+  const colors = theme();
+  const lowest = Math.min(edges[0], z);
+  const highest = Math.max(edges.at(-1), z);
+  const x = (value) => 4 + ((value - lowest) / (highest - lowest || 1)) * (width - 8);
+  const most = Math.max(1, ...counts);
+  const floor = height - 18;
+  const largest = Math.max(Math.abs(lowest), Math.abs(highest)) || 1;
+  counts.forEach((number, index) => {
+    const high = (number / most) * (floor - 16);
+    context.fillStyle = colorOf((edges[index] + edges[index + 1]) / 2 / largest);
+    const left = x(edges[index]);
+    const across = Math.max(1, x(edges[index + 1]) - left - 1);
+    context.fillRect(left, floor - high, across, high);
+    context.strokeStyle = colors.edge;
+    if (number) context.strokeRect(left, floor - high, across, high);
+  });
+  context.fillStyle = colors.dim;
+  context.fillRect(0, floor, width, 1);
+  context.font = "12px system-ui, sans-serif";
+  context.textAlign = "left";
+  context.fillText(figure(lowest), 2, height - 4);
+  context.textAlign = "right";
+  context.fillText(figure(highest), width - 2, height - 4);
+  context.fillStyle = colors.text;
+  context.fillRect(x(z) - 1, 12, 2, floor - 12);
+  context.textAlign = x(z) > width / 2 ? "right" : "left";
+  context.fillText(`z = ${figure(z)}`, x(z) + (x(z) > width / 2 ? -4 : 4), 11);
+  const total = counts.reduce((sum, number) => sum + number, 0);
+  canvas.setAttribute(
+    "aria-label",
+    `Histogram of z over ${count(total)} examples, from ${figure(edges[0])} to ${figure(edges.at(-1))}; the chosen example has ${figure(z)}.`,
+  );
+}
+
+function showExamples(examples, chosen) {
+  const body = byId("examples");
+  while (body.children.length > examples.length) body.lastChild.remove();
+  while (body.children.length < examples.length) {
+    const row = element("tr");
+    for (let cell = 0; cell < 5; cell += 1) row.append(element("td"));
+    body.append(row);
+  }
+  examples.forEach((one, index) => {
+    const row = body.children[index];
+    row.className = one.index === chosen ? "chosen" : "";
+    [one.index, named(one.label), figure(one.z), figure(one.a), figure(one.dz)].forEach((text, cell) => {
+      row.children[cell].textContent = text;
+    });
+  });
+}

@@ -1,0 +1,35 @@
+// Numbers and names as text.
+
+const whole = new Intl.NumberFormat("en-US");
+
+export const byId = (id) => document.getElementById(id);
+
+export const count = (value) => whole.format(value);
+
+export const percent = (share) => `${(share * 100).toFixed(1)}%`;
+
+/** Three digits that matter. */
+export function figure(value) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "unknown";
+  return String(Number(value.toPrecision(3)));
+}
+
+/** An accuracy in percent; R² of a regression as a number. */
+export const score = (run, value) => (value === null ? "unknown" : isRegression(run) ? figure(value) : percent(value));
+
+export const scoreName = (run) => (isRegression(run) ? "R²" : "accuracy");
+
+export const isRegression = (run) => run.classes.length === 0;
+
+/** A label or an answer: the name of a class, one number, or several. */
+export function named(value) {
+  if (Array.isArray(value)) return value.map(named).join(", ");
+  return typeof value === "number" ? figure(value) : String(value);
+}
+
+/** An element with text; `parts` are its properties. */
+export function element(tag, text, parts = {}) {
+  const made = Object.assign(document.createElement(tag), parts);
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
