@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 Answer = dict[str, Any]
 
-MOST_EPOCHS = 60
-"""Epochs that are offered, besides the start: more of the first ones, in which most happens."""
+SNAPSHOTS = 60
+"""Of runs of releases that had no such setting."""
 MOST_WEIGHTS = 100_000
 """Of a layer's weights that an epoch's answer has; a larger layer shows its neurons one by one."""
 MOST_FEATURES = 20_000
@@ -81,7 +81,7 @@ class Inspection:
                 }
                 for row in self._replay.history
             ],
-            "epochs_shown": epochs_shown(run.epoch),
+            "epochs_shown": epochs_shown(run.epoch, run.settings.get("snapshots", SNAPSHOTS)),
             "probes": [
                 {"index": index, "label": label_of(plan, self.data.y, index)}
                 for index in probe_examples(plan, self.data.y)
@@ -248,10 +248,12 @@ class Inspection:
             raise ClientError(f"there is no neuron {neuron} in layer {layer}; the layers have {sizes[1:]} neurons")
 
 
-def epochs_shown(last: int) -> list[int]:
-    """The start, the last epoch, and up to ``MOST_EPOCHS`` between, evenly in their logarithm."""
-    steps = {round(last ** (step / MOST_EPOCHS)) for step in range(MOST_EPOCHS + 1)} if last else set()
-    return sorted({0, last, *steps})
+def epochs_shown(last: int, snapshots: int) -> list[int]:
+    """The start, the last epoch, and up to so many between, evenly in their logarithm."""
+    between = (
+        {round(last ** (step / (snapshots + 1))) for step in range(snapshots + 1)} if last and snapshots else set()
+    )
+    return sorted({0, last, *between})
 
 
 def saturated(A: Array, activation: str) -> Labels:

@@ -183,14 +183,15 @@ def test_a_run_is_followed(cloud: InProcessCloud, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("last", "expected"), [(0, [0]), (1, [0, 1]), (5, [0, 1, 2, 3, 4, 5])])
 def test_few_epochs_are_all_shown(last: int, expected: list[int]) -> None:
-    assert epochs_shown(last) == expected
+    assert epochs_shown(last, 60) == expected
 
 
 def test_of_many_epochs_the_first_are_shown_and_the_last() -> None:
-    shown = epochs_shown(300_000)
+    shown = epochs_shown(300_000, 60)
     assert shown[:4] == [0, 1, 2, 3]
     assert shown[-1] == 300_000
-    assert len(shown) <= 62
+    assert 40 < len(shown) <= 62
+    assert epochs_shown(300_000, 0) == [0, 300_000]
 
 
 def test_a_neuron_close_to_a_bound_is_saturated() -> None:

@@ -33,6 +33,7 @@ MAX_FILE_BYTES = 1_000_000
 MAX_LAYERS = 100
 MAX_UNITS = 65_536
 MAX_WORKERS = 256
+MAX_SNAPSHOTS = 1000
 MAX_NAME, MAX_TAG, MAX_TAGS = 100, 50, 20
 """Characters of a run's name and of a tag; tags of a run."""
 MAX_CLASS_WEIGHT = 1e9
@@ -262,6 +263,16 @@ class Settings(BaseModel):
         ge=1,
         title="epochs between progress messages",
         description="an integer, 1 or more, or null for no progress messages",
+    )
+    snapshots: int = Field(
+        60,
+        ge=0,
+        le=MAX_SNAPSHOTS,
+        title=(
+            "epochs that `lnn view` steps through, besides the start and the last, more of the first ones; they are "
+            "computed when they are looked at, so training does and stores nothing for them"
+        ),
+        description=f"an integer from 0 to {MAX_SNAPSHOTS}",
     )
     max_seconds: float | None = Field(
         None,

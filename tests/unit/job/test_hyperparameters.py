@@ -105,6 +105,7 @@ def test_the_prototype_s_keys_are_enough_and_the_others_have_their_defaults() ->
         "record_every": 1,
         "checkpoint_seconds": 30.0,
         "notify_every": None,
+        "snapshots": 60,
         "max_seconds": None,
         "max_usd": None,
         "name": None,
@@ -159,7 +160,19 @@ def test_a_missing_key_is_named(key: str) -> None:
     assert problem.startswith(f"{key}: missing; expected ")
 
 
-INTEGERS = ["epochs", "layers", "neurons.layer2", "record_every", "batch_size", "workers", "notify_every", "seed"]
+INTEGERS = [
+    *(
+        "epochs",
+        "layers",
+        "neurons.layer2",
+        "record_every",
+        "batch_size",
+        "workers",
+        "notify_every",
+        "snapshots",
+        "seed",
+    )
+]
 
 
 @pytest.mark.parametrize("value", ["3", 3.0, True, -1, [3], {}])
@@ -429,6 +442,7 @@ def test_a_choice_lists_what_there_is_to_choose(key: str, value: object) -> None
         (changed(("patience", 0)), "patience: found 0; expected an integer, 1 or more, or null"),
         (changed(("patience", 2.0)), "patience: found 2.0; expected an integer, 1 or more, or null"),
         (changed(("min_delta", -1)), "min_delta: found -1; expected a number, 0 or above"),
+        (changed(("snapshots", -1)), "snapshots: found -1; expected an integer from 0 to 1000"),
         (changed(("keep", "first")), 'keep: found "first"; expected "best" or "last"'),
         (changed(("initial_model", 7)), 'initial_model: found 7; expected a name such as "latest", the s3://'),
         (changed(("replace_output", 1)), "replace_output: found 1; expected true or false"),
