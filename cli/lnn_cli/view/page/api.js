@@ -32,8 +32,8 @@ export const readRun = () => ask("api/run");
 export const readEpoch = (epoch) => askOnce(`api/epoch/${epoch}`);
 export const readExample = (epoch, example) => askOnce(`api/epoch/${epoch}/example/${example}`);
 export const readPlane = (epoch) => askOnce(`api/epoch/${epoch}/plane`);
-export const readNeuron = (epoch, layer, neuron, example) =>
-  askOnce(`api/epoch/${epoch}/neuron/${layer}/${neuron}?example=${example}`);
+export const readNeuron = (epoch, layer, neuron, examples) =>
+  askOnce(`api/epoch/${epoch}/neuron/${layer}/${neuron}?${examples.map((index) => `example=${index}`).join("&")}`);
 export const askWhatIf = (epoch, change) =>
   ask(`api/epoch/${epoch}/what-if`, {
     method: "POST",

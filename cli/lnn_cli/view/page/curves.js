@@ -1,11 +1,11 @@
 // Cost, and accuracy or R², over the epochs, with a marker at the epoch shown.
 
-import { count, figure, score, scoreName } from "./text.js";
+import { count, element, figure, score, scoreName } from "./text.js";
 
 const SPACE = "http://www.w3.org/2000/svg";
 const MOST_POINTS = 600;
-const [LEFT, RIGHT, TOP, BOTTOM] = [52, 10, 22, 20];
-const HEIGHT = 130;
+const [LEFT, RIGHT, TOP, BOTTOM] = [52, 10, 8, 20];
+const HEIGHT = 112;
 
 export class Curves {
   #box;
@@ -34,13 +34,13 @@ export class Curves {
     if (key === this.#drawn) return;
     [this.#drawn, this.#width] = [key, width];
     this.#markers = [];
-    this.#notes = [];
     const parts = thinned(run.history);
     const cost = this.#chart("cost", parts, [["cost", "cost"]], 0);
     const both = [["train", "training"], ["test", "test"]].filter(([key]) => parts.some((one) => known(one[key])));
     const charts = [cost];
     if (both.length) charts.push(this.#chart(scoreName(run), parts, both, 1));
-    this.#box.replaceChildren(...charts);
+    this.#notes = charts.map(() => element("p", "", { className: "note" }));
+    this.#box.replaceChildren(...charts.flatMap((chart, index) => [this.#notes[index], chart]));
   }
 
   /** Moves the marker to the epoch and writes its numbers above the curves. */
@@ -97,11 +97,9 @@ export class Curves {
       const points = rows.filter((row) => known(row[key])).map((row) => `${this.#x(row.epoch).toFixed(1)} ${y(row[key]).toFixed(1)}`);
       if (points.length) picture.append(svg("path", { class: key, d: `M${points.join("L")}` }));
     }
-    const marker = svg("line", { class: "marker", y1: TOP - 4, y2: HEIGHT - BOTTOM });
-    const note = label(name, LEFT, 12, "start");
-    picture.append(marker, note);
+    const marker = svg("line", { class: "marker", y1: 0, y2: HEIGHT - BOTTOM });
+    picture.append(marker);
     this.#markers.push(marker);
-    this.#notes.push(note);
     return picture;
   }
 }

@@ -10,6 +10,7 @@ import { byId, count, element, named, score, scoreName } from "./text.js";
 const STEP_MS = 125;
 const POLL_MS = 1000;
 const SETTLED_MS = 200;
+const SLOW_MS = 700;
 
 const chosen = { position: 0, example: null, neuron: null, off: new Set(), weights: new Map() };
 let run = null;
@@ -61,15 +62,24 @@ function facts() {
 /** Takes a newer account of the run in; the layout and the lists are made once. */
 function take(newer) {
   const first = run === null;
-  const wasLast = !first && chosen.position === run.epochs_shown.length - 1;
+  const epoch = first ? null : epochShown();
+  const isLast = !first && chosen.position === run.epochs_shown.length - 1;
+  const follows = isLast && byId("follow").checked && !playing;
   run = newer;
-  facts();
+  if (!first && !follows) stay(epoch);
   byId("epoch").max = run.epochs_shown.length - 1;
+  facts();
   if (first) begin();
   curves.show(run);
   if (first) show(startPosition());
-  else if (wasLast && byId("follow").checked && !playing) show(run.epochs_shown.length - 1);
+  else if (follows && run.epochs_shown.at(-1) !== epoch) show(run.epochs_shown.length - 1);
   else mark();
+}
+
+/** The epochs to step through change while a run goes on: the one that is looked at stays among them. */
+function stay(epoch) {
+  run.epochs_shown = [...new Set([...run.epochs_shown, epoch])].sort((one, other) => one - other);
+  chosen.position = run.epochs_shown.indexOf(epoch);
 }
 
 function begin() {
@@ -125,9 +135,14 @@ async function read(position) {
     readEpoch(epoch),
     readExample(epoch, example),
     run.sizes[0] === 2 ? readPlane(epoch) : null,
-    neuron ? readNeuron(epoch, ...neuron, example) : null,
+    neuron ? readNeuron(epoch, ...neuron, examplesAsked(example)) : null,
   ]);
   return { epoch: ofEpoch, example: ofExample, plane, neuron: ofNeuron };
+}
+
+function examplesAsked(example) {
+  const probes = run.probes.map(({ index }) => index);
+  return probes.includes(example) ? probes : [example, ...probes];
 }
 
 /** Shows the epoch at this position of the slider; an answer that comes after a newer question is dropped. */
@@ -135,7 +150,9 @@ async function show(position) {
   chosen.position = Math.max(0, Math.min(run.epochs_shown.length - 1, position));
   mark();
   const ask = ++latestAsk;
+  const waiting = setTimeout(() => say(`The local server computes epoch ${count(epochShown())}.`), SLOW_MS);
   const next = await attempt(() => read(chosen.position));
+  clearTimeout(waiting);
   if (!next || ask !== latestAsk) return;
   say("");
   frame = next;
@@ -164,7 +181,7 @@ function redraw() {
   const answer = changed?.answer ?? example.answer;
   const verdict = changed || example.right === null ? "" : example.right ? ", right" : `, wrong: it is ${named(example.label)}`;
   byId("answer").textContent = `answer ${named(answer)}${verdict}`;
-  if (frame.neuron && chosen.neuron) showNeuron(run, frame.neuron, example, frame.epoch);
+  if (frame.neuron && chosen.neuron) showNeuron(run, frame);
   else hideNeuron();
   showOff();
 }
@@ -215,6 +232,9 @@ const keyOf = ([layer, neuron]) => `${layer},${neuron}`;
 
 function showOff() {
   if (chosen.neuron) {
+    const isOutput = chosen.neuron[0] === run.sizes.length - 1;
+    byId("off").disabled = isOutput;
+    byId("off-hint").hidden = !isOutput;
     byId("off").textContent = chosen.off.has(keyOf(chosen.neuron)) ? "Switch this neuron on" : "Switch this neuron off";
   }
   const changes = [

@@ -186,13 +186,13 @@ export class NetworkView {
 
   #drawTiles(context, frame, layer, colors) {
     const tiles = this.#where.columns[layer].tiles;
-    const { weights, largest, pictures } = frame.epoch.layers[layer - 1];
+    const { weights, largest } = frame.epoch.layers[layer - 1];
     const answers = frame.changed?.layers[layer - 1]?.a ?? frame.example?.layers[layer - 1].a;
     const most = answers ? largestOf(answers) : 1;
     let atlas = null;
     if (frame.plane) {
       atlas = planeAtlas(frame.plane.layers[layer - 1], frame.plane.side, this.#run.activations[layer - 1], tiles.length);
-    } else if (layer === 1 && pictures && weights && shapeOf(this.#run)) {
+    } else if (layer === 1 && weights && shapeOf(this.#run)) {
       atlas = weightAtlas(weights, shapeOf(this.#run), largest, tiles.length);
     }
     tiles.forEach(({ x, y, size }, index) => {
@@ -227,7 +227,8 @@ export class NetworkView {
       const room = this.#where.width - left - 2;
       const name = several ? String(this.#run.classes[index]) : (this.#run.targets[index] ?? answer);
       const isAnswer = !several || name === answer;
-      const share = this.#where.regression ? figure(answers[index]) : percent(answers[index]);
+      let share = this.#where.regression ? figure(answers[index]) : percent(answers[index]);
+      if (!several && this.#run.classes.length === 2) share = `p(${this.#run.classes[1]}) ${share}`;
       context.font = isAnswer ? `bold ${FONT}` : FONT;
       context.fillStyle = isAnswer ? colors.text : colors.dim;
       const high = y + size / 2;

@@ -1,13 +1,14 @@
 // The panel of one neuron: its formula with the numbers in it, weights, gradient, and histogram of z.
 
 import { colorOf, contextOf, largestOf, theme } from "./colors.js";
-import { paintNumbers, shapeOf } from "./pictures.js";
-import { byId, count, element, figure, named, percent } from "./text.js";
+import { paintNumbers, planeAtlas, shapeOf } from "./pictures.js";
+import { byId, count, element, figure, named, percent, sum } from "./text.js";
 
 const MOST_BARS = 16;
+const MOST_POINTS = 400;
 
-/** Shows `neuron` as the server describes it; `example` and `epoch` are what it says of the example and the epoch. */
-export function showNeuron(run, neuron, example, epoch) {
+/** Shows the neuron of a frame: what the server says of it, of the example, of the epoch and of the plane. */
+export function showNeuron(run, { neuron, example, epoch, plane }) {
   const { layer, neuron: number } = neuron;
   byId("neuron-title").textContent = `neuron ${number} of layer ${layer}`;
   byId("neuron-hint").hidden = true;
@@ -16,7 +17,7 @@ export function showNeuron(run, neuron, example, epoch) {
   const [z, a, dz] = [numbers.z[number - 1], numbers.a[number - 1], numbers.dz?.[number - 1]];
   const source = layer === 1 ? "x" : "a of layer " + (layer - 1);
   byId("formula").replaceChildren(
-    element("p", `z = w · ${layer === 1 ? "x" : "a"} + b = ${figure(z - neuron.b)} + ${figure(neuron.b)} = ${figure(z)}`),
+    element("p", `z = w · ${layer === 1 ? "x" : "a"} + b = ${sum(z - neuron.b, neuron.b)} = ${figure(z)}`),
     element("p", `a = ${neuron.activation}(z) = ${figure(a)}`),
     element("p", `dz = ${figure(dz)}`),
     element("p", `b = ${figure(neuron.b)}, db = ${figure(neuron.db)}`),
@@ -25,8 +26,11 @@ export function showNeuron(run, neuron, example, epoch) {
   byId("activity").textContent =
     `For example ${example.index} (label ${named(example.label)}), with ${source} as input. ` +
     `Over the training set: active for ${percent(facts.active[number - 1])} of the examples, ` +
-    `mean ${figure(facts.mean[number - 1])}, spread ${figure(facts.spread[number - 1])}. ` +
+    `mean ${figure(facts.mean[number - 1])}, spread ${figure(facts.spread[number - 1])}` +
+    `${facts.saturated?.[number - 1] ? `, saturated for ${percent(facts.saturated[number - 1])}` : ""}. ` +
     `dz, dw and db are the cost's derivatives.`;
+  byId("plane-part").hidden = !plane;
+  if (plane) showPlane(run, plane, neuron, example);
   showWeights(run, neuron, example);
   showHistogram(neuron.histogram, z);
   showExamples(neuron.examples, example.index);
@@ -53,10 +57,53 @@ function showWeights(run, { layer, w, dw }, example) {
   parts.forEach(([name, numbers], index) => {
     const [canvas, caption] = figures[index].children;
     const largest = largestOf(numbers);
+    const most = numbers.some(Boolean) ? `±${figure(largest)}` : "0";
     paintNumbers(canvas, numbers, shape, largest);
     canvas.setAttribute("aria-label", `${name} as a picture`);
-    caption.textContent = `${name}, largest ±${figure(largest)}`;
+    caption.textContent = `${name}, largest ${most}`;
   });
+}
+
+function showPlane(run, plane, { layer, neuron, activation }, example) {
+  const canvas = byId("plane");
+  const side = canvas.clientWidth || 200;
+  const context = contextOf(canvas, side, side);
+  context.imageSmoothingEnabled = false;
+  const { canvas: picture } = planeAtlas([plane.layers[layer - 1][neuron - 1]], plane.side, activation, 1);
+  context.drawImage(picture, 0, 0, side, side);
+  const at = (x, y) => [
+    ((x - plane.x[0]) / (plane.x[1] - plane.x[0])) * side,
+    (1 - (y - plane.y[0]) / (plane.y[1] - plane.y[0])) * side,
+  ];
+  const step = Math.ceil(plane.points.length / MOST_POINTS);
+  for (let index = 0; index < plane.points.length; index += step) {
+    const { x, y, label } = plane.points[index];
+    dot(context, at(x, y), 2.5, fillOf(run, label));
+  }
+  if (example.x) {
+    context.lineWidth = 3;
+    dot(context, at(...example.x), 6, fillOf(run, example.label));
+    context.lineWidth = 1;
+  }
+  canvas.setAttribute("aria-label", `What neuron ${neuron} of layer ${layer} answers over the plane, with the examples.`);
+  const names = run.classes.length === 2 ? ` White is ${run.classes[1]}, black ${run.classes[0]}.` : "";
+  byId("plane-note").textContent = `Dots: training examples; the large one is the chosen example.${names}`;
+}
+
+/** Two classes are black and white, more have hues; numbers have none. */
+function fillOf({ classes }, label) {
+  const index = classes.indexOf(label);
+  if (classes.length <= 2) return index === 0 ? "#000" : "#fff";
+  return `hsl(${(360 * index) / classes.length} 80% 55%)`;
+}
+
+function dot(context, [x, y], radius, fill) {
+  context.beginPath();
+  context.arc(x, y, radius, 0, 2 * Math.PI);
+  context.fillStyle = fill;
+  context.fill();
+  context.strokeStyle = fill === "#000" ? "#fff" : "#000";
+  context.stroke();
 }
 
 /** The figures are made once and painted again. */
