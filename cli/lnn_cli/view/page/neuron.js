@@ -28,7 +28,7 @@ export function showNeuron(run, { neuron, example, epoch, plane }) {
     `Over the training set: active for ${percent(facts.active[number - 1])} of the examples, ` +
     `mean ${figure(facts.mean[number - 1])}, spread ${figure(facts.spread[number - 1])}` +
     `${facts.saturated?.[number - 1] ? `, saturated for ${percent(facts.saturated[number - 1])}` : ""}. ` +
-    `dz, dw and db are the cost's derivatives.`;
+    `dz is the derivative of this example's own cost; dw and db are those of the cost over all examples.`;
   byId("plane-part").hidden = !plane;
   if (plane) showPlane(run, plane, neuron, example);
   showWeights(run, neuron, example);

@@ -1,0 +1,336 @@
+"""The page of ``lnn view`` in a real browser, from the real server over runs that were trained in memory."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from lnn.data.in_memory import TrainingData, ValidationSet
+from lnn.network import init_parameters
+from lnn.runs.record import EpochRow, Run
+from lnn_cli.view.server import ViewServer
+from lnn_client.inspection import Inspection
+from lnn_client.neurons import layers_of
+from support.plans import plan
+from support.scaled_digits import DIGITS
+
+PATIENCE_MS = 20_000
+PHONE = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
+LOOKS = {"light": {"color_scheme": "light"}, "dark": {"color_scheme": "dark"}, "phone": PHONE}
+
+
+class Trained:
+    """Stands for ``Replay``: a run of full batches that is trained beforehand and shown up to ``run.epoch``."""
+
+    def __init__(self, epochs: int, X: Any, y: Any, **how: Any) -> None:
+        train = slice(0, len(y) * 3 // 4)
+        test = slice(len(y) * 3 // 4, len(y))
+        self.plan = plan(
+            epochs=epochs,
+            examples=len(y[train]),
+            test_examples=len(y[test]),
+            batch_size=None,
+            strategy="fused",
+            **how,
+        )
+        units = self.plan.sizes[-1]
+        Y = y[np.newaxis].astype(float) if units == 1 else np.eye(units)[y].T
+        nothing = ValidationSet(X[:, :0], Y[:, :0], y[:0])
+        self.data = TrainingData(X[:, train], Y[:, train], y[train], X[:, test], y[test], nothing)
+        self.run = Run("20261129T080000Z-aaaaaaaa", "COMPLETED", epochs=epochs, epoch=epochs)
+        self._parameters: list[Any] = []
+        self._rows: list[EpochRow] = []
+        self._train(epochs)
+
+    def _train(self, epochs: int) -> None:
+        data, network = self.data, self.plan.network
+        parameters = init_parameters(self.plan.sizes, self.plan.activations, "auto", 3, "float64")
+        for epoch in range(epochs + 1):
+            self._parameters.append(parameters)
+            train = network.tally(parameters, data.X, data.y).correct / data.X.shape[1]
+            test = network.tally(parameters, data.X_test, data.y_test).correct / data.X_test.shape[1]
+            self._rows.append(EpochRow(epoch, 2.0 / (epoch + 1), train, test, seconds=0.1))
+            layers = layers_of(self.plan, parameters, data.X, data.Y)
+            parameters = [
+                (W - dZ @ before.T / dZ.shape[1], b - dZ.mean(axis=1, keepdims=True))
+                for (W, b), (before, _, _, dZ) in zip(parameters, layers, strict=True)
+            ]
+
+    @property
+    def history(self) -> list[EpochRow]:
+        return self._rows[1 : self.run.epoch + 1]
+
+    def follow(self) -> Run:
+        return self.run
+
+    def parameters(self, epoch: int) -> Any:
+        return [(W.copy(), b.copy()) for W, b in self._parameters[epoch]]
+
+
+def digits() -> Trained:
+    with h5py.File(DIGITS) as file:
+        X, y = file["train_set_x"][:400].reshape(400, -1).T / 16.0, file["train_set_y"][:400]
+    names = [str(digit) for digit in range(10)]
+    how = {"sizes": [64, 16, 10], "activations": ["tanh", "softmax"], "image_shape": [8, 8]}
+    return Trained(40, X, y, list_classes=names, **how)
+
+
+def xor() -> Trained:
+    X = np.random.default_rng(5).uniform(-1, 1, (2, 200))
+    y = (X[0] * X[1] > 0).astype(np.int64)
+    return Trained(60, 3 * X, y, sizes=[2, 6, 1], activations=["tanh", "sigmoid"], list_classes=["apart", "same"])
+
+
+class Served:
+    """A run and its server."""
+
+    def __init__(self, trained: Trained) -> None:
+        self.trained = trained
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("lnn_client.inspection.Replay", lambda cloud, run: trained)
+            self.inspection = Inspection(None, trained.run)  # type: ignore[arg-type]
+        self._server = ViewServer(self.inspection, 0)
+        self.url = self._server.address
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Trained], Served]]:
+    running: list[Served] = []
+
+    def served(trained: Trained) -> Served:
+        running.append(Served(trained))
+        return running[-1]
+
+    yield served
+    for one in running:
+        one.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens a run's page; in the end nothing may have been asked of another host, refused by the policy, or thrown."""
+    contexts, requests, complaints, own = [], [], [], ["data:"]
+
+    def opener(served: Served, fragment: str = "", **how: Any) -> Any:
+        context = browser.new_context(**how)
+        contexts.append(context)
+        own.append(served.url)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "console",
+            lambda message: complaints.append(message.text) if "Content Security Policy" in message.text else None,
+        )
+        page.goto(served.url + fragment)
+        page.wait_for_selector("#answer:not(:empty)")
+        return page
+
+    yield opener
+    for context in contexts:
+        context.close()
+    assert [url for url in requests if not url.startswith(tuple(own))] == []
+    assert complaints == []
+
+
+@pytest.fixture
+def expect(tools: Path, browser: Any) -> Callable[[Any], Any]:
+    """Playwright's ``expect``, with the tests' patience."""
+    module = importlib.import_module("playwright.sync_api")
+    module.expect.set_options(timeout=PATIENCE_MS)
+    made: Callable[[Any], Any] = module.expect
+    return made
+
+
+def tile(layer: int, neuron: int) -> str:
+    return f'#neurons button[aria-label="neuron {neuron} of layer {layer}"]'
+
+
+def figure(value: float) -> str:
+    """Three digits, as the page writes them."""
+    return f"{value:.3g}"
+
+
+def test_the_slider_moves_through_the_epochs(
+    serve: Callable[[Trained], Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    page = open_page(serve(digits()))
+    expect(page.locator("#epoch-label")).to_have_text("epoch 40 of 40")
+    page.locator("#epoch").press("Home")
+    expect(page.locator("#epoch-label")).to_have_text("epoch 0 of 40")
+    expect(page.locator("#canvas")).to_have_attribute(
+        "aria-label", re.compile("after epoch 0: 64 inputs, then 16 tanh")
+    )
+    page.click("#next")
+    expect(page.locator("#epoch-label")).to_have_text("epoch 1 of 40")
+    expect(page.locator("#curves .note").first).to_have_text("cost 1")
+    expect(page.locator("#epoch")).to_have_attribute("aria-valuetext", "epoch 1 of 40")
+
+
+def test_play_runs_to_the_last_epoch(
+    serve: Callable[[Trained], Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    page = open_page(serve(xor()), "#epoch=40")
+    expect(page.locator("#epoch-label")).not_to_have_text("epoch 60 of 60")
+    page.click("#play")
+    expect(page.locator("#epoch-label")).to_have_text("epoch 60 of 60")
+    expect(page.locator("#play")).to_have_text("Play")
+
+
+def test_a_click_on_a_neuron_shows_its_numbers(
+    serve: Callable[[Trained], Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    served = serve(digits())
+    page = open_page(served)
+    page.click(tile(1, 3))
+    expect(page.locator("#neuron-title")).to_have_text("neuron 3 of layer 1")
+    example = int(page.input_value("#example"))
+    (numbers,) = served.inspection.neuron(40, 1, 3, [example])["examples"]
+    expect(page.locator("#formula")).to_contain_text(f"= {figure(numbers['z'])}")
+    expect(page.locator("#pictures canvas")).to_have_count(3)
+
+    page.click("#example-next")
+    expect(page.locator("#example")).not_to_have_value(str(example))
+    other = int(page.input_value("#example"))
+    z = served.inspection.example(40, other)["layers"][0]["z"][2]
+    expect(page.locator("#formula p").first).to_contain_text(f"= {figure(z)}")
+
+
+def test_the_keyboard_reaches_every_neuron(
+    serve: Callable[[Trained], Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    page = open_page(serve(xor()))
+    page.focus(tile(1, 1))
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator("#neuron-title")).to_have_text("neuron 2 of layer 1")
+    expect(page.locator(tile(1, 2))).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator("#neuron-title")).to_have_text("neuron 1 of layer 2")
+    page.fill("#go-neuron", "6")
+    page.select_option("#go-layer", "1")
+    page.click("#go button")
+    expect(page.locator("#neuron-title")).to_have_text("neuron 6 of layer 1")
+    assert page.locator('#neurons button[tabindex="0"]').count() == 1
+
+
+def test_a_what_if_changes_the_answer_until_it_is_put_back(
+    serve: Callable[[Trained], Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    served = serve(xor())
+    page = open_page(served)
+    answer = page.inner_text("#answer")
+    page.click(tile(2, 1))
+    expect(page.locator("#off")).to_be_disabled()
+    given = served.inspection.example(60, int(page.input_value("#example")))["answer"]
+    other = {"apart": "same", "same": "apart"}[given]
+    page.fill("#weight-input", "0")
+    page.fill("#weight-value", "100" if other == "same" else "-100")
+    page.click("#weight button")
+    expect(page.locator("#outcome")).to_contain_text(f"answer {given} → {other}")
+    expect(page.locator("#answer")).to_contain_text(other)
+
+    page.click("#back")
+    expect(page.locator("#what-if")).to_be_hidden()
+    expect(page.locator("#answer")).to_have_text(answer)
+    page.click(tile(1, 2))
+    page.click("#off")
+    expect(page.locator("#changes li")).to_have_text("neuron 2 of layer 1 is off")
+    found = served.inspection.what_if(60, int(page.input_value("#example")), [(1, 2)], [])
+    expect(page.locator("#outcome")).to_contain_text(
+        f"test accuracy {found['before']['test']:.1%} → {found['test']:.1%}"
+    )
+
+
+def test_a_run_that_trains_is_followed_to_its_end(
+    serve: Callable[[Trained], Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    served = serve(digits())
+    whole = served.trained.run
+    served.trained.run = replace(whole, status="RUNNING", epoch=2)
+    page = open_page(served)
+    expect(page.locator("#facts")).to_contain_text("RUNNING")
+    expect(page.locator("#epoch-label")).to_have_text("epoch 2 of 40")
+    served.trained.run = replace(whole, status="RUNNING", epoch=5)
+    expect(page.locator("#epoch-label")).to_have_text("epoch 5 of 40")
+    page.click("#previous")
+    expect(page.locator("#epoch-label")).to_have_text("epoch 4 of 40")
+    served.trained.run = whole
+    expect(page.locator("#facts")).to_contain_text("COMPLETED")
+    expect(page.locator("#epoch-label")).to_have_text("epoch 4 of 40")
+    expect(page.locator("#follow-label")).to_be_hidden()
+
+
+def test_the_page_says_that_its_server_has_ended(
+    serve: Callable[[Trained], Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    page = open_page(serve(xor()))
+    page.route("**/api/**", lambda route: route.abort())
+    page.click("#example-next")
+    expect(page.locator("#status")).to_contain_text("lnn view has ended")
+
+
+@pytest.mark.parametrize("make", [digits, xor])
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_look_is_readable(
+    serve: Callable[[Trained], Served],
+    open_page: Callable[..., Any],
+    expect: Callable[[Any], Any],
+    tools: Path,
+    look: str,
+    make: Callable[[], Trained],
+) -> None:
+    """axe finds nothing that keeps people out, and nothing is wider than the window."""
+    (axe,) = tools.rglob("axe.min.js")
+    page = open_page(serve(make()), **LOOKS[look])
+    page.click(tile(1, 2))
+    page.click("#off")
+    expect(page.locator("#outcome")).not_to_be_empty()
+    page.evaluate(axe.read_text(encoding="utf-8"))
+    violations = page.evaluate("axe.run().then((results) => results.violations)")
+    assert [f"{violation['id']}: {violation['nodes'][0]['html']}" for violation in violations] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+
+def test_dark_and_light_follow_the_system(serve: Callable[[Trained], Served], open_page: Callable[..., Any]) -> None:
+    served = serve(xor())
+    corner = "document.getElementById('canvas').getContext('2d').getImageData(1, 1, 1, 1).data[0]"
+    shades = {}
+    for scheme in ("dark", "light"):
+        page = open_page(served, color_scheme=scheme)
+        shades[scheme] = page.evaluate(f"new Promise(requestAnimationFrame).then(() => {corner})")
+    assert shades["dark"] < 100 < shades["light"]
+
+
+def test_hundreds_of_neurons_fold_into_grids(
+    serve: Callable[[Trained], Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    rng = np.random.default_rng(2)
+    X, y = rng.normal(size=(64, 40)), np.arange(40) % 10
+    names = [f"class {number}" for number in range(10)]
+    how = {"sizes": [64, 150, 140, 10], "activations": ["relu", "relu", "softmax"], "image_shape": [8, 8]}
+    page = open_page(serve(Trained(8, X, y, list_classes=names, **how)), viewport={"width": 1280, "height": 800})
+    expect(page.locator("#neurons button")).to_have_count(300)
+    page.click(tile(2, 137))
+    expect(page.locator("#neuron-title")).to_have_text("neuron 137 of layer 2")
+    page.locator("#epoch").press("Home")
+    page.click("#play")
+    expect(page.locator("#epoch-label")).to_have_text("epoch 8 of 8")
