@@ -213,6 +213,23 @@ def test_a_click_on_a_neuron_shows_its_numbers(
     expect(page.locator("#formula p").first).to_contain_text(f"= {figure(z)}")
 
 
+def test_a_neuron_s_story_is_of_the_epochs_that_were_seen(
+    serve: Callable[[Trained], Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    served = serve(xor())
+    page = open_page(served)
+    page.click(tile(1, 4))
+    expect(page.locator("#story-note")).to_contain_text("1 epoch seen")
+    page.locator("#epoch").press("Home")
+    first, last = (served.trained.parameters(epoch)[0] for epoch in (0, 60))
+    lengths = [figure(float(np.linalg.norm(W[3]))) for W, _ in (first, last)]
+    biases = [figure(b.item(3)) for _, b in (first, last)]
+    expect(page.locator("#story")).to_have_attribute(
+        "aria-label",
+        f"Over 2 epochs seen: |w| from {lengths[0]} to {lengths[1]}, b from {biases[0]} to {biases[1]}",
+    )
+
+
 def test_the_keyboard_reaches_every_neuron(
     serve: Callable[[Trained], Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
 ) -> None:

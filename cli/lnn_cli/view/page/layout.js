@@ -10,7 +10,7 @@ const MOST_FEATURES = 16;
 const MOST_IN_COLUMN = 24;
 const LARGEST_TILE = 56;
 const LARGEST_GRID_TILE = 30;
-const NARROWEST_COLUMN = 46;
+const NARROWEST_COLUMN = 36;
 
 /**
  * Tiles of every layer as {x, y, size}, the input column, and the size of the whole.

@@ -5,6 +5,8 @@ import { paintScale } from "./colors.js";
 import { Curves } from "./curves.js";
 import { NetworkView } from "./network.js";
 import { hideNeuron, showNeuron } from "./neuron.js";
+import { shapeOf } from "./pictures.js";
+import { remember } from "./story.js";
 import { byId, count, element, named, score, scoreName } from "./text.js";
 
 const STEP_MS = 125;
@@ -17,7 +19,8 @@ let run = null;
 let frame = null;
 let playing = false;
 let changed = null;
-let latestAsk = 0;
+let asked = 0;
+let reading = null;
 let settling = 0;
 
 const network = new NetworkView(byId("box"), byId("canvas"), byId("neurons"), choose);
@@ -92,7 +95,6 @@ function begin() {
     ...run.sizes.slice(1).map((units, index) => element("option", `${index + 1}`, { value: index + 1 })),
   );
   byId("go-neuron").max = run.sizes[1];
-  byId("legend-tiles").textContent = tileLegend();
   restore();
   network.show(run);
   new ResizeObserver(() => {
@@ -104,18 +106,20 @@ function begin() {
 }
 
 function tileLegend() {
-  if (run.sizes[0] === 2) return "Tile: the neuron's activation over the plane of both features.";
-  if (run.image_shape) return "Tile in layer 1: weights as a picture; in later layers: activation for the example.";
-  return "Tile: activation for the example.";
+  if (frame.plane) return "Tile: the neuron's activation over the plane of both features.";
+  const shape = shapeOf(run);
+  if (!shape || !frame.epoch.layers[0].weights) return "Tile: activation for the example.";
+  const sum = shape[2] > 1 ? ", summed over the colors" : "";
+  return `Tile in layer 1: weights as a picture${sum}; in later layers: activation for the example.`;
 }
 
 async function poll() {
-  while (!run?.has_ended) {
+  for (let lost = false; !run?.has_ended; ) {
     await sleep(POLL_MS);
     const newer = await attempt(readRun);
-    if (!newer) continue;
-    say("");
-    take(newer);
+    if (newer && lost) say("");
+    lost = !newer;
+    if (newer) take(newer);
   }
 }
 
@@ -145,22 +149,32 @@ function examplesAsked(example) {
   return probes.includes(example) ? probes : [example, ...probes];
 }
 
-/** Shows the epoch at this position of the slider; an answer that comes after a newer question is dropped. */
-async function show(position) {
+/** Shows the epoch at this position of the slider, or what has been chosen since it was asked for. */
+function show(position) {
   chosen.position = Math.max(0, Math.min(run.epochs_shown.length - 1, position));
   mark();
-  const ask = ++latestAsk;
-  const waiting = setTimeout(() => say(`The local server computes epoch ${count(epochShown())}.`), SLOW_MS);
-  const next = await attempt(() => read(chosen.position));
-  clearTimeout(waiting);
-  if (!next || ask !== latestAsk) return;
-  say("");
-  frame = next;
-  changed = null;
-  redraw();
-  keep();
-  clearTimeout(settling);
-  settling = setTimeout(whatIf, playing ? 2 * STEP_MS : SETTLED_MS);
+  asked += 1;
+  reading ??= refresh().finally(() => (reading = null));
+  return reading;
+}
+
+/** One question at a time: the server computes one after the other, and a slider that is dragged asks for many. */
+async function refresh() {
+  for (let ask = 0; ask !== asked; ) {
+    ask = asked;
+    const waiting = setTimeout(() => say(`The local server computes epoch ${count(epochShown())}.`), SLOW_MS);
+    const next = await attempt(() => read(chosen.position));
+    clearTimeout(waiting);
+    if (!next || ask !== asked) continue;
+    say("");
+    frame = next;
+    remember(frame.epoch);
+    changed = null;
+    redraw();
+    keep();
+    clearTimeout(settling);
+    settling = setTimeout(whatIf, SETTLED_MS);
+  }
 }
 
 function mark() {
@@ -177,6 +191,7 @@ function redraw() {
   if (!frame) return;
   network.draw({ ...frame, chosen: chosen.neuron, off: chosen.off, changed });
   const { example } = frame;
+  byId("legend-tiles").textContent = tileLegend();
   byId("example").value = String(chosen.example);
   const answer = changed?.answer ?? example.answer;
   const verdict = changed || example.right === null ? "" : example.right ? ", right" : `, wrong: it is ${named(example.label)}`;
@@ -255,7 +270,7 @@ function showOff() {
 
 async function whatIf() {
   if (playing || !frame || chosen.off.size + chosen.weights.size === 0) return;
-  const ask = latestAsk;
+  const ask = asked;
   const of = frame;
   const change = {
     example: of.example.index,
@@ -263,7 +278,7 @@ async function whatIf() {
     weights: [...chosen.weights.values()],
   };
   const answer = await attempt(() => askWhatIf(of.epoch.epoch, change));
-  if (!answer || ask !== latestAsk || of !== frame) return;
+  if (!answer || ask !== asked || of !== frame) return;
   changed = answer;
   redraw();
   const parts = [["test", answer.before.test, answer.test], ["training", answer.before.train, answer.train]]
@@ -275,7 +290,7 @@ async function whatIf() {
 
 function change() {
   changed = null;
-  latestAsk += 1;
+  asked += 1;
   byId("outcome").textContent = "";
   redraw();
   whatIf();

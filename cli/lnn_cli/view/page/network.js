@@ -10,6 +10,7 @@ import { count, element, figure, named, percent } from "./text.js";
 const EDGES = 120;
 const EDGES_OF_ONE = 40;
 const FADE_MS = 110;
+const BOUNDED = new Set(["sigmoid", "softmax", "tanh"]);
 const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -142,17 +143,19 @@ export class NetworkView {
 
   #drawCaptions(context, colors) {
     context.textAlign = "center";
+    const centers = this.#where.columns.map(({ left, width }) => left + width / 2);
+    const pitch = Math.min(...centers.slice(1).map((center, index) => center - centers[index])) - 6;
     this.#run.sizes.forEach((units, layer) => {
       const column = this.#where.columns[layer];
-      const room = column.width + 24;
       const drawn = column.tiles?.length ?? units;
       const number = drawn < units ? `${count(drawn)} of ${count(units)}` : count(units);
       context.fillStyle = colors.text;
-      const center = Math.max(24, column.left + column.width / 2);
-      context.fillText(shortened(context, layer ? `layer ${layer}` : "input", room), center, 14);
+      const center = Math.max(layer ? 0 : 18, column.left + column.width / 2);
+      const titles = layer ? [`layer ${layer}`, String(layer)] : ["input", "in"];
+      context.fillText(longest(context, titles, pitch), center, 14);
       context.fillStyle = colors.dim;
-      const kind = layer ? `${number} ${this.#run.activations[layer - 1]}` : number;
-      context.fillText(shortened(context, kind, room + 10), center, 30);
+      const kinds = layer ? [`${number} ${this.#run.activations[layer - 1]}`, number] : [number];
+      context.fillText(longest(context, kinds, pitch), center, 30);
     });
   }
 
@@ -189,14 +192,15 @@ export class NetworkView {
     const { weights, largest } = frame.epoch.layers[layer - 1];
     const answers = frame.changed?.layers[layer - 1]?.a ?? frame.example?.layers[layer - 1].a;
     const most = answers ? largestOf(answers) : 1;
+    const activation = this.#run.activations[layer - 1];
     let atlas = null;
     if (frame.plane) {
-      atlas = planeAtlas(frame.plane.layers[layer - 1], frame.plane.side, this.#run.activations[layer - 1], tiles.length);
+      atlas = planeAtlas(frame.plane.layers[layer - 1], frame.plane.side, activation, tiles.length);
     } else if (layer === 1 && weights && shapeOf(this.#run)) {
       atlas = weightAtlas(weights, shapeOf(this.#run), largest, tiles.length);
     }
     tiles.forEach(({ x, y, size }, index) => {
-      const shade = answers ? colorOf(answers[index] / most) : colors.line;
+      const shade = answers ? colorOf(shareOf(answers[index], activation, most, Boolean(frame.plane))) : colors.line;
       if (atlas) {
         context.drawImage(atlas.canvas, ...atlas.place(index), x, y, size, size);
         const frameWidth = Math.max(1, size / 12);
@@ -227,16 +231,17 @@ export class NetworkView {
       const room = this.#where.width - left - 2;
       const name = several ? String(this.#run.classes[index]) : (this.#run.targets[index] ?? answer);
       const isAnswer = !several || name === answer;
-      let share = this.#where.regression ? figure(answers[index]) : percent(answers[index]);
-      if (!several && this.#run.classes.length === 2) share = `p(${this.#run.classes[1]}) ${share}`;
+      const share = this.#where.regression ? figure(answers[index]) : percent(answers[index]);
+      const ofClass = several || this.#run.classes.length !== 2 ? share : `p(${this.#run.classes[1]}) ${share}`;
       context.font = isAnswer ? `bold ${FONT}` : FONT;
       context.fillStyle = isAnswer ? colors.text : colors.dim;
       const high = y + size / 2;
       if (size >= 30) {
         context.fillText(shortened(context, isAnswer && several ? `▸ ${name}` : name, room), left, high - 2);
-        context.fillText(shortened(context, share, room), left, high + 13);
+        context.fillText(longest(context, [ofClass, share], room), left, high + 13);
       } else {
-        context.fillText(shortened(context, `${isAnswer && several ? "▸ " : ""}${name} ${share}`, room), left, high + 4);
+        const marked = `${isAnswer && several ? "▸ " : ""}${name}`;
+        context.fillText(longest(context, [`${marked} ${share}`, marked], room), left, high + 4);
       }
     });
     context.font = FONT;
@@ -338,6 +343,17 @@ function describe(run, { epoch, example, changed }) {
   const layers = run.sizes.slice(1).map((units, index) => `${units} ${run.activations[index]}`).join(", then ");
   const answer = example ? ` It answers ${named(changed?.answer ?? example.answer)} for example ${example.index}.` : "";
   return `The network after epoch ${count(epoch.epoch)}: ${run.sizes[0]} inputs, then ${layers}.${answer}`;
+}
+
+/** The first of the texts that fits; the last one shortened where none does. */
+function longest(context, texts, room) {
+  return texts.find((text) => context.measureText(text).width <= room) ?? shortened(context, texts.at(-1), room);
+}
+
+/** Share of the scale for an activation: bounded ones have their own scale, others that of the layer's largest. */
+function shareOf(value, activation, largest, isPlane) {
+  if (activation === "sigmoid" && isPlane) return 2 * value - 1;
+  return BOUNDED.has(activation) ? value : value / largest;
 }
 
 function shortened(context, text, room) {

@@ -2,6 +2,7 @@
 
 import { colorOf, contextOf, largestOf, theme } from "./colors.js";
 import { paintNumbers, planeAtlas, shapeOf } from "./pictures.js";
+import { showStory } from "./story.js";
 import { byId, count, element, figure, named, percent, sum } from "./text.js";
 
 const MOST_BARS = 16;
@@ -33,6 +34,7 @@ export function showNeuron(run, { neuron, example, epoch, plane }) {
   if (plane) showPlane(run, plane, neuron, example);
   showWeights(run, neuron, example);
   showHistogram(neuron.histogram, z);
+  showStory(layer, number, epoch.epoch);
   showExamples(neuron.examples, example.index);
   byId("weight-input").max = neuron.w.length;
 }
@@ -50,7 +52,7 @@ function showWeights(run, { layer, w, dw }, example) {
   const most = Math.min(w.length, MOST_BARS);
   byId("weights-title").textContent =
     shape || most === w.length ? `Weights w (${count(w.length)})` : `Largest ${most} of ${count(w.length)} weights w`;
-  if (!shape) return showBars(layer, w, dw);
+  if (!shape) return showBars(layer, w, dw, layer === 1 ? example.x : example.layers[layer - 2].a);
   const parts = [["weights w", w], ["gradient dw", dw]];
   if (example.x) parts.push(["products w × x", w.map((weight, index) => weight * example.x[index])]);
   const figures = pictureSlots(parts.length);
@@ -120,14 +122,15 @@ function pictureSlots(wanted) {
   return box.children;
 }
 
-function showBars(layer, w, dw) {
+function showBars(layer, w, dw, inputs) {
   const order = w.map((_, index) => index).sort((one, other) => Math.abs(w[other]) - Math.abs(w[one]));
   const shown = order.slice(0, MOST_BARS);
   const rows = barRows(shown.length);
   const largest = largestOf(w);
   shown.forEach((index, row) => {
-    const [name, number, picture, gradient] = rows[row].children;
+    const [name, input, number, picture, gradient] = rows[row].children;
     name.textContent = layer === 1 ? `x${index + 1}` : `a${index + 1}`;
+    input.textContent = inputs ? figure(inputs[index]) : "";
     number.textContent = figure(w[index]);
     gradient.textContent = figure(dw[index]);
     bar(picture.firstChild, w[index] / largest);
@@ -139,7 +142,7 @@ function barRows(wanted) {
   if (!box.firstChild) {
     const table = element("table");
     const head = element("tr");
-    for (const name of ["input", "w", "", "dw"]) {
+    for (const name of ["input", "value", "w", "", "dw"]) {
       head.append(name ? element("th", name, { scope: "col" }) : element("td"));
     }
     table.append(element("thead"), element("tbody"));
@@ -150,10 +153,10 @@ function barRows(wanted) {
   while (body.children.length > wanted) body.lastChild.remove();
   while (body.children.length < wanted) {
     const row = element("tr");
-    row.append(element("td"), element("td"), element("td"), element("td"));
+    for (let cell = 0; cell < 5; cell += 1) row.append(element("td"));
     const canvas = element("canvas");
     canvas.setAttribute("aria-hidden", "true");
-    row.children[2].append(canvas);
+    row.children[3].append(canvas);
     body.append(row);
   }
   return body.children;
