@@ -78,7 +78,7 @@ class Trained:
 
 def digits() -> Trained:
     with h5py.File(DIGITS) as file:
-        X, y = file["train_set_x"][:400].reshape(400, -1).T / 16.0, file["train_set_y"][:400]
+        X, y = file["train_set_x"][:400].reshape(400, -1).T / 255, file["train_set_y"][:400]
     names = [str(digit) for digit in range(10)]
     how = {"sizes": [64, 16, 10], "activations": ["tanh", "softmax"], "image_shape": [8, 8]}
     return Trained(40, X, y, list_classes=names, **how)
@@ -335,6 +335,17 @@ def test_dark_and_light_follow_the_system(serve: Callable[[Trained], Served], op
         page = open_page(served, color_scheme=scheme)
         shades[scheme] = page.evaluate(f"new Promise(requestAnimationFrame).then(() => {corner})")
     assert shades["dark"] < 100 < shades["light"]
+
+
+def test_a_window_that_changes_its_width_shows_the_whole_network_again(
+    serve: Callable[[Trained], Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    page = open_page(serve(xor()), "#neuron=1,5", viewport={"width": 1300, "height": 800})
+    expect(page.locator("#go-neuron")).to_have_value("5")
+    page.set_viewport_size({"width": 700, "height": 800})
+    expect(page.locator(tile(2, 1))).to_be_in_viewport(ratio=1)
+    painted = "(it) => it.getContext('2d').getImageData(0, 0, it.width, it.height).data.some((one) => one !== 0)"
+    assert page.locator("#canvas").evaluate(painted)
 
 
 def test_hundreds_of_neurons_fold_into_grids(

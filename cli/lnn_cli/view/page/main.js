@@ -94,10 +94,13 @@ function begin() {
   byId("go-layer").replaceChildren(
     ...run.sizes.slice(1).map((units, index) => element("option", `${index + 1}`, { value: index + 1 })),
   );
-  byId("go-neuron").max = run.sizes[1];
   restore();
+  fillIn();
   network.show(run);
+  let width = byId("box").clientWidth;
   new ResizeObserver(() => {
+    if (byId("box").clientWidth === width) return;
+    width = byId("box").clientWidth;
     network.show(run);
     curves.show(run);
     mark();
@@ -235,10 +238,16 @@ function pause() {
 
 function choose(layer, neuron) {
   chosen.neuron = [layer, neuron];
+  fillIn();
+  show(chosen.position);
+}
+
+/** The form that chooses a neuron by its numbers shows the chosen one. */
+function fillIn() {
+  const [layer, neuron] = chosen.neuron ?? [1, 1];
   byId("go-layer").value = String(layer);
   byId("go-neuron").max = run.sizes[layer];
   byId("go-neuron").value = String(neuron);
-  show(chosen.position);
 }
 
 // What if

@@ -50,7 +50,10 @@ export class NetworkView {
     this.#canvas.style.height = `${height}px`;
     this.#before = null;
     this.#placeButtons();
-    if (this.#latest) this.draw(this.#latest);
+    if (!this.#latest) return;
+    this.draw(this.#latest);
+    // At once: a canvas that was resized is empty, and a frame later is a flicker.
+    this.#copy(performance.now());
   }
 
   /** Draws what `frame` holds: epoch, example, plane, chosen, off (a Set of "layer,neuron"), changed (answer, layers). */
