@@ -58,7 +58,8 @@ class Trained:
             self._parameters.append(parameters)
             train = network.tally(parameters, data.X, data.y).correct / data.X.shape[1]
             test = network.tally(parameters, data.X_test, data.y_test).correct / data.X_test.shape[1]
-            self._rows.append(EpochRow(epoch, 2.0 / (epoch + 1), train, test, seconds=0.1))
+            cost = network.cost(parameters, data.X, data.Y)
+            self._rows.append(EpochRow(epoch, cost, train, test, seconds=0.1))
             layers = layers_of(self.plan, parameters, data.X, data.Y)
             parameters = [
                 (W - dZ @ before.T / dZ.shape[1], b - dZ.mean(axis=1, keepdims=True))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import urllib3
 
-from support.e2e_cloud import CloudUnderTest
+from support.e2e_cloud import CloudUnderTest, environment
 from support.e2e_jobs import NEURON_DATASET, NEURON_PARAMETERS
 
 
@@ -26,3 +31,27 @@ def test_a_neuron_has_the_same_numbers_in_one_piece_and_one_by_one(cloud: CloudU
     # Two batches, each forward and backward; the neuron's own, in the order in which they were made.
     assert [one["state"] for one in lambdas["invocations"]] == ["forward", "backward"] * 2
     assert alone["invocations"] == []
+
+
+def test_the_view_follows_a_run_of_lambdas_until_it_is_ended(cloud: CloudUnderTest) -> None:
+    run_id = cloud.start("viewed", NEURON_DATASET, NEURON_PARAMETERS)
+    cloud.reached(run_id, 1)
+    command = [Path(sys.executable).with_name("lnn"), "view", run_id, "--no-open"]
+    with subprocess.Popen(command, env=environment(cloud.home), stdout=subprocess.PIPE, text=True) as view:
+        try:
+            assert view.stdout is not None
+            address = view.stdout.readline().strip()
+            assert address.startswith("http://127.0.0.1:")
+            assert "<title>" in urllib3.request("GET", address).data.decode()
+            amid = urllib3.request("GET", f"{address}api/run").json()
+            assert amid["epoch"] >= 1
+            assert urllib3.request("GET", f"{address}api/epoch/1").json()["epoch"] == 1
+            cloud.completed(run_id)
+            ended = urllib3.request("GET", f"{address}api/run").json()
+            assert (ended["status"], ended["epoch"]) == ("COMPLETED", NEURON_PARAMETERS["epochs"])
+            last = urllib3.request("GET", f"{address}api/epoch/{ended['epoch']}").json()
+        finally:
+            view.send_signal(signal.SIGINT)
+    assert view.returncode == 0
+    shown = cloud.lnn_json("neuron", run_id, "--layer", "2", "--neuron", "1")
+    np.testing.assert_allclose(last["layers"][1]["weights"][0], shown["w"], rtol=1e-12)
