@@ -66,7 +66,8 @@ def check_dataset(dataset: Path) -> DatasetSummary:
     try:
         return inspect_dataset(dataset)
     except InputError as error:
-        raise InputError(f"{dataset}: {error}") from error
+        # An error about the whole file begins with its name, which is in the path.
+        raise InputError(f"{dataset}: {str(error).removeprefix(f'{dataset.name}: ')}") from error
 
 
 def existing_file(path: Path) -> Path:

@@ -325,3 +325,13 @@ def test_check_says_which_values_are_black_and_white(cli: RunCli, tmp_path: Path
     x = rng.uniform(0, 255, (6, 8, 8))
     write_dataset(tmp_path / "d.h5", x[:4], [0, 1, 0, 1], x[4:], [0, 1], ["a", "b"])
     assert "float64, divided by 255 for training; black is 0, white 255" in cli("dataset", "check", "d.h5").stdout
+
+
+@pytest.mark.parametrize("content", [b"x,y\n1,2\n", b"", b"\x89HDF\r\n\x1a\n"])
+def test_an_error_about_a_whole_file_names_it_once(content: bytes, cli: RunCli, tmp_path: Path) -> None:
+    (tmp_path / "no.h5").write_bytes(content)
+    for command in (("dataset", "check"), ("train",), ("estimate",)):
+        result = cli(*command, tmp_path / "no.h5")
+        assert result.exit_code == 1
+        assert result.stderr.count("no.h5") == 1
+        assert result.stderr.startswith(f"error: {tmp_path / 'no.h5'}: ")
