@@ -109,11 +109,14 @@ function begin() {
 }
 
 function tileLegend() {
-  if (frame.plane) return "Tile: the neuron's activation over the plane of both features.";
+  if (frame.plane) return "Tile: activation over the plane of both features. Its frame: activation for the example.";
   const shape = shapeOf(run);
   if (!shape || !frame.epoch.layers[0].weights) return "Tile: activation for the example.";
   const sum = shape[2] > 1 ? ", summed over the colors" : "";
-  return `Tile in layer 1: weights as a picture${sum}; in later layers: activation for the example.`;
+  return (
+    `Tile in layer 1: weights as a picture${sum}, framed in the color of the activation for the example. ` +
+    "Tile in a later layer: that activation."
+  );
 }
 
 async function poll() {

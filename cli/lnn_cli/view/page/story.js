@@ -19,8 +19,8 @@ export function showStory(layer, neuron, epoch) {
   const lengths = epochs.map((one) => of(seen.get(one).lengths)).filter(Number.isFinite);
   const biases = epochs.map((one) => of(seen.get(one).biases));
   const canvas = byId("story");
-  const said = [`b from ${figure(biases[0])} to ${figure(biases.at(-1))}`];
-  if (lengths.length) said.unshift(`|w| from ${figure(lengths[0])} to ${figure(lengths.at(-1))}`);
+  const said = [`b ${change(biases)}`];
+  if (lengths.length) said.unshift(`|w| ${change(lengths)}`);
   const known = epochs.length === 1 ? "1 epoch seen" : `${count(epochs.length)} epochs seen`;
   byId("story-note").textContent = `${known}: ${said.join(" (solid), ")} (dashed). Play shows more of them.`;
   canvas.setAttribute("aria-label", `Over ${known}: ${said.join(", ")}`);
@@ -42,6 +42,9 @@ export function showStory(layer, neuron, epoch) {
   if (lengths.length) trace(context, epochs, lengths, x, y, colors.accent, []);
   trace(context, epochs, biases, x, y, colors.plus, [6, 3]);
 }
+
+const change = (values) =>
+  values.length === 1 ? figure(values[0]) : `from ${figure(values[0])} to ${figure(values.at(-1))}`;
 
 function trace(context, epochs, values, x, y, color, dash) {
   context.strokeStyle = color;
