@@ -215,6 +215,18 @@ def test_a_click_on_a_neuron_shows_its_numbers(
     expect(page.locator("#formula p").first).to_contain_text(f"= {figure(z)}")
 
 
+def test_a_reload_shows_the_same(
+    serve: Callable[[Trained], Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    page = open_page(serve(xor()))
+    page.click(tile(1, 4))
+    page.locator("#epoch").press("Home")
+    page.wait_for_url(re.compile("#epoch=0&example=[0-9]+&neuron=1%2C4$"))
+    page.reload()
+    expect(page.locator("#epoch-label")).to_have_text("epoch 0 of 60")
+    expect(page.locator("#neuron-title")).to_have_text("neuron 4 of layer 1")
+
+
 def test_a_neuron_s_story_is_of_the_epochs_that_were_seen(
     serve: Callable[[Trained], Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
 ) -> None:

@@ -22,6 +22,7 @@ let changed = null;
 let asked = 0;
 let reading = null;
 let settling = 0;
+let turns = 0;
 
 const network = new NetworkView(byId("box"), byId("canvas"), byId("neurons"), choose);
 const curves = new Curves(byId("curves"), (epoch) => {
@@ -177,10 +178,15 @@ async function refresh() {
     remember(frame.epoch);
     changed = null;
     redraw();
-    keep();
     clearTimeout(settling);
-    settling = setTimeout(whatIf, SETTLED_MS);
+    settling = setTimeout(settle, SETTLED_MS);
   }
+}
+
+/** What waits until the slider rests: browsers refuse addresses that change too often. */
+function settle() {
+  keep();
+  whatIf();
 }
 
 function mark() {
@@ -220,16 +226,17 @@ function stepExample(step) {
 async function play() {
   if (playing) return pause();
   playing = true;
+  const turn = ++turns;
   byId("play").textContent = "Pause";
   const last = () => run.epochs_shown.length - 1;
   if (chosen.position >= last()) chosen.position = -1;
-  while (playing && chosen.position < last()) {
+  while (playing && turn === turns && chosen.position < last()) {
     const started = performance.now();
     await show(chosen.position + 1);
     if (chosen.position < last()) read(chosen.position + 1).catch(() => {}); // the next step says what failed
     await sleep(Math.max(0, STEP_MS - (performance.now() - started)));
   }
-  pause();
+  if (turn === turns) pause();
 }
 
 function pause() {
@@ -313,7 +320,7 @@ function change() {
 function keep() {
   const parts = new URLSearchParams({ epoch: epochShown(), example: chosen.example });
   if (chosen.neuron) parts.set("neuron", keyOf(chosen.neuron));
-  if (!playing) history.replaceState(null, "", `#${parts}`);
+  history.replaceState(null, "", `#${parts}`);
 }
 
 function restore() {
