@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib
-import shutil
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,48 +15,31 @@ import pytest
 from lnn.aws.events import http_request
 from lnn.serving.api import PredictionApi
 from lnn.serving.rollout import Current
+from lnn_tools.browser import chromium, install
 from lnn_tools.errors import ToolError
-from lnn_tools.installation import pip
-from lnn_tools.local_cloud.tools import TOOLS, install_once, key_of
 from support.models import Shelves, brightness_model
 from support.repository import REPOSITORY
 
-PINS = REPOSITORY / "requirements" / "browser.txt"
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
-]
 OLD, NEW = "20261101T080000Z-aaaaaaaa-11111111", "20261102T080000Z-bbbbbbbb-22222222"
 
 
 @pytest.fixture(scope="session")
 def tools() -> Path:
-    """Folder with Playwright and axe, installed once; nothing but these tests needs them."""
-    folder = TOOLS / f"browser-{key_of(PINS)}"
-
-    def build(target: Path) -> None:
-        pip("install", PINS, "--no-compile", "--target", str(target))
-
+    """Folder with Playwright and axe."""
     try:
-        install_once(folder, build)
+        return install()
     except ToolError as error:
         pytest.skip(f"Playwright cannot be installed here: {error}")
-    return folder
 
 
 @pytest.fixture(scope="session")
 def browser(tools: Path) -> Iterator[Any]:
     """A headless Chromium."""
-    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if program is None:
-        pytest.skip("no Chromium on PATH; install it: apt-get install chromium")
-    sys.path.append(str(tools))
-    playwright = importlib.import_module("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        running = started.chromium.launch(executable_path=program, args=ARGUMENTS)
-        yield running
-        running.close()
+    try:
+        with chromium() as running:
+            yield running
+    except ToolError as error:
+        pytest.skip(str(error))
 
 
 class Site:

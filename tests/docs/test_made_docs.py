@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from lnn.job.hyperparameters import Settings
 from lnn_tools.docs import commands, parameters, references
@@ -43,3 +44,13 @@ def test_the_picture_of_the_flow_shows_every_function() -> None:
     texts = [text.text or "" for text in ET.parse(root / "docs" / "flow.svg").iter(TEXT)]  # noqa: S314 - our own file
     shown = {text.removesuffix(" Lambda").lower() for text in texts if text.endswith(" Lambda")}
     assert shown == {handler.parent.name for handler in (root / "functions").glob("*/handler.py")}
+
+
+def test_the_recording_of_the_view_moves_and_is_light() -> None:
+    path = references.REPOSITORY / "docs" / "view.webp"
+    assert path.stat().st_size < 3_000_000
+    with Image.open(path) as recording:
+        assert getattr(recording, "n_frames", 1) > 20
+        first = recording.convert("RGB").tobytes()
+        recording.seek(recording.n_frames - 1)
+        assert recording.convert("RGB").tobytes() != first

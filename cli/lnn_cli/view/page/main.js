@@ -202,6 +202,7 @@ function mark() {
 function redraw() {
   if (!frame) return;
   network.draw({ ...frame, chosen: chosen.neuron, off: chosen.off, changed });
+  byId("canvas").dataset.epoch = String(frame.epoch.epoch);
   const { example } = frame;
   byId("legend-tiles").textContent = tileLegend();
   byId("example").value = String(chosen.example);
