@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +192,7 @@ def test_what_is_not_there_is_one_clear_error(
 def test_a_history_that_is_not_computed_again_is_said(cloud: InProcessCloud, tmp_path: Path) -> None:
     run = trained(cloud, dataset(tmp_path, ""), strategy="fused")
     (row,) = (row for row in cloud.services.ledger.history(run.run_id) if row.epoch == 2)
-    cloud.services.ledger.record(run.run_id, [replace(row, cost=row.cost * 1.001)])
+    cloud.services.ledger.record(run.run_id, [row._replace(cost=row.cost * 1.001)])
     result = run_cli("neuron", run.run_id, "--epoch", "3")
     assert result.exit_code == 1
     assert "cannot be computed again on this machine: epoch 2 has the cost" in result.stderr

@@ -18,7 +18,10 @@ CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", 
 # For requests that S3 usually answers within a second: see ``lnn.aws.s3_client``.
 PROMPT = Config(connect_timeout=2, read_timeout=2, retries={"mode": "standard", "max_attempts": 4})
 # DynamoDB answers within milliseconds or not at all, and the lease is not renewed during the wait.
-TABLES = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "max_attempts": 4})
+# botocore would look at every attribute of every row, in Python, beside a training: DynamoDB looks at them anyway.
+TABLES = Config(
+    connect_timeout=2, read_timeout=3, retries={"mode": "standard", "max_attempts": 4}, parameter_validation=False
+)
 # A notification must not delay a run for longer than its lease lasts.
 IMPATIENT = Config(connect_timeout=2, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
 

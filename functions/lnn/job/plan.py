@@ -173,6 +173,8 @@ class Plan:
 
     def learning_rate_of(self, epoch: int) -> float:
         """The learning rate of an epoch's last update."""
+        if self.schedule is None:
+            return self.learning_rate
         return self.update_rule_at(epoch * self.batches_per_epoch).learning_rate
 
     def scores(self, split: Split, sums: Tally) -> Scores:

@@ -27,5 +27,9 @@ def batch_slices(m: int, batch_size: int | None, seed: int, epoch: int) -> list[
 
 
 def take_examples(X: Array, batch: Batch) -> Array:
-    """The batch's columns of X (n, m). Examples are contiguous in memory, so that whole rows of X^T are copied."""
-    return X if batch is None else X.T[batch].T
+    """The batch's columns of X (n, m), in X's order of memory: of features whole examples are copied."""
+    if batch is None:
+        return X
+    examples = X.T
+    # ``take`` is twice as fast as an index, but would first copy the whole of an array that is not contiguous.
+    return examples.take(batch, axis=0).T if examples.flags.c_contiguous else X.take(batch, axis=1)

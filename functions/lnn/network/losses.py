@@ -130,10 +130,10 @@ def output_activation(name: str, Z: Array) -> Array:
 
 def cost_from_logits(name: str, Z: Array, Y: Array, loss: Loss = UNWEIGHTED) -> float:
     """The mean cost of an output activation ``name``: its cross-entropy, or for a linear output the loss named."""
-    with np.errstate(over="ignore", invalid="ignore"):  # a training that diverges overflows on its way
-        if name == LINEAR:
-            return REGRESSION_LOSSES[loss.name](Z, Y)
+    if name != LINEAR:
         return _CROSS_ENTROPIES[name](Z, Y, loss.weights(Y))
+    with np.errstate(over="ignore", invalid="ignore"):  # a training that diverges overflows on its way
+        return REGRESSION_LOSSES[loss.name](Z, Y)
 
 
 def output_delta(A: Array, Y: Array, loss: Loss = UNWEIGHTED) -> Array:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lnn.aws.clocks import moment
 from lnn.errors import RunStateError
@@ -20,6 +20,7 @@ from lnn.job.scores import OF_CLASSES, OF_NUMBERS
 
 if TYPE_CHECKING:
     from lnn.job.plan import Plan
+    from lnn.models.checkpoint import EpochSoFar
     from lnn.network import Tally
     from lnn.runs.attributes import (
         Artifacts,
@@ -82,9 +83,8 @@ def undisturbed() -> Disturbances:
     return {"takeovers": 0, "silent_seconds": 0.0, "repeated_epochs": 0}
 
 
-@dataclass(frozen=True, slots=True)
-class EpochRow:
-    """One row of the history."""
+class EpochRow(NamedTuple):
+    """One row of the history: a tuple, since a training of short epochs makes thousands in a second."""
 
     epoch: int
     cost: float
@@ -113,26 +113,41 @@ class EpochRow:
     gradient_norm: float | None = None
     """Of the epoch's last batch, before its gradient was clipped; None where gradients are not, or it is not finite."""
 
-    def with_update(self, plan: Plan, gradient_norm: float | None) -> EpochRow:
-        """The row with the figures of the epoch's last update."""
-        finite = gradient_norm is not None and math.isfinite(gradient_norm)
-        norm = gradient_norm if finite else None
-        return replace(self, learning_rate=plan.learning_rate_of(self.epoch), gradient_norm=norm)
+    @classmethod
+    def of(
+        cls,
+        plan: Plan,
+        epoch: int,
+        done: EpochSoFar,
+        validation: Tally | None,
+        gradient_norm: float | None,
+        waited: float | None,
+        test: Tally,
+    ) -> EpochRow:
+        """The row of a whole epoch, from the sums over the examples of each split, and its last update's figures."""
+        figures: dict[str, Any] = {**plan.scores("train", done.seen), **plan.scores("test", test)}
+        if plan.has_test_cost:
+            figures["test_cost"] = _finite(test.cost / plan.test_examples)
+        if validation is not None:
+            figures["validation_cost"] = _finite(validation.cost / plan.validation_examples)
+            figures.update(plan.scores("validation", validation))
+        if gradient_norm is not None:
+            figures["gradient_norm"] = _finite(gradient_norm)
+        return cls(
+            epoch,
+            done.cost_sum / plan.examples,
+            figures.pop("train_accuracy", None),
+            figures.pop("test_accuracy", None),
+            done.seconds,
+            waited,
+            learning_rate=plan.learning_rate_of(epoch),
+            **figures,
+        )
 
-    def with_test(self, test: Tally, plan: Plan) -> EpochRow:
-        """The row with the figures of the test set."""
-        cost = _finite(test.cost / plan.test_examples) if plan.has_test_cost else None
-        return replace(self, test_cost=cost, **plan.scores("test", test))
 
-    def with_validation(self, validation: Tally, plan: Plan) -> EpochRow:
-        """The row with the figures of the validation set."""
-        cost = _finite(validation.cost / plan.validation_examples)
-        return replace(self, validation_cost=cost, **plan.scores("validation", validation))
-
-
-def _finite(cost: float) -> float | None:
-    """A cost, unless it is too large for a number, as of a model that answers with certainty and is wrong."""
-    return cost if math.isfinite(cost) else None
+def _finite(figure: float) -> float | None:
+    """A figure, unless it is too large for a number, as the cost of a model that is certain and wrong."""
+    return figure if math.isfinite(figure) else None
 
 
 def figures_of_updates(history: Sequence[EpochRow]) -> list[str]:

@@ -21,10 +21,9 @@ from lnn.aws.client_errors import AWS_ERRORS, refusals
 from lnn.aws.clocks import moment
 from lnn.aws.dynamodb_items import attribute, item, plain, refused_item, update
 from lnn.errors import LedgerUnavailable, RunStateError, StaleGeneration
-from lnn.job.scores import SCORES
 from lnn.runs.event_log import FAULT_LENGTH, beginning, folded, set_back
 from lnn.runs.event_log import event as logged
-from lnn.runs.record import ALLOWED_IN, OF_UPDATES, Change, EpochRow, Run, to_item
+from lnn.runs.record import ALLOWED_IN, Change, EpochRow, Run, to_item
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -63,10 +62,8 @@ NOT_SAVED_SINCE = (
 )
 """The checkpoint that a run goes on from is never an earlier one than before."""
 
-EPOCH_FIGURES = ("cost", "seconds")
-"""Attributes of every row of the history, beside ``run_id`` and ``epoch``."""
-MORE_FIGURES = (*SCORES, "validation_cost", "test_cost", *OF_UPDATES)
-"""Attributes of the rows of runs that have them."""
+FIGURES = [name for name in EpochRow._fields if name not in ("epoch", "waited")]
+"""Attributes of a row of the history, beside ``run_id`` and ``epoch``, where the run has them."""
 
 
 class Ledger:
@@ -373,12 +370,7 @@ class Ledger:
             {
                 "PutRequest": {
                     "Item": item(
-                        {
-                            "run_id": run_id,
-                            "epoch": row.epoch,
-                            **{name: getattr(row, name) for name in EPOCH_FIGURES},
-                            **{name: value for name in MORE_FIGURES if (value := getattr(row, name)) is not None},
-                        }
+                        {"run_id": run_id, "epoch": row.epoch, **{name: getattr(row, name) for name in FIGURES}}
                     )
                 }
             }
@@ -516,7 +508,5 @@ def _lengthened(run: Run, epochs: int) -> Attributes:
 
 
 def _row_of(stored: Mapping[str, Any]) -> EpochRow:
-    figures: dict[str, Any] = {
-        name: float(stored[name]) if name in stored else None for name in (*EPOCH_FIGURES, *MORE_FIGURES)
-    }
+    figures: dict[str, Any] = {name: float(stored[name]) if name in stored else None for name in FIGURES}
     return EpochRow(stored["epoch"], **figures)

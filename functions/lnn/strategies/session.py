@@ -181,7 +181,7 @@ class Session(Supervisor):
         self._epoch = run.latest_checkpoint["epoch"]
         self._cost: float | None = None
         self._reporter: Reporter | None = None
-        self._open_row: EpochRow | None = None
+        self._open_row: Callable[[Tally], EpochRow] | None = None
         self._gradient_norm: float | None = None
         self._stop: Ending | None = None
 
@@ -323,9 +323,7 @@ class Session(Supervisor):
         validation = self._validate() if plan.validation_examples else None
         ending = completed_by(plan, epoch, cost, self._best) or stopped
         if plan.recorded(epoch) or ending is not None or agreed & (Flag.CHECKPOINT | Flag.HAND_OVER):
-            row = EpochRow(epoch, cost, None, None, done.seconds, self._crew.waited)
-            row = replace(row, **plan.scores("train", done.seen)).with_update(plan, self._gradient_norm)
-            self._open_row = row if validation is None else row.with_validation(validation, plan)
+            self._open_row = partial(EpochRow.of, plan, epoch, done, validation, self._gradient_norm, self._crew.waited)
             if self._crew.alone:
                 self._close_row(self._engine.test_tally())
         if self._reporter is not None:
@@ -348,7 +346,7 @@ class Session(Supervisor):
         """The figures of the test set complete an epoch's row. Where workers meet it comes with the next exchange."""
         row, self._open_row = self._open_row, None
         if row is not None and self._reporter is not None:
-            self._reporter.add_row(row.with_test(test, self._plan))
+            self._reporter.add_row(row(test))
 
     def _whole_state(self) -> Checkpoint | None:
         """Complete the history so far and put the state together."""

@@ -40,5 +40,8 @@ def test_a_full_batch_is_all_examples_in_order() -> None:
 
 def test_a_batch_s_examples_are_the_columns_of_its_indices() -> None:
     X = np.arange(12.0).reshape(4, 3).T  # 4 examples of 3 features, as datasets are laid out
-    np.testing.assert_array_equal(take_examples(X, np.array([3, 1])), X[:, [3, 1]])
-    assert take_examples(X, None) is X
+    for in_order in (X, np.ascontiguousarray(X), X[::2]):
+        taken = take_examples(in_order, np.array([3, 1]))
+        np.testing.assert_array_equal(taken, in_order[:, [3, 1]])
+        assert taken.flags.f_contiguous == in_order.flags.f_contiguous
+        assert take_examples(in_order, None) is in_order

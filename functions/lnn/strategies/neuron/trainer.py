@@ -389,11 +389,8 @@ class Conductor:
         """Write the row of the epoch that ``step`` ends, with its model in ``state``."""
         plan, data = self._plan, self._data(step.generation)
         test = plan.network.tally(state.parameters, data.X_test, data.y_test, data.Y_test)
-        row = EpochRow(step.epoch, so_far.cost_sum / plan.examples, None, None, so_far.seconds)
-        row = row.with_update(plan, None if norm is None else float(norm))
-        row = replace(row, **plan.scores("train", so_far.seen)).with_test(test, plan)
-        if validation is not None:
-            row = row.with_validation(validation.sums, plan)
+        sums = None if validation is None else validation.sums
+        row = EpochRow.of(plan, step.epoch, so_far, sums, None if norm is None else float(norm), None, test)
         self._services.ledger.record(self._run_id, [row])
         metrics.recorded(run, plan, row)
 
