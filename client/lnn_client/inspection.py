@@ -1,21 +1,22 @@
 """A run's network to be looked at: any epoch, any neuron, any example, and what would be if something were changed.
 
 Everything is computed here from what the run has stored (``lnn_client.replay``); nothing is written. The answers are of
-JSON's types, a number that is not finite is None.
+numbers and arrays; ``lnn_client.json_types.encoded`` makes JSON of them.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lnn.job.hyperparameters import SNAPSHOTS
 from lnn.network import predicted_classes
 from lnn_client.errors import ClientError
-from lnn_client.neurons import CHUNK_EXAMPLES, Neurons, label_of, layers_of, probe_examples
+from lnn_client.neurons import CHUNK_EXAMPLES, Neurons, label_of, layers_of, probe_examples, quiet
 from lnn_client.replay import Replay
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 Answer = dict[str, Any]
 
-SNAPSHOTS = 60
-"""Of runs of releases that had no such setting."""
 MOST_WEIGHTS = 100_000
 """Of a layer's weights that an epoch's answer has; a larger layer shows its neurons one by one."""
 MOST_FEATURES = 20_000
@@ -54,10 +53,19 @@ class Inspection:
         self.plan, self.data = self._replay.plan, self._replay.data
         self._kept: OrderedDict[int, Parameters] = OrderedDict()
         self._base_rate = run.base_rate("test")
+        self._probes = [
+            {"index": index, "label": label_of(self.plan, self.data.y, index)}
+            for index in probe_examples(self.plan, self.data.y)
+        ]
 
-    def overview(self) -> Answer:
-        """The run as it is now, what it has recorded, and which epochs and examples are worth a look."""
+    def overview(self, after: int = 0) -> Answer:
+        """The run as it is now, what it has recorded, and which epochs and examples are worth a look.
+
+        While the run goes on, ``history`` begins after the epoch ``after``, else with the first: ``history_after``
+        says which. ``complete_to`` is the epoch up to which no row is missing, to be given as the next ``after``.
+        """
         run, plan = self._replay.follow(), self.plan
+        after = 0 if run.has_ended else after
         score = "r2" if plan.targets else "accuracy"
         return {
             "run_id": run.run_id,
@@ -75,54 +83,53 @@ class Inspection:
             "history": [
                 {
                     "epoch": row.epoch,
-                    "cost": finite(row.cost),
+                    "cost": row.cost,
                     "train": getattr(row, f"train_{score}"),
                     "test": getattr(row, f"test_{score}"),
                 }
                 for row in self._replay.history
+                if row.epoch > after
             ],
+            "history_after": after,
+            "complete_to": self._replay.complete_to,
             "epochs_shown": epochs_shown(run.epoch, run.settings.get("snapshots", SNAPSHOTS)),
-            "probes": [
-                {"index": index, "label": label_of(plan, self.data.y, index)}
-                for index in probe_examples(plan, self.data.y)
-            ],
+            "probes": self._probes,
         }
 
+    @quiet()
     def epoch(self, epoch: int) -> Answer:
         """The parameters after an epoch, and what each neuron does over the training set."""
-        parameters, plan = self._parameters(epoch), self.plan
+        parameters = self._parameters(epoch)
         return {
             "epoch": epoch,
             "layers": [
                 {
-                    "weights": plain(W) if W.size <= MOST_WEIGHTS else None,
-                    "biases": plain(b[:, 0]),
-                    "largest": finite(float(np.abs(W).max())),
+                    "weights": W if W.size <= MOST_WEIGHTS else None,
+                    "biases": b[:, 0],
+                    "largest": np.abs(W).max(),
                     **of_layer,
                 }
                 for (W, b), of_layer in zip(parameters, self._over_training_set(parameters), strict=True)
             ],
-            "pictures": plan.image_shape is not None and plan.image_shape[2:] in ([], [1]),
         }
 
+    @quiet()
     def example(self, epoch: int, index: int) -> Answer:
         """What every neuron has for one training example."""
         return {"epoch": epoch, **self._example(self._parameters(epoch), index)}
 
+    @quiet()
     def neuron(self, epoch: int, layer: int, neuron: int, examples: Sequence[int]) -> Answer:
         """The numbers of one neuron, and how its z is distributed over the training set."""
         parameters = self._parameters(epoch)
         found = Neurons(self.plan, self.data, parameters, epoch).neuron(layer, neuron, examples)
-        Z = np.concatenate([layers[layer - 1][1][neuron - 1] for layers in self._chunks(parameters)])
+        Z = np.concatenate([layers[layer - 1].Z[neuron - 1] for layers in self._chunks(parameters)])
         Z = Z[np.isfinite(Z)]
         counts, edges = np.histogram(Z, BINS) if len(Z) else (np.zeros(1, int), np.zeros(2))
-        return {
-            **asdict(found),
-            "w": plain(found.w),
-            "dw": plain(found.dw),
-            "histogram": {"edges": plain(edges), "counts": counts.tolist()},
-        }
+        named = {field.name: getattr(found, field.name) for field in fields(found)}
+        return {**named, "histogram": {"edges": edges, "counts": counts}}
 
+    @quiet()
     def plane(self, epoch: int) -> Answer:
         """What every neuron answers over the plane of two features, and where the training examples lie.
 
@@ -139,16 +146,17 @@ class Inspection:
         passed = plan.network.forward(self._parameters(epoch), grid)
         return {
             "epoch": epoch,
-            "x": plain(x[[0, -1]]),
-            "y": plain(y[[0, -1]]),
+            "x": x[[0, -1]],
+            "y": y[[0, -1]],
             "side": SIDE,
-            "layers": [plain(A) for A in passed.A[1:]],
+            "layers": passed.A[1:],
             "points": [
                 {"x": float(X[0, index]), "y": float(X[1, index]), "label": label_of(plan, self.data.y, index)}
                 for index in range(X.shape[1])
             ],
         }
 
+    @quiet()
     def what_if(
         self, epoch: int, index: int, off: Sequence[tuple[int, int]], weights: Sequence[Mapping[str, Any]]
     ) -> Answer:
@@ -183,17 +191,17 @@ class Inspection:
             raise ClientError(f"there is no example {index}; expected 0 to {self.plan.examples - 1}")
         x, y = self.data.X[:, [index]], self.data.Y[:, [index]]
         layers = layers_of(self.plan, parameters, x, y)
-        output = layers[-1][2]
+        output = layers[-1].A
         label = label_of(self.plan, self.data.y, index)
         if self.plan.targets:
-            answer: Any = plain(output[:, 0]) if len(output) > 1 else finite(float(output[0, 0]))
+            answer: Any = output[:, 0] if len(output) > 1 else output[0, 0]
         else:
             answer = self.plan.list_classes[int(predicted_classes(output)[0])]
         return {
             "index": index,
             "label": label,
-            "x": plain(x[:, 0]) if len(x) <= MOST_FEATURES else None,
-            "layers": [{"z": plain(Z[:, 0]), "a": plain(A[:, 0]), "dz": plain(dZ[:, 0])} for _, Z, A, dZ in layers],
+            "x": x[:, 0] if len(x) <= MOST_FEATURES else None,
+            "layers": [{"z": of.Z[:, 0], "a": of.A[:, 0], "dz": of.dZ[:, 0]} for of in layers],
             "answer": answer,
             "right": None if self.plan.targets else answer == label,
         }
@@ -203,16 +211,16 @@ class Inspection:
         sums: list[Array] = []
         for layers in self._chunks(parameters):
             found = [
-                np.stack([A.sum(axis=1), np.square(A).sum(axis=1), (Z > 0).sum(axis=1), saturated(A, name)])
-                for (_, Z, A, _), name in zip(layers, self.plan.activations, strict=True)
+                np.stack([of.A.sum(axis=1), np.square(of.A).sum(axis=1), (of.Z > 0).sum(axis=1), saturated(of.A, name)])
+                for of, name in zip(layers, self.plan.activations, strict=True)
             ]
             sums = found if not sums else [one + other for one, other in zip(sums, found, strict=True)]
         return [
             {
-                "mean": plain(total / m),
-                "spread": plain(np.sqrt(np.maximum(0.0, squares / m - np.square(total / m)))),
-                "active": plain(active / m),
-                "saturated": plain(at_a_bound / m),
+                "mean": total / m,
+                "spread": np.sqrt(np.maximum(0.0, squares / m - np.square(total / m))),
+                "active": active / m,
+                "saturated": at_a_bound / m,
             }
             for total, squares, active, at_a_bound in sums
         ]
@@ -226,9 +234,8 @@ class Inspection:
 
     def _scores(self, parameters: Parameters) -> Answer:
         plan, data, score = self.plan, self.data, "r2" if self.plan.targets else "accuracy"
-        with np.errstate(over="ignore", invalid="ignore"):
-            train = plan.scores("train", plan.network.tally(parameters, data.X, data.y))
-            test = plan.scores("test", plan.network.tally(parameters, data.X_test, data.y_test))
+        train = plan.scores("train", plan.network.tally(parameters, data.X, data.y))
+        test = plan.scores("test", plan.network.tally(parameters, data.X_test, data.y_test))
         return {"train": train.get(f"train_{score}"), "test": test.get(f"test_{score}")}
 
     def _parameters(self, epoch: int) -> Parameters:
@@ -264,17 +271,3 @@ def saturated(A: Array, activation: str) -> Labels:
     middle, reach = bounds[activation]
     counts: Labels = (np.abs(A - middle) > reach - SATURATED).sum(axis=1)
     return counts
-
-
-def plain(values: Array) -> list[Any]:
-    """An array as lists of JSON's types."""
-    found: list[Any] = values.tolist()
-    return found if np.isfinite(values).all() else [_plain(value) for value in found]
-
-
-def _plain(value: Any) -> Any:
-    return [_plain(one) for one in value] if isinstance(value, list) else finite(value)
-
-
-def finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None

@@ -74,12 +74,18 @@ class OfLayer(NamedTuple):
     """(units, m), of each example's own cost"""
 
 
+def quiet() -> np.errstate:
+    """Let numpy overflow: the numbers of a run that diverged are infinite, or none."""
+    return np.errstate(over="ignore", invalid="ignore")
+
+
 class Neurons:
     """The neurons of one run after one of its epochs."""
 
     def __init__(self, plan: Plan, data: TrainingData, parameters: Parameters, epoch: int) -> None:
         self.epoch, self._plan, self._data, self._parameters = epoch, plan, data, parameters
 
+    @quiet()
     def neuron(self, layer: int, neuron: int, examples: Sequence[int]) -> Neuron:
         """The numbers of one neuron, for some of the training examples.
 
@@ -120,7 +126,7 @@ class Neurons:
 def layers_of(plan: Plan, parameters: Parameters, X: Array, Y: Array) -> list[OfLayer]:
     """What every layer has for the examples X (n, m) with labels Y (units of the output, m)."""
     network = plan.network
-    with np.errstate(over="ignore", invalid="ignore"):
+    with quiet():
         passed = network.forward(parameters, X)
         deltas = [output_delta(passed.A[-1], Y, network.loss)]
         for layer in range(len(parameters) - 1, 0, -1):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lnn.aws.dynamodb_items import LARGEST
 from lnn.errors import ResourceDeleted
 from lnn.models.store import Artifacts
 from lnn.names import checkpoints_prefix, place_of_checkpoint
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from lnn.data.in_memory import TrainingData
     from lnn.models.checkpoint import Checkpoint
     from lnn.network.types import Parameters
-    from lnn.runs.record import Run
+    from lnn.runs.record import EpochRow, Run
     from lnn.strategies.engine import Engine
     from lnn_client.cloud import Cloud
 
@@ -52,6 +53,9 @@ class Replay:
             self.data: TrainingData = training_data(self._artifacts, run.run_id, self.plan)
         except ResourceDeleted as error:
             raise _deleted(run) from error
+        self._rows: dict[int, EpochRow] = {}
+        self.complete_to = 0
+        """The history has every row up to this epoch."""
         self._read_history()
         self._epoch = -1
         self._engine: Engine | None = None
@@ -63,9 +67,22 @@ class Replay:
             self._read_history()
         return self.run
 
+    @property
+    def history(self) -> list[EpochRow]:
+        return list(self._rows.values())
+
     def _read_history(self) -> None:
-        self.history = self._cloud.ledger.history(self.run.run_id)
-        self._costs = {row.epoch: row.cost for row in self.history}
+        """Read the rows that are new. Writers work side by side: rows may come before those of earlier epochs."""
+        every = int(self.run.settings.get("record_every", 1))
+        if self.run.has_ended:  # of which only now is clear which rows belong to it
+            self._rows, self.complete_to = {}, 0
+        elif self.complete_to + every > self.run.epoch:
+            return
+        for row in self._cloud.ledger.history(self.run.run_id, self.complete_to):
+            self._rows[row.epoch] = row
+        self._rows = dict(sorted(self._rows.items()))
+        while self.complete_to + every in self._rows and self.complete_to + every <= self.run.epoch:
+            self.complete_to += every
 
     def parameters(self, epoch: int) -> Parameters:
         """W (units, units of the layer before) and b (units, 1) of every layer after ``epoch`` epochs; 0 is the start.
@@ -116,8 +133,9 @@ class Replay:
         self._compare(epoch, cost_sum / plan.examples)
 
     def _compare(self, epoch: int, cost: float) -> None:
-        recorded = self._costs.get(epoch)
-        if recorded is None or math.isclose(cost, recorded, rel_tol=TOLERANCES[self.plan.dtype], abs_tol=1e-12):
+        recorded = self._rows[epoch].cost if epoch in self._rows else None
+        stored = min(cost, LARGEST)
+        if recorded is None or math.isclose(stored, recorded, rel_tol=TOLERANCES[self.plan.dtype], abs_tol=1e-12):
             return
         self._engine = None
         raise CannotReplay(

@@ -17,6 +17,7 @@ from lnn.serving.api import PredictionApi
 from lnn.serving.rollout import Current
 from lnn_tools.browser import chromium, install
 from lnn_tools.errors import ToolError
+from support.browser_pages import patient_expect
 from support.models import Shelves, brightness_model
 from support.repository import REPOSITORY
 
@@ -40,6 +41,12 @@ def browser(tools: Path) -> Iterator[Any]:
             yield running
     except ToolError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def expect(browser: Any) -> Any:
+    """Playwright's assertions, with the tests' patience."""
+    return patient_expect()
 
 
 class Site:

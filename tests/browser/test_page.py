@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import io
 import re
 from collections.abc import Callable, Iterator
@@ -22,49 +21,19 @@ from lnn.models.model_file import Model
 from lnn.network import Network, Optimizer, init_parameters, new_slots
 from lnn.serving.requests import MAX_BYTES
 from lnn.serving.rollout import Canary, Current
+from support.browser_pages import violations, watched_pages
 from support.models import brightness_model
 from support.scaled_digits import STORED, picture_files, write_digits
 
 if TYPE_CHECKING:
     from conftest import Site
 
-PATIENCE_MS = 20_000
-
 
 @pytest.fixture
 def open_page(browser: Any, site: Site) -> Iterator[Callable[..., Any]]:
-    """Opens the page; in the end nothing may have been asked of another host, refused by the policy, or thrown."""
-    contexts, requests, complaints = [], [], []
-
-    def opener(path: str = "", **how: Any) -> Any:
-        context = browser.new_context(**how)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE_MS)
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "console",
-            lambda message: complaints.append(message.text) if "Content Security Policy" in message.text else None,
-        )
-        page.goto(site.url + path)
-        page.wait_for_selector("#model dd, #message:not([hidden])")
-        return page
-
-    yield opener
-    for context in contexts:
-        context.close()
-    own = (site.url, f"blob:{site.url}", "data:")
-    assert [url for url in requests if not url.startswith(own)] == []
-    assert complaints == []
-
-
-@pytest.fixture
-def expect(browser: Any) -> Any:
-    """Playwright's assertions, which wait; `wait_for_function` evaluates a string, which the page's policy forbids."""
-    assertions = importlib.import_module("playwright.sync_api").expect
-    assertions.set_options(timeout=PATIENCE_MS)
-    return assertions
+    """Opens the page."""
+    with watched_pages(browser) as opener:
+        yield lambda path="", **how: opener(site.url, path, "#model dd, #message:not([hidden])", **how)
 
 
 def picture(level: int = 230, size: tuple[int, int] = (40, 30), kind: str = "PNG") -> bytes:
@@ -357,15 +326,13 @@ def test_axe_finds_nothing_that_keeps_people_out(
     open_page: Callable[..., Any], tools: Path, look: str, path: str
 ) -> None:
     (axe,) = tools.rglob("axe.min.js")
+    source = axe.read_text(encoding="utf-8")
     page = open_page(path, **LOOKS[look])
     found = []
     for content, seen in ((picture(), "#result"), (b"hello", "#message")):
-        # Through the console, which the page's own policy does not bind.
-        page.evaluate(axe.read_text(encoding="utf-8"))
         page.set_input_files("#file", file("a.png", "image/png", content))
         page.wait_for_selector(f"{seen}:not([hidden])")
-        violations = page.evaluate("axe.run().then((results) => results.violations)")
-        found += [f"{violation['id']}: {violation['nodes'][0]['html']}" for violation in violations]
+        found += violations(page, source)
     assert found == []
 
 

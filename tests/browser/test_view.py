@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -20,10 +19,10 @@ from lnn.runs.record import EpochRow, Run
 from lnn_cli.view.server import ViewServer
 from lnn_client.inspection import Inspection
 from lnn_client.neurons import layers_of
+from support.browser_pages import violations, watched_pages
 from support.plans import plan
 from support.scaled_digits import DIGITS
 
-PATIENCE_MS = 20_000
 PHONE = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 LOOKS = {"light": {"color_scheme": "light"}, "dark": {"color_scheme": "dark"}, "phone": PHONE}
 
@@ -69,6 +68,10 @@ class Trained:
     @property
     def history(self) -> list[EpochRow]:
         return self._rows[1 : self.run.epoch + 1]
+
+    @property
+    def complete_to(self) -> int:
+        return self.run.epoch
 
     def follow(self) -> Run:
         return self.run
@@ -125,39 +128,9 @@ def serve() -> Iterator[Callable[[Trained], Served]]:
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Opens a run's page; in the end nothing may have been asked of another host, refused by the policy, or thrown."""
-    contexts, requests, complaints, own = [], [], [], ["data:"]
-
-    def opener(served: Served, fragment: str = "", **how: Any) -> Any:
-        context = browser.new_context(**how)
-        contexts.append(context)
-        own.append(served.url)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE_MS)
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "console",
-            lambda message: complaints.append(message.text) if "Content Security Policy" in message.text else None,
-        )
-        page.goto(served.url + fragment)
-        page.wait_for_selector("#answer:not(:empty)")
-        return page
-
-    yield opener
-    for context in contexts:
-        context.close()
-    assert [url for url in requests if not url.startswith(tuple(own))] == []
-    assert complaints == []
-
-
-@pytest.fixture
-def expect(tools: Path, browser: Any) -> Callable[[Any], Any]:
-    """Playwright's ``expect``, with the tests' patience."""
-    module = importlib.import_module("playwright.sync_api")
-    module.expect.set_options(timeout=PATIENCE_MS)
-    made: Callable[[Any], Any] = module.expect
-    return made
+    """Opens a run's page."""
+    with watched_pages(browser) as opener:
+        yield lambda served, fragment="", **how: opener(served.url, fragment, "#answer:not(:empty)", **how)
 
 
 def tile(layer: int, neuron: int) -> str:
@@ -205,7 +178,7 @@ def test_a_click_on_a_neuron_shows_its_numbers(
     expect(page.locator("#neuron-title")).to_have_text("neuron 3 of layer 1")
     example = int(page.input_value("#example"))
     (numbers,) = served.inspection.neuron(40, 1, 3, [example])["examples"]
-    expect(page.locator("#formula")).to_contain_text(f"= {figure(numbers['z'])}")
+    expect(page.locator("#formula")).to_contain_text(f"= {figure(numbers.z)}")
     expect(page.locator("#pictures canvas")).to_have_count(3)
 
     page.click("#example-next")
@@ -335,10 +308,22 @@ def test_every_look_is_readable(
     page.click(tile(1, 2))
     page.click("#off")
     expect(page.locator("#outcome")).not_to_be_empty()
-    page.evaluate(axe.read_text(encoding="utf-8"))
-    violations = page.evaluate("axe.run().then((results) => results.violations)")
-    assert [f"{violation['id']}: {violation['nodes'][0]['html']}" for violation in violations] == []
+    assert violations(page, axe.read_text(encoding="utf-8")) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+
+def test_a_run_that_diverged_is_shown(
+    serve: Callable[[Trained], Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    trained = xor()
+    for W, b in trained._parameters[60]:
+        W[0], b[0] = np.inf, np.nan
+    page = open_page(serve(trained))
+    page.click(tile(1, 1))
+    expect(page.locator("#formula")).to_contain_text("dz = unknown")
+    expect(page.locator("#formula p").first).to_have_text("z = w · x + b = unknown + unknown = unknown")
+    page.click("#off")
+    expect(page.locator("#outcome")).not_to_be_empty()
 
 
 def test_dark_and_light_follow_the_system(serve: Callable[[Trained], Served], open_page: Callable[..., Any]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from lnn.models.model_file import load_model
+from lnn.runs.record import EpochRow
 from lnn_cli.ui.loopback import LOOPBACK
 from lnn_cli.view.server import ViewServer
 from lnn_client.cloud import Cloud
@@ -33,6 +35,11 @@ PARAMETERS: dict[str, Any] = {
     "learning_rate": 0.5,
     "strategy": "fused",
 }
+DIVERGES: dict[str, Any] = {
+    "activations": {"layer1": "relu", "layer2": "sigmoid"},
+    "learning_rate": 1e200,
+    "epochs": 60,
+}
 Ask = Callable[..., Any]
 
 
@@ -45,20 +52,27 @@ def run_id(cloud: InProcessCloud, tmp_path: Path) -> str:
     return upload.run_id
 
 
-@pytest.fixture
-def server(cloud: InProcessCloud, run_id: str) -> Iterator[ViewServer]:
-    there = Cloud("aws")
-    server = ViewServer(Inspection(there, there.find_run(run_id)), 0)
+@contextmanager
+def serving(inspection: Inspection) -> Iterator[ViewServer]:
+    server = ViewServer(inspection, 0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.fixture
-def ask(server: ViewServer) -> Ask:
+def ask(cloud: InProcessCloud, run_id: str) -> Iterator[Ask]:
+    there = Cloud("aws")
+    with serving(Inspection(there, there.find_run(run_id))) as server:
+        yield asker(server)
+
+
+def asker(server: ViewServer) -> Ask:
     """Asks the server; an answer that is no success is (status, text of the error)."""
 
     def ask(path: str, body: Any = None, host: str | None = None) -> Any:
@@ -154,6 +168,13 @@ def test_what_if_changes_the_answer_and_nothing_else(ask: Ask, run_id: str, clou
         ("api/epoch/1/what-if", {"example": 0, "off": [[2, 1]], "weights": []}, 422, "output layer cannot be off"),
         ("api/epoch/1/what-if", {"example": 0, "off": [[1, 5]], "weights": []}, 422, "no neuron 5 in layer 1"),
         ("api/epoch/1/what-if", {"example": "0"}, 422, "what-if: expected example, off and weights"),
+        (
+            "api/epoch/1/what-if",
+            {"example": 0, "off": [], "weights": [{"layer": 1, "neuron": 1, "input": 1, "value": float("nan")}]},
+            422,
+            "nan is no weight",
+        ),
+        ("api/run?after=x", None, 422, "after: found 'x'; expected a number"),
         ("api/epoch/1/what-if", None, 405, "a what-if is a POST"),
         ("api/epoch/1", {}, 405, "a what-if is a POST"),
         ("api/nothing", None, 404, "there is nothing under /api/nothing"),
@@ -168,6 +189,62 @@ def test_what_is_not_to_be_had_is_one_clear_text(ask: Ask, path: str, body: Any,
 
 def test_a_page_elsewhere_is_not_answered(ask: Ask) -> None:
     assert ask("api/run", host="evil.example")[0] == 421
+
+
+def test_of_a_run_that_diverged_what_is_no_number_is_null(cloud: InProcessCloud, tmp_path: Path) -> None:
+    """Its last epoch has weights that overflow on their way to an answer."""
+    upload = cloud.upload(tiny_dataset(tmp_path / "d.h5", features=2), PARAMETERS | DIVERGES)
+    assert cloud.launch(upload) == "launched", cloud.run(upload.run_id)
+    run = cloud.run_to_end(upload.run_id)
+    assert run.status == "FAILED"
+    there = Cloud("aws")
+    with serving(Inspection(there, there.find_run(upload.run_id))) as server:
+        ask, epoch = asker(server), f"api/epoch/{run.epoch}"
+        neuron = ask(f"{epoch}/neuron/2/1?example=0")
+        what_if = {"example": 0, "off": [[1, 1]], "weights": []}
+        others = [ask(path) for path in ("api/run", epoch, f"{epoch}/example/0", f"{epoch}/plane")]
+        others.append(ask(f"{epoch}/what-if", what_if))
+    assert (neuron["dw"], neuron["db"]) == ([None] * 4, None)
+    assert [neuron["examples"][0][name] for name in ("z", "a", "dz")] == [None] * 3
+    assert all(isinstance(answer, dict) for answer in others)
+
+
+def test_a_fault_of_any_kind_is_one_clear_text(cloud: InProcessCloud, run_id: str) -> None:
+    there = Cloud("aws")
+    inspection = Inspection(there, there.find_run(run_id))
+    inspection.epoch = lambda epoch: {"epoch": object()}  # type: ignore[assignment,method-assign]
+    with serving(inspection) as server:
+        status, told = asker(server)("api/epoch/1")
+    assert status == 502
+    assert "object is not JSON serializable" in told
+
+
+def test_of_the_history_only_rows_that_are_new_are_read(cloud: InProcessCloud, tmp_path: Path) -> None:
+    """Rows come in any order: one that is missing is asked for again, with those after it."""
+    upload = cloud.upload(tiny_dataset(tmp_path / "d.h5"), PARAMETERS | {"strategy": "neuron", "epochs": 9})
+    assert cloud.launch(upload) == "launched"
+    there = Cloud("aws")
+    inspection = Inspection(there, there.find_run(upload.run_id))
+    cloud.run_to_end(upload.run_id)
+    rows = cloud.services.ledger.history(upload.run_id)
+    whole = there.find_run(upload.run_id)
+    asked: list[int] = []
+
+    def look(epoch: int, stored: Sequence[int], after: int) -> tuple[int, list[int]]:
+        def history(run_id: str, since: int = 0) -> list[EpochRow]:
+            asked.append(since)
+            return [row for row in rows if row.epoch in stored and row.epoch > since]
+
+        there.ledger.history = history  # type: ignore[method-assign]
+        there.find_run = lambda wanted: replace(whole, status="RUNNING", epoch=epoch)  # type: ignore[method-assign]
+        found = inspection.overview(after)
+        return found["complete_to"], [row["epoch"] for row in found["history"]]
+
+    assert look(3, [1, 2, 3], 0) == (3, [1, 2, 3])
+    assert look(3, [1, 2, 3], 3) == (3, [])
+    assert look(6, [1, 2, 3, 4, 6], 3) == (4, [4, 6])
+    assert look(6, [1, 2, 3, 4, 5, 6], 4) == (6, [5, 6])
+    assert asked == [0, 3, 4]
 
 
 def test_a_run_is_followed(cloud: InProcessCloud, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import typer
 from lnn_cli.options import OpenOption, PortOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui.console import note, say
 from lnn_cli.ui.errors import CliError, explain
-from lnn_cli.ui.loopback import LOOPBACK, cannot_listen, is_addressed, serve
+from lnn_cli.ui.loopback import LOOPBACK, Refused, body_of, cannot_listen, serve
 from lnn_client.cloud import Target
 from lnn_client.prediction_api import Answer, Api
 
@@ -62,14 +62,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: the API keeps a log of its own."""
 
     def _pass_on(self) -> None:
-        length = self.headers.get("content-length") or "0"
-        if not length.isdecimal() or int(length) > MAX_BYTES:
-            self.close_connection = True  # whose body stays unread
-            self._reply(_refusal(413, "too_large", f"the body has {length[:20]} bytes, and {MAX_BYTES:,} are the most"))
-            return
-        body = self.rfile.read(int(length))
-        if not is_addressed(self.headers.get("host"), self.server.server_port):
-            self._reply(_refusal(421, "misdirected", "this address is for the browser of this machine alone"))
+        try:
+            body = body_of(self, self.server.server_port, MAX_BYTES)
+        except Refused as refused:
+            self._reply(_refusal(refused.status, refused.code, refused.reason))
             return
         try:
             answer = self.server.api.call(self.command, self.path.lstrip("/"), body, self.headers.get("content-type"))

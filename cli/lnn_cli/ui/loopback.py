@@ -3,11 +3,42 @@
 from __future__ import annotations
 
 import webbrowser
-from http.server import ThreadingHTTPServer
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from lnn_cli.ui.console import note
 
 LOOPBACK = "127.0.0.1"
+
+
+class Refused(Exception):
+    """A request that is not answered: HTTP ``status``, a ``code`` for programs, and a reason for people."""
+
+    def __init__(self, status: HTTPStatus, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.code, self.reason = status, code, reason
+
+
+def body_of(call: BaseHTTPRequestHandler, port: int, most_bytes: int) -> bytes:
+    """The body of a request that the browser of this machine has sent to the server at ``port``.
+
+    Raises:
+        Refused: it is too long, or somebody else's.
+    """
+    length = call.headers.get("content-length") or "0"
+    if not length.isdecimal() or int(length) > most_bytes:
+        call.close_connection = True  # whose body stays unread
+        raise Refused(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "too_large",
+            f"the body has {length[:20]} bytes, and {most_bytes:,} are the most",
+        )
+    body = call.rfile.read(int(length))
+    if not is_addressed(call.headers.get("host"), port):
+        raise Refused(
+            HTTPStatus.MISDIRECTED_REQUEST, "misdirected", "this address is for the browser of this machine alone"
+        )
+    return body
 
 
 def is_addressed(host: str | None, port: int) -> bool:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from lnn.errors import LnnError
 from lnn_cli.ui.errors import explain
-from lnn_cli.ui.loopback import LOOPBACK, is_addressed
+from lnn_cli.ui.loopback import LOOPBACK, Refused, body_of
+from lnn_client.json_types import encoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lnn_client.inspection import Inspection
 
+JSON = "application/json"
 PAGE = Path(__file__).parent / "page"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 HEADERS = {
@@ -64,12 +68,12 @@ class ViewServer(ThreadingHTTPServer):
         """
         inspection = self.inspection
         ways: dict[str, Callable[..., dict[str, Any]]] = {
-            "/api/run": inspection.overview,
+            "/api/run": lambda: inspection.overview(*(_number("after", text) for text in asked.get("after", [])[:1])),
             EPOCH: inspection.epoch,
             f"{EPOCH}/plane": inspection.plane,
             f"{EPOCH}/example{NUMBER}": inspection.example,
             f"{EPOCH}/neuron{NUMBER}{NUMBER}": lambda *place: inspection.neuron(
-                place[0], place[1], place[2], [_index(text) for text in asked.get("example", [])]
+                place[0], place[1], place[2], [_number("example", text) for text in asked.get("example", [])]
             ),
             f"{EPOCH}/what-if": lambda epoch: inspection.what_if(epoch, *_changes(body)),
         }
@@ -87,59 +91,59 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: the terminal is the person's."""
 
     def _answer(self) -> None:
-        length = self.headers.get("content-length") or "0"
-        if not length.isdecimal() or int(length) > MOST_BYTES:
-            self.close_connection = True  # whose body stays unread
-            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the most are {MOST_BYTES:,} bytes")
-            return
-        body = self.rfile.read(int(length))
-        if not is_addressed(self.headers.get("host"), self.server.server_port):
-            self._refuse(HTTPStatus.MISDIRECTED_REQUEST, "this address is for the browser of this machine alone")
-            return
-        address = urlsplit(self.path)
-        if not address.path.startswith("/api/"):
-            self._file(address.path)
-            return
-        if (self.command == "POST") != address.path.endswith("/what-if"):
-            self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "a what-if is a POST, everything else a GET")
-            return
-        try:
-            with self.server.one_at_a_time:
-                found = self.server.answer(address.path, parse_qs(address.query), json.loads(body or "null"))
-        except (LnnError, json.JSONDecodeError) as error:
-            self._refuse(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
-        except Exception as error:  # noqa: BLE001 - of botocore's many; the page is told
-            self._refuse(HTTPStatus.BAD_GATEWAY, explain(error))
-        else:
-            if found is None:
-                self._refuse(HTTPStatus.NOT_FOUND, f"there is nothing under {address.path}")
-            else:
-                self._send(HTTPStatus.OK, "application/json", json.dumps(found, allow_nan=False).encode())
+        status, kind, content = self._reply()
+        headers = {**HEADERS, "content-type": kind, "content-length": str(len(content))}
+        with suppress(ConnectionError):  # of a page that has gone
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
 
     do_GET = do_POST = _answer  # noqa: N815 - the names that http.server calls
 
-    def _file(self, path: str) -> None:
+    def _reply(self) -> tuple[HTTPStatus, str, bytes]:
+        """Status, content type and body; whatever fails, too, is one of these."""
+        try:
+            body = body_of(self, self.server.server_port, MOST_BYTES)
+            address = urlsplit(self.path)
+            if not address.path.startswith("/api/"):
+                return HTTPStatus.OK, *self._file(address.path)
+            return HTTPStatus.OK, JSON, self._found(address, body).encode()
+        except Refused as refused:
+            status, reason = refused.status, refused.reason
+        except (LnnError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            status, reason = HTTPStatus.UNPROCESSABLE_ENTITY, str(error)
+        except Exception as error:  # noqa: BLE001 - of botocore's many; the page is told
+            status, reason = HTTPStatus.BAD_GATEWAY, explain(error)
+        return status, JSON, json.dumps({"error": reason}).encode()
+
+    def _found(self, address: SplitResult, body: bytes) -> str:
+        """What is asked for, as JSON."""
+        if (self.command == "POST") != address.path.endswith("/what-if"):
+            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "method", "a what-if is a POST, everything else a GET")
+        with self.server.one_at_a_time:
+            found = self.server.answer(address.path, parse_qs(address.query), json.loads(body or "null"))
+        if found is None:
+            raise _nothing_under(address.path)
+        return encoded(found)
+
+    def _file(self, path: str) -> tuple[str, bytes]:
+        """Content type and content of a part of the page."""
         name = "index.html" if path == "/" else path.removeprefix("/")
         file = next((file for file in PAGE.iterdir() if file.name == name and file.suffix in TYPES), None)
         if file is None or self.command != "GET":
-            self._refuse(HTTPStatus.NOT_FOUND, f"there is nothing under {path}")
-            return
-        self._send(HTTPStatus.OK, f"{TYPES[file.suffix]}; charset=utf-8", file.read_bytes())
-
-    def _refuse(self, status: HTTPStatus, reason: str) -> None:
-        self._send(status, "application/json", json.dumps({"error": reason}).encode())
-
-    def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
-        self.send_response(status)
-        for name, value in {**HEADERS, "content-type": kind, "content-length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
+            raise _nothing_under(path)
+        return f"{TYPES[file.suffix]}; charset=utf-8", file.read_bytes()
 
 
-def _index(text: str) -> int:
+def _nothing_under(path: str) -> Refused:
+    return Refused(HTTPStatus.NOT_FOUND, "not_found", f"there is nothing under {path}")
+
+
+def _number(name: str, text: str) -> int:
     if not text.isdecimal() or len(text) > 12:
-        raise BadRequest(f"example: found {text[:40]!r}; expected a number")
+        raise BadRequest(f"{name}: found {text[:40]!r}; expected a number")
     return int(text)
 
 
@@ -148,12 +152,18 @@ def _changes(body: Any) -> tuple[int, list[tuple[int, int]], list[dict[str, Any]
     try:
         example, off = _whole(body["example"]), [(_whole(layer), _whole(neuron)) for layer, neuron in body["off"]]
         weights = [
-            {"value": float(change["value"]), **{name: _whole(change[name]) for name in ("layer", "neuron", "input")}}
+            {"value": _finite(change["value"]), **{name: _whole(change[name]) for name in ("layer", "neuron", "input")}}
             for change in body["weights"]
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise BadRequest(f"what-if: expected example, off and weights; {type(error).__name__}: {error}") from error
     return example, off, weights
+
+
+def _finite(value: Any) -> float:
+    if not math.isfinite(number := float(value)):
+        raise ValueError(f"{number} is no weight")
+    return number
 
 
 def _whole(value: Any) -> int:

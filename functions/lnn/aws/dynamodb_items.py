@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
-_SMALLEST, _LARGEST = 1e-128, 1e125
+_SMALLEST, LARGEST = 1e-128, 1e125
 """DynamoDB numbers reach from 1e-130 to 9.9e125 (developer guide, "Naming rules and data types")."""
 
 _CONTEXT = Context(prec=38)
@@ -104,7 +104,7 @@ def _number(value: float) -> Decimal:
     """The float as a decimal, clamped to the range of DynamoDB's numbers."""
     if abs(value) < _SMALLEST:
         return Decimal(0)
-    return _CONTEXT.create_decimal(repr(max(-_LARGEST, min(value, _LARGEST))))
+    return _CONTEXT.create_decimal(repr(max(-LARGEST, min(value, LARGEST))))
 
 
 def _value(typed: Mapping[str, Any]) -> Any:

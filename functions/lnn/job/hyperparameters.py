@@ -34,6 +34,8 @@ MAX_LAYERS = 100
 MAX_UNITS = 65_536
 MAX_WORKERS = 256
 MAX_SNAPSHOTS = 1000
+SNAPSHOTS = 60
+"""``snapshots`` of a run whose parameters.json says nothing, and of runs of releases that had no such setting."""
 MAX_NAME, MAX_TAG, MAX_TAGS = 100, 50, 20
 """Characters of a run's name and of a tag; tags of a run."""
 MAX_CLASS_WEIGHT = 1e9
@@ -265,7 +267,7 @@ class Settings(BaseModel):
         description="an integer, 1 or more, or null for no progress messages",
     )
     snapshots: int = Field(
-        60,
+        SNAPSHOTS,
         ge=0,
         le=MAX_SNAPSHOTS,
         title=(

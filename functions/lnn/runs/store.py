@@ -158,14 +158,14 @@ class Ledger:
                 return run
         return None
 
-    def history(self, run_id: str) -> list[EpochRow]:
-        """The run's recorded epochs, in order: of the stored rows, those that ``Run.has_row`` counts in."""
+    def history(self, run_id: str, after: int = 0) -> list[EpochRow]:
+        """The run's recorded epochs after ``after``, in order: of the stored rows, those ``Run.has_row`` counts in."""
         run = self.get_run(run_id)
         with refusals("query", self._costs_table):
             pages = self._client.get_paginator("query").paginate(
                 TableName=self._costs,
-                KeyConditionExpression="run_id = :run",
-                ExpressionAttributeValues={":run": {"S": run_id}},
+                KeyConditionExpression="run_id = :run AND epoch > :after",
+                ExpressionAttributeValues={":run": {"S": run_id}, ":after": {"N": str(after)}},
                 ConsistentRead=True,
             )
             rows = [plain(found) for page in pages for found in page["Items"]]

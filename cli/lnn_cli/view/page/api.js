@@ -28,7 +28,17 @@ function askOnce(path) {
   return answer;
 }
 
-export const readRun = () => ask("api/run");
+let history = [];
+let completeTo = 0;
+
+/** The run as it is now. Of its history, the server is asked for the rows that are missing here. */
+export async function readRun() {
+  const run = await ask(`api/run?after=${completeTo}`);
+  history = [...history.filter(({ epoch }) => epoch <= run.history_after), ...run.history];
+  completeTo = run.complete_to;
+  return { ...run, history };
+}
+
 export const readEpoch = (epoch) => askOnce(`api/epoch/${epoch}`);
 export const readExample = (epoch, example) => askOnce(`api/epoch/${epoch}/example/${example}`);
 export const readPlane = (epoch) => askOnce(`api/epoch/${epoch}/plane`);

@@ -120,13 +120,16 @@ function tileLegend() {
   );
 }
 
+/** What changes as a run goes on. */
+const stateOf = (of) => of && `${of.status} ${of.has_ended} ${of.epoch} ${of.history.length}`;
+
 async function poll() {
   for (let lost = false; !run?.has_ended; ) {
     await sleep(POLL_MS);
     const newer = await attempt(readRun);
     if (newer && lost) say("");
     lost = !newer;
-    if (newer) take(newer);
+    if (newer && stateOf(newer) !== stateOf(run)) take(newer);
   }
 }
 

@@ -18,7 +18,7 @@ export function showNeuron(run, { neuron, example, epoch, plane }) {
   const [z, a, dz] = [numbers.z[number - 1], numbers.a[number - 1], numbers.dz?.[number - 1]];
   const source = layer === 1 ? "x" : "a of layer " + (layer - 1);
   byId("formula").replaceChildren(
-    element("p", `z = w · ${layer === 1 ? "x" : "a"} + b = ${sum(z - neuron.b, neuron.b)} = ${figure(z)}`),
+    element("p", `z = w · ${layer === 1 ? "x" : "a"} + b = ${sum(z === null ? null : z - neuron.b, neuron.b)} = ${figure(z)}`),
     element("p", `a = ${neuron.activation}(z) = ${figure(a)}`),
     element("p", `dz = ${figure(dz)}`),
     element("p", `b = ${figure(neuron.b)}, db = ${figure(neuron.db)}`),

@@ -15,7 +15,7 @@ export function figure(value) {
 }
 
 /** A sum as one writes it: no plus before a minus. */
-export const sum = (one, other) => `${figure(one)} ${other < 0 ? "-" : "+"} ${figure(Math.abs(other))}`;
+export const sum = (one, other) => `${figure(one)} ${other < 0 ? "-" : "+"} ${figure(other && Math.abs(other))}`;
 
 /** An accuracy in percent; R² of a regression as a number. */
 export const score = (run, value) => (value === null ? "unknown" : isRegression(run) ? figure(value) : percent(value));
