@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest --dist loadfile
 
-.PHONY: help setup demo up down status check test lint layer package bundle plan deploy destroy notebooks bench chaos simulate docs lock
+.PHONY: help setup demo up down status check test lint layer package wheel bundle plan deploy destroy notebooks bench chaos simulate docs lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  \033[1m%-9s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ layer: setup ## build the numpy/h5py layer for AWS (RUNTIME=python3.13 ARCH=arm6
 
 package: setup ## build the functions' archives
 	@$(BIN)/python -m lnn_tools.packaging.functions
+
+wheel: setup ## build the wheel of the command and the Python package into dist/
+	@rm -rf dist && $(BIN)/python -m hatchling build -t wheel -d dist
 
 bundle: setup ## build the SageMaker notebook's code and wheels (RUNTIME=python3.13)
 	@$(BIN)/python -m lnn_tools.packaging.notebook_bundle $(if $(RUNTIME),--runtime $(RUNTIME))

@@ -57,7 +57,7 @@ def main() -> int:
 def train(cloud: Cloud, job: Job, seed: int, epochs: int, scratch: Path) -> dict[str, Any]:
     """Trains once with `fused` and prints the result. Raises BenchmarkError."""
     parameters = job.write_parameters(scratch / "parameters.json", epochs, seed=seed)
-    run = cloud.train(job.dataset, parameters, "fused")
+    run = cloud.trained(job.dataset, parameters, "fused")
     names = (
         "status",
         "final_cost",

@@ -159,7 +159,7 @@ def with_lnn(cloud: Cloud, job: Job, split: Split, seed: int, weight_init: str, 
         "seed": seed,
     }
     file.write_text(json.dumps(parameters))
-    run = cloud.train(dataset, file, "fused")
+    run = cloud.trained(dataset, file, "fused")
     return {"score": run[job.score], "seconds": run["ms_per_epoch"] * job.epochs / 1000}
 
 

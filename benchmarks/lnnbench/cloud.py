@@ -27,7 +27,7 @@ class BenchmarkError(ToolError):
 class Cloud(client.Cloud):
     """The running local cloud that LNN_HOME names."""
 
-    def train(self, dataset: Path, parameters: Path, strategy: str, timeout: float = TRAIN_SECONDS) -> dict[str, Any]:
+    def trained(self, dataset: Path, parameters: Path, strategy: str, timeout: float = TRAIN_SECONDS) -> dict[str, Any]:
         """One training, from upload to model, as ``lnn train --wait --json`` prints it."""
         options = ["--parameters", str(parameters), "--strategy", strategy, "--wait", "--json"]
         return self.lnn("train", str(dataset), *options, timeout=timeout)  # type: ignore[no-any-return]

@@ -38,7 +38,7 @@ class Strategy:
         changes = {"workers": self.workers} if self.workers else {}
         parameters = self.job.write_parameters(scratch / "parameters.json", self.epochs, **changes)
         with BusyTime(self.cloud.emulator) as emulator:
-            outcome = self.cloud.train(self.job.dataset, parameters, self.strategy)
+            outcome = self.cloud.trained(self.job.dataset, parameters, self.strategy)
         if outcome["status"] != "COMPLETED":
             raise BenchmarkError(f"{self.name}: {outcome['status']}, {outcome['reason']}")
         used = (self.strategy, self.workers) if self.workers else (self.strategy, outcome["workers"])

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from lnn.runs.record import Run
     from lnn.runs.store import Ledger
     from lnn.serving.registry import ModelRecord, Registry
+    from lnn_client.training import Run as RunHandle
 
 DEFAULT_PREFIX = "lnn"
 HOME_VARIABLE = "LNN_HOME"
@@ -108,6 +109,7 @@ class Cloud:
     """
 
     def __init__(self, target: str = Target.LOCAL, prefix: str | None = None, region: str | None = None) -> None:
+        self._arguments = target, prefix, region
         self.target = Target(target)
         self.endpoint: str | None = None
         self.deployment: Deployment | None = None
@@ -122,6 +124,14 @@ class Cloud:
             self.known_account = os.environ.get(ACCOUNT_VARIABLE)
             deployed = self.deployment.prefix if self.deployment else DEFAULT_PREFIX
         self.prefix = prefix or deployed
+
+    def __reduce__(self) -> tuple[type[Cloud], tuple[str, str | None, str | None]]:
+        """Another process makes clients of its own."""
+        return Cloud, self._arguments
+
+    def __deepcopy__(self, memo: object) -> Cloud:
+        """Nothing of it changes, so one serves all: scikit-learn copies the parameters of estimators."""
+        return self
 
     @cached_property
     def names(self) -> Names:
@@ -235,6 +245,52 @@ class Cloud:
         if wanted == NEWEST and models:
             return next(iter(models.values()))
         return _only("model", wanted, models)
+
+    def train(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        parameters: Mapping[str, Any] | Path | None = None,
+        test: float | None = None,
+        standardize: bool | None = None,
+        regression: bool = False,
+        **changes: Any,
+    ) -> RunHandle:
+        """Train a network on X and y; the run goes on when this returns: see ``Run.wait``.
+
+        Args:
+            X: Examples (m, n) as an array, nested lists, or a frame of pandas or polars; pictures (m, height, width) or
+                (m, height, width, 3); or the path of a ``datasets.h5`` or of a table.
+            y: Labels (m,), or numbers to predict (m,) or (m, targets); of a frame or a table the name of its column.
+            parameters: A whole ``parameters.json``, or its path. None: a network that fits the data.
+            test: Share of each class that the model is tested with, 0.2 if not given; a dataset is split already.
+            standardize: Whether features get mean 0 and deviation 1; None: where some lie beyond -1 to 1.
+            regression: Whether y holds numbers to predict, however few different ones there are.
+            changes: Values that replace those of the parameters: ``epochs=30``, ``strategy="neuron"``, ``name="one"``.
+
+        Raises:
+            InputError: everything that is wrong with the data or the parameters. Nothing is uploaded.
+        """
+        from lnn_client.datasets import TEST_SHARE
+        from lnn_client.training import Source, train
+
+        share = TEST_SHARE if test is None else test
+        seed = int(changes.get("seed", 0))
+        source = Source(X, y, share, standardize, regression, seed)
+        return train(self, source, parameters, changes)
+
+    def run(self, wanted: str = LATEST) -> RunHandle:
+        """The run that an id, the start of one, or ``latest`` means, to wait for, to stop and to ask."""
+        from lnn_client.training import Run
+
+        return Run(self, self.find_run(wanted).run_id)
+
+    def runs(self) -> list[RunHandle]:
+        """All runs, the newest first."""
+        from lnn_client.training import Run
+
+        return [Run(self, record.run_id) for record in self.ledger.list_runs()]
 
     def resume(self, run_id: str, epochs: int | None = None) -> int:
         """Let a stopped or failed run go on from its last checkpoint; returns its new generation.

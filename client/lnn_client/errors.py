@@ -108,6 +108,14 @@ class FollowTimeout(ClientError):
         super().__init__(f"run {run.run_id} is still {run.status} after {timeout:g} s")
 
 
+class TrainingFailed(ClientError):
+    """A run has FAILED; ``run`` is its record."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        super().__init__(f"run {run.run_id} has failed: {run.reason}")
+
+
 class NotMeasured(ClientError):
     """A training ended in a way that says nothing about speed."""
 

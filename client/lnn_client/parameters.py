@@ -17,11 +17,17 @@ def parameters_path(given: Path | None) -> Path:
     Raises:
         InputError: there is none.
     """
-    candidates = [given] if given else [Path(PARAMETERS), repository() / PARAMETERS]
+    candidates = [given] if given else [Path(PARAMETERS), project_parameters()]
     for path in candidates:
         if path.is_file():
             return path
     raise InputError(f"{candidates[0]} does not exist; name a parameters file")
+
+
+def project_parameters() -> Path:
+    """The project's own parameters: those of the checkout, or the copy that an installed package has."""
+    installed = Path(__file__).with_name(PARAMETERS)
+    return installed if installed.is_file() else repository() / PARAMETERS
 
 
 def read_parameters(path: Path, changes: Sequence[str], strategy: str | None) -> bytes:
@@ -116,7 +122,7 @@ def _is_project_s(raw: Mapping[str, Any]) -> bool:
     """Whether these are the parameters that come with the project, which nobody has fitted to a dataset."""
     from lnn.job.hyperparameters import load_json_object
 
-    own = repository() / PARAMETERS
+    own = project_parameters()
     return own.is_file() and load_json_object(own.read_bytes()) == raw
 
 

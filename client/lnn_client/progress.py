@@ -10,6 +10,8 @@ from lnn.runs.store import Ledger
 from lnn_client.errors import FollowTimeout, NotFound
 
 POLL_SECONDS = 0.5
+FIRST_POLL_SECONDS = 0.05
+"""A run may take a second only, and whoever waits for it is to know at once: looks become rarer as time goes by."""
 HISTORY_SECONDS = 2.0
 SETTLE_SECONDS = 20.0
 """A run that has ended is closed soon after; if its trainer died just then, the watch closes it later."""
@@ -31,7 +33,7 @@ def follow(
     until: Callable[[Run], bool] = lambda run: run.has_ended,
     timeout: float | None = None,
 ) -> Iterator[Look]:
-    """Look at a run every ``POLL_SECONDS``; the last look is the one at which ``until`` holds.
+    """Look at a run every ``POLL_SECONDS``, and more often at first; the last look is the one at which ``until`` holds.
 
     Raises:
         FollowTimeout: ``timeout`` seconds have passed.
@@ -52,7 +54,7 @@ def follow(
             return
         if timeout is not None and monotonic() - started >= timeout:
             raise FollowTimeout(run, timeout)
-        sleep(POLL_SECONDS)
+        sleep(min(POLL_SECONDS, max(FIRST_POLL_SECONDS, (monotonic() - started) / 10)))
 
 
 def settled(ledger: Ledger, run: Run) -> Run:

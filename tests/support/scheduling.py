@@ -15,7 +15,7 @@ MAKE_OWN_PLANS = {"test_account", "test_configuration", "test_upgrade"}
 """Files of tests/terraform whose tests share no plan with those of another."""
 
 LONGEST = (
-    *("test_deployment_lifecycle", "test_local_cloud"),
+    *("test_deployment_lifecycle", "test_local_cloud", "test_estimators"),
     *("test_whole_runs", "test_simulation", "test_bad_input", "test_configuration", "test_redis_fences"),
     *("test_same_bits_on_any_host", "test_regions", "test_inventories", "test_policy_check", "test_model_corpus"),
 )
