@@ -11,6 +11,7 @@ import numpy as np
 
 from lnn.network import linear_forward, output_delta, propagate_delta
 from lnn_client.errors import ClientError
+from lnn_client.invocations import Recorded, of_invocation
 from lnn_client.logs import events, parsed, written_at
 
 if TYPE_CHECKING:
@@ -155,10 +156,19 @@ def label_of(plan: Plan, y: Targets, index: int) -> str | float | list[float]:
 
 
 def invocations_of(cloud: Cloud, run: Run, layer: int, neuron: int, epoch: int) -> list[dict[str, Any]]:
-    """The invocations in which a neuron worked on an epoch, in order, as far as the function's log tells of them.
+    """The invocations in which a neuron worked on an epoch, in order, as the run has recorded them.
 
-    Each has ``start`` in epoch seconds, ``seconds``, ``state`` and ``generation``.
+    Each has ``start`` in epoch seconds, ``seconds``, ``state``, ``generation``, ``batch``, ``attempt``, ``cold``,
+    ``failed`` and ``memory_mb``. Those of a release that recorded none come from the function's log, as far as that
+    tells of them, with what it tells.
     """
+    recorded = Recorded(cloud, run.run_id).of_epoch(epoch)
+    if not recorded:
+        return _logged(cloud, run, layer, neuron, epoch)
+    return [of_invocation(one) for one in recorded if (one.layer, one.neuron) == (layer, neuron)]
+
+
+def _logged(cloud: Cloud, run: Run, layer: int, neuron: int, epoch: int) -> list[dict[str, Any]]:
     place = {"run_id": run.run_id, "epoch": epoch, "layer": layer, "neuron": neuron}
     conditions = (f"($.{name} = {json.dumps(value)})" for name, value in place.items())
     found = []

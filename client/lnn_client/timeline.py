@@ -1,13 +1,17 @@
-"""When which function worked for a run: read from the functions' own logs."""
+"""When which function worked for a run: what the run has recorded, or what the functions' own logs tell."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from lnn.aws.client_errors import AWS_ERRORS
+from lnn.parameter_server.records import Invocation
 from lnn.runs.record import Run
 from lnn_client.cloud import Cloud
+from lnn_client.invocations import Recorded
 from lnn_client.logs import FUNCTIONS, Function, events, parsed, written_at
 
 MOST_LINES = 20_000
@@ -24,37 +28,60 @@ _REPORT = re.compile(r"REPORT RequestId: (?P<request>\S+)\s+Duration: (?P<ms>[\d
 
 
 @dataclass(frozen=True, slots=True)
-class Invocation:
-    """One invocation of a function: ``start`` in epoch seconds, and what it was asked to do."""
-
-    role: str
-    start: float
-    seconds: float
-    state: str | None = None
-    layer: int | None = None
-    neuron: int | None = None
-    generation: int | None = None
-    failed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Timeline:
-    """Invocations in the order in which they began; ``complete`` when the logs held no more."""
+    """Invocations in the order in which they began."""
 
     invocations: list[Invocation]
-    complete: bool
+    shown: str = ""
+    """Which part of the run they are; empty where they are all."""
+
+    @property
+    def complete(self) -> bool:
+        return not self.shown
 
 
 def timeline(cloud: Cloud, run: Run) -> Timeline:
-    """Every invocation of a run that the logs tell of, up to ``MOST_LINES`` of each function."""
+    """Every invocation of a run that it has recorded itself; in other strategies, that the functions' logs tell of.
+
+    Strategy ``neuron`` records its Trainers and Neurons; Launch is read from its log where that can be had.
+    """
+    if run.strategy == "neuron" and (own := recorded_timeline(cloud, run)).invocations:
+        with suppress(*AWS_ERRORS):  # whoever may not read logs sees the rest
+            own.invocations[:0] = _logged(cloud, "launch", run)[0]
+        return own
     found: list[Invocation] = []
     complete = True
     for role in FUNCTIONS:
-        lines = _events(cloud, role, run, f'"{run.run_id}"')
-        reports = [_events(cloud, role, run, pattern) for pattern in _REPORTS]
-        complete = complete and all(len(read) < MOST_LINES for read in (lines, *reports))
-        found += _of_role(role, lines, [event for of_pattern in reports for event in of_pattern])
-    return Timeline(sorted(found, key=lambda one: one.start), complete)
+        of_role, whole = _logged(cloud, role, run)
+        found += of_role
+        complete = complete and whole
+    return Timeline(_in_order(found), "" if complete else f"the first {len(found):,} that were logged")
+
+
+def recorded_timeline(cloud: Cloud, run: Run) -> Timeline:
+    """What a run of strategy ``neuron`` has recorded, without Launch: it takes rights to read the bucket alone.
+
+    It is compared with the run's own count, which has Launch, and each Trainer that has begun a generation.
+    """
+    recorded = Recorded(cloud, run.run_id).new()
+    counted, shown = run.use["invocations"] - 1, sum(not one.failed for one in recorded)
+    part = ""
+    if shown < counted:
+        last = max((one.epoch or 0 for one in recorded), default=0)
+        part = f"{shown:,} of {counted:,}, up to epoch {last:,} of {run.epoch:,}"
+    return Timeline(_in_order(recorded), part)
+
+
+def _in_order(invocations: list[Invocation]) -> list[Invocation]:
+    return sorted(invocations, key=lambda one: one.start)
+
+
+def _logged(cloud: Cloud, role: Function, run: Run) -> tuple[list[Invocation], bool]:
+    """The invocations of a function that its log tells of; False where it told of more than is read."""
+    lines = _events(cloud, role, run, f'"{run.run_id}"')
+    reports = [_events(cloud, role, run, pattern) for pattern in _REPORTS]
+    whole = all(len(read) < MOST_LINES for read in (lines, *reports))
+    return list(_of_role(role, lines, [event for of_pattern in reports for event in of_pattern])), whole
 
 
 def _events(cloud: Cloud, role: Function, run: Run, pattern: str) -> list[Mapping[str, Any]]:
@@ -97,8 +124,12 @@ def _of_role(
             role=role,
             start=line["ends"] - line["seconds"],
             seconds=line["seconds"],
-            **{name: line.get(name) for name in ("state", "layer", "neuron", "generation")},
+            state=line.get("state"),
+            layer=line.get("layer"),
+            neuron=line.get("neuron"),
+            generation=line.get("generation"),
             failed=line["failed"],
+            epoch=line.get("epoch"),
         )
 
 

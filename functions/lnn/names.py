@@ -133,6 +133,29 @@ def ended_model_key(run_id: str, generation: int, epoch: int, batches: int = 0) 
     return f"{RUNS}{run_id}/results/{generation:04d}-{epoch:09d}-{batches:09d}/params.h5"
 
 
+def timeline_prefix(run_id: str) -> str:
+    return f"{RUNS}{run_id}/timeline/"
+
+
+def timeline_key(run_id: str, fill: str, first: int, count: int, epochs: tuple[int, int]) -> str:
+    """Key of ``count`` records of invocations, of which ``first`` is the number of the first, in these epochs.
+
+    ``fill`` is the parameter server's that they were recorded beside. Keys of one run sort in the order of time.
+    """
+    generation, _, name = fill.partition("-")
+    return (
+        f"{timeline_prefix(run_id)}{int(generation):06d}-{name}/"
+        f"{first:09d}-{count:06d}-{epochs[0]:09d}-{epochs[1]:09d}.gz"
+    )
+
+
+def fill_and_epochs_of_timeline(key: str) -> tuple[str, int, int]:
+    """The fill of a part of the timeline, as its key has it, and the first and the last epoch in it."""
+    folder, _, name = key.rpartition("/")
+    *_, first, last = name.removesuffix(".gz").split("-")
+    return folder.rpartition("/")[2], int(first), int(last)
+
+
 def params_key(run_id: str) -> str:
     return f"{PREDICTION_INPUT}{run_id}/params.h5"
 

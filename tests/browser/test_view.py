@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ import pytest
 
 from lnn.data.in_memory import TrainingData, ValidationSet
 from lnn.network import init_parameters
+from lnn.parameter_server.records import Invocation
 from lnn.runs.record import EpochRow, Run
 from lnn_cli.view.server import ViewServer
 from lnn_client.inspection import Inspection
+from lnn_client.invocations import Feed
 from lnn_client.neurons import layers_of
 from support.browser_pages import violations, watched_pages
 from support.plans import plan
@@ -38,8 +40,7 @@ class Trained:
             examples=len(y[train]),
             test_examples=len(y[test]),
             batch_size=None,
-            strategy="fused",
-            **how,
+            **{"strategy": "fused", **how},
         )
         units = self.plan.sizes[-1]
         Y = y[np.newaxis].astype(float) if units == 1 else np.eye(units)[y].T
@@ -97,12 +98,14 @@ def xor() -> Trained:
 class Served:
     """A run and its server."""
 
-    def __init__(self, trained: Trained) -> None:
+    def __init__(self, trained: Trained, recorded: RecordedInMemory | None = None) -> None:
         self.trained = trained
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("lnn_client.inspection.Replay", lambda cloud, run: trained)
             self.inspection = Inspection(None, trained.run)  # type: ignore[arg-type]
-        self._server = ViewServer(self.inspection, 0)
+            patch.setattr("lnn_client.invocations.Recorded", lambda cloud, run_id: recorded)
+            feed = None if recorded is None else Feed(None, "")  # type: ignore[arg-type]
+        self._server = ViewServer(self.inspection, 0, feed)
         self.url = self._server.address
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
@@ -113,12 +116,51 @@ class Served:
         self._server.server_close()
 
 
+class RecordedInMemory:
+    """Stands for ``Recorded``: every neuron forward and backward in every epoch, the Trainer after each step."""
+
+    def __init__(self, sizes: Sequence[int], epochs: int, seconds: float = 0.1) -> None:
+        self.all: list[Invocation] = []
+        start = 1764400000.0
+        for epoch in range(1, epochs + 1):
+            layers = range(1, len(sizes))
+            for state, layer in [
+                *(("forward", one) for one in layers),
+                *(("backward", one) for one in reversed(layers)),
+            ]:
+                self.all += [
+                    *(
+                        self._one("neuron", start, seconds, state, layer, epoch, each + 1)
+                        for each in range(sizes[layer])
+                    ),
+                    self._one("trainer", start + seconds, seconds / 5, state, layer, epoch),
+                ]
+                start += 1.5 * seconds
+        self.given = 0
+
+    @staticmethod
+    def _one(role: str, start: float, seconds: float, state: str, layer: int, epoch: int, neuron: Any = None) -> Any:
+        place = {"layer": layer, "neuron": neuron, "epoch": epoch, "batch": 0, "generation": 1}
+        odd = {"cold": epoch == 1 and state == "forward", "memory_mb": 1769}
+        return Invocation(role, start, seconds, state, **place, **odd)
+
+    def skip(self) -> None:
+        """There is nothing from before."""
+
+    def new(self) -> list[Invocation]:
+        found, self.given = self.all[self.given :][:60], self.given + 60
+        return found
+
+    def of_epoch(self, epoch: int) -> list[Invocation]:
+        return [one for one in self.all if one.epoch == epoch]
+
+
 @pytest.fixture
-def serve() -> Iterator[Callable[[Trained], Served]]:
+def serve() -> Iterator[Callable[..., Served]]:
     running: list[Served] = []
 
-    def served(trained: Trained) -> Served:
-        running.append(Served(trained))
+    def served(trained: Trained, recorded: RecordedInMemory | None = None) -> Served:
+        running.append(Served(trained, recorded))
         return running[-1]
 
     yield served
@@ -292,7 +334,83 @@ def test_the_page_says_that_its_server_has_ended(
     expect(page.locator("#status")).to_contain_text("lnn view has ended")
 
 
-@pytest.mark.parametrize("make", [digits, xor])
+SOME = re.compile("^[1-9]")
+
+
+def lambdas(epochs: int = 8) -> tuple[Trained, RecordedInMemory]:
+    """A run of strategy ``neuron`` with what it has recorded."""
+    X = np.random.default_rng(5).uniform(-1, 1, (2, 100))
+    how = {"sizes": [2, 4, 1], "activations": ["tanh", "sigmoid"], "list_classes": ["apart", "same"]}
+    trained = Trained(epochs, 3 * X, (X[0] * X[1] > 0).astype(np.int64), strategy="neuron", **how)
+    return trained, RecordedInMemory([2, 4, 1], epochs)
+
+
+def test_tiles_light_up_while_a_run_goes_on_and_are_dark_when_it_is_played(
+    serve: Callable[..., Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    trained, recorded = lambdas()
+    trained.run = replace(trained.run, status="RUNNING", epoch=2)
+    page = open_page(serve(trained, recorded))
+    expect(page.locator("#lambdas-note")).to_contain_text(re.compile(r"Epoch \d, layer \d, (for|back)ward: .* at work"))
+    expect(page.locator("#lambdas-note")).to_contain_text("invocations a second")
+    expect(page.locator("#lights")).to_have_attribute("data-lit", SOME)
+    trained.run = replace(trained.run, status="COMPLETED", epoch=8)
+    expect(page.locator("#lambdas-note")).to_have_attribute("data-played", str(len(recorded.all)))
+    expect(page.locator("#lights")).to_have_attribute("data-lit", "0")
+    expect(page.locator("#lights-label")).to_be_hidden()
+
+
+def test_the_lambdas_of_an_epoch_are_played_again(
+    serve: Callable[..., Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    trained, recorded = lambdas()
+    page = open_page(serve(trained, recorded), "#epoch=3")
+    page.click("#replay")
+    expect(page.locator("#replay")).to_have_text("Stop")
+    expect(page.locator("#lambdas-note")).to_contain_text("Epoch 3, layer 2, backward")
+    expect(page.locator("#lambdas-note")).to_contain_text("of its pace")
+    page.click("#replay")
+    expect(page.locator("#replay")).to_have_text("Play this epoch's Lambdas")
+    expect(page.locator("#lights")).to_have_attribute("data-lit", "0")
+    empty = "(it) => it.getContext('2d').getImageData(0, 0, it.width, it.height).data.every((one) => one === 0)"
+    assert page.locator("#lights").evaluate(empty)
+
+
+def test_a_neuron_s_invocations_are_listed(
+    serve: Callable[..., Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    trained, recorded = lambdas()
+    page = open_page(serve(trained, recorded), "#epoch=1")
+    page.click(tile(1, 3))
+    expect(page.locator("#own tr")).to_have_count(2)
+    expect(page.locator("#own tr").first).to_contain_text(re.compile("^07:06:40.00100.0forward1cold$"))
+    expect(page.locator("#own tr").last).to_contain_text("backward1warm")
+    page.locator("#epoch").press("Home")
+    expect(page.locator("#own-note")).to_have_text("Epoch 0 is the start: it had not worked yet.")
+    expect(page.locator("#own-table")).to_be_hidden()
+
+
+def test_who_wants_no_motion_sees_the_tiles_lit_too(
+    serve: Callable[..., Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    trained, recorded = lambdas()
+    page = open_page(serve(trained, recorded), "#epoch=3", reduced_motion="reduce")
+    page.click("#replay")
+    expect(page.locator("#lambdas-note")).to_contain_text("Epoch 3")
+    expect(page.locator("#lights")).to_have_attribute("data-lit", SOME)
+
+
+def test_runs_of_other_strategies_say_nothing_of_lambdas(
+    serve: Callable[..., Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    page = open_page(serve(xor()))
+    page.click(tile(1, 1))
+    expect(page.locator("#formula")).not_to_be_empty()
+    expect(page.locator("#lambdas")).to_be_hidden()
+    expect(page.locator("#own-part")).to_be_hidden()
+
+
+@pytest.mark.parametrize("make", [digits, xor, lambdas])
 @pytest.mark.parametrize("look", LOOKS)
 def test_every_look_is_readable(
     serve: Callable[[Trained], Served],
@@ -300,12 +418,15 @@ def test_every_look_is_readable(
     expect: Callable[[Any], Any],
     tools: Path,
     look: str,
-    make: Callable[[], Trained],
+    make: Callable[[], Any],
 ) -> None:
     """axe finds nothing that keeps people out, and nothing is wider than the window."""
     (axe,) = tools.rglob("axe.min.js")
-    page = open_page(serve(make()), **LOOKS[look])
+    made = make()
+    page = open_page(serve(*made) if isinstance(made, tuple) else serve(made), **LOOKS[look])
     page.click(tile(1, 2))
+    if isinstance(made, tuple):
+        expect(page.locator("#own tr")).to_have_count(2)
     page.click("#off")
     expect(page.locator("#outcome")).not_to_be_empty()
     assert violations(page, axe.read_text(encoding="utf-8")) == []

@@ -45,7 +45,10 @@ def test_the_view_follows_a_run_of_lambdas_to_its_end(cloud: CloudUnderTest) -> 
             amid = urllib3.request("GET", f"{address}api/run").json()
             assert amid["epoch"] >= 1
             assert urllib3.request("GET", f"{address}api/epoch/1").json()["epoch"] == 1
+            live = urllib3.request("GET", f"{address}api/invocations/0").json()
             cloud.completed(run_id)
+            rest = urllib3.request("GET", f"{address}api/invocations/{live['next']}").json()
+            own = urllib3.request("GET", f"{address}api/epoch/1/neuron/1/1/invocations").json()["invocations"]
             ended = urllib3.request("GET", f"{address}api/run").json()
             assert (ended["status"], ended["epoch"]) == ("COMPLETED", NEURON_PARAMETERS["epochs"])
             last = urllib3.request("GET", f"{address}api/epoch/{ended['epoch']}").json()
@@ -53,3 +56,8 @@ def test_the_view_follows_a_run_of_lambdas_to_its_end(cloud: CloudUnderTest) -> 
             view.terminate()  # not Ctrl-C's signal: what a shell starts in the background ignores that
     shown = cloud.lnn_json("neuron", run_id, "--layer", "2", "--neuron", "1")
     np.testing.assert_allclose(last["layers"][1]["weights"][0], shown["w"], rtol=1e-12)
+    of_first = [
+        row for row in [*live["rows"], *rest["rows"]] if (row["layer"], row["neuron"], row["epoch"]) == (1, 1, 1)
+    ]
+    assert [(row["state"], row["start"]) for row in of_first] == [(one["state"], one["start"]) for one in own]
+    assert own

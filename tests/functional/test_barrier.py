@@ -60,9 +60,8 @@ def complete(barrier: Barrier, step: Step = STEP) -> None:
 
 
 def state(client: redis.Redis) -> dict[bytes, object]:
-    return {
-        key: client.hgetall(key) if client.type(key) == b"hash" else client.get(key) for key in sorted(client.keys())
-    }
+    readers = {b"hash": client.hgetall, b"list": lambda key: client.lrange(key, 0, -1), b"string": client.get}
+    return {key: readers[client.type(key)](key) for key in sorted(client.keys())}
 
 
 # Arriving
@@ -279,7 +278,7 @@ def test_a_complete_step_is_left_with_its_fields_and_tensors(barrier: Barrier, f
     position = barrier.position()
     assert position is not None
     assert (position.step, position.width, position.arrived, position.dispatched) == (NEXT, 1, 0, False)
-    assert position.fields == {"cost_sum": "0.75", "invocations": "4", "neuron_ms": "0"}
+    assert position.fields == {"cost_sum": "0.75", "invocations": "4", "neuron_ms": "0", "recorded": "4"}
     np.testing.assert_array_equal(fill.get(DZ), [[3.0, 4.0]])
 
 

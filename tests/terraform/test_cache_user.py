@@ -18,6 +18,7 @@ import redis
 from lnn.errors import CacheLost
 from lnn.parameter_server.barrier import ArrivalStatus, Barrier, Step
 from lnn.parameter_server.codec import TensorKey
+from lnn.parameter_server.record_list import Records
 from lnn.parameter_server.server import ParameterServer
 from lnn_tools.local_cloud.tools import redis_server
 from support.terraform_plans import Resources
@@ -89,7 +90,13 @@ def test_the_codes_own_steps_are_allowed(client: redis.Redis) -> None:
     with pytest.raises(CacheLost), barrier.abandoned_if_lost(position.step):
         fill.get(TensorKey("gone", matrix.dtype, matrix.shape))
     assert barrier.position() is None
-    assert server.remove(2) == 2
+    records = Records(server)
+    (left,) = records.fills(1)
+    lines = records.waiting(left)
+    assert len(lines) == 2
+    records.forget(left, lines[:1])
+    assert records.waiting(left) == lines[1:]
+    assert server.remove(2) == 3
     assert list(client.scan_iter("lnn:*")) == []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,8 @@ from lnn_cli.ui.console import note, number, output, print_json, print_pairs, pr
 from lnn_client.cloud import Target
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lnn.job.plan import Plan
     from lnn_client.neurons import Neuron
 
@@ -66,8 +68,16 @@ def neuron(
         return
     _print(numbers, found.run_id, replay.plan)
     if one_each:
-        took = ", ".join(f"{one['state']} {one['seconds'] * 1000:.0f} ms" for one in invocations)
-        note(f"its invocations in epoch {numbers.epoch}: {took or 'the log tells of none'}")
+        took = ", ".join(map(_invocation, invocations))
+        note(f"its invocations in epoch {numbers.epoch}: {took or 'none is recorded'}")
+
+
+def _invocation(one: Mapping[str, Any]) -> str:
+    odd = [name for name, is_so in (("failed", one.get("failed")), ("cold start", one.get("cold"))) if is_so]
+    if one.get("attempt", 1) > 1:
+        odd.append("repeat")
+    marked = f" ({', '.join(odd)})" if odd else ""
+    return f"{one['state']} {one['seconds'] * 1000:.1f} ms{marked}"
 
 
 def _print(numbers: Neuron, run_id: str, plan: Plan) -> None:

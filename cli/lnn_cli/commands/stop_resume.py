@@ -42,7 +42,7 @@ def stop(
         else:
             say(f"asked run {run_id} to stop after the epoch it is in, or the batch of a long one")
         return
-    ended = watch_run(cloud.ledger, run_id, timeout)
+    ended = watch_run(cloud, run_id, timeout)
     if as_json:
         print_json(result(ended))
     if ended.status == "COMPLETED":
@@ -85,7 +85,7 @@ def resume(
     generation = cloud.resume(run_id, epochs)
     note(f"run {run_id} goes on as generation {generation}")
     if wait:
-        tell_end(watch_run(cloud.ledger, run_id, timeout), as_json=as_json)
+        tell_end(watch_run(cloud, run_id, timeout), as_json=as_json)
     elif as_json:
         print_json(result(cloud.find_run(run_id)))
     else:

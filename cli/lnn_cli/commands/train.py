@@ -106,7 +106,7 @@ def _wait(cloud: Cloud, run_id: str, timeout: float | None, *, as_json: bool) ->
     from lnn_cli.ui.progress import watch_run
 
     try:
-        return watch_run(cloud.ledger, run_id, timeout)
+        return watch_run(cloud, run_id, timeout)
     except FollowTimeout as error:
         if as_json:
             print_json(result(error.run))

@@ -31,12 +31,13 @@ def view(
     """
     from lnn_cli.view.server import ViewServer
     from lnn_client.inspection import Inspection
+    from lnn_client.invocations import Feed
 
     cloud = connect(target, prefix, region)
     found = cloud.find_run(run)
     inspection = Inspection(cloud, found)
     try:
-        server = ViewServer(inspection, port)
+        server = ViewServer(inspection, port, Feed(cloud, found.run_id) if found.strategy == "neuron" else None)
     except OSError as error:
         raise CliError(cannot_listen(port, error)) from None
     say(server.address)

@@ -23,7 +23,8 @@ def watch(
     """Follow a run live until it ends.
 
     Shows the cost with its curve, accuracy, epochs/s, time and US dollars left,
-    hand-overs and faults. In a pipe: a line at every change, and now and then.
+    hand-overs and faults; of `neuron` also which neurons worked last. In a
+    pipe: a line at every change, and now and then.
     The exit status is 0 only if the run completes.
 
     Example: lnn watch latest
@@ -33,7 +34,7 @@ def watch(
     cloud = connect(target, prefix, region)
     run_id = cloud.find_run(run).run_id
     try:
-        ended = watch_run(cloud.ledger, run_id, timeout)
+        ended = watch_run(cloud, run_id, timeout)
     except KeyboardInterrupt:
         note(f"no longer watching; run {run_id} goes on, until: {command(f'lnn stop {run_id}')}")
         raise

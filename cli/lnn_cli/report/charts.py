@@ -15,14 +15,13 @@ from lnn.characters import escaped
 from lnn.data.axis_order import is_picture
 from lnn.models.evaluation import Evaluation, NumbersEvaluation
 from lnn.models.model_file import Model
-from lnn.runs.attributes import Event
 from lnn.runs.record import EpochRow, Run
 from lnn_cli.report.findings import Findings
+from lnn_cli.report.timeline import MANY_BARS, timeline_chart
 from lnn_cli.ui.charts import Chart, Theme, logarithmic, without_ticks
 from lnn_cli.ui.console import number, share
 from lnn_cli.ui.scores import text
 from lnn_client.evaluations import RunEvaluation
-from lnn_client.timeline import Invocation, Timeline
 
 Array = NDArray[Any]
 
@@ -31,19 +30,11 @@ SHOWN_UNITS = 60
 MISTAKES_IN_A_ROW, UNITS_IN_A_ROW = 8, 12
 LARGEST_UNIT = 1.4
 """Inches that the weights of a unit take, where there are few."""
-MOST_ROWS = 60
-"""Of a timeline: with more neurons than that, a row stands for a layer."""
-MOST_GENERATIONS = 20
-"""With more than that, the lines where they began would hide the invocations."""
 SHOWN_TARGETS = 3
 WRITTEN_CLASSES = 30
 """With more classes than that, figures in a confusion matrix cannot be read."""
-MANY_BARS = 1500
-"""More than that are drawn as pixels, or the page would grow to many megabytes."""
 LOG_SPAN = 50.0
 """A cost that falls to a fiftieth is easier to read on a logarithmic axis."""
-
-LAUNCH_AND_TRAINER = ("launch", "trainer")
 
 
 def charts_of(findings: Findings) -> list[Chart]:
@@ -64,7 +55,7 @@ def charts_of(findings: Findings) -> list[Chart]:
         if len(findings.model.parameters) > 1:
             charts.append(_heat_maps([W for W, _ in findings.model.parameters[1:]], 2))
     if findings.timeline is not None and findings.timeline.invocations:
-        charts.append(_timeline(findings.timeline, findings.run.events))
+        charts.append(timeline_chart(findings.timeline, findings.run.events))
     return charts
 
 
@@ -304,133 +295,6 @@ def _heat_maps(matrices: Sequence[Array], first: int) -> Chart:
 
     shapes = ", ".join(f"W{layer} {W.shape[0]} x {W.shape[1]}" for layer, W in enumerate(matrices, start=first))
     return Chart("later-weights", "Weights of the other layers", f"Weight matrices: {shapes}.", 3.2, draw)
-
-
-def _timeline(timeline: Timeline, events: Sequence[Event]) -> Chart:
-    invocations = timeline.invocations
-    rows = _rows_of(invocations)
-    names = list(dict.fromkeys(rows))
-    names.sort(key=_row_order)
-    place = {name: index for index, name in enumerate(names)}
-    began = invocations[0].start
-    # What a generation that took over tells of the time before it; see lnn.runs.event_log.
-    silences = [(one["at"] - began, one["silent_seconds"]) for one in events if "silent_seconds" in one]
-    generations = _later_generations(invocations)
-
-    def draw(figure: FigureBase, theme: Theme) -> None:
-        axes = figure.subplots()
-        kinds = {
-            "start": theme.lines[2],
-            "forward": theme.lines[0],
-            "backward": theme.lines[4],
-            "update": theme.lines[1],
-        }
-        colors = {**kinds, "launch": theme.lines[3], "failed": theme.fault}
-        used = set()
-        for kind, color in colors.items():
-            chosen = [(row, one) for row, one in zip(rows, invocations, strict=True) if _kind(one) == kind]
-            if not chosen:
-                continue
-            used.add(kind)
-            # At least so wide that it can be seen.
-            thinnest = (max(one.start + one.seconds for one in invocations) - began) / 1500
-            bars = axes.barh(
-                [place[row] for row, _ in chosen],
-                [max(one.seconds, thinnest) for _, one in chosen],
-                left=[one.start - began for _, one in chosen],
-                color=color,
-                height=0.75,
-                label=kind,
-            )
-            for bar in bars:
-                bar.set_rasterized(len(invocations) > MANY_BARS)
-        _mark_silences(axes, theme, silences)
-        _mark_generations(axes, theme, {generation: start - began for generation, start in generations.items()})
-        axes.set_yticks(range(len(names)), [_row_label(name) for name in names])
-        axes.tick_params(axis="y", labelsize=8 if len(names) > 15 else 10)
-        axes.invert_yaxis()
-        axes.grid(axis="y", visible=False)
-        axes.set(xlabel="seconds since the first invocation began", ylabel="function")
-        title = f"{len(invocations):,} invocations{'' if timeline.complete else ', the first that were logged'}"
-        axes.set_title(title, pad=16 if generations else None)
-        if silences or generations or used != {"launch", "start"}:
-            axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-
-    by_role = ", ".join(
-        f"{sum(one.role == role for one in invocations):,} of {role.capitalize()}"
-        for role in dict.fromkeys(one.role for one in invocations)
-    )
-    busy = sum(one.seconds for one in invocations)
-    failed = sum(one.failed for one in invocations)
-    about = f"{len(invocations):,} invocations: {by_role}; {busy:,.1f} s of functions' time; {failed} logged an error."
-    if generations:
-        about += f" {len(generations) + 1} generations: dotted lines show where each began."
-    if silences:
-        about += " Shaded: nobody was at work; what was killed before it logged anything is not shown."
-    return Chart("timeline", "Timeline", about, 1.3 + 0.17 * max(len(names), 4), draw)
-
-
-Row = tuple[str, int, int]
-"""Function, layer and neuron: 0 and -1 where a row stands for more than one."""
-
-
-def _rows_of(invocations: Sequence[Invocation]) -> list[Row]:
-    """The row of each invocation: one for each neuron where there is room, else one for each layer."""
-    exact = [_row(one) for one in invocations]
-    if len(set(exact)) <= MOST_ROWS:
-        return exact
-    return [(role, layer, -1) for role, layer, _ in exact]
-
-
-def _row(one: Invocation) -> Row:
-    if one.role in LAUNCH_AND_TRAINER:
-        return one.role, 0, -1
-    return one.role, one.layer or 0, -1 if one.neuron is None else one.neuron
-
-
-def _mark_silences(axes: Axes, theme: Theme, silences: Sequence[tuple[float, float]]) -> None:
-    for at, seconds in silences:
-        axes.axvspan(at - seconds, at, color=theme.fault, alpha=0.25, linewidth=0)
-    if silences:
-        axes.axvspan(*[silences[0][0]] * 2, color=theme.fault, alpha=0.25, label="nobody at work")
-
-
-def _mark_generations(axes: Axes, theme: Theme, began: dict[int, float]) -> None:
-    label: str | None = "new generation"
-    for generation, at in list(began.items())[:MOST_GENERATIONS]:
-        axes.axvline(at, color=theme.text, linestyle=":", linewidth=1, label=label)
-        above = axes.get_xaxis_transform()
-        axes.text(at, 1.01, str(generation), transform=above, fontsize=8, horizontalalignment="center")
-        label = None
-
-
-def _later_generations(invocations: Sequence[Invocation]) -> dict[int, float]:
-    """When each generation but the first began, in epoch seconds: after a hand-over, or after somebody died."""
-    began: dict[int, float] = {}
-    for one in invocations:
-        if one.generation is not None and one.generation > 1:
-            began.setdefault(one.generation, one.start)
-    return dict(sorted(began.items()))
-
-
-def _row_order(row: Row) -> tuple[int, int, int]:
-    role, layer, neuron = row
-    return (LAUNCH_AND_TRAINER.index(role) if role in LAUNCH_AND_TRAINER else 2, layer, neuron)
-
-
-def _row_label(row: Row) -> str:
-    role, layer, neuron = row
-    if role in LAUNCH_AND_TRAINER:
-        return role.capitalize()
-    if layer == 0:
-        return f"worker {max(neuron, 0) + 1}"
-    return f"layer {layer}, all neurons" if neuron < 0 else f"layer {layer}, neuron {neuron}"
-
-
-def _kind(one: Invocation) -> str:
-    if one.failed:
-        return "failed"
-    return "launch" if one.role == "launch" else one.state or "start"
 
 
 def _is_picture(model: Model) -> bool:

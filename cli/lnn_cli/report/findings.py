@@ -44,8 +44,7 @@ def gather(cloud: Cloud, run: Run) -> Findings:
         tested = read("no evaluation and mistakes", lambda: evaluate_run(cloud, run, model))
     logged = read("no timeline", lambda: timeline(cloud, run))
     if logged is not None and run.strategy == "neuron" and all(one.role != "neuron" for one in logged.invocations):
-        missing.append(
-            "no neurons in the timeline: they log what they do at DEBUG, and the functions' level is higher; "
-            'set log_level = "DEBUG" in Terraform to see them'
-        )
+        missing.append("no neurons in the timeline: what the run has recorded of them is deleted, or it recorded none")
+    elif logged is not None and logged.shown:
+        missing.append(f"a part of the timeline; shown: {logged.shown}")
     return Findings(run, cloud.ledger.history(run.run_id), model, tested, logged, missing)

@@ -15,10 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from lnn.runs.record import Run
-from lnn.runs.store import Ledger
 from lnn_cli.ui.console import STATUS_STYLES, dollars, duration, messages, number, share
 from lnn_cli.ui.scores import in_short, lowest_recall
 from lnn_cli.ui.sparkline import BLOCKS, PLAIN, sparkline
+from lnn_client.cloud import Cloud
+from lnn_client.invocations import Follower, Pulse
 from lnn_client.progress import Look, follow, settled
 from lnn_client.runs import usd_so_far_and_left, waiting
 
@@ -28,15 +29,41 @@ _PACE_WINDOW_SECONDS = 15.0
 _SHORTEST_BAR, _LONGEST_BAR = 10, 30
 """Columns; where there is less room than that beside the figures, the bar has a line of its own."""
 _CURVE_WIDTH = 32
+_AT_WORK_SECONDS = 2.0
+"""Between two looks at what a run has recorded: it stores that as often."""
 _TROUBLE = ("took over", "trained again", "failed")
 
 
-def watch_run(ledger: Ledger, run_id: str, timeout: float | None) -> Run:
+def watch_run(cloud: Cloud, run_id: str, timeout: float | None) -> Run:
     """Show a run's progress on standard error until it ends; returns its last state."""
-    with view_on(messages()) as shown:
-        for look in follow(ledger, run_id, timeout=timeout):
+    with view_on(messages(), AtWork(Follower(cloud, run_id))) as shown:
+        for look in follow(cloud.ledger, run_id, timeout=timeout):
             shown.show(look)
-    return settled(ledger, look.run)
+    return settled(cloud.ledger, look.run)
+
+
+class AtWork:
+    """The neurons that have worked last, and their pace: of strategy ``neuron``, where each is a Lambda."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower, self._looked_at, self._said = follower, -_AT_WORK_SECONDS, ""
+
+    def text(self, run: Run) -> str:
+        """What to say of a run that goes on; empty where nothing is known."""
+        if run.strategy != "neuron" or run.status != "RUNNING":
+            return ""
+        if monotonic() - self._looked_at >= _AT_WORK_SECONDS:
+            self._looked_at = monotonic()
+            pulse = self._follower.pulse()
+            self._said = "" if pulse is None else _of_pulse(pulse)
+        return self._said
+
+
+def _of_pulse(pulse: Pulse) -> str:
+    first, last, many = pulse.neurons[0], pulse.neurons[-1], len(pulse.neurons)
+    neurons = f"neuron {first}" if many == 1 else f"{many} neurons, {first} to {last},"
+    rate = "" if pulse.per_second is None else f", {number(pulse.per_second, 3)} invocations/s"
+    return f"at work: {neurons} of layer {pulse.layer}, {pulse.state}{rate}"
 
 
 @dataclass
@@ -73,8 +100,8 @@ class RunView(AbstractContextManager["RunView"]):
     _seen: float | None = None
     """When the newest event that is shown happened."""
 
-    def __init__(self, console: Console) -> None:
-        self._console, self._pace = console, Pace()
+    def __init__(self, console: Console, at_work: AtWork | None = None) -> None:
+        self._console, self._pace, self._at_work = console, Pace(), at_work
 
     def __exit__(self, *_: object) -> None:
         """Nothing is to be put back."""
@@ -94,8 +121,8 @@ class RunView(AbstractContextManager["RunView"]):
 class LiveView(RunView):
     """A few lines that are drawn anew at every look: bar, cost as a curve, scores, pace, what is left, generation."""
 
-    def __init__(self, console: Console) -> None:
-        super().__init__(console)
+    def __init__(self, console: Console, at_work: AtWork | None = None) -> None:
+        super().__init__(console, at_work)
         self._live = Live(console=console, auto_refresh=False)
 
     def __enter__(self) -> Self:
@@ -144,6 +171,8 @@ class LiveView(RunView):
             yield Text(f"{cost} {sparkline(look.costs, room, steps)}".rstrip())
             yield from map(Text, scores)
         yield from map(Text, _pace_texts(self._pace, run))
+        if self._at_work and (at_work := self._at_work.text(run)):
+            yield Text(at_work)
         if run.generation > 1:
             yield Text(f"generation {run.generation}", style="yellow")
         taken_over = run.disturbances["takeovers"]
@@ -168,7 +197,8 @@ class PlainView(RunView):
             return
         self._last = (now, status, epoch)
         done = f"epoch {epoch}/{epochs}" if epochs else ""
-        parts = [run.status, waiting(run) or "", done, *_figures(look), *_pace_texts(self._pace, run)]
+        at_work = self._at_work.text(run) if self._at_work else ""
+        parts = [run.status, waiting(run) or "", done, *_figures(look), *_pace_texts(self._pace, run), at_work]
         self._print("  ".join(part for part in parts if part))
 
     def _is_due(self, status: str, epoch: int, now: float) -> bool:
@@ -181,10 +211,10 @@ class PlainView(RunView):
         self._console.print(line, markup=False, soft_wrap=True)
 
 
-def view_on(console: Console) -> RunView:
+def view_on(console: Console, at_work: AtWork | None = None) -> RunView:
     """A live view on a terminal that can go back; a plain line now and then in a pipe."""
     live = console.is_terminal and not console.is_dumb_terminal
-    return LiveView(console) if live else PlainView(console)
+    return LiveView(console, at_work) if live else PlainView(console, at_work)
 
 
 def _side_by_side(*parts: RenderableType) -> RenderableType:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lnn_client.inspection import Inspection
+    from lnn_client.invocations import Feed
 
 JSON = "application/json"
 PAGE = Path(__file__).parent / "page"
@@ -51,9 +52,10 @@ class ViewServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, inspection: Inspection, port: int) -> None:
+    def __init__(self, inspection: Inspection, port: int, feed: Feed | None = None) -> None:
+        """``feed`` has the invocations of a run that records them."""
         super().__init__((LOOPBACK, port), _Handler)
-        self.inspection = inspection
+        self.inspection, self.feed = inspection, feed
         self.one_at_a_time = Lock()
 
     @property
@@ -77,6 +79,12 @@ class ViewServer(ThreadingHTTPServer):
             ),
             f"{EPOCH}/what-if": lambda epoch: inspection.what_if(epoch, *_changes(body)),
         }
+        if feed := self.feed:
+            ways |= {
+                f"/api/invocations{NUMBER}": feed.since,
+                f"{EPOCH}/invocations": feed.of_epoch,
+                f"{EPOCH}/neuron{NUMBER}{NUMBER}/invocations": feed.of_neuron,
+            }
         for pattern, ask in ways.items():
             if found := re.fullmatch(pattern, path):
                 return ask(*map(int, found.groups()))

@@ -24,6 +24,7 @@ from lnn.names import (
     s3_uri,
     shard_key,
     tensor_key,
+    timeline_key,
 )
 from lnn.network.types import AnyArray
 
@@ -139,6 +140,12 @@ class Artifacts:
                 ]
                 or None,
             )
+
+    def put_timeline(
+        self, run_id: str, fill: str, first: int, count: int, epochs: tuple[int, int], part: bytes
+    ) -> None:
+        """Store a part of a run's timeline; see ``lnn.names.timeline_key``."""
+        self._put_once(timeline_key(run_id, fill, first, count, epochs), part)
 
     def put_model(self, content: bytes, run_id: str, generation: int, epoch: int, batches: int) -> str:
         """Store the ``params.h5`` that a generation ends a run with; returns its key.

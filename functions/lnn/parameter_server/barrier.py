@@ -14,19 +14,22 @@ follow:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
+import redis
 from numpy.typing import NDArray
 
 from lnn.aws.clocks import Stopwatch
 from lnn.errors import CacheLost, StaleStep
 from lnn.messages import Step
 from lnn.parameter_server.codec import TensorKey, encode_tensor
+from lnn.parameter_server.record_list import STORING_SECONDS, Records, recording
+from lnn.parameter_server.records import Mark, told
 from lnn.parameter_server.server import FILLING_SECONDS, KEY_LIFETIME_SECONDS, ParameterServer
 
 DISPATCH_SECONDS = 2.0
@@ -36,24 +39,26 @@ RENEWAL_SECONDS = 3.0
 """The lease is renewed by whoever arrives, or advances, this long after the last time."""
 
 # Arrivals belong to the step that the hash itself names: its id without the generation, since adopting keeps them.
-# KEYS: step, arrivals, tensors...; ARGV: step id, neuron, its milliseconds, version, seconds between two renewals of
-# the lease, window, then for each tensor its size, the row's offset, the row.
+# KEYS: step, arrivals, records, tensors...; ARGV: step id, neuron, its milliseconds, version, seconds between two
+# renewals of the lease, window, what it tells of itself, the most records, seconds between two times that records are
+# stored, then for each tensor its size, the row's offset, the row.
 # The k-th to arrive is to invoke the neuron that is k places behind the window, but not one that has arrived. Where
 # arrivals were lost, ordinals begin anew, and neurons that invoke each other would do so forever.
 _ARRIVE = """
 local id = redis.call('HGET', KEYS[1], 'id')
-if not id then return {-2, 0, 0, 0, -1} end
-if id ~= ARGV[1] then return {-1, 0, 0, 0, -1} end
+if not id then return {-2, 0, 0, 0, -1, 0} end
+if id ~= ARGV[1] then return {-1, 0, 0, 0, -1, 0} end
 redis.call('HINCRBY', KEYS[1], 'invocations', 1)
 redis.call('HINCRBY', KEYS[1], 'neuron_ms', ARGV[3])
 local place = string.match(id, ':(.+)$')
 if redis.call('HGET', KEYS[2], 'of') ~= place then redis.call('DEL', KEYS[2]) end
 local ordinal = redis.call('HGET', KEYS[2], ARGV[2])
+record(id, ARGV[2], ordinal and ARGV[7] .. REPEAT or ARGV[7], ARGV[8])
 if not ordinal then
-  for i = 3, #KEYS do
-    if redis.call('STRLEN', KEYS[i]) ~= tonumber(ARGV[3 * i - 2]) then return {-2, 0, 0, 0, -1} end
+  for i = 4, #KEYS do
+    if redis.call('STRLEN', KEYS[i]) ~= tonumber(ARGV[3 * i - 2]) then return {-2, 0, 0, 0, -1, 0} end
   end
-  for i = 3, #KEYS do
+  for i = 4, #KEYS do
     redis.call('SETRANGE', KEYS[i], ARGV[3 * i - 1], ARGV[3 * i])
     redis.call('SETRANGE', KEYS[i], ARGV[2] * #ARGV[4], ARGV[4])
   end
@@ -64,40 +69,52 @@ if not ordinal then
     redis.call('EXPIRE', KEYS[2], redis.call('TTL', KEYS[1]))
   end
 end
-local due, now, renewed = 0, redis.call('TIME'), redis.call('HGET', KEYS[1], 'renewed_at')
-if renewed and now[1] + now[2] / 1000000 - renewed >= tonumber(ARGV[5]) then
-  redis.call('HSET', KEYS[1], 'renewed_at', now[1] .. '.' .. string.format('%06d', now[2]))
-  due = 1
+local time = redis.call('TIME')
+local now = time[1] .. '.' .. string.format('%06d', time[2])
+local function is_due(name, seconds)
+  local last = redis.call('HGET', KEYS[1], name)
+  if not last or now - last < tonumber(seconds) then return 0 end
+  redis.call('HSET', KEYS[1], name, now)
+  return 1
 end
+local due, storing = is_due('renewed_at', ARGV[5]), is_due('stored_at', ARGV[9])
 local width, window = tonumber(redis.call('HGET', KEYS[1], 'width')), tonumber(ARGV[6])
 local following = window + ordinal - 1
 if window == 0 or following >= width or redis.call('HEXISTS', KEYS[2], following) == 1 then following = -1 end
-return {tonumber(ordinal), redis.call('HLEN', KEYS[2]) - 1, width, due, following}
+return {tonumber(ordinal), redis.call('HLEN', KEYS[2]) - 1, width, due, following, storing}
 """
 
 # The client sends a script again whose answer was lost. So each script that changes the step's id leaves its sender's
 # name, a random one, beside it. Who finds its own name there has made the change; who finds another's comes second.
 
-# KEYS: step, arrivals, tensors...; ARGV: step id, next id, next width, key lifetime, sender,
-# number of fields, field and value..., bytes of each tensor.
+# KEYS: step, arrivals, records, tensors...; ARGV: step id, next id, next width, key lifetime, sender, what the Trainer
+# tells of itself, the most records, number of fields, field and value..., bytes of each tensor.
 _ADVANCE = """
 local id = redis.call('HGET', KEYS[1], 'id')
 if id == ARGV[2] and redis.call('HGET', KEYS[1], 'sender') == ARGV[5] then return 1 end
 if id ~= ARGV[1] then return -1 end
 if redis.call('HGET', KEYS[2], 'of') ~= string.match(id, ':(.+)$') then return -2 end
 if redis.call('HLEN', KEYS[2]) <= tonumber(redis.call('HGET', KEYS[1], 'width')) then return -2 end
-local fields = tonumber(ARGV[6])
-for i = 3, #KEYS do
-  redis.call('SET', KEYS[i], ARGV[6 + 2 * fields + i - 2], 'EX', ARGV[4])
+local fields = tonumber(ARGV[8])
+for i = 4, #KEYS do
+  redis.call('SET', KEYS[i], ARGV[8 + 2 * fields + i - 3], 'EX', ARGV[4])
 end
 redis.call('DEL', KEYS[2])
 redis.call('HINCRBY', KEYS[1], 'invocations', 1)
+record(id, '', ARGV[6], ARGV[7])
 redis.call('HSET', KEYS[1], 'id', ARGV[2], 'width', ARGV[3], 'dispatched', 0, 'opened_at', redis.call('TIME')[1])
 redis.call('HSET', KEYS[1], 'sender', ARGV[5])
 for i = 1, fields do
-  redis.call('HSET', KEYS[1], ARGV[5 + 2 * i], ARGV[6 + 2 * i])
+  redis.call('HSET', KEYS[1], ARGV[7 + 2 * i], ARGV[8 + 2 * i])
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
+return 1
+"""
+
+# KEYS: step, arrivals, records; ARGV: step id, neuron or nothing, what it tells of itself, the most records.
+_RECORD = """
+if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return 0 end
+record(ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 return 1
 """
 
@@ -182,6 +199,8 @@ class Arrival:
     """This neuron, and no other, is to renew the run's lease."""
     following: int | None = None
     """The neuron that this one is to invoke, from 0; None where there is no window, or nobody to invoke."""
+    storing: str = ""
+    """The fill whose records of invocations this neuron, and no other, is to store: see ``lnn.runs.timeline``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,39 +242,70 @@ class Barrier:
         self._step, self._arrivals = server.step_paths
         self._reserve = client.register_script(_RESERVE)
         self._open = client.register_script(_OPEN)
-        self._arrive = client.register_script(_ARRIVE)
-        self._advance = client.register_script(_ADVANCE)
+        self._arrive = client.register_script(recording(_ARRIVE))
+        self._advance = client.register_script(recording(_ADVANCE))
         self._adopt = client.register_script(_ADOPT)
         self._abandon = client.register_script(_ABANDON)
         self._dispatched = client.register_script(_DISPATCHED)
+        self._record = client.register_script(recording(_RECORD))
 
     def arrive(
         self,
         step: Step,
         neuron: int,
         rows: Sequence[tuple[TensorKey, NDArray[Any]]],
-        milliseconds: int = 0,
+        milliseconds: float = 0,
         window: int = 0,
+        *marks: Mark,
     ) -> Arrival:
         """Store a neuron's rows and count its arrival, once, if ``step`` is current.
 
         ``rows`` pairs each matrix with this neuron's row (1, columns); all are of one version. ``neuron`` counts from
-        0. ``milliseconds`` is the neuron's time, for the run's price. ``window`` is the most neurons of a step in
-        flight at once, 0 for no limit: the k-th to arrive is to invoke the one that is k places behind the window.
+        0. ``milliseconds`` is the neuron's time, for the run's price and its timeline. ``window`` is the most neurons
+        of a step in flight at once, 0 for no limit: the k-th to arrive is to invoke the one that is k places behind
+        the window.
         Raises CacheLost when Redis has no keys of the run, or lacks a matrix of the current step.
         """
         (stamp,) = {key.stamp for key, _ in rows}
-        arguments: list[Any] = [step.id, neuron, milliseconds, stamp, RENEWAL_SECONDS, window]
+        arguments: list[Any] = [step.id, neuron, round(milliseconds), stamp, RENEWAL_SECONDS, window]
+        arguments += [told(milliseconds, *marks), Records.most, STORING_SECONDS]
         for key, row in rows:
             arguments += [key.size, key.row_offset(neuron), np.ascontiguousarray(row, key.dtype).tobytes()]
-        keys = [self._step, self._arrivals, *self._paths(step, [key for key, _ in rows])]
-        ordinal, arrived, width, due, following = self._arrive(keys=keys, args=arguments, client=self._client)
+        keys = [*self._recording(step), *self._paths(step, [key for key, _ in rows])]
+        ordinal, arrived, width, due, following, storing = self._arrive(keys=keys, args=arguments, client=self._client)
         if ordinal == -1:
             return Arrival(ArrivalStatus.STALE)
         if ordinal == -2:
             raise CacheLost(f"step {step.id} has lost its tensors, or is lost altogether")
         status = ArrivalStatus.COMPLETE if arrived == width else ArrivalStatus.COUNTED
-        return Arrival(status, ordinal, width, bool(due), None if following == -1 else following)
+        return Arrival(
+            *(status, ordinal, width, bool(due), None if following == -1 else following), step.fill if storing else ""
+        )
+
+    def record(self, step: Step, neuron: int | None, milliseconds: float, *marks: Mark) -> None:
+        """Write down an invocation that neither arrives nor advances, if ``step`` is current.
+
+        ``neuron`` counts from 0 and is None for the Trainer.
+        """
+        arguments = [step.id, "" if neuron is None else neuron, told(milliseconds, *marks), Records.most]
+        self._record(keys=self._recording(step), args=arguments, client=self._client)
+
+    @contextmanager
+    def failure_recorded(self, step: Step, neuron: int, *marks: Mark) -> Iterator[None]:
+        """Around the work of a neuron: an error is written down. One of Redis is not: Redis would not take it."""
+        spent = Stopwatch()
+        try:
+            yield
+        except redis.RedisError:
+            raise
+        except Exception:
+            with suppress(redis.RedisError):
+                self.record(step, neuron, spent.seconds() * 1000, *marks, Mark.FAILED)
+            raise
+
+    def _recording(self, step: Step) -> list[str]:
+        """The keys that each script has which writes an invocation down."""
+        return [self._step, self._arrivals, self._server.records_path(step.fill)]
 
     def reserve(self, entry: Step) -> bool:
         """Make ``entry`` current, which no neuron has a part in, while its fill is being filled.
@@ -289,20 +339,25 @@ class Barrier:
         width: int,
         fields: Mapping[str, str],
         tensors: Sequence[tuple[TensorKey, NDArray[Any]]] = (),
+        milliseconds: float = 0,
+        *marks: Mark,
     ) -> bool:
         """Advance from ``step`` to ``following``, if ``step`` is current and complete.
 
         The same script replaces the arrays in ``tensors``. Returns True if this call advanced the run.
+        ``milliseconds`` is the Trainer's time so far, for the timeline.
         """
         flat = [item for pair in fields.items() for item in pair]
         outcome = self._advance(
-            keys=[self._step, self._arrivals, *self._paths(step, [key for key, _ in tensors])],
+            keys=[*self._recording(step), *self._paths(step, [key for key, _ in tensors])],
             args=[
                 step.id,
                 following.id,
                 width,
                 KEY_LIFETIME_SECONDS,
                 uuid4().hex,
+                told(milliseconds, *marks),
+                Records.most,
                 len(fields),
                 *flat,
                 *(encode_tensor(key, value) for key, value in tensors),

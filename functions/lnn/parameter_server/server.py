@@ -33,6 +33,9 @@ FILLING_SECONDS = 3600
 REMOVED_AT_ONCE = 500
 """Keys that one call of the script looks at: Redis serves nobody else meanwhile."""
 
+RECORDS = "invocations"
+"""Name of the list of records beside a fill."""
+
 # One element of each row: a column, without fetching the matrix around it. KEYS: matrix; ARGV: offset of the column in
 # a row, rows, bytes of a row, bytes of an element, bytes before the rows, version of a row. Nothing where a row has
 # another version.
@@ -92,6 +95,16 @@ class ParameterServer:
     def step_paths(self) -> tuple[str, str]:
         """Where Redis keeps the run's current step and who has arrived there; no fill has them."""
         return f"{self._run_prefix}step", f"{self._run_prefix}arrivals"
+
+    def records_path(self, fill: str) -> str:
+        """Where Redis keeps the records of invocations that have worked with a fill."""
+        return f"{self._run_prefix}fill:{fill}:{RECORDS}"
+
+    def fills_with_records(self) -> list[str]:
+        """The names of the fills that records wait beside."""
+        start, end = f"{self._run_prefix}fill:", f":{RECORDS}"
+        found = self.client.scan_iter(match=f"{start}*{end}", count=1000)
+        return sorted(key.decode().removeprefix(start).removesuffix(end) for key in found)
 
     def put(self, name: str, value: Value) -> str:
         """Store ``value``, which nobody changes, and return its typed key."""

@@ -28,6 +28,7 @@ from lnn.runs.publication import publish
 from lnn.runs.record import Run
 from lnn.runs.services import Services
 from lnn.runs.stopping import Ending, _divergence
+from lnn.runs.timeline import store_left_records
 from lnn.strategies.registry import meets_in_redis
 
 if TYPE_CHECKING:
@@ -164,6 +165,7 @@ def emptied_parameter_server(services: Services, run: Run) -> bool:
 
     False when Redis does not answer, which must not keep the end from people.
     """
+    store_left_records(services, run.run_id, run.generation)
     try:
         services.server(run.run_id).remove(run.generation)
     except Exception:

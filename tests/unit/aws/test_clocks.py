@@ -44,6 +44,7 @@ ALLOWED = {
     "lnn/strategies/neuron/trainer.py: Conductor.__init__": "what one Trainer took between two steps, for the bill",
     "lnn/strategies/neuron/trainer.py: Conductor._conclude": "the same",
     "lnn/strategies/neuron/trainer.py: Conductor._usd": "the same",
+    "lnn/strategies/neuron/trainer.py: Conductor._note": "the same, for the timeline",
     "lnn/strategies/neuron/trainer.py: Conductor._dispatch": "seconds since this dispatch renewed the lease",
     "lnn/strategies/session.py: Session.__init__": "seconds of an epoch, and of one invocation for the bill",
     "lnn/strategies/session.py: Session._train": "the same",

@@ -13,7 +13,8 @@ from rich.console import Console
 from lnn.runs.attributes import Disturbances, Event, Status
 from lnn.runs.record import EpochRow, Run
 from lnn_cli.ui.console import duration, number
-from lnn_cli.ui.progress import LiveView, Pace, PlainView, view_on
+from lnn_cli.ui.progress import AtWork, LiveView, Pace, PlainView, view_on
+from lnn_client.invocations import Pulse
 from lnn_client.progress import Look
 from lnn_client.runs import usd_so_far_and_left
 
@@ -49,12 +50,24 @@ def test_a_standstill_has_no_pace() -> None:
     assert (pace.rate, pace.left(5, 10)) == (None, None)
 
 
-def frames(width: int, *looks: Look, color: str | None = None, encoding: str = "utf-8") -> list[str]:
+class Pulses:
+    """Stands for ``Follower``."""
+
+    def __init__(self, *pulses: Pulse | None) -> None:
+        self._pulses = list(pulses)
+
+    def pulse(self) -> Pulse | None:
+        return self._pulses.pop(0) if len(self._pulses) > 1 else self._pulses[0]
+
+
+def frames(
+    width: int, *looks: Look, color: str | None = None, encoding: str = "utf-8", at_work: AtWork | None = None
+) -> list[str]:
     """What a terminal shows in the end, line by line, without its control codes."""
     bytes_ = io.BytesIO()
     written = io.TextIOWrapper(bytes_, encoding=encoding, write_through=True)
     console = Console(file=written, force_terminal=True, width=width, color_system=color, legacy_windows=False)
-    with view_on(console) as shown:
+    with view_on(console, at_work) as shown:
         assert isinstance(shown, LiveView)
         for one in looks:
             shown.show(one)
@@ -121,6 +134,22 @@ def test_a_run_that_has_ended_shows_the_final_figures_and_nothing_that_is_left(t
     for part in ("100%", "cost 0.4", "train 90.0%", "test 80.0%", "about $0.0123"):
         assert part in last
     assert "left" not in last
+
+
+def test_a_run_of_lambdas_names_the_neurons_at_work_and_their_pace(ticking: None) -> None:
+    pulses = Pulses(None, Pulse("forward", 1, [1, 2, 3, 16], 41.27), Pulse("backward", 2, [7], None))
+    looks = [look(epoch, strategy="neuron") for epoch in range(1, 8)]
+    shown = frames(120, *looks, at_work=AtWork(pulses))  # type: ignore[arg-type]
+    said = [line.partition("at work: ")[2] for line in shown if "at work: " in line]
+    assert set(said) == {
+        "4 neurons, 1 to 16, of layer 1, forward, 41.3 invocations/s",
+        "neuron 7 of layer 2, backward",
+    }
+
+
+def test_other_strategies_have_no_neurons_at_work_and_nobody_asks_for_them(ticking: None) -> None:
+    shown = frames(120, look(1, strategy="fused"), look(9, "COMPLETED", strategy="neuron"), at_work=AtWork(Pulses()))  # type: ignore[arg-type]
+    assert not any("at work" in line for line in shown)
 
 
 @pytest.mark.parametrize("terminal", ["dumb", "unknown"])

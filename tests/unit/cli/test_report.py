@@ -15,16 +15,18 @@ from xml.etree import ElementTree as ET
 import boto3
 import numpy as np
 import pytest
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
 from lnn.data.dataset import write_dataset
+from lnn.parameter_server.records import Invocation
 from lnn.runs.record import Run
 from lnn_cli.report.charts import _mosaic, charts_of
 from lnn_cli.report.findings import Findings, gather
 from lnn_cli.ui.charts import LIGHT
 from lnn_client.cloud import Cloud, Target
-from lnn_client.timeline import timeline
+from lnn_client.timeline import Timeline, timeline
 
 if TYPE_CHECKING:
     from support.aws_account import RunCli, World
@@ -321,12 +323,38 @@ def test_a_timeline_has_each_invocation_of_the_run_with_what_it_was_asked(finish
 
 
 def test_a_timeline_of_many_neurons_has_a_row_for_each_layer(finished: World) -> None:
-    from lnn_client.timeline import Invocation, Timeline
-
     many = [Invocation("neuron", 1.0 * n, 0.5, "forward", 1 + n % 2, n) for n in range(2000)]
-    (chart,) = charts_of(Findings(finished.run(RUN), [], timeline=Timeline(many, complete=False)))
-    assert "2,000 invocations: 2,000 of Neuron; 1,000.0 s of functions' time" in chart.about
+    part = "2,000 of 4,000, up to epoch 7 of 14"
+    (chart,) = charts_of(Findings(finished.run(RUN), [], timeline=Timeline(many, part)))
+    assert f"Not all are shown: {part}. 2,000 invocations: 2,000 of Neuron; 1,000.0 s of functions' time" in chart.about
     assert chart.height < 3
+    figure = Figure()
+    chart.draw(figure, LIGHT)
+    assert figure.axes[0].get_title() == part
+
+
+def test_a_timeline_paints_no_direction_over_another(finished: World) -> None:
+    both = [
+        Invocation("neuron", 2.0 * n + later, 1.0, state, 1, 1)
+        for n in range(3)
+        for state, later in (("forward", 0.0), ("backward", 0.1))
+    ]
+    (chart,) = charts_of(Findings(finished.run(RUN), [], timeline=Timeline(both)))
+    figure = Figure()
+    chart.draw(figure, LIGHT)
+    bars = {of.get_label(): of.get_paths() for of in figure.axes[0].collections if isinstance(of, PolyCollection)}
+    low, high = (
+        [extents for path in bars[state] for extents in [path.get_extents()]] for state in ("forward", "backward")
+    )
+    assert len(low) == len(high) == 3
+    assert max(one.y1 for one in low) == pytest.approx(min(one.y0 for one in high))
+
+
+def test_a_timeline_tells_of_repeats_and_cold_starts(finished: World) -> None:
+    place = {"layer": 1, "neuron": 1}
+    some = [Invocation("neuron", 1.0 * n, 0.5, "forward", attempt=1 + n, cold=n == 0, **place) for n in range(3)]
+    (chart,) = charts_of(Findings(finished.run(RUN), [], timeline=Timeline(some)))
+    assert chart.about.endswith("0 failed. 2 came to a neuron that had arrived. 1 were cold starts.")
 
 
 def test_the_weights_of_each_unit_are_below_its_number() -> None:
@@ -355,13 +383,12 @@ def test_a_timeline_shows_when_nobody_was_at_work(finished: World) -> None:
 @pytest.mark.parametrize("strategy", ["fused", "neuron"])
 def test_a_timeline_shows_where_each_generation_began(strategy: str) -> None:
     from lnn_cli.ui.charts import LIGHT, render
-    from lnn_client.timeline import Invocation, Timeline
 
     role, place = ("trainer", {}) if strategy == "fused" else ("neuron", {"layer": 1, "neuron": 1})
     handed_over = [Invocation(role, 900.0 * n, 890.0, "start", generation=n + 1, **place) for n in range(3)]
     for invocations, lines in ((handed_over, 2), (handed_over[:1], 0)):
         run = Run(RUN, "RUNNING")
-        (chart,) = charts_of(Findings(run, [], timeline=Timeline(invocations, complete=True)))
+        (chart,) = charts_of(Findings(run, [], timeline=Timeline(invocations)))
         assert ("3 generations: dotted lines" in chart.about) == bool(lines)
         drawn = render([chart], LIGHT, "svg")
         assert drawn.count(b"stroke-dasharray: 1,1.65") == (lines + 1 if lines else 0), "the lines, and the legend's"
@@ -430,10 +457,10 @@ def test_a_timeline_needs_no_line_of_lambdas_about_what_went_well(world: World) 
     ]
 
 
-def test_neurons_that_do_not_log_are_missed_with_the_setting_that_makes_them(world: World) -> None:
+def test_neurons_that_no_record_tells_of_are_missed(world: World) -> None:
     world.train_whole(RUN, epochs=3)
     put_lines("trainer", told("whole", time.time(), 2.1), at=time.time())
     cloud = Cloud(Target.AWS)
     neurons = gather(cloud, replace(world.run(RUN), strategy="neuron")).missing
-    assert [what for what in neurons if 'log_level = "DEBUG"' in what]
-    assert not [what for what in gather(cloud, world.run(RUN)).missing if "DEBUG" in what]
+    assert [what for what in neurons if what.startswith("no neurons in the timeline")]
+    assert not [what for what in gather(cloud, world.run(RUN)).missing if "neurons" in what]

@@ -44,6 +44,10 @@ export const readExample = (epoch, example) => askOnce(`api/epoch/${epoch}/examp
 export const readPlane = (epoch) => askOnce(`api/epoch/${epoch}/plane`);
 export const readNeuron = (epoch, layer, neuron, examples) =>
   askOnce(`api/epoch/${epoch}/neuron/${layer}/${neuron}?${examples.map((index) => `example=${index}`).join("&")}`);
+export const readInvocations = (number) => ask(`api/invocations/${number}`);
+export const readInvocationsOf = (epoch) => ask(`api/epoch/${epoch}/invocations`);
+export const readInvocationsOfNeuron = (epoch, layer, neuron) =>
+  ask(`api/epoch/${epoch}/neuron/${layer}/${neuron}/invocations`);
 export const askWhatIf = (epoch, change) =>
   ask(`api/epoch/${epoch}/what-if`, {
     method: "POST",

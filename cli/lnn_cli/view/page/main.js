@@ -3,6 +3,7 @@
 import { askWhatIf, readEpoch, readExample, readNeuron, readPlane, readRun, Trouble } from "./api.js";
 import { paintScale } from "./colors.js";
 import { Curves } from "./curves.js";
+import { Lambdas } from "./invocations.js";
 import { NetworkView } from "./network.js";
 import { hideNeuron, showNeuron } from "./neuron.js";
 import { shapeOf } from "./pictures.js";
@@ -25,6 +26,7 @@ let settling = 0;
 let turns = 0;
 
 const network = new NetworkView(byId("box"), byId("canvas"), byId("neurons"), choose);
+const lambdas = new Lambdas(network);
 const curves = new Curves(byId("curves"), (epoch) => {
   pause();
   show(nearest(epoch));
@@ -75,6 +77,7 @@ function take(newer) {
   facts();
   if (first) begin();
   curves.show(run);
+  lambdas.take(run);
   if (first) show(startPosition());
   else if (follows && run.epochs_shown.at(-1) !== epoch) show(run.epochs_shown.length - 1);
   else mark();
@@ -190,6 +193,7 @@ async function refresh() {
 function settle() {
   keep();
   whatIf();
+  lambdas.list(epochShown(), chosen.neuron);
 }
 
 function mark() {

@@ -56,6 +56,16 @@ export class NetworkView {
     this.#copy(performance.now());
   }
 
+  /** Where everything stands; see layout.js. */
+  get where() {
+    return this.#where;
+  }
+
+  /** The epoch that is drawn. */
+  get epoch() {
+    return this.#latest?.epoch.epoch ?? 0;
+  }
+
   /** Draws what `frame` holds: epoch, example, plane, chosen, off (a Set of "layer,neuron"), changed (answer, layers). */
   draw(frame) {
     const moved = this.#latest && this.#latest.epoch !== frame.epoch;

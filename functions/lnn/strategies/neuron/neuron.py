@@ -28,9 +28,11 @@ from lnn.network import (
 )
 from lnn.parameter_server.barrier import Arrival, ArrivalStatus, Barrier
 from lnn.parameter_server.codec import TensorKey
+from lnn.parameter_server.records import Mark
 from lnn.parameter_server.server import ParameterServer
 from lnn.runs.failover import ask_for_next, fail, told
 from lnn.runs.services import Services
+from lnn.runs.timeline import cold_start, store_records
 from lnn.strategies.neuron.layout import Layout
 
 logger = logging.getLogger(__name__)
@@ -52,7 +54,7 @@ def handle(services: Services, message: Message) -> str:
     """
     try:
         server = services.server(message.run_id)
-        arrival = work(server, services.invoker, message, services.environment.neuron_window)
+        arrival = work(server, services.invoker, message, services.environment.neuron_window, *cold_start())
     except StaleStep as stale:
         logger.info("superseded", extra={"reason": str(stale)})
         return ArrivalStatus.STALE.value
@@ -69,6 +71,8 @@ def handle(services: Services, message: Message) -> str:
     else:
         if arrival.lease_due:
             keep_lease(services, message)
+        if arrival.storing:
+            store_records(services, message.run_id, [arrival.storing])
         return arrival.status.value
     return "failed"
 
@@ -81,10 +85,11 @@ def keep_lease(services: Services, message: Message) -> None:
         logger.warning("the lease was not renewed; another neuron will try", extra={"reason": str(error)})
 
 
-def work(server: ParameterServer, invoker: Invoker, message: Message, window: int) -> Arrival:
+def work(server: ParameterServer, invoker: Invoker, message: Message, window: int, *marks: Mark) -> Arrival:
     """Do one neuron's part of one step and move the run along.
 
-    ``window`` is the most neurons of a step in flight at once, 0 for no limit. Raises CacheLost, or StaleStep.
+    ``window`` is the most neurons of a step in flight at once, 0 for no limit; ``marks`` go into the run's timeline.
+    Raises CacheLost, or StaleStep.
     """
     begun = time.perf_counter()
     neuron = message.neuron
@@ -99,10 +104,9 @@ def work(server: ParameterServer, invoker: Invoker, message: Message, window: in
         plan = plan_of(fill)
         compute = {"forward": forward, "backward": backward, "update": update}[step.direction]
         # A training that diverges overflows on its way; its cost will say so.
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"), barrier.failure_recorded(step, neuron, *marks):
             rows = compute(fill, plan, step, neuron)
-        spent = round((time.perf_counter() - begun) * 1000)
-        arrival = barrier.arrive(step, neuron, rows, spent, window)
+        arrival = barrier.arrive(step, neuron, rows, (time.perf_counter() - begun) * 1000, window, *marks)
     if arrival.status is ArrivalStatus.STALE:
         return arrival
     if arrival.following is not None:

@@ -41,6 +41,7 @@ from lnn.network import (
 from lnn.network.types import Array, Parameters
 from lnn.parameter_server.barrier import RENEWAL_SECONDS, Barrier, Position
 from lnn.parameter_server.codec import TensorKey
+from lnn.parameter_server.records import Mark
 from lnn.parameter_server.server import KEY_LIFETIME_SECONDS, ParameterServer
 from lnn.runs import metrics
 from lnn.runs.finalize import end_without_model
@@ -48,6 +49,7 @@ from lnn.runs.lease import Reporter
 from lnn.runs.record import EpochRow, Run
 from lnn.runs.services import Services
 from lnn.runs.stopping import Ending, Totals, diverged, lower
+from lnn.runs.timeline import cold_start, store_left_records, store_records
 from lnn.strategies.neuron.layout import Layout
 from lnn.strategies.neuron.neuron import PLAN_KEY, plan_of
 from lnn.strategies.session import Supervisor
@@ -107,6 +109,7 @@ class Conductor:
         self._server = server
         self._barrier = Barrier(server)
         self._begun = time.monotonic()
+        self._marks = cold_start()
 
     # Starting
 
@@ -122,6 +125,7 @@ class Conductor:
         adopted = self._barrier.adopt(position.step, generation, self._keys(position.step))
         if adopted is None:
             return False
+        self._note(adopted, Mark.START)
         position = self._barrier.position()
         if position is not None and position.step == adopted:
             with self._barrier.abandoned_if_lost(adopted):
@@ -134,6 +138,7 @@ class Conductor:
         entry = Step(generation, 0, 0, "forward", 0, run.claim)
         if not self._barrier.reserve(entry):
             raise StaleGeneration(f"generation {generation} is no longer the latest of run {self._run_id}")
+        store_left_records(self._services, self._run_id, generation)
         self._server.remove(generation - 1)  # there may be no room for another fill beside the last one
         # Loading may take longer than a lease lasts: it is kept meanwhile.
         with Reporter(self._services.ledger, self._services.notifier, run, plan):
@@ -149,6 +154,8 @@ class Conductor:
             "checkpointed_at": repr(now),
             "renewed_at": repr(now),
             "kept_at": repr(now),
+            "stored_at": repr(now),
+            "recorded": str(run.invocations + run.step_invocations),  # all generations share what a run may record
             "cost_sum": repr(state.so_far.cost_sum),
             "correct": str(state.so_far.correct),
             "squared": json.dumps(state.so_far.squared),
@@ -166,6 +173,7 @@ class Conductor:
         width = plan.sizes[first.layer]
         if not self._barrier.open(entry, first, width, fields, self._keys(first)):
             raise StaleStep(f"generation {generation} of run {self._run_id} has gone on without this Trainer")
+        self._note(first, Mark.START)
         self._dispatch(first, range(width))
 
     def _fill_server(self, fill: ParameterServer, saved: CheckpointPointer) -> Checkpoint:
@@ -263,7 +271,7 @@ class Conductor:
         fields["trainer_ms"] = str(int(position.fields["trainer_ms"]) + round(spent))
         fields["trainer_invocations"] = str(int(position.fields["trainer_invocations"]) + 1)
         width = plan.sizes[following.layer]
-        if self._barrier.advance(step, following, width, fields, tensors):
+        if self._barrier.advance(step, following, width, fields, tensors, spent, *self._marks):
             self._dispatch(following, range(width))
 
     def _evaluate(self, position: Position) -> tuple[dict[str, str], list[Tensor]] | Ending:
@@ -344,6 +352,8 @@ class Conductor:
             self._record(run, step, so_far, state, validation, fields.get("gradient_norm"))
         if ending is not None:
             scores = self._scores(state, generation)
+            self._note(step)
+            store_records(self._services, self._run_id, [step.fill])
             supervisor.end_with_model(
                 state, ending, scores, trained=trained, usd=usd, cost=cost, invocations=invocations
             )
@@ -439,8 +449,14 @@ class Conductor:
                 renewed = time.monotonic()
         self._barrier.confirm_dispatch(step)
 
+    def _note(self, step: Step, *marks: Mark) -> None:
+        """Write this invocation down, which does not advance, so far as it has come."""
+        self._barrier.record(step, None, (time.monotonic() - self._begun) * 1000, *self._marks, *marks)
+
     def _fail(self, position: Position, ending: Ending) -> None:
         generation, invocations = position.step.generation, int(position.fields["invocations"]) + 1
+        self._note(position.step)
+        store_records(self._services, self._run_id, [position.step.fill])
         run = self._services.ledger.renew(self._run_id, generation)
         end_without_model(
             self._services,
