@@ -228,6 +228,7 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision, par
         formulation=decision.formulation,
         average_every=settings.average_every,
         value_range=list(summary.value_range) if summary.value_range else None,
+        border=list(summary.border) if summary.border else None,
         preprocessed=bool(summary.columns),
         **settings.constants,
         weight_decay=settings.l2 if decoupled else 0.0,

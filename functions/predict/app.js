@@ -13,6 +13,7 @@ const HOME = BARE ? "staging/" : "";
 
 const byId = (id) => document.getElementById(id);
 let latest = 0;
+let latestFile = null;
 let shown = null;
 
 /** What a person can do something about; the text is for them. */
@@ -97,6 +98,43 @@ function row([name, probability]) {
   return line;
 }
 
+const signed = (value) => `${value < 0 ? "\u2212" : "+"}${Math.abs(value).toPrecision(3)}`;
+
+/** One neuron that spoke for the answer or against it, with the share of the loudest as a bar. */
+function termRow({ neuron, a, w, term }, layer, loudest) {
+  const line = named(`neuron ${neuron} of layer ${layer}`, signed(term));
+  const bar = document.createElement("div");
+  bar.className = term < 0 ? "bar against" : "bar";
+  bar.setAttribute("aria-hidden", "true");
+  bar.append(document.createElement("span"));
+  bar.firstChild.style.width = percent(loudest ? Math.abs(term) / loudest : 0);
+  line.append(bar);
+  line.title = `a ${figure(a)} times w ${figure(w)}`;
+  return line;
+}
+
+/** What the network saw, and which neurons spoke for its answer. */
+function explain({ explanation, inverted }) {
+  const { answer, layer, neurons, others, b, z, seen } = explanation;
+  byId("seen-part").hidden = byId("invert-part").hidden = !seen;
+  byId("invert").checked = inverted;
+  if (seen) {
+    const picture = byId("seen");
+    picture.alt = "The picture as the network saw it";
+    picture.onload = () => {
+      byId("seen-size").textContent = `as the network saw it, ${picture.naturalHeight} by ${picture.naturalWidth} pixels`;
+    };
+    picture.src = seen;
+  }
+  const why = byId("why");
+  why.hidden = !neurons.length;
+  why.querySelector("summary").textContent = `Neurons that spoke for ${answer}, or against it`;
+  why.querySelector("ol").replaceChildren(...neurons.map((one) => termRow(one, layer, Math.abs(neurons[0].term))));
+  why.querySelector("p").textContent =
+    `Each is its activation times its weight. With ${signed(others)} of the others and ${signed(b)} of the bias ` +
+    `they add up to z = ${signed(z)}.`;
+}
+
 function show(file, answer) {
   if (shown) URL.revokeObjectURL(shown);
   shown = URL.createObjectURL(file);
@@ -111,7 +149,7 @@ function show(file, answer) {
   if (!numbers) lines.sort((one, other) => other[1] - one[1]);
   const line = numbers ? numberRow : row;
   const [first, value] = lines[0];
-  byId("answer").textContent = numbers ? `${first}: ${figure(value)}` : `${answer.class}, ${answer.probability.toFixed(2)}`;
+  byId("answer").textContent = numbers ? `${first}: ${figure(value)}` : answer.class;
   byId("classes").setAttribute("aria-label", numbers ? "Predicted numbers" : "Probability of each class");
   byId("classes").replaceChildren(...lines.slice(0, SHOWN).map(line));
   const rest = lines.slice(SHOWN);
@@ -120,17 +158,20 @@ function show(file, answer) {
   more.open = false;
   more.querySelector("summary").textContent = `${rest.length} more ${numbers ? "numbers" : "classes"}`;
   more.querySelector("ol").replaceChildren(...rest.map(line));
+  explain(answer);
   byId("by").textContent = `Model ${answer.model}, in ${answer.stage}`;
   byId("result").hidden = false;
 }
 
-async function predict(file) {
+/** `invert` is auto: the API finds out from the picture's border; or always or never, as a person has chosen. */
+async function predict(file, invert = "auto") {
+  latestFile = file;
   const turn = ++latest;
   tell("");
   document.body.classList.add("busy");
   try {
     const body = await content(file);
-    const answer = await call(`${HOME}predict`, { method: "POST", headers: { "content-type": body.type }, body });
+    const answer = await call(`${HOME}predict?explain=true&invert=${invert}`, { method: "POST", headers: { "content-type": body.type }, body });
     if (turn === latest) show(file, answer);
   } catch (error) {
     if (turn !== latest) return;
@@ -174,7 +215,9 @@ function describe(health) {
   );
   if (!model) tell(staging ? "No model is under review." : "No model is in production yet.");
   else if (!model.image_shape) tell("This model takes numbers, not pictures. Use its API.");
-  byId("file").disabled = !model?.image_shape;
+  const takes = Boolean(model?.image_shape);
+  byId("file").disabled = byId("clear").disabled = !takes;
+  byId("drawing").setAttribute("aria-disabled", String(!takes));
 }
 
 byId("form").addEventListener("submit", (event) => event.preventDefault());
@@ -183,6 +226,9 @@ byId("file").addEventListener("change", (event) => {
   // So that the same file can be chosen again.
   event.target.value = "";
 });
+byId("invert").addEventListener("change", (event) => predict(latestFile, event.target.checked ? "always" : "never"));
+const drawing = drawingField(byId("drawing"), (blob) => predict(new File([blob], "drawing.png", { type: blob.type })));
+byId("clear").addEventListener("click", drawing.clear);
 document.addEventListener("paste", (event) => {
   if (take(event.clipboardData.files)) event.preventDefault();
 });

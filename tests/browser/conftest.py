@@ -9,6 +9,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -85,8 +86,10 @@ class Site:
         body = call.rfile.read(int(call.headers.get("content-length") or 0))
         if body:
             self.bodies.append(body)
+        address = urlsplit(call.path)
         event = {
-            "rawPath": call.path,
+            "rawPath": address.path,
+            "queryStringParameters": dict(parse_qsl(address.query)),
             "headers": {name.lower(): value for name, value in call.headers.items()},
             "requestContext": {"stage": "$default", "http": {"method": call.command}},
             "body": base64.b64encode(body).decode(),

@@ -316,6 +316,8 @@ UNUSABLE: dict[str, tuple[bytes, str]] = {
     "with a scale that is a truth": (with_attribute("scale", True), "scale: found True; expected a number"),
     "with a scale that is text": (with_attribute("scale", "255"), "scale: found '255'; expected a number"),
     "with a range that is text": (with_attribute("value_range", '"01"'), "expected a JSON list of two numbers"),
+    "with a border that is no number": (with_attribute("border", "[0.1, NaN]"), "expected the mean and the spread"),
+    "with a border of one number": (with_attribute("border", "[0.1]"), "found 1 numbers; expected mean and spread"),
     "with a range of three numbers": (with_attribute("value_range", "[0, 1, 2]"), "found 3 numbers"),
     "with sides that are truths": (
         with_attribute("image_shape", "[true, 16]"),

@@ -114,6 +114,7 @@ def test_float_pictures_of_0_to_255_train_to_the_bits_of_uint8(trained: dict[str
     for way in ("float32 of 0 to 255", "float64 of 0 to 1"):
         for one, other in zip(models["uint8"].parameters, models[way].parameters, strict=True):
             assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True)), way
+    assert {model.border for model in models.values()} == {(0.1697, 0.0456)}
     assert {way: (model.scale, model.value_range) for way, model in models.items()} == {
         "uint8": (255.0, (0.0, 255.0)),
         "float32 of 0 to 255": (255.0, (0.0, 255.0)),

@@ -60,7 +60,7 @@ def inspect_dataset(
         raise DatasetError(error.problems) from error
     summary = answer["summary"]
     # JSON has no tuples.
-    tuples = {name: summary[name] and tuple(summary[name]) for name in ("image_shape", "value_range")}
+    tuples = {name: summary[name] and tuple(summary[name]) for name in ("image_shape", "value_range", "border")}
     return DatasetSummary(**{**summary, **tuples})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import struct
 import warnings
@@ -125,6 +126,15 @@ def read_picture(
     height, width = shape[0], shape[1]
     resized = plain.resize((width, height), Image.Resampling.LANCZOS)
     return np.asarray(resized, dtype=np.uint8).reshape(tuple(shape))
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """The PNG file of a picture (h, w), (h, w, 1) or (h, w, 3)."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[:, :, 0] if pixels.shape[2:] == (1,) else pixels).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def is_gray(shape: Sequence[int]) -> bool:

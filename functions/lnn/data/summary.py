@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from lnn.data.borders import Border
 from lnn.data.splits import held_out_count
 from lnn.data.value_range import Range
 
@@ -22,6 +23,8 @@ class DatasetSummary:
     """``standardize`` divides by this: 255 for uint8, 1 for most floats; see ``lnn.data.value_range``."""
     value_range: Range | None = None
     """The stored values of black and of white; None for rows of floats."""
+    border: Border | None = None
+    """Brightness of the training pictures' borders; None for other examples."""
     columns: list[str] = field(default_factory=list)
     """The columns of the table that the features were made of: see ``lnn.data.preprocessing``; empty for others."""
     targets: list[str] = field(default_factory=list)

@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn.characters import quoted
-from lnn.data.axis_order import examples_elsewhere, picture_warning
+from lnn.data.axis_order import examples_elsewhere, is_picture, picture_warning
+from lnn.data.borders import Borders
 from lnn.data.class_names import MAX_NAME_BYTES, clash, expected, flaw, kept, oversize
 from lnn.data.hdf5 import (
     MAX_INFLATION,
@@ -80,6 +81,8 @@ class Features:
     high: float = -math.inf
     hashes: list[Hashes] = field(default_factory=list)
     """Hashes of the first ``MOST_COMPARED`` examples."""
+    borders: Borders = field(default_factory=Borders)
+    """Of pictures."""
 
 
 def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: int = BLOCK_LIMIT) -> DatasetSummary:
@@ -135,6 +138,7 @@ def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: i
             dtype=train.dtype.newbyteorder("=").name,
             scale=scale_of(train.dtype, value_range),
             value_range=value_range,
+            border=seen["train_set_x"].borders.border(value_range) if value_range else None,
             columns=columns,
             targets=targets,
             class_counts=[] if numbers else _class_counts(labels["train_set_y"], classes),
@@ -438,6 +442,8 @@ def _check_features(dataset: h5py.Dataset, name: str, dtype: np.dtype[Any], prob
                 )
                 return seen
             seen.low, seen.high = min(seen.low, float(block.min())), max(seen.high, float(block.max()))
+            if block.ndim > 2 and is_picture(block.shape[1:]):
+                seen.borders.add(block)
             if start < MOST_COMPARED:
                 seen.hashes.append(hashes_of(block[: MOST_COMPARED - start], dtype))
     return seen

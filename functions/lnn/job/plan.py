@@ -82,6 +82,8 @@ class Plan:
     """Which epoch's parameters become the model: those of the lowest validation cost, or the last."""
     value_range: list[float] | None = None
     """The stored values of black and white; see ``lnn.data.value_range``."""
+    border: list[float] | None = None
+    """Brightness of the training pictures' borders, mean and spread: see ``lnn.data.borders``."""
     preprocessed: bool = False
     """Whether the features were made of a table's columns; how is stored with the labels, since it may be large."""
     momentum: float = MOMENTUM

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lnn.data.borders import Border
 from lnn.data.hdf5 import Hdf5File, open_bytes, open_file
 from lnn.data.preprocessing import MAX_BYTES as MAX_PREPROCESSING_BYTES
 from lnn.data.preprocessing import PREPROCESSING, Preprocessing
@@ -39,6 +40,8 @@ class Model:
     """Names of the numbers that it predicts; empty for a classifier."""
     preprocessing: Preprocessing | None = None
     """How the row of a table becomes X; None for models of other examples."""
+    border: Border | None = None
+    """Brightness of the training pictures' borders; None for other examples, and in files of early releases."""
 
     @property
     def features(self) -> int:
@@ -72,6 +75,7 @@ def encode_model(model: Model) -> bytes:
         file.attrs["image_shape"] = json.dumps(model.image_shape)
         file.attrs["scale"] = model.scale
         file.attrs["value_range"] = json.dumps(model.value_range)
+        file.attrs["border"] = json.dumps(model.border)
     return buffer.getvalue()
 
 
@@ -86,7 +90,6 @@ def load_model(source: str | Path | bytes, max_bytes: int = MAX_MODEL_BYTES) -> 
             layers = _one(file, "layers", "a whole number", int)
             arrays = file.arrays((f"{kind}{layer}" for layer in range(1, layers + 1) for kind in "Wb"), max_bytes)
             shape = _listed(file, "image_shape", "whole numbers, or null", int)
-            stored_range = _listed(file, "value_range", "two numbers, or null", int, float, default="null")
             return Model(
                 parameters=list(zip(arrays[::2], arrays[1::2], strict=True)),
                 run_id=_one(file, "run_id", "a text", str),
@@ -95,8 +98,9 @@ def load_model(source: str | Path | bytes, max_bytes: int = MAX_MODEL_BYTES) -> 
                 list_targets=_listed(file, "list_targets", "texts, the targets' names", str, default="[]") or [],
                 image_shape=None if shape is None else tuple(shape),
                 scale=float(_one(file, "scale", "a number", int, float)),
-                value_range=None if stored_range is None else _range(stored_range),
+                value_range=_two(file, "value_range", "those of black and of white"),
                 preprocessing=_preprocessing(file),
+                border=_two(file, "border", "mean and spread"),
             )
     except (InputError, ValueError, TypeError, OverflowError) as error:
         raise ModelError(f"not a params.h5 that LNN wrote: {error}") from error
@@ -108,11 +112,15 @@ def _preprocessing(file: Hdf5File) -> Preprocessing | None:
     return Preprocessing.decode(*file.arrays([PREPROCESSING], MAX_PREPROCESSING_BYTES))
 
 
-def _range(stored: list[float]) -> Range:
+def _two(file: Hdf5File, name: str, expected: str) -> tuple[float, float] | None:
+    """An attribute that is a JSON list of two numbers, or null. Raises ModelError for any other."""
+    stored = _listed(file, name, "two numbers, or null", int, float, default="null")
+    if stored is None:
+        return None
     if len(stored) != 2:
-        raise ModelError(f"attribute value_range: found {len(stored)} numbers; expected those of black and of white")
-    black, white = map(float, stored)
-    return black, white
+        raise ModelError(f"attribute {name}: found {len(stored)} numbers; expected {expected}")
+    one, other = map(float, stored)
+    return one, other
 
 
 def _one(file: Hdf5File, name: str, expected: str, *types: type) -> Any:

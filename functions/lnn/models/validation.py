@@ -131,6 +131,8 @@ def _input(model: Model) -> Iterator[str]:
         black, white = model.value_range
         if not (math.isfinite(black) and math.isfinite(white) and black < white):
             yield f"value_range is {model.value_range}; expected the values of black and, above it, of white"
+    if model.border is not None and not all(map(math.isfinite, model.border)):
+        yield f"border is {model.border}; expected the mean and the spread of a brightness"
     if (table := model.preprocessing) is not None and (table.width, 1.0) != (model.features, model.scale):
         yield (
             f"{PREPROCESSING}: found columns that make {table.width} features, and a scale of {model.scale:g}; "

@@ -77,6 +77,7 @@ def end_with_model(
             scale=plan.scale,
             value_range=(plan.value_range[0], plan.value_range[1]) if plan.value_range else None,
             preprocessing=_preprocessing(services, run_id, plan),
+            border=(plan.border[0], plan.border[1]) if plan.border else None,
         )
     )
     model = artifacts.put_model(content, run_id, generation, state.epoch, state.so_far.batches)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,13 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from lnn.aws.events import HttpRequest
 from lnn.characters import in_json
+from lnn.data.images import encode_png
 from lnn.errors import LnnError, ModelError, NonRetryable
 from lnn.job.scores import SCORES
+from lnn.models.explanation import explanation
 from lnn.models.inference import predict
-from lnn.serving.requests import RequestError, body_of, examples_of_request
+from lnn.serving.requests import Examples, RequestError, body_of, examples_of_request, inversion_of
 from lnn.serving.router import Entrance, NoModel, Serving
 
 if TYPE_CHECKING:
+    from lnn.models.inference import Numbers, Prediction
+    from lnn.models.model_file import Model
     from lnn.serving.registry import ModelRecord
 
 logger = logging.getLogger(__name__)
@@ -41,6 +47,7 @@ JSON = "application/json"
 FILES = {
     "/": ("page.html", "text/html; charset=utf-8"),
     "/app.js": ("app.js", "text/javascript; charset=utf-8"),
+    "/drawing.js": ("drawing.js", "text/javascript; charset=utf-8"),
     "/openapi.json": ("openapi.json", JSON),
     "/style.css": ("style.css", "text/css; charset=utf-8"),
 }
@@ -123,13 +130,20 @@ class PredictionApi:
         body = body_of(request.body, is_base64=request.is_base64)
         choice = self._serving.choose(entrance, body, request.query.get("model"))
         model = self._serving.model(choice.model_id)
-        examples = examples_of_request(model, body, request.headers.get("content-type"))
+        invert, explain = request.query.get("invert"), request.query.get("explain") == "true"
+        inversion = inversion_of("never" if invert is None else invert)
+        examples = examples_of_request(model, body, request.headers.get("content-type"), inversion)
         predictions = predict(model, examples.X)
         if not all(prediction.is_finite for prediction in predictions):
             raise RequestError(422, "wrong_features", "features are too large to compute with")
         said = [prediction.to_json() for prediction in predictions]
         by = {"model": choice.model_id, "run": model.run_id, "stage": choice.stage}
-        return {"predictions": said} | by if examples.many else said[0] | by
+        if examples.many:
+            return {"predictions": said} | by
+        more: dict[str, Any] = {} if invert is None else {"inverted": examples.inverted}
+        if explain:
+            more["explanation"] = _explained(model, examples, predictions[0])
+        return said[0] | by | more
 
     def _models(self, entrance: Entrance, request: HttpRequest) -> dict[str, Any]:  # noqa: ARG002 - answers alike for all
         current = self._serving.current()
@@ -146,6 +160,15 @@ class PredictionApi:
             "model": None if standing is None else _shown(standing),
             "canary": _canary(self._serving),
         }
+
+
+def _explained(model: Model, examples: Examples, said: Prediction | Numbers) -> dict[str, Any]:
+    found = explanation(model, examples.X[:, 0], said)
+    if not math.isfinite(found["z"]):
+        raise RequestError(422, "wrong_features", "features are too large to explain the answer to them")
+    if examples.pixels is not None:
+        found["seen"] = f"data:image/png;base64,{base64.b64encode(encode_png(examples.pixels)).decode()}"
+    return found
 
 
 def _canary(serving: Serving) -> dict[str, Any] | None:

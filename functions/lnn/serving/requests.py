@@ -6,11 +6,12 @@ import io
 import json
 import math
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lnn.data.borders import looks_inverted
 from lnn.data.images import NotAPicture, PictureDamaged, PictureTooLarge, PictureUnclear, read_picture
 from lnn.data.preprocessing import listed
 from lnn.errors import InputError, LnnError
@@ -27,7 +28,12 @@ MAX_PIXELS = 25_000_000
 MAX_SIDE = 16_384
 """Decoding takes four bytes per pixel, and makes a few copies."""
 
+WHITE = np.uint8(255)
+
 JSON_FIELDS = {"features", "image", "rows"}
+
+Inversion = Literal["never", "auto", "always"]
+"""Whether a picture's light and dark are exchanged: ``auto`` where the training pictures' borders say so."""
 
 MAX_PROBABILITIES = 20_000
 """In one answer: Lambda answers with 6 MB at most, and a probability takes its class's name and 25 bytes."""
@@ -49,6 +55,10 @@ class Examples:
     """(n, m), as the network takes them."""
     many: bool = False
     """Whether the caller sent a list of rows, and so expects a list of predictions."""
+    pixels: NDArray[np.uint8] | None = None
+    """The picture as the network sees it, of the model's ``image_shape``."""
+    inverted: bool = False
+    """Whether its light and dark were exchanged."""
 
 
 def body_of(text: str | None, *, is_base64: bool) -> bytes:
@@ -72,7 +82,21 @@ def body_of(text: str | None, *, is_base64: bool) -> bytes:
     return body
 
 
-def examples_of_request(model: Model, body: bytes, content_type: str | None) -> Examples:
+def inversion_of(asked: str) -> Inversion:
+    """What the query says of inversion.
+
+    Raises:
+        RequestError: it says something else.
+    """
+    for known in get_args(Inversion):
+        if asked == known:
+            return known  # type: ignore[no-any-return]
+    raise RequestError(400, "malformed_request", f"invert is {asked[:40]!r}; it can be never, auto or always")
+
+
+def examples_of_request(
+    model: Model, body: bytes, content_type: str | None, inversion: Inversion = "never"
+) -> Examples:
     """The examples in a request, on the model's scale.
 
     Raises:
@@ -80,7 +104,7 @@ def examples_of_request(model: Model, body: bytes, content_type: str | None) -> 
     """
     kind = (content_type or "").partition(";")[0].strip().lower()
     if kind == "application/json" or kind.endswith("+json"):
-        return _from_json(model, body)
+        return _from_json(model, body, inversion)
     if kind.startswith(("text/", "multipart/")) or kind == "application/xml":
         raise RequestError(
             415,
@@ -88,10 +112,10 @@ def examples_of_request(model: Model, body: bytes, content_type: str | None) -> 
             f"a body of type {kind[:60]} is not read; send the picture's bytes with Content-Type image/png, "
             "image/jpeg, image/webp or image/gif, or JSON with application/json",
         )
-    return Examples(_from_picture(model, body)[:, np.newaxis])
+    return _from_picture(model, body, inversion)
 
 
-def _from_json(model: Model, body: bytes) -> Examples:
+def _from_json(model: Model, body: bytes, inversion: Inversion) -> Examples:
     try:
         document = json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
@@ -107,7 +131,7 @@ def _from_json(model: Model, body: bytes) -> Examples:
     if "rows" in document:
         return Examples(_from_rows(model, document["rows"]), many=True)
     if "image" in document:
-        return Examples(_from_picture(model, _from_base64(document["image"]))[:, np.newaxis])
+        return _from_picture(model, _from_base64(document["image"]), inversion)
     return Examples(_from_features(model, [document["features"]], "features"))
 
 
@@ -148,7 +172,7 @@ def _from_base64(text: Any) -> bytes:
     return content
 
 
-def _from_picture(model: Model, content: bytes) -> NDArray[np.float64]:
+def _from_picture(model: Model, content: bytes, inversion: Inversion) -> Examples:
     if model.image_shape is None:
         raise RequestError(422, "no_pictures", f"this model was trained on {_taken(model)}")
     try:
@@ -167,7 +191,12 @@ def _from_picture(model: Model, content: bytes) -> NDArray[np.float64]:
         ) from error
     except ValueError as error:  # of examples with two channels, or seven
         raise RequestError(422, "no_pictures", f'{error}; send {{"features": [...]}}') from error
-    return column_of_picture(model, pixels)
+    inverted = inversion == "always" or (
+        inversion == "auto" and model.border is not None and looks_inverted(pixels, model.border)
+    )
+    if inverted:
+        pixels = WHITE - pixels
+    return Examples(column_of_picture(model, pixels)[:, np.newaxis], pixels=pixels, inverted=inverted)
 
 
 def _taken(model: Model) -> str:

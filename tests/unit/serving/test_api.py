@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -407,3 +408,43 @@ def test_a_picture_for_a_model_of_tables_is_told_the_columns(table_api: Predicti
     assert reply.status == 422
     assert "was trained on the rows of a table, not on pictures" in reply.body
     assert "'level', 'color'" in reply.body
+
+
+@pytest.mark.parametrize(
+    ("border", "query", "expected"),
+    [
+        ((0.1, 0.05), {}, ("light", None)),
+        ((0.1, 0.05), {"invert": "never"}, ("light", False)),
+        ((0.1, 0.05), {"invert": "auto"}, ("dark", True)),
+        ((0.9, 0.05), {"invert": "auto"}, ("light", False)),
+        (None, {"invert": "auto"}, ("light", False)),
+        (None, {"invert": "always"}, ("dark", True)),
+    ],
+)
+def test_light_and_dark_are_exchanged_where_the_request_says_so(
+    shelves: Shelves, api: PredictionApi, border: Any, query: dict[str, str], expected: tuple[str, bool | None]
+) -> None:
+    shelves.models[OLD] = replace(brightness_model(), border=border)
+    found = json.loads(post(api, png(230), **query).body)
+    assert (found["class"], found.get("inverted")) == expected
+    in_json = json.loads(
+        post(api, json.dumps({"image": base64.b64encode(png(230)).decode()}).encode(), "application/json", **query).body
+    )
+    assert in_json == found
+
+
+def test_an_explanation_has_the_picture_as_the_network_saw_it(shelves: Shelves, api: PredictionApi) -> None:
+    found = json.loads(post(api, png(230), invert="always", explain="true").body)["explanation"]
+    with Image.open(io.BytesIO(base64.b64decode(found["seen"].partition(",")[2]))) as seen:
+        assert (seen.size, seen.getpixel((0, 0))) == ((4, 4), 25)
+    assert found["answer"] == "dark"
+    assert found["z"] == pytest.approx(-(20 * 25 / 255 - 10))
+
+
+def test_features_that_overflow_are_not_explained(shelves: Shelves, api: PredictionApi) -> None:
+    weights = [(np.full((2, 1), 1e200), np.zeros((2, 1))), (np.full((1, 2), 1e200), np.zeros((1, 1)))]
+    shelves.models[OLD] = Model(weights, "run-old", ["relu", "sigmoid"], ["no", "yes"], None, 1.0)
+    asked = b'{"features": [1]}'
+    assert post(api, asked, "application/json").status == 200
+    refused = post(api, asked, "application/json", explain="true")
+    assert (refused.status, json.loads(refused.body)["error"]) == (422, "wrong_features")

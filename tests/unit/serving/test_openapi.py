@@ -21,7 +21,7 @@ from support.repository import REPOSITORY
 
 PREDICT = REPOSITORY / "functions" / "predict"
 DESCRIPTION = json.loads((PREDICT / "openapi.json").read_text())
-PARTS_OF_THE_PAGE = {"/app.js", "/style.css"}
+PARTS_OF_THE_PAGE = {"/app.js", "/drawing.js", "/style.css"}
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +73,17 @@ def test_answers_are_as_described(api: PredictionApi, path: str, schema: str) ->
 
 
 def test_predictions_are_as_described(api: PredictionApi) -> None:
-    for body, kind, is_base64 in (
-        (picture(), "image/png", True),
-        (json.dumps({"features": [0] * 16}), "application/json", False),
+    for query, body, kind, is_base64 in (
+        ({}, picture(), "image/png", True),
+        ({"explain": "true", "invert": "auto"}, picture(), "image/png", True),
+        ({}, json.dumps({"features": [0] * 16}), "application/json", False),
+        ({"explain": "true"}, json.dumps({"features": [0] * 16}), "application/json", False),
     ):
-        reply = api.answer(HttpRequest("POST", "/predict", {}, {"content-type": kind}, body, is_base64=is_base64))
+        reply = api.answer(HttpRequest("POST", "/predict", query, {"content-type": kind}, body, is_base64=is_base64))
         assert reply.status == 200
-        check(json.loads(reply.body), "Prediction")
+        found = json.loads(reply.body)
+        assert ("explanation" in found, "inverted" in found) == ("explain" in query, "invert" in query)
+        check(found, "Prediction")
 
 
 @pytest.mark.parametrize(
@@ -89,6 +93,7 @@ def test_predictions_are_as_described(api: PredictionApi) -> None:
         HttpRequest("DELETE", "/predict"),
         HttpRequest("POST", "/predict"),
         HttpRequest("POST", "/predict", {}, {"content-type": "text/plain"}, "cat"),
+        HttpRequest("POST", "/predict", {"invert": "perhaps"}, {"content-type": "image/png"}, "eA==", is_base64=True),
         HttpRequest("POST", "/predict", {"model": "nobody"}, {}, "eA==", is_base64=True),
         HttpRequest("POST", "/predict", {}, {"content-type": "application/json"}, '{"features": [1]}'),
     ],
