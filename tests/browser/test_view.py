@@ -360,6 +360,24 @@ def test_tiles_light_up_while_a_run_goes_on_and_are_dark_when_it_is_played(
     expect(page.locator("#lights-label")).to_be_hidden()
 
 
+def test_a_run_that_was_taken_over_says_so_with_its_lambdas(
+    serve: Callable[..., Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    trained, recorded = lambdas()
+    trained.run = replace(trained.run, status="RUNNING", epoch=2)
+    begun = recorded.all[15]
+    recorded.all[15:15] = [
+        replace(begun, role="trainer", state="start", layer=None, neuron=None, epoch=None, generation=2),
+        replace(begun, failed=True),
+        replace(begun, attempt=2),
+    ]
+    page = open_page(serve(trained, recorded))
+    expect(page.locator("#lambdas-note")).to_contain_text(
+        re.compile(r"^Generation 2 began at \d\d:\d\d:\d\d\.\d\d\. ")
+    )
+    expect(page.locator("#lambdas-note")).to_contain_text("Waiting for the next invocations.")
+
+
 def test_the_lambdas_of_an_epoch_are_played_again(
     serve: Callable[..., Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
 ) -> None:

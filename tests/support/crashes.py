@@ -31,6 +31,7 @@ POINTS: dict[str, tuple[type, str]] = {
     "confirm": (Barrier, "confirm_dispatch"),
     "checkpoint": (Artifacts, "put_checkpoint"),
     "model": (Artifacts, "put_model"),
+    "timeline": (Artifacts, "put_timeline"),
     "publish": (Artifacts, "publish"),
     "invoke": (Invoker, "invoke_neuron"),
     "invoke trainer": (Invoker, "invoke_trainer"),

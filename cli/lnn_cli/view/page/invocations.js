@@ -59,6 +59,7 @@ export class Lambdas {
   #played = 0;
   #said = 0;
   #latest = null;
+  #generation = null;
   #replays = false;
   #drawing = false;
   #listing = 0;
@@ -81,8 +82,8 @@ export class Lambdas {
   }
 
   async #follow() {
-    for (let ended = false; !ended; await sleep(POLL_MS)) {
-      ended = this.#run.has_ended;
+    for (let isLast = false; !isLast; await sleep(POLL_MS)) {
+      isLast = this.#run.has_ended;
       const found = await readInvocations(this.#next).catch(passing);
       if (!found) continue;
       this.#next = found.next;
@@ -157,6 +158,7 @@ export class Lambdas {
     if (!going) {
       this.#drawing = false;
       if (this.#replays) this.#stop();
+      else if (!this.#run.has_ended) this.#note(`${this.#begun()}Waiting for the next invocations.`);
       return;
     }
     if (calm.matches) setTimeout(() => this.#tick(), CALM_MS);
@@ -174,6 +176,7 @@ export class Lambdas {
       this.#recent.push(row);
       this.#played += 1;
       if (row.layer) this.#latest = row;
+      if (row.state === "start" && row.generation > 1) this.#generation = row;
     }
     const left = calm.matches ? CALM_MS / 1000 : FADE_SECONDS;
     for (const [key, row] of this.#lit) if (now > ended(row) + left * pace) this.#lit.delete(key);
@@ -241,7 +244,13 @@ export class Lambdas {
     const slow = this.#clock.pace === 1 ? "" : ` Played at ${figure(this.#clock.pace)} of its pace.`;
     const pace = this.#replays ? slow : `, ${figure(rate)} invocations a second.`;
     const neurons = working === 1 ? "1 neuron" : `${count(working)} neurons`;
-    this.#note(`Epoch ${count(epoch)}, layer ${layer}, ${state}: ${neurons} at work${this.#replays ? "." : ""}${pace}`);
+    this.#note(`${this.#begun()}Epoch ${count(epoch)}, layer ${layer}, ${state}: ${neurons} at work${this.#replays ? "." : ""}${pace}`);
+  }
+
+  /** Another Trainer has begun a generation: the run was resumed, or somebody had died. */
+  #begun() {
+    if (this.#generation === null || this.#replays) return "";
+    return `Generation ${this.#generation.generation} began at ${timeOf(this.#generation)}. `;
   }
 
   #note(text) {
@@ -306,11 +315,13 @@ function light(context, { x, y, size }, row, strength, colors) {
   context.globalAlpha = 1;
 }
 
+/** When it began, in UTC, to the hundredth of a second. */
+const timeOf = ({ start }) => new Date(start * 1000).toISOString().slice(11, 22);
+
 function rowOf(one) {
   const row = element("tr");
   const kind = one.failed ? "failed" : one.cold ? "cold" : "warm";
   const step = `${one.state}${one.batch ? `, batch ${one.batch + 1}` : ""}`;
-  const started = new Date(one.start * 1000).toISOString().slice(11, 22);
-  row.append(...[started, (one.seconds * 1000).toFixed(1), step, one.attempt, kind].map((text) => element("td", text)));
+  row.append(...[timeOf(one), (one.seconds * 1000).toFixed(1), step, one.attempt, kind].map((text) => element("td", text)));
   return row;
 }
