@@ -22,6 +22,7 @@ from lnn_cli.commands import (
     report,
     runs,
     show,
+    step,
     stop_resume,
     train,
     upload,
@@ -84,7 +85,7 @@ def _add(to: typer.Typer, panel: str | None, *commands: Callable[..., Any]) -> N
 
 _add(app, "Train", train.train, upload.upload, estimate.estimate)
 _add(app, "Runs", runs.runs, show.show, history.history, watch.watch, view.view, neuron.neuron, logs.logs)
-_add(app, "Runs", stop_resume.stop, stop_resume.resume)
+_add(app, "Runs", stop_resume.stop, stop_resume.resume, step.step)
 _add(app, "Use", predict.predict, evaluate.evaluate, page.page)
 _add(app, "Use", report.report, compare.compare, export.export)
 _add(app, "Models", models.models, models.promote, models.reject, models.rollback)

@@ -41,7 +41,7 @@ RegionOption = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 is any free one.")]
 OpenOption = Annotated[bool, typer.Option("--open/--no-open", help="Open it in a browser.")]
 ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace the file if it exists.")]

@@ -292,10 +292,11 @@ class Cloud:
 
         return [Run(self, record.run_id) for record in self.ledger.list_runs()]
 
-    def resume(self, run_id: str, epochs: int | None = None) -> int:
+    def resume(self, run_id: str, epochs: int | None = None, step: bool | None = None) -> int:
         """Let a stopped or failed run go on from its last checkpoint; returns its new generation.
 
-        With ``epochs`` it trains so many in all, and a completed one may go on, too.
+        With ``epochs`` it trains so many in all, and a completed one may go on, too. ``step`` says whether it waits at
+        each step from now on; None leaves that as it is.
 
         Raises:
             RunStateError: the run cannot go on.
@@ -305,7 +306,7 @@ class Cloud:
 
         if epochs is not None:
             self._check_longer(run_id, epochs)
-        generation = self.ledger.reopen(run_id, epochs)
+        generation = self.ledger.reopen(run_id, epochs, step)
         invoker = Invoker(self.functions, self.names.trainer, self.names.neuron)
         invoker.invoke_trainer(Message(run_id, generation, "start"))
         return generation

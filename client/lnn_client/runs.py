@@ -83,6 +83,8 @@ def has_been_launched(run: Run) -> bool:
 
 def waiting(run: Run) -> str | None:
     """Why a run does not begin or go on; None where it does, or has ended."""
+    if run.is_paused:
+        return "waits for its next step"
     return None if run.has_ended else run.reason
 
 

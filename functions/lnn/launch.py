@@ -239,6 +239,7 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision, par
         class_weight=class_weights(settings, summary.classes, parts["train"].y),
         clip_norm=settings.clip_norm,
         dropout_rates=settings.dropout_rates,
+        stepped=settings.step,
     )
 
 

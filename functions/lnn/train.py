@@ -161,7 +161,13 @@ def begins_where_the_last_did(run: Run) -> bool:
     Getting from one batch's checkpoint to another's is progress, as an epoch is.
     """
     before: Attempts = run.attempts or {"epoch": -1, "count": 0}
-    return (before["epoch"], before.get("batches", 0)) == (run.epoch, run.latest_checkpoint.get("batches", 0))
+    place = (run.epoch, run.latest_checkpoint.get("batches", 0), latest_pause(run))
+    return (before["epoch"], before.get("batches", 0), before.get("pause", 0)) == place
+
+
+def latest_pause(run: Run) -> int:
+    """The number of the latest pause of a stepped run: getting from one to another is progress."""
+    return 0 if run.paused is None else run.paused["number"]
 
 
 def silence_of(services: Services, run: Run, plan: Plan) -> Silence:
@@ -180,6 +186,8 @@ def attempts_here(services: Services, run: Run, silence: Silence) -> Attempts:
     One that had no capacity does not count.
     """
     attempts: Attempts = {"epoch": run.epoch, "batches": run.latest_checkpoint.get("batches", 0), "count": 1}
+    if pause := latest_pause(run):
+        attempts["pause"] = pause
     if run.attempts is not None and begins_where_the_last_did(run):
         attempts["count"] = run.attempts["count"] + (silence.starved is None)
     event = None

@@ -32,10 +32,11 @@ def stop(
     Example: lnn stop latest --wait
     """
     from lnn_cli.ui.progress import watch_run
+    from lnn_client.stepping import request_stop
 
     cloud = connect(target, prefix, region)
     run_id = cloud.find_run(run).run_id
-    asked = cloud.ledger.request_stop(run_id)
+    asked = request_stop(cloud, run_id)
     if not wait:
         if as_json:
             print_json(result(asked))
@@ -63,6 +64,10 @@ def resume(
             help="Train N epochs in all: a completed run goes on, to the same bits as a run of N from the start.",
         ),
     ] = None,
+    step: Annotated[
+        bool | None,
+        typer.Option("--step/--no-step", help="Wait for you at each step, or no more.", show_default=False),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Show progress until the run ends.")] = False,
     timeout: TimeoutOption = None,
     as_json: JsonOption = False,
@@ -82,7 +87,7 @@ def resume(
 
     cloud = connect(target, prefix, region)
     run_id = cloud.find_run(run).run_id
-    generation = cloud.resume(run_id, epochs)
+    generation = cloud.resume(run_id, epochs, step)
     note(f"run {run_id} goes on as generation {generation}")
     if wait:
         tell_end(watch_run(cloud, run_id, timeout), as_json=as_json)

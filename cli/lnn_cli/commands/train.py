@@ -43,6 +43,7 @@ def train(
     drop: DropOption = None,
     parameters: ParametersOption = None,
     strategy: Annotated[str | None, typer.Option("--strategy", "-s", help="auto, fused, neuron, ...")] = None,
+    step: Annotated[bool, typer.Option("--step", help="Wait for you at each step.", show_default=False)] = False,
     changes: ChangesOption = None,
     name: Annotated[str | None, typer.Option(metavar="TEXT", help="A name for the run.")] = None,
     tags: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag; repeatable.")] = None,
@@ -73,7 +74,8 @@ def train(
     path = parameters_path(parameters)
     named = [] if name is None else [f"name={json.dumps(name)}"]
     tagged = [f"tags={json.dumps(tags)}"] if tags else []
-    wanted = [*(changes or []), *named, *tagged]
+    stepped = ["step=true"] if step else []
+    wanted = [*(changes or []), *named, *tagged, *stepped]
     with as_dataset(files, TableOptions(label, test, missing, drop or [], validation)) as (file, made):
         summary = summary_if_valid(file) if check else None
         chosen = fitting(path, summary, made, wanted) if parameters is None else []
@@ -90,6 +92,8 @@ def train(
         run = launched_run(cloud, run)
         if run.status != "FAILED":
             say_how_to_watch(run_id)
+            if run.is_stepped:
+                note(f"it waits at each step: {command(f'lnn view {run_id}')}, or {command(f'lnn step {run_id}')}")
     if not check:
         tell_warnings(run.warnings)
     if wait or run.status == "FAILED":

@@ -12,6 +12,7 @@ from lnn_cli.ui import scores
 from lnn_cli.ui.console import command, duration, moment, number, print_json, say, status, tell_warnings
 from lnn_cli.ui.errors import CliError
 from lnn_client.runs import ms_per_epoch, result, seconds_total, seconds_training
+from lnn_client.stepping import waits_at
 
 QUIET_SECONDS = 60.0
 """A running run without a sign of life for so long is called quiet: longer than a lease, and than most epochs."""
@@ -131,8 +132,10 @@ def _times(run: Run) -> Iterator[tuple[str, str]]:
     yield "invocations", f"{run.invocations}{more}"
     if disturbances := _disturbances(run):
         yield "disturbed", disturbances
+    if waits := waits_at(run):
+        yield "waits", f"{waits['done']}; next: {waits['next']} ({command(f'lnn step {run.run_id}')})"
     silent = time.time() - (run.heartbeat or math.inf)
-    if run.status == "RUNNING" and silent > QUIET_SECONDS:
+    if run.status == "RUNNING" and not run.is_paused and silent > QUIET_SECONDS:
         yield (
             "quiet",
             (

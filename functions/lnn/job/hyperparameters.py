@@ -27,7 +27,7 @@ from lnn.network import (
     REGRESSION_LOSSES,
     SCHEDULES,
 )
-from lnn.strategies.registry import AUTO, STRATEGIES
+from lnn.strategies.registry import AUTO, STEPPED, STRATEGIES
 
 MAX_FILE_BYTES = 1_000_000
 MAX_LAYERS = 100
@@ -61,6 +61,7 @@ EXPECTED_NO_DROPOUT = "expected {}: one layer has no hidden ones"
 LAYER_KEY = re.compile(r"layer([1-9][0-9]*)")
 
 BALANCED = "balanced"
+_STEPPED = _one_of([STEPPED, AUTO])
 
 SCHEDULE_KEYS = {
     "every": "an integer, 1 or more: epochs between two changes",
@@ -162,6 +163,14 @@ class Settings(BaseModel):
         AUTO,
         title="how to run it; `auto` takes the fastest that fits",
         description=f"{', '.join(map(json.dumps, STRATEGIES))} or {json.dumps(AUTO)}",
+    )
+    step: bool = Field(
+        False,
+        title=(
+            "for `neuron`, which `auto` then takes: wait after each step until somebody presses Next in `lnn view`, or "
+            "`lnn step` is called; 30 minutes at most, then the run stops"
+        ),
+        description="true or false",
     )
     workers: int | None = Field(
         None,
@@ -456,6 +465,7 @@ def _joint_problems(raw: Mapping[str, Any]) -> list[str]:
         *_constant_problems(raw),
         *_schedule_problems(raw),
         *_output_replacement_problems(raw),
+        *_step_problems(raw),
     ]
 
 
@@ -495,6 +505,15 @@ def _output_replacement_problems(raw: Mapping[str, Any]) -> list[str]:
     if raw.get("replace_output") is True and raw.get("initial_model") is None:
         return ["replace_output: found true and no initial_model; expected false, or the name of a model beside it"]
     return []
+
+
+def _step_problems(raw: Mapping[str, Any]) -> list[str]:
+    strategy = raw.get("strategy", AUTO)
+    if raw.get("step") is not True or not isinstance(strategy, str) or strategy not in STRATEGIES:
+        return []
+    if STRATEGIES[strategy].may_be_stepped:
+        return []
+    return [f"step: found true with strategy {json.dumps(strategy)}; expected false, or strategy {_STEPPED}"]
 
 
 def _schedule_problems(raw: Mapping[str, Any]) -> list[str]:

@@ -106,6 +106,8 @@ class Plan:
     """The largest norm of a gradient: see ``Clipping``; None where gradients are not clipped."""
     dropout_rates: list[float] = field(default_factory=list)
     """Share of each hidden layer's outputs that training drops; empty where it drops none."""
+    stepped: bool = False
+    """Whether the run waits at each barrier for a person."""
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Self:

@@ -176,6 +176,20 @@ return 1
 """
 
 
+# KEYS: step; ARGV: step id, milliseconds of the Trainer that looked at the step and left it.
+_PAUSE = """
+if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return 0 end
+local now, since = redis.call('TIME'), redis.call('HGET', KEYS[1], 'paused_at')
+if not since or since == '' then
+  redis.call('HSET', KEYS[1], 'paused_at', now[1] .. '.' .. string.format('%06d', now[2]))
+end
+redis.call('HINCRBY', KEYS[1], 'invocations', 1)
+redis.call('HINCRBY', KEYS[1], 'trainer_invocations', 1)
+redis.call('HINCRBY', KEYS[1], 'trainer_ms', ARGV[2])
+return 1
+"""
+
+
 class ArrivalStatus(Enum):
     """The outcome of an arrival."""
 
@@ -248,6 +262,7 @@ class Barrier:
         self._abandon = client.register_script(_ABANDON)
         self._dispatched = client.register_script(_DISPATCHED)
         self._record = client.register_script(recording(_RECORD))
+        self._pause = client.register_script(_PAUSE)
 
     def arrive(
         self,
@@ -404,6 +419,10 @@ class Barrier:
     def confirm_dispatch(self, step: Step) -> None:
         """Record that every neuron of ``step`` has been invoked."""
         self._dispatched(keys=[self._step], args=[step.id], client=self._client)
+
+    def pause(self, step: Step, milliseconds: int) -> None:
+        """Record that ``step`` waits for a person, after so many milliseconds of a Trainer that left it as it is."""
+        self._pause(keys=[self._step], args=[step.id, milliseconds], client=self._client)
 
     def position(self) -> Position | None:
         """The run's position, or None when Redis has no keys of it."""

@@ -11,7 +11,7 @@ from lnn.errors import SettingsError
 from lnn.job.hyperparameters import MAX_WORKERS, Settings
 from lnn.planning.cost_model import CostModel, Estimate, about
 from lnn.planning.workload import Functions, Job
-from lnn.strategies.registry import AUTO, STRATEGIES
+from lnn.strategies.registry import AUTO, STEPPED, STRATEGIES
 
 if TYPE_CHECKING:
     from lnn.runs.attributes import Estimate as Expected
@@ -68,6 +68,8 @@ def choose(settings: Settings, summary: DatasetSummary, functions: Functions) ->
 
 def decide(settings: Settings, model: CostModel) -> Decision:
     """``choose`` by the estimates of ``model``. Raises SettingsError."""
+    if settings.step:
+        settings = settings.model_copy(update={"strategy": STEPPED})  # no other one waits at its barriers
     if settings.strategy != AUTO and (not takes_workers(settings.strategy) or settings.workers is not None):
         return _as_asked(settings, model)
     found = candidates(settings, model)

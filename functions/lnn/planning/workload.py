@@ -48,6 +48,8 @@ class Job:
     clip_norm: float | None = None
     dropout_layers: tuple[int, ...] = ()
     """The hidden layers that have dropout, from 1."""
+    stepped: bool = False
+    """It waits at each barrier for a person."""
 
     @classmethod
     def of(cls, settings: Settings, summary: DatasetSummary) -> Job:
@@ -76,6 +78,7 @@ class Job:
             ),
             clip_norm=settings.clip_norm,
             dropout_layers=tuple(layer for layer, rate in enumerate(settings.dropout_rates, start=1) if rate),
+            stepped=settings.step,
         )
 
     @property

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict, cast
 from lnn.job.scores import FinalScores
 
 if TYPE_CHECKING:
+    from lnn.job.pauses import After
     from lnn.runs.record import Run
 
 Status = Literal["PENDING", "RUNNING", "COMPLETED", "FAILED", "STOPPED"]
@@ -106,8 +107,26 @@ class Attempts(TypedDict):
     count: int
     arrivals: NotRequired[int]
     """Of strategy ``neuron``: how often neurons of the run had arrived when the latest of them began."""
+    pause: NotRequired[int]
+    """Of a stepped run: the number of the latest pause."""
     starved_since: NotRequired[float]
     """Epoch seconds since which no generation has had the capacity that it needs."""
+
+
+class Paused(TypedDict):
+    """Where a stepped run waits for a person, or did last: the fields of a ``Pause``, and more."""
+
+    number: int
+    """Of the pause, from 1."""
+    generation: int
+    since: float
+    """Epoch seconds."""
+    epoch: int
+    batch: int
+    after: After
+    layer: int
+    cost: NotRequired[float]
+    """Of the batch, once it is known."""
 
 
 class Disturbances(TypedDict):
@@ -212,6 +231,8 @@ class PublicRun(PublicFacts, total=False):
     run_id: str
     status: Status
     reason: str | None
+    paused: Paused
+    steps_allowed: int
     generation: int
     fault: Fault | None
     events: Sequence[Event]
@@ -226,6 +247,7 @@ class Attributes(PublicRun, Facts, total=False):
     heartbeat: float
     lease_expires: float
     stop_requested: bool
+    stop_reason: str | None
     ends: int
     closing: bool
     told: bool

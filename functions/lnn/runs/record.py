@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from lnn.aws.clocks import moment
 from lnn.errors import RunStateError
 from lnn.job.class_metrics import ClassCounts, ClassMetrics
+from lnn.job.pauses import Pause
 from lnn.job.remarks import remarks_of_classes, remarks_of_numbers
 from lnn.job.scores import OF_CLASSES, OF_NUMBERS
+from lnn.messages import Message
 
 if TYPE_CHECKING:
     from lnn.job.plan import Plan
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
         Facts,
         Fault,
         ParametersFile,
+        Paused,
         Progressed,
         Status,
         Use,
@@ -47,7 +50,20 @@ GOING: Sequence[Status] = ("PENDING", "RUNNING")
 
 ENDED: Sequence[Status] = ("COMPLETED", "FAILED", "STOPPED")
 
-Change = Literal["describe", "wait", "claim", "renew", "release", "finish", "close", "request_stop", "reopen", "note"]
+Change = Literal[
+    "describe",
+    "wait",
+    "claim",
+    "renew",
+    "pause",
+    "allow_steps",
+    "release",
+    "finish",
+    "close",
+    "request_stop",
+    "reopen",
+    "note",
+]
 """The changes of a run that the store offers, by the names of its methods."""
 
 
@@ -56,6 +72,8 @@ ALLOWED_IN: Mapping[Change, Sequence[Status]] = {
     "wait": GOING,
     "claim": GOING,
     "renew": ("RUNNING",),
+    "pause": ("RUNNING",),
+    "allow_steps": GOING,
     "release": ("RUNNING",),
     "finish": GOING,
     "close": ENDED,
@@ -177,7 +195,13 @@ class Run:
     attempts: Attempts | None = None
     """Generations that began at the present place in a row."""
     stop_requested: bool = False
-    """A person asked the run to end."""
+    """A person asked the run to end, or the watch did."""
+    stop_reason: str | None = None
+    """Why the watch did."""
+    steps_allowed: int = 0
+    """Of a stepped run: the number of the last pause that it may pass. It never goes back."""
+    paused: Paused | None = None
+    """Of a stepped run: where it waits, or waited last; see ``is_paused``."""
 
     # The job
 
@@ -308,6 +332,37 @@ class Run:
         """Whether a generation is the next, or one that has given the lease back."""
         mine = self.generation == generation and self.lease_expires == 0
         return not self.has_ended and self.is_prepared and (mine or self.generation == generation - 1)
+
+    @property
+    def is_stepped(self) -> bool:
+        """Whether the run waits at each barrier for a person."""
+        return bool(self.settings.get("step"))
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the run waits for a person just now: its present generation has come to a pause that it may not
+        pass.
+        """
+        paused = self.paused
+        if paused is None or self.status != "RUNNING" or self.stop_requested or not self.is_stepped:
+            return False
+        return paused["generation"] == self.generation and paused["number"] > self.steps_allowed
+
+    @property
+    def message_at_pause(self) -> Message | None:
+        """What lets the Trainer look again at the step at which the run has paused; None where another generation has
+        begun since. Sending it twice, or too early, is harmless.
+        """
+        paused = self.paused
+        if paused is None or self.has_ended or paused["generation"] != self.generation:
+            return None
+        pause = Pause(paused["epoch"], paused["batch"], paused["after"], paused["layer"])
+        return Message(self.run_id, self.generation, pause.direction, pause.epoch, pause.batch, pause.layer)
+
+    @property
+    def steps_passed(self) -> int:
+        """The number of the last pause that the run has passed or may pass: the next step is one more."""
+        return max(self.steps_allowed, self.paused["number"] - 1 if self.is_paused and self.paused else 0)
 
     @property
     def claim(self) -> str:

@@ -65,10 +65,15 @@ def completed_by(plan: Plan, epoch: int, cost: float, best: Best | None = None) 
     return Ending("COMPLETED", f"patience: no lower validation cost{lowest} in {plan.patience} epochs")
 
 
-def stopped_by(plan: Plan, place: str, totals: Totals, stop_requested: bool) -> Ending | None:
+def stopped_on_request(place: str, why: str | None) -> Ending:
+    """The end of a run that is to stop after ``place``; ``why``, of its record, is None where a person wants it."""
+    return Ending("STOPPED", f"stopped on request after {place}" if why is None else f"stopped after {place}: {why}")
+
+
+def stopped_by(plan: Plan, place: str, totals: Totals, stop_requested: bool, why: str | None = None) -> Ending | None:
     """The end that a person or a limit has set to a run after ``place`` (see ``Plan.place``)."""
     if stop_requested:
-        return Ending("STOPPED", f"stopped on request after {place}")
+        return stopped_on_request(place, why)
     if plan.max_seconds is not None and totals.seconds + totals.epoch_seconds > plan.max_seconds:
         return Ending(
             "STOPPED",

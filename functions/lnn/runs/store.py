@@ -24,11 +24,12 @@ from lnn.errors import LedgerUnavailable, RunStateError, StaleGeneration
 from lnn.runs.event_log import FAULT_LENGTH, beginning, folded, set_back
 from lnn.runs.event_log import event as logged
 from lnn.runs.record import ALLOWED_IN, Change, EpochRow, Run, to_item
+from lnn.strategies.registry import STEPPED, STRATEGIES
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from lnn.runs.attributes import Attributes, Event, Facts, Fault, Status
+    from lnn.runs.attributes import Attributes, Event, Facts, Fault, Paused, Status
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,9 @@ UNFINISHED_VALUES: Mapping[str, object] = {":pending": "PENDING", ":running": "R
 
 LAST_WRITE = "last_write"
 """Attribute of a run: the random name of the write that was made last."""
+
+NOT_ALLOWED = "(attribute_not_exists(steps_allowed) OR steps_allowed < :number)"
+"""A stepped run may not pass the pause of this number."""
 
 NOT_GONE_ON = "(attribute_not_exists(progressed) OR progressed.generation < :mine OR progressed.epoch <= :epoch)"
 """Progress of one generation never goes back; the next one may begin at an earlier epoch."""
@@ -261,6 +265,51 @@ class Ledger:
             raise StaleGeneration(f"generation {generation} no longer owns run {run_id}, or has gone on by itself")
         return run
 
+    def pause(self, run_id: str, generation: int, paused: Paused) -> Run | None:
+        """``renew`` by a stepped run that waits for a person now; None where it may go on, or is not this one's."""
+        now = moment()
+        return self._change(
+            "pause",
+            run_id,
+            {**WATCHED, "paused": paused, "heartbeat": now, "lease_expires": now + LEASE_SECONDS},
+            generation=generation,
+            condition=f"{NOT_ALLOWED} AND (attribute_not_exists(stop_requested) OR stop_requested = :false)",
+            values={":number": paused["number"], ":false": False},
+        )
+
+    def allow_steps(self, run: Run, number: int) -> Run | None:
+        """Let a stepped run pass all pauses up to ``number``; None where somebody has let it go on since it was read.
+
+        One that waits has the time of a lease to begin: the message that tells its Trainer may get lost.
+        """
+        changes: Attributes = {"steps_allowed": number}
+        if run.is_paused:
+            changes |= {"heartbeat": moment(), "lease_expires": moment() + LEASE_SECONDS}
+        unchanged = "steps_allowed = :expected"
+        return self._change(
+            "allow_steps",
+            run.run_id,
+            changes,
+            condition=unchanged if run.steps_allowed else f"(attribute_not_exists(steps_allowed) OR {unchanged})",
+            values={":expected": run.steps_allowed},
+        )
+
+    def stop_waiting(self, run: Run, reason: str) -> Run | None:
+        """``request_stop`` for a run that waits for a person in vain; None where it has gone on since it was read."""
+        if run.paused is None:
+            return None
+        now = moment()
+        changes: Attributes = {"heartbeat": now, "lease_expires": now + LEASE_SECONDS, "stop_reason": reason}
+        return self._change(
+            "request_stop",
+            run.run_id,
+            {**WATCHED, **changes, "stop_requested": True},
+            generation=run.generation,
+            condition=NOT_ALLOWED,
+            values={":number": run.paused["number"]},
+            event=logged("stop requested"),
+        )
+
     def release(self, run_id: str, generation: int, event: str | None = None) -> None:
         """Give the lease back, so that a repeat of the start message, or a successor, may take it."""
         told = None if event is None else logged(event)
@@ -322,11 +371,12 @@ class Ledger:
             raise RunStateError(self._why_not(run_id, "stopped", "only a PENDING or RUNNING run can be"))
         return run
 
-    def reopen(self, run_id: str, epochs: int | None = None) -> int:
+    def reopen(self, run_id: str, epochs: int | None = None, step: bool | None = None) -> int:
         """Let a FAILED or STOPPED run go on; returns the generation that is to start.
 
-        With ``epochs`` the run trains so many in all, and may have COMPLETED. Raises RunStateError when the run has not
-        ended so, never got as far as training, or has no epochs left to train.
+        With ``epochs`` the run trains so many in all, and may have COMPLETED. ``step`` says whether it is stepped from
+        now on; None leaves that as it is. Raises RunStateError when the run has not ended so, never got as far as
+        training, or has no epochs left to train, and when its strategy cannot be stepped.
         """
         run = self.get_run(run_id)
         allowed = [status for status in ALLOWED_IN["reopen"] if status != "COMPLETED" or epochs is not None]
@@ -341,11 +391,12 @@ class Ledger:
                 f"({run.reason}); correct the input and upload it again"
             )
         changes: Attributes = {
-            **({} if epochs is None else _lengthened(run, epochs)),
+            **({} if epochs is None and step is None else _changed(run, epochs, step)),
             **WATCHED,
             "status": "PENDING",
             "reason": None,
             "stop_requested": False,
+            "stop_reason": None,
             "finished_at": None,
             "heartbeat": moment(),
             "attempts": None,
@@ -483,6 +534,22 @@ def written_by(write: str, refusal: object) -> dict[str, Any] | None:
     """The item in DynamoDB's answer to a failed condition, if this very ``write`` made it; else None."""
     found = refused_item(refusal)
     return found if found.get(LAST_WRITE) == write else None
+
+
+def _changed(run: Run, epochs: int | None, step: bool | None) -> Attributes:
+    """The attributes of a run that is resumed with other settings. Raises RunStateError where it cannot have them."""
+    changes: Attributes = {} if epochs is None else _lengthened(run, epochs)
+    if step is None:
+        return changes
+    if step and not (run.strategy and STRATEGIES[run.strategy].may_be_stepped):
+        raise RunStateError(
+            f"run {run.run_id} cannot be stepped: its strategy is {run.strategy}, and only {STEPPED} waits at barriers"
+        )
+    return {
+        **changes,
+        "settings": {**changes.get("settings", run.settings), "step": step},
+        "plan": {**changes.get("plan", run.plan or {}), "stepped": step},
+    }
 
 
 def _lengthened(run: Run, epochs: int) -> Attributes:

@@ -14,6 +14,7 @@ from typing import Any
 
 from lnn.aws.clocks import is_fresh, seconds_between, wall
 from lnn.errors import NonRetryable
+from lnn.job.pauses import WAITING_SECONDS
 from lnn.messages import Message
 from lnn.runs import logs, metrics
 from lnn.runs.admission import waiting_runs
@@ -108,6 +109,8 @@ def is_suspect(run: Run, now: float, longest_launch: float) -> bool:
         return not is_fresh(float(run.finished_at or 0.0), CLOSING_SECONDS, now)
     if not run.is_prepared:
         return now - float(run.created_at) > longest_launch
+    if run.is_paused and run.paused is not None:
+        return not -CLOCKS_DIFFER_SECONDS < now - run.paused["since"] < WAITING_SECONDS
     if run.status == "RUNNING" and run.lease_expires is not None:
         return not 0 <= float(run.lease_expires) - now <= 2 * LEASE_SECONDS
     return not is_fresh(float(run.heartbeat or run.launched_at or run.created_at), START_SECONDS, now)
@@ -181,6 +184,14 @@ def _each(services: Services, runs: Iterable[Run], act: Callable[[Services, Run]
     return faults
 
 
+def stop_paused(services: Services, run: Run) -> None:
+    """Let a run end that waits for a person in vain: it goes on to the end of its epoch, and stops there."""
+    reason = f"nobody asked for the next step for {WAITING_SECONDS / 60:g} minutes"
+    stopping = services.ledger.stop_waiting(run, reason)
+    if stopping is not None and (message := stopping.message_at_pause) is not None:
+        services.invoker.invoke_trainer(message)
+
+
 def finish(services: Services, run: Run) -> None:
     """Carry out the end of a run where whoever ended it did not."""
     logger.warning("finishing what the end of the run left undone")
@@ -190,6 +201,9 @@ def finish(services: Services, run: Run) -> None:
 def revive(services: Services, run: Run) -> None:
     """Start the next generation of a run that nobody works on; a late or doubled start is refused by the claim."""
     run_id, generation = run.run_id, run.generation
+    if run.is_paused:
+        stop_paused(services, run)
+        return
     if not run.is_prepared:
         reason = "the Launch function did not finish; its log says why. Upload the dataset again"
         end_without_model(services, run_id, generation, Ending("FAILED", reason))

@@ -29,6 +29,8 @@ class Strategy:
     """It runs in any number of functions side by side."""
     meets_in_redis: bool = False
     """Its invocations exchange tensors in the parameter server, and leave keys there."""
+    may_be_stepped: bool = False
+    """Its Trainer is asked at every step, so that a person may let the run go on step by step."""
     own_examples: bool = False
     """Each worker has examples of its own and goes through them block by block: workers can train apart and average
     their parameters, and what the layers make of a batch need not fit in memory."""
@@ -70,10 +72,15 @@ STRATEGIES = {
             costs="lnn.strategies.neuron.costs:Neuron",
             start="lnn.strategies.neuron.trainer:start",
             meets_in_redis=True,
+            may_be_stepped=True,
         ),
     )
 }
 """In the order in which the planner names them. ``neuron`` has no time limit of its own: each step is an invocation."""
+
+
+STEPPED = next(strategy.name for strategy in STRATEGIES.values() if strategy.may_be_stepped)
+"""What ``auto`` takes for a run that is stepped."""
 
 
 def meets_in_redis(name: str | None) -> bool:

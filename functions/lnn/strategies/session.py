@@ -125,7 +125,7 @@ class Supervisor:
             return None
         trained, further = (epoch, 0) if whole else (epoch - 1, batches)
         may_stop = stop_requested and trained >= self._run.epochs_reached
-        return stopped_by(plan, plan.place(trained, further), totals(), may_stop)
+        return stopped_by(plan, plan.place(trained, further), totals(), may_stop, self._run.stop_reason)
 
     def store(self, state: Checkpoint, cost: float | None = None, usd: float | None = None) -> None:
         """Store a checkpoint, then point the run at it. Raises StaleGeneration.

@@ -112,6 +112,14 @@ def test_a_strategy_that_was_asked_for_is_kept(strategy: str) -> None:
     assert "asked for" in chosen.reason
 
 
+def test_a_run_that_is_stepped_takes_the_strategy_with_steps_and_an_invocation_more_for_each_pause() -> None:
+    stepped, plain = decision(step=True), decision(strategy="neuron")
+    assert (stepped.strategy, stepped.workers) == ("neuron", 1)
+    pauses = 100 * (2 * 4 + 1)
+    assert stepped.chosen.invocations - plain.chosen.invocations == pauses
+    assert stepped.chosen.usd > plain.chosen.usd
+
+
 @pytest.mark.parametrize("strategy", ["neuron", "fused", "resident"])
 def test_what_does_not_fit_is_refused_with_the_ways_to_make_it_fit(strategy: str) -> None:
     with pytest.raises(SettingsError) as refused:

@@ -9,6 +9,7 @@ import pytest
 
 from lnn.aws.dynamodb_items import plain
 from lnn.job import class_metrics
+from lnn.messages import Message
 from lnn.runs import attributes
 from lnn.runs.attributes import Attributes, CheckpointPointer, PublicRun, Status, public_view
 from lnn.runs.record import ALLOWED_IN, ENDED, FIELD_NAMES, GOING, LEADS_TO, Run, to_item
@@ -93,8 +94,41 @@ def test_what_only_functions_need_is_not_public() -> None:
     assert get_type_hints(Attributes).keys() - get_type_hints(PublicRun).keys() == {
         *("owner", "heartbeat", "lease_expires", "attempts", "stop_requested"),
         *("dataset_key", "plan", "ended_model", "ends", "parameters_file", "reached", "closing"),
-        *("told", "told_use", "watched", "progressed"),
+        *("told", "told_use", "watched", "progressed", "stop_reason"),
     }
+
+
+PAUSED = {"number": 3, "generation": 2, "since": 1.0, "epoch": 1, "batch": 0, "after": "cost", "layer": 2}
+STEPPED = {"run_id": "r", "status": "RUNNING", "generation": 2, "settings": {"step": True}, "paused": PAUSED}
+
+
+@pytest.mark.parametrize(
+    ("changes", "waits"),
+    [
+        ({}, True),
+        ({"steps_allowed": 2}, True),
+        ({"steps_allowed": 3}, False),
+        ({"generation": 3}, False),
+        ({"stop_requested": True}, False),
+        ({"status": "PENDING"}, False),
+        ({"status": "STOPPED"}, False),
+        ({"settings": {"step": False}}, False),
+        ({"paused": None}, False),
+    ],
+)
+def test_a_stepped_run_waits_at_a_pause_that_its_generation_may_not_pass(changes: dict[str, Any], waits: bool) -> None:
+    assert Run.from_item(STEPPED | changes).is_paused == waits
+
+
+def test_the_next_step_is_the_one_that_the_run_waits_for_or_the_one_after_those_it_may_take() -> None:
+    passed = [Run.from_item(STEPPED | {"steps_allowed": allowed}).steps_passed for allowed in (0, 2, 3, 7)]
+    assert passed == [2, 2, 3, 7]
+
+
+def test_what_wakes_a_run_is_the_message_of_its_step_and_none_of_an_earlier_generation() -> None:
+    assert Run.from_item(STEPPED).message_at_pause == Message("r", 2, "forward", 1, 0, 2)
+    assert Run.from_item(STEPPED | {"generation": 3}).message_at_pause is None
+    assert Run.from_item(STEPPED | {"status": "STOPPED"}).message_at_pause is None
 
 
 def test_every_status_can_be_left() -> None:

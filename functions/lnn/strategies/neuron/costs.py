@@ -6,7 +6,7 @@ from lnn.aws.pricing import lambda_usd, logs_usd
 from lnn.planning import memory
 from lnn.planning.cost_model import Costs, Course, Need, about
 from lnn.runs.log_size import METRICS_BYTES, closing_bytes
-from lnn.strategies.neuron.layout import directions_of
+from lnn.strategies.neuron.layout import directions_of, pauses_of_batch
 
 CACHE_MB = 400
 """What a cache.t4g.micro holds of tensors: 0.5 GiB less what ElastiCache reserves (ElastiCache user guide)."""
@@ -88,6 +88,8 @@ class Neuron(Costs):
         seconds = sum(units * sum_ for layer, units in enumerate(job.units, start=1) for sum_ in self._busy(layer))
         directions = directions_of(job.clip_norm)
         of_neuron, of_trainer = updates * directions * neurons, updates * directions * job.layers
+        if job.stepped:
+            of_trainer += updates * pauses_of_batch(job.layers, job.clip_norm)
         usd = lambda_usd(updates * seconds, functions.neuron_memory_mb, of_neuron, functions.architecture)
         steps = of_trainer * self.rates.step_busy_seconds
         usd += lambda_usd(steps, functions.trainer_memory_mb, of_trainer, functions.architecture)

@@ -23,9 +23,13 @@ class Layout(Plan):
 
     @property
     def neuron_invocations(self) -> int:
-        """Invocations of strategy ``neuron``: each neuron and, once a layer, the Trainer, in every direction."""
-        per_step = sum(self.sizes[1:]) + self.layers
-        return directions_of(self.clip_norm) * per_step * self.batches_per_epoch * self.epochs
+        """Invocations of strategy ``neuron``: each neuron and, once a layer, the Trainer, in every direction; in a
+        stepped run the Trainer once more at each pause.
+        """
+        of_batch = directions_of(self.clip_norm) * (sum(self.sizes[1:]) + self.layers)
+        if self.stepped:
+            of_batch += pauses_of_batch(self.layers, self.clip_norm)
+        return of_batch * self.batches_per_epoch * self.epochs
 
     @property
     def budget(self) -> int:
@@ -173,6 +177,11 @@ class Layout(Plan):
 
     def _key(self, version: int, name: str, *shape: int, dtype: str | None = None) -> TensorKey:
         return TensorKey(name, np.dtype(dtype or self.dtype), shape, version)
+
+
+def pauses_of_batch(layers: int, clip_norm: float | None) -> int:
+    """How often a stepped run pauses in a batch: after each step, and after the cost."""
+    return directions_of(clip_norm) * layers + 1
 
 
 def directions_of(clip_norm: float | None) -> int:

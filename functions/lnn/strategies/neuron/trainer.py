@@ -48,10 +48,11 @@ from lnn.runs.finalize import end_without_model
 from lnn.runs.lease import Reporter
 from lnn.runs.record import EpochRow, Run
 from lnn.runs.services import Services
-from lnn.runs.stopping import Ending, Totals, diverged, lower
+from lnn.runs.stopping import Ending, Totals, diverged, lower, stopped_on_request
 from lnn.runs.timeline import cold_start, store_left_records, store_records
 from lnn.strategies.neuron.layout import Layout
 from lnn.strategies.neuron.neuron import PLAN_KEY, plan_of
+from lnn.strategies.neuron.stepping import Gate, changed_by_pause, without_pause
 from lnn.strategies.session import Supervisor
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Conductor:
         self._barrier = Barrier(server)
         self._begun = time.monotonic()
         self._marks = cold_start()
+        self._gate = Gate(services.ledger, run_id, plan, self._wait)
 
     # Starting
 
@@ -206,7 +208,7 @@ class Conductor:
         place = self._plan.place(state.epoch, state.so_far.batches)
         Supervisor(self._services, run, self._plan).end_with_model(
             state,
-            Ending("STOPPED", f"stopped on request after {place}"),
+            stopped_on_request(place, run.stop_reason),
             self._scores(state, run.generation),
             trained=run.trained_before(),
             usd=float(run.usd or 0.0),
@@ -225,9 +227,12 @@ class Conductor:
             logger.info("duplicate refused", extra={"step": step.id, "current": position.step.id})
 
     def _go_on(self, position: Position) -> None:
-        """Conclude the current step if all of its neurons are done; otherwise invoke those that are missing."""
+        """Conclude the current step if all of its neurons are done and nobody has to let it go on; otherwise invoke
+        those that are missing.
+        """
         if position.complete:
-            self._conclude(position)
+            if self._gate.passes(position.step):
+                self._conclude(without_pause(position))
             return
         window = self._services.environment.neuron_window
         launched = min(position.width, window + position.arrived) if window else position.width
@@ -247,9 +252,8 @@ class Conductor:
         fields: dict[str, str] = {}
         tensors: list[Tensor] = []
         if plan.needs_all(step):
-            outcome = self._evaluate(position) if step.direction == "forward" else self._clip(position)
-            if isinstance(outcome, Ending):
-                self._fail(position, outcome)
+            outcome = self._of_all(position)
+            if outcome is None:
                 return
             fields, tensors = outcome
         elif plan.ends_batch(step) and (plan.ends_epoch(step) or self._batch_tells(position)):
@@ -263,6 +267,7 @@ class Conductor:
         if position.now - float(position.fields["kept_at"]) >= KEEPING_SECONDS:
             self._barrier.keep(step, self._keys(step))
             fields = {**fields, "kept_at": repr(position.now)}
+        fields = {**changed_by_pause(position), **fields}
 
         following = plan.following(step)
         if following is None:
@@ -273,6 +278,17 @@ class Conductor:
         width = plan.sizes[following.layer]
         if self._barrier.advance(step, following, width, fields, tensors, spent, *self._marks):
             self._dispatch(following, range(width))
+
+    def _of_all(self, position: Position) -> tuple[dict[str, str], list[Tensor]] | None:
+        """What follows from all of the step's neurons together; None where the run ends, or waits for a person."""
+        if position.step.direction != "forward":
+            return self._clip(position)
+        outcome = self._evaluate(position)
+        if isinstance(outcome, Ending):
+            self._fail(position, outcome)
+            return None
+        fields, _ = outcome
+        return outcome if self._gate.passes(position.step, self._cost(position, fields)) else None
 
     def _evaluate(self, position: Position) -> tuple[dict[str, str], list[Tensor]] | Ending:
         """The output layer's neurons have their logits: the batch's cost, and dZ of the output layer."""
@@ -298,6 +314,17 @@ class Conductor:
             fields["squared"] = json.dumps(added(squared, seen.squared))
             fields["absolute"] = json.dumps(added(absolute, seen.absolute))
         return fields, [(plan.delta_key(plan.layers, step), output_delta(A, Y, plan.weighted_loss))]
+
+    def _cost(self, position: Position, fields: Mapping[str, str]) -> float:
+        """The cost of the batch, which ``fields`` have added to the epoch's."""
+        added = float(fields["cost_sum"]) - float(position.fields["cost_sum"])
+        return added / self._plan.batch_examples(position.step.batch)
+
+    def _wait(self, step: Step) -> None:
+        """Note that a stepped run waits at ``step``, and what finding that out has taken; people look at it now."""
+        self._note(step)
+        self._barrier.pause(step, round((time.monotonic() - self._begun) * 1000))
+        store_records(self._services, self._run_id, [step.fill])
 
     def _clip(self, position: Position) -> tuple[dict[str, str], list[Tensor]]:
         """All neurons have their gradients: what each is to multiply its own by, so that they are clipped together."""
