@@ -1,7 +1,7 @@
 """A run's network to be looked at: any epoch, any neuron, any example, and what would be if something were changed.
 
-Everything is computed here from what the run has stored (``lnn_client.replay``); nothing is written. The answers are of
-numbers and arrays; ``lnn_client.json_types.encoded`` makes JSON of them.
+Everything is computed here from what the run has stored (``lnn_client.replay``); nothing is written, but that a stepped
+run may take its next step. The answers are of numbers and arrays; ``lnn_client.json_types.encoded`` makes JSON of them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from lnn.network import predicted_classes
 from lnn_client.errors import ClientError
 from lnn_client.neurons import CHUNK_EXAMPLES, Neurons, label_of, layers_of, probe_examples, quiet
 from lnn_client.replay import Replay
+from lnn_client.stepping import next_step, step_of
 
 if TYPE_CHECKING:
     from lnn.network.types import Array, Labels, Parameters
@@ -49,6 +50,7 @@ class Inspection:
     """
 
     def __init__(self, cloud: Cloud, run: Run) -> None:
+        self._cloud, self._run_id = cloud, run.run_id
         self._replay = Replay(cloud, run)
         self.plan, self.data = self._replay.plan, self._replay.data
         self._kept: OrderedDict[int, Parameters] = OrderedDict()
@@ -71,6 +73,7 @@ class Inspection:
             "run_id": run.run_id,
             "status": run.status,
             "has_ended": run.has_ended,
+            "step": step_of(run),
             "strategy": plan.strategy,
             "epoch": run.epoch,
             "epochs": run.epochs,
@@ -95,6 +98,15 @@ class Inspection:
             "epochs_shown": epochs_shown(run.epoch, run.settings.get("snapshots", SNAPSHOTS)),
             "probes": self._probes,
         }
+
+    def next_step(self, expected: int) -> Answer:
+        """Let a stepped run take its next step; nothing where it may take other than the ``expected`` steps by now.
+
+        Raises:
+            RunStateError: the run takes no steps.
+        """
+        run = next_step(self._cloud, self._run_id, expected=expected)
+        return {"allowed": run.steps_allowed}
 
     @quiet()
     def epoch(self, epoch: int) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from lnn.errors import RunStateError
 from lnn.job.pauses import Pause, Pauses
@@ -68,6 +68,11 @@ def request_stop(cloud: Cloud, run_id: str) -> Run:
     if asked.is_stepped:
         _send(cloud, asked.message_at_pause)
     return asked
+
+
+def step_of(run: Run) -> dict[str, Any] | None:
+    """How far a stepped run may go (``allowed``) and where it ``waits``, of JSON's types; None for any other run."""
+    return {"allowed": run.steps_allowed, "waits": waits_at(run)} if run.is_stepped else None
 
 
 def waits_at(run: Run) -> Waiting | None:

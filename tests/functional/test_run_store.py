@@ -15,6 +15,7 @@ from lnn import train
 from lnn.aws.dynamodb_items import attribute
 from lnn.errors import LedgerUnavailable, RunStateError, StaleGeneration
 from lnn.messages import Message
+from lnn.runs.attributes import Paused
 from lnn.runs.record import ALLOWED_IN, ENDED, GOING, LEADS_TO, Change, EpochRow, Run
 from lnn.runs.store import WATCHED_INDEX, Ledger
 from support.inprocess_cloud import NAMES, InProcessCloud
@@ -580,12 +581,25 @@ def test_what_somebody_else_has_written_is_not_taken_for_its_own(ledger: Ledger)
 
 # The table of transitions
 
+PAUSED: Paused = {
+    "number": 1,
+    "generation": 1,
+    "since": 1.0,
+    "epoch": 1,
+    "batch": 0,
+    "after": "forward",
+    "layer": 1,
+}
+
+
 STATUSES = (*GOING, *ENDED)
 CHANGES: dict[Change, Callable[[Ledger], Any]] = {
     "describe": lambda ledger: ledger.describe(RUN, epochs=3),
     "wait": lambda ledger: ledger.wait(RUN, 1, "waiting for capacity, place 1", first=True),
     "claim": lambda ledger: ledger.claim(RUN, 2, "owner"),
     "renew": lambda ledger: ledger.renew(RUN, 1, epoch=4),
+    "pause": lambda ledger: ledger.pause(RUN, 1, PAUSED),
+    "allow_steps": lambda ledger: ledger.allow_steps(run_of(ledger), 3),
     "release": lambda ledger: ledger.release(RUN, 1, "hands over"),
     "finish": lambda ledger: ledger.finish(RUN, 1, "FAILED", "a reason"),
     "close": lambda ledger: ledger.close(run_of(ledger)),
@@ -629,6 +643,6 @@ def running_again(cloud: InProcessCloud) -> None:
     cloud.dynamodb.update_item(
         TableName=NAMES.runs_table,
         Key={"run_id": {"S": RUN}},
-        UpdateExpression="SET generation = :one REMOVE closing, told, stop_requested",
+        UpdateExpression="SET generation = :one REMOVE closing, told, stop_requested, paused, steps_allowed",
         ExpressionAttributeValues={":one": attribute(1)},
     )

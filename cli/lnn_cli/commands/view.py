@@ -24,8 +24,9 @@ def view(
     """Show a run's network, neuron by neuron, in a browser, until Ctrl-C.
 
     Step through its epochs, choose an example, look into a neuron, switch it
-    off. A run that is training is followed. The page is served to this machine
-    alone; it reads what the run has stored, and writes nothing.
+    off. A run that is training is followed; one that waits at each step goes on
+    with the page's Next. The page is served to this machine alone; it reads what
+    the run has stored, and writes nothing else.
 
     Example: lnn view latest
     """

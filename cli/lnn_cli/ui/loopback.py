@@ -46,6 +46,11 @@ def is_addressed(host: str | None, port: int) -> bool:
     return host in {f"{name}:{port}" for name in (LOOPBACK, "localhost")}
 
 
+def is_own(origin: str | None, port: int) -> bool:
+    """Whether a POST's Origin header names this address, which every browser sends with one; others send none."""
+    return origin is None or (origin.startswith("http://") and is_addressed(origin.removeprefix("http://"), port))
+
+
 def serve(server: ThreadingHTTPServer, address: str, *, open_browser: bool) -> None:
     """Answer requests until Ctrl-C."""
     if open_browser:

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from lnn.errors import LnnError
 from lnn_cli.ui.errors import explain
-from lnn_cli.ui.loopback import LOOPBACK, Refused, body_of
+from lnn_cli.ui.loopback import LOOPBACK, Refused, body_of, is_own
 from lnn_client.json_types import encoded
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ MOST_BYTES = 1_000_000
 
 EPOCH = r"/api/epoch/(\d{1,12})"
 NUMBER = r"/(\d{1,12})"
+NEXT = "/api/next"
 
 
 class BadRequest(LnnError):
@@ -78,6 +79,7 @@ class ViewServer(ThreadingHTTPServer):
                 place[0], place[1], place[2], [_number("example", text) for text in asked.get("example", [])]
             ),
             f"{EPOCH}/what-if": lambda epoch: inspection.what_if(epoch, *_changes(body)),
+            NEXT: lambda: inspection.next_step(_expected(body)),
         }
         if feed := self.feed:
             ways |= {
@@ -128,8 +130,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _found(self, address: SplitResult, body: bytes) -> str:
         """What is asked for, as JSON."""
-        if (self.command == "POST") != address.path.endswith("/what-if"):
-            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "method", "a what-if is a POST, everything else a GET")
+        if (self.command == "POST") != address.path.endswith(("/what-if", NEXT)):
+            reason = "a what-if and Next are POSTs, everything else is a GET"
+            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "method", reason)
+        if self.command == "POST" and not is_own(self.headers.get("origin"), self.server.server_port):
+            raise Refused(HTTPStatus.FORBIDDEN, "forbidden", "a page of another address may not ask for this")
         with self.server.one_at_a_time:
             found = self.server.answer(address.path, parse_qs(address.query), json.loads(body or "null"))
         if found is None:
@@ -153,6 +158,14 @@ def _number(name: str, text: str) -> int:
     if not text.isdecimal() or len(text) > 12:
         raise BadRequest(f"{name}: found {text[:40]!r}; expected a number")
     return int(text)
+
+
+def _expected(body: Any) -> int:
+    """The steps that the run may take as far as the page knows, of Next's body."""
+    try:
+        return _whole(body["expected"])
+    except (KeyError, TypeError) as error:
+        raise BadRequest(f"next: expected the number of steps allowed; {type(error).__name__}: {error}") from error
 
 
 def _changes(body: Any) -> tuple[int, list[tuple[int, int]], list[dict[str, Any]]]:

@@ -48,6 +48,12 @@ export const readInvocations = (number) => ask(`api/invocations/${number}`);
 export const readInvocationsOf = (epoch) => ask(`api/epoch/${epoch}/invocations`);
 export const readInvocationsOfNeuron = (epoch, layer, neuron) =>
   ask(`api/epoch/${epoch}/neuron/${layer}/${neuron}/invocations`);
+export const askNext = (expected) =>
+  ask("api/next", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ expected }),
+  });
 export const askWhatIf = (epoch, change) =>
   ask(`api/epoch/${epoch}/what-if`, {
     method: "POST",

@@ -7,6 +7,7 @@ import { Lambdas } from "./invocations.js";
 import { NetworkView } from "./network.js";
 import { hideNeuron, showNeuron } from "./neuron.js";
 import { shapeOf } from "./pictures.js";
+import { listenToSteps, showSteps } from "./stepping.js";
 import { remember } from "./story.js";
 import { byId, count, element, named, score, scoreName } from "./text.js";
 
@@ -75,6 +76,7 @@ function take(newer) {
   if (!first && !follows) stay(epoch);
   byId("epoch").max = run.epochs_shown.length - 1;
   facts();
+  showSteps(run);
   if (first) begin();
   curves.show(run);
   lambdas.take(run);
@@ -124,7 +126,7 @@ function tileLegend() {
 }
 
 /** What changes as a run goes on. */
-const stateOf = (of) => of && `${of.status} ${of.has_ended} ${of.epoch} ${of.history.length}`;
+const stateOf = (of) => of && `${of.status} ${of.has_ended} ${of.epoch} ${of.history.length} ${JSON.stringify(of.step)}`;
 
 async function poll() {
   for (let lost = false; !run?.has_ended; ) {
@@ -390,6 +392,7 @@ function listen() {
 
 paintScale(byId("scale"));
 listen();
+listenToSteps(async () => take(await readRun()), attempt);
 const first = await attempt(readRun);
 if (first) take(first);
 await poll();
