@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from lnn.errors import RunStateError
+from lnn.errors import LnnError, RunStateError, Throttled
 from lnn.job.pauses import Pause, Pauses
+from lnn_client.errors import NotFound
 
 if TYPE_CHECKING:
     from lnn.messages import Message
@@ -27,6 +29,7 @@ def next_step(cloud: Cloud, run_id: str, count: int = 1, *, epochs: int = 0, exp
     changes, so that a request that is repeated is one step. Otherwise each call is a step of its own.
 
     Raises:
+        NotFound: there is no such run.
         RunStateError: the run is not stepped, is not going, or is to stop.
     """
     while True:
@@ -66,7 +69,8 @@ def request_stop(cloud: Cloud, run_id: str) -> Run:
     """
     asked = cloud.ledger.request_stop(run_id)
     if asked.is_stepped:
-        _send(cloud, asked.message_at_pause)
+        with suppress(LnnError):  # whoever may stop runs need not be allowed to call functions: the watch does that
+            _send(cloud, asked.message_at_pause)
     return asked
 
 
@@ -118,7 +122,9 @@ def _place(pause: Pause, pauses: Pauses) -> str:
 
 def _stepped(cloud: Cloud, run_id: str) -> Run:
     """The run, if it may be let go on."""
-    run = cloud.find_run(run_id)
+    run = cloud.ledger.get_run(run_id)
+    if run is None:
+        raise NotFound("run", run_id)
     if run.has_ended:
         raise RunStateError(f"run {run.run_id} takes no steps: it is {run.status}")
     if run.plan is None:
@@ -135,4 +141,5 @@ def _send(cloud: Cloud, message: Message | None) -> None:
         return
     from lnn.aws.invoker import Invoker
 
-    Invoker(cloud.functions, cloud.names.trainer, cloud.names.neuron).invoke_trainer(message)
+    with suppress(Throttled):  # the watch lets the run go on within a minute or so
+        Invoker(cloud.functions, cloud.names.trainer, cloud.names.neuron).invoke_trainer(message)

@@ -65,7 +65,7 @@ def figures_of(cloud: ChaosCloud, run: Run) -> Figures:
 
 def _comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Without what changes no bit."""
-    return {name: value for name, value in settings.items() if name != "checkpoint_seconds"}
+    return {name: value for name, value in settings.items() if name not in {"checkpoint_seconds", "step"}}
 
 
 def difference(cloud: ChaosCloud, victim: Victim) -> str | None:

@@ -20,6 +20,7 @@ from chaos.cloud import ROLES, ChaosCloud
 from chaos.comparison import difference, figures_of
 from chaos.faults import FAULTS
 from chaos.jobs import LONG, PACED, RARE_CHECKPOINTS_SECONDS, STRATEGIES, Job
+from chaos.person import press, stepped
 from chaos.scene import Fault, Figures, Scene, TooLate, Victim
 from chaos.schedule import Round
 from support.e2e_cloud import Run, eventually
@@ -161,7 +162,8 @@ class Runner:
         for name in turn.strategies:
             job, *others = _jobs(turn, name, times)
             other = self._figures(others[0]) if others else None
-            victims.append(Victim(name, job, self._figures(job), other))
+            dice = random.Random(f"{self._seed} {turn.number} steps")
+            victims.append(Victim(name, stepped(job, dice), self._figures(job), other, dice=dice))
         began = time.monotonic()
         with ExitStack() as undo:
             scene = Scene(cloud, rng, victims, undo, turn.seconds)
@@ -223,7 +225,7 @@ class Runner:
             victim.run = self._cloud.run(victim.run_id)
         result = Result(
             turn,
-            victim.strategy,
+            victim.way,
             victim.run_id,
             tuple(fault.name for fault, error in zip(turn.faults, errors, strict=True) if error is None),
             self._problem(victim, play.error),
@@ -245,6 +247,7 @@ class Runner:
                 resumes = victim.resumes
                 try:
                     victim.run = self._cloud.run(victim.run_id)
+                    press(self._cloud, victim, victim.run)
                 except (BotoCoreError, ClientError) as error:  # the machine is busy
                     self._say(f"{victim.run_id} cannot be read: {error}")
                     continue

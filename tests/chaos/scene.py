@@ -72,9 +72,16 @@ class Victim:
     """It is resumed whenever it has stopped."""
     given_up: bool = False
     """It has taken too long."""
+    dice: random.Random = field(default_factory=random.Random)
+    """Of the person who lets it go on, if it is stepped."""
     zombies: list[psutil.Process] = field(default_factory=list)
     """Processes that were frozen."""
     run: Run = field(default_factory=lambda: Run("", "PENDING"))
+
+    @property
+    def way(self) -> str:
+        """How it is trained, for the report."""
+        return f"{self.strategy}, stepped" if self.job.parameters.get("step") else self.strategy
 
     @property
     def is_over(self) -> bool:

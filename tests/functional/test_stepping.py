@@ -61,7 +61,7 @@ class Person:
         monkeypatch.setattr("lnn.aws.invoker.Invoker", lambda *_: cloud.queue)
         self.client = cast(
             "Cloud",
-            SimpleNamespace(ledger=cloud.services.ledger, find_run=cloud.run, functions=None, names=NAMES),
+            SimpleNamespace(ledger=cloud.services.ledger, functions=None, names=NAMES),
         )
 
     def press(self, count: int = 1, **options: Any) -> Run:
@@ -193,6 +193,21 @@ def test_an_invocation_that_is_lost_is_sent_again_by_the_watch(person: Person, m
         ("trainer", Message(person.run_id, before.generation + 1, "start"))
     ]
     assert place(person.settle()) == "forward 2"
+
+
+def test_a_run_that_gets_from_one_pause_to_the_next_makes_progress_however_often_it_is_taken_over(
+    cloud: InProcessCloud, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = {"layer1": 3, "layer2": 2, "layer3": 1}
+    kinds = {"layer1": "tanh", "layer2": "tanh", "layer3": "sigmoid"}
+    person = Person(cloud, launch(layers=3, neurons=deep, activations=kinds), monkeypatch)
+    person.settle()
+    for taken in range(1, train.ATTEMPTS_WITHOUT_PROGRESS + 2):
+        person.press()
+        cloud.queue.messages.clear()
+        watch_after(cloud, LEASE_SECONDS + 1, monkeypatch)
+        run = person.settle()
+        assert (run.is_paused, run.generation, run.epoch) == (True, taken + 1, 0)
 
 
 def test_an_invocation_that_is_lost_is_sent_again_with_the_same_request(person: Person) -> None:

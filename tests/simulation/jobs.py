@@ -16,6 +16,9 @@ TEST_EXAMPLES = 16
 
 STRATEGIES = ("fused", "neuron", "resident", "data")
 
+STEPPED = 0.4
+"""How many of the jobs of strategy ``neuron`` are stepped."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -36,6 +39,8 @@ class Job:
     """Seconds that a message to a function usually takes."""
     every_checkpoint: bool = False
     """Store a checkpoint after each step."""
+    stepped: bool = False
+    """A person lets it go on step by step, where the code under test knows of that."""
 
     @property
     def strategy(self) -> str:
@@ -135,4 +140,5 @@ def job(number: int, strategies: tuple[str, ...] = STRATEGIES) -> Job:
         neuron_seconds=limit if strategy in ("resident", "data") else 900.0,
         pace=dice.choice((0.05, 0.3, 1.0)),
         watch_seconds=dice.choice((5.0, 20.0, 60.0)),
+        stepped=strategy == "neuron" and random.Random(f"steps of job {number}").random() < STEPPED,
     )

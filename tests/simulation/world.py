@@ -26,6 +26,9 @@ PATIENCE_SECONDS = 2 * 3600.0
 
 MOST_EVENTS = 400_000
 
+LOST_PRESSES = 0.05
+"""How often a person allows a step, and the message that tells the Trainer so gets lost."""
+
 SLOWNESS = {
     "redis": (0.0002, 0.001),
     "dynamodb": (0.002, 0.01),
@@ -96,6 +99,7 @@ class World:
         ):  # fmt: skip
             self.functions.functions[f"lnn-{kind}"] = Function(kind, code.handler(kind), limit)
         self.user = Process(scheduler, "person", "person")
+        self.presser = Process(scheduler, "presser", "person")
         self.uploads: list[str] = []
         """Ids of the runs, in the order of their uploads."""
         self.sequencer = 0
@@ -119,6 +123,8 @@ class World:
         self._schedule_faults()
         self._upload()
         self.user.start(self._act)
+        if "step" in self._parameters():
+            self.presser.start(self._press)
         self.scheduler.after(self.job.watch_seconds, self._tick)
         self._over = False
         try:
@@ -129,7 +135,7 @@ class World:
 
     def close(self) -> None:
         """Unwind what is left."""
-        for process in [self.user, *(p for f in self.functions.functions.values() for p in f.idle)]:
+        for process in [self.user, self.presser, *(p for f in self.functions.functions.values() for p in f.idle)]:
             process.kill()
 
     def _tick(self) -> None:
@@ -155,12 +161,40 @@ class World:
 
     def _upload(self) -> None:
         folder = f"training_input/job-{self.job.number}"
-        self._put(f"{folder}/parameters.json", json.dumps(self.job.parameters).encode())
+        self._put(f"{folder}/parameters.json", json.dumps(self._parameters()).encode())
         self._put(f"{folder}/datasets.h5", self.job.dataset)
         for action in self.actions:
             if action.what == "other parameters":
-                other = json.dumps(self.job.with_other_weights().parameters).encode()
+                other = json.dumps(self._parameters(self.job.with_other_weights())).encode()
                 self.scheduler.after(action.at, lambda other=other: self._put(f"{folder}/parameters.json", other))
+
+    def _parameters(self, job: Job | None = None) -> dict[str, Any]:
+        """What is uploaded for the job."""
+        from lnn.job.hyperparameters import Settings
+
+        job = job or self.job
+        steps = job.stepped and "step" in Settings.model_fields
+        return {**job.parameters, "step": True} if steps else dict(job.parameters)
+
+    def _press(self) -> None:
+        """Lets a stepped run go on whenever it waits: now and then by several steps, or with a message that is lost."""
+        from lnn.errors import LnnError
+
+        services = self.code.trainer.services
+        while True:
+            self.scheduler.wait(self.scheduler.between(0.05, 1.0))
+            try:
+                run = services.ledger.get_run(self.uploads[0]) if self.uploads else None
+                if run is None or not run.is_paused:
+                    continue
+                allowed = services.ledger.allow_steps(run, run.steps_passed + self._steps())
+                if allowed is not None and allowed.message_at_pause and self.scheduler.random() > LOST_PRESSES:
+                    services.invoker.invoke_trainer(allowed.message_at_pause)
+            except (LnnError, Exception) as error:  # noqa: BLE001 - a person reads it, and presses again
+                self.transport.note(f"the person who presses sees: {error}")
+
+    def _steps(self) -> int:
+        return (1, 1, 2, 7)[int(self.scheduler.random() * 4)]
 
     def _put(self, key: str, body: bytes) -> None:
         self.s3.do_put_object(self.s3.bucket, key, body)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lnn.aws.invoker import Invoker
+from lnn.errors import NonRetryable
 from lnn.messages import Message
 from support.plans import plan
 
@@ -103,6 +104,17 @@ def test_a_stop_wakes_the_run_that_waits(cli: RunCli, paused: World, sent: list[
     assert not paused.run(RUN).is_paused
     refused = cli("step", RUN)
     assert (refused.exit_code, "it is asked to stop" in refused.stderr) == (1, True)
+
+
+def test_who_may_stop_runs_need_not_be_allowed_to_call_functions(
+    cli: RunCli, paused: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise NonRetryable("AWS refuses to invoke lnn-trainer")
+
+    monkeypatch.setattr(Invoker, "invoke_trainer", refuse)
+    assert cli("stop", RUN).exit_code == 0
+    assert paused.run(RUN).stop_requested
 
 
 def test_a_stopped_run_is_resumed_without_its_steps_or_with_them(
