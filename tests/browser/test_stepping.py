@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from browser.test_view import LOOKS, Served, Trained, expect, open_page, serve, xor
+from browser.test_view import LOOKS, Served, Trained, open_page, serve, xor
 from lnn.job.pauses import Pauses
 from lnn.runs.attributes import Paused
 from lnn_client import inspection
+from support.browser_pages import violations
 
-__all__ = ["expect", "open_page", "serve"]
+__all__ = ["open_page", "serve"]
 
 
 class Stepped:
@@ -152,7 +153,5 @@ def test_every_look_of_it_is_readable(
     page = open_page(serve(stepped.trained), **LOOKS[look])
     page.click("#step-next")
     expect(page.locator("#step-done")).to_contain_text("layer 2 forward")
-    page.evaluate(axe.read_text(encoding="utf-8"))
-    violations = page.evaluate("axe.run().then((results) => results.violations)")
-    assert [f"{violation['id']}: {violation['nodes'][0]['html']}" for violation in violations] == []
+    assert violations(page, axe.read_text(encoding="utf-8")) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
