@@ -24,6 +24,7 @@ from lnn_cli.commands import (
     show,
     step,
     stop_resume,
+    sweep,
     train,
     upload,
     view,
@@ -83,7 +84,7 @@ def _add(to: typer.Typer, panel: str | None, *commands: Callable[..., Any]) -> N
         to.command(name, rich_help_panel=panel, no_args_is_help=False)(command)
 
 
-_add(app, "Train", train.train, upload.upload, estimate.estimate)
+_add(app, "Train", train.train, sweep.sweep, upload.upload, estimate.estimate)
 _add(app, "Runs", runs.runs, show.show, history.history, watch.watch, view.view, neuron.neuron, logs.logs)
 _add(app, "Runs", stop_resume.stop, stop_resume.resume, step.step)
 _add(app, "Use", predict.predict, evaluate.evaluate, page.page)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from lnn.runs.record import Run
     from lnn.runs.store import Ledger
     from lnn.serving.registry import ModelRecord, Registry
+    from lnn_client.sweeps import Sweep
     from lnn_client.training import Run as RunHandle
 
 DEFAULT_PREFIX = "lnn"
@@ -279,6 +280,49 @@ class Cloud:
         seed = int(changes.get("seed", 0))
         source = Source(X, y, share, standardize, regression, seed)
         return train(self, source, parameters, changes)
+
+    def sweep(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        space: Mapping[str, Any],
+        name: str,
+        parameters: Mapping[str, Any] | Path | None = None,
+        test: float | None = None,
+        changes: Mapping[str, Any] | None = None,
+        **plan: Any,
+    ) -> Sweep:
+        """Train with many settings on X and y (see ``train``), and register the best model; waits for the end.
+
+        Args:
+            X: As for ``train``.
+            y: As for ``train``.
+            space: The settings that vary: see ``lnn_client.search_space``.
+            name: The sweep's. One that was begun goes on, with its own data and plan.
+            parameters: As for ``train``.
+            test: As for ``train``.
+            changes: Values of parameters that do not vary.
+            plan: Of ``trials``, ``parallel``, ``sampler``, ``pruner``, ``seed``, ``max_usd`` and ``seconds`` those that
+                are not the defaults of ``lnn sweep``.
+
+        Raises:
+            InputError: everything that is wrong with the data, the parameters or the space.
+        """
+        from lnn_client.datasets import TEST_SHARE
+        from lnn_client.sweeps import Plan, checked, created, found
+        from lnn_client.training import Source, prepared
+
+        try:
+            going = found(self, name)
+        except NotFound:
+            source = Source(X, y, TEST_SHARE if test is None else test)
+            with prepared(source, parameters, changes) as (dataset, content):
+                wanted = Plan(name, space, json.loads(content), **{"trials": 30, **plan})
+                going = created(self, checked(wanted, dataset), dataset)
+        going.run()
+        going.register_best()
+        return going
 
     def run(self, wanted: str = LATEST) -> RunHandle:
         """The run that an id, the start of one, or ``latest`` means, to wait for, to stop and to ask."""

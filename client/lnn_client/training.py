@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -70,15 +71,23 @@ def train(
         InputError: everything that is wrong with the data or the parameters. Nothing is uploaded.
         RunNotOpened: the deployment did not answer the upload.
     """
+    with prepared(source, parameters, changes) as (dataset, content):
+        check_training(dataset, content, "the parameters")
+        uploaded = upload_training(cloud, dataset, content)
+    return Run(cloud, wait_for_run(cloud, uploaded).run_id)
+
+
+@contextmanager
+def prepared(
+    source: Source, parameters: Mapping[str, Any] | Path | None = None, changes: Mapping[str, Any] | None = None
+) -> Iterator[tuple[Path, bytes]]:
+    """The examples as a dataset's file, which is there until the end, and ``parameters.json``; see ``train``."""
     if not 0 < source.test < 1:
         raise InputError(f"test: found {source.test:g}; expected a share between 0 and 1")
     by_hand = [f"{key}={json.dumps(value)}" for key, value in (changes or {}).items()]
     with tempfile.TemporaryDirectory(prefix="lnn-") as folder:
         dataset, made = _dataset(source, Path(folder) / "datasets.h5")
-        content = _parameters(parameters, by_hand, dataset, made)
-        check_training(dataset, content, "the parameters")
-        uploaded = upload_training(cloud, dataset, content)
-    return Run(cloud, wait_for_run(cloud, uploaded).run_id)
+        yield dataset, _parameters(parameters, by_hand, dataset, made)
 
 
 class Run:

@@ -9,6 +9,10 @@ TRAINING_INPUT = "training_input/"
 CALIBRATION = TRAINING_INPUT + "calibration-"
 """Prefix of datasets for calibration: their models are never published or registered, and send no messages."""
 
+SWEEPS = TRAINING_INPUT + "sweep-"
+"""Prefix of a sweep's folder: the models of its trials become neither the latest nor registered, and send no messages.
+The best is registered once it is copied to another key of ``PREDICTION_INPUT``."""
+
 TRAINING_RESULTS = "training_results/"
 PREDICTION_INPUT = "prediction_input/"
 RUNS = "runs/"
@@ -96,6 +100,21 @@ def parameters_key(dataset_key: str) -> str:
 def is_calibration(dataset_key: str) -> bool:
     """True for a dataset that was uploaded only to measure training time."""
     return dataset_key.startswith(CALIBRATION)
+
+
+def is_trial(dataset_key: str) -> bool:
+    """True for the dataset of a sweep's trial."""
+    return dataset_key.startswith(SWEEPS)
+
+
+def stays_apart(dataset_key: str) -> bool:
+    """True for a dataset whose run is one of many that nobody asked for by itself."""
+    return is_calibration(dataset_key) or is_trial(dataset_key)
+
+
+def sweep_folder(name: str) -> str:
+    """Folder of a sweep: its description, its dataset, and a folder for each trial."""
+    return f"{SWEEPS}{name}/"
 
 
 def tensor_key(run_id: str, name: str) -> str:

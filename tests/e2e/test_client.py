@@ -123,8 +123,11 @@ def test_bad_input_is_one_clear_error_and_nothing_is_uploaded(
     assert [run.run_id for run in here.runs()] == before
 
 
-def test_the_code_of_the_documentation_runs_as_it_stands(cloud: CloudUnderTest, tmp_path: Path) -> None:
-    tokens = MarkdownIt().parse((REPOSITORY / "docs" / "python.md").read_text())
+@pytest.mark.parametrize(("page", "says"), [("python", "COMPLETED flowers"), ("sweeps", "learning_rate")])
+def test_the_code_of_the_documentation_runs_as_it_stands(
+    cloud: CloudUnderTest, tmp_path: Path, page: str, says: str
+) -> None:
+    tokens = MarkdownIt().parse((REPOSITORY / "docs" / f"{page}.md").read_text())
     code = "\n".join(token.content for token in tokens if token.type == "fence" and token.info == "python")
     (tmp_path / "examples").symlink_to(REPOSITORY / "examples")
     done = subprocess.run(
@@ -137,8 +140,8 @@ def test_the_code_of_the_documentation_runs_as_it_stands(cloud: CloudUnderTest, 
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "COMPLETED flowers" in done.stdout
-    assert (tmp_path / "flowers.h5").is_file()
+    assert says in done.stdout
+    assert (tmp_path / "flowers.h5").is_file() == (page == "python")
 
 
 def test_the_wheel_trains_from_a_folder_of_its_own(cloud: CloudUnderTest, tmp_path: Path) -> None:

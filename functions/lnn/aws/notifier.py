@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lnn.characters import escaped, in_ascii
-from lnn.names import is_calibration
+from lnn.names import stays_apart
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -112,7 +112,7 @@ class Notifier:
         )
 
     def _publish(self, subject: str, run: Run, body: str, next_step: str) -> None:
-        if is_calibration(run.dataset_key):
+        if stays_apart(run.dataset_key):
             return
         self._send(subject, f"Run {run.run_id}\n\n{body}\n\n{next_step}\n")
 

@@ -15,7 +15,7 @@ from lnn.aws.clocks import moment
 from lnn.errors import NonRetryable
 from lnn.job.scores import SCORES
 from lnn.models.store import Mark
-from lnn.names import LATEST_PARAMS, LATEST_RESULTS, is_calibration, params_key, results_key
+from lnn.names import LATEST_PARAMS, LATEST_RESULTS, params_key, results_key, stays_apart
 from lnn.runs.record import Run
 from lnn.runs.services import Services
 
@@ -63,7 +63,7 @@ def publish(services: Services, run: Run, content: bytes | None = None) -> Publi
     except NonRetryable as refused:
         _tell(services, run, f"the model is not published yet: {refused}")
         return Publication(done=False, model_written_at=None)
-    if run.status == "COMPLETED" and not is_calibration(run.dataset_key):
+    if run.status == "COMPLETED" and not stays_apart(run.dataset_key):
         try:
             artifacts.publish(LATEST_PARAMS, content, mark, Mark.by_time)
             artifacts.publish(LATEST_RESULTS, results, mark, Mark.by_time)

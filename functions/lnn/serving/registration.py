@@ -19,7 +19,7 @@ from lnn.errors import LnnError, ResourceDeleted
 from lnn.models.model_file import Model
 from lnn.models.store import Artifacts, digest_of
 from lnn.models.validation import inspect_model
-from lnn.names import is_calibration, params_key, s3_uri
+from lnn.names import is_calibration, is_trial, params_key, s3_uri
 from lnn.runs.record import Run
 from lnn.runs.store import Ledger
 from lnn.serving.registry import ModelRecord, Registry
@@ -80,6 +80,8 @@ def _attributed(shelf: RegistrationServices, upload: Upload, digest: str, model:
         raise _NotRegistered(f"run {run.run_id} is {run.status}")
     if is_calibration(run.dataset_key):
         raise _NotRegistered("the run only measured")
+    if is_trial(run.dataset_key) and upload.key == params_key(run.run_id):
+        raise _NotRegistered("a trial of a sweep: the sweep registers its best")
     if run.ended_model is None or run.ended_model["sha256"] == digest:
         return _record(upload, digest, model, run.run_id) | _figures(run)
     if _is_superseded(shelf.artifacts, upload, run.run_id, run.ended_model["sha256"]):

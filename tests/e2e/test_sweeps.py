@@ -1,0 +1,147 @@
+"""Sweeps on the local cloud: exactly their trials, whoever drives them, and one model for the registry."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lnn.names import LATEST_PARAMS, SWEEPS
+from support.e2e_cloud import CloudUnderTest, environment, eventually
+
+SPACE = {"learning_rate": {"low": 0.001, "high": 0.3, "log": True}, "neurons.layer1": [4, 8]}
+TRIALS = 6
+MARK = f"{time.time_ns():x}"
+"""Of these sweeps: a cloud that is already running may have others of such names."""
+KILLED = f"killed-{MARK}"
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The arguments of a sweep of a small table."""
+    folder = tmp_path_factory.mktemp("sweep")
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 3))
+    lines = [",".join([*(f"{value:.5f}" for value in row), "left" if row[0] + row[1] < 0 else "right"]) for row in X]
+    table, space = folder / "rows.csv", folder / "space.json"
+    table.write_text("a,b,c,side\n" + "\n".join(lines) + "\n")
+    space.write_text(json.dumps(SPACE))
+    small = ["--set", "epochs=12", "--set", "strategy=fused", "--trials", str(TRIALS), "--parallel", "2"]
+    return [str(table), "--label", "side", "--space", str(space), *small]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(cloud: CloudUnderTest, job: list[str]) -> Any:
+    return cloud.lnn_json("sweep", *job, "--name", f"undisturbed-{MARK}")
+
+
+def trials_of(cloud: CloudUnderTest, name: str) -> list[str]:
+    """Dataset keys of all runs of a sweep."""
+    return sorted(run.dataset_key for run in cloud.ledger.list_runs() if run.dataset_key.startswith(f"{SWEEPS}{name}/"))
+
+
+def test_a_sweep_ranks_its_trials_and_hands_the_best_alone_to_the_registry(
+    cloud: CloudUnderTest, undisturbed: Any
+) -> None:
+    costs = [trial["validation_cost"] for trial in undisturbed["trials"]]
+    assert len(costs) == TRIALS
+    assert costs == sorted(costs)
+    assert undisturbed["best"] == undisturbed["trials"][0]["trial"]
+    best = undisturbed["trials"][0]["run_id"]
+    runs = {trial["run_id"]: cloud.run(trial["run_id"]) for trial in undisturbed["trials"]}
+    for trial in undisturbed["trials"]:
+        settings = runs[trial["run_id"]].settings
+        assert settings["learning_rate"] == trial["settings"]["learning_rate"]
+        assert settings["neurons"]["layer1"] == trial["settings"]["neurons.layer1"]
+        assert settings["tags"] == [f"sweep:undisturbed-{MARK}", f"trial:{trial['trial']}"]
+        assert settings["validation"] == 0.2
+
+    def registered() -> set[Any]:
+        models = cloud.client("dynamodb").scan(TableName=cloud.names.models_table)["Items"]
+        return {model["run_id"]["S"] for model in models if "run_id" in model} & runs.keys()
+
+    assert eventually(registered, "the best model in the registry") == {best}
+    assert not any(cloud.messages(run_id) for run_id in runs)
+    latest = cloud.s3.list_objects_v2(Bucket=cloud.names.bucket, Prefix=LATEST_PARAMS).get("Contents", [])
+    if latest:
+        assert cloud.s3.get_object(Bucket=cloud.names.bucket, Key=LATEST_PARAMS)["Metadata"].get("run") not in runs
+
+
+def test_a_sweep_whose_driver_is_killed_three_times_has_exactly_its_trials_and_the_same_best(
+    cloud: CloudUnderTest, job: list[str], undisturbed: Any
+) -> None:
+    command = [Path(sys.executable).with_name("lnn"), "sweep"]
+    arguments: list[str] = [*job, "--name", KILLED]
+    for count in (1, 3, 5):
+        driver = subprocess.Popen(
+            [*command, *arguments],
+            env=environment(cloud.home),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            eventually(lambda count=count: len(trials_of(cloud, KILLED)) >= count, f"{count} trials")
+        finally:
+            driver.send_signal(signal.SIGKILL)
+            driver.wait()
+        arguments = ["--resume", KILLED]
+    ended = cloud.lnn_json("sweep", "--resume", KILLED)
+    assert trials_of(cloud, KILLED) == [f"{SWEEPS}{KILLED}/{n:04d}/datasets.h5" for n in range(1, TRIALS + 1)]
+    assert told(ended) == told(undisturbed)
+    assert told(cloud.lnn_json("sweep", "--resume", KILLED)) == told(undisturbed)  # all of it is known
+
+
+def told(sweep: Any) -> Any:
+    """What does not differ between two runs of one sweep."""
+    return sweep["best"], [{key: one[key] for key in one if key != "run_id"} for one in sweep["trials"]]
+
+
+def test_a_poor_trial_is_ended_early(cloud: CloudUnderTest, job: list[str], tmp_path: Path) -> None:
+    space = tmp_path / "space.json"
+    space.write_text(json.dumps({"learning_rate": [0.03, 0.02, 0.01, 0.015, 1e-7]}))
+    settings = [*job, "--space", str(space), "--sampler", "grid", "--pruner", "median", "--parallel", "1"]
+    long = ["--set", "epochs=4000", "--set", "record_every=20"]
+    found = cloud.lnn_json("sweep", *settings, *long, "--name", f"pruned-{MARK}")
+    states = {trial["settings"]["learning_rate"]: trial["state"] for trial in found["trials"]}
+    assert states == {0.03: "complete", 0.02: "complete", 0.01: "complete", 0.015: "complete", 1e-7: "pruned"}
+    poor = next(trial["run_id"] for trial in found["trials"] if trial["state"] == "pruned")
+    assert cloud.run(poor).epoch < 4000
+
+
+def test_a_budget_ends_the_sweep(cloud: CloudUnderTest, job: list[str]) -> None:
+    tight = cloud.lnn_json("sweep", *job, "--name", f"tight-{MARK}", "--max-usd", "0.0000001", "--sampler", "random")
+    assert 0 < len(tight["trials"]) < TRIALS
+    assert "0.0000001" in tight["ended_early"] or "1e-07" in tight["ended_early"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        (["--sampler", "best"], "tpe, random or grid"),
+        (["--sampler", "grid"], "a grid needs values"),
+        (["--set", "epoch=3"], "epoch"),
+        (["--name", "Not a name"], "the sweep's name"),
+        (["--name", f"undisturbed-{MARK}"], "already"),
+        (["--resume", f"undisturbed-{MARK}"], "omit them"),
+    ],
+)
+def test_a_bad_sweep_is_one_clear_error_and_no_trial(
+    cloud: CloudUnderTest, job: list[str], undisturbed: Any, changed: list[str], problem: str
+) -> None:
+    before = len(cloud.ledger.list_runs())
+    refused = cloud.lnn("sweep", *job, *changed)
+    assert refused.returncode == 1
+    assert problem in refused.stderr.splitlines()[-1]
+    assert len(cloud.ledger.list_runs()) == before
+
+
+def test_an_unknown_sweep_is_said_to_be_unknown(cloud: CloudUnderTest) -> None:
+    refused = cloud.lnn("sweep", "--resume", "nobody-s")
+    assert (refused.returncode, "there is no sweep 'nobody-s'" in refused.stderr) == (1, True)
