@@ -33,6 +33,7 @@ from lnn_client.uploads import DATASET, OPEN_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     import optuna
+    from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
     from lnn.data.dataset import DatasetSummary
     from lnn.runs.record import Run
@@ -220,7 +221,7 @@ class Sweep:
         if best is None or best.run_id is None:
             return None
         bucket = self._cloud.names.bucket
-        source = {"Bucket": bucket, "Key": params_key(best.run_id)}
+        source: CopySourceTypeDef = {"Bucket": bucket, "Key": params_key(best.run_id)}
         key = f"{PREDICTION_INPUT}sweep-{self.plan.name}/params.h5"
         self._cloud.s3.copy(CopySource=source, Bucket=bucket, Key=key)
         return best
@@ -290,7 +291,7 @@ class Sweep:
             metadata[PARAMETERS_VERSION] = version
         # The copy is made in S3, and its arrival starts the run. boto3 copies large ones in parts.
         extra = {"Metadata": metadata, "MetadataDirective": "REPLACE"}
-        source = {"Bucket": bucket, "Key": self.plan.folder + _SOURCE}
+        source: CopySourceTypeDef = {"Bucket": bucket, "Key": self.plan.folder + _SOURCE}
         cloud.s3.copy(CopySource=source, Bucket=bucket, Key=folder + DATASET, ExtraArgs=extra)
 
     def _begun(self) -> dict[int, Run]:
