@@ -20,6 +20,7 @@ from lnn_client.datasets import TEST_SHARE, check_dataset, check_training, exist
 from lnn_client.errors import TrainingFailed
 from lnn_client.parameters import project_parameters, propose, read_parameters
 from lnn_client.progress import Look, follow, settled
+from lnn_client.stepping import next_step, request_stop
 from lnn_client.trained import Model
 from lnn_client.uploads import upload_training, wait_for_run
 
@@ -130,7 +131,16 @@ class Run:
 
     def stop(self) -> Run:
         """Ask it to end with the model that it has. Raises RunStateError once it has ended."""
-        self.cloud.ledger.request_stop(self.run_id)
+        request_stop(self.cloud, self.run_id)
+        return self
+
+    def step(self, count: int = 1) -> Run:
+        """Let a run that waits at each step (``step=True``) take so many more.
+
+        Raises:
+            RunStateError: it takes no steps.
+        """
+        next_step(self.cloud, self.run_id, count)
         return self
 
     def resume(self, epochs: int | None = None) -> Run:

@@ -372,9 +372,7 @@ def test_a_run_that_was_taken_over_says_so_with_its_lambdas(
         replace(begun, attempt=2),
     ]
     page = open_page(serve(trained, recorded))
-    expect(page.locator("#lambdas-note")).to_contain_text(
-        re.compile(r"^Generation 2 began at \d\d:\d\d:\d\d\.\d\d\. ")
-    )
+    expect(page.locator("#lambdas-note")).to_contain_text(re.compile(r"^Generation 2 began at \d\d:\d\d:\d\d\.\d\d\. "))
     expect(page.locator("#lambdas-note")).to_contain_text("Waiting for the next invocations.")
 
 

@@ -21,6 +21,7 @@ from lnn.runs.store import LEASE_SECONDS
 from lnn.strategies.neuron import stepping, trainer
 from lnn.strategies.neuron.trainer import KEEPING_SECONDS
 from lnn_client.cloud import Cloud
+from lnn_client.invocations import Recorded
 from lnn_client.stepping import next_step, request_stop, waits_at
 from support.inprocess_cloud import NAMES, InProcessCloud, tiny_dataset
 
@@ -406,12 +407,28 @@ def test_waiting_is_no_time_of_training(person: Person, cloud: InProcessCloud, m
     assert (cloud.run(person.run_id).trained_seconds or 0) < 600
 
 
-def test_every_look_of_the_trainer_is_counted(person: Person) -> None:
+def test_every_look_of_the_trainer_is_counted_and_in_the_timeline_while_the_run_waits(
+    person: Person, cloud: InProcessCloud
+) -> None:
+    reader: Any = SimpleNamespace(s3=cloud.s3, names=NAMES)
+    person.settle()
+    person.press()
+    person.settle()
+    told = [(one.role, one.state, one.layer) for one in Recorded(reader, person.run_id).new()]
+    assert told == [
+        ("trainer", "start", None),
+        *[("neuron", "forward", 1)] * 3,
+        ("trainer", "forward", 1),  # it waits
+        ("trainer", "forward", 1),  # it goes on
+        ("neuron", "forward", 2),
+        ("trainer", "forward", 2),
+    ]
     ended = person.to_end()
     neurons, steps = 4, 4
     start_and_launch = 2
     pauses = len(OF_EPOCH)
     assert ended.invocations == start_and_launch + 2 * (2 * neurons + steps + pauses)
+    assert len(Recorded(reader, person.run_id).new()) == ended.invocations - 1
 
 
 def test_the_keys_of_a_waiting_run_live_longer_than_it_waits() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lnn.aws.invoker import Invoker
+from lnn.errors import RunStateError
 from lnn.messages import Message
 from lnn_client import Cloud
 from lnn_client.errors import Ambiguous, FollowTimeout, NoModel, NotFound, RunNotOpened
@@ -17,6 +18,7 @@ from lnn_client.progress import follow, settled
 from lnn_client.runs import result
 from lnn_client.uploads import upload_training, wait_for_run
 from support.aws_account import UPLOADED_RUN
+from support.plans import plan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,3 +104,19 @@ def test_resuming_sends_the_trainer_the_next_generation(
     world.end(NEW, "STOPPED", "asked")
     generation = cloud.resume(NEW)
     assert messages == [Message(NEW, generation, "start")]
+
+
+def test_a_run_that_waits_is_let_go_on_from_python(cloud: Cloud, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    messages: list[Message] = []
+    monkeypatch.setattr(Invoker, "invoke_trainer", lambda _, message: messages.append(message))
+    world.open_run(NEW)
+    facts: Any = {"settings": {"step": True}, "plan": plan().as_json(), "strategy": "neuron"}
+    assert world.ledger.describe(NEW, **facts, checkpoint={"epoch": 0, "key": "k"})
+    assert world.ledger.claim(NEW, 1, "trainer")
+    paused: Any = {"number": 1, "generation": 1, "since": 1.0, "epoch": 1, "batch": 0, "after": "forward", "layer": 1}
+    assert world.ledger.pause(NEW, 1, paused)
+    assert cloud.run(NEW).step(2).record.steps_allowed == 2
+    cloud.run(NEW).stop()
+    assert messages == 2 * [Message(NEW, 1, "forward", 1, 0, 1)]
+    with pytest.raises(RunStateError, match="asked to stop"):
+        cloud.run(NEW).step()
