@@ -53,6 +53,13 @@ dataset_app = typer.Typer(
 )
 
 
+model_app = typer.Typer(
+    cls=CompactHelp,
+    help="Take a model home.\n\nExample: lnn model get production -o params.h5",
+    invoke_without_command=True,
+)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
@@ -61,6 +68,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+@model_app.callback()
 @dataset_app.callback()
 def alone(context: typer.Context) -> None:
     """Stands for a group without a command, which prints what there is."""
@@ -92,5 +100,7 @@ _add(app, "Use", report.report, compare.compare, export.export)
 _add(app, "Models", models.models, models.promote, models.reject, models.rollback)
 _add(dataset_app, None, dataset.check, dataset.show, dataset.example, dataset.from_images, dataset.from_table)
 _add(dataset_app, None, dataset_arrays.from_arrays, dataset_arrays.join)
+_add(model_app, None, models.get)
+app.add_typer(model_app, name="model", rich_help_panel="Models")
 app.add_typer(dataset_app, name="dataset", rich_help_panel="Data and system")
 _add(app, "Data and system", doctor.doctor)

@@ -32,7 +32,11 @@ def load_model(wanted: str, connect: Callable[[], Cloud]) -> Model:
     path = Path(wanted)
     if path.suffix == ".h5" or path.is_file():
         return inspect_model(existing_file(path))
-    cloud = connect()
+    return inspect_model(stored_model(connect(), wanted))
+
+
+def stored_model(cloud: Cloud, wanted: str) -> bytes:
+    """The ``params.h5`` of a registered model, a run or a stage, or the latest. Raises as ``load_model``."""
     key, why, run = LATEST_PARAMS, "", None
     found = cloud.find_model(wanted) if wanted in (STAGING, PRODUCTION) else cloud.registry.get(wanted)
     if found is not None:
@@ -44,7 +48,7 @@ def load_model(wanted: str, connect: Callable[[], Cloud]) -> Model:
     if content is None:
         lost = f"there is no model at s3://{cloud.names.bucket}/{key}{why}"
         raise NoModel(lost, run) if found is None else ClientError(lost)
-    return inspect_model(content)
+    return content
 
 
 def model_of_run(cloud: Cloud, run: Run) -> Model:

@@ -16,6 +16,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from lnn.errors import InputError
+from lnn.names import params_key
 from lnn_client import Cloud
 from lnn_client.errors import TrainingFailed
 from support.e2e_cloud import CloudUnderTest, environment
@@ -81,6 +82,16 @@ def test_numbers_are_predicted_and_a_run_can_be_asked_for_its_neurons(here: Clou
     again = model.save(tmp_path / "params.h5")
     assert again.stat().st_size > 1000
     assert "<svg" in run._repr_html_()
+
+
+def test_a_model_is_downloaded_as_it_is_stored(cloud: CloudUnderTest, here: Cloud, tmp_path: Path) -> None:
+    run = here.train(X, LABELS, **SMALL).wait()
+    file = tmp_path / "params.h5"
+    assert cloud.lnn("model", "get", run.run_id, "-o", file).returncode == 0
+    stored = cloud.s3.get_object(Bucket=cloud.names.bucket, Key=params_key(run.run_id))["Body"].read()
+    assert file.read_bytes() == stored
+    refused = cloud.lnn("model", "get", run.run_id, "-o", file)
+    assert (refused.returncode, "--force" in refused.stderr) == (1, True)
 
 
 def test_a_run_is_stopped_and_goes_on(here: Cloud) -> None:

@@ -1,13 +1,15 @@
 """``lnn models``, ``promote``, ``reject`` and ``rollback``: which model answers, and who decided that."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from lnn.serving import rollout
-from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
-from lnn_cli.ui.console import command, moment, note, number, print_json, print_table, say, share
+from lnn_cli.options import ForceOption, JsonOption, PrefixOption, RegionOption, TargetOption, connect
+from lnn_cli.ui.console import command, moment, note, number, print_json, print_table, say, share, size
+from lnn_cli.ui.files import refuse_to_replace
 from lnn_client.cloud import Cloud, Target
 
 ModelArgument = Annotated[
@@ -44,6 +46,33 @@ def models(
     score = "test score" if any("targets" in model for model in found) else "test accuracy"
     headings = ("model", "stage", score, "registered", "remark")
     print_table(headings, [_row(current, model) for model in found], right=(score,))
+
+
+def get(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL|RUN", help="A model, `production`, `staging`, a run, or `latest`.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write it.")] = Path(
+        "params.h5"
+    ),
+    force: ForceOption = False,
+    target: TargetOption = Target.LOCAL,
+    prefix: PrefixOption = None,
+    region: RegionOption = None,
+) -> None:
+    """Download a model as params.h5, which predicts without a cloud.
+
+    Example: lnn model get production -o params.h5
+    """
+    from lnn.models.validation import inspect_model
+    from lnn_client.models import stored_model
+
+    refuse_to_replace(output, force=force)
+    content = stored_model(connect(target, prefix, region), model)
+    network = inspect_model(content)
+    output.write_bytes(content)
+    say(f"{output} ({size(output.stat().st_size)})")
+    note(f"model of run {network.run_id}; use it: {command(f'lnn predict FILE --model {output}')}")
 
 
 def promote(

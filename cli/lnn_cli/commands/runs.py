@@ -1,5 +1,6 @@
 """``lnn runs``: the runs, newest first."""
 
+import json
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption
 from lnn_cli.ui.console import command, note, number, print_json, print_table, status
 from lnn_cli.ui.scores import base_rate, in_short, lowest_recall
 from lnn_client.cloud import Target
+from lnn_client.run_queries import conditions, in_order, value_of
 from lnn_client.runs import beside_accuracy, seconds_total, waiting
 
 
@@ -21,6 +23,13 @@ def runs(
     ] = None,
     tags: Annotated[
         list[str] | None, typer.Option("--tag", metavar="TAG", help="Only runs with this tag; repeat for more.")
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(metavar="CONDITIONS", help="As status=COMPLETED,tags~sweep:first,epochs>=20.")
+    ] = None,
+    sort: Annotated[str | None, typer.Option(metavar="NAME", help="By a figure or a setting, the best first.")] = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Show these figures and settings alone: learning_rate,l2.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most so many, the newest.")] = 20,
     as_json: JsonOption = False,
@@ -32,18 +41,24 @@ def runs(
 
     The score is the accuracy, and of regression R2.
 
-    Example: lnn runs --limit 5
+    Example: lnn runs --where status=COMPLETED --sort test_accuracy
     """
     every = connect(target, prefix, region).ledger.list_runs()
-    found = [run for run in every if _matches(run, name, tags or [])]
+    wanted = conditions(where) if where is not None else []
+    found = [run for run in every if _matches(run, name, tags or []) and all(one.holds(run) for one in wanted)]
+    if sort is not None:
+        found = in_order(found, sort)
     if as_json:
         print_json([{**public_view(run), **beside_accuracy(run)} for run in found[:limit]])
         return
     if every and not found:
-        note(f"none of the {len(every)} runs has that name and these tags")
+        note(f"none of the {len(every)} runs is such a one")
         return
     if not found:
         note(f"there is no run yet; start one with: {command('lnn train DATASET.h5')}")
+        return
+    if columns is not None:
+        _print_columns(found[:limit], columns.split(","))
         return
     headings = ("run", "status", "strategy", "epochs", "cost", "train", "test", "seconds")
     shown = found[:limit]
@@ -62,6 +77,20 @@ def runs(
     print_table((*headings, *more), rows, right=headings[3:])
     if len(found) > limit:
         note(f"{len(found) - limit} older runs are not shown; --limit shows more")
+
+
+def _print_columns(shown: Sequence[Run], names: Sequence[str]) -> None:
+    """Runs with what they have under some names: a heading is the name, a cell the value as short as it goes."""
+    rows = [[run.run_id, *(_cell(value_of(run, name.strip())) for name in names)] for run in shown]
+    print_table(("run", *names), rows)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return number(value)
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _matches(run: Run, name: str | None, tags: Sequence[str]) -> bool:

@@ -93,7 +93,51 @@ def test_runs_finds_by_a_part_of_the_name_and_by_whole_tags(
 ) -> None:
     assert [run["run_id"] for run in json.loads(cli("runs", "--json", *options).stdout)] == found
     answer = cli("runs", *options)
-    assert ("none of the 3 runs has that name and these tags" in answer.stderr) == (not found)
+    assert ("none of the 3 runs is such a one" in answer.stderr) == (not found)
+
+
+def test_runs_that_a_condition_picks_in_the_order_of_a_figure(cli: RunCli, two_runs: World) -> None:
+    answer = cli("runs", "--where", "epochs>=1, status!=FAILED", "--sort", "epoch", "--columns", "epoch,learning_rate")
+    rows = [line.split() for line in answer.stdout.splitlines()]
+    assert rows[0] == ["run", "epoch", "learning_rate"]
+    assert [row[:2] for row in rows[1:]] == [[NEW, "1"], [OLD, "4"]]
+    best = json.loads(cli("runs", "--sort", "test_accuracy", "--json").stdout)
+    assert [run["run_id"] for run in best] == [OLD, NEW]  # the other has none yet
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        ("status=COMPLETED", [OLD]),
+        ("status!=COMPLETED", [NEW]),
+        ("status~complet", [OLD]),
+        ("epoch<2", [NEW]),
+        ("epoch<=4,epoch>1", [OLD]),
+        ("epoch=4.0", [OLD]),
+        ("patience=null,neurons.layer1>0", [NEW, OLD]),
+        ("final_cost>0", [OLD]),
+    ],
+)
+def test_a_condition_compares_numbers_as_numbers_and_texts_as_texts(
+    cli: RunCli, two_runs: World, where: str, found: list[str]
+) -> None:
+    assert [run["run_id"] for run in json.loads(cli("runs", "--where", where, "--json").stdout)] == found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--where", "status"], "expected a name, one of"),
+        (["--where", "epoch>many"], "expected a number"),
+        (["--sort", "speed"], "no run has 'speed'"),
+    ],
+)
+def test_a_condition_that_is_none_is_one_clear_error(
+    cli: RunCli, two_runs: World, arguments: list[str], problem: str
+) -> None:
+    answer = cli("runs", *arguments)
+    assert answer.exit_code == 1
+    assert problem in answer.stderr
 
 
 def test_show_tells_what_was_expected_beside_what_it_took(cli: RunCli, world: World) -> None:
