@@ -25,7 +25,7 @@ def runs(
         list[str] | None, typer.Option("--tag", metavar="TAG", help="Only runs with this tag; repeat for more.")
     ] = None,
     where: Annotated[
-        str | None, typer.Option(metavar="CONDITIONS", help="As status=COMPLETED,tags~sweep:first,epochs>=20.")
+        str | None, typer.Option(metavar="CONDITIONS", help="As status=COMPLETED,epochs>=20.")
     ] = None,
     sort: Annotated[str | None, typer.Option(metavar="NAME", help="By a figure or a setting, the best first.")] = None,
     columns: Annotated[
