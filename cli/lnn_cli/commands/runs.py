@@ -24,9 +24,7 @@ def runs(
     tags: Annotated[
         list[str] | None, typer.Option("--tag", metavar="TAG", help="Only runs with this tag; repeat for more.")
     ] = None,
-    where: Annotated[
-        str | None, typer.Option(metavar="CONDITIONS", help="As status=COMPLETED,epochs>=20.")
-    ] = None,
+    where: Annotated[str | None, typer.Option(metavar="CONDITIONS", help="As status=COMPLETED,epochs>=20.")] = None,
     sort: Annotated[str | None, typer.Option(metavar="NAME", help="By a figure or a setting, the best first.")] = None,
     columns: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Show these figures and settings alone: learning_rate,l2.")
