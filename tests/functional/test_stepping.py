@@ -18,6 +18,7 @@ from lnn.parameter_server.barrier import Barrier
 from lnn.parameter_server.server import KEY_LIFETIME_SECONDS
 from lnn.runs.record import Run
 from lnn.runs.store import LEASE_SECONDS
+from lnn.runs.watchdog import CLOCKS_DIFFER_SECONDS
 from lnn.strategies.neuron import stepping, trainer
 from lnn.strategies.neuron.trainer import KEEPING_SECONDS
 from lnn_client.cloud import Cloud
@@ -285,6 +286,16 @@ def test_the_watch_leaves_a_waiting_run_alone_for_half_an_hour_and_then_stops_it
     assert ended.artifacts is not None
 
 
+@pytest.mark.parametrize(
+    ("seconds", "acts"), [(-CLOCKS_DIFFER_SECONDS + 10, False), (-CLOCKS_DIFFER_SECONDS - 10, True)]
+)
+def test_a_clock_that_is_minutes_behind_stops_no_run_that_waits(
+    person: Person, seconds: float, acts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person.settle()
+    assert bool(watch_after(person.cloud, seconds, monkeypatch)) == acts
+
+
 def test_a_forgotten_run_says_why_it_stopped_and_can_be_resumed_without_steps(
     person: Person, cloud: InProcessCloud, launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,6 +327,25 @@ def test_the_watch_stops_a_forgotten_run_though_its_message_is_lost_and_redis_to
     ended = person.settle()
     assert (ended.status, ended.epoch) == ("STOPPED", 0)
     assert ended.reason == "stopped after epoch 0: nobody asked for the next step for 30 minutes"
+
+
+def test_a_forgotten_run_that_is_resumed_may_wait_as_long_again(
+    person: Person, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    with monkeypatch.context() as earlier:
+        earlier.setattr(time, "time", lambda: now - WAITING_SECONDS - 60)
+        waiting = person.settle()
+    assert watch_after(cloud, 0, monkeypatch) == [("trainer", waiting.message_at_pause)]
+    cloud.queue.messages.clear()
+    cloud.redis.flushall()
+    cloud.let_leases_expire(person.run_id)
+    watch_after(cloud, 0, monkeypatch)
+    assert person.settle().status == "STOPPED"
+    generation = cloud.services.ledger.reopen(person.run_id)
+    cloud.queue.invoke_trainer(Message(person.run_id, generation, "start"))
+    assert place(person.settle()) == "forward 1"
+    assert watch_after(cloud, WAITING_SECONDS - 60, monkeypatch) == []
 
 
 def test_a_press_that_comes_before_the_watch_acts_keeps_the_run_going(

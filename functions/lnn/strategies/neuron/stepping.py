@@ -54,8 +54,8 @@ class Gate:
 
 
 def _paused(run: Run, generation: int, number: int, pause: Pause, cost: float | None) -> Paused:
-    """The pause for the run's record. A run that has come back to one has waited there since it came first."""
-    known = run.paused is not None and run.paused["number"] == number
+    """The pause for the run's record. A message that comes again does not prolong it; a new generation does."""
+    known = run.paused is not None and (run.paused["number"], run.paused["generation"]) == (number, generation)
     paused: Paused = {
         "number": number,
         "generation": generation,
