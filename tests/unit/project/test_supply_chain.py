@@ -8,9 +8,11 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hcl2
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
 from lnn_tools.errors import ToolError
@@ -146,6 +148,28 @@ def test_a_package_without_its_hash_is_not_installed(spoiled: str, pins: Path, t
 
 
 @pytest.mark.slow
+def steps() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The steps of every workflow, each with its job."""
+    for path in (REPOSITORY / ".github" / "workflows").glob("*.yml"):
+        for name, job in yaml.safe_load(path.read_text())["jobs"].items():
+            yield from ((f"{path.name}: {name}", step) for step in job["steps"])
+
+
+def test_every_action_is_pinned_by_its_commit_and_says_of_which_version_that_is() -> None:
+    text = "".join(path.read_text() for path in (REPOSITORY / ".github" / "workflows").glob("*.yml"))
+    used = [step["uses"] for _, step in steps() if "uses" in step]
+    assert len(used) >= 3
+    assert [action for action in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action)] == []
+    assert len(re.findall(r"uses: \S+ # v\d+\.\d+\.\d+\n", text)) == len(used)
+
+
+def test_workflows_run_make_s_targets_and_what_must_be_green_alone() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    commands = {step["run"] for _, step in steps() if "run" in step}
+    assert ".ci/run" in commands
+    assert {command for command in commands if command.removeprefix("make ") not in targets} == {".ci/run"}
+
+
 def test_terraforms_provider_is_locked_by_the_hashes_of_every_platform() -> None:
     (provider,) = hcl2.loads(LOCK.read_text())["provider"]
     ((name, locked),) = provider.items()
