@@ -318,6 +318,18 @@ class RedisServer:
         last = int(end)
         return value[int(start) :] if last == -1 else value[int(start) : last + 1]  # type: ignore[no-any-return]
 
+    def do_lindex(self, key: bytes, index: bytes) -> Any:
+        value, place = self._get(key, list) or [], int(index)
+        return value[place] if -len(value) <= place < len(value) else None
+
+    def do_ltrim(self, key: bytes, start: bytes, end: bytes) -> Any:
+        value = self._get(key, list)
+        if value is not None:
+            value[:] = self.do_lrange(key, start, end)
+            if not value:
+                self._delete(key)
+        return OK
+
     def do_lpop(self, key: bytes) -> Any:
         value = self._get(key, list)
         if not value:

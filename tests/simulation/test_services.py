@@ -114,6 +114,8 @@ def _commands(key: str, other: str, number: int, text: str) -> list[Callable[[An
         lambda client: client.rpush(f"l{key}", text, number),
         lambda client: client.lpop(f"l{key}"),
         lambda client: client.lrange(f"l{key}", 0, -1),
+        lambda client: (client.lindex(f"l{key}", 0), client.lindex(f"l{key}", number)),
+        lambda client: client.ltrim(f"l{key}", length, -1),
         lambda client: sorted(client.scan_iter(match="*k1")),
         lambda client: client.pipeline().set(key, text).hgetall(f"h{key}").get(key).execute(),
         lambda client: client.pipeline(transaction=False).get(key).exists(other).execute(),
