@@ -44,6 +44,9 @@ RegionOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 is any free one.")]
 OpenOption = Annotated[bool, typer.Option("--open/--no-open", help="Open it in a browser.")]
+HtmlOption = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Save the page as one file instead; 10 MB at most.")
+]
 ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace the file if it exists.")]
 
 

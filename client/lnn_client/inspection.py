@@ -136,14 +136,32 @@ class Inspection:
         parameters = self._parameters(epoch)
         found = Neurons(self.plan, self.data, parameters, epoch).neuron(layer, neuron, examples)
         Z = np.concatenate([layers[layer - 1].Z[neuron - 1] for layers in self._chunks(parameters)])
-        Z = Z[np.isfinite(Z)]
-        counts, edges = np.histogram(Z, BINS) if len(Z) else (np.zeros(1, int), np.zeros(2))
         named = {field.name: getattr(found, field.name) for field in fields(found)}
-        return {**named, "histogram": {"edges": edges, "counts": counts}}
+        return {**named, "histogram": _histogram(Z)}
 
     @quiet()
-    def plane(self, epoch: int) -> Answer:
+    def layers(self, epoch: int) -> list[Answer]:
+        """What ``neuron`` has of one, of every neuron of each layer: gradients, and histograms of z."""
+        parameters, plan = self._parameters(epoch), self.plan
+        m = plan.examples
+        dWs = [plan.l2 / m * W for W, _ in parameters]
+        dbs = [np.zeros(len(W)) for W, _ in parameters]
+        Zs: list[list[Array]] = [[] for _ in parameters]
+        for chunk in self._chunks(parameters):
+            for place, of in enumerate(chunk):
+                dWs[place] += of.dZ @ of.before.T / m
+                dbs[place] += of.dZ.sum(axis=1) / m
+                Zs[place].append(of.Z)
+        return [
+            {"dw": dW, "db": db, "histograms": [_histogram(z) for z in np.concatenate(Z, axis=1)]}
+            for dW, db, Z in zip(dWs, dbs, Zs, strict=True)
+        ]
+
+    @quiet()
+    def plane(self, epoch: int, side: int = SIDE) -> Answer:
         """What every neuron answers over the plane of two features, and where the training examples lie.
+
+        ``side`` is the number of points along each side.
 
         Raises:
             ClientError: the examples have other than two features.
@@ -153,14 +171,14 @@ class Inspection:
             raise ClientError(f"examples with {plan.sizes[0]} features lie in no plane; expected 2")
         low, high = X.min(axis=1), X.max(axis=1)
         margin = (high - low) / 10
-        x, y = (np.linspace(start, stop, SIDE) for start, stop in zip(low - margin, high + margin, strict=True))
+        x, y = (np.linspace(start, stop, side) for start, stop in zip(low - margin, high + margin, strict=True))
         grid = np.stack([of.ravel() for of in np.meshgrid(x, y)]).astype(plan.dtype)
         passed = plan.network.forward(self._parameters(epoch), grid)
         return {
             "epoch": epoch,
             "x": x[[0, -1]],
             "y": y[[0, -1]],
-            "side": SIDE,
+            "side": side,
             "layers": passed.A[1:],
             "points": [
                 {"x": float(X[0, index]), "y": float(X[1, index]), "label": label_of(plan, self.data.y, index)}
@@ -265,6 +283,13 @@ class Inspection:
         sizes = self.plan.sizes
         if not (1 <= layer < len(sizes) and 1 <= neuron <= sizes[layer]):
             raise ClientError(f"there is no neuron {neuron} in layer {layer}; the layers have {sizes[1:]} neurons")
+
+
+def _histogram(z: Array) -> Answer:
+    """Of z over the training set; values that are not finite are left out."""
+    z = z[np.isfinite(z)]
+    counts, edges = np.histogram(z, BINS) if len(z) else (np.zeros(1, int), np.zeros(2))
+    return {"edges": edges, "counts": counts}
 
 
 def epochs_shown(last: int, snapshots: int) -> list[int]:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -17,7 +18,11 @@ from lnn.data.in_memory import TrainingData, ValidationSet
 from lnn.network import init_parameters
 from lnn.parameter_server.records import Invocation
 from lnn.runs.record import EpochRow, Run
+from lnn_cli.report import page as report_page
+from lnn_cli.report.findings import Findings
+from lnn_cli.view.saved import saved_view
 from lnn_cli.view.server import ViewServer
+from lnn_client.cloud import Target
 from lnn_client.inspection import Inspection
 from lnn_client.invocations import Feed
 from lnn_client.neurons import layers_of
@@ -172,7 +177,7 @@ def serve() -> Iterator[Callable[..., Served]]:
 def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
     """Opens a run's page."""
     with watched_pages(browser) as opener:
-        yield lambda served, fragment="", **how: opener(served.url, fragment, "#answer:not(:empty)", **how)
+        yield lambda served, fragment="", ready="#answer:not(:empty)", **how: opener(served.url, fragment, ready, **how)
 
 
 def tile(layer: int, neuron: int) -> str:
@@ -323,6 +328,57 @@ def test_a_run_that_trains_is_followed_to_its_end(
     expect(page.locator("#facts")).to_contain_text("COMPLETED")
     expect(page.locator("#epoch-label")).to_have_text("epoch 4 of 40")
     expect(page.locator("#follow-label")).to_be_hidden()
+
+
+@pytest.mark.parametrize("make", [digits, xor])
+def test_the_page_is_saved_as_one_file_with_its_slider(
+    serve: Callable[[Trained], Served],
+    open_page: Callable[..., Any],
+    expect: Callable[[Any], Any],
+    tools: Path,
+    tmp_path: Path,
+    make: Callable[[], Trained],
+) -> None:
+    page = open_page(serve(make()))
+    page.click(tile(1, 3))
+    page.locator("#epoch").press("Home")
+    expect(page.locator("#canvas")).to_have_attribute("data-epoch", "0")
+    said = page.inner_text("#formula")
+    with page.expect_download() as download:
+        page.click("#share")
+    assert download.value.suggested_filename == f"{page.title().split()[0]}.html"
+    download.value.save_as(tmp_path / "saved.html")
+    page.close()
+
+    file = open_page(SimpleNamespace(url=(tmp_path / "saved.html").as_uri()))
+    expect(file.locator("#epoch-label")).to_contain_text(re.compile("epoch ([46]0) of"))
+    file.click(tile(1, 3))
+    file.locator("#epoch").press("Home")
+    expect(file.locator("#canvas")).to_have_attribute("data-epoch", "0")
+    expect(file.locator("#formula")).to_have_text(re.compile(r"\s*".join(map(re.escape, said.split("\n")))))
+    expect(file.locator("#off")).to_be_hidden()
+    expect(file.locator("#share")).to_be_hidden()
+    expect(file.locator("#saved")).to_contain_text("The file is complete in itself.")
+    (axe,) = tools.rglob("axe.min.js")
+    assert violations(file, axe.read_text(encoding="utf-8")) == []
+    file.click("#play")
+    expect(file.locator("#epoch-label")).to_contain_text(re.compile("epoch ([46]0) of"))
+
+
+def test_a_report_holds_the_page(
+    serve: Callable[[Trained], Served], open_page: Callable[..., Any], expect: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    served = serve(digits())
+    findings = Findings(served.trained.run, served.trained.history)
+    html = report_page.html(findings, Target.LOCAL, saved_view(served.inspection, now=0.0))
+    (tmp_path / "report.html").write_text(html, encoding="utf-8")
+    page = open_page(SimpleNamespace(url=(tmp_path / "report.html").as_uri()), ready="iframe")
+    inside = page.frame_locator("iframe")
+    expect(inside.locator("#epoch-label")).to_have_text("epoch 40 of 40")
+    inside.locator("#epoch").press("Home")
+    expect(inside.locator("#canvas")).to_have_attribute("data-epoch", "0")
+    inside.locator(tile(1, 2)).click()
+    expect(inside.locator("#neuron-title")).to_have_text("neuron 2 of layer 1")
 
 
 def test_the_page_says_that_its_server_has_ended(

@@ -13,12 +13,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from lnn.models.model_file import load_model
 from lnn.runs.record import EpochRow
+from lnn_cli.main import app
 from lnn_cli.ui.loopback import LOOPBACK
+from lnn_cli.view.saved import saved_view
 from lnn_cli.view.server import ViewServer
 from lnn_client.cloud import Cloud
+from lnn_client.errors import ClientError
 from lnn_client.inspection import Inspection, epochs_shown, saturated
 from support.aws_account import surroundings
 from support.inprocess_cloud import InProcessCloud, tiny_dataset
@@ -125,6 +129,81 @@ def test_a_neuron_s_histogram_counts_every_training_example(ask: Ask) -> None:
     assert sum(found["histogram"]["counts"]) == 13
     edges = found["histogram"]["edges"]
     assert all(edges[0] <= example["z"] <= edges[-1] for example in found["examples"])
+
+
+def test_all_neurons_at_once_have_the_numbers_of_each(cloud: InProcessCloud, run_id: str) -> None:
+    there = Cloud("aws")
+    inspection = Inspection(there, there.find_run(run_id))
+    for place, layer in enumerate(inspection.layers(7), start=1):
+        for neuron, (dw, db, histogram) in enumerate(
+            zip(layer["dw"], layer["db"], layer["histograms"], strict=True), start=1
+        ):
+            alone = inspection.neuron(7, place, neuron, [])
+            np.testing.assert_allclose(dw, alone["dw"], rtol=1e-9, atol=1e-15)
+            assert db == pytest.approx(alone["db"], rel=1e-9)
+            assert histogram["counts"].tolist() == alone["histogram"]["counts"].tolist()
+
+
+def saved(html: str) -> Any:
+    """The data in a saved page."""
+    return json.loads(html.partition('id="data">')[2].partition("</script>")[0])
+
+
+def test_a_saved_page_has_the_numbers_that_the_server_answers(ask: Ask, cloud: InProcessCloud, run_id: str) -> None:
+    there = Cloud("aws")
+    data = saved(saved_view(Inspection(there, there.find_run(run_id)), now=0.0))
+    shown = ask("api/run")["epochs_shown"]
+    assert (data["run"]["epochs_shown"], sorted(map(int, data["frames"]))) == (shown, shown)
+    frame, neuron = data["frames"]["20"], ask("api/epoch/20/neuron/1/3?example=0")
+    np.testing.assert_allclose(frame["epoch"]["layers"][0]["weights"][2], neuron["w"], rtol=1e-4)
+    np.testing.assert_allclose(frame["layers"][0]["dw"][2], neuron["dw"], rtol=1e-4)
+    z = [frame["examples"]["0"]["layers"][0]["z"][2], neuron["examples"][0]["z"]]
+    assert z[0] == pytest.approx(z[1], rel=1e-4)
+
+
+def test_a_saved_page_takes_no_more_than_it_may(cloud: InProcessCloud, run_id: str) -> None:
+    """Fewer epochs first, then no gradients and histograms; then it is refused."""
+    there = Cloud("aws")
+    inspection = Inspection(there, there.find_run(run_id))
+    whole = saved_view(inspection, now=0.0)
+    empty = len(whole) - len(json.dumps(saved(whole)["frames"], separators=(",", ":")))
+    most = empty + (len(whole) - empty) * 3 // 4
+    fewer = saved_view(inspection, now=0.0, most_bytes=most)
+    assert len(fewer) <= most
+    frames = saved(fewer)["frames"]
+    assert 12 <= len(frames) < len(saved(whole)["frames"])
+    assert ("0" in frames, "20" in frames, "layers" in frames["0"]) == (True, True, True)
+
+    small = empty + (len(whole) - empty) // 3
+    plain = saved_view(inspection, now=0.0, most_bytes=small)
+    assert len(plain) <= small
+    assert "layers" not in saved(plain)["frames"]["0"]
+    with pytest.raises(ClientError, match="an epoch of this network takes"):
+        saved_view(inspection, now=0.0, most_bytes=empty)
+
+
+def test_the_server_gives_the_page_as_one_file(cloud: InProcessCloud, run_id: str) -> None:
+    there = Cloud("aws")
+    with serving(Inspection(there, there.find_run(run_id))) as server:
+        connection = HTTPConnection(LOOPBACK, server.server_port, timeout=30)
+        with closing(connection):
+            connection.request("GET", "/api/share")
+            answer = connection.getresponse()
+            content = answer.read().decode()
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert saved(content)["run"]["run_id"] == run_id
+
+
+def test_a_neuron_s_page_has_its_epoch_and_opens_at_it(
+    cloud: InProcessCloud, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lnn_cli.commands.neuron.connect", lambda *_: Cloud("aws"))
+    file = tmp_path / "n.html"
+    asked = ["neuron", run_id, "--neuron", "3", "--epoch", "7", "--example", "4", "--html", str(file)]
+    done = CliRunner().invoke(app, asked)
+    assert (done.exit_code, str(file) in done.stdout) == (0, True)
+    data = saved(file.read_text(encoding="utf-8"))
+    assert (data["start"], list(data["frames"])) == ("#epoch=7&example=4&neuron=1,3", ["7"])
 
 
 def test_the_plane_shows_what_the_network_answers_there(ask: Ask, run_id: str, cloud: InProcessCloud) -> None:

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
+from lnn_cli.options import (
+    ForceOption,
+    HtmlOption,
+    JsonOption,
+    PrefixOption,
+    RegionOption,
+    RunArgument,
+    TargetOption,
+    connect,
+)
 from lnn_cli.ui.console import note, number, output, print_json, print_pairs, print_table, say
+from lnn_cli.ui.files import refuse_to_replace, write_whole
 from lnn_client.cloud import Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from lnn.job.plan import Plan
+    from lnn.runs.record import Run
+    from lnn_client.cloud import Cloud
     from lnn_client.neurons import Neuron
 
 MOST_COLUMNS = 40
@@ -37,6 +51,8 @@ def neuron(
             min=0, show_default=False, help="Index of a training example; repeatable (default: some of each)."
         ),
     ] = None,
+    html: HtmlOption = None,
+    force: ForceOption = False,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
     prefix: PrefixOption = None,
@@ -51,11 +67,16 @@ def neuron(
 
     Example: lnn neuron latest --layer 1 --neuron 3 --epoch 10
     """
+    if html is not None:
+        refuse_to_replace(html, force=force)
     from lnn_client.neurons import Neurons, invocations_of, probe_examples
     from lnn_client.replay import Replay
 
     cloud = connect(target, prefix, region)
     found = cloud.find_run(run)
+    if html is not None:
+        say(_saved(cloud, found, html, (layer, neuron), example or [], epoch))
+        return
     replay = Replay(cloud, found)
     chosen = probe_examples(replay.plan, replay.data.y) if example is None else example
     after = found.epoch if epoch is None else epoch
@@ -70,6 +91,18 @@ def neuron(
     if one_each:
         took = ", ".join(map(_invocation, invocations))
         note(f"its invocations in epoch {numbers.epoch}: {took or 'none is recorded'}")
+
+
+def _saved(cloud: Cloud, run: Run, path: Path, place: tuple[int, int], examples: list[int], epoch: int | None) -> str:
+    """Writes the page with one epoch, open at the neuron; returns the file's name and size."""
+    from lnn_cli.view.saved import Chosen, saved_view
+    from lnn_client.inspection import Inspection
+
+    inspection, after = Inspection(cloud, run), run.epoch if epoch is None else epoch
+    inspection.neuron(after, *place, examples)  # says what there is not
+    return write_whole(
+        path, saved_view(inspection, now=time.time(), epoch=after, chosen=Chosen(*place, examples)).encode()
+    )
 
 
 def _invocation(one: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """``lnn report``: all about a run, to be read and passed on."""
 
+import time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,7 +30,7 @@ def report(
     prefix: PrefixOption = None,
     region: RegionOption = None,
 ) -> None:
-    """Write a report: curves, mistakes, weights, timeline, faults, cost.
+    """Write a report: curves, network, mistakes, timeline, faults, cost.
 
     An HTML page is complete in itself: no network, light and dark. Markdown
     has its pictures in a folder beside it. Times in seconds, costs in US dollars.
@@ -48,7 +49,10 @@ def report(
 
     findings = gather(cloud, found)
     if format_ == "html":
-        content = page.html(findings, target).encode()
+        from lnn_cli.report.network import view_of
+
+        network = view_of(cloud, found, time.time(), findings.missing)
+        content = page.html(findings, target, network).encode()
     elif format_ == "md":
         pictures = path.with_name(f"{path.stem}-pictures")
         content = page.markdown(findings, target, pictures, THEMES[theme]).encode()

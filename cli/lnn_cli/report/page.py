@@ -19,6 +19,7 @@ from lnn_cli.ui import class_figures, scores
 from lnn_cli.ui.charts import DARK, LIGHT, Chart, Theme, render
 from lnn_cli.ui.console import dollars, duration, moment, number, share
 from lnn_cli.ui.facts import facts
+from lnn_cli.view.bundle import bundled, hash_of
 from lnn_client.cloud import Target
 from lnn_client.runs import ms_per_epoch, seconds_total, seconds_training
 
@@ -28,8 +29,11 @@ SHOWN_HISTORY = 12
 _TOLD_ELSEWHERE = frozenset({"run", "status", "reason", "warning", "disturbed", "cost of it", "expected on AWS"})
 
 
-def html(findings: Findings, target: Target) -> str:
-    """One page that needs nothing else: pictures are in it, in a light and a dark version."""
+def html(findings: Findings, target: Target, network: str | None = None) -> str:
+    """One page that needs nothing else: pictures are in it, in a light and a dark version.
+
+    ``network`` is the page of ``lnn view`` as HTML. Its script is the only one that the report's policy allows.
+    """
     pictures = [
         {
             "name": chart.name,
@@ -40,7 +44,12 @@ def html(findings: Findings, target: Target) -> str:
         }
         for chart in charts_of(findings)
     ]
-    return _template("report.html.j2").render(**_content(findings, target), pictures=pictures)
+    return _template("report.html.j2").render(
+        **_content(findings, target),
+        pictures=pictures,
+        network=network,
+        script_hash=hash_of(bundled("main.js")) if network else None,
+    )
 
 
 def markdown(findings: Findings, target: Target, folder: Path, theme: Theme) -> str:

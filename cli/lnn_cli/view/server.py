@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import time
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -117,6 +118,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             body = body_of(self, self.server.server_port, MOST_BYTES)
             address = urlsplit(self.path)
+            if address.path == "/api/share":
+                return HTTPStatus.OK, f"{TYPES['.html']}; charset=utf-8", self._saved()
             if not address.path.startswith("/api/"):
                 return HTTPStatus.OK, *self._file(address.path)
             return HTTPStatus.OK, JSON, self._found(address, body).encode()
@@ -127,6 +130,13 @@ class _Handler(BaseHTTPRequestHandler):
         except Exception as error:  # noqa: BLE001 - of botocore's many; the page is told
             status, reason = HTTPStatus.BAD_GATEWAY, explain(error)
         return status, JSON, json.dumps({"error": reason}).encode()
+
+    def _saved(self) -> bytes:
+        """The page as one file."""
+        from lnn_cli.view.saved import saved_view
+
+        with self.server.one_at_a_time:
+            return saved_view(self.server.inspection, now=time.time()).encode()
 
     def _found(self, address: SplitResult, body: bytes) -> str:
         """What is asked for, as JSON."""

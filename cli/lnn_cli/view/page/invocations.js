@@ -74,7 +74,7 @@ export class Lambdas {
   take(run) {
     const first = this.#run === null;
     this.#run = run;
-    if (run.strategy !== "neuron") return;
+    if (run.strategy !== "neuron" || run.saved) return;
     byId("lambdas").hidden = false;
     byId("lights-label").hidden = run.has_ended;
     byId("replay").hidden = run.epoch === 0;
@@ -261,7 +261,7 @@ export class Lambdas {
   /** Lists the invocations in which the chosen neuron worked on an epoch. */
   async list(epoch, chosen) {
     const part = byId("own-part");
-    if (this.#run?.strategy !== "neuron" || !chosen) {
+    if (this.#run?.strategy !== "neuron" || this.#run.saved || !chosen) {
       part.hidden = true;
       return;
     }

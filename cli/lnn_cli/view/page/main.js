@@ -7,6 +7,7 @@ import { Lambdas } from "./invocations.js";
 import { NetworkView } from "./network.js";
 import { hideNeuron, showNeuron } from "./neuron.js";
 import { shapeOf } from "./pictures.js";
+import "./share.js";
 import { listenToSteps, showSteps } from "./stepping.js";
 import { remember } from "./story.js";
 import { byId, count, element, named, score, scoreName } from "./text.js";
@@ -330,7 +331,11 @@ function change() {
 function keep() {
   const parts = new URLSearchParams({ epoch: epochShown(), example: chosen.example });
   if (chosen.neuron) parts.set("neuron", keyOf(chosen.neuron));
-  history.replaceState(null, "", `#${parts}`);
+  try {
+    history.replaceState(null, "", `#${parts}`);
+  } catch {
+    // A page within a report has no address of its own.
+  }
 }
 
 function restore() {

@@ -33,7 +33,8 @@ export function showNeuron(run, { neuron, example, epoch, plane }) {
   byId("plane-part").hidden = !plane;
   if (plane) showPlane(run, plane, neuron, example);
   showWeights(run, neuron, example);
-  showHistogram(neuron.histogram, z);
+  byId("histogram-part").hidden = !neuron.histogram;
+  if (neuron.histogram) showHistogram(neuron.histogram, z);
   showStory(layer, number, epoch.epoch);
   showExamples(neuron.examples, example.index);
   byId("weight-input").max = neuron.w.length;
@@ -53,7 +54,8 @@ function showWeights(run, { layer, w, dw }, example) {
   byId("weights-title").textContent =
     shape || most === w.length ? `Weights w (${count(w.length)})` : `Largest ${most} of ${count(w.length)} weights w`;
   if (!shape) return showBars(layer, w, dw, layer === 1 ? example.x : example.layers[layer - 2].a);
-  const parts = [["weights w", w], ["gradient dw", dw]];
+  const parts = [["weights w", w]];
+  if (dw) parts.push(["gradient dw", dw]);
   if (example.x) parts.push(["products w × x", w.map((weight, index) => weight * example.x[index])]);
   const figures = pictureSlots(parts.length);
   parts.forEach(([name, numbers], index) => {
@@ -132,7 +134,7 @@ function showBars(layer, w, dw, inputs) {
     name.textContent = layer === 1 ? `x${index + 1}` : `a${index + 1}`;
     input.textContent = inputs ? figure(inputs[index]) : "";
     number.textContent = figure(w[index]);
-    gradient.textContent = figure(dw[index]);
+    gradient.textContent = figure(dw?.[index]);
     bar(picture.firstChild, w[index] / largest);
   });
 }
