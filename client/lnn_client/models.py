@@ -89,6 +89,23 @@ def predict_pictures(
     return predict(model, np.stack(columns, axis=1))
 
 
+def predict_each_picture(
+    model: Model, images: Sequence[Path], *, invert: bool = False, white: float | None = None
+) -> Iterator[tuple[Path, Prediction | Numbers | None, str]]:
+    """Each picture with its prediction, or with None and what is wrong with it; one is in memory at a time.
+
+    Raises:
+        InputError: the model was not trained on pictures.
+    """
+    for image in images:
+        try:
+            (said,) = predict_pictures(model, [image], invert=invert, white=white)
+        except PictureError as error:
+            yield image, None, str(error)
+        else:
+            yield image, said, ""
+
+
 def _taken(model: Model) -> str:
     """What a model that takes no pictures does take."""
     if model.preprocessing is None:

@@ -8,8 +8,8 @@ import typer
 
 from lnn.serving import rollout
 from lnn_cli.options import ForceOption, JsonOption, PrefixOption, RegionOption, TargetOption, connect
-from lnn_cli.ui.console import command, moment, note, number, print_json, print_table, say, share, size
-from lnn_cli.ui.files import refuse_to_replace
+from lnn_cli.ui.console import command, moment, note, number, print_json, print_table, say, share
+from lnn_cli.ui.files import refuse_to_replace, write_whole
 from lnn_client.cloud import Cloud, Target
 
 ModelArgument = Annotated[
@@ -70,8 +70,7 @@ def get(
     refuse_to_replace(output, force=force)
     content = stored_model(connect(target, prefix, region), model)
     network = inspect_model(content)
-    output.write_bytes(content)
-    say(f"{output} ({size(output.stat().st_size)})")
+    say(write_whole(output, content))
     note(f"model of run {network.run_id}; use it: {command(f'lnn predict FILE --model {output}')}")
 
 

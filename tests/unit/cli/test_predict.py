@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
@@ -99,21 +100,72 @@ def test_a_model_of_plain_features_cannot_see_pictures(cli: RunCli, tmp_path: Pa
     assert "16 plain features, not on pictures" in result.stderr
 
 
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder with pictures, one of them in a folder below, and a file that is none."""
+    folder = tmp_path / "pictures"
+    (folder / "more").mkdir(parents=True)
+    picture(folder / "a.png", 51)
+    (folder / "b.png").write_text("no picture")
+    picture(folder / "more" / "c.png", 204)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["answers.csv", "answers.parquet"])
+def test_a_folder_becomes_a_file_in_which_a_broken_picture_is_a_line_with_its_reason(
+    cli: RunCli, tmp_path: Path, pictures: Path, name: str
+) -> None:
+    model, answers = save(tmp_path / "params.h5", brightness_model()), tmp_path / name
+    result = cli("predict", pictures, "--model", model, "-o", answers)
+    assert result.exit_code == 0, result.output
+    assert "1 of 3 pictures could not be read" in result.stderr
+    read = pl.read_csv if answers.suffix == ".csv" else pl.read_parquet
+    frame = read(answers)
+    assert frame.columns == ["file", "class", "probability", "p(dark)", "p(light)", "problem"]
+    assert frame["file"].to_list() == [str(pictures / file) for file in ("a.png", "b.png", "more/c.png")]
+    assert frame["class"].to_list() == ["dark", None, "light"]
+    night, nothing, _ = frame["probability"].to_list()
+    assert (night, nothing) == (pytest.approx(1 / (1 + np.exp(-6)), rel=1e-3), None)
+    why = frame["problem"].to_list()
+    assert (why[0], "not a picture" in why[1], why[2]) == (None, True, None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["params.h5", "pictures", name])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["-o", "answers.txt"], "expected a name that ends in .csv or .parquet"),
+        (["-o", "params.h5.csv"], "--force"),
+        ([], "not a picture"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_one_clear_error(
+    cli: RunCli, tmp_path: Path, pictures: Path, arguments: list[str], problem: str
+) -> None:
+    model = save(tmp_path / "params.h5", brightness_model())
+    (tmp_path / "params.h5.csv").write_text("mine")
+    result = cli("predict", pictures, "--model", model, *(arguments and ["-o", tmp_path / arguments[1]]))
+    assert result.exit_code == 1
+    assert problem in result.stderr
+    assert (tmp_path / "params.h5.csv").read_text() == "mine"
+
+
 def test_every_picture_that_cannot_be_read_is_named(cli: RunCli, tmp_path: Path) -> None:
     model = save(tmp_path / "params.h5", brightness_model())
     good = picture(tmp_path / "day.png", 255)
     (tmp_path / "notes.txt").write_text("hello")
     cut = tmp_path / "cut.png"
     cut.write_bytes(good.read_bytes()[:60])
-    (tmp_path / "folder").mkdir()
-    wrong = [tmp_path / "notes.txt", cut, tmp_path / "folder", tmp_path / "gone.png"]
+    wrong = [tmp_path / "notes.txt", cut, tmp_path / "gone.png"]
     result = cli("predict", good, *wrong, "--model", model)
     assert result.exit_code == 1
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
-    for name in ("notes.txt", "cut.png", "folder", "gone.png"):
+    for name in ("notes.txt", "cut.png", "gone.png"):
         assert name in line
     assert "day.png" not in line
+    (tmp_path / "empty").mkdir()
+    assert f"there is no file in {tmp_path / 'empty'}" in cli("predict", good, tmp_path / "empty", "-m", model).stderr
 
 
 def test_a_file_that_is_no_model_is_an_error(cli: RunCli, tmp_path: Path) -> None:
