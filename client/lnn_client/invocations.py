@@ -179,7 +179,19 @@ def of_invocation(one: Invocation) -> dict[str, Any]:
 
 def _row(one: Invocation) -> dict[str, Any]:
     """An invocation as a page plays it."""
-    names = ("role", "generation", "state", "layer", "neuron", "epoch", "start", "seconds", "attempt", "failed")
+    names = (
+        "role",
+        "generation",
+        "epoch",
+        "batch",
+        "state",
+        "layer",
+        "neuron",
+        "start",
+        "seconds",
+        "attempt",
+        "failed",
+    )
     return {name: getattr(one, name) for name in names}
 
 

@@ -60,6 +60,7 @@ export class Lambdas {
   #said = 0;
   #latest = null;
   #generation = null;
+  #step = { place: "", neurons: new Set() };
   #replays = false;
   #drawing = false;
   #listing = 0;
@@ -153,7 +154,7 @@ export class Lambdas {
     const now = this.#clock.now();
     this.#advance(now);
     this.#draw(now);
-    this.#say(now);
+    this.#say();
     const going = this.#waiting.length + this.#lit.size + this.#passing.length > 0;
     if (!going) {
       this.#drawing = false;
@@ -171,7 +172,7 @@ export class Lambdas {
     let begun = 0;
     while (begun < this.#waiting.length && this.#waiting[begun].start <= now) begun += 1;
     for (const row of this.#waiting.splice(0, begun)) {
-      if (row.role === "neuron") this.#lit.set(`${row.layer},${row.neuron}`, row);
+      if (row.role === "neuron") this.#work(row);
       else if (row.layer) this.#passing.push(row);
       this.#recent.push(row);
       this.#played += 1;
@@ -182,6 +183,13 @@ export class Lambdas {
     for (const [key, row] of this.#lit) if (now > ended(row) + left * pace) this.#lit.delete(key);
     this.#passing = this.#passing.filter((row) => now < row.start + PASS_SECONDS * pace);
     this.#recent = this.#recent.filter((row) => row.start > now - RATE_SECONDS * pace);
+  }
+
+  #work(row) {
+    this.#lit.set(`${row.layer},${row.neuron}`, row);
+    const place = [row.generation, row.epoch, row.batch, row.state, row.layer].join();
+    if (this.#step.place !== place) this.#step = { place, neurons: new Set() };
+    this.#step.neurons.add(row.neuron);
   }
 
   #clear() {
@@ -233,18 +241,17 @@ export class Lambdas {
     context.globalAlpha = 1;
   }
 
-  /** In words, twice a second: what is at work, and how fast. */
-  #say(now) {
+  /** In words, twice a second: how far the step has come, and how fast they follow each other. */
+  #say() {
     const at = performance.now();
     if (at - this.#said < SAY_MS || !this.#latest) return;
     this.#said = at;
     const { epoch, layer, state } = this.#latest;
-    const working = [...this.#lit.values()].filter((row) => now <= ended(row)).length;
     const rate = this.#recent.length / RATE_SECONDS;
     const slow = this.#clock.pace === 1 ? "" : ` Played at ${figure(this.#clock.pace)} of its pace.`;
     const pace = this.#replays ? slow : `, ${figure(rate)} invocations a second.`;
-    const neurons = working === 1 ? "1 neuron" : `${count(working)} neurons`;
-    this.#note(`${this.#begun()}Epoch ${count(epoch)}, layer ${layer}, ${state}: ${neurons} at work${this.#replays ? "." : ""}${pace}`);
+    const neurons = `${count(this.#step.neurons.size)} of ${count(this.#run.sizes[layer])} neurons`;
+    this.#note(`${this.#begun()}Epoch ${count(epoch)}, layer ${layer}, ${state}: ${neurons}${this.#replays ? "." : ""}${pace}`);
   }
 
   /** Another Trainer has begun a generation: the run was resumed, or somebody had died. */
