@@ -45,6 +45,7 @@ ALLOWED = {
     "lnn/strategies/neuron/trainer.py: Conductor._conclude": "the same",
     "lnn/strategies/neuron/trainer.py: Conductor._usd": "the same",
     "lnn/strategies/neuron/trainer.py: Conductor._note": "the same, for the timeline",
+    "lnn/strategies/neuron/trainer.py: Conductor._wait": "the same, of a Trainer after which a stepped run waits",
     "lnn/strategies/neuron/trainer.py: Conductor._dispatch": "seconds since this dispatch renewed the lease",
     "lnn/strategies/session.py: Session.__init__": "seconds of an epoch, and of one invocation for the bill",
     "lnn/strategies/session.py: Session._train": "the same",
