@@ -311,6 +311,38 @@ def test_a_what_if_changes_the_answer_until_it_is_put_back(
     )
 
 
+def test_a_frozen_weight_keeps_its_value_in_later_epochs_and_neurons_are_off_together(
+    serve: Callable[[Trained], Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    served = serve(xor())
+    page = open_page(served, "#epoch=40&neuron=2,1")
+    page.locator("#epoch").press("Home")
+    expect(page.locator("#canvas")).to_have_attribute("data-epoch", "0")
+    expect(page.locator("#neuron-title")).to_have_text("neuron 1 of layer 2")
+    page.fill("#weight-input", "2")
+    page.click("#freeze")
+    start = float(served.trained.parameters(0)[1][0][0, 1])
+    said = f"weight 2 of neuron 1 of layer 2 stays at {figure(start)} from epoch 0 on"
+    expect(page.locator("#changes li")).to_have_text(said)
+
+    page.locator("#epoch").press("End")
+    weights = [{"layer": 2, "neuron": 1, "input": 2, "value": start}]
+    example = int(page.input_value("#example"))
+    frozen = served.inspection.what_if(60, example, [], weights)
+    expect(page.locator("#outcome")).to_contain_text(
+        f"training accuracy {frozen['before']['train']:.1%} → {frozen['train']:.1%}"
+    )
+    for neuron in (3, 4):
+        page.click(tile(1, neuron))
+        expect(page.locator("#neuron-title")).to_have_text(f"neuron {neuron} of layer 1")
+        page.click("#off")
+    expect(page.locator("#changes li")).to_have_count(3)
+    off = served.inspection.what_if(60, example, [(1, 3), (1, 4)], weights)
+    expect(page.locator("#outcome")).to_contain_text(
+        f"training accuracy {off['before']['train']:.1%} → {off['train']:.1%}"
+    )
+
+
 def test_a_run_that_trains_is_followed_to_its_end(
     serve: Callable[[Trained], Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
 ) -> None:

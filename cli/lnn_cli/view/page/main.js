@@ -10,7 +10,7 @@ import { shapeOf } from "./pictures.js";
 import "./share.js";
 import { listenToSteps, showSteps } from "./stepping.js";
 import { remember } from "./story.js";
-import { byId, count, element, named, score, scoreName } from "./text.js";
+import { byId, count, element, figure, named, score, scoreName } from "./text.js";
 
 const STEP_MS = 125;
 const POLL_MS = 1000;
@@ -287,9 +287,10 @@ function showOff() {
       const [layer, neuron] = key.split(",");
       return `neuron ${neuron} of layer ${layer} is off`;
     }),
-    ...[...chosen.weights.values()].map(({ layer, neuron, input, value }) =>
-      `${input ? `weight ${input}` : "bias"} of neuron ${neuron} of layer ${layer} is ${value}`,
-    ),
+    ...[...chosen.weights.values()].map(({ layer, neuron, input, value, since }) => {
+      const what = `${input ? `weight ${input}` : "bias"} of neuron ${neuron} of layer ${layer}`;
+      return since === undefined ? `${what} is ${value}` : `${what} stays at ${figure(value)} from epoch ${count(since)} on`;
+    }),
   ];
   byId("what-if").hidden = changes.length === 0;
   const list = byId("changes");
@@ -305,7 +306,7 @@ async function whatIf() {
   const change = {
     example: of.example.index,
     off: [...chosen.off].map((key) => key.split(",").map(Number)),
-    weights: [...chosen.weights.values()],
+    weights: [...chosen.weights.values()].filter(({ since = 0 }) => since <= of.epoch.epoch),
   };
   const answer = await attempt(() => askWhatIf(of.epoch.epoch, change));
   if (!answer || ask !== asked || of !== frame) return;
@@ -316,6 +317,14 @@ async function whatIf() {
     .map(([name, before, after]) => `${name} ${scoreName(run)} ${score(run, before)} → ${score(run, after)}`);
   parts.push(`answer ${named(of.example.answer)} → ${named(answer.answer)}`);
   byId("outcome").textContent = parts.join(", ");
+}
+
+/** Sets the weight of the form's input into the chosen neuron; `since` is the first epoch that it holds for. */
+function changeWeight(value, since) {
+  const [layer, neuron] = chosen.neuron;
+  const input = Number(byId("weight-input").value);
+  chosen.weights.set(`${layer},${neuron},${input}`, { layer, neuron, input, value, since });
+  change();
 }
 
 function change() {
@@ -382,10 +391,12 @@ function listen() {
   });
   byId("weight").addEventListener("submit", (event) => {
     event.preventDefault();
-    const [layer, neuron] = chosen.neuron;
-    const [input, value] = [Number(byId("weight-input").value), Number(byId("weight-value").value)];
-    chosen.weights.set(`${layer},${neuron},${input}`, { layer, neuron, input, value });
-    change();
+    changeWeight(Number(byId("weight-value").value));
+  });
+  onClick("freeze", () => {
+    const input = Number(byId("weight-input").value);
+    if (!frame.neuron || !byId("weight-input").reportValidity()) return;
+    changeWeight(input ? frame.neuron.w[input - 1] : frame.neuron.b, frame.epoch.epoch);
   });
   onClick("back", () => {
     chosen.off.clear();
