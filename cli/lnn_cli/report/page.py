@@ -17,7 +17,7 @@ from lnn_cli.report.charts import charts_of
 from lnn_cli.report.findings import Findings
 from lnn_cli.ui import class_figures, scores
 from lnn_cli.ui.charts import DARK, LIGHT, Chart, Theme, render
-from lnn_cli.ui.console import dollars, duration, moment, number, share
+from lnn_cli.ui.console import dollars, duration, moment, number, share, words
 from lnn_cli.ui.facts import facts
 from lnn_cli.view.bundle import bundled, hash_of
 from lnn_client.cloud import Target
@@ -99,7 +99,7 @@ def _content(findings: Findings, target: Target) -> dict[str, Any]:
         "summary": _summary(run),
         "tiles": list(_tiles(run)),
         "facts": [(name, str(value)) for name, value in facts(run) if name not in _TOLD_ELSEWHERE],
-        "settings": [(name, _words(value)) for name, value in run.settings.items()],
+        "settings": [(name, words(value)) for name, value in run.settings.items()],
         "history": [_row(row, list(_columns(findings))) for row in _some(findings.history)],
         "score_names": list(_columns(findings).values()),
         "epochs_recorded": len(findings.history),
@@ -164,12 +164,6 @@ def _expenses(run: Run) -> Iterator[dict[str, str]]:
         ("invocations", "-", f"{run.invocations:,}"),
     ):
         yield {"name": name, "estimated": estimated, "actual": actual}
-
-
-def _words(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {entry}" for name, entry in value.items())
-    return "none" if value is None else str(value)
 
 
 def _columns(findings: Findings) -> dict[str, str]:

@@ -146,9 +146,11 @@ def dollars(value: float | None) -> str:
 
 
 def words(value: object) -> str:
-    """The value of a setting."""
+    """The value of a setting; an empty one as one that is not set."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {entry}" for name, entry in value.items())
+        value = [f"{name} {entry}" for name, entry in value.items()]
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "-"
     return "-" if value is None else str(value)
 
 
