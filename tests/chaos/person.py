@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lnn.runs.record import Run
 
 STEPPED = 0.5
-COUNTS = (1, 1, 2, 5)
+COUNTS = (1, 1, 3, 8, 20)
 """Steps that are asked for at once."""
 
 
