@@ -82,6 +82,7 @@ class Inspection:
             "classes": plan.list_classes,
             "targets": plan.list_targets,
             "image_shape": plan.image_shape,
+            "features": self._replay.features,
             "base_rate": self._base_rate,
             "history": [
                 {

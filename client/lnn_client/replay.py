@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lnn.aws.dynamodb_items import LARGEST
+from lnn.data.preprocessing import PREPROCESSING, Preprocessing
 from lnn.errors import ResourceDeleted
 from lnn.models.store import Artifacts
 from lnn.names import checkpoints_prefix, place_of_checkpoint
@@ -53,6 +54,8 @@ class Replay:
             self.data: TrainingData = training_data(self._artifacts, run.run_id, self.plan)
         except ResourceDeleted as error:
             raise _deleted(run) from error
+        self.features = _features(self._artifacts, run.run_id) if self.plan.preprocessed else []
+        """The names of the network's inputs; empty where only a table's columns would have some."""
         self._rows: dict[int, EpochRow] = {}
         self.complete_to = 0
         """The history has every row up to this epoch."""
@@ -157,6 +160,10 @@ class Replay:
             return self._artifacts.get_checkpoint(key, epoch)
         except ResourceDeleted as error:
             raise _deleted(self.run) from error
+
+
+def _features(artifacts: Artifacts, run_id: str) -> list[str]:
+    return Preprocessing.decode(artifacts.get_tensor(run_id, PREPROCESSING)).features
 
 
 def _deleted(run: Run) -> CannotReplay:

@@ -37,7 +37,8 @@ LOOKS = {"light": {"color_scheme": "light"}, "dark": {"color_scheme": "dark"}, "
 class Trained:
     """Stands for ``Replay``: a run of full batches that is trained beforehand and shown up to ``run.epoch``."""
 
-    def __init__(self, epochs: int, X: Any, y: Any, **how: Any) -> None:
+    def __init__(self, epochs: int, X: Any, y: Any, features: Sequence[str] = (), **how: Any) -> None:
+        self.features = features
         train = slice(0, len(y) * 3 // 4)
         test = slice(len(y) * 3 // 4, len(y))
         self.plan = plan(
@@ -97,7 +98,8 @@ def digits() -> Trained:
 def xor() -> Trained:
     X = np.random.default_rng(5).uniform(-1, 1, (2, 200))
     y = (X[0] * X[1] > 0).astype(np.int64)
-    return Trained(60, 3 * X, y, sizes=[2, 6, 1], activations=["tanh", "sigmoid"], list_classes=["apart", "same"])
+    how = {"sizes": [2, 6, 1], "activations": ["tanh", "sigmoid"], "list_classes": ["apart", "same"]}
+    return Trained(60, 3 * X, y, features=["across", "up"], **how)
 
 
 class Served:
@@ -567,6 +569,7 @@ def test_a_window_that_changes_its_width_shows_the_whole_network_again(
     serve: Callable[[Trained], Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
 ) -> None:
     page = open_page(serve(xor()), "#neuron=1,5", viewport={"width": 1300, "height": 800})
+    expect(page.locator("#bars")).to_contain_text("across")  # of a table's columns the inputs have the names
     expect(page.locator("#go-neuron")).to_have_value("5")
     page.set_viewport_size({"width": 700, "height": 800})
     expect(page.locator(tile(2, 1))).to_be_in_viewport(ratio=1)

@@ -24,6 +24,8 @@ from lnn_cli.view.server import ViewServer
 from lnn_client.cloud import Cloud
 from lnn_client.errors import ClientError
 from lnn_client.inspection import Inspection, epochs_shown, saturated
+from lnn_client.table_datasets import Choices, make_dataset
+from lnn_client.tables import open_table
 from support.aws_account import surroundings
 from support.inprocess_cloud import InProcessCloud, tiny_dataset
 
@@ -100,6 +102,17 @@ def test_the_overview_is_of_the_run(ask: Ask, run_id: str) -> None:
     assert found["epochs_shown"][-1] == 20
     assert found["base_rate"] == 0.5
     assert {probe["label"] for probe in found["probes"]} == {"class 0", "class 1"}
+
+
+def test_the_inputs_of_a_table_s_network_have_the_names_of_its_columns(cloud: InProcessCloud, tmp_path: Path) -> None:
+    table, path = tmp_path / "rows.csv", tmp_path / "d.h5"
+    rows = [f"{place / 7},{'red' if place % 3 else 'blue'},{'yes' if place > 9 else 'no'}" for place in range(20)]
+    table.write_text("\n".join(["age,color,answer", *rows]))
+    make_dataset(path, open_table(table), Choices("answer"), lambda _: None)
+    upload = cloud.upload(path.read_bytes(), PARAMETERS)
+    assert cloud.launch(upload) == "launched", cloud.run(upload.run_id)
+    inspection = Inspection(Cloud("aws"), cloud.run_to_end(upload.run_id))
+    assert inspection.overview()["features"] == ["age", "color=blue", "color=red"]
 
 
 def test_an_epoch_has_the_model_s_weights_and_what_neurons_do_over_the_training_set(

@@ -23,7 +23,7 @@ from lnn_cli.ui.files import refuse_to_replace, write_whole
 from lnn_client.cloud import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from lnn.job.plan import Plan
@@ -87,7 +87,7 @@ def neuron(
         arrays = {name: getattr(numbers, name).tolist() for name in ("w", "dw")}
         print_json({"run_id": found.run_id, **asdict(numbers), **arrays, "invocations": invocations})
         return
-    _print(numbers, found.run_id, replay.plan)
+    _print(numbers, found.run_id, replay.plan, replay.features if layer == 1 else [])
     if one_each:
         took = ", ".join(map(_invocation, invocations))
         note(f"its invocations in epoch {numbers.epoch}: {took or 'none is recorded'}")
@@ -113,7 +113,7 @@ def _invocation(one: Mapping[str, Any]) -> str:
     return f"{one['state']} {one['seconds'] * 1000:.1f} ms{marked}"
 
 
-def _print(numbers: Neuron, run_id: str, plan: Plan) -> None:
+def _print(numbers: Neuron, run_id: str, plan: Plan, names: Sequence[str]) -> None:
     from lnn_cli.ui.blocks import PLAIN_POSITIVE, POSITIVE, blocks, legend
 
     w = numbers.w
@@ -139,8 +139,15 @@ def _print(numbers: Neuron, run_id: str, plan: Plan) -> None:
     say("")
     print_table(
         ("input", "w", "dw"),
-        ((str(place + 1), number(float(w[place]), 6), number(float(numbers.dw[place]), 6)) for place in sorted(shown)),
-        right=("input", "w", "dw"),
+        (
+            (
+                names[place] if names else str(place + 1),
+                number(float(w[place]), 6),
+                number(float(numbers.dw[place]), 6),
+            )
+            for place in sorted(shown)
+        ),
+        right=("w", "dw") if names else ("input", "w", "dw"),
     )
     say("")
     print_table(

@@ -26,7 +26,7 @@ export function arrange(run, boxWidth) {
   const shape = shapeOf(run);
 
   const shares = run.sizes.map((units, layer) => {
-    if (layer === 0) return shape ? 1.6 : 0.6;
+    if (layer === 0) return shape ? 1.6 : run.features.length ? 1.3 : 0.6;
     return units > MOST_IN_COLUMN ? 2.2 : 1;
   });
   const inner = width - labels - 12;

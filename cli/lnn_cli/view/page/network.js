@@ -5,7 +5,7 @@ import { colorOf, contextOf, largestOf, theme } from "./colors.js";
 import { strongest, strongestFrom, strongestInto } from "./edges.js";
 import { arrange } from "./layout.js";
 import { examplePicture, planeAtlas, shapeOf, weightAtlas } from "./pictures.js";
-import { count, element, figure, named, percent } from "./text.js";
+import { count, element, figure, fitted, inputName, named, percent } from "./text.js";
 
 const EDGES = 120;
 const EDGES_OF_ONE = 40;
@@ -196,7 +196,8 @@ export class NetworkView {
       if (x < 22) return;
       context.fillStyle = colors.text;
       context.textAlign = "right";
-      context.fillText(more > 0 && index === features.length - 1 ? `+${count(more)}` : `x${index + 1}`, x - 3, y + size / 2 + 4);
+      const name = more > 0 && index === features.length - 1 ? `+${count(more)}` : inputName(this.#run, index);
+      context.fillText(fitted(context, name, x - 3), x - 3, y + size / 2 + 4);
     });
   }
 

@@ -3,7 +3,7 @@
 import { colorOf, contextOf, largestOf, theme } from "./colors.js";
 import { paintNumbers, planeAtlas, shapeOf } from "./pictures.js";
 import { showStory } from "./story.js";
-import { byId, count, element, figure, named, percent, sum } from "./text.js";
+import { byId, count, element, figure, inputName, named, percent, sum } from "./text.js";
 
 const MOST_BARS = 16;
 const MOST_POINTS = 400;
@@ -53,7 +53,7 @@ function showWeights(run, { layer, w, dw }, example) {
   const most = Math.min(w.length, MOST_BARS);
   byId("weights-title").textContent =
     shape || most === w.length ? `Weights w (${count(w.length)})` : `Largest ${most} of ${count(w.length)} weights w`;
-  if (!shape) return showBars(layer, w, dw, layer === 1 ? example.x : example.layers[layer - 2].a);
+  if (!shape) return showBars(run, layer, w, dw, layer === 1 ? example.x : example.layers[layer - 2].a);
   const parts = [["weights w", w]];
   if (dw) parts.push(["gradient dw", dw]);
   if (example.x) parts.push(["products w × x", w.map((weight, index) => weight * example.x[index])]);
@@ -124,14 +124,14 @@ function pictureSlots(wanted) {
   return box.children;
 }
 
-function showBars(layer, w, dw, inputs) {
+function showBars(run, layer, w, dw, inputs) {
   const order = w.map((_, index) => index).sort((one, other) => Math.abs(w[other]) - Math.abs(w[one]));
   const shown = order.slice(0, MOST_BARS);
   const rows = barRows(shown.length);
   const largest = largestOf(w);
   shown.forEach((index, row) => {
     const [name, input, number, picture, gradient] = rows[row].children;
-    name.textContent = layer === 1 ? `x${index + 1}` : `a${index + 1}`;
+    name.textContent = layer === 1 ? inputName(run, index) : `a${index + 1}`;
     input.textContent = inputs ? figure(inputs[index]) : "";
     number.textContent = figure(w[index]);
     gradient.textContent = figure(dw?.[index]);

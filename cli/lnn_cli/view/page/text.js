@@ -30,6 +30,19 @@ export function named(value) {
   return typeof value === "number" ? figure(value) : String(value);
 }
 
+/** An input of the network, from 0: the name of a table's column, or x with its number. */
+export const inputName = (run, index) => run.features[index] ?? `x${index + 1}`;
+
+/** The text, cut off where it would be wider than `width` in the context's font. */
+export function fitted(context, text, width) {
+  let length = text.length;
+  while (length > 1 && context.measureText(text).width > width) {
+    length -= 1;
+    text = `${text.slice(0, length)}\u2026`;
+  }
+  return text;
+}
+
 /** An element with text; `parts` are its properties. */
 export function element(tag, text, parts = {}) {
   const made = Object.assign(document.createElement(tag), parts);
