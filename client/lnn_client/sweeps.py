@@ -182,21 +182,15 @@ class Sweep:
             self._look()
             tell(self)
             if not self._running() and self._next() is None:
+                self._tell_study(len(self.trials))
                 return self.trials
             time.sleep(POLL_SECONDS)
 
-    def stop(self) -> None:
-        """Ask the trials at work to end."""
-        for trial in self._running():
-            if trial.run_id is None:
-                continue
-            with suppress(RunStateError):  # it has just ended
-                self._cloud.ledger.request_stop(trial.run_id)
-
     def best(self) -> Trial | None:
-        """The complete trial of the lowest value; the first of several."""
-        complete = [trial for trial in self.trials if trial.state == "complete" and trial.value is not None]
-        return min(complete, key=lambda trial: (float(trial.value or 0.0), trial.number), default=None)
+        """The complete trial of the lowest value, the first of several; if none is complete, one that was stopped."""
+        known = [trial for trial in self.trials if trial.value is not None]
+        complete = [trial for trial in known if trial.state == "complete"]
+        return min(complete or known, key=lambda trial: (float(trial.value or 0.0), trial.number), default=None)
 
     def ranking(self) -> list[Trial]:
         """All trials, the best first; those without a value last."""
@@ -228,6 +222,10 @@ class Sweep:
 
     # Trials
 
+    def _is_over(self) -> bool:
+        """Whether the time for all of it is over."""
+        return self.plan.seconds is not None and time.monotonic() - self._began >= self.plan.seconds
+
     def _running(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.state == "running"]
 
@@ -239,9 +237,8 @@ class Sweep:
         # What a trial is drawn from must not depend on which of the others were faster.
         if any(trial.state == "running" for trial in self.trials[: max(0, number - plan.parallel)]):
             return None
-        if plan.seconds is not None and time.monotonic() - self._began >= plan.seconds:
+        if self._is_over():
             self.ended_early = f"{plan.seconds:g} seconds are over"
-            self.stop()
             return None
         if plan.max_usd is not None and (expected := self._usd()) > plan.max_usd:
             self.ended_early = f"one more trial might take it beyond ${plan.max_usd:g} (${expected:.6f})"
@@ -322,8 +319,10 @@ class Sweep:
                 self.trials[place] = _ended(replace(trial, record=run))
                 continue
             self.trials[place] = replace(trial, record=run)
-            if self.plan.pruner != "none" and not run.has_ended and not run.stop_requested and self._hopeless(trial):
-                with suppress(RunStateError):
+            if run.has_ended or run.stop_requested:
+                continue
+            if self._is_over() or (self.plan.pruner != "none" and self._hopeless(trial)):
+                with suppress(RunStateError):  # it has just ended
                     self._cloud.ledger.request_stop(trial.run_id)
 
     def _hopeless(self, trial: Trial) -> bool:

@@ -115,6 +115,14 @@ def test_a_poor_trial_is_ended_early(cloud: CloudUnderTest, job: list[str], tmp_
     assert cloud.run(poor).epoch < 4000
 
 
+def test_trials_at_work_are_stopped_when_the_time_is_over(cloud: CloudUnderTest, job: list[str]) -> None:
+    endless = [*job, "--set", "epochs=1000000", "--set", "record_every=1000", "--seconds", "4"]
+    found = cloud.lnn_json("sweep", *endless, "--name", f"timed-{MARK}")
+    assert found["ended_early"] == "4 seconds are over"
+    assert 0 < len(found["trials"]) < TRIALS
+    assert {cloud.run(trial["run_id"]).status for trial in found["trials"]} == {"STOPPED"}
+
+
 def test_a_budget_ends_the_sweep(cloud: CloudUnderTest, job: list[str]) -> None:
     tight = cloud.lnn_json("sweep", *job, "--name", f"tight-{MARK}", "--max-usd", "0.0000001", "--sampler", "random")
     assert 0 < len(tight["trials"]) < TRIALS
