@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 from xdist.remote import Producer
 
+from lnn_tools.browser import chromium, install
+from lnn_tools.errors import ToolError
 from support.e2e_cloud import CloudUnderTest, local_cloud
 from support.repository import REPOSITORY
 from support.scheduling import ByFile, longest_first
@@ -54,3 +57,22 @@ def cloud() -> Iterator[CloudUnderTest]:
         if not running:
             done = local_cloud("down", home)
             assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def tools() -> Path:
+    """Folder with Playwright and axe."""
+    try:
+        return install()
+    except ToolError as error:
+        pytest.skip(f"Playwright cannot be installed here: {error}")
+
+
+@pytest.fixture(scope="session")
+def browser(tools: Path) -> Iterator[Any]:
+    """The headless Chromium of a worker: Playwright runs once in a thread."""
+    try:
+        with chromium() as running:
+            yield running
+    except ToolError as error:
+        pytest.skip(str(error))

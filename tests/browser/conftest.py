@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,32 +15,11 @@ import pytest
 from lnn.aws.events import http_request
 from lnn.serving.api import PredictionApi
 from lnn.serving.rollout import Current
-from lnn_tools.browser import chromium, install
-from lnn_tools.errors import ToolError
 from support.browser_pages import patient_expect
 from support.models import Shelves, brightness_model
 from support.repository import REPOSITORY
 
 OLD, NEW = "20261101T080000Z-aaaaaaaa-11111111", "20261102T080000Z-bbbbbbbb-22222222"
-
-
-@pytest.fixture(scope="session")
-def tools() -> Path:
-    """Folder with Playwright and axe."""
-    try:
-        return install()
-    except ToolError as error:
-        pytest.skip(f"Playwright cannot be installed here: {error}")
-
-
-@pytest.fixture(scope="session")
-def browser(tools: Path) -> Iterator[Any]:
-    """A headless Chromium."""
-    try:
-        with chromium() as running:
-            yield running
-    except ToolError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture

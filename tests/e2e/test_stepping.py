@@ -5,15 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from lnn.job.pauses import Pauses
-from lnn_tools.browser import chromium
-from lnn_tools.errors import ToolError
 from support.e2e_cloud import CloudUnderTest, environment, eventually
 from support.e2e_jobs import NEURON_DATASET, network
 
@@ -26,16 +21,6 @@ OF_EPOCH = [
     "layer 1 backward has been computed: 4 neurons have their gradients and their next weights.",
 ]
 PATIENCE_MS = 60_000
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    """A headless Chromium."""
-    try:
-        with chromium() as running:
-            yield running
-    except ToolError as error:
-        pytest.skip(str(error))
 
 
 def test_two_epochs_step_by_step_with_the_button_to_the_bits_of_a_run_that_does_not_wait(
