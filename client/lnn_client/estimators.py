@@ -15,6 +15,7 @@ import numpy as np
 
 from lnn.errors import InputError
 from lnn_client.cloud import Cloud
+from lnn_client.parameters import output_layer
 from lnn_client.training import Source, train
 
 try:
@@ -226,9 +227,7 @@ class LambdaClassifier(ClassifierMixin, _LambdaNetwork):  # type: ignore[misc]
             weights = {
                 _class_name(places[label]): float(weight) for label, weight in weights.items() if label in places
             }
-        count = len(self.classes_)
-        output = (1, "sigmoid") if count == 2 else (count, "softmax")
-        self._train(X, indices, output, {"class_weight": weights})
+        self._train(X, indices, output_layer(len(self.classes_)), {"class_weight": weights})
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:

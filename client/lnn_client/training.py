@@ -112,7 +112,7 @@ class Run:
         return self.record.status
 
     def wait(self, timeout: float | None = None, progress: Callable[[Look], object] = lambda _: None) -> Run:
-        """Wait for its end; ``progress`` is called with each look at it, twice a second.
+        """Wait for its end; ``progress`` is called with each look at it, at least twice a second.
 
         Raises:
             FollowTimeout: it goes on after ``timeout`` seconds.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 from typing import Any
 
 import hypothesis
@@ -485,13 +486,17 @@ def test_every_problem_is_reported_at_once() -> None:
     ]
 
 
+NAMES_COMMA = sys.version_info >= (3, 13)
+"""From then on json points at a comma too many, and not behind it."""
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         (b"", "parameters.json: the file is empty"),
         (b" \n\t", "parameters.json: the file is empty"),
         (b"\xff\xfe{\x00}\x00", "parameters.json: not UTF-8 text (byte 0); save it as UTF-8"),
-        (b'{"epochs": 1,}', "parameters.json: not valid JSON at line 1, column 1"),  # 14, or from Python 3.13 on 13
+        (b'{"epochs": 1,}', f"parameters.json: not valid JSON at line 1, column {13 if NAMES_COMMA else 14}"),
         (b"epochs = 3", "parameters.json: not valid JSON at line 1, column 1"),
         (b'{"epochs": 1} {}', "parameters.json: not valid JSON at line 1, column 15"),
         (b"[1, 2]", "parameters.json: found [1, 2]; expected a JSON object"),
