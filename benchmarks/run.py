@@ -13,16 +13,16 @@ from typing import Any
 from lnn_tools.errors import exit_status
 from lnnbench import charts, coldstart, estimates, growth, kernels, memory
 from lnnbench.cloud import BenchmarkError, Cloud, local_cloud
-from lnnbench.comparisons import Comparison, batches, cat
+from lnnbench.comparisons import Comparison, batches, cat, table
 from lnnbench.floor import Floor
-from lnnbench.jobs import BATCH_EXAMPLES, CAT_FILE, batch_job, cat_job
+from lnnbench.jobs import BATCH_EXAMPLES, CAT_FILE, TABLE_EXAMPLES, batch_job, cat_job, table_job
 from lnnbench.machine import await_quiet, load_average, machine, revision
 from lnnbench.marks import marks
 from lnnbench.rates import gemm_rates, round_trip
 from lnnbench.report import PROTOTYPE, RESULTS, markdown, write
 
 CAT_VARIABLE = "LNN_CAT_DATASET"
-QUICK_BATCH_EXAMPLES = 5000
+QUICK_BATCH_EXAMPLES, QUICK_TABLE_EXAMPLES = 5000, 50_000
 MEMORY_EPOCHS = 2
 COLD_STARTS = 5
 
@@ -111,6 +111,10 @@ class Benchmark:
     def batches(self) -> dict[str, Any]:
         return self._compare(batches(self.cloud, self.batch_job, self.floor, quick=self.given.quick))
 
+    def table(self) -> dict[str, Any]:
+        job = table_job(self.scratch, QUICK_TABLE_EXAMPLES if self.given.quick else TABLE_EXAMPLES)
+        return self._compare(table(self.cloud, job, self.floor, quick=self.given.quick))
+
     def _compare(self, comparison: Comparison) -> dict[str, Any]:
         section = comparison.measure(self.given.repeats, self.scratch, self.given.patience)
         if "estimate" in self.given.only:
@@ -148,6 +152,7 @@ class Benchmark:
 SECTIONS = {
     "cat": Benchmark.cat,
     "batches": Benchmark.batches,
+    "table": Benchmark.table,
     "kernels": Benchmark.kernels,
     "memory": Benchmark.memory,
     "cold": Benchmark.cold,

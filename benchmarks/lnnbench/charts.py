@@ -38,6 +38,8 @@ COLORS = {
     "sklearn": "#BBBBBB",
     "floor": "#000000",
 }
+JOBS = {"cat": ("cat job", "o"), "batches": ("batches of 512", "D"), "table": ("3,000,000 rows", "s")}
+"""A label and a marker for each."""
 MARKERS = {"fused": "o", "resident": "s", "data": "^", "numpy": "x"}
 ALLOWED_FACTOR = 1.5
 
@@ -157,11 +159,11 @@ def estimate(rows: Rows) -> Figure:
             [row["measured_seconds"] for row in of_name],
             [row["estimated_seconds"] for row in of_name],
             color=color(way),
-            marker="o" if job == "cat" else "D",
+            marker=JOBS[job][1],
             edgecolor="black",
             linewidth=0.5,
             zorder=3,
-            label=f"{way}, {'cat job' if job == 'cat' else 'batches of 512'}",
+            label=f"{way}, {JOBS[job][0]}",
         )
     axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
     axes.set(xlabel="measured seconds of training", ylabel="estimated seconds of training")

@@ -122,6 +122,19 @@ def batches(cloud: Cloud, job: Job, floor: Floor, *, quick: bool) -> Comparison:
     return Comparison(cloud, job, ways, floors | parallel_floors(ways, floor))
 
 
+def table(cloud: Cloud, job: Job, floor: Floor, *, quick: bool) -> Comparison:
+    """The job of many rows: the strategies that can train it, and PyTorch."""
+    epochs = 2 if quick else 4
+    ways: list[Way] = [
+        Strategy(cloud, job, "fused", epochs),
+        Program(job, *TORCH, epochs),
+        Strategy(cloud, job, "data", epochs, 2),
+        Program(job, *NUMPY, epochs),
+    ]
+    floors = {way.name: floor.one_process(way.job) for way in ways}
+    return Comparison(cloud, job, ways, floors | parallel_floors(ways, floor))
+
+
 def parallel_floors(ways: list[Way], floor: Floor) -> dict[str, float]:
     return {
         way.name: floor.workers(way.job, way.strategy, way.workers)

@@ -23,6 +23,8 @@ CAT_FILE = Path(__file__).resolve().parents[3] / "shared" / "data" / "cat" / "da
 
 BATCH_EXAMPLES, BATCH_TEST_EXAMPLES, BATCH_FEATURES, BATCH_CLASSES = 60_000, 10_000, 784, 10
 
+TABLE_EXAMPLES, TABLE_FEATURES = 3_000_000, 28
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -131,6 +133,21 @@ def batch_job(scratch: Path, examples: int = BATCH_EXAMPLES) -> Job:
     )
 
 
+def table_job(scratch: Path, examples: int = TABLE_EXAMPLES) -> Job:
+    """Many rows of few numbers, as of the Higgs data set: 28-64-32-1, batches of 4,096, float32."""
+    return synthetic_job(
+        scratch,
+        "table",
+        examples,
+        TABLE_FEATURES,
+        [64, 32, 1],
+        test_examples=examples // 30,
+        learning_rate=0.05,
+        batch_size=4096,
+        dtype="float32",
+    )
+
+
 def synthetic_job(
     scratch: Path,
     name: str,
@@ -143,10 +160,10 @@ def synthetic_job(
     batch_size: int | None = None,
     dtype: str = "float64",
 ) -> Job:
-    """A job with a class for each neuron of the output; each class has features of its own, under noise."""
+    """A job with a class for each neuron of the output, or two; each has features of its own, under noise."""
     path = scratch / f"{name}-{examples}-{features}-{units[-1]}.h5"
     if not path.exists():
-        write_synthetic_classes(path, examples, test_examples, features, units[-1])
+        write_synthetic_classes(path, examples, test_examples, features, max(2, units[-1]))
     return Job(
         name,
         "synthetic: a pattern for each class, under noise",
@@ -155,7 +172,7 @@ def synthetic_job(
         examples,
         test_examples,
         list(units),
-        "softmax",
+        "sigmoid" if units[-1] == 1 else "softmax",
         learning_rate,
         batch_size,
         dtype,

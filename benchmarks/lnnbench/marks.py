@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lnnbench.samples import median_of, ratio
+from lnn.planning.workload import Functions
+from lnn.strategies.data_parallel.memory import RESERVE
+from lnnbench.samples import by_name, median_of, ratio
 
 Report = Mapping[str, Any]
 
@@ -70,16 +72,24 @@ def batches(section: Report) -> Iterator[Mark]:
     yield Mark(what, 0.7, speed, at_least=True)
 
 
+def table(section: Report) -> Iterator[Mark]:
+    ways = section["ways"]
+    for name, base, bound in (("fused", "torch", 0.75), ("data, 2 workers", "fused", 1.0)):
+        over = ratio(ways, f"{name}, float32", f"{base}, float32", "ms_per_epoch")
+        yield Mark(f"3,000,000 rows: an epoch of `{name}` over that of `{base}`", bound, over)
+    fused = by_name(ways, "fused, float32")
+    over = None if fused is None else fused["median"]["ms_per_epoch"] / fused["floor_ms"]
+    yield Mark("3,000,000 rows: an epoch of `fused` over the floor's", 2.5, over)
+
+
 def memory(section: Report) -> Iterator[Mark]:
-    once, twice = section["runs"]
-    for name, peak in once["peak_mb"].items():
-        if peak is not None:
-            yield Mark(f"batches of 512, `data`: peak memory of {name.title()}", 400, peak, " MB")
-    for name, peak in once["peak_mb"].items():
-        more = twice["peak_mb"].get(name)
-        if peak is not None and more is not None:
-            growth = (more / peak - 1) * 100
-            yield Mark(f"twice the examples, `data`: growth of the peak of {name.title()}", 5, growth, "%")
+    # Workers hold examples in the memory that they have, less a reserve; the others hold no more than they need.
+    bounds = {"neuron": Functions().neuron_memory_mb * (1 - RESERVE)}
+    for run, examples in zip(section["runs"], ("", "twice the examples, "), strict=True):
+        for name, peak in run["peak_mb"].items():
+            if peak is not None:
+                what = f"batches of 512, {examples}`data`: peak memory of {name.title()}"
+                yield Mark(what, bounds.get(name, 400), peak, " MB")
 
 
 def cold(section: Report) -> Iterator[Mark]:
@@ -93,4 +103,4 @@ def estimate(section: Report) -> Iterator[Mark]:
     yield Mark(what, 1.5, max(factors, default=None))
 
 
-SECTIONS = {"cat": cat, "batches": batches, "memory": memory, "cold": cold, "estimate": estimate}
+SECTIONS = {"cat": cat, "batches": batches, "table": table, "memory": memory, "cold": cold, "estimate": estimate}

@@ -211,6 +211,7 @@ def kernels_section(section: Report) -> Iterable[str]:
 SECTIONS = {
     "cat": cat_section,
     "batches": job_section,
+    "table": job_section,
     "kernels": kernels_section,
     "memory": memory_section,
     "cold": cold_section,

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lnn.errors import LnnError
+
+VCPU_MB = 1769
+"""Memory that buys one vCPU (AWS Lambda developer guide, "Configure Lambda function memory")."""
+
+
+def memory_mb(variables: Mapping[str, str] = os.environ) -> int:
+    """The memory of the function that this process is; 0 outside a function."""
+    return int(variables.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 0))
+
+
+def vcpus(variables: Mapping[str, str] = os.environ) -> int:
+    """How many threads may compute side by side: the vCPUs that a function's memory buys, a part of one counted whole.
+
+    Outside a function, and never more than: the cores that the process may use.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    bought = math.ceil(memory_mb(variables) / VCPU_MB)
+    return min(cores, bought) if bought else cores
 
 
 @dataclass(frozen=True, slots=True)

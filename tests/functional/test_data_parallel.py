@@ -305,14 +305,16 @@ def test_own_examples_may_begin_and_end_within_a_shard(first: int, last: int) ->
 
 @pytest.mark.parametrize("dtype", ["uint8", "float64"])
 @pytest.mark.parametrize("held", [0, 7, 1000], ids=["none", "some", "all"])
-def test_a_batch_is_the_same_however_many_examples_are_held_in_memory(
+def test_examples_are_the_same_however_many_are_held_in_memory(
     monkeypatch: pytest.MonkeyPatch, held: int, dtype: str
 ) -> None:
     plan = plan_with(**CHANGES)
     artifacts = stored(plan, dtype)
     data = loaded(artifacts, plan)
-    monkeypatch.setattr("lnn.data.on_disk.HELD_BYTES", held * plan.sizes[0] * np.dtype(dtype).itemsize)
-    own = OwnExamples(artifacts, RUN, TRAIN_X, TRAIN_Y, plan, 2, 21)
+    monkeypatch.setattr("lnn.data.on_disk.BLOCK_BYTES", 1000)  # a few examples
+    held_bytes = held * plan.sizes[0] * np.dtype(dtype).itemsize
+    own = OwnExamples(artifacts, RUN, TRAIN_X, TRAIN_Y, plan, 2, 21, held_bytes=held_bytes)
+    np.testing.assert_array_equal(np.hstack([X.copy() for X, _ in own.blocks()]), data.X[:, 2:21])
     for chosen in ([0, 3, 6, 7, 11, 18], [1, 2], [8, 17], list(range(19)), []):
         found = [(X.copy(), y) for X, y in own.blocks(np.array(chosen, np.int64))]
         examples = 2 + np.array(chosen, np.int64)

@@ -1,5 +1,7 @@
 """Trains one small job with every strategy, in both dtypes, and prints a digest of each run's parameters and history.
 
+Its batches are in parts, as those of large jobs are.
+
 A program of its own: OpenBLAS and numpy choose their code as they are loaded.
 Usage: ``python -m support.every_strategy REDIS_PORT``.
 """
@@ -20,6 +22,7 @@ import redis
 from moto import mock_aws
 
 from lnn.data.dataset import write_dataset
+from lnn.network import parts
 from support.inprocess_cloud import REGION, InProcessCloud
 
 PARAMETERS = {
@@ -36,17 +39,22 @@ def main() -> None:
     os.environ |= {"AWS_DEFAULT_REGION": REGION, "POWERTOOLS_METRICS_NAMESPACE": "LNN"}
     rng = np.random.default_rng(5)
     digests: dict[str, str] = {}
+    parts.LEAST_EXAMPLES = parts.LEAST_MULTIPLICATIONS = 1
     with tempfile.TemporaryDirectory() as folder, closing(redis.Redis(port=int(sys.argv[1]))) as client:
         dataset = Path(folder) / "datasets.h5"
         X, X_test = rng.random((64, 300)), rng.random((12, 300))
         write_dataset(dataset, X, rng.integers(0, 3, 64), X_test, rng.integers(0, 3, 12), ["a", "b", "c"])
-        for strategy in ("fused", "neuron", "resident", "data"):
+        # With sgd and so few examples, ``fused`` computes in example space.
+        for strategy, optimizer in [(name, "sgd") for name in ("fused", "neuron", "resident", "data")] + [
+            ("fused", "adam")
+        ]:
             for dtype in ("float64", "float32"):
                 client.flushall()
                 workers = 2 if strategy in {"resident", "data"} else None
                 with mock_aws():
                     cloud = InProcessCloud(client, boto3.Session(region_name=REGION))
                     settings = PARAMETERS | {"strategy": strategy, "dtype": dtype, "workers": workers}
+                    settings["optimizer"] = optimizer
                     upload = cloud.upload(dataset.read_bytes(), settings)
                     cloud.launch(upload)
                     run = cloud.run_to_end(upload.run_id)
@@ -54,7 +62,7 @@ def main() -> None:
                         sys.exit(f"{strategy}: {run.status}, {run.reason}")
                     arrays, history = cloud.outcome(upload.run_id)
                 content = b"".join(arrays) + json.dumps(history).encode()
-                digests[f"{strategy}, {dtype}"] = hashlib.sha256(content).hexdigest()
+                digests[f"{strategy}, {optimizer}, {dtype}"] = hashlib.sha256(content).hexdigest()
     print(json.dumps(digests))
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import platform
 
 import pytest
 
-from lnn.environment import Environment
+from lnn.environment import Environment, vcpus
 from lnn.errors import LnnError
 
 VARIABLES = {
@@ -79,3 +80,14 @@ def test_the_architecture_is_the_machine_s_own(
 ) -> None:
     monkeypatch.setattr(platform, "machine", lambda: machine)
     assert Environment.read(VARIABLES).architecture == architecture
+
+
+@pytest.mark.parametrize(("memory_mb", "threads"), [("512", 1), ("1769", 1), ("1770", 2), ("3008", 2), ("10240", 6)])
+def test_a_function_has_the_vcpus_that_its_memory_buys(
+    memory_mb: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert vcpus({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory_mb}) == threads
+    assert vcpus({}) == 8
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    assert vcpus({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory_mb}) == 1

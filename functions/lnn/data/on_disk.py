@@ -1,7 +1,8 @@
 """A worker's examples in a file on /tmp: downloaded from S3 in shards, read in blocks of limited size.
 
-Memory holds the labels, one block and, for mini-batches, the first ``HELD_BYTES`` of the examples, whatever their
-number. The file is read, not mapped: mapped pages count as the process's memory, and the kernel maps many at a time.
+Memory holds the labels, one block and as many of the first examples as the worker has room for; the others are read
+from the file whenever they are used. The file is read, not mapped: mapped pages count as the process's memory, and the
+kernel maps many at a time.
 """
 
 from __future__ import annotations
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 32 * 2**20
 """Approximate memory of a block: its examples as stored and standardized, and the layers' outputs for them."""
 
-HELD_BYTES = 24 * 2**20
-"""Bytes of stored examples to cache in memory for mini-batches. A shuffled batch is scattered over the file, and a read
-for each example costs more than the copy."""
-
 TOO_SHORT = "the file of this worker's examples is shorter than it was written"
 
 
@@ -51,8 +48,12 @@ class OwnExamples:
         first: int,
         last: int,
         block_bytes: int | None = None,
+        held_bytes: int = 0,
     ) -> None:
         """``x`` and ``y`` are the tensors' names; ``block_bytes`` is the memory of a block (None: ``BLOCK_BYTES``).
+
+        So many bytes of the examples, as they are stored, stay in memory. A shuffled batch is scattered over the file,
+        and a read for each of its examples costs more than the copy.
 
         Raises LnnError when /tmp is too small or the run's data was deleted.
         """
@@ -69,19 +70,14 @@ class OwnExamples:
         self._rows: Array = np.empty((self._block_rows, n), plan.dtype)
         as_stored = self._stored == self._rows.dtype and plan.scale == 1.0
         self._raw: npt.NDArray[Any] = self._rows if as_stored else np.empty(self._rows.shape, self._stored)
-        self._held: npt.NDArray[Any] | None = None
+        self._held: npt.NDArray[Any] = np.empty((min(len(self), held_bytes // self._row_bytes), n), self._stored)
+        for start in range(0, len(self._held), self._block_rows):  # one read gives 2 GB at most
+            self._fill(self._held[start : start + self._block_rows], start)
         self._places: list[tuple[memoryview]] = []
         self._prepared: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return self.last - self.first
-
-    def hold(self) -> npt.NDArray[Any]:
-        """The cached examples for mini-batches, read from the file at the first call."""
-        if self._held is None:
-            self._held = np.empty((min(len(self), HELD_BYTES // self._row_bytes), self._raw.shape[1]), self._stored)
-            self._fill(self._held, 0)
-        return self._held
 
     def of(self, batch: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """This worker's examples in ``batch``, which indexes the whole set: sorted positions, counted from 0."""
@@ -121,15 +117,16 @@ class OwnExamples:
 
     def _read(self, examples: int, start: int) -> None:
         """So many examples, from ``start`` on, into the first rows of the buffer."""
-        self._fill(self._raw[:examples], start)
+        held = self._held[start : start + examples]
+        self._raw[: len(held)] = held
+        self._fill(self._raw[len(held) : examples], start + len(held))
         self._standardize(examples)
 
     def _read_chosen(self, chosen: npt.NDArray[np.int64]) -> None:
-        """Copy the chosen examples into the buffer's first rows, from the cache or else from the file."""
-        in_memory = self.hold()
-        held = int(np.searchsorted(chosen, len(in_memory)))
+        """Copy the chosen examples into the buffer's first rows, from memory or else from the file."""
+        held = int(np.searchsorted(chosen, len(self._held)))
         # No index is out of range; mode "clip" makes numpy write to ``out`` without another buffer.
-        np.take(in_memory, chosen[:held], axis=0, out=self._raw[:held], mode="clip")
+        np.take(self._held, chosen[:held], axis=0, out=self._raw[:held], mode="clip")
         self._read_one_by_one(chosen, held)
         self._standardize(len(chosen))
 

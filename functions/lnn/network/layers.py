@@ -73,7 +73,8 @@ def propagate_delta(W_next: Array, dZ_next: Array, kept: Array, activation: str,
     keeps it -> dZ (units, m). For a block of this layer's rows pass those rows of ``kept`` and ``mask``, and the same
     columns of W_next.
     """
-    dZ: Array = W_next.T @ dZ_next
+    # One unit above makes an outer product, for which BLAS takes several times as long.
+    dZ: Array = W_next.T * dZ_next if len(W_next) == 1 else W_next.T @ dZ_next
     dZ *= ACTIVATIONS[activation].derivative(kept)
     if mask is not None:
         dZ *= mask

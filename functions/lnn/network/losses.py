@@ -70,7 +70,7 @@ def binary_cross_entropy(Z: Array, Y: Array, weights: Array | None = None) -> fl
     binary loss; with K units it is K one-vs-all classifiers. It is log(1 + e^z) = max(z, 0) + log1p(e^-|z|), z being -Z
     where Y is 1 and Z where 0.
     """
-    z = np.where(Y > 0.5, -1.0, 1.0) * _bounded(Z)
+    z = (1.0 - 2.0 * (Y > 0.5)) * _bounded(Z)
     losses = np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
     return float((losses if weights is None else losses * weights).sum() / Z.shape[1])
 

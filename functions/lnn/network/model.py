@@ -9,6 +9,7 @@ import numpy as np
 from lnn.network.activations import ACTIVATIONS
 from lnn.network.clipping import Clipping
 from lnn.network.dropout import Masks
+from lnn.network.lanes import Map
 from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta
 from lnn.network.losses import LINEAR, UNWEIGHTED, Loss, cost_from_logits, output_activation, output_delta
 from lnn.network.metrics import Tally, class_counts, correct_count, error_sums, predicted_classes
@@ -17,8 +18,8 @@ from lnn.network.types import Array, Labels, Parameters, Slots, Targets
 
 ALL = slice(None)
 
-CHUNK_BYTES = 32 * 2**20
-"""Memory of the widest layer in predictions, which run in chunks of examples to bound it."""
+CHUNK_BYTES = 8 * 2**20
+"""Memory of the widest layer in predictions, which run in chunks of examples: to bound it, and side by side."""
 
 
 LayerGradient: TypeAlias = tuple[int, Array, Array]
@@ -282,19 +283,25 @@ class Network:
         columns = max(1, CHUNK_BYTES // (max(self.sizes) * X.itemsize))
         return [slice(start, start + columns) for start in range(0, X.shape[1], columns)]
 
-    def tally(self, params: Parameters, X: Array, y: Targets, Y: Array | None = None) -> Tally:
+    def tally(self, params: Parameters, X: Array, y: Targets, Y: Array | None = None, side_by_side: Map = map) -> Tally:
         """The sums over X (n, m), in chunks of bounded memory; ``y`` and ``Y`` as in ``tally_of_output``."""
-        parts = []
-        for some in self._chunks(X):
+
+        def tally(some: slice) -> Tally:
             passed = self.forward(params, X[:, some])
             labels = None if Y is None else Y[:, some]
-            parts.append(tally_of_output(self.activations[-1], passed.A[-1], passed.logits, y[some], labels, self.loss))
+            return tally_of_output(self.activations[-1], passed.A[-1], passed.logits, y[some], labels, self.loss)
+
+        parts = list(side_by_side(tally, self._chunks(X)))
         return parts[0] if len(parts) == 1 else Tally.total(parts)
 
-    def class_counts(self, params: Parameters, X: Array, y: Labels) -> Labels:
+    def class_counts(self, params: Parameters, X: Array, y: Labels, side_by_side: Map = map) -> Labels:
         """Counts of the examples X (n, m) by class, (3, K): see the function ``class_counts``."""
-        parts = [class_counts(self.forward(params, X[:, some]).A[-1], y[some]) for some in self._chunks(X)]
-        return sum(parts[1:], start=parts[0])
+
+        def counts(some: slice) -> Labels:
+            return class_counts(self.forward(params, X[:, some]).A[-1], y[some])
+
+        first, *others = side_by_side(counts, self._chunks(X))
+        return sum(others, start=first)
 
     def predict_classes(self, params: Parameters, X: Array) -> Labels:
         """The class index of each example, (m,)."""

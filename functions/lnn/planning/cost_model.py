@@ -15,14 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lnn.aws.pricing import lambda_usd, logs_usd
+from lnn.environment import VCPU_MB
 from lnn.job.plan import PLAIN
 from lnn.planning.rates import AWS, Rates
 from lnn.planning.workload import Functions, Job
 from lnn.runs.log_size import METRICS_BYTES, closing_bytes, metrics_lines
 from lnn.strategies.registry import STRATEGIES, Strategy
-
-VCPU_MB = 1769
-"""Memory that buys one vCPU (AWS Lambda developer guide, "Configure Lambda function memory")."""
 
 PART_COMMANDS = 5
 """Redis commands for each part that one worker gives another: SET, RPUSH and EXPIRE by the giver, BLPOP and GETDEL by
@@ -228,7 +226,13 @@ class Costs(ABC):
     # Parts of an epoch
 
     def passes(
-        self, cores: float, examples: float, evaluated: float, units: int | None = None, features: int | None = None
+        self,
+        cores: float,
+        examples: float,
+        evaluated: float,
+        units: int | None = None,
+        features: int | None = None,
+        parts: int = 1,
     ) -> float:
         """Seconds of one epoch of the plain formulation: a block of W1 (all of it if None), all of the layers above.
 
@@ -243,11 +247,12 @@ class Costs(ABC):
         # Clipping reads the gradients for their norm, and reads and writes them again where it scales them.
         touched = 4 + 4 * job.slots + (0 if job.clip_norm is None else 3)
         updated = job.item * job.batches * touched * (first + upper)
+        # numpy's own code runs in all lanes at the same time, Python's in one.
         return (
             self.product_seconds(flops, streamed, cores)
-            + (copied + updated + self.elementwise(examples)) / rates.elementwise_bytes / min(1.0, cores)
-            + job.batches * job.layers * rates.layer_seconds / min(1.0, cores)
-            + self.dropout(examples) / min(1.0, cores)
+            + ((copied + self.elementwise(examples)) / cores + updated / min(1.0, cores)) / rates.elementwise_bytes
+            + job.batches * parts * job.layers * rates.layer_seconds / min(1.0, cores)
+            + self.dropout(examples) / cores
         )
 
     def dropout(self, examples: float) -> float:
@@ -289,11 +294,12 @@ class Costs(ABC):
 
     # What comes once
 
-    def cores(self, memory_mb: int) -> float:
-        """How many vCPUs a function of this size computes with: one at most, as BLAS has one thread."""
-        if self.rates.cores is None:
-            return min(1.0, memory_mb / VCPU_MB)
-        return min(1.0, self.rates.cores / self.workers)
+    def cores(self, memory_mb: int, parts: int = 1) -> float:
+        """How many vCPUs a function of this size computes with: one at most for each part of a batch."""
+        bought = memory_mb / VCPU_MB
+        if self.rates.cores is not None:
+            bought = min(math.ceil(bought), self.rates.cores / self.workers)
+        return min(parts, bought)
 
     def set_bytes(self) -> float:
         """Bytes of all features as they are stored."""

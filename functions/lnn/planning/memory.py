@@ -34,5 +34,5 @@ def trainer_mb(job: Job) -> int:
     """A whole run in the Trainer: all data, parameters with gradients, slots and those of the best epoch, one batch's
     activations.
     """
-    values = all_sets(job) + (3 + job.slots) * job.weights + job.best_parameters + batch_values(job)
+    values = all_sets(job) + (2 + job.parts() + job.slots) * job.weights + job.best_parameters + batch_values(job)
     return RUNTIME_MB + SHARD_MB + math.ceil(megabytes(values, job))

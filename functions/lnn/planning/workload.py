@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lnn.network import ACTIVATIONS, OPTIMIZERS
+from lnn.network.parts import cut
 
 if TYPE_CHECKING:
     from lnn.data.dataset import DatasetSummary
@@ -106,6 +107,10 @@ class Job:
     def batch(self) -> int:
         """Examples of a batch."""
         return min(self.batch_size or self.examples, self.examples)
+
+    def parts(self, workers: int = 1) -> int:
+        """Parts of a worker's share of a batch, which may be computed side by side."""
+        return len(cut(math.ceil(self.batch / workers), self.weights, self.item))
 
     @property
     def batches(self) -> int:

@@ -9,12 +9,12 @@ import pytest
 from lnn import train
 from lnn.aws import clients, idempotency, invoker, pricing, s3_client
 from lnn.data import class_names, dataset, images, on_disk
-from lnn.network import model
 from lnn.parameter_server import barrier, connection, heartbeat, process_group
 from lnn.planning import workload
 from lnn.runs import lease as lease_renewal
 from lnn.runs import log_size, stopping, store, watchdog
 from lnn.serving import requests, router
+from lnn.strategies.data_parallel import memory as worker_memory
 from lnn.strategies.neuron import costs, layout, trainer
 from support.repository import REPOSITORY
 
@@ -137,9 +137,9 @@ FIGURES: list[tuple[str, str, list[float]]] = [
     ("docs/pictures.md", "refused where no value reaches {}, which", [images.DIM]),
     ("docs/pictures.md", "refused where those end below {} of 255", [images.DIM >> 8]),
     ("docs/adr/20261121-data-shards.md", "shards of about {} MB", [dataset.SHARD_BYTES / MIB]),
-    ("docs/adr/20261121-data-shards.md", "the first {} MB of its examples", [on_disk.HELD_BYTES / MIB]),
+    ("docs/adr/20261121-data-shards.md", "a reserve of {}%", [worker_memory.RESERVE * 100]),
+    ("docs/adr/20261121-data-shards.md", "for {} MB at least", [worker_memory.LEAST_HELD_MB]),
     ("docs/adr/20261121-data-shards.md", "run in blocks of about {} MB", [on_disk.BLOCK_BYTES / MIB]),
-    ("docs/adr/20261121-data-shards.md", "run in blocks of about {} MB", [model.CHUNK_BYTES / MIB]),
     ("docs/adr/20261121-fuse.md", "`neuron` run costs {} times what it was estimated at", [layout.BUDGET_FACTOR]),
     (
         "docs/adr/20261121-metrics-as-lines.md",

@@ -14,6 +14,8 @@ parameters and slots of all are averaged (local SGD: Stich 2019, "Local SGD conv
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -23,25 +25,26 @@ import numpy.typing as npt
 from lnn.data.dataset import label_matrix
 from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y, VALIDATION_X, VALIDATION_Y
 from lnn.data.on_disk import OwnExamples
+from lnn.environment import memory_mb, vcpus
 from lnn.job.plan import WHOLE_UP_TO, Plan
 from lnn.models.checkpoint import Checkpoint
 from lnn.models.store import Artifacts
 from lnn.network import (
     Masks,
     Tally,
-    batch_tally,
     class_counts,
-    cost_from_logits,
     penalty,
     sum_of_squares,
     tally_of_output,
 )
 from lnn.network.batches import Batch
-from lnn.network.model import backward
+from lnn.network.lanes import Lanes
 from lnn.network.parameter_vector import flattened, layers_of, weight_ranges
-from lnn.network.types import Array, Labels
+from lnn.network.parts import Differentiated, Part, add, cut, differentiate
+from lnn.network.types import Array, Labels, Parameters
 from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.resp import Buffer
+from lnn.strategies.data_parallel.memory import held_mb, needed_mb
 from lnn.strategies.engine import StepResult, norm_of
 
 COUNTED_BYTES = 8 * 2**20
@@ -81,9 +84,10 @@ class Data:
     def __init__(self, artifacts: Artifacts, run_id: str, plan: Plan, state: Checkpoint, group: ProcessGroup) -> None:
         self._plan, self._group = plan, group
         self._network, self._optimizer_at, self._clipping = plan.network, plan.update_rule_at, plan.clipping
-        self._train = OwnExamples(artifacts, run_id, TRAIN_X, TRAIN_Y, plan, *share(plan.examples, group))
-        if plan.batches_per_epoch > 1:
-            self._train.hold()  # now, not in the first step
+        own = share(plan.examples, group)
+        self._train = OwnExamples(
+            artifacts, run_id, TRAIN_X, TRAIN_Y, plan, *own, held_bytes=held_bytes(plan, group.size)
+        )
         test = share(plan.test_examples, group)
         self._test = OwnExamples(artifacts, run_id, TEST_X, TEST_Y, plan, *test, block_bytes=COUNTED_BYTES)
         validation = share(plan.validation_examples, group)
@@ -104,6 +108,8 @@ class Data:
         self._own = self._flat[start:stop]
         self._own_weights = weight_ranges(plan.sizes, start, stop)
         self._slots = [flat[start:stop].copy() for flat in flat_slots(state, plan)]
+        self._weights = sum(W.size for W, _ in self._parameters)
+        self._lanes = Lanes(vcpus())
         self._format = TallyFormat(plan.targets)
         self._untold = self._nothing()
         self._tallied = False
@@ -197,38 +203,36 @@ class Data:
 
     def _differentiate(self, batch: Batch, own: npt.NDArray[np.int64] | None, m: int, t: int) -> None:
         """The own examples' part of the gradient of a mean over ``m``; notes their sums."""
-        plan, loss = self._plan, self._plan.weighted_loss
-        tallies, seen = [self._untold.seen], False
-        done = 0
+        seen, done = [self._untold.seen], 0
         for X, y in self._train.blocks(own):
-            Y = label_matrix(y, plan.sizes[-1], plan.dtype)
-            masks = self._masks(batch, t, done, len(y))
+            Y = label_matrix(y, self._plan.sizes[-1], self._plan.dtype)
+            masks = partial(self._masks, batch, t, done)
+            # The first part's gradients go to their place in the flat one; those of the others are added to it.
+            share = partial(self._share, X, Y, masks, m, None if done else self._gradients)
+            for one in self._lanes(share, cut(len(y), self._weights, self._flat.itemsize)):
+                seen.append(one.seen._replace(cost=one.cost))
+                if one.gradients is not self._gradients:
+                    add(one.gradients, self._gradients)
             done += len(y)
-            passed = self._network.forward(self._parameters, X, masks)
-            cost = cost_from_logits(plan.activations[-1], passed.logits, Y, loss) * len(y)
-            tallies.append(batch_tally(plan.activations[-1], passed.A[-1], Y)._replace(cost=cost))
-            # The first block's dW goes to its place in the flat gradient; those of the others are added to it.
-            out = None if seen else self._gradients
-            for layer, dW, db in backward(self._parameters, passed, Y, plan.activations, 0.0, m, out, loss, masks):
-                of_W, of_b = self._gradients[layer]
-                if seen:
-                    of_W += dW
-                    of_b += db
-                else:
-                    of_b[...] = db
-            seen = True
-        if not seen:
+        if not done:
             self._gradient.fill(0)
-        self._untold = self._untold._replace(seen=Tally.total(tallies))
+        self._untold = self._untold._replace(seen=Tally.total(seen))
 
-    def _masks(self, batch: Batch, t: int, start: int, count: int) -> Masks:
-        """The masks of dropout for so many of the own examples in a batch, from number ``start`` on."""
+    def _share(
+        self, X: Array, Y: Array, masks: Callable[[slice], Masks], m: int, out: Parameters | None, places: slice
+    ) -> Differentiated:
+        """What the examples at these places of a block add to a batch of ``m``; ``out`` is for the first of them."""
+        part = Part(X[:, places], Y[:, places], masks(places))
+        return differentiate(self._network, self._parameters, part, m, None if places.start else out)
+
+    def _masks(self, batch: Batch, t: int, done: int, places: slice) -> Masks:
+        """The masks of dropout for the own examples in a batch at these places after so many others."""
         if self._plan.dropout is None:
             return ()
+        start, stop = done + places.start, done + places.stop
         if batch is None:
-            first = self._train.first + start
-            return self._plan.masks(t, slice(first, first + count))
-        return self._plan.masks(t, self._train.places_in(batch)[start : start + count])
+            return self._plan.masks(t, slice(self._train.first + start, self._train.first + stop))
+        return self._plan.masks(t, self._train.places_in(batch)[start:stop])
 
     def _own_test(self) -> Tally:
         return self._own_tally(self._test, with_cost=self._plan.has_test_cost)
@@ -276,7 +280,7 @@ class Data:
         if len(own) == len(state):
             state = own
         else:
-            cut(state, self._group.size)[self._group.rank][...] = own
+            pieces_of(state, self._group.size)[self._group.rank][...] = own
             self._gather_pieces(state)
         for target, values in zip([self._flat, *self._slots], np.split(state, 1 + len(self._slots)), strict=True):
             target[...] = values
@@ -309,7 +313,7 @@ class Data:
             received = self._group.all_gather((figures, values.data), self._prepare)
             mine = values
         else:
-            pieces = cut(values, self._group.size)
+            pieces = pieces_of(values, self._group.size)
             received = self._group.exchange([(figures, piece.data) for piece in pieces], self._prepare)
             mine = pieces[rank]
         received[rank] = figures
@@ -324,10 +328,27 @@ class Data:
 
     def _gather_pieces(self, values: Array) -> None:
         """Give all workers the own piece of ``values``, and take theirs."""
-        pieces = cut(values, self._group.size)
+        pieces = pieces_of(values, self._group.size)
         received = self._group.all_gather(pieces[self._group.rank].data)
         for peer in self._group.peers:
             pieces[peer][...] = piece_in(received[peer], values.dtype)
+
+
+def held_bytes(plan: Plan, workers: int) -> int:
+    """Bytes of the own examples that a worker keeps in memory."""
+    parameters = sum((inputs + 1) * units for inputs, units in pairwise(plan.sizes))
+    item = np.dtype(plan.dtype).itemsize
+    batch = min(plan.batch_size or plan.examples, plan.examples)
+    needed = needed_mb(
+        parameters=parameters,
+        slots=plan.update_rule.slots,
+        best_parameters=parameters if plan.keeps_best else 0,
+        parts=len(cut(-(-batch // workers), parameters, item)),
+        features=plan.sizes[0],
+        examples=plan.examples,
+        item=item,
+    )
+    return held_mb(memory_mb(), needed) * 2**20
 
 
 def share(count: int, group: ProcessGroup) -> tuple[int, int]:
@@ -335,7 +356,7 @@ def share(count: int, group: ProcessGroup) -> tuple[int, int]:
     return count * group.rank // group.size, count * (group.rank + 1) // group.size
 
 
-def cut(values: Array, size: int) -> list[Array]:
+def pieces_of(values: Array, size: int) -> list[Array]:
     """Views of every worker's share of ``values``."""
     bounds = [len(values) * rank // size for rank in range(size + 1)]
     return [values[start:stop] for start, stop in pairwise(bounds)]

@@ -25,9 +25,12 @@ class Fused(Costs):
         return EXAMPLE_SPACE if fewer and example_space_mb(job) < spare_mb else PLAIN
 
     def course(self) -> Course:
-        job, cores, load = self.job, self.cores(self.functions.trainer_memory_mb), self.loading(self.set_bytes())
+        job, memory_mb, load = self.job, self.functions.trainer_memory_mb, self.loading(self.set_bytes())
         if self.formulation == PLAIN:
-            return Course(self.passes(cores, job.examples, job.evaluated) + self.rows(), load=load)
+            parts = job.parts()
+            epoch = self.passes(self.cores(memory_mb, parts), job.examples, job.evaluated, parts=parts)
+            return Course(epoch + self.rows(), load=load)
+        cores = self.cores(memory_mb)
         # Layer 1 works on (units, m) and (m, m) matrices; X is used before the first epoch and after the last.
         rates, m, units, evaluated = self.rates, job.examples, job.units[0], job.evaluated
         flops = 2 * (units * m * (m + evaluated) + job.upper_weights * (3 * m + evaluated))
