@@ -75,6 +75,7 @@ class Inspection:
             "has_ended": run.has_ended,
             "step": step_of(run),
             "strategy": plan.strategy,
+            "records_invocations": run.records_invocations,
             "epoch": run.epoch,
             "epochs": run.epochs,
             "sizes": plan.sizes,

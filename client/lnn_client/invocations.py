@@ -1,4 +1,4 @@
-"""The invocations that a run of strategy ``neuron`` has recorded, read from S3 .
+"""The invocations that a run of strategy ``neuron`` has recorded, read from S3.
 
 It takes rights to list and read the bucket, and nothing else: docs/adr/20261129-the-run-records-its-invocations.md.
 """
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from lnn_client.cloud import Cloud
 
 Numbered = list[tuple[int, "Invocation"]]
+
+NOT_RECORDED = "with `snapshots: 0` a run records none"
+"""Why a run of strategy ``neuron`` has no invocations to show."""
 
 READERS = 8
 """Parts that are read at one time: a run stores one every two seconds."""

@@ -11,7 +11,7 @@ from lnn.aws.client_errors import AWS_ERRORS
 from lnn.parameter_server.records import Invocation
 from lnn.runs.record import Run
 from lnn_client.cloud import Cloud
-from lnn_client.invocations import Recorded
+from lnn_client.invocations import NOT_RECORDED, Recorded
 from lnn_client.logs import FUNCTIONS, Function, events, parsed, written_at
 
 MOST_LINES = 20_000
@@ -45,7 +45,7 @@ def timeline(cloud: Cloud, run: Run) -> Timeline:
 
     Strategy ``neuron`` records its Trainers and Neurons; Launch is read from its log where that can be had.
     """
-    if run.strategy == "neuron" and (own := recorded_timeline(cloud, run)).invocations:
+    if run.records_invocations and (own := recorded_timeline(cloud, run)).invocations:
         with suppress(*AWS_ERRORS):  # whoever may not read logs sees the rest
             own.invocations[:0] = _logged(cloud, "launch", run)[0]
         return own
@@ -55,7 +55,10 @@ def timeline(cloud: Cloud, run: Run) -> Timeline:
         of_role, whole = _logged(cloud, role, run)
         found += of_role
         complete = complete and whole
-    return Timeline(_in_order(found), "" if complete else f"the first {len(found):,} that were logged")
+    part = "" if complete else f"the first {len(found):,} that were logged"
+    if run.strategy == "neuron" and not run.records_invocations:
+        part = f"{len(found):,} that were logged; {NOT_RECORDED}"
+    return Timeline(_in_order(found), part)
 
 
 def recorded_timeline(cloud: Cloud, run: Run) -> Timeline:

@@ -240,6 +240,7 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision, par
         clip_norm=settings.clip_norm,
         dropout_rates=settings.dropout_rates,
         stepped=settings.step,
+        timeline=settings.snapshots > 0,
     )
 
 

@@ -52,7 +52,8 @@ class Trained:
         Y = y[np.newaxis].astype(float) if units == 1 else np.eye(units)[y].T
         nothing = ValidationSet(X[:, :0], Y[:, :0], y[:0])
         self.data = TrainingData(X[:, train], Y[:, train], y[train], X[:, test], y[test], nothing)
-        self.run = Run("20261129T080000Z-aaaaaaaa", "COMPLETED", epochs=epochs, epoch=epochs)
+        about: Any = {"strategy": self.plan.strategy, "plan": self.plan.as_json()}
+        self.run = Run("20261129T080000Z-aaaaaaaa", "COMPLETED", epochs=epochs, epoch=epochs, **about)
         self._parameters: list[Any] = []
         self._rows: list[EpochRow] = []
         self._train(epochs)
@@ -427,11 +428,11 @@ def test_the_page_says_that_its_server_has_ended(
 SOME = re.compile("^[1-9]")
 
 
-def lambdas(epochs: int = 8) -> tuple[Trained, RecordedInMemory]:
+def lambdas(epochs: int = 8, **settings: Any) -> tuple[Trained, RecordedInMemory]:
     """A run of strategy ``neuron`` with what it has recorded."""
     X = np.random.default_rng(5).uniform(-1, 1, (2, 100))
     how = {"sizes": [2, 4, 1], "activations": ["tanh", "sigmoid"], "list_classes": ["apart", "same"]}
-    trained = Trained(epochs, 3 * X, (X[0] * X[1] > 0).astype(np.int64), strategy="neuron", **how)
+    trained = Trained(epochs, 3 * X, (X[0] * X[1] > 0).astype(np.int64), strategy="neuron", **how, **settings)
     return trained, RecordedInMemory([2, 4, 1], epochs)
 
 
@@ -496,6 +497,26 @@ def test_a_neuron_s_invocations_are_listed(
     page.locator("#epoch").press("Home")
     expect(page.locator("#own-note")).to_have_text("Epoch 0 is the start: it had not worked yet.")
     expect(page.locator("#own-table")).to_be_hidden()
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "COMPLETED"])
+def test_a_run_that_records_no_lambdas_says_so_and_offers_none(
+    serve: Callable[..., Served], open_page: Callable[..., Any], expect: Callable[[Any], Any], status: str
+) -> None:
+    trained, _ = lambdas(timeline=False)
+    trained.run = replace(trained.run, status=status)
+    page = open_page(serve(trained), "#epoch=3")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.click(tile(1, 2))
+    said = "With snapshots: 0 a run does not record when its Lambdas worked."
+    expect(page.locator("#lambdas-note")).to_have_text(said)
+    expect(page.locator("#own-note")).to_have_text(said)
+    for name in ("replay", "lights-label", "lambdas-legend", "own-table"):
+        expect(page.locator(f"#{name}")).to_be_hidden()
+    expect(page.locator("#formula")).not_to_be_empty()
+    assert asked
+    assert not [url for url in asked if "invocations" in url]
 
 
 def test_who_wants_no_motion_sees_the_tiles_lit_too(

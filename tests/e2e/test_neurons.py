@@ -30,6 +30,19 @@ def test_a_neuron_has_the_same_numbers_in_one_piece_and_one_by_one(cloud: CloudU
     # Two batches, each forward and backward; the neuron's own, in the order in which they were made.
     assert [one["state"] for one in lambdas["invocations"]] == ["forward", "backward"] * 2
     assert alone["invocations"] == []
+    assert (lambdas["invocations_recorded"], alone["invocations_recorded"]) == (True, False)
+
+
+def test_a_run_that_records_no_invocations_has_its_numbers_and_says_so(cloud: CloudUnderTest) -> None:
+    run_id = cloud.start("silent", NEURON_DATASET, NEURON_PARAMETERS | {"snapshots": 0, "epochs": 3})
+    cloud.completed(run_id)
+    found = cloud.lnn_json("neuron", run_id, "--layer", "1", "--neuron", "3")
+    assert found["epoch"] == 3
+    assert not found["invocations_recorded"]
+    listed = cloud.s3.list_objects_v2(Bucket=cloud.names.bucket, Prefix=f"runs/{run_id}/")
+    keys = [entry["Key"] for entry in listed["Contents"]]
+    assert keys
+    assert not [key for key in keys if "timeline" in key]
 
 
 def test_the_view_follows_a_run_of_lambdas_to_its_end(cloud: CloudUnderTest) -> None:

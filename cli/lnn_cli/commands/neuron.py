@@ -69,6 +69,7 @@ def neuron(
     """
     if html is not None:
         refuse_to_replace(html, force=force)
+    from lnn_client.invocations import NOT_RECORDED
     from lnn_client.neurons import Neurons, invocations_of, probe_examples
     from lnn_client.replay import Replay
 
@@ -85,12 +86,14 @@ def neuron(
     invocations = invocations_of(cloud, found, layer, neuron, numbers.epoch) if one_each else []
     if as_json:
         arrays = {name: getattr(numbers, name).tolist() for name in ("w", "dw")}
-        print_json({"run_id": found.run_id, **asdict(numbers), **arrays, "invocations": invocations})
+        worked = {"invocations": invocations, "invocations_recorded": found.records_invocations}
+        print_json({"run_id": found.run_id, **asdict(numbers), **arrays, **worked})
         return
     _print(numbers, found.run_id, replay.plan, replay.features if layer == 1 else [])
     if one_each:
-        took = ", ".join(map(_invocation, invocations))
-        note(f"its invocations in epoch {numbers.epoch}: {took or 'none is recorded'}")
+        took = ", ".join(map(_invocation, invocations)) or "none is known"
+        source = "" if found.records_invocations else f" (from the functions' logs: {NOT_RECORDED})"
+        note(f"its invocations in epoch {numbers.epoch}: {took}{source}")
 
 
 def _saved(cloud: Cloud, run: Run, path: Path, place: tuple[int, int], examples: list[int], epoch: int | None) -> str:

@@ -58,7 +58,7 @@ def view(
         say(write_whole(html, saved_view(inspection, now=time.time()).encode()))
         return
     try:
-        server = ViewServer(inspection, port, Feed(cloud, found.run_id) if found.strategy == "neuron" else None)
+        server = ViewServer(inspection, port, Feed(cloud, found.run_id) if found.records_invocations else None)
     except OSError as error:
         raise CliError(cannot_listen(port, error)) from None
     say(server.address)

@@ -9,6 +9,7 @@ from lnn.runs.record import EpochRow, Run
 from lnn_cli.ui.errors import explain
 from lnn_client.cloud import Cloud
 from lnn_client.evaluations import RunEvaluation, evaluate_run
+from lnn_client.invocations import NOT_RECORDED
 from lnn_client.models import model_of_run
 from lnn_client.timeline import Timeline, timeline
 
@@ -44,7 +45,8 @@ def gather(cloud: Cloud, run: Run) -> Findings:
         tested = read("no evaluation and mistakes", lambda: evaluate_run(cloud, run, model))
     logged = read("no timeline", lambda: timeline(cloud, run))
     if logged is not None and run.strategy == "neuron" and all(one.role != "neuron" for one in logged.invocations):
-        missing.append("no neurons in the timeline: what the run has recorded of them is deleted, or it recorded none")
+        lost = "what the run has recorded of them is deleted, or it recorded none"
+        missing.append(f"no neurons in the timeline: {lost if run.records_invocations else NOT_RECORDED}")
     elif logged is not None and logged.shown:
         missing.append(f"a part of the timeline; shown: {logged.shown}")
     return Findings(run, cloud.ledger.history(run.run_id), model, tested, logged, missing)

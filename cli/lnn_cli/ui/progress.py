@@ -19,7 +19,7 @@ from lnn_cli.ui.console import STATUS_STYLES, dollars, duration, messages, numbe
 from lnn_cli.ui.scores import in_short, lowest_recall
 from lnn_cli.ui.sparkline import BLOCKS, PLAIN, sparkline
 from lnn_client.cloud import Cloud
-from lnn_client.invocations import Follower, Pulse
+from lnn_client.invocations import NOT_RECORDED, Follower, Pulse
 from lnn_client.progress import Look, follow, settled
 from lnn_client.runs import usd_so_far_and_left, waiting
 
@@ -52,6 +52,8 @@ class AtWork:
         """What to say of a run that goes on; empty where nothing is known."""
         if run.strategy != "neuron" or run.status != "RUNNING":
             return ""
+        if not run.records_invocations:
+            return f"neurons at work: {NOT_RECORDED}"
         if monotonic() - self._looked_at >= _AT_WORK_SECONDS:
             self._looked_at = monotonic()
             pulse = self._follower.pulse()

@@ -281,7 +281,8 @@ class Settings(BaseModel):
         le=MAX_SNAPSHOTS,
         title=(
             "epochs that `lnn view` steps through, besides the start and the last, more of the first ones; they are "
-            "computed when they are looked at, so training does and stores nothing for them"
+            "computed when they are looked at, so training does and stores nothing for them; with 0 a run of `neuron` "
+            "does not record its invocations either, so that nothing shows which Lambda worked when"
         ),
         description=f"an integer from 0 to {MAX_SNAPSHOTS}",
     )

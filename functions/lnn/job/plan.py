@@ -108,6 +108,8 @@ class Plan:
     """Share of each hidden layer's outputs that training drops; empty where it drops none."""
     stepped: bool = False
     """Whether the run waits at each barrier for a person."""
+    timeline: bool = True
+    """Whether a run whose strategy can records its invocations."""
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Self:

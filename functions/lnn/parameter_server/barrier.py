@@ -28,7 +28,7 @@ from lnn.aws.clocks import Stopwatch
 from lnn.errors import CacheLost, StaleStep
 from lnn.messages import Step
 from lnn.parameter_server.codec import TensorKey, encode_tensor
-from lnn.parameter_server.record_list import STORING_SECONDS, Records, recording
+from lnn.parameter_server.record_list import STORING_SECONDS, Records, recording, unrecorded
 from lnn.parameter_server.records import Mark, told
 from lnn.parameter_server.server import FILLING_SECONDS, KEY_LIFETIME_SECONDS, ParameterServer
 
@@ -39,9 +39,8 @@ RENEWAL_SECONDS = 3.0
 """The lease is renewed by whoever arrives, or advances, this long after the last time."""
 
 # Arrivals belong to the step that the hash itself names: its id without the generation, since adopting keeps them.
-# KEYS: step, arrivals, records, tensors...; ARGV: step id, neuron, its milliseconds, version, seconds between two
-# renewals of the lease, window, what it tells of itself, the most records, seconds between two times that records are
-# stored, then for each tensor its size, the row's offset, the row.
+# KEYS: step, arrivals, tensors...; ARGV: step id, neuron, its milliseconds, version, seconds between two renewals of
+# the lease, window, then for each tensor its size, offset and bytes of the row. ``record_list`` says what follows both.
 # The k-th to arrive is to invoke the neuron that is k places behind the window, but not one that has arrived. Where
 # arrivals were lost, ordinals begin anew, and neurons that invoke each other would do so forever.
 _ARRIVE = """
@@ -53,12 +52,12 @@ redis.call('HINCRBY', KEYS[1], 'neuron_ms', ARGV[3])
 local place = string.match(id, ':(.+)$')
 if redis.call('HGET', KEYS[2], 'of') ~= place then redis.call('DEL', KEYS[2]) end
 local ordinal = redis.call('HGET', KEYS[2], ARGV[2])
-record(id, ARGV[2], ordinal and ARGV[7] .. REPEAT or ARGV[7], ARGV[8])
+record(id, ARGV[2], ordinal)
 if not ordinal then
-  for i = 4, #KEYS do
+  for i = 3, LAST do
     if redis.call('STRLEN', KEYS[i]) ~= tonumber(ARGV[3 * i - 2]) then return {-2, 0, 0, 0, -1, 0} end
   end
-  for i = 4, #KEYS do
+  for i = 3, LAST do
     redis.call('SETRANGE', KEYS[i], ARGV[3 * i - 1], ARGV[3 * i])
     redis.call('SETRANGE', KEYS[i], ARGV[2] * #ARGV[4], ARGV[4])
   end
@@ -77,7 +76,8 @@ local function is_due(name, seconds)
   redis.call('HSET', KEYS[1], name, now)
   return 1
 end
-local due, storing = is_due('renewed_at', ARGV[5]), is_due('stored_at', ARGV[9])
+local due = is_due('renewed_at', ARGV[5])
+local storing = RECORDS and is_due('stored_at', STORING_SECONDS) or 0
 local width, window = tonumber(redis.call('HGET', KEYS[1], 'width')), tonumber(ARGV[6])
 local following = window + ordinal - 1
 if window == 0 or following >= width or redis.call('HEXISTS', KEYS[2], following) == 1 then following = -1 end
@@ -87,34 +87,34 @@ return {tonumber(ordinal), redis.call('HLEN', KEYS[2]) - 1, width, due, followin
 # The client sends a script again whose answer was lost. So each script that changes the step's id leaves its sender's
 # name, a random one, beside it. Who finds its own name there has made the change; who finds another's comes second.
 
-# KEYS: step, arrivals, records, tensors...; ARGV: step id, next id, next width, key lifetime, sender, what the Trainer
-# tells of itself, the most records, number of fields, field and value..., bytes of each tensor.
+# KEYS: step, arrivals, tensors...; ARGV: step id, next id, next width, key lifetime, sender, number of fields, field
+# and value..., bytes of each tensor; see ``record_list`` for what follows both.
 _ADVANCE = """
 local id = redis.call('HGET', KEYS[1], 'id')
 if id == ARGV[2] and redis.call('HGET', KEYS[1], 'sender') == ARGV[5] then return 1 end
 if id ~= ARGV[1] then return -1 end
 if redis.call('HGET', KEYS[2], 'of') ~= string.match(id, ':(.+)$') then return -2 end
 if redis.call('HLEN', KEYS[2]) <= tonumber(redis.call('HGET', KEYS[1], 'width')) then return -2 end
-local fields = tonumber(ARGV[8])
-for i = 4, #KEYS do
-  redis.call('SET', KEYS[i], ARGV[8 + 2 * fields + i - 3], 'EX', ARGV[4])
+local fields = tonumber(ARGV[6])
+for i = 3, LAST do
+  redis.call('SET', KEYS[i], ARGV[6 + 2 * fields + i - 2], 'EX', ARGV[4])
 end
 redis.call('DEL', KEYS[2])
 redis.call('HINCRBY', KEYS[1], 'invocations', 1)
-record(id, '', ARGV[6], ARGV[7])
+record(id, '')
 redis.call('HSET', KEYS[1], 'id', ARGV[2], 'width', ARGV[3], 'dispatched', 0, 'opened_at', redis.call('TIME')[1])
 redis.call('HSET', KEYS[1], 'sender', ARGV[5])
 for i = 1, fields do
-  redis.call('HSET', KEYS[1], ARGV[7 + 2 * i], ARGV[8 + 2 * i])
+  redis.call('HSET', KEYS[1], ARGV[5 + 2 * i], ARGV[6 + 2 * i])
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return 1
 """
 
-# KEYS: step, arrivals, records; ARGV: step id, neuron or nothing, what it tells of itself, the most records.
+# KEYS: step; ARGV: step id, neuron or nothing; see ``record_list`` for what follows both.
 _RECORD = """
 if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return 0 end
-record(ARGV[1], ARGV[2], ARGV[3], ARGV[4])
+record(ARGV[1], ARGV[2])
 return 1
 """
 
@@ -249,15 +249,17 @@ class Position:
 class Barrier:
     """The barrier of one run."""
 
-    def __init__(self, server: ParameterServer) -> None:
-        self._server = server
+    def __init__(self, server: ParameterServer, *, recorded: bool = True) -> None:
+        """``recorded`` says whether the run's invocations are written down."""
+        self._server, self._recorded = server, recorded
+        whole = recording if recorded else unrecorded
         client = server.client
         self._client = client
         self._step, self._arrivals = server.step_paths
         self._reserve = client.register_script(_RESERVE)
         self._open = client.register_script(_OPEN)
-        self._arrive = client.register_script(recording(_ARRIVE))
-        self._advance = client.register_script(recording(_ADVANCE))
+        self._arrive = client.register_script(whole(_ARRIVE))
+        self._advance = client.register_script(whole(_ADVANCE))
         self._adopt = client.register_script(_ADOPT)
         self._abandon = client.register_script(_ABANDON)
         self._dispatched = client.register_script(_DISPATCHED)
@@ -283,10 +285,10 @@ class Barrier:
         """
         (stamp,) = {key.stamp for key, _ in rows}
         arguments: list[Any] = [step.id, neuron, round(milliseconds), stamp, RENEWAL_SECONDS, window]
-        arguments += [told(milliseconds, *marks), Records.most, STORING_SECONDS]
         for key, row in rows:
             arguments += [key.size, key.row_offset(neuron), np.ascontiguousarray(row, key.dtype).tobytes()]
-        keys = [*self._recording(step), *self._paths(step, [key for key, _ in rows])]
+        keys = [self._step, self._arrivals, *self._paths(step, [key for key, _ in rows]), *self._list_of(step)]
+        arguments += self._telling(milliseconds, marks)
         ordinal, arrived, width, due, following, storing = self._arrive(keys=keys, args=arguments, client=self._client)
         if ordinal == -1:
             return Arrival(ArrivalStatus.STALE)
@@ -302,8 +304,10 @@ class Barrier:
 
         ``neuron`` counts from 0 and is None for the Trainer.
         """
-        arguments = [step.id, "" if neuron is None else neuron, told(milliseconds, *marks), Records.most]
-        self._record(keys=self._recording(step), args=arguments, client=self._client)
+        if not self._recorded:
+            return
+        arguments = [step.id, "" if neuron is None else neuron, *self._telling(milliseconds, marks)]
+        self._record(keys=[self._step, *self._list_of(step)], args=arguments, client=self._client)
 
     @contextmanager
     def failure_recorded(self, step: Step, neuron: int, *marks: Mark) -> Iterator[None]:
@@ -318,9 +322,17 @@ class Barrier:
                 self.record(step, neuron, spent.seconds() * 1000, *marks, Mark.FAILED)
             raise
 
-    def _recording(self, step: Step) -> list[str]:
-        """The keys that each script has which writes an invocation down."""
-        return [self._step, self._arrivals, self._server.records_path(step.fill)]
+    def unrecorded(self) -> Barrier:
+        """The same barrier for a run that records nothing."""
+        return Barrier(self._server, recorded=False)
+
+    def _list_of(self, step: Step) -> list[str]:
+        """The last key of each script that writes an invocation down."""
+        return [self._server.records_path(step.fill)] if self._recorded else []
+
+    def _telling(self, milliseconds: float, marks: Sequence[Mark]) -> list[Any]:
+        """The last arguments of each script that writes an invocation down."""
+        return [told(milliseconds, *marks), Records.most, STORING_SECONDS] if self._recorded else []
 
     def reserve(self, entry: Step) -> bool:
         """Make ``entry`` current, which no neuron has a part in, while its fill is being filled.
@@ -364,18 +376,22 @@ class Barrier:
         """
         flat = [item for pair in fields.items() for item in pair]
         outcome = self._advance(
-            keys=[*self._recording(step), *self._paths(step, [key for key, _ in tensors])],
+            keys=[
+                self._step,
+                self._arrivals,
+                *self._paths(step, [key for key, _ in tensors]),
+                *self._list_of(step),
+            ],
             args=[
                 step.id,
                 following.id,
                 width,
                 KEY_LIFETIME_SECONDS,
                 uuid4().hex,
-                told(milliseconds, *marks),
-                Records.most,
                 len(fields),
                 *flat,
                 *(encode_tensor(key, value) for key, value in tensors),
+                *self._telling(milliseconds, marks),
             ],
             client=self._client,
         )

@@ -2,7 +2,7 @@
 
 The scripts of ``barrier`` add a line with the same call that counts the invocation, by Redis's clock. Whoever stores
 lines takes them away afterwards, and only where they are still the first: so each is stored at least once, and the
-numbers in them say which are stored twice.
+numbers in them say which are stored twice. A run that records nothing has the same scripts without any of this.
 """
 
 from __future__ import annotations
@@ -21,27 +21,41 @@ STORED_AT_ONCE = 10_000
 STORING_SECONDS = 2.0
 """Whoever arrives so long after the last time is to store what waits."""
 
-# In the scripts of ``barrier``: KEYS[1] is the step, KEYS[3] the list.
+# In the scripts of ``barrier``. KEYS[1] is the step. The last key is the list, the last of ARGV are what the invocation
+# tells of itself, the most records, and the seconds between two times that records are stored. LAST is the last of the
+# script's own keys.
 RECORD = """
-local function record(id, neuron, told, most)
+local LAST, RECORDS = #KEYS - 1, KEYS[#KEYS]
+local TOLD, MOST, STORING_SECONDS = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV]
+local function record(id, neuron, repeated)
   local number = redis.call('HINCRBY', KEYS[1], 'recorded', 1)
-  local waiting = redis.call('LLEN', KEYS[3])
-  if number > tonumber(most) or waiting >= MOST_WAITING then return end
+  local waiting = redis.call('LLEN', RECORDS)
+  if number > tonumber(MOST) or waiting >= MOST_WAITING then return end
   local now, place = redis.call('TIME'), string.match(id, '^%d+:%d+:%d+:%a+:%d+')
   local ended = now[1] .. '.' .. string.format('%06d', now[2])
-  local line = table.concat({number, place, neuron, ended, told}, ':')
+  local line = table.concat({number, place, neuron, ended, repeated and TOLD .. REPEAT or TOLD}, ':')
   if #line >= LONGEST_LINE then return end
-  redis.call('RPUSH', KEYS[3], line)
-  redis.call('EXPIRE', KEYS[3], redis.call('TTL', KEYS[1]))
+  redis.call('RPUSH', RECORDS, line)
+  redis.call('EXPIRE', RECORDS, redis.call('TTL', KEYS[1]))
 end
 """
 
 _LIMITS = f"local MOST_WAITING, LONGEST_LINE, REPEAT = {MOST_WAITING}, {LONGEST_LINE}, '{Mark.REPEAT}'"
 
+_UNRECORDED = """
+local LAST, RECORDS, STORING_SECONDS = #KEYS, nil, nil
+local function record() end
+"""
+
 
 def recording(script: str) -> str:
     """A script of ``barrier`` that calls ``record``."""
     return f"{_LIMITS}{RECORD}{script}"
+
+
+def unrecorded(script: str) -> str:
+    """The same script for a run that records nothing; it takes neither the list nor what is told."""
+    return f"{_UNRECORDED}{script}"
 
 
 # KEYS: list; ARGV: the first of the lines that are stored, their number.

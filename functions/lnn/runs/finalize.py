@@ -166,7 +166,8 @@ def emptied_parameter_server(services: Services, run: Run) -> bool:
 
     False when Redis does not answer, which must not keep the end from people.
     """
-    store_left_records(services, run.run_id, run.generation)
+    if run.records_invocations:
+        store_left_records(services, run.run_id, run.generation)
     try:
         services.server(run.run_id).remove(run.generation)
     except Exception:

@@ -19,6 +19,7 @@ from lnn.job.pauses import Pause
 from lnn.job.remarks import remarks_of_classes, remarks_of_numbers
 from lnn.job.scores import OF_CLASSES, OF_NUMBERS
 from lnn.messages import Message
+from lnn.strategies.registry import STRATEGIES
 
 if TYPE_CHECKING:
     from lnn.job.plan import Plan
@@ -337,6 +338,12 @@ class Run:
     def is_stepped(self) -> bool:
         """Whether the run waits at each barrier for a person."""
         return bool(self.settings.get("step"))
+
+    @property
+    def records_invocations(self) -> bool:
+        """Whether the run writes down each of its invocations: with ``snapshots: 0`` none does."""
+        strategy = STRATEGIES.get(self.strategy or "")
+        return strategy is not None and strategy.records_invocations and bool((self.plan or {}).get("timeline", True))
 
     @property
     def is_paused(self) -> bool:

@@ -31,6 +31,8 @@ class Strategy:
     """Its invocations exchange tensors in the parameter server, and leave keys there."""
     may_be_stepped: bool = False
     """Its Trainer is asked at every step, so that a person may let the run go on step by step."""
+    records_invocations: bool = False
+    """Its barrier writes down every invocation, unless the plan has no ``timeline``."""
     own_examples: bool = False
     """Each worker has examples of its own and goes through them block by block: workers can train apart and average
     their parameters, and what the layers make of a batch need not fit in memory."""
@@ -73,6 +75,7 @@ STRATEGIES = {
             start="lnn.strategies.neuron.trainer:start",
             meets_in_redis=True,
             may_be_stepped=True,
+            records_invocations=True,
         ),
     )
 }

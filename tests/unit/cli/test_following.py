@@ -14,7 +14,7 @@ from lnn.runs.attributes import Disturbances, Event, Status
 from lnn.runs.record import EpochRow, Run
 from lnn_cli.ui.console import duration, number
 from lnn_cli.ui.progress import AtWork, LiveView, Pace, PlainView, view_on
-from lnn_client.invocations import Pulse
+from lnn_client.invocations import NOT_RECORDED, Pulse
 from lnn_client.progress import Look
 from lnn_client.runs import usd_so_far_and_left
 
@@ -145,6 +145,12 @@ def test_a_run_of_lambdas_names_the_neurons_at_work_and_their_pace(ticking: None
         "4 neurons, 1 to 16, of layer 1, forward, 41.3 invocations/s",
         "neuron 7 of layer 2, backward",
     }
+
+
+def test_a_run_that_records_no_invocations_says_so_and_nobody_asks_for_them(ticking: None) -> None:
+    run = look(1, strategy="neuron", plan={"timeline": False})
+    shown = frames(120, run, at_work=AtWork(Pulses()))  # type: ignore[arg-type]
+    assert any(f"neurons at work: {NOT_RECORDED}" in line for line in shown)
 
 
 def test_other_strategies_have_no_neurons_at_work_and_nobody_asks_for_them(ticking: None) -> None:

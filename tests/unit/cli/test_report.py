@@ -26,6 +26,7 @@ from lnn_cli.report.charts import _mosaic, charts_of
 from lnn_cli.report.findings import Findings, gather
 from lnn_cli.ui.charts import LIGHT
 from lnn_client.cloud import Cloud, Target
+from lnn_client.invocations import NOT_RECORDED
 from lnn_client.timeline import Timeline, timeline
 
 if TYPE_CHECKING:
@@ -466,3 +467,14 @@ def test_neurons_that_no_record_tells_of_are_missed(world: World) -> None:
     neurons = gather(cloud, replace(world.run(RUN), strategy="neuron")).missing
     assert [what for what in neurons if what.startswith("no neurons in the timeline")]
     assert not [what for what in gather(cloud, world.run(RUN)).missing if "neurons" in what]
+
+
+def test_a_run_that_records_nothing_says_that_its_timeline_is_what_was_logged(world: World) -> None:
+    world.train_whole(RUN, epochs=3)
+    put_lines("trainer", told("whole", time.time(), 2.1), at=time.time())
+    run = world.run(RUN)
+    silent = replace(run, strategy="neuron", plan={**(run.plan or {}), "timeline": False})
+    found = gather(Cloud(Target.AWS), silent)
+    assert f"no neurons in the timeline: {NOT_RECORDED}" in found.missing
+    assert found.timeline is not None
+    assert found.timeline.shown == f"1 that were logged; {NOT_RECORDED}"

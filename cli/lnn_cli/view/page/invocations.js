@@ -17,6 +17,7 @@ const CALM_MS = 1000;
 const SHORTEST_REPLAY_SECONDS = 6;
 const LONGEST_REPLAY_SECONDS = 30;
 const MOST_LISTED = 200;
+const NOT_RECORDED = "With snapshots: 0 a run does not record when its Lambdas worked.";
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -77,6 +78,11 @@ export class Lambdas {
     this.#run = run;
     if (run.strategy !== "neuron" || run.saved) return;
     byId("lambdas").hidden = false;
+    byId("lambdas-legend").hidden = !run.records_invocations;
+    if (!run.records_invocations) {
+      this.#note(NOT_RECORDED);
+      return;
+    }
     byId("lights-label").hidden = run.has_ended;
     byId("replay").hidden = run.epoch === 0;
     if (first && !run.has_ended) this.#follow();
@@ -270,6 +276,12 @@ export class Lambdas {
     const part = byId("own-part");
     if (this.#run?.strategy !== "neuron" || this.#run.saved || !chosen) {
       part.hidden = true;
+      return;
+    }
+    if (!this.#run.records_invocations) {
+      part.hidden = false;
+      byId("own-table").hidden = true;
+      byId("own-note").textContent = NOT_RECORDED;
       return;
     }
     const asked = ++this.#listing;

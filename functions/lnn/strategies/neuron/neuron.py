@@ -102,6 +102,8 @@ def work(server: ParameterServer, invoker: Invoker, message: Message, window: in
     with barrier.abandoned_if_lost(step):
         fill = server.fill(step.fill)
         plan = plan_of(fill)
+        if not plan.timeline:
+            barrier = barrier.unrecorded()
         compute = {"forward": forward, "backward": backward, "update": update}[step.direction]
         # A training that diverges overflows on its way; its cost will say so.
         with np.errstate(over="ignore", invalid="ignore"), barrier.failure_recorded(step, neuron, *marks):

@@ -108,7 +108,7 @@ class Conductor:
         self._run_id = run_id
         self._plan = plan
         self._server = server
-        self._barrier = Barrier(server)
+        self._barrier = Barrier(server, recorded=plan.timeline)
         self._begun = time.monotonic()
         self._marks = cold_start()
         self._gate = Gate(services.ledger, run_id, plan, self._wait)
@@ -140,7 +140,8 @@ class Conductor:
         entry = Step(generation, 0, 0, "forward", 0, run.claim)
         if not self._barrier.reserve(entry):
             raise StaleGeneration(f"generation {generation} is no longer the latest of run {self._run_id}")
-        store_left_records(self._services, self._run_id, generation)
+        if plan.timeline:
+            store_left_records(self._services, self._run_id, generation)
         self._server.remove(generation - 1)  # there may be no room for another fill beside the last one
         # Loading may take longer than a lease lasts: it is kept meanwhile.
         with Reporter(self._services.ledger, self._services.notifier, run, plan):
@@ -156,8 +157,6 @@ class Conductor:
             "checkpointed_at": repr(now),
             "renewed_at": repr(now),
             "kept_at": repr(now),
-            "stored_at": repr(now),
-            "recorded": str(run.invocations + run.step_invocations),  # all generations share what a run may record
             "cost_sum": repr(state.so_far.cost_sum),
             "correct": str(state.so_far.correct),
             "squared": json.dumps(state.so_far.squared),
@@ -172,6 +171,10 @@ class Conductor:
             "usd_before": repr(float(run.usd or 0.0)),
             "usd_epoch": "0.0",
         }
+        if plan.timeline:
+            fields["stored_at"] = repr(now)
+            # All generations share what a run may record.
+            fields["recorded"] = str(run.invocations + run.step_invocations)
         width = plan.sizes[first.layer]
         if not self._barrier.open(entry, first, width, fields, self._keys(first)):
             raise StaleStep(f"generation {generation} of run {self._run_id} has gone on without this Trainer")
@@ -324,7 +327,7 @@ class Conductor:
         """Note that a stepped run waits at ``step``, and what finding that out has taken; people look at it now."""
         self._note(step)
         self._barrier.pause(step, round((time.monotonic() - self._begun) * 1000))
-        store_records(self._services, self._run_id, [step.fill])
+        self._store_timeline(step)
 
     def _clip(self, position: Position) -> tuple[dict[str, str], list[Tensor]]:
         """All neurons have their gradients: what each is to multiply its own by, so that they are clipped together."""
@@ -380,7 +383,7 @@ class Conductor:
         if ending is not None:
             scores = self._scores(state, generation)
             self._note(step)
-            store_records(self._services, self._run_id, [step.fill])
+            self._store_timeline(step)
             supervisor.end_with_model(
                 state, ending, scores, trained=trained, usd=usd, cost=cost, invocations=invocations
             )
@@ -480,10 +483,15 @@ class Conductor:
         """Write this invocation down, which does not advance, so far as it has come."""
         self._barrier.record(step, None, (time.monotonic() - self._begun) * 1000, *self._marks, *marks)
 
+    def _store_timeline(self, step: Step) -> None:
+        """Store what waits beside the fill of ``step``."""
+        if self._plan.timeline:
+            store_records(self._services, self._run_id, [step.fill])
+
     def _fail(self, position: Position, ending: Ending) -> None:
         generation, invocations = position.step.generation, int(position.fields["invocations"]) + 1
         self._note(position.step)
-        store_records(self._services, self._run_id, [position.step.fill])
+        self._store_timeline(position.step)
         run = self._services.ledger.renew(self._run_id, generation)
         end_without_model(
             self._services,
