@@ -13,7 +13,7 @@ from lnn.network.batches import batch_slices, take_examples
 from lnn.network.clipping import Clipping, sum_of_squares
 from lnn.network.dropout import Dropout, Masks
 from lnn.network.initializers import INITIALIZERS, init_parameters
-from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta, weight_gradient
+from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta
 from lnn.network.losses import (
     CROSS_ENTROPY,
     LINEAR,
@@ -110,5 +110,4 @@ __all__ = [
     "train_step",
     "update",
     "variation_of",
-    "weight_gradient",
 ]

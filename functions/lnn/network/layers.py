@@ -51,19 +51,10 @@ def linear_backward(
     m = m or dZ.shape[1]
     dZ = dZ / m  # before the product: m columns to divide, not units_prev
     db: Array = dZ.sum(axis=1, keepdims=True)
-    return weight_gradient(dZ, A_prev, W, l2 / m, out), db
-
-
-def weight_gradient(dZ: Array, A_prev: Array, W: Array, decay: float, out: Array | None = None) -> Array:
-    """The weights' gradient dW = dZ A_prev^T + decay W; dZ is divided by the m examples already, ``decay`` is l2/m.
-
-    dZ (units, m), A_prev (units_prev, m), W (units, units_prev) -> dW (units, units_prev). Several blocks of a layer's
-    inputs may come as stacks: A_prev (blocks, units_prev, m), W and dW (blocks, units, units_prev).
-    """
-    dW: Array = np.matmul(dZ, A_prev.swapaxes(-1, -2), out=out)
-    if decay:
-        dW += decay * W
-    return dW
+    dW: Array = np.matmul(dZ, A_prev.T, out=out)
+    if l2:
+        dW += (l2 / m) * W
+    return dW, db
 
 
 def propagate_delta(W_next: Array, dZ_next: Array, kept: Array, activation: str, mask: Array | None = None) -> Array:

@@ -36,7 +36,7 @@ from lnn.network.types import Array, Labels, Parameters, Targets
 from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.resp import Buffer
 from lnn.strategies.engine import StepResult, copied, norm_of
-from lnn.strategies.resident.first_layer import FirstLayer, Paneled, Unpaneled
+from lnn.strategies.resident.first_layer import FirstLayer
 
 Block: TypeAlias = tuple[slice, slice]
 """Rows and columns of W1."""
@@ -124,11 +124,8 @@ class Resident:
         (W, b), *above = state.parameters
         (slots_W, slots_b), *slots_above = state.slots
         own = self._cut.blocks[group.rank]
-        # Who has all features shares X with the loaded data, which panels would copy.
-        in_panels = isinstance(self._cut, ByFeature) and plan.batches_per_epoch == 1 and self._clipping is None
-        first_layer = Paneled if in_panels else Unpaneled
         X, X_test, X_validation = map(self._cut.features, (data.X, data.X_test, data.validation.X))
-        self._first: FirstLayer = first_layer(X, X_test, X_validation, W[own], [slot[own] for slot in slots_W])
+        self._first = FirstLayer(X, X_test, X_validation, W[own], [slot[own] for slot in slots_W])
         self._validation = data.validation
         self._kept: Parameters | None = None
         """Of the first layer this worker's block."""
