@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lnn_tools.errors import exit_status
-from lnnbench import charts, coldstart, estimates, growth, kernels, memory
+from lnnbench import charts, coldstart, estimates, growth, kernels, memory, snapshots
 from lnnbench.cloud import BenchmarkError, Cloud, local_cloud
 from lnnbench.comparisons import Comparison, batches, cat, table
 from lnnbench.floor import Floor
@@ -129,6 +129,15 @@ class Benchmark:
         jobs = [(self.cat_job, 100 if given.quick else 2500), (self.batch_job, 2 if given.quick else 24)]
         return {"rows": kernels.prices(self.cloud, jobs, given.repeats, self.scratch, given.patience)}
 
+    def snapshots(self) -> dict[str, Any]:
+        given = self.given
+        rounds = 2 if given.quick else snapshots.ROUNDS * given.repeats
+        trainings = snapshots.pairs(self.cat_job, quick=given.quick)
+        return {
+            "rounds": rounds,
+            "rows": snapshots.overhead(self.cloud, trainings, rounds, self.scratch, given.patience),
+        }
+
     def memory(self) -> dict[str, Any]:
         twice = batch_job(self.scratch, 2 * self.batch_job.examples)
         runs = [
@@ -154,6 +163,7 @@ SECTIONS = {
     "batches": Benchmark.batches,
     "table": Benchmark.table,
     "kernels": Benchmark.kernels,
+    "snapshots": Benchmark.snapshots,
     "memory": Benchmark.memory,
     "cold": Benchmark.cold,
     "growth": Benchmark.growth,

@@ -97,10 +97,31 @@ def cold(section: Report) -> Iterator[Mark]:
         yield Mark(f"cold start of {name.title()}", 600, found["cold_ms"], " ms")
 
 
+def percent_bounds(row: Report) -> str:
+    """Between which percents an overhead lies; empty where too few rounds were measured to say."""
+    bounds = row["interval_percent"]
+    return "" if bounds is None else f"{bounds[0]:+.1f} to {bounds[1]:+.1f}%"
+
+
+def snapshots(section: Report) -> Iterator[Mark]:
+    for row in section["rows"]:
+        what = f"{row['job']} job, `{row['strategy']}`: what `snapshots` add to an epoch"
+        remark = f"with 95% confidence {bounds}" if (bounds := percent_bounds(row)) else "too few rounds for bounds"
+        yield Mark(what, 3, row["overhead_percent"], "%", remark=remark)
+
+
 def estimate(section: Report) -> Iterator[Mark]:
     factors = [max(row["factor"], 1 / row["factor"]) for row in section["rows"]]
     what = "estimated over measured time on the local cloud, the worst factor in either direction"
     yield Mark(what, 1.5, max(factors, default=None))
 
 
-SECTIONS = {"cat": cat, "batches": batches, "table": table, "memory": memory, "cold": cold, "estimate": estimate}
+SECTIONS = {
+    "cat": cat,
+    "batches": batches,
+    "table": table,
+    "snapshots": snapshots,
+    "memory": memory,
+    "cold": cold,
+    "estimate": estimate,
+}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lnnbench.growth import MIDDLE
+from lnnbench.marks import percent_bounds
 from lnnbench.samples import median_of
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -208,11 +209,33 @@ def kernels_section(section: Report) -> Iterable[str]:
     )
 
 
+def snapshots_section(section: Report) -> Iterable[str]:
+    yield "## What it costs that a run can be looked at\n"
+    yield (
+        "The median epoch of the same training with `snapshots` 60, the default, and 0, in turn: with 0 a run of "
+        f"`neuron` does not record its invocations. {section['rounds']} rounds; the overhead is the median of their "
+        "ratios, with the bounds that hold it with 95% confidence.\n"
+    )
+    settings = list(section["rows"][0]["ms"])
+    headings = [f"`snapshots` {setting}, ms an epoch:" for setting in settings]
+    yield from table(
+        ("job", "strategy", "epochs:", *headings, "overhead:", "bounds:"),
+        (snapshots_cells(row) for row in section["rows"]),
+    )
+
+
+def snapshots_cells(row: Report) -> Sequence[str]:
+    paces = (figure(pace) for pace in row["ms"].values())
+    overhead = f"{row['overhead_percent']:+.1f}%"
+    return row["job"], row["strategy"], f"{row['epochs']:,}", *paces, overhead, percent_bounds(row)
+
+
 SECTIONS = {
     "cat": cat_section,
     "batches": job_section,
     "table": job_section,
     "kernels": kernels_section,
+    "snapshots": snapshots_section,
     "memory": memory_section,
     "cold": cold_section,
     "growth": growth_section,

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,6 +26,8 @@ class Strategy:
     strategy: str
     epochs: int
     workers: int | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Other settings of its parameters.json."""
     what = "LNN, through the whole local cloud"
 
     @property
@@ -35,7 +37,7 @@ class Strategy:
 
     def measure(self, scratch: Path) -> dict[str, Any]:
         """Trains once. Raises BenchmarkError."""
-        changes = {"workers": self.workers} if self.workers else {}
+        changes = {**self.changes, **({"workers": self.workers} if self.workers else {})}
         parameters = self.job.write_parameters(scratch / "parameters.json", self.epochs, **changes)
         with BusyTime(self.cloud.emulator) as emulator:
             outcome = self.cloud.trained(self.job.dataset, parameters, self.strategy)
