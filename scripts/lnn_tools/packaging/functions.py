@@ -1,14 +1,22 @@
 """Packs each function: `lnn/` and the function's folder, at the root of build/functions/NAME.zip.
 
 A function is a folder of functions/ with a handler.py. The same tree gives the same bytes, so Terraform deploys only
-what has changed.
+what has changed. Bytecode goes along for each of Lambda's Pythons that the machine has, and for its own: the local
+cloud's.
 """
 
 import sys
+import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lnn_tools.errors import ToolError, exit_status
 from lnn_tools.packaging.archives import write_zip
+from lnn_tools.packaging.bytecode import compile_tree, interpreters
+from lnn_tools.packaging.layer import RUNTIMES
+
+PLACE = "/var/task"
+"""Where Lambda unpacks a function."""
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LIBRARY = "lnn"
@@ -63,25 +71,49 @@ def contents(source: Path, folder: str) -> dict[str, bytes | Path]:
     return entries
 
 
-def package_functions(source: Path, target: Path) -> dict[str, str]:
+def bytecode_of(entries: Mapping[str, bytes | Path], pythons: Iterable[str]) -> dict[str, bytes | Path]:
+    """The bytecode of the modules among `entries`, by its name in the archive."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name, content in entries.items():
+            if name.endswith(".py"):
+                module = root / name
+                module.parent.mkdir(parents=True, exist_ok=True)
+                module.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+        for python in pythons:
+            compile_tree(root, python, PLACE)
+        return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.pyc"))}
+
+
+def package_functions(source: Path, target: Path, pythons: Iterable[str] = ()) -> dict[str, str]:
     """Packs every function of `source` into `target`; returns each archive's SHA-256 by function.
 
-    Archives of functions that are no longer there are deleted.
+    `pythons` are the interpreters to compile with. Archives of functions that are no longer there are deleted.
 
     Raises:
-        ToolError: as `function_names` and `contents`, before any archive is changed.
+        ToolError: as `function_names` and `contents`, or a module does not compile, before any archive is changed.
     """
+    pythons = list(pythons)
     library = contents(source, LIBRARY)
-    planned = {name: library | contents(source, name) for name in function_names(source)}
+    library |= bytecode_of(library, pythons)
+    planned = {}
+    for name in function_names(source):
+        own = contents(source, name)
+        planned[name] = library | own | bytecode_of(own, pythons)
     for old in target.glob("*.zip"):
         if old.stem not in planned:
             old.unlink()
     return {name: write_zip(target / f"{name}.zip", entries) for name, entries in planned.items()}
 
 
+def pythons_to_compile_with() -> list[str]:
+    """This interpreter, and those of Lambda's runtimes that the machine has."""
+    return list(interpreters(runtime.removeprefix("python") for runtime in RUNTIMES))
+
+
 def main() -> None:
     target = REPOSITORY / "build" / "functions"
-    for name, digest in package_functions(REPOSITORY / "functions", target).items():
+    for name, digest in package_functions(REPOSITORY / "functions", target, pythons_to_compile_with()).items():
         archive = target / f"{name}.zip"
         print(f"{archive.relative_to(REPOSITORY)}  {archive.stat().st_size / 1024:.0f} KiB  sha256 {digest[:16]}")
 

@@ -1,8 +1,9 @@
 """Builds the layer that the functions share: numpy, h5py, Redis, Powertools and pydantic, for a Lambda runtime.
 
 pip picks the target's wheels, on any machine. Tests, headers and caches are pruned. Then every shared object must be
-of the target's architecture and Python, and the layer must fit Lambda's limit. A layer that is up to date is not built
-again. The local cloud builds its own, for the interpreter of the emulator.
+of the target's architecture and Python, and the layer must fit Lambda's limit. Where the machine has the runtime's
+Python, the layer is compiled, too. A layer that is up to date is not built again. The local cloud builds its own, for
+the interpreter of the emulator.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 from lnn_tools import installation
 from lnn_tools.errors import ToolError, exit_status
 from lnn_tools.installation import pip
-from lnn_tools.packaging import archives
+from lnn_tools.packaging import archives, bytecode
 from lnn_tools.packaging.archives import sha256_of, write_zip
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -34,6 +35,8 @@ MACHINES = {"arm64": ("aarch64", 183), "x86_64": ("x86_64", 62)}
 # Amazon Linux 2023, with glibc 2.34. (python3.11 is Amazon Linux 2, whose glibc 2.26 is too old for numpy's wheels.)
 RUNTIMES = ("python3.12", "python3.13")
 GLIBC_MINORS = range(5, 35)
+PLACE = "/opt"
+"""Where Lambda unpacks a layer."""
 
 PRUNED_FOLDERS = {"__pycache__", "tests", "include", "bin"}
 # Only a compiler or a type checker reads these. RECORD would list files that are pruned.
@@ -127,7 +130,7 @@ def platforms(architecture: str) -> list[str]:
 def inputs_hash(*parts: str) -> str:
     """A hash of everything that a build depends on: the pins, the code that builds, and `parts`."""
     digest = hashlib.sha256()
-    for source in (REQUIREMENTS, Path(__file__), Path(archives.__file__), Path(installation.__file__)):
+    for source in (REQUIREMENTS, *map(Path, (__file__, archives.__file__, bytecode.__file__, installation.__file__))):
         digest.update(source.read_bytes())
     digest.update("\0".join(parts).encode())
     return digest.hexdigest()
@@ -161,9 +164,14 @@ def build_for_aws(target: Target, output: Path = OUTPUT) -> Path:
         ToolError: pip fails, or the layer does not fit the target, or is too large.
     """
     archive = output / f"{NAME}-{target.runtime}-{target.architecture}.zip"
-    inputs = inputs_hash(target.runtime, target.architecture)
+    python = bytecode.interpreter(target.version)
+    inputs = inputs_hash(target.runtime, target.architecture, "compiled" if python else "not compiled")
     if is_current(archive, inputs):
         return archive
+    if python is None:
+        print(
+            f"layer: not compiled: no {target.runtime} on PATH; functions compile what they import at each cold start"
+        )
     stage = output / f".{archive.stem}.{os.getpid()}"
     try:
         packages = stage / target.site_packages
@@ -173,6 +181,8 @@ def build_for_aws(target: Target, output: Path = OUTPUT) -> Path:
         pip("install", REQUIREMENTS, *options)
         prune(packages)
         check_binaries(packages, target)
+        if python is not None:
+            bytecode.compile_tree(stage, python, PLACE)
         size = unzipped_bytes(stage)
         files = (path for path in stage.rglob("*") if path.is_file())
         digest = write_zip(archive, {path.relative_to(stage).as_posix(): path for path in files})

@@ -11,6 +11,7 @@ import pytest
 
 from lnn_tools.errors import ToolError
 from lnn_tools.packaging.archives import write_zip
+from lnn_tools.packaging.bytecode import interpreter, interpreters
 from lnn_tools.packaging.functions import function_names, package_functions
 from lnn_tools.packaging.layer import (
     LIMIT_BYTES,
@@ -257,6 +258,56 @@ def test_a_layer_over_lambdas_limit_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ToolError, match="over Lambda's 250 MB"):
         unzipped_bytes(tmp_path)
+
+
+def test_archives_have_bytecode_that_is_used_as_it_is(source: Path, tmp_path: Path) -> None:
+    package_functions(source, tmp_path / "build", [sys.executable])
+    package_functions(source, tmp_path / "again", [sys.executable])
+
+    archive = tmp_path / "build" / "neuron.zip"
+    assert archive.read_bytes() == (tmp_path / "again" / "neuron.zip").read_bytes()
+    tag = sys.implementation.cache_tag
+    assert {f"lnn/network/__pycache__/model.{tag}.pyc", f"neuron/__pycache__/handler.{tag}.pyc"} <= names_in(archive)
+    unpacked = tmp_path / "task"
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(unpacked)
+    # Other times and other sources: a read-only folder would have neither.
+    (unpacked / "lnn" / "network" / "model.py").write_text("raise RuntimeError('compiled anew')\n")
+    done = subprocess.run(
+        [sys.executable, "-c", "from lnn.network.model import LAYERS; print(LAYERS)"],
+        env={**os.environ, "PYTHONPATH": str(unpacked)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "2\n", done.stderr
+
+
+def test_a_module_that_does_not_compile_changes_no_archive(source: Path, tmp_path: Path) -> None:
+    package_functions(source, tmp_path / "build", [sys.executable])
+    before = (tmp_path / "build" / "neuron.zip").read_bytes()
+    (source / "neuron" / "handler.py").write_text("def handler(:\n")
+
+    with pytest.raises(ToolError, match="does not compile"):
+        package_functions(source, tmp_path / "build", [sys.executable])
+
+    assert (tmp_path / "build" / "neuron.zip").read_bytes() == before
+
+
+def test_an_interpreter_is_one_that_runs_and_has_the_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = "{}.{}".format(*sys.version_info)
+    for version, answer in (("3.97", "exit 1"), ("3.98", "echo 3.98"), ("3.99", "echo 3.13")):
+        program = tmp_path / f"python{version}"
+        program.write_text(f"#!/bin/sh\n{answer}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    assert interpreter(own) == sys.executable
+    assert interpreter("3.96") is None  # there is none
+    assert interpreter("3.97") is None  # a stand-in of a version manager, without a version
+    assert interpreter("3.98") == "python3.98"
+    assert interpreter("3.99") is None
+    assert list(interpreters([own, "3.97", "3.98"])) == [sys.executable, "python3.98"]
 
 
 @pytest.mark.slow
