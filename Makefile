@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest --dist loadfile
 
-.PHONY: help setup demo up down status check test lint layer package wheel bundle plan deploy destroy notebooks bench chaos simulate docs lock
+.PHONY: help setup demo up down status check test lint layer package wheel bundle plan deploy destroy notebooks bench chaos simulate docs pages lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  \033[1m%-9s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ docs: setup ## build the documentation's site into build/site
 	@scripts/setup.sh docs
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
 	@echo "build/site/index.html"
+
+pages: notebooks ## run the notebooks and keep what they show for the site (docs/notebooks)
+	@.venv-notebooks/bin/python -m lnn_tools.docs.notebook_outputs
 
 lock: ## pin the requirements again (needs uv)
 	@scripts/lock.sh

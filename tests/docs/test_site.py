@@ -128,6 +128,18 @@ def test_the_sections_that_come_from_the_readme_are_there_with_their_pictures(bu
     assert 'src="flow.svg"' in (site / "index.html").read_text()
 
 
+def test_each_notebook_has_a_page_with_its_pictures_and_the_readme_leads_there(
+    built: tuple[Path, str], pages: dict[Path, Page]
+) -> None:
+    folder = built[0] / "notebooks"
+    for name in ("Introduction", "Codebook", "Analysis"):
+        drawn = [load for load in pages[folder / f"{name}.html"].loads if load.startswith(name)]
+        assert len(drawn) >= 4
+        assert all((folder / file).is_file() for file in drawn)
+        assert f"notebooks/{name}.html" in pages[built[0] / "notebooks.html"].links
+    assert list(folder.glob("*.json")) == []
+
+
 def test_a_link_to_a_file_that_is_not_on_the_site_leads_to_the_repository_where_its_address_is_given(
     built: tuple[Path, str], copy: Path
 ) -> None:

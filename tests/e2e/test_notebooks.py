@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from lnn_tools.docs.notebook_pages import KEPT, NAMES, kept
 from support.e2e_cloud import CloudUnderTest, environment
 from support.repository import REPOSITORY
 
-NAMES = ("Introduction", "Codebook", "Analysis")
 FIGURES = {"Introduction": 4, "Codebook": 12, "Analysis": 7}
 """At least so many."""
 
@@ -158,6 +158,21 @@ def test_an_accuracy_stands_beside_the_base_rate_and_recall(executed: Executed) 
         pytest.skip("it prints no accuracy")
     for name in ("base rate", "balanced accuracy", "recall"):
         assert re.search(rf"^{name}: .*%", executed.printed, re.MULTILINE)
+
+
+def test_the_site_keeps_outputs_of_the_same_kinds(executed: Executed, tools: Path, tmp_path: Path) -> None:
+    """Pictures where there were pictures, texts where there were texts: what is committed is what cells show."""
+    name = heading(executed)
+    (tmp_path / f"{name}.ipynb").write_text(json.dumps({"cells": executed.cells}))
+    command = [tools, "-m", "lnn_tools.docs.notebook_outputs", name, "--executed", tmp_path]
+    done = subprocess.run([*command, "--output", tmp_path / "kept"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    now, committed = (
+        {cell: [list(output) for output in of["outputs"]] for cell, of in kept(name, folder)["cells"].items()}
+        for folder in (tmp_path / "kept", KEPT)
+    )
+    assert now == committed
+    assert any(now.values())
 
 
 def test_without_a_cloud_a_notebook_says_how_to_start_one(tools: Path, tmp_path: Path) -> None:

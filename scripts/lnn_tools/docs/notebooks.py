@@ -17,9 +17,9 @@ from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 from traitlets.config import Config
 
+from lnn_tools.docs.notebook_pages import NAMES, NOTEBOOKS
+
 REPOSITORY = Path(__file__).resolve().parents[3]
-FOLDER = REPOSITORY / "notebooks"
-NAMES = ("Introduction", "Codebook", "Analysis")
 CELL_SECONDS = 240
 # Without encryption a kernel warns that other users of the machine could read its messages.
 KERNEL = Config({"KernelManager": {"transport_encryption": "required"}})
@@ -40,7 +40,9 @@ def main() -> None:
         parser.error(f"there is no notebook {', '.join(sorted(unknown))}; choose from {', '.join(NAMES)}")
     arguments.output.mkdir(parents=True, exist_ok=True)
     problems = [
-        f"{name}: {problem}" for name in arguments.names for problem in run(FOLDER / f"{name}.ipynb", arguments.output)
+        f"{name}: {problem}"
+        for name in arguments.names
+        for problem in run(NOTEBOOKS / f"{name}.ipynb", arguments.output)
     ]
     for problem in problems:
         print(f"notebooks: {problem}", file=sys.stderr)

@@ -46,7 +46,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         target = posixpath.normpath(posixpath.join(in_repository, link["path"]))
         if not (ROOT / target).exists():
             raise PluginError(f"{here}: a link to {target}, which is not in the repository")
-        on_site = target.removeprefix("docs/")
+        on_site = re.sub(r"\.ipynb$", ".md", target.removeprefix("docs/"))  # a notebook has a page of its own
         if (ROOT / target).is_dir():
             on_site = f"{on_site}/README.md"
         if files.get_file_from_path(on_site):
