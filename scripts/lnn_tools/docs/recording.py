@@ -2,16 +2,20 @@
 
 .venv/bin/python -m lnn_tools.docs.recording [--output docs/view.webp]
 
-It trains the spiral with a network whose tiles are large enough to be seen, and steps through the epochs of the page.
+It trains the spiral with a Lambda for each neuron, in a network whose tiles are large enough to be seen: first the page
+follows the run, and a tile lights up while its neuron works; after its end the slider goes through the epochs.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import json
 import subprocess
 import sys
 import tempfile
+import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +28,17 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 LNN = Path(sys.executable).with_name("lnn")
 CHANGES = (
     *("neurons.layer1=12", "neurons.layer2=8", 'activations.layer1="tanh"', 'activations.layer2="tanh"'),
-    *("epochs=300", "snapshots=50"),
+    *("epochs=300", "snapshots=50", "batch_size=null", 'optimizer="adam"', "learning_rate=0.02"),
 )
 CHOSEN = "3,1"
 """The output, whose plane is the whole network's answer."""
-WIDTH, HEIGHT = 1000, 760
+WIDTH, HEIGHT = 1000, 1080
+"""The network and the slider are both in view."""
 FRAME_MS, LAST_MS = 120, 3000
+LIVE_FROM, LIVE_FRAMES = 20, 50
+"""The epoch from which the run is recorded, when no function starts cold any more, and frames of it."""
 QUALITY = 60
-PATIENCE_MS = 30_000
+PATIENCE_MS, PATIENCE_SECONDS = 60_000, 120
 
 
 def main() -> int:
@@ -42,10 +49,9 @@ def main() -> int:
         table = Path(folder) / "spiral.csv"
         lnn("dataset", "example", "spiral", "-o", str(table))
         changes = [part for change in CHANGES for part in ("--set", change)]
-        run_id = lnn("train", str(table), "--label", "class", *changes).splitlines()[-1]
-        lnn("watch", run_id)
-    frames = record(run_id)
-    durations = [FRAME_MS] * (len(frames) - 1) + [LAST_MS]
+        options = ["--label", "class", "--strategy", "neuron", *changes]
+        run_id = lnn("train", str(table), *options).splitlines()[-1]
+    frames, durations = record(run_id)
     frames[0].save(
         arguments.output, save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=QUALITY, method=6
     )
@@ -61,22 +67,51 @@ def lnn(*arguments: str) -> str:
     return done.stdout
 
 
-def record(run_id: str) -> list[Image.Image]:
-    """A frame for each epoch that the page steps through."""
+def record(run_id: str) -> tuple[list[Image.Image], list[int]]:
+    """The frames and how many milliseconds each is shown: the Lambdas at work, then each epoch of the slider."""
+    await_training(run_id)
     with subprocess.Popen([LNN, "view", run_id, "--no-open"], stdout=subprocess.PIPE, text=True) as view:
         try:
             address = view.stdout.readline().strip() if view.stdout else ""
             with chromium() as browser:
-                page = browser.new_page(
-                    viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light", reduced_motion="reduce"
-                )
+                page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
                 page.set_default_timeout(PATIENCE_MS)
-                page.goto(f"{address}#epoch=0&neuron={CHOSEN}")
-                page.wait_for_function("() => Number(document.getElementById('epoch').max) > 0")
+                page.goto(f"{address}#neuron={CHOSEN}")
+                frames, durations = live(page)
+                lnn("watch", run_id)
+                page.wait_for_function("() => document.getElementById('lights-label').hidden")  # the run has ended
+                page.wait_for_function("() => document.getElementById('lights').dataset.lit === '0'")  # and is played
                 last = int(page.locator("#epoch").get_attribute("max") or 0)
-                return [frame(page, position) for position in range(last + 1)]
+                frames += [frame(page, position) for position in range(last + 1)]
+                return frames, [*durations, *[FRAME_MS] * last, LAST_MS]
         finally:
             view.terminate()
+
+
+def await_training(run_id: str) -> None:
+    """Waits until the run trains: before that there is nothing to see. Raises ToolError."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while json.loads(lnn("show", run_id, "--json"))["status"] == "PENDING":
+        if time.monotonic() > deadline:
+            raise ToolError(f"run {run_id} does not begin to train: lnn show {run_id}")
+        time.sleep(0.2)
+
+
+def live(page: Any) -> tuple[list[Image.Image], list[int]]:
+    """Frames of the page that follows the run, at the pace at which they were taken."""
+    page.wait_for_function(
+        """(epoch) => {
+            const [shown, lit] = ["canvas", "lights"].map((name) => document.getElementById(name).dataset);
+            return Number(shown.epoch) >= epoch && Number(lit.lit) > 0;
+        }""",
+        arg=LIVE_FROM,
+    )
+    frames, taken = [], [time.monotonic()]
+    for _ in range(LIVE_FRAMES):
+        frames.append(shot(page))
+        page.wait_for_timeout(max(0.0, FRAME_MS - (time.monotonic() - taken[-1]) * 1000))
+        taken.append(time.monotonic())
+    return frames, [round((after - before) * 1000) for before, after in pairwise(taken)]
 
 
 def frame(page: Any, position: int) -> Image.Image:
@@ -88,6 +123,11 @@ def frame(page: Any, position: int) -> Image.Image:
             return document.getElementById("epoch-label").textContent.startsWith(`epoch ${drawn} `);
         }"""
     )
+    return shot(page)
+
+
+def shot(page: Any) -> Image.Image:
+    page.evaluate("scrollTo(0, 0)")
     return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
 
 
