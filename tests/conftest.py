@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,9 @@ from support.scheduling import ByFile, longest_first
 # The library's metrics, where no Lambda function sets their namespace.
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LNN")
 
+# Terraform and its provider end after some seconds: with less collecting of garbage they take a fifth less of them.
+os.environ.setdefault("GOGC", "400")
+
 # The machine may be busy with other tests; how long one example takes says nothing.
 hypothesis.settings.register_profile("lnn", deadline=None)
 hypothesis.settings.load_profile("lnn")
@@ -33,6 +37,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """After others have put them into an order."""
     items[:] = longest_first(items)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: to look through it again and again takes a fifth of the tests' time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,9 @@ import boto3
 import h5py
 import numpy as np
 import pytest
-from botocore.loaders import JSONFileLoader
+from botocore.loaders import JSONFileLoader, Loader
 from moto import mock_aws
+from typer import testing
 from typer.testing import CliRunner, Result
 
 from lnn.data.in_memory import TEST_X, TEST_Y
@@ -30,6 +31,7 @@ from lnn.runs.record import EpochRow, Run
 from lnn.runs.store import Ledger
 from lnn_cli.main import app
 from lnn_client import cloud as targets
+from support import quick_moto  # noqa: F401 - by importing it
 
 NAMES = Names("lnn", "123456789012", "us-east-1")
 TABLES = {
@@ -64,6 +66,9 @@ LAUNCHED = {
 UPLOADED_RUN = "20261121T101500Z-0a1b2c3d"
 
 RunCli = Callable[..., Result]
+
+# A command line of its own for each test would be made from all the functions' signatures anew.
+testing._get_command = functools.cache(testing._get_command)  # type: ignore[attr-defined]
 
 
 def run_cli(*arguments: str | Path) -> Result:
@@ -223,10 +228,25 @@ class World:
 
 @pytest.fixture(scope="session", autouse=True)
 def service_models_are_read_once() -> Iterator[None]:
-    """Every command makes a session of its own, and botocore would read its large files for each."""
+    """Every command makes a session of its own, and botocore would read its large files and folders for each."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONFileLoader, "load_file", staticmethod(functools.cache(JSONFileLoader().load_file)))
+        for name in ("list_available_services", "list_api_versions"):
+            patch.setattr(Loader, name, _once_for_each_path(getattr(Loader, name)))
         yield
+
+
+def _once_for_each_path(look: Callable[..., Any]) -> Callable[..., Any]:
+    """A look into the folders of a loader, remembered for every loader of the same folders."""
+    found: dict[Any, Any] = {}
+
+    def once(loader: Loader, *arguments: str, **named: str) -> Any:
+        wanted = (*loader.search_paths, *arguments, *named.items())
+        if wanted not in found:
+            found[wanted] = look(loader, *arguments, **named)
+        return found[wanted]
+
+    return once
 
 
 @pytest.fixture(autouse=True)

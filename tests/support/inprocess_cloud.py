@@ -37,6 +37,7 @@ from lnn.runs.services import Services
 from lnn.runs.store import WATCHED_INDEX, Ledger
 from lnn.strategies import worker
 from lnn.strategies.neuron import neuron
+from support import quick_moto  # noqa: F401 - by importing it
 
 REGION = "us-east-1"
 NAMES = Names("lnn", "123456789012", REGION)
