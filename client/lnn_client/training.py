@@ -149,12 +149,14 @@ class Run:
         return self
 
     def history(self) -> pl.DataFrame:
-        """A row for each recorded epoch: ``epoch``, ``cost`` and what else the run measures."""
+        """A row for each recorded epoch, with ``epoch``, ``cost`` and what else ``lnn history --json`` has."""
         import polars as pl
 
-        rows = self.cloud.ledger.history(self.run_id)
-        names = rows[0]._fields if rows else ("epoch", "cost")
-        frame = pl.DataFrame([row._asdict() for row in rows], schema=list(names), infer_schema_length=None)
+        from lnn_client.histories import figures
+
+        rows = figures(self.record, self.cloud.ledger.history(self.run_id), "seconds")
+        names = list(rows[0]) if rows else ["epoch", "cost"]
+        frame = pl.DataFrame(rows, schema=names, infer_schema_length=None)
         return frame.select(name for name in names if name == "epoch" or frame[name].null_count() < len(frame))
 
     def model(self) -> Model:

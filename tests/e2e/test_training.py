@@ -143,7 +143,12 @@ def test_the_commands_agree_on_a_run(cloud: CloudUnderTest, trained: str) -> Non
     assert shown == listed
     assert (shown["status"], shown["strategy"], shown["epoch"]) == ("COMPLETED", "fused", 4)
     assert [event["what"] for event in shown["events"]] == ["opened", "generation 1 started", "completed"]
-    assert cloud.lnn_json("history", trained) == cloud.history(trained)
+    told, stored = cloud.lnn_json("history", trained), cloud.history(trained)
+    assert [{name: row[name] for name in stored[0]} for row in told] == stored
+    final = cloud.run(trained)
+    assert final.test_metrics is not None
+    assert {row["base_rate"] for row in told} == {final.base_rate("test")}
+    assert [row["lowest_recall"] for row in told] == [None] * 3 + [final.test_metrics.lowest_recall]
 
 
 def test_watching_a_completed_run_succeeds(cloud: CloudUnderTest, trained: str) -> None:

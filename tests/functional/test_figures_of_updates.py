@@ -76,4 +76,5 @@ def test_tables_leave_out_a_rate_that_never_changes_and_a_norm_that_nobody_asked
     run_id = trained(cloud, tmp_path)
     assert run_cli("history", run_id).stdout.splitlines()[0].split() == ["epoch", "cost", "train", "test", "ms"]
     [first, *_] = json.loads(run_cli("history", run_id, "--json").stdout)
-    assert list(first) == ["epoch", "cost", "train_accuracy", "test_accuracy", "learning_rate"]
+    beside = ["base_rate", "balanced_accuracy", "lowest_recall"]
+    assert list(first) == ["epoch", "cost", "train_accuracy", "test_accuracy", "learning_rate", *beside]

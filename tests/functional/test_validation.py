@@ -168,6 +168,7 @@ def test_people_see_what_the_validation_set_says(cloud: InProcessCloud, tmp_path
         (row.validation_cost, row.test_cost) for row in rows
     ]
     assert None not in [row.test_cost for row in rows]
+    assert [row["epoch"] for row in told if row["lowest_recall"] is not None] == [run.best_epoch]
     table = run_cli("export", run.run_id, "--format", "csv", "-o", str(tmp_path / "h.csv"))
     assert table.exit_code == 0, table.output
     exported = list(csv.DictReader(io.StringIO((tmp_path / "h.csv").read_text())))

@@ -1,10 +1,10 @@
 """``lnn history``: cost and scores of each recorded epoch."""
 
-from lnn.runs.record import figures_of_updates
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import note, number, print_json, print_table
 from lnn_cli.ui.scores import OF_UPDATES, beside_history, in_tables, label, of_updates_in_tables, text
 from lnn_client.cloud import Target
+from lnn_client.histories import figures
 
 
 def history(
@@ -20,15 +20,16 @@ def history(
     regression has RMSE and R2, with --json also MAE; rate is the learning rate,
     norm the gradient's before clipping; ms are the milliseconds that an epoch took.
     A run with a validation set has its cost, too, and with --json that of the test set.
+    Beside accuracies --json has base_rate, and at the epoch of the final model
+    balanced_accuracy and lowest_recall: other epochs are not counted by class.
 
     Example: lnn history latest --json > history.json
     """
     cloud = connect(target, prefix, region)
     found = cloud.find_run(run)
     rows = cloud.ledger.history(found.run_id)
-    columns = ("epoch", *found.cost_names, *found.score_names, *figures_of_updates(rows))
     if as_json:
-        print_json([{name: getattr(row, name) for name in columns} for row in rows])
+        print_json(figures(found, rows))
         return
     if not rows:
         note(f"run {found.run_id} ({found.status}) has no epoch recorded yet")

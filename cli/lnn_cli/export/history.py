@@ -7,15 +7,15 @@ from pathlib import Path
 
 from lnn.runs.record import EpochRow, Run, figures_of_updates
 from lnn_cli.export.needs import need
+from lnn_client.histories import figures, names_of_figures
 
 
 def encode_csv(run: Run, history: Sequence[EpochRow]) -> bytes:
-    """A line for each recorded epoch; figures in full precision, accuracies as shares of 1."""
-    columns = ("epoch", *run.cost_names, *run.score_names, *figures_of_updates(history), "seconds")
+    """A line for each recorded epoch; figures in full precision, accuracies as shares of 1. Unknown ones are empty."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([getattr(row, name) for name in columns] for row in history)
+    writer = csv.DictWriter(text, names_of_figures(run, history, "seconds"), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(figures(run, history, "seconds"))
     return text.getvalue().encode()
 
 
@@ -29,8 +29,8 @@ def write_tensorboard(folder: Path, run: Run, history: Sequence[EpochRow]) -> No
     """
     library = need("tensorboardX", "tensorboardX", "an export for TensorBoard")
     at = run.training_started_at or run.created_at
-    figures = (*run.cost_names, *run.score_names)
-    tags = {name: "/".join(reversed(name.split("_"))) for name in figures}  # such as accuracy/train
+    measured = (*run.cost_names, *run.score_names)
+    tags = {name: "/".join(reversed(name.split("_"))) for name in measured}  # such as accuracy/train
     tags |= {name: name for name in figures_of_updates(history)}
     tags["seconds"] = "seconds_an_epoch"
     base_rate = run.base_rate("test")
@@ -45,5 +45,5 @@ def write_tensorboard(folder: Path, run: Run, history: Sequence[EpochRow]) -> No
                 writer.add_scalar("accuracy/base_rate", base_rate, row.epoch, walltime=at)
         # Only the end of a run counts by class.
         if history and (metrics := run.test_metrics) is not None:
-            writer.add_scalar("balanced_accuracy/test", metrics.balanced_accuracy, run.epoch, walltime=at)
-            writer.add_scalar("lowest_recall/test", metrics.lowest_recall, run.epoch, walltime=at)
+            writer.add_scalar("balanced_accuracy/test", metrics.balanced_accuracy, run.model_epoch, walltime=at)
+            writer.add_scalar("lowest_recall/test", metrics.lowest_recall, run.model_epoch, walltime=at)

@@ -152,6 +152,10 @@ def test_an_exported_accuracy_comes_with_base_rate_and_recall(cli: RunCli, world
     exported = cli("export", "latest", "--format", "csv", "-o", "history.csv")
     assert "base rate: 98.0% test, by always answering the most frequent class" in exported.stderr
     assert "recall of the final model: 'dark' 100.0%, 'light' 0.0%; balanced accuracy 50.0%" in exported.stderr
+    with Path("history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["base_rate"] for row in rows] == ["0.98"] * 4
+    assert [(row["balanced_accuracy"], row["lowest_recall"]) for row in rows] == [("", "")] * 3 + [("0.5", "0.0")]
     assert cli("export", "latest", "--format", "tensorboard", "-o", "events").exit_code == 0
     found = scalars(Path("events"))
     assert found["accuracy/base_rate"] == [(epoch, pytest.approx(0.98)) for epoch in range(1, 5)]

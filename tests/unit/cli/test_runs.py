@@ -236,6 +236,24 @@ def test_history_json_is_epochs_with_four_figures(cli: RunCli, two_runs: World) 
     assert printed[1] == {"epoch": 2, "cost": 0.5, "train_accuracy": 0.7, "test_accuracy": pytest.approx(0.6)}
 
 
+def test_history_json_has_what_accuracies_are_to_be_read_with(cli: RunCli, counted: World) -> None:
+    printed = json.loads(cli("history", OLD, "--json").stdout)
+    beside = ("base_rate", "balanced_accuracy", "lowest_recall")
+    assert list(printed[0]) == ["epoch", "cost", "train_accuracy", "test_accuracy", *beside]
+    assert [row["base_rate"] for row in printed] == [0.98] * 4
+    of_model = [(row["balanced_accuracy"], row["lowest_recall"]) for row in printed]
+    assert of_model == [(None, None)] * 3 + [(0.5, 0.0)]
+
+
+def test_while_a_run_goes_on_its_history_in_json_has_the_base_rate_alone(cli: RunCli, world: World) -> None:
+    world.open_run(OLD)
+    dimensions = {**LAUNCHED["dimensions"], "class_counts": {"train": [97, 3], "test": [49, 1]}}
+    assert world.ledger.describe(OLD, **{**LAUNCHED, "dimensions": dimensions})
+    world.train(OLD, 2)
+    printed = json.loads(cli("history", OLD, "--json").stdout)
+    assert [list(row)[4:] for row in printed] == [["base_rate"]] * 2
+
+
 def test_history_table_is_in_order(cli: RunCli, two_runs: World) -> None:
     lines = cli("history", OLD).stdout.splitlines()
     assert lines[0].split() == ["epoch", "cost", "train", "test", "ms"]
