@@ -146,7 +146,7 @@ def result(run: Run) -> Result:
         **beside_accuracy(run),
         "seconds": {"total": seconds_total(run), "training": seconds_training(run)},
         "ms_per_epoch": ms_per_epoch(run),
-        "invocations": run.invocations,
+        "invocations": run.use["invocations"],
         "model": run.artifacts["params"] if run.artifacts else None,
     }
 

@@ -102,7 +102,7 @@ def _print(runs: list[Run], histories: list[list[EpochRow]], differing: list[str
         ("upload to model", *(duration(seconds_total(run)) for run in runs)),
         ("ms an epoch", *(number(ms_per_epoch(run)) for run in runs)),
         ("US dollars", *("-" if run.usd is None else f"{run.usd:.6f}" for run in runs)),
-        ("invocations", *(f"{run.invocations:,}" for run in runs)),
+        ("invocations", *(f"{run.use['invocations']:,}" for run in runs)),
     ]
     print_table(("", *(run.run_id for run in runs)), rows)
     tell_warnings(f"{run.run_id}: {remark}" for run in runs for remark in run.remarks)

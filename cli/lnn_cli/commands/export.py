@@ -11,15 +11,15 @@ from lnn_cli.ui.console import note, say
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
 from lnn_cli.ui.scores import beside_history
-from lnn_client.cloud import Cloud, Target
+from lnn_client.cloud import LATEST, Cloud, Target
 
 
 def export(
-    run: RunArgument,
     kind: Annotated[
         Literal["safetensors", "onnx", "csv", "tensorboard"],
         typer.Option("--format", help="The model (safetensors, onnx), or the history (csv, tensorboard)."),
     ],
+    run: RunArgument = LATEST,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="PATH", help="File, or folder for tensorboard (default: RUN.FORMAT)."),

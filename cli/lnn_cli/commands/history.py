@@ -3,12 +3,12 @@
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import note, number, print_json, print_table
 from lnn_cli.ui.scores import OF_UPDATES, beside_history, in_tables, label, of_updates_in_tables, text
-from lnn_client.cloud import Target
+from lnn_client.cloud import LATEST, Target
 from lnn_client.histories import figures
 
 
 def history(
-    run: RunArgument,
+    run: RunArgument = LATEST,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
     prefix: PrefixOption = None,

@@ -11,7 +11,7 @@ from lnn.characters import in_json
 from lnn.runs.record import Run
 from lnn_cli.options import PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import command, note, number, output, print_json, say
-from lnn_client.cloud import Target
+from lnn_client.cloud import LATEST, Target
 from lnn_client.logs import FUNCTIONS, Function, Line, Log
 
 _LEVELS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
@@ -27,7 +27,7 @@ _NOT_SHOWN = frozenset(
 
 
 def logs(
-    run: RunArgument = "latest",
+    run: RunArgument = LATEST,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
     function: Annotated[Function | None, typer.Option("--function", help="Lines of this function only.")] = None,
     as_json: Annotated[

@@ -20,7 +20,7 @@ from lnn_cli.options import (
 )
 from lnn_cli.ui.console import note, number, output, print_json, print_pairs, print_table, say
 from lnn_cli.ui.files import refuse_to_replace, write_whole
-from lnn_client.cloud import Target
+from lnn_client.cloud import LATEST, Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ MOST_WEIGHTS = 16
 
 
 def neuron(
-    run: RunArgument,
+    run: RunArgument = LATEST,
     layer: Annotated[int, typer.Option(min=1, help="From 1, as in parameters.json.")] = 1,
     neuron: Annotated[int, typer.Option(min=1, help="From 1.")] = 1,
     epoch: Annotated[

@@ -9,13 +9,13 @@ import typer
 from lnn_cli.options import ForceOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import note, say
 from lnn_cli.ui.files import refuse_to_replace, write_whole
-from lnn_client.cloud import Target
+from lnn_client.cloud import LATEST, Target
 
 Format = Literal["html", "png", "md"]
 
 
 def report(
-    run: RunArgument,
+    run: RunArgument = LATEST,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write (default: RUN.html).")
     ] = None,

@@ -4,12 +4,12 @@ from lnn.runs.attributes import public_view
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import moment, print_json, print_pairs, say, words
 from lnn_cli.ui.facts import facts
-from lnn_client.cloud import Target
+from lnn_client.cloud import LATEST, Target
 from lnn_client.runs import beside_accuracy
 
 
 def show(
-    run: RunArgument,
+    run: RunArgument = LATEST,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
     prefix: PrefixOption = None,

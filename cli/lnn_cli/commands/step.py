@@ -8,14 +8,14 @@ from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument,
 from lnn_cli.ui.console import command, note, print_json, say
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.facts import tell_end
-from lnn_client.cloud import Target
+from lnn_client.cloud import LATEST, Target
 from lnn_client.errors import FollowTimeout
 
 _SECONDS = 60.0
 
 
 def step(
-    run: RunArgument = "latest",
+    run: RunArgument = LATEST,
     count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Take N steps (default: 1).")] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Go on to the end of the Nth epoch from here.")

@@ -7,11 +7,11 @@ import typer
 from lnn_cli.options import PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import command, note
 from lnn_cli.ui.facts import tell_end
-from lnn_client.cloud import Target
+from lnn_client.cloud import LATEST, Target
 
 
 def watch(
-    run: RunArgument = "latest",
+    run: RunArgument = LATEST,
     timeout: Annotated[
         float | None,
         typer.Option(min=0, metavar="SECONDS", help="Stop watching after so many seconds; the run goes on."),

@@ -129,7 +129,7 @@ def _times(run: Run) -> Iterator[tuple[str, str]]:
     if pace is not None:
         yield "training", f"{duration(seconds_training(run))}, {number(pace)} ms an epoch"
     more = f", {run.generation} generations" if run.generation > 1 else ""
-    yield "invocations", f"{run.invocations}{more}"
+    yield "invocations", f"{run.use['invocations']:,}{more}"
     if disturbances := _disturbances(run):
         yield "disturbed", disturbances
     if waits := waits_at(run):
