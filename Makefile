@@ -44,7 +44,7 @@ package: setup ## build the functions' archives
 	@$(BIN)/python -m lnn_tools.packaging.functions
 
 wheel: setup ## build the wheel of the command and the Python package into dist/
-	@rm -rf dist && $(BIN)/python -m hatchling build -t wheel -d dist
+	@scripts/wheel.sh
 
 bundle: setup ## build the SageMaker notebook's code and wheels (RUNTIME=python3.13)
 	@$(BIN)/python -m lnn_tools.packaging.notebook_bundle $(if $(RUNTIME),--runtime $(RUNTIME))

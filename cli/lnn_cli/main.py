@@ -62,9 +62,9 @@ model_app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from lnn_cli.ui.version import version_text
 
-        typer.echo(f"lnn {version('lnn')}")
+        typer.echo(f"lnn {version_text()}")
         raise typer.Exit
 
 
@@ -80,7 +80,7 @@ def alone(context: typer.Context) -> None:
 def root(
     context: typer.Context,
     version: Annotated[  # noqa: ARG001 - its callback does the work
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and commit.")
     ] = False,
 ) -> None:
     alone(context)
