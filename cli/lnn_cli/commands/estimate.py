@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 NOT_INCLUDED = (
     "not in the dollars: Launch and storage (fractions of a cent), DynamoDB (${history:.2g} for this history), and by "
-    "the month, used or not, cache and endpoints (about $26, see the README)"
+    "the month, used or not, cache and endpoints (about $26, see docs/aws.md)"
 )
 
 

@@ -125,9 +125,9 @@ FIGURES: list[tuple[str, str, list[float]]] = [
     ("docs/aws.md", "(about {} GB of tensors for a cache.t4g.micro)", [costs.CACHE_MB / 1000]),
     ("docs/aws.md", "idle_minutes = {}, instance_type", [terraform_default("notebook", "idle_minutes")]),
     ("docs/aws.md", "volume_gb = {} }}", [terraform_default("notebook", "volume_gb")]),
-    ("README.md", "{} bytes of JSON at most", [class_names.MAX_NAMES_BYTES]),
+    ("docs/datasets.md", "{} bytes of JSON at most", [class_names.MAX_NAMES_BYTES]),
     (
-        "README.md",
+        "docs/aws.md",
         "a private subnet, {} endpoints, {} security groups",
         [planned("aws_vpc_endpoint"), planned("aws_security_group")],
     ),
