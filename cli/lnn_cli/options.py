@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from lnn_cli.ui.completion import run_ids
 from lnn_cli.ui.console import recommend_for
 from lnn_cli.ui.errors import CliError
 from lnn_client.cloud import Cloud, Target
@@ -76,7 +77,10 @@ ParametersOption = Annotated[Path | None, typer.Option("--parameters", "-p", hel
 ChangesOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one; repeatable.")]
 DatasetArgument = Annotated[Path, typer.Argument(metavar="DATASET.h5", help="HDF5 file with the examples.")]
 RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="Run id, the start of one that fits no other, or `latest`.")
+    str,
+    typer.Argument(
+        metavar="RUN", help="Run id, the start of one that fits no other, or `latest`.", autocompletion=run_ids
+    ),
 ]
 
 

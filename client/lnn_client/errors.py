@@ -68,6 +68,10 @@ class OtherAccount(ClientError):
     """The credentials belong to another account than the deployment."""
 
 
+class MissingPackage(ClientError):
+    """A library that only some need is not installed."""
+
+
 class CannotReplay(ClientError):
     """A run's training cannot be computed again, or not up to the epoch asked for."""
 

@@ -57,6 +57,19 @@ class Model:
         path.write_bytes(encode_model(self.network))
         return path
 
+    def to_onnx(self, path: str | Path) -> Path:
+        """Write it as ONNX. Its input has examples as rows; of a table numbers as they are and categories one-hot, of
+        others values divided by ``scale``: see the file's metadata.
+
+        Raises:
+            MissingPackage: the package ``onnx`` is not installed.
+        """
+        from lnn_client.onnx_model import encode_onnx
+
+        path = Path(path)
+        path.write_bytes(encode_onnx(self.network))
+        return path
+
     def __repr__(self) -> str:
         return f"Model(run_id={self.network.run_id!r}, features={self.network.features})"
 

@@ -20,6 +20,7 @@ from lnn_client.datasets import TEST_SHARE, check_dataset, check_training, exist
 from lnn_client.errors import TrainingFailed
 from lnn_client.parameters import project_parameters, propose, read_parameters
 from lnn_client.progress import Look, follow, settled
+from lnn_client.progress_bar import ProgressBar
 from lnn_client.stepping import next_step, request_stop
 from lnn_client.trained import Model
 from lnn_client.uploads import upload_training, wait_for_run
@@ -111,17 +112,25 @@ class Run:
         """PENDING, RUNNING, COMPLETED, FAILED or STOPPED."""
         return self.record.status
 
-    def wait(self, timeout: float | None = None, progress: Callable[[Look], object] = lambda _: None) -> Run:
-        """Wait for its end; ``progress`` is called with each look at it, at least twice a second.
+    def wait(self, timeout: float | None = None, progress: Callable[[Look], object] | bool = False) -> Run:
+        """Wait for its end.
+
+        ``progress`` is called with each look at it, at least twice a second; True shows a bar in a terminal and in a
+        notebook.
 
         Raises:
             FollowTimeout: it goes on after ``timeout`` seconds.
             TrainingFailed: it has failed; the error says why.
         """
-        record = None
-        for look in follow(self.cloud.ledger, self.run_id, timeout=timeout):
-            progress(look)
-            record = look.run
+        record, bar = None, ProgressBar()
+        shown = progress if callable(progress) else bar if progress else None
+        try:
+            for look in follow(self.cloud.ledger, self.run_id, timeout=timeout):
+                if shown is not None:
+                    shown(look)
+                record = look.run
+        finally:
+            bar.close()
         if record is None:
             raise AssertionError("following a run gives one look at least")
         record = settled(self.cloud.ledger, record)

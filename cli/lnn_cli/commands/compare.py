@@ -12,6 +12,7 @@ import typer
 from lnn.runs.record import EpochRow, Run
 from lnn_cli.options import ForceOption, JsonOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui import scores
+from lnn_cli.ui.completion import run_ids
 from lnn_cli.ui.console import duration, note, number, output, print_json, print_table, share, tell_warnings
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
@@ -33,7 +34,10 @@ _MOST_RUNS = 7
 
 
 def compare(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Run ids, starts of ids, or `latest`.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN RUN...", help="Run ids, starts of ids, or `latest`.", autocompletion=run_ids),
+    ],
     picture: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Draw the curves, too: .png, .svg or .pdf."),

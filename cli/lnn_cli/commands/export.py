@@ -55,9 +55,9 @@ def _encoded(cloud: Cloud, run: Run, kind: str) -> bytes:
         for line in beside_history(run):
             note(line)
         return encode_csv(run, history)
-    from lnn_cli.export.onnx_model import encode_onnx, properties
     from lnn_cli.export.tensors import encode_safetensors
     from lnn_client.models import model_of_run
+    from lnn_client.onnx_model import encode_onnx, properties
 
     model = model_of_run(cloud, run)
     if model.preprocessing is not None:

@@ -17,6 +17,7 @@ from lnn_cli.options import (
     TargetOption,
     connect,
 )
+from lnn_cli.ui.completion import run_ids
 from lnn_cli.ui.console import note, say
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
@@ -25,7 +26,9 @@ from lnn_client.cloud import LATEST, Target
 
 
 def view(
-    run: Annotated[str, typer.Argument(metavar="[RUN]", help="Run id, the start of one, or `latest`.")] = LATEST,
+    run: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="Run id, the start of one, or `latest`.", autocompletion=run_ids)
+    ] = LATEST,
     html: HtmlOption = None,
     force: ForceOption = False,
     port: PortOption = 0,

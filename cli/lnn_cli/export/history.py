@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lnn.runs.record import EpochRow, Run, figures_of_updates
-from lnn_cli.export.needs import need
 from lnn_client.histories import figures, names_of_figures
+from lnn_client.needs import need
 
 
 def encode_csv(run: Run, history: Sequence[EpochRow]) -> bytes:
@@ -25,7 +25,7 @@ def write_tensorboard(folder: Path, run: Run, history: Sequence[EpochRow]) -> No
     Beside the accuracies are the base rate and, as one point, the final model's balanced accuracy and lowest recall.
 
     Raises:
-        CliError: the package tensorboardX is not installed.
+        MissingPackage: the package tensorboardX is not installed.
     """
     library = need("tensorboardX", "tensorboardX", "an export for TensorBoard")
     at = run.training_started_at or run.created_at

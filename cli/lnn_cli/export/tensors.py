@@ -3,12 +3,12 @@
 import numpy as np
 
 from lnn.models.model_file import Model
-from lnn_cli.export.needs import need
-from lnn_cli.export.onnx_model import properties
+from lnn_client.needs import need
+from lnn_client.onnx_model import properties
 
 
 def encode_safetensors(model: Model) -> bytes:
-    """The bytes of a safetensors file: W1, b1, ... Raises CliError when the package is not installed."""
+    """The bytes of a safetensors file: W1, b1, ... Raises MissingPackage without the package."""
     library = need("safetensors.numpy", "safetensors", "an export to safetensors")
     arrays = {}
     for layer, (W, b) in enumerate(model.parameters, start=1):

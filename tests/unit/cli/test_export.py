@@ -18,8 +18,8 @@ from lnn.data.preprocessing import Column, Preprocessing
 from lnn.models.model_file import Model
 from lnn.network import ACTIVATIONS, OUTPUT_ACTIVATIONS, Network, init_parameters
 from lnn.runs.record import EpochRow
-from lnn_cli.export.onnx_model import encode_onnx
 from lnn_cli.export.tensors import encode_safetensors
+from lnn_client.onnx_model import encode_onnx
 
 if TYPE_CHECKING:
     from support.aws_account import RunCli, World

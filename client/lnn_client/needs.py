@@ -1,22 +1,22 @@
-"""Libraries that only an export needs: they are no part of the command's own requirements."""
+"""Libraries that only an export needs: they are no part of the package's own requirements."""
 
 import sys
 from importlib import import_module
 from types import ModuleType
 
-from lnn_cli.ui.errors import CliError
+from lnn_client.errors import MissingPackage
 
 
 def need(module: str, package: str, what: str) -> ModuleType:
     """The module.
 
     Raises:
-        CliError: it is not installed; says how to install it.
+        MissingPackage: it is not installed; says how to install it.
     """
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        raise CliError(
+        raise MissingPackage(
             f"{what} needs the Python package {package}, which is not installed ({error.name} is missing); "
             f"install it: {sys.executable} -m pip install {package}"
         ) from error

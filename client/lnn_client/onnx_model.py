@@ -18,7 +18,7 @@ from lnn.data.preprocessing import PREPROCESSING, Preprocessing
 from lnn.models.model_file import Model
 from lnn.network import LINEAR
 from lnn.network.activations import GELU_CUBE, GELU_SCALE, LEAK
-from lnn_cli.export.needs import need
+from lnn_client.needs import need
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,7 +60,7 @@ _CONSTANTS = {"leak": LEAK, "zero": 0.0, "one": 1.0, "half": 0.5, "cube": GELU_C
 
 
 def encode_onnx(model: Model) -> bytes:
-    """The bytes of an ONNX file. Raises CliError when the package ``onnx`` is not installed."""
+    """The bytes of an ONNX file. Raises MissingPackage without the package ``onnx``."""
     onnx = need("onnx", "onnx", "an export to ONNX")
     helper, numpy_helper = onnx.helper, onnx.numpy_helper
     dtype = model.parameters[0][0].dtype

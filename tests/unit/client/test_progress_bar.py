@@ -1,0 +1,73 @@
+"""The bar of ``Run.wait(progress=True)``: a line in a terminal, a part of a notebook's cell, nothing in a pipe."""
+
+from __future__ import annotations
+
+import io
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lnn.runs.record import EpochRow, Run
+from lnn_client.progress import Look
+from lnn_client.progress_bar import WIDTH, ProgressBar, in_a_line, in_html
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def look(epoch: int, epochs: int | None = 4, cost: float = 0.25) -> Look:
+    row = EpochRow(epoch, cost, None, None, 0.1) if epoch else None
+    return Look(Run("r", "RUNNING", epoch=epoch, epochs=epochs), row)
+
+
+@pytest.mark.parametrize(("epoch", "filled"), [(0, 0), (1, 8), (2, 15), (4, 30)])
+def test_the_bar_is_as_long_as_the_part_that_is_done(epoch: int, filled: int) -> None:
+    line = in_a_line(look(epoch))
+    assert line.startswith(f"[{'#' * filled}{'.' * (WIDTH - filled)}] RUNNING, epoch {epoch}/4")
+    assert line.endswith(", cost 0.25") == bool(epoch)
+
+
+def test_a_run_that_is_not_planned_yet_has_an_empty_bar() -> None:
+    assert in_a_line(look(0, None)) == f"[{'.' * WIDTH}] RUNNING, epoch 0"
+
+
+def test_a_terminal_has_one_line_that_changes_and_ends() -> None:
+    terminal = Terminal()
+    bar = ProgressBar(terminal)
+    for epoch in (1, 4):
+        bar(look(epoch))
+    bar.close()
+    bar.close()
+    shown = terminal.getvalue()
+    assert shown.split("\r\x1b[K") == ["", in_a_line(look(1)), in_a_line(look(4)) + "\n"]
+
+
+def test_a_pipe_gets_nothing() -> None:
+    pipe = io.StringIO()
+    bar = ProgressBar(pipe)
+    bar(look(1))
+    bar.close()
+    assert pipe.getvalue() == ""
+
+
+def test_a_notebook_has_one_bar_that_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    ipython: Any = ModuleType("IPython")
+    ipython.get_ipython = lambda: SimpleNamespace(kernel=object())
+    display: Any = ModuleType("IPython.display")
+    display.HTML = str
+    display.display = lambda html, display_id: shown.append(f"new: {html}") or SimpleNamespace(update=shown.append)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    terminal = Terminal()
+    bar = ProgressBar(terminal)
+    for epoch in (1, 4):
+        bar(look(epoch))
+    bar.close()
+    assert shown == [f"new: {in_html(look(1))}", in_html(look(4))]
+    assert shown[1] == '<progress value="4" max="4"></progress> RUNNING, epoch 4/4, cost 0.25'
+    assert terminal.getvalue() == ""
