@@ -7,17 +7,22 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
 import pytest
 
 from lnn.names import LATEST_PARAMS, SWEEPS
-from support.e2e_cloud import CloudUnderTest, environment, eventually
+from support.aws_account import run_cli
+from support.e2e_cloud import WATCH_SECONDS, CloudUnderTest, environment, eventually
 
 SPACE = {"learning_rate": {"low": 0.001, "high": 0.3, "log": True}, "neurons.layer1": [4, 8]}
-TRIALS = 6
+TRIALS = 5
 MARK = f"{time.time_ns():x}"
 """Of these sweeps: a cloud that is already running may have others of such names."""
 KILLED = f"killed-{MARK}"
@@ -33,7 +38,9 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     table, space = folder / "rows.csv", folder / "space.json"
     table.write_text("a,b,c,side\n" + "\n".join(lines) + "\n")
     space.write_text(json.dumps(SPACE))
-    small = ["--set", "epochs=12", "--set", "strategy=fused", "--trials", str(TRIALS), "--parallel", "2"]
+    # One by one: what Redis holds, and every Trainer, has a part in each epoch.
+    one_by_one = ["epochs=6", "batch_size=null", "neurons.layer2=3", "strategy=neuron"]
+    small = [*(word for change in one_by_one for word in ("--set", change)), "--trials", str(TRIALS), "--parallel", "2"]
     return [str(table), "--label", "side", "--space", str(space), *small]
 
 
@@ -74,28 +81,74 @@ def test_a_sweep_ranks_its_trials_and_hands_the_best_alone_to_the_registry(
         assert cloud.s3.get_object(Bucket=cloud.names.bucket, Key=LATEST_PARAMS)["Metadata"].get("run") not in runs
 
 
-def test_a_sweep_whose_driver_is_killed_three_times_has_exactly_its_trials_and_the_same_best(
+def test_a_sweep_whose_driver_trainers_and_redis_are_killed_has_exactly_its_trials_and_the_same_best(
     cloud: CloudUnderTest, job: list[str], undisturbed: Any
 ) -> None:
+    """The driver is killed three times; after the first, every Trainer is, too, and after the second Redis is empty."""
     command = [Path(sys.executable).with_name("lnn"), "sweep"]
     arguments: list[str] = [*job, "--name", KILLED]
-    for count in (1, 3, 5):
-        driver = subprocess.Popen(
-            [*command, *arguments],
-            env=environment(cloud.home),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            eventually(lambda count=count: len(trials_of(cloud, KILLED)) >= count, f"{count} trials")
-        finally:
-            driver.send_signal(signal.SIGKILL)
-            driver.wait()
-        arguments = ["--resume", KILLED]
-    ended = cloud.lnn_json("sweep", "--resume", KILLED)
+    with watching(cloud):
+        for count, also_kill in ((1, kill_trainers), (3, empty_redis), (5, None)):
+            driver = subprocess.Popen(
+                [*command, *arguments],
+                env=environment(cloud.home),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                eventually(lambda count=count: len(trials_of(cloud, KILLED)) >= count, f"{count} trials")
+                if also_kill is not None:
+                    also_kill(cloud)
+            finally:
+                driver.send_signal(signal.SIGKILL)
+                driver.wait()
+            arguments = ["--resume", KILLED]
+        ended = cloud.lnn_json("sweep", "--resume", KILLED)
     assert trials_of(cloud, KILLED) == [f"{SWEEPS}{KILLED}/{n:04d}/datasets.h5" for n in range(1, TRIALS + 1)]
     assert told(ended) == told(undisturbed)
+    assert max(cloud.run(trial["run_id"]).generation for trial in ended["trials"]) > 1, "nothing was disturbed"
     assert told(cloud.lnn_json("sweep", "--resume", KILLED)) == told(undisturbed)  # all of it is known
+
+
+def at_work(cloud: CloudUnderTest) -> str:
+    """A trial of the sweep that has trained an epoch and goes on."""
+
+    def look() -> str | None:
+        runs = [run for run in cloud.ledger.list_runs() if run.dataset_key.startswith(f"{SWEEPS}{KILLED}/")]
+        return next((run.run_id for run in runs if run.epoch >= 1 and not run.has_ended), None)
+
+    return eventually(look, "a trial at work")
+
+
+def kill_trainers(cloud: CloudUnderTest) -> None:
+    at_work(cloud)
+    trainers = cloud.workers("trainer")
+    assert trainers
+    for process in trainers:
+        process.kill()
+
+
+def empty_redis(cloud: CloudUnderTest) -> None:
+    assert cloud.redis_keys(at_work(cloud))
+    cloud.redis.flushall()
+
+
+@contextmanager
+def watching(cloud: CloudUnderTest) -> Iterator[None]:
+    """The watch is called as its schedule calls it, but more often."""
+    over = Event()
+
+    def watch() -> None:
+        while not over.wait(WATCH_SECONDS):
+            cloud.send("trainer", {"state": "watch"})
+
+    with ThreadPoolExecutor(1) as pool:
+        calls = pool.submit(watch)
+        try:
+            yield
+        finally:
+            over.set()
+        calls.result()
 
 
 def told(sweep: Any) -> Any:
@@ -107,7 +160,7 @@ def test_a_poor_trial_is_ended_early(cloud: CloudUnderTest, job: list[str], tmp_
     space = tmp_path / "space.json"
     space.write_text(json.dumps({"learning_rate": [0.03, 0.02, 0.01, 0.015, 1e-7]}))
     settings = [*job, "--space", str(space), "--sampler", "grid", "--pruner", "median", "--parallel", "1"]
-    long = ["--set", "epochs=4000", "--set", "record_every=20"]
+    long = ["--set", "strategy=fused", "--set", "batch_size=8", "--set", "epochs=4000", "--set", "record_every=20"]
     found = cloud.lnn_json("sweep", *settings, *long, "--name", f"pruned-{MARK}")
     states = {trial["settings"]["learning_rate"]: trial["state"] for trial in found["trials"]}
     assert states == {0.03: "complete", 0.02: "complete", 0.01: "complete", 0.015: "complete", 1e-7: "pruned"}
@@ -116,7 +169,17 @@ def test_a_poor_trial_is_ended_early(cloud: CloudUnderTest, job: list[str], tmp_
 
 
 def test_trials_at_work_are_stopped_when_the_time_is_over(cloud: CloudUnderTest, job: list[str]) -> None:
-    endless = [*job, "--set", "epochs=1000000", "--set", "record_every=1000", "--seconds", "4"]
+    endless = [
+        *job,
+        "--set",
+        "strategy=fused",
+        "--set",
+        "epochs=1000000",
+        "--set",
+        "record_every=1000",
+        "--seconds",
+        "4",
+    ]
     found = cloud.lnn_json("sweep", *endless, "--name", f"timed-{MARK}")
     assert found["ended_early"] == "4 seconds are over"
     assert 0 < len(found["trials"]) < TRIALS
@@ -141,11 +204,18 @@ def test_a_budget_ends_the_sweep(cloud: CloudUnderTest, job: list[str]) -> None:
     ],
 )
 def test_a_bad_sweep_is_one_clear_error_and_no_trial(
-    cloud: CloudUnderTest, job: list[str], undisturbed: Any, changed: list[str], problem: str
+    cloud: CloudUnderTest,
+    job: list[str],
+    undisturbed: Any,
+    changed: list[str],
+    problem: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for name, value in (("LNN_HOME", str(cloud.home)), ("LNN_TARGET", "local"), ("COLUMNS", "200")):
+        monkeypatch.setenv(name, value)
     before = len(cloud.ledger.list_runs())
-    refused = cloud.lnn("sweep", *job, *changed)
-    assert refused.returncode == 1
+    refused = run_cli("sweep", *job, *changed)  # in this process: six starts of the command take ten seconds
+    assert refused.exit_code == 1
     assert problem in refused.stderr.splitlines()[-1]
     assert len(cloud.ledger.list_runs()) == before
 
