@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from support.browser_pages import PATIENCE_MS, violations
 from support.repository import REPOSITORY
 
 LOADED = {("script", "src"), ("img", "src"), ("link", "href"), ("iframe", "src"), ("source", "src")}
@@ -168,3 +174,42 @@ def test_what_leads_nowhere_stops_the_build(copy: Path, text: str, complaint: st
     done = mkdocs(copy, copy / "site")
     assert done.returncode != 0
     assert complaint in done.stderr
+
+
+LOOKED_AT = (
+    *("index", "getting-started", "how-to", "teaching", "support"),
+    *("concepts", "strategies", "tables", "view", "predictions", "aws"),
+)
+OF_THE_THEME = ("landmark-unique", "scrollable-region-focusable")
+"""What the theme's own script adds to blocks of code and to wide tables."""
+
+
+class Silent(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """Prints nothing."""
+
+
+@pytest.fixture(scope="module")
+def address(built: tuple[Path, str]) -> Iterator[str]:
+    """Where the site is served."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(built[0]))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", LOOKED_AT)
+def test_a_page_keeps_nobody_out_and_its_console_stays_empty(
+    browser: Any, tools: Path, address: str, name: str, scheme: str
+) -> None:
+    page, said = browser.new_page(color_scheme=scheme), []
+    page.set_default_timeout(PATIENCE_MS)
+    page.on("console", lambda message: said.append(message.text) if message.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(f"{address}/{name}.html")
+    page.wait_for_load_state("networkidle")
+    found = violations(page, next(tools.rglob("axe.min.js")).read_text())
+    page.close()
+    assert [problem for problem in found if not problem.startswith(OF_THE_THEME)] == []
+    assert said == []

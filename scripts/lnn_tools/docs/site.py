@@ -28,6 +28,8 @@ OUTSIDE = (
 LINK = re.compile(r"(?P<text>!?\[[^\]]*\])\((?P<path>[^)#:\s]+)(?P<anchor>#[^)\s]*)?\)")
 """A link to a path, without a scheme (`https:`), and not to an anchor of its own page."""
 
+SEARCH = 'data-md-component="search" role="dialog"'
+
 
 def on_files(files: Any, config: Any) -> Any:
     """Adds the pages and pictures of OUTSIDE."""
@@ -35,6 +37,11 @@ def on_files(files: Any, config: Any) -> Any:
         for source in sorted(ROOT.glob(pattern)):
             files.append(File.generated(config, str(source.relative_to(ROOT)), abs_src_path=str(source)))
     return files
+
+
+def on_post_page(output: str, page: Any, config: Any) -> str:
+    """Names the search for people who hear the page: the theme's dialog has no name."""
+    return output.replace(SEARCH, f'{SEARCH} aria-label="Search"')
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
