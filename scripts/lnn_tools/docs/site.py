@@ -39,7 +39,7 @@ def on_files(files: Any, config: Any) -> Any:
     return files
 
 
-def on_post_page(output: str, page: Any, config: Any) -> str:
+def on_post_page(output: str, **_: Any) -> str:
     """Names the search for people who hear the page: the theme's dialog has no name."""
     return output.replace(SEARCH, f'{SEARCH} aria-label="Search"')
 
