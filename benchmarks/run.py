@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lnn_tools.errors import exit_status
-from lnnbench import charts, coldstart, estimates, growth, kernels, memory, snapshots
+from lnnbench import charts, coldstart, estimates, growth, kernels, memory, neighbors, snapshots
 from lnnbench.cloud import BenchmarkError, Cloud, local_cloud
 from lnnbench.comparisons import Comparison, batches, cat, table
 from lnnbench.floor import Floor
@@ -138,6 +138,11 @@ class Benchmark:
             "rows": snapshots.overhead(self.cloud, trainings, rounds, self.scratch, given.patience),
         }
 
+    def neighbors(self) -> dict[str, Any]:
+        given = self.given
+        epochs = 2 if given.quick else 12
+        return neighbors.slowdown(self.cloud, self.batch_job, epochs, given.repeats, self.scratch, given.patience)
+
     def memory(self) -> dict[str, Any]:
         twice = batch_job(self.scratch, 2 * self.batch_job.examples)
         runs = [
@@ -164,6 +169,7 @@ SECTIONS = {
     "table": Benchmark.table,
     "kernels": Benchmark.kernels,
     "snapshots": Benchmark.snapshots,
+    "neighbors": Benchmark.neighbors,
     "memory": Benchmark.memory,
     "cold": Benchmark.cold,
     "growth": Benchmark.growth,

@@ -82,6 +82,11 @@ def table(section: Report) -> Iterator[Mark]:
     yield Mark("3,000,000 rows: an epoch of `fused` over the floor's", 2.5, over)
 
 
+def neighbors(section: Report) -> Iterator[Mark]:
+    over = section["busy"] / section["quiet"]
+    yield Mark("batches of 512, `fused`: beside a busy process for each core, over its quiet time", 2.5, over)
+
+
 def memory(section: Report) -> Iterator[Mark]:
     # Workers hold examples in the memory that they have, less a reserve; the others hold no more than they need.
     bounds = {"neuron": Functions().neuron_memory_mb * (1 - RESERVE)}
@@ -121,6 +126,7 @@ SECTIONS = {
     "batches": batches,
     "table": table,
     "snapshots": snapshots,
+    "neighbors": neighbors,
     "memory": memory,
     "cold": cold,
     "estimate": estimate,

@@ -230,12 +230,22 @@ def snapshots_cells(row: Report) -> Sequence[str]:
     return row["job"], row["strategy"], f"{row['epochs']:,}", *paces, overhead, percent_bounds(row)
 
 
+def neighbors_section(section: Report) -> Iterable[str]:
+    yield "## Busy neighbors\n"
+    yield f"{section['way']}, batches of 512, beside {section['processes']} processes that compute without end.\n"
+    yield from table(
+        ("quiet, ms an epoch:", "busy, ms an epoch:", "ratio:"),
+        [(figure(section["quiet"]), figure(section["busy"]), f"{section['busy'] / section['quiet']:.2f}")],
+    )
+
+
 SECTIONS = {
     "cat": cat_section,
     "batches": job_section,
     "table": job_section,
     "kernels": kernels_section,
     "snapshots": snapshots_section,
+    "neighbors": neighbors_section,
     "memory": memory_section,
     "cold": cold_section,
     "growth": growth_section,
