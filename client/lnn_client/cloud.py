@@ -15,7 +15,7 @@ from lnn.aws.clocks import service_clock
 from lnn.errors import ResourceDeleted, RunStateError
 from lnn.messages import Message
 from lnn.names import Names, s3_uri, tensor_key
-from lnn_client.deployment import Deployment
+from lnn_client.deployment import Deployment, deployment_name
 from lnn_client.errors import (
     Ambiguous,
     ClientError,
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PREFIX = "lnn"
 HOME_VARIABLE = "LNN_HOME"
+# Names one of several deployments that were made from this folder.
+DEPLOYMENT_VARIABLE = "LNN_DEPLOYMENT"
 # Set where AWS cannot be asked for it: a private subnet without a way to its identity service.
 ACCOUNT_VARIABLE = "LNN_ACCOUNT"
 
@@ -72,8 +74,14 @@ def local_home() -> Path:
 
 
 def aws_home() -> Path:
-    """Folder in which `make deploy` keeps what it knows of the deployment."""
-    return repository() / ".lnn" / "aws"
+    """Folder in which `make deploy` keeps what it knows of the deployment that is meant.
+
+    Raises:
+        ClientError: ``LNN_DEPLOYMENT`` is no name of a deployment.
+    """
+    home = repository() / ".lnn" / "aws"
+    name = os.environ.get(DEPLOYMENT_VARIABLE)
+    return home / deployment_name(name) if name else home
 
 
 def local_description() -> dict[str, Any]:

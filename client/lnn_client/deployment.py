@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lnn_client.errors import ClientError
 
+LONGEST_NAME = 16
+"""Of a deployment: with `lnn-` before it, it is the longest prefix of names that Terraform takes."""
+
+TAKEN = frozenset({"build", "terraform"})
+"""Folders beside those of the deployments."""
+
+
+class UnusableNameError(ClientError):
+    """A deployment cannot have this name."""
+
 
 class DamagedRecordError(ClientError):
     """The record cannot be read; the text says how to mend it."""
+
+
+def deployment_name(name: str) -> str:
+    """The name itself, if a deployment can have it.
+
+    Raises:
+        UnusableNameError: it cannot.
+    """
+    if len(name) > LONGEST_NAME or name in TAKEN or not re.fullmatch(r"[a-z]([a-z0-9]|-[a-z0-9])*", name):
+        raise UnusableNameError(
+            f"LNN_DEPLOYMENT is {name!r}; give at most {LONGEST_NAME} lower-case letters, digits and single hyphens, "
+            f"a letter first, and neither of {', '.join(sorted(TAKEN))}"
+        )
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +57,7 @@ class Deployment:
         Raises:
             DamagedRecordError: the file is no record.
         """
-        path = _path(folder)
+        path = record_of(folder)
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             return Deployment(**{name: values[name] for name in Deployment.__slots__ if name in values})
@@ -45,12 +70,12 @@ class Deployment:
 
     def save(self, folder: Path) -> None:
         """Write the record."""
-        _path(folder).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        record_of(folder).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
     @staticmethod
     def forget(folder: Path) -> None:
         """Delete the record: nothing is deployed any more."""
-        _path(folder).unlink(missing_ok=True)
+        record_of(folder).unlink(missing_ok=True)
 
     def other_account(self, account: str) -> str | None:
         """What is wrong if the credentials in use are of ``account``; None if they are of the deployment's."""
@@ -62,5 +87,6 @@ class Deployment:
         )
 
 
-def _path(folder: Path) -> Path:
+def record_of(folder: Path) -> Path:
+    """The file of the record."""
     return folder / "deployment.json"

@@ -87,7 +87,7 @@ def copy(builder: None, tmp_path: Path) -> Path:
     left_out = shutil.ignore_patterns(".*", "build", "*.h5", "__pycache__", "terraform.tfstate*")
 
     def ignored(folder: str, names: list[str]) -> set[str]:
-        return left_out(folder, names) | ({"tests"} if Path(folder) == REPOSITORY else set())
+        return (left_out(folder, names) | ({"tests"} if Path(folder) == REPOSITORY else set())) - {".github"}
 
     shutil.copytree(REPOSITORY, tmp_path / "copy", ignore=ignored)
     return tmp_path / "copy"

@@ -3,6 +3,7 @@
 `check` tests only the credentials and the account, before anything is built.
 
 Settings are asked for once. Terraform's variables work, too: TF_VAR_region=eu-central-1, or terraform/terraform.tfvars.
+LNN_STATE_BUCKET names the bucket of Terraform's state, LNN_DEPLOYMENT one of several deployments from one clone.
 RUNTIME and ARCH set the functions' runtime and architecture, as they do for the layer in `make layer`.
 """
 
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from lnn_client.cloud import aws_home
 from lnn_client.deployment import DamagedRecordError, Deployment
 from lnn_tools.aws_deployment import questions
 from lnn_tools.aws_deployment.credentials import Identity, identity
@@ -25,6 +27,9 @@ from lnn_tools.aws_deployment.folder import CONFIGURATION, Folder, local_state, 
 from lnn_tools.aws_deployment.state_bucket import bucket_name, ensure_bucket
 from lnn_tools.aws_deployment.upgrade import enter_unfinished_runs
 from lnn_tools.errors import ToolError, exit_status
+
+STATE_VARIABLE = "LNN_STATE_BUCKET"
+"""Names the bucket of Terraform's state, where nobody is asked for it."""
 
 OLDEST_WITH_LOCK = (1, 10)
 """The first Terraform that locks a state in S3 without a table."""
@@ -102,24 +107,57 @@ def prepare(
     """
     given = questions.given(os.environ, CONFIGURATION)
     refuse_elsewhere(folder, found.account, given)
-    first = not folder.backend.exists() and not (CONFIGURATION / "terraform.tfstate").exists()
+    refuse_state_that_is_lost(folder)
+    first = not folder.backend.exists() and not folder.local_state.exists()
     made = record(folder)  # however its region and prefix were set, they stay until others are set
     remembered = {"region": made.region, "prefix": made.prefix} if made else {}
-    values = questions.answers(folder.answers, given, answer, remembered=remembered)
+    name = folder.path.name if folder.is_named else ""
+    values = questions.answers(folder.answers, given, answer, remembered=remembered, name=name)
     folder.variables.write_text(json.dumps({"account_id": found.account} | values))
     folder.link()
-    if first and answer and move_state:
-        backend = ask_for_state(found.account, answer, **names(values | given))
-    elif folder.backend.exists():
+    bucket = os.environ.get(STATE_VARIABLE)
+    if folder.backend.exists():
         backend = json.loads(folder.backend.read_text())["terraform"]["backend"]
+        if bucket and backend.get("s3", {}).get("bucket") != bucket:
+            raise ToolError(
+                f"{STATE_VARIABLE} is {bucket}, but the state of this deployment is {place(backend)}; unset it"
+            )
+    elif bucket and not first:
+        raise ToolError(
+            f"{STATE_VARIABLE} is {bucket}, but this deployment has its state in {folder.local_state}; unset it"
+        )
+    elif bucket:
+        backend = state_in(bucket, found.account, **names(values | given))
+    elif first and answer and move_state:
+        backend = ask_for_state(found.account, answer, folder.local_state, **names(values | given))
     else:
-        backend = local_state()
-    folder.keep_state(backend)
-    terraform(folder, "init", "-input=false", "-lockfile=readonly", *provider_options(), quiet=True)
+        backend = local_state(folder.local_state)
     deployment = Deployment(
         account=found.account, profile_region=found.profile_region, state=place(backend), **names(values | given)
     )
+    refuse_names_of_another(folder, deployment)
+    folder.keep_state(backend)
+    terraform(folder, "init", "-input=false", "-lockfile=readonly", *provider_options(), quiet=True)
     return [f"-var-file={folder.variables}"], deployment
+
+
+def refuse_names_of_another(folder: Folder, deployment: Deployment) -> None:
+    """Refuses a deployment whose resources would have the names of another one's, made from this clone.
+
+    Raises:
+        ToolError: there is one.
+    """
+    for path in folder.others():
+        made = Deployment.load(path)
+        if made and (made.account, made.region, made.prefix) == (
+            deployment.account,
+            deployment.region,
+            deployment.prefix,
+        ):
+            raise ToolError(
+                f"the prefix {made.prefix!r} is that of another deployment of this clone ({path.name}); give another, "
+                "and if terraform/terraform.tfvars sets it, which all deployments read, take it out there"
+            )
 
 
 def record(folder: Folder) -> Deployment | None:
@@ -149,12 +187,12 @@ def refuse_elsewhere(folder: Folder, account: str, given: Mapping[str, Any]) -> 
         return
     wrong = made.other_account(account)
     if wrong:
-        raise ToolError(f"{wrong}, or deploy to account {account} from a clone of its own")
+        raise ToolError(f"{wrong}, or give the deployment in account {account} a name (LNN_DEPLOYMENT)")
     region = str(given.get("region", made.region))
     if region != made.region:
         raise ToolError(
             f"{made.prefix!r} is deployed in {made.region}, but region is {region} (TF_VAR_region or a .tfvars file); "
-            f"drop that, run make destroy first, or deploy to {region} from a clone of its own"
+            f"drop that, run make destroy first, or give the deployment in {region} a name (LNN_DEPLOYMENT)"
         )
 
 
@@ -182,16 +220,39 @@ def names(values: Mapping[str, Any]) -> dict[str, str]:
     return {"prefix": str(values["prefix"]), "region": str(values["region"])}
 
 
-def ask_for_state(account: str, answer: Callable[[str], str], prefix: str, region: str) -> dict[str, Any]:
+def refuse_state_that_is_lost(folder: Folder) -> None:
+    """Refuses to keep the state on the disk of a machine that goes away, as those of continuous integration do.
+
+    Raises:
+        ToolError: ``CI`` is set, and no bucket is named.
+    """
+    if os.environ.get("CI", "").lower() in {"", "0", "false"} or os.environ.get(STATE_VARIABLE):
+        return
+    if not folder.backend.exists() or "s3" not in json.loads(folder.backend.read_text())["terraform"]["backend"]:
+        raise ToolError(
+            "CI is set, so this machine may go away, and Terraform's state with it: set "
+            f"{STATE_VARIABLE} to the bucket that keeps it; make deploy makes one that does not exist"
+        )
+
+
+def ask_for_state(account: str, answer: Callable[[str], str], file: Path, prefix: str, region: str) -> dict[str, Any]:
     """Asks for the place of the state; returns the backend."""
     offered = bucket_name(prefix, account, region)
     print("Terraform's state lists what is deployed. Without it nothing can be changed or removed.")
     where = answer("Keep it on this (machine) or, for a team, in an (s3) bucket with a lock [machine]: ").strip()
     if where.lower() != "s3":
-        return local_state()
+        return local_state(file)
+    return state_in(answer(f"Bucket [{offered}]: ").strip() or offered, account, prefix, region)
+
+
+def state_in(bucket: str, account: str, prefix: str, region: str) -> dict[str, Any]:
+    """The backend of a state in a bucket, which is made if the account does not have it.
+
+    Raises:
+        ToolError: Terraform is too old for its lock, or the bucket is not usable.
+    """
     if terraform_version() < OLDEST_WITH_LOCK:
         raise ToolError("a lock in S3 needs Terraform 1.10 or newer; update it, or keep the state here")
-    bucket = answer(f"Bucket [{offered}]: ").strip() or offered
     made = ensure_bucket(bucket, account, region)
     print(f"aws: state in s3://{bucket}/{prefix}/terraform.tfstate" + (", a new bucket" if made else ""))
     return remote_state(bucket, f"{prefix}/terraform.tfstate", region, account)
@@ -237,8 +298,9 @@ def run(action: str, *, yes: bool) -> None:
             "terraform is not on PATH; install 1.9 or newer: https://developer.hashicorp.com/terraform/install"
         )
     found = identity()
-    folder = Folder(identity=found)
+    folder = Folder(aws_home(), found)
     refuse_elsewhere(folder, found.account, questions.given(os.environ, CONFIGURATION))
+    refuse_state_that_is_lost(folder)
     if action in {"check", "destroy"}:
         found.check_time(print)
     if action == "check":

@@ -5,13 +5,16 @@ In the configuration's own folder the local cloud, which keeps its state elsewhe
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lnn_client.cloud import aws_home
+from lnn_client.deployment import record_of
 from lnn_tools.aws_deployment.credentials import Identity
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+DEPLOYMENTS = REPOSITORY / ".lnn" / "aws"
 CONFIGURATION = REPOSITORY / "terraform"
 OWN_FILES = {".terraform", "terraform.tfstate", "terraform.tfstate.backup", "tests"}
 
@@ -20,7 +23,7 @@ OWN_FILES = {".terraform", "terraform.tfstate", "terraform.tfstate.backup", "tes
 class Folder:
     """The folder of deployments to AWS, and the identity that Terraform has in it."""
 
-    path: Path = REPOSITORY / ".lnn" / "aws"
+    path: Path = field(default_factory=aws_home)
     identity: Identity | None = None
 
     @property
@@ -40,6 +43,22 @@ class Folder:
     def backend(self) -> Path:
         """The backend of the state. Without this file Terraform could not find the state again."""
         return self.path / "backend.json"
+
+    @property
+    def local_state(self) -> Path:
+        """The state where it is in no bucket: of the first deployment of a clone beside the configuration."""
+        beside = self.path if self.is_named else CONFIGURATION
+        return beside / "terraform.tfstate"
+
+    @property
+    def is_named(self) -> bool:
+        """True for a deployment of ``LNN_DEPLOYMENT``, which has a folder among those of the first."""
+        return self.path.parent == DEPLOYMENTS
+
+    def others(self) -> list[Path]:
+        """The folders of this clone's other deployments."""
+        folders = [DEPLOYMENTS, *sorted(path for path in DEPLOYMENTS.glob("*") if path.is_dir())]
+        return [path for path in folders if path != self.path and record_of(path).exists()]
 
     def link(self) -> None:
         """Links every file that Terraform reads, at the same relative path."""
@@ -62,9 +81,9 @@ class Folder:
         shutil.copy(self.backend, self.configuration / "backend.tf.json")
 
 
-def local_state() -> dict[str, Any]:
-    """State in a file beside the configuration."""
-    return {"local": {"path": str(CONFIGURATION / "terraform.tfstate")}}
+def local_state(file: Path) -> dict[str, Any]:
+    """State in a file."""
+    return {"local": {"path": str(file)}}
 
 
 def remote_state(bucket: str, key: str, region: str, account: str) -> dict[str, Any]:

@@ -3,11 +3,15 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import hcl2
+from lark.exceptions import LarkError
+
+from lnn_tools.errors import ToolError
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +53,62 @@ def matching(pattern: str, text: str, expected: str) -> str:
     return text
 
 
+PREFIX = Question("prefix", "Prefix of every name", "lnn", prefix)
 QUESTIONS = [
     Question("region", "AWS region", "us-east-1", region),
-    Question("prefix", "Prefix of every name", "lnn", prefix),
+    PREFIX,
     Question("emails", "Mail addresses for messages about runs (none)", "", emails),
     Question("monthly_budget_usd", "Monthly budget in dollars; messages warn above it (no budget)", "", dollars),
 ]
 
 
+START = "TF_VAR_"
+"""Of an environment variable that sets a Terraform variable."""
+
+
 def given(environment: Mapping[str, str], configuration: Path) -> dict[str, Any]:
-    """The variables that the environment or the user's .tfvars files set."""
-    start = "TF_VAR_"
+    """The variables that the environment or the user's .tfvars files set.
+
+    Raises:
+        ToolError: a file cannot be read, or sets what is no variable; Terraform would only warn of that.
+    """
+    declared = set(re.findall(r'^variable "(\w+)"', (configuration / "variables.tf").read_text(), re.MULTILINE))
     values: dict[str, Any] = {
-        name.removeprefix(start): value for name, value in environment.items() if name.startswith(start)
+        name.removeprefix(START): value for name, value in environment.items() if name.startswith(START)
     }
-    for file in [configuration / "terraform.tfvars", *sorted(configuration.glob("*.auto.tfvars"))]:
-        if file.exists():
-            with file.open() as source:
-                values |= hcl2.load(source)
+    for name in sorted(values.keys() - declared):
+        # Other projects have variables of their own; Terraform reads none that it does not know.
+        if likely := get_close_matches(name, declared, 1, 0.8):
+            raise ToolError(f"{START}{name} sets no variable; did you mean {START}{likely[0]}?")
+    for file in tfvars(configuration):
+        found = read(file)
+        for name in sorted(found.keys() - declared):
+            likely = get_close_matches(name, declared, 1)
+            cure = f"did you mean {likely[0]}?" if likely else f"the variables are in {configuration.name}/variables.tf"
+            raise ToolError(f"{file.name} sets {name!r}, which is no variable; {cure}")
+        values |= found
     return {name: value.strip('"') if isinstance(value, str) else value for name, value in values.items()}
+
+
+def tfvars(configuration: Path) -> list[Path]:
+    """The user's files that Terraform reads by itself, in its order."""
+    names = [configuration / "terraform.tfvars", configuration / "terraform.tfvars.json"]
+    named = [file for file in names if file.exists()]
+    return named + sorted([*configuration.glob("*.auto.tfvars"), *configuration.glob("*.auto.tfvars.json")])
+
+
+def read(file: Path) -> dict[str, Any]:
+    """The variables that a file sets.
+
+    Raises:
+        ToolError: it is neither HCL nor JSON.
+    """
+    try:
+        with file.open(encoding="utf-8") as source:
+            found: dict[str, Any] = json.load(source) if file.suffix == ".json" else hcl2.load(source)
+    except (ValueError, LarkError) as error:
+        raise ToolError(f"{file.name} cannot be read: {str(error).splitlines()[0]}") from error
+    return {name: value for name, value in found.items() if not name.startswith("__")}
 
 
 def ask(questions: Iterable[Question], answer: Callable[[str], str], say: Callable[[str], None]) -> dict[str, Any]:
@@ -92,15 +133,19 @@ def answers(
     say: Callable[[str], None] = print,
     *,
     remembered: Mapping[str, Any] | None = None,
+    name: str = "",
 ) -> dict[str, Any]:
     """The values in ``file``, completed by questions; without an ``answer`` function the defaults complete them.
+
+    A deployment with a ``name`` has it in its prefix, unless another is given.
 
     Variables that are ``taken``, set in another way, are left out. The values ``remembered`` from the deployment
     override the file and are not asked for: at that deployment they may have been set in another way.
     """
     known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     known |= remembered or {}
-    open_questions = [question for question in QUESTIONS if question.name not in known and question.name not in taken]
+    asked = [replace(one, default=f"{one.default}-{name}") if name and one is PREFIX else one for one in QUESTIONS]
+    open_questions = [question for question in asked if question.name not in known and question.name not in taken]
     if answer:
         known |= ask(open_questions, answer, say)
     else:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,9 +19,12 @@ import pytest
 from moto import mock_aws
 
 from lnn.runs.store import WATCHED_INDEX
+from lnn_client import cloud
 from lnn_client.deployment import Deployment
+from lnn_client.errors import ClientError
 from lnn_tools.aws_deployment import commands as aws
 from lnn_tools.aws_deployment import credentials, questions
+from lnn_tools.aws_deployment import folder as folders
 from lnn_tools.aws_deployment.credentials import Identity
 from lnn_tools.aws_deployment.folder import CONFIGURATION, Folder, local_state, remote_state
 from lnn_tools.aws_deployment.state_bucket import ensure_bucket
@@ -69,6 +73,9 @@ STATE = {
 }
 
 
+OURS = {"CI", "LNN_DEPLOYMENT", "LNN_STATE_BUCKET"}
+"""Variables that say where a deployment is kept."""
+
 TABLES = {"runs": "lnn-runs", "costs": "lnn-costs"}
 
 
@@ -84,7 +91,7 @@ def folder(tmp_path: Path) -> Folder:
 
 @pytest.fixture
 def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in [name for name in os.environ if name.startswith(("AWS_", "TF_"))]:
+    for name in [name for name in os.environ if name.startswith(("AWS_", "TF_")) or name in OURS]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
@@ -139,6 +146,7 @@ def test_a_wrong_answer_is_explained_and_asked_again(tmp_path: Path) -> None:
 
 
 def test_what_is_given_to_terraform_in_another_way_is_neither_asked_nor_overridden(tmp_path: Path) -> None:
+    (tmp_path / "variables.tf").symlink_to(CONFIGURATION / "variables.tf")
     (tmp_path / "terraform.tfvars").write_text('region = "eu-west-1"\nemails = ["ada@example.org"]\n')
     given = questions.given({"TF_VAR_prefix": "team", "PATH": "/bin"}, tmp_path)
     assert given["region"] == "eu-west-1"
@@ -155,7 +163,7 @@ def test_a_budget_of_which_nobody_would_hear_is_not_made(tmp_path: Path) -> None
 
 def test_terraform_reads_the_configuration_and_the_builds_by_their_own_paths(folder: Folder) -> None:
     folder.link()
-    folder.keep_state(local_state())
+    folder.keep_state(local_state(folder.local_state))
     assert (folder.configuration / "locals.tf").read_text() == (CONFIGURATION / "locals.tf").read_text()
     assert (folder.configuration / "modules" / "vpc" / "main.tf").exists()
     assert (folder.configuration / "../parameters.json").exists()
@@ -184,7 +192,7 @@ def test_the_states_bucket_is_private_versioned_and_made_once() -> None:
 
 @pytest.mark.usefixtures("_aws", "commands")
 def test_a_remote_state_has_a_bucket_and_a_lock() -> None:
-    backend = aws.ask_for_state(ACCOUNT, answering("s3", ""), "lnn", "eu-central-1")
+    backend = aws.ask_for_state(ACCOUNT, answering("s3", ""), Path("unused"), "lnn", "eu-central-1")
     assert backend == remote_state(
         "lnn-terraform-state-123456789012-eu-central-1", "lnn/terraform.tfstate", "eu-central-1", ACCOUNT
     )
@@ -288,6 +296,7 @@ def _no_tfvars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Variables come from the environment alone, whatever lies beside the configuration of this clone."""
     empty = tmp_path / "configuration"
     empty.mkdir()
+    (empty / "variables.tf").symlink_to(CONFIGURATION / "variables.tf")
     monkeypatch.setattr(aws, "CONFIGURATION", empty)
 
 
@@ -337,7 +346,7 @@ def test_credentials_of_another_account_are_refused_with_both_named(
 ) -> None:
     folder.link()
     Deployment(OTHER_ACCOUNT, "us-east-1", "lnn", "state").save(folder.path)
-    monkeypatch.setattr(aws, "Folder", lambda identity: Folder(folder.path, identity))
+    monkeypatch.setattr(aws, "aws_home", lambda: folder.path)
     with pytest.raises(ToolError, match=f"account {OTHER_ACCOUNT}.*account {ACCOUNT}"):
         aws.run(action, yes=True)
     assert commands() == []
@@ -469,3 +478,121 @@ def test_credentials_are_looked_at_before_anything_is_built(target: str) -> None
     printed = subprocess.run(dry, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
     steps = re.findall(r"-m lnn_tools\.(\S+(?: check| plan| deploy)?)", printed)
     assert steps == ["aws_deployment check", "packaging.layer", "packaging.functions", f"aws_deployment {target}"]
+
+
+# Without a person
+
+
+@pytest.mark.usefixtures("_aws", "_no_tfvars", "commands")
+def test_a_bucket_that_a_variable_names_keeps_the_state_and_nobody_is_asked(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.setenv("LNN_STATE_BUCKET", "our-states")
+    monkeypatch.setenv("TF_VAR_region", "eu-central-1")
+    for _ in range(2):  # the second machine has the bucket, and nothing on its disk
+        _, deployment = aws.prepare(folder, IDENTITY, None, move_state=True)
+        assert deployment.state == "s3://our-states/lnn/terraform.tfstate"
+        shutil.rmtree(folder.path)
+    boto3.client("s3", region_name="eu-central-1").head_bucket(Bucket="our-states")
+
+
+@pytest.mark.usefixtures("_aws", "_no_tfvars", "commands")
+@pytest.mark.parametrize("action", ["check", "plan", "deploy", "destroy"])
+def test_a_machine_that_goes_away_keeps_no_state(action: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws, "aws_home", lambda: tmp_path / "aws")
+    monkeypatch.setattr(aws, "identity", lambda: IDENTITY)
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(ToolError, match=r"CI is set, .* set LNN_STATE_BUCKET to the bucket"):
+        aws.run(action, yes=True)
+    assert not (tmp_path / "aws").exists()
+
+
+@pytest.mark.usefixtures("_aws", "_no_tfvars", "commands")
+def test_a_state_stays_where_it_is_whatever_the_variable_says(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws.prepare(folder, IDENTITY, None, move_state=True)
+    monkeypatch.setenv("LNN_STATE_BUCKET", "our-states")
+    with pytest.raises(ToolError, match=r"LNN_STATE_BUCKET is our-states, but the state .* is .*terraform\.tfstate"):
+        aws.prepare(folder, IDENTITY, None, move_state=True)
+
+
+@pytest.mark.usefixtures("_no_tfvars")
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("terraform.tfvars", 'regoin = "eu-central-1"', r"terraform\.tfvars sets 'regoin', .* did you mean region\?"),
+        ("terraform.tfvars.json", '{"xyzzy": 1}', r"sets 'xyzzy', .* the variables are in configuration/variables\.tf"),
+        ("more.auto.tfvars", "region = ", r"more\.auto\.tfvars cannot be read: "),
+        ("more.auto.tfvars.json", "{", r"more\.auto\.tfvars\.json cannot be read: "),
+    ],
+)
+def test_a_misspelled_variable_is_an_error(tmp_path: Path, file: str, text: str, message: str) -> None:
+    (tmp_path / "configuration" / file).write_text(text)
+    with pytest.raises(ToolError, match=message):
+        questions.given({}, tmp_path / "configuration")
+
+
+@pytest.mark.usefixtures("_no_tfvars")
+def test_a_misspelled_environment_variable_is_an_error_and_another_projects_is_not(tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match=r"TF_VAR_regoin sets no variable; did you mean TF_VAR_region\?"):
+        questions.given({"TF_VAR_regoin": "eu-central-1"}, tmp_path / "configuration")
+    assert questions.given({"TF_VAR_kubernetes": "1"}, tmp_path / "configuration") == {"kubernetes": "1"}
+
+
+@pytest.mark.usefixtures("_no_tfvars")
+def test_files_are_read_in_terraforms_order(tmp_path: Path) -> None:
+    configuration = tmp_path / "configuration"
+    (configuration / "b.auto.tfvars").write_text('prefix = "b"')
+    (configuration / "a.auto.tfvars.json").write_text('{"prefix": "a", "region": "eu-west-1"}')
+    (configuration / "terraform.tfvars.json").write_text('{"prefix": "json", "region": "eu-west-2"}')
+    assert questions.given({"TF_VAR_prefix": "lnn"}, configuration) == {"prefix": "b", "region": "eu-west-1"}
+
+
+# More than one deployment
+
+
+@pytest.fixture
+def _clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deployments of this test's own."""
+    deployments = tmp_path / ".lnn" / "aws"
+    monkeypatch.setattr(folders, "DEPLOYMENTS", deployments)
+    monkeypatch.setattr(cloud, "repository", lambda: tmp_path)
+
+
+@pytest.mark.usefixtures("_aws", "_no_tfvars", "_clone", "commands")
+def test_a_clone_has_deployments_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployments = tmp_path / ".lnn" / "aws"
+    first = Folder()
+    _, deployment = aws.prepare(first, IDENTITY, None, move_state=True)
+    deployment.save(first.path)
+    monkeypatch.setenv("LNN_DEPLOYMENT", "staging")
+    second = Folder()
+    assert (first.path, second.path) == (deployments, deployments / "staging")
+    arguments, staging = aws.prepare(second, IDENTITY, None, move_state=True)
+    assert (deployment.prefix, staging.prefix) == ("lnn", "lnn-staging")
+    assert Path(staging.state) == deployments / "staging" / "terraform.tfstate"
+    assert variables_of(arguments)["prefix"] == "lnn-staging"
+    assert (second.configuration / "variables.tf").exists()
+    staging.save(second.path)
+    monkeypatch.setenv("LNN_DEPLOYMENT", "")
+    assert Deployment.load(Folder().path) == deployment
+
+
+@pytest.mark.usefixtures("_aws", "_no_tfvars", "_clone", "commands")
+def test_deployments_of_one_clone_have_names_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Folder()
+    _, deployment = aws.prepare(first, IDENTITY, None, move_state=True)
+    deployment.save(first.path)
+    monkeypatch.setenv("LNN_DEPLOYMENT", "staging")
+    monkeypatch.setenv("TF_VAR_prefix", "lnn")
+    with pytest.raises(ToolError, match=r"the prefix 'lnn' is that of another deployment of this clone"):
+        aws.prepare(Folder(), IDENTITY, None, move_state=True)
+    monkeypatch.setenv("TF_VAR_region", "eu-west-1")  # elsewhere the names are free
+    aws.prepare(Folder(), IDENTITY, None, move_state=True)
+
+
+@pytest.mark.parametrize("name", ["Staging", "a" * 17, "build", "terraform", "a--b", "../aws", "-a"])
+def test_a_deployment_has_a_name_that_its_prefix_can_have(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LNN_DEPLOYMENT", name)
+    with pytest.raises(ClientError, match=r"LNN_DEPLOYMENT is .*; give at most 16 lower-case letters"):
+        cloud.aws_home()
