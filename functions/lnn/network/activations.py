@@ -4,8 +4,8 @@ Where A = g(Z) tells the slope g'(Z), the derivative takes A, which the backward
 rise, so that two Z have one A: their derivatives take Z, which is kept for them.
 
 Where a function is made of two pieces, each element is the larger or smaller of both: ``where`` takes thirty times as
-long, since the processor guesses wrong at every other element. The second operand is an array and no number, for which
-numpy has no vector code.
+long, since the processor guesses wrong at every other element. For large Z the second operand is an array and no
+number, for which numpy has no vector code.
 """
 
 import math
@@ -28,6 +28,10 @@ GELU_SATURATED = 10.0
 """Beyond it, gelu's tanh is 1 in float64: larger Z are cut off there, so that their cube does not overflow."""
 
 
+SMALL = 2048
+"""Values that numpy goes through faster one by one than an array of zeros is made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Activation:
     """``apply(Z) -> A`` and ``derivative(kept) -> g'(Z)``, elementwise: any shape, same shape and dtype out."""
@@ -43,9 +47,9 @@ class Activation:
         return Z if self.keeps_input else A
 
 
-def _zeros(Z: Array) -> Array:
-    """Zeros that are broadcast to Z."""
-    return np.zeros(Z.shape[-1:], Z.dtype)
+def _zero(Z: Array) -> Array | int:
+    """0, or where it pays as an array that is broadcast to Z."""
+    return np.zeros(Z.shape[-1:], Z.dtype) if Z.size > SMALL else 0
 
 
 def _is_not_below(Z: Array) -> Array:
@@ -77,7 +81,7 @@ def tanh_derivative(A: Array) -> Array:
 
 def relu(Z: Array) -> Array:
     """Z above zero, 0 elsewhere."""
-    A: Array = np.maximum(Z, _zeros(Z))
+    A: Array = np.maximum(Z, _zero(Z))
     return A
 
 
@@ -100,13 +104,13 @@ def leaky_relu_derivative(A: Array) -> Array:
 
 def elu(Z: Array) -> Array:
     """Z above zero, e^Z - 1 elsewhere (Clevert, Unterthiner, Hochreiter 2016, with alpha = 1)."""
-    A: Array = np.maximum(Z, np.expm1(np.minimum(Z, _zeros(Z))))
+    A: Array = np.maximum(Z, np.expm1(np.minimum(Z, _zero(Z))))
     return A
 
 
 def elu_derivative(A: Array) -> Array:
     """1 above zero, e^Z = A + 1 elsewhere; A has the sign of Z."""
-    slope: Array = np.minimum(A, _zeros(A)) + 1
+    slope: Array = np.minimum(A, _zero(A)) + 1
     return slope
 
 
