@@ -138,7 +138,7 @@ class Follower:
             return None
         while self._latest and _end(self._latest[-1]) - _end(self._latest[0]) > PULSE_SECONDS:
             self._latest.popleft()
-        at_work = [one for one in self._latest if one.role == "neuron"]
+        at_work = [one for one in self._latest if one.role == "neuron" and not (one.late or one.missed)]
         if not at_work:
             return None
         last, span = at_work[-1], _end(self._latest[-1]) - _end(self._latest[0])
@@ -176,7 +176,8 @@ class Feed:
 
 def of_invocation(one: Invocation) -> dict[str, Any]:
     """An invocation of a neuron whose place is known, in JSON's types."""
-    names = ("start", "seconds", "state", "generation", "batch", "attempt", "cold", "failed", "memory_mb")
+    of_step = ("start", "seconds", "state", "generation", "batch")
+    names = (*of_step, "attempt", "cold", "failed", "memory_mb", "late", "missed")
     return {name: getattr(one, name) for name in names}
 
 
@@ -194,6 +195,8 @@ def _row(one: Invocation) -> dict[str, Any]:
         "seconds",
         "attempt",
         "failed",
+        "late",
+        "missed",
     )
     return {name: getattr(one, name) for name in names}
 

@@ -159,8 +159,8 @@ def invocations_of(cloud: Cloud, run: Run, layer: int, neuron: int, epoch: int) 
     """The invocations in which a neuron worked on an epoch, in order, as the run has recorded them.
 
     Each has ``start`` in epoch seconds, ``seconds``, ``state``, ``generation``, ``batch``, ``attempt``, ``cold``,
-    ``failed`` and ``memory_mb``. Those of a release that recorded none come from the function's log, as far as that
-    tells of them, with what it tells.
+    ``failed``, ``memory_mb``, ``late`` and ``missed`` (see ``Invocation``). Those of a release that recorded none come
+    from the function's log, as far as that tells of them, with what it tells.
     """
     recorded = Recorded(cloud, run.run_id).of_epoch(epoch)
     if not recorded:

@@ -67,7 +67,7 @@ def recorded_timeline(cloud: Cloud, run: Run) -> Timeline:
     It is compared with the run's own count, which has Launch, and each Trainer that has begun a generation.
     """
     recorded = Recorded(cloud, run.run_id).new()
-    counted, shown = run.use["invocations"] - 1, sum(not one.failed for one in recorded)
+    counted, shown = run.use["invocations"] - 1, sum(one.counts for one in recorded)
     part = ""
     if shown < counted:
         last = max((one.epoch or 0 for one in recorded), default=0)

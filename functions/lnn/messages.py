@@ -91,6 +91,10 @@ class Step:
         place = f"{self.epoch}:{self.batch}:{self.direction}:{self.layer}"
         return f"{place}:{self.fill}" if self.fill else place
 
+    def is_named_by(self, other: Step) -> bool:
+        """Whether a message that names ``other``, perhaps without a fill, is about this step."""
+        return other in (self, replace(self, fill=""))
+
     @classmethod
     def parse(cls, step_id: str) -> Step:
         generation, epoch, batch, named, layer, *fill = step_id.split(":")

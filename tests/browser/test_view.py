@@ -469,6 +469,27 @@ def test_a_run_that_was_taken_over_says_so_with_its_lambdas(
     expect(page.locator("#lambdas-note")).to_contain_text("Waiting for the next invocations.")
 
 
+def test_late_copies_and_neurons_that_never_arrived_show_and_are_no_part_of_the_step(
+    serve: Callable[..., Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
+) -> None:
+    trained, recorded = lambdas()
+    last = next(
+        one for one in recorded.all if (one.epoch, one.state, one.layer, one.role) == (3, "backward", 1, "neuron")
+    )
+    recorded.all += [
+        replace(last, state="forward", neuron=2, late=True, start=last.start + 0.01),
+        replace(last, state="forward", neuron=4, missed=True, seconds=0.0, start=last.start + 0.02),
+    ]
+    page = open_page(serve(trained, recorded), "#epoch=3")
+    page.click(tile(1, 4))
+    expect(page.locator("#own tr")).to_have_count(3)
+    expect(page.locator("#own")).to_contain_text("never arrived")
+    page.click(tile(1, 2))
+    expect(page.locator("#own")).to_contain_text("late")
+    page.click("#replay")
+    expect(page.locator("#lambdas-note")).to_contain_text("layer 1, backward: 4 of 4 neurons.")
+
+
 def test_the_lambdas_of_an_epoch_are_played_again(
     serve: Callable[..., Served], open_page: Callable[..., Any], expect: Callable[[Any], Any]
 ) -> None:

@@ -186,6 +186,24 @@ def test_a_neuron_that_fails_and_a_generation_that_takes_over_record_nothing_eit
     assert not [key for key in stored(cloud, run_id) if "timeline" in key]
 
 
+def test_late_copies_take_no_call_more_either(
+    cloud: InProcessCloud, launched: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def calls() -> Calls:
+        run_id = launched(snapshots=0)
+        cloud.deliver(*cloud.queue.messages.pop(0))
+        copy = cloud.queue.messages[0]
+        for _ in range(4):
+            cloud.deliver(*cloud.queue.messages.pop(0))
+        with counted(cloud) as found:
+            cloud.deliver(*copy)
+        cloud.run_to_end(run_id)
+        return found
+
+    calls()
+    assert calls() == Counter({"redis hmget": 1})
+
+
 def test_readers_say_that_the_run_records_nothing(cloud: InProcessCloud, launched: Any, aws: boto3.Session) -> None:
     logs = aws.client("logs")
     for role in ("launch", "trainer", "neuron"):

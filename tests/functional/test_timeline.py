@@ -262,9 +262,92 @@ def test_a_repeat_is_a_second_attempt(cloud: InProcessCloud, launch: Launch, rea
     cloud.deliver(function, message)
     run = cloud.run_to_end(run_id)
     found = timeline(reader, run)
-    assert places(found.invocations) == expected_places() + Counter([("neuron", "forward", 1, 1, 1)])
-    assert [(one.neuron, one.attempt) for one in found.invocations if one.attempt > 1] == [(1, 2)]
-    assert len(found.invocations) == run.use["invocations"] - 1
+    counted = [one for one in found.invocations if one.counts]
+    assert places(counted) == expected_places() + Counter([("neuron", "forward", 1, 1, 1)])
+    assert [(one.neuron, one.attempt) for one in counted if one.attempt > 1] == [(1, 2)]
+    assert len(counted) == run.use["invocations"] - 1
+
+
+def test_late_copies_have_lines_and_do_not_count(cloud: InProcessCloud, launch: Launch, reader: Any) -> None:
+    """A neuron's message comes again one step later, its Trainer's too, and both again an epoch later."""
+    run_id = launch()
+    deliver_until(cloud, 1)
+    first = cloud.queue.messages[0]
+    deliver_until(cloud, SIZES[0])
+    trainers = cloud.queue.messages[0]
+    assert (trainers[0], first[0]) == ("trainer", "neuron")
+    deliver_until(cloud, 1)
+    for later in (1, OF_AN_EPOCH):
+        for copy in (first, trainers):
+            cloud.deliver(*copy)
+        deliver_until(cloud, later)
+    run = cloud.run_to_end(run_id)
+    found = timeline(reader, run)
+    assert found.complete
+    late = [one for one in found.invocations if one.late]
+    assert places(late) == Counter(
+        [*[("neuron", "forward", 1, 1, first[1].neuron + 1)] * 2, *[("trainer", "forward", 1, 1, None)] * 2]
+    )
+    assert places([one for one in found.invocations if one.counts]) == expected_places()
+    assert len(found.invocations) - len(late) == run.use["invocations"] - 1
+    assert [one.late for one in Recorded(reader, run_id).of_epoch(1)].count(True) == 4
+
+
+def test_a_copy_whose_step_ends_while_it_works_has_a_line(
+    cloud: InProcessCloud, launch: Launch, reader: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = launch()
+    deliver_until(cloud, 1)
+    copy, compute = cloud.queue.messages[0], neuron.forward
+
+    def slow(*arguments: Any) -> Any:
+        monkeypatch.setattr(neuron, "forward", compute)
+        deliver_until(cloud, SIZES[0] + 1)
+        return compute(*arguments)
+
+    monkeypatch.setattr(neuron, "forward", slow)
+    cloud.deliver(*copy)
+    run = cloud.run_to_end(run_id)
+    found = timeline(reader, run)
+    late = [one for one in found.invocations if one.late]
+    assert places(late) == Counter([("neuron", "forward", 1, 1, copy[1].neuron + 1)])
+    assert places([one for one in found.invocations if one.counts]) == expected_places()
+
+
+def test_neurons_that_never_arrived_are_named_by_the_next_generation(
+    cloud: InProcessCloud, launch: Launch, reader: Any
+) -> None:
+    run_id = launch()
+    deliver_until(cloud, 2)
+    killed = [message.neuron + 1 for _, message in cloud.queue.messages]
+    cloud.queue.messages.clear()
+    run = cloud.run_to_end(run_id)
+    assert (run.status, run.generation) == ("COMPLETED", 2)
+    found = timeline(reader, run)
+    missed = [one for one in found.invocations if one.missed]
+    assert [(one.generation, one.epoch, one.state, one.layer, one.neuron) for one in missed] == [
+        (1, 1, "forward", 1, number) for number in killed
+    ]
+    assert len(killed) == SIZES[0] - 1
+    assert found.complete
+    assert sum(one.counts for one in found.invocations) == run.use["invocations"] - 1
+    (own,) = [one for one in Feed(reader, run_id).of_neuron(1, 1, killed[0])["invocations"] if one["missed"]]
+    assert (own["state"], own["seconds"]) == ("forward", 0.0)
+
+
+def test_whoever_watches_is_not_told_of_late_copies_as_neurons_at_work(
+    cloud: InProcessCloud, launch: Launch, reader: Any, stored_at_once: None
+) -> None:
+    run_id = launch()
+    deliver_until(cloud, 1)
+    first = cloud.queue.messages[0]
+    deliver_until(cloud, SIZES[0] + 2)
+    cloud.deliver(*first)
+    deliver_until(cloud, 1)
+    follower = Follower(reader, run_id)
+    pulse = follower.pulse()
+    assert pulse is not None
+    assert (pulse.state, pulse.layer) == ("forward", 2)
 
 
 def test_a_neuron_that_fails_is_marked_and_the_run_s_next_generation_is_in_the_timeline(
@@ -297,7 +380,7 @@ def test_what_redis_had_not_given_away_is_lost_with_it_and_the_timeline_says_so_
     assert (run.status, run.generation) == ("COMPLETED", 2)
     found = timeline(reader, run)
     assert not found.complete
-    shown, counted = len(found.invocations), run.use["invocations"] - 1
+    shown, counted = sum(one.counts for one in found.invocations), run.use["invocations"] - 1
     assert found.shown == f"{shown} of {counted}, up to epoch {EPOCHS} of {EPOCHS}"
     assert min(one.epoch for one in found.invocations if one.epoch) > 1
 

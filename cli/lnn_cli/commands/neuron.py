@@ -109,7 +109,13 @@ def _saved(cloud: Cloud, run: Run, path: Path, place: tuple[int, int], examples:
 
 
 def _invocation(one: Mapping[str, Any]) -> str:
-    odd = [name for name, is_so in (("failed", one.get("failed")), ("cold start", one.get("cold"))) if is_so]
+    if one.get("missed"):
+        return f"{one['state']} (never arrived)"
+    odd = [
+        name
+        for name, is_so in (("failed", one.get("failed")), ("late", one.get("late")), ("cold start", one.get("cold")))
+        if is_so
+    ]
     if one.get("attempt", 1) > 1:
         odd.append("repeat")
     marked = f" ({', '.join(odd)})" if odd else ""

@@ -78,6 +78,13 @@ def timeline_chart(timeline: Timeline, events: Sequence[Event]) -> Chart:
         if silences or generations or used != {"launch", "start"}:
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
+    about = _about(timeline, len(generations), len(silences))
+    return Chart("timeline", "Timeline", about, 1.3 + 0.17 * max(len(names), 4), draw)
+
+
+def _about(timeline: Timeline, later_generations: int, silences: int) -> str:
+    """What the chart shows, in words."""
+    invocations = timeline.invocations
     by_role = ", ".join(
         f"{sum(one.role == role for one in invocations):,} of {role.capitalize()}"
         for role in dict.fromkeys(one.role for one in invocations)
@@ -85,17 +92,20 @@ def timeline_chart(timeline: Timeline, events: Sequence[Event]) -> Chart:
     busy = sum(one.seconds for one in invocations)
     failed = sum(one.failed for one in invocations)
     about = f"{len(invocations):,} invocations: {by_role}; {busy:,.1f} s of functions' time; {failed} failed."
-    if repeats := sum(one.attempt > 1 for one in invocations):
-        about += f" {repeats:,} came to a neuron that had arrived."
-    if cold := sum(bool(one.cold) for one in invocations):
-        about += f" {cold:,} were cold starts."
+    odd = {
+        "never arrived and were asked for again": sum(one.missed for one in invocations),
+        "came when their step was over": sum(one.late for one in invocations),
+        "came to a neuron that had arrived": sum(one.attempt > 1 for one in invocations),
+        "were cold starts": sum(bool(one.cold) for one in invocations),
+    }
+    about += "".join(f" {many:,} {what}." for what, many in odd.items() if many)
     if timeline.shown:
         about = f"Not all are shown: {timeline.shown}. {about}"
-    if generations:
-        about += f" {len(generations) + 1} generations: dotted lines show where each began."
+    if later_generations:
+        about += f" {later_generations + 1} generations: dotted lines show where each began."
     if silences:
         about += " Shaded: nobody was at work; what was killed before it logged anything is not shown."
-    return Chart("timeline", "Timeline", about, 1.3 + 0.17 * max(len(names), 4), draw)
+    return about
 
 
 def _bar(one: Invocation, row: int, start: float, whole: float, lanes: int) -> list[tuple[float, float]]:
@@ -166,6 +176,6 @@ def _row_label(row: Row) -> str:
 
 
 def _kind(one: Invocation) -> str:
-    if one.failed:
+    if one.failed or one.missed:
         return "failed"
     return "launch" if one.role == "launch" else one.state or "start"

@@ -35,6 +35,9 @@ from lnn.parameter_server.server import FILLING_SECONDS, KEY_LIFETIME_SECONDS, P
 DISPATCH_SECONDS = 2.0
 """A step whose dispatch is not confirmed after this long counts as abandoned by a crash."""
 
+MOST_MISSED = 1000
+"""Neurons of a step that are written down as missed."""
+
 RENEWAL_SECONDS = 3.0
 """The lease is renewed by whoever arrives, or advances, this long after the last time."""
 
@@ -111,10 +114,12 @@ redis.call('EXPIRE', KEYS[1], ARGV[4])
 return 1
 """
 
-# KEYS: step; ARGV: step id, neuron or nothing; see ``record_list`` for what follows both.
+# KEYS: step; ARGV: step id, that of the invocations' step, neurons with commas between them or nothing; see
+# ``record_list`` for what follows both.
 _RECORD = """
 if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return 0 end
-record(ARGV[1], ARGV[2])
+if ARGV[3] == '' then record(ARGV[2], '') end
+for neuron in string.gmatch(ARGV[3], '%d+') do record(ARGV[2], neuron) end
 return 1
 """
 
@@ -304,10 +309,29 @@ class Barrier:
 
         ``neuron`` counts from 0 and is None for the Trainer.
         """
+        self._write(step, step, [] if neuron is None else [neuron], milliseconds, marks)
+
+    def record_late(self, step: Step, neuron: int | None, milliseconds: float, *marks: Mark) -> None:
+        """Write down an invocation whose ``step`` is over, beside the current one. Nothing depends on the line."""
         if not self._recorded:
             return
-        arguments = [step.id, "" if neuron is None else neuron, *self._telling(milliseconds, marks)]
-        self._record(keys=[self._step, *self._list_of(step)], args=arguments, client=self._client)
+        with suppress(redis.RedisError, CacheLost):
+            current, recorded = self.look(step)
+            if recorded and not current.is_named_by(step):
+                self._write(current, step, [] if neuron is None else [neuron], milliseconds, [*marks, Mark.LATE])
+
+    def record_missed(self, current: Step, step: Step, neurons: Sequence[int]) -> None:
+        """Write down, beside the ``current`` step, neurons that an earlier generation has asked for in ``step``."""
+        if neurons:
+            self._write(current, step, neurons[:MOST_MISSED], 0, [Mark.MISSED])
+
+    def _write(
+        self, current: Step, step: Step, neurons: Sequence[int], milliseconds: float, marks: Sequence[Mark]
+    ) -> None:
+        if not self._recorded:
+            return
+        arguments = [current.id, step.id, ",".join(map(str, neurons)), *self._telling(milliseconds, marks)]
+        self._record(keys=[self._step, *self._list_of(current)], args=arguments, client=self._client)
 
     @contextmanager
     def failure_recorded(self, step: Step, neuron: int, *marks: Mark) -> Iterator[None]:
@@ -472,13 +496,22 @@ class Barrier:
 
         Raises CacheLost when Redis has no keys of the run.
         """
-        current: Any = self._client.hget(self._step, "id")
+        found, _ = self.look(step)
+        return found if found.is_named_by(step) else None
+
+    def look(self, step: Step) -> tuple[Step, bool]:
+        """The current step, whichever ``step`` a message names, and whether the run's invocations are written down.
+
+        Raises CacheLost when Redis has no keys of the run.
+        """
+        found: Any = self._client.hmget(self._step, "id", "recorded")
+        current, recorded = found
         if current is None:
             raise CacheLost(f"step {step.id} is not in the parameter server")
-        found = Step.parse(current.decode())
-        if not found.fill:
-            raise CacheLost(f"step {found.id} was opened by an earlier release, which named no fills")
-        return found if found in (step, replace(step, fill=found.fill)) else None
+        now = Step.parse(current.decode())
+        if not now.fill:
+            raise CacheLost(f"step {now.id} was opened by an earlier release, which named no fills")
+        return now, recorded is not None
 
     def read(self, step: Step, keys: Sequence[TensorKey]) -> list[Any]:
         """Values of the step's fill, read while ``step`` was current: else raises StaleStep, or CacheLost."""

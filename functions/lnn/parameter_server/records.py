@@ -40,6 +40,10 @@ class Mark(StrEnum):
     """It has raised an error."""
     START = "s"
     """A Trainer that has begun a generation."""
+    LATE = "l"
+    """Its step was over when it looked: a copy of a message, or one that was held up. It does not count."""
+    MISSED = "m"
+    """It was asked for and had not arrived when a later generation looked, which is the end that is written down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,15 @@ class Invocation:
     cold: bool | None = None
     memory_mb: int | None = None
     """That the function has been given."""
+    late: bool = False
+    """Its step was over when it looked, and it did nothing."""
+    missed: bool = False
+    """It was asked for and had not arrived at ``start``, when a later generation looked: it died, or is late."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether the run counts it among its invocations: it has arrived, or is a Trainer's."""
+        return not (self.failed or self.late or self.missed)
 
 
 def told(milliseconds: float, *marks: Mark) -> str:
@@ -126,4 +139,6 @@ def _invocation(line: str, memory: dict[str, int]) -> Invocation:
         2 if Mark.REPEAT in marks else 1,
         Mark.COLD in marks,
         memory[role],
+        Mark.LATE in marks,
+        Mark.MISSED in marks,
     )

@@ -60,12 +60,12 @@ def _failures_logged() -> Iterator[None]:
 
 def _store(services: Services, run_id: str, fill: str, lines: list[bytes]) -> None:
     environment = services.environment
-    first, last = lines[0].decode(), lines[-1].decode()
+    epochs = [epoch_of(line.decode()) for line in lines]  # not in order: late copies tell of earlier ones
     services.artifacts.put_timeline(
         run_id,
         fill,
-        number_of(first),
+        number_of(lines[0].decode()),
         len(lines),
-        (epoch_of(first), epoch_of(last)),
+        (min(epochs), max(epochs)),
         encode(lines, environment.trainer_memory_mb, environment.neuron_memory_mb),
     )

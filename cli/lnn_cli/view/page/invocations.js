@@ -179,10 +179,10 @@ export class Lambdas {
     while (begun < this.#waiting.length && this.#waiting[begun].start <= now) begun += 1;
     for (const row of this.#waiting.splice(0, begun)) {
       if (row.role === "neuron") this.#work(row);
-      else if (row.layer) this.#passing.push(row);
+      else if (row.layer && !row.late) this.#passing.push(row);
       this.#recent.push(row);
       this.#played += 1;
-      if (row.layer) this.#latest = row;
+      if (row.layer && !isAside(row)) this.#latest = row;
       if (row.state === "start" && row.generation > 1) this.#generation = row;
     }
     const left = calm.matches ? CALM_MS / 1000 : FADE_SECONDS;
@@ -193,6 +193,7 @@ export class Lambdas {
 
   #work(row) {
     this.#lit.set(`${row.layer},${row.neuron}`, row);
+    if (isAside(row)) return;
     const place = [row.generation, row.epoch, row.batch, row.state, row.layer].join();
     if (this.#step.place !== place) this.#step = { place, neurons: new Set() };
     this.#step.neurons.add(row.neuron);
@@ -298,6 +299,8 @@ export class Lambdas {
 }
 
 const ended = ({ start, seconds }) => start + seconds;
+/** What is no part of the step that goes on: its own is over, or nobody came. */
+const isAside = ({ late, missed }) => late || missed;
 
 /** The main poll tells of a server that is gone; a feed has nothing to add. */
 function passing(error) {
@@ -312,7 +315,8 @@ function palette() {
 }
 
 function light(context, { x, y, size }, row, strength, colors) {
-  const color = row.failed ? colors.wrong : (colors[row.state] ?? colors.update);
+  const crossed = row.failed || row.missed;
+  const color = crossed ? colors.wrong : (colors[row.state] ?? colors.update);
   const reach = Math.max(2, size / 7);
   context.globalAlpha = 0.35 * strength;
   context.fillStyle = color;
@@ -320,10 +324,10 @@ function light(context, { x, y, size }, row, strength, colors) {
   context.globalAlpha = strength;
   context.strokeStyle = color;
   context.lineWidth = Math.max(2, size / 10);
-  context.setLineDash(row.attempt > 1 ? [4, 3] : []);
+  context.setLineDash(row.attempt > 1 || row.late ? [4, 3] : []);
   context.strokeRect(x - 1, y - 1, size + 2, size + 2);
   context.setLineDash([]);
-  if (row.failed) {
+  if (crossed) {
     context.beginPath();
     context.moveTo(x, y);
     context.lineTo(x + size, y + size);
@@ -339,7 +343,7 @@ const timeOf = ({ start }) => new Date(start * 1000).toISOString().slice(11, 22)
 
 function rowOf(one) {
   const row = element("tr");
-  const kind = one.failed ? "failed" : one.cold ? "cold" : "warm";
+  const kind = one.failed ? "failed" : one.missed ? "never arrived" : one.late ? "late" : one.cold ? "cold" : "warm";
   const step = `${one.state}${one.batch ? `, batch ${one.batch + 1}` : ""}`;
   row.append(...[timeOf(one), (one.seconds * 1000).toFixed(1), step, one.attempt, kind].map((text) => element("td", text)));
   return row;

@@ -96,8 +96,11 @@ def work(server: ParameterServer, invoker: Invoker, message: Message, window: in
     if neuron is None:
         raise ValueError("a message to a neuron says which one it is")
     barrier = Barrier(server)
-    step = barrier.current(Step.of(message))
-    if step is None:
+    asked = Step.of(message)
+    step, recorded = barrier.look(asked)
+    if not step.is_named_by(asked):
+        if recorded:
+            barrier.record_late(asked, neuron, (time.perf_counter() - begun) * 1000, *marks)
         return Arrival(ArrivalStatus.STALE)
     with barrier.abandoned_if_lost(step):
         fill = server.fill(step.fill)
@@ -110,6 +113,7 @@ def work(server: ParameterServer, invoker: Invoker, message: Message, window: in
             rows = compute(fill, plan, step, neuron)
         arrival = barrier.arrive(step, neuron, rows, (time.perf_counter() - begun) * 1000, window, *marks)
     if arrival.status is ArrivalStatus.STALE:
+        barrier.record_late(step, neuron, (time.perf_counter() - begun) * 1000, *marks)
         return arrival
     if arrival.following is not None:
         invoker.invoke_neuron(step.message(message.run_id, arrival.following))

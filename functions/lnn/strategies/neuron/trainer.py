@@ -128,9 +128,11 @@ class Conductor:
         if adopted is None:
             return False
         self._note(adopted, Mark.START)
-        position = self._barrier.position()
+        before, position = position, self._barrier.position()
         if position is not None and position.step == adopted:
             with self._barrier.abandoned_if_lost(adopted):
+                if before.dispatched:
+                    self._barrier.record_missed(adopted, before.step, self._missing(position))
                 self._go_on(position)
         return True
 
@@ -228,6 +230,7 @@ class Conductor:
             self._go_on(position)
         else:
             logger.info("duplicate refused", extra={"step": step.id, "current": position.step.id})
+            self._note(step, late=True)
 
     def _go_on(self, position: Position) -> None:
         """Conclude the current step if all of its neurons are done and nobody has to let it go on; otherwise invoke
@@ -237,10 +240,13 @@ class Conductor:
             if self._gate.passes(position.step):
                 self._conclude(without_pause(position))
             return
+        self._dispatch(position.step, self._missing(position))
+
+    def _missing(self, position: Position) -> list[int]:
+        """The neurons of a step, from 0, that are to be at work and have not arrived."""
         window = self._services.environment.neuron_window
         launched = min(position.width, window + position.arrived) if window else position.width
-        missing = self._barrier.missing(position.step, position.width)
-        self._dispatch(position.step, [neuron for neuron in missing if neuron < launched])
+        return [neuron for neuron in self._barrier.missing(position.step, position.width) if neuron < launched]
 
     def _conclude(self, position: Position) -> None:
         step, plan = position.step, self._plan
@@ -479,9 +485,10 @@ class Conductor:
                 renewed = time.monotonic()
         self._barrier.confirm_dispatch(step)
 
-    def _note(self, step: Step, *marks: Mark) -> None:
-        """Write this invocation down, which does not advance, so far as it has come."""
-        self._barrier.record(step, None, (time.monotonic() - self._begun) * 1000, *self._marks, *marks)
+    def _note(self, step: Step, *marks: Mark, late: bool = False) -> None:
+        """Write this invocation down, which does not advance, so far as it has come; ``late`` where ``step`` is over."""
+        record = self._barrier.record_late if late else self._barrier.record
+        record(step, None, (time.monotonic() - self._begun) * 1000, *self._marks, *marks)
 
     def _store_timeline(self, step: Step) -> None:
         """Store what waits beside the fill of ``step``."""
