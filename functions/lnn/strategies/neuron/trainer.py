@@ -486,7 +486,7 @@ class Conductor:
         self._barrier.confirm_dispatch(step)
 
     def _note(self, step: Step, *marks: Mark, late: bool = False) -> None:
-        """Write this invocation down, which does not advance, so far as it has come; ``late`` where ``step`` is over."""
+        """Write this invocation down, which does not advance, as far as it has come; ``late``: ``step`` is over."""
         record = self._barrier.record_late if late else self._barrier.record
         record(step, None, (time.monotonic() - self._begun) * 1000, *self._marks, *marks)
 
