@@ -14,9 +14,9 @@ from xdist.remote import Producer
 
 from lnn_tools.browser import chromium, install
 from lnn_tools.errors import ToolError
-from support.e2e_cloud import CloudUnderTest, local_cloud
-from support.repository import REPOSITORY
-from support.scheduling import ByFile, longest_first
+from support.e2e_cloud import CloudUnderTest
+from support.early_cloud import EarlyCloud
+from support.scheduling import ByFile, in_order
 
 # The library's metrics, where no Lambda function sets their namespace.
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LNN")
@@ -28,6 +28,8 @@ os.environ.setdefault("GOGC", "400")
 hypothesis.settings.register_profile("lnn", deadline=None)
 hypothesis.settings.load_profile("lnn")
 
+EARLY_CLOUD = pytest.StashKey[EarlyCloud]()
+
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
     return ByFile(config, log)
@@ -36,38 +38,47 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """After others have put them into an order."""
-    items[:] = longest_first(items)
+    items[:] = in_order(items, workers=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
-def pytest_collection_finish() -> None:
-    """What is imported by now stays: to look through it again and again takes a fifth of the tests' time."""
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.stash[EARLY_CLOUD] = EarlyCloud()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Make ready for the tests that were collected."""
+    _collect_garbage_less_often()
+    _start_cloud(session)
+
+
+def _collect_garbage_less_often() -> None:
+    """What is imported by now stays: looking through it again and again takes a fifth of the tests' time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 10, 10)
 
 
-@pytest.fixture(scope="session")
-def cloud() -> Iterator[CloudUnderTest]:
-    """The local cloud of the end-to-end and chaos tests. Each worker starts its own, in .lnn/test or .lnn/test-gw0.
+def _start_cloud(session: pytest.Session) -> None:
+    """Start the cloud at once where every worker will need one: each takes one file of tests after the other."""
+    files = {item.path for item in session.items if item.get_closest_marker("e2e") and "cloud" in item.fixturenames}
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if len(files) >= workers and not session.config.option.collectonly:
+        session.stash[EARLY_CLOUD].start()
 
-    LNN_E2E_HOME names a running cloud to use instead. LNN_REDIS_TLS=1 starts Redis with TLS and users, as on AWS.
-    """
-    running = os.environ.get("LNN_E2E_HOME")
-    worker = os.environ.get("PYTEST_XDIST_WORKER")
-    home = Path(running).absolute() if running else REPOSITORY / ".lnn" / (f"test-{worker}" if worker else "test")
-    if not running:
-        # What an interrupted session has left behind goes first: every session starts from nothing.
-        for command in ("down", "up"):
-            done = local_cloud(command, home, LNN_REDIS_TLS=os.environ.get("LNN_REDIS_TLS", ""))
-            assert done.returncode == 0, done.stderr
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if (early := session.stash.get(EARLY_CLOUD, None)) is not None:
+        early.stop()
+
+
+@pytest.fixture(scope="session")
+def cloud(request: pytest.FixtureRequest) -> Iterator[CloudUnderTest]:
+    """The local cloud of the end-to-end and chaos tests."""
+    early = request.session.stash[EARLY_CLOUD]
     try:
-        cloud = CloudUnderTest(home)
-        cloud.subscribe()
-        yield cloud
+        yield early.ready()
     finally:
-        if not running:
-            done = local_cloud("down", home)
-            assert done.returncode == 0, done.stderr
+        early.stop()
 
 
 @pytest.fixture(scope="session")

@@ -54,13 +54,18 @@ def follow(
             return
         if timeout is not None and monotonic() - started >= timeout:
             raise FollowTimeout(run, timeout)
-        sleep(min(POLL_SECONDS, max(FIRST_POLL_SECONDS, (monotonic() - started) / 10)))
+        _pause(started)
 
 
 def settled(ledger: Ledger, run: Run) -> Run:
     """The run once all that follows its end is done: its model is the latest, its messages are sent."""
-    deadline = monotonic() + SETTLE_SECONDS
-    while run.closing and monotonic() < deadline:
-        sleep(POLL_SECONDS)
+    started = monotonic()
+    while run.closing and monotonic() - started < SETTLE_SECONDS:
+        _pause(started)
         run = ledger.get_run(run.run_id) or run
     return run
+
+
+def _pause(started: float) -> None:
+    """Sleep for a tenth of the time that has passed."""
+    sleep(min(POLL_SECONDS, max(FIRST_POLL_SECONDS, (monotonic() - started) / 10)))
