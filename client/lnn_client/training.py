@@ -192,6 +192,19 @@ class Run:
         chosen = list(examples) or probe_examples(replay.plan, replay.data.y)
         return Neurons(replay.plan, replay.data, replay.parameters(after), after).neuron(layer, neuron, chosen)
 
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the page that ``lnn report`` writes, as ``RUN.html`` if no path is given; returns the path.
+
+        The page says what it lacks, as mistakes of a run whose examples are deleted.
+        """
+        from importlib.metadata import entry_points
+
+        (html,) = entry_points(group="lnn.report", name="html")
+        content, _ = html.load()(self.cloud, self.record)
+        written = Path(f"{self.run_id}.html" if path is None else path)
+        written.write_bytes(content)
+        return written
+
     def __repr__(self) -> str:
         return f"Run({self.run_id!r})"
 

@@ -1,6 +1,5 @@
 """``lnn report``: all about a run, to be read and passed on."""
 
-import time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -49,10 +48,9 @@ def report(
 
     findings = gather(cloud, found)
     if format_ == "html":
-        from lnn_cli.report.network import view_of
+        from lnn_cli.report.whole import html_of_findings
 
-        network = view_of(cloud, found, time.time(), findings.missing)
-        content = page.html(findings, target, network).encode()
+        content = html_of_findings(cloud, findings)
     elif format_ == "md":
         pictures = path.with_name(f"{path.stem}-pictures")
         content = page.markdown(findings, target, pictures, THEMES[theme]).encode()

@@ -125,6 +125,14 @@ def test_a_page_holds_everything_itself_in_light_and_dark(cli: RunCli, finished:
     assert policy.startswith("default-src 'none'; img-src data:;")
 
 
+def test_a_program_writes_the_page_that_the_command_writes(cli: RunCli, finished: World, blank: None) -> None:
+    assert cli("report", RUN, "-o", "report.html").exit_code == 0
+    run = Cloud("aws").run(RUN)
+    assert run.report("own.html") == Path("own.html")
+    assert Path("own.html").read_text() == Path("report.html").read_text()
+    assert run.report() == Path(f"{RUN}.html")
+
+
 def test_a_page_tells_settings_figures_and_estimates_beside_what_it_took(
     cli: RunCli, finished: World, blank: None
 ) -> None:
