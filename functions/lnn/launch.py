@@ -205,7 +205,7 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision, par
         learning_rate=settings.learning_rate,
         optimizer=settings.optimizer,
         l2=0.0 if decoupled else settings.l2,
-        dtype=settings.dtype,
+        dtype=settings.dtype_for(summary.dtype),
         seed=settings.seed,
         threshold=settings.threshold,
         record_every=settings.record_every,

@@ -246,8 +246,10 @@ class Settings(BaseModel):
     l2: float = Field(
         0.0, ge=0, title="weight decay; for `adamw` apart from the gradient", description="a number, 0 or above"
     )
-    dtype: Literal["float32", "float64"] = Field(
-        "float64", title="precision of everything", description='"float32" or "float64"'
+    dtype: Literal["float32", "float64", "auto"] = Field(
+        "float64",
+        title="precision of everything; `auto` is float64 for data in float64 and float32, faster, for all other",
+        description='"float32", "float64" or "auto"',
     )
     seed: int = Field(
         0,
@@ -366,6 +368,12 @@ class Settings(BaseModel):
         if self.loss != AUTO:
             return self.loss
         return "mse" if self.activation_list[-1] == LINEAR else CROSS_ENTROPY
+
+    def dtype_for(self, stored: str) -> str:
+        """The precision to train in with features that are stored as ``stored``."""
+        if self.dtype != AUTO:
+            return self.dtype
+        return "float64" if stored == "float64" else "float32"
 
     def to_dict(self) -> dict[str, Any]:
         """Every key with its value, defaults filled in: JSON types only."""

@@ -181,7 +181,7 @@ def _nothing_fits(settings: Settings, model: CostModel, found: list[Estimate]) -
     """One message: what is in the way of each strategy, and what to change."""
     reasons = {estimate.strategy: f"{name(estimate)}: {estimate.reason}" for estimate in found}
     ways = ["raise the functions' sizes in Terraform", "smaller layers or batches"]
-    if settings.dtype == "float64":
+    if model.job.dtype == "float64":
         ways.insert(1, 'use "dtype": "float32"')
     for strategy in STRATEGIES.values():
         if strategy.remedy:

@@ -65,7 +65,7 @@ class Job:
             epochs=settings.epochs,
             batch_size=settings.batch_size,
             optimizer=settings.optimizer,
-            dtype=settings.dtype,
+            dtype=settings.dtype_for(summary.dtype),
             record_every=settings.record_every,
             average_every=settings.average_every,
             limited=any(

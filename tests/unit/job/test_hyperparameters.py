@@ -394,6 +394,20 @@ def test_constants_not_set_are_those_that_an_optimizer_has_in_the_network(name: 
     assert Optimizer(name, 0.1, **constants) == Optimizer(name, 0.1)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "stored", "expected"),
+    [
+        ("auto", "uint8", "float32"),
+        ("auto", "float32", "float32"),
+        ("auto", "float64", "float64"),
+        ("float64", "uint8", "float64"),
+        ("float32", "float64", "float32"),
+    ],
+)
+def test_auto_is_the_precision_that_the_data_has(dtype: str, stored: str, expected: str) -> None:
+    assert parse_settings(json.dumps(changed(("dtype", dtype)))).dtype_for(stored) == expected
+
+
 @pytest.mark.parametrize("key", ["strategy", "optimizer", "weight_init", "dtype"])
 @pytest.mark.parametrize("value", ["Adam", "", None, 1, ["sgd"]])
 def test_a_choice_lists_what_there_is_to_choose(key: str, value: object) -> None:
