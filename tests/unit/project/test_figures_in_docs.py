@@ -9,6 +9,7 @@ import pytest
 from lnn import train
 from lnn.aws import clients, idempotency, invoker, pricing, s3_client
 from lnn.data import class_names, dataset, images, on_disk
+from lnn.network import parts
 from lnn.parameter_server import barrier, connection, heartbeat, process_group
 from lnn.planning import workload
 from lnn.runs import lease as lease_renewal
@@ -140,6 +141,12 @@ FIGURES: list[tuple[str, str, list[float]]] = [
     ("docs/adr/20261121-data-shards.md", "a reserve of {}%", [worker_memory.RESERVE * 100]),
     ("docs/adr/20261121-data-shards.md", "for {} MB at least", [worker_memory.LEAST_HELD_MB]),
     ("docs/adr/20261121-data-shards.md", "run in blocks of about {} MB", [on_disk.BLOCK_BYTES / MIB]),
+    (
+        "docs/adr/20261130-batches-in-parts.md",
+        "at least {} million multiplications and {} examples",
+        [parts.LEAST_MULTIPLICATIONS / 1e6, parts.LEAST_EXAMPLES],
+    ),
+    ("docs/adr/20261130-batches-in-parts.md", "exceed {} MB together", [parts.GRADIENT_BYTES / MIB]),
     ("docs/adr/20261121-fuse.md", "`neuron` run costs {} times what it was estimated at", [layout.BUDGET_FACTOR]),
     (
         "docs/adr/20261121-metrics-as-lines.md",
