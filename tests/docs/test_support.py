@@ -7,6 +7,7 @@ import tomllib
 
 import pytest
 
+from lnn_tools.packaging import layer
 from support.repository import REPOSITORY
 
 VARIABLES = (REPOSITORY / "terraform" / "variables.tf").read_text()
@@ -34,13 +35,18 @@ def test_the_versions_of_python_are_those_of_the_package_and_of_the_workflow() -
 
 
 @pytest.mark.parametrize(
-    ("name", "what"), [("runtime", "Python, in the functions"), ("architecture", "processors, of the functions")]
+    ("name", "what", "built"),
+    [
+        ("runtime", "Python, in the functions", layer.RUNTIMES),
+        ("architecture", "processors, of the functions", tuple(layer.MACHINES)),
+    ],
 )
-def test_what_the_functions_run_on_is_what_terraform_takes(name: str, what: str) -> None:
+def test_what_the_functions_run_on_is_what_a_layer_is_built_for(name: str, what: str, built: tuple[str, ...]) -> None:
     (allowed,) = re.findall(rf"contains\(\[(.*?)\], var\.{name}\)", variable(name))
     (default,) = re.findall(r'^  default\s*= "(.*?)"$', variable(name), re.MULTILINE)
     supported = row(what).split("|")[2]
-    assert sorted(re.findall(r"python[\d.]+|arm64|x86_64", supported)) == sorted(re.findall(r'"(.*?)"', allowed))
+    assert sorted(re.findall(r"python[\d.]+|arm64|x86_64", supported)) == sorted(built)
+    assert set(built) <= set(re.findall(r'"(.*?)"', allowed))
     assert f"{default} (the default)" in supported
 
 
