@@ -6,7 +6,8 @@ gone goes on from another machine, with no trial lost or run twice: the trial's 
 
 Settings are drawn in the order of the trials, and a trial is drawn from what those have come to that ended
 ``parallel`` places before it, and no others. So the same sweep draws the same settings, however fast its trials are,
-and however often its driver was killed.
+and however often its driver was killed. Where results teach nothing, the next
+trial begins when any has ended.
 """
 
 from __future__ import annotations
@@ -222,6 +223,11 @@ class Sweep:
 
     # Trials
 
+    @property
+    def _learns(self) -> bool:
+        """Whether a trial depends on what earlier ones have come to; otherwise one may begin when any has ended."""
+        return self.plan.sampler == "tpe" or self.plan.pruner != "none"
+
     def _is_over(self) -> bool:
         """Whether the time for all of it is over."""
         return self.plan.seconds is not None and time.monotonic() - self._began >= self.plan.seconds
@@ -235,7 +241,7 @@ class Sweep:
         if number > plan.trials or self.ended_early is not None or len(self._running()) >= plan.parallel:
             return None
         # What a trial is drawn from must not depend on which of the others were faster.
-        if any(trial.state == "running" for trial in self.trials[: max(0, number - plan.parallel)]):
+        if self._learns and any(trial.state == "running" for trial in self.trials[: max(0, number - plan.parallel)]):
             return None
         if self._is_over():
             self.ended_early = f"{plan.seconds:g} seconds are over"
@@ -252,7 +258,8 @@ class Sweep:
 
     def _begin(self, number: int, begun: Mapping[int, Run]) -> None:
         """Draw a trial's settings, and start it unless it was begun before."""
-        self._tell_study(max(0, number - self.plan.parallel))
+        if self._learns:
+            self._tell_study(max(0, number - self.plan.parallel))
         if self.plan.sampler == "grid":
             self._study.enqueue_trial(self._space.point(number - 1))
         asked = self._study.ask(self._space.distributions())

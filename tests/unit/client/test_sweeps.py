@@ -1,0 +1,90 @@
+"""Which trial of a sweep begins when: as soon as any has ended, unless it is drawn from what others have come to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lnn.names import Names
+from lnn.runs.record import Run
+from lnn_client import sweeps
+from lnn_client.sweeps import Plan, Sweep, Trial
+
+SPACE = {"learning_rate": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]}
+LOOKS_OF_FIRST = 20
+"""The first trial takes that many looks, the others one."""
+
+
+class Cloud:
+    """A deployment whose runs end after so many looks, with a cost that is their learning rate."""
+
+    def __init__(self) -> None:
+        self.names = Names("lnn", "123456789012", "us-east-1")
+        self.s3 = self.ledger = self
+        self.parameters: dict[str, bytes] = {}
+        self.looks: dict[str, int] = {}
+
+    def head_object(self, Bucket: str, Key: str) -> None:
+        raise ClientError({"Error": {"Code": "404", "Message": ""}}, "HeadObject")
+
+    def put_object(self, Key: str, Body: bytes, **_: Any) -> dict[str, Any]:
+        self.parameters[Key.rpartition("/")[0]] = Body
+        return {}
+
+    def copy(self, CopySource: Any, Bucket: str, Key: str, ExtraArgs: Any = None) -> None:
+        self.looks[Key] = 0
+
+    def list_runs(self) -> list[Run]:
+        return [self.get_run(key) for key in self.looks]
+
+    def get_run(self, key: str) -> Run:
+        self.looks[key] += 1
+        lasts = LOOKS_OF_FIRST if "/0001/" in key else 1
+        if self.looks[key] <= lasts:
+            return Run(key, "RUNNING", dataset_key=key)
+        return Run(key, "COMPLETED", dataset_key=key, validation_cost=0.1)
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeps.time, "sleep", lambda _: None)
+
+
+def played(sampler: Any, pruner: Any = "none") -> tuple[list[Trial], int]:
+    """The trials of a sweep, and the most that had begun while the first one was at work."""
+    parameters = {"epochs": 1, "layers": 1, "neurons": {"layer1": 1}, "activations": {"layer1": "sigmoid"}}
+    plan = Plan("s", SPACE, {**parameters, "learning_rate": 0.1}, 6, parallel=2, sampler=sampler, pruner=pruner)
+    begun = 0
+
+    def look(sweep: Sweep) -> None:
+        nonlocal begun
+        if sweep.trials[0].state == "running":
+            begun = max(begun, len(sweep.trials))
+
+    monitored = Sweep(Cloud(), plan)  # type: ignore[arg-type]
+    monitored._hopeless = lambda _: False  # type: ignore[method-assign]
+    return monitored.run(look), begun
+
+
+@pytest.mark.parametrize("sampler", ["grid", "random"])
+def test_a_trial_that_takes_long_holds_up_no_others(sampler: str) -> None:
+    trials, begun = played(sampler)
+    assert begun == 6
+    assert [trial.state for trial in trials] == ["complete"] * 6
+    assert len({trial.run_id for trial in trials}) == 6
+
+
+@pytest.mark.parametrize(("sampler", "pruner"), [("tpe", "none"), ("grid", "median"), ("random", "halving")])
+def test_a_trial_that_is_drawn_from_others_waits_for_them(sampler: str, pruner: str) -> None:
+    trials, begun = played(sampler, pruner)
+    assert begun == 2
+    assert [trial.state for trial in trials] == ["complete"] * 6
+
+
+def test_the_same_sweep_draws_the_same_settings() -> None:
+    first, again = (played("random")[0] for _ in range(2))
+    assert [trial.settings for trial in first] == [trial.settings for trial in again]
+    grid = [trial.settings["learning_rate"] for trial in played("grid")[0]]
+    assert grid == SPACE["learning_rate"]
