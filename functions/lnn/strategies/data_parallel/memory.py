@@ -2,7 +2,7 @@
 
 import math
 
-from lnn.planning.memory import RUNTIME_MB, SHARD_MB
+from lnn.planning import memory
 
 BLOCK_MB = 64
 """A block of training examples with what the layers make of it, about 32 MB, one of test examples, 8 MB, and up to 24
@@ -30,7 +30,7 @@ def needed_mb(
     values = (6 + parts + 3 * slots) * parameters + 3 * best_parameters
     wide = 2 * features  # a block has one example at least
     labels = LABELS_AND_ORDER * examples / 2**20
-    return RUNTIME_MB + SHARD_MB + BLOCK_MB + math.ceil((values + wide) * item / 2**20 + labels)
+    return memory.RUNTIME_MB + memory.SHARD_MB + BLOCK_MB + math.ceil((values + wide) * item / 2**20 + labels)
 
 
 def held_mb(memory_mb: int, needed: int) -> int:
