@@ -32,6 +32,7 @@ def run(request: pytest.FixtureRequest, cloud: CloudUnderTest) -> Run:
     last = "worker done" if request.param == "resident" else "run ended"
     role = who_ends(completed)
     cloud.logged(role, completed.run_id, last, count=count)
+    cloud.logged("trainer", completed.run_id, "handled")
     return completed
 
 
