@@ -70,7 +70,7 @@ def in_short(report: Report) -> Iterator[str]:
 
 
 def in_full(report: Report) -> Iterator[str]:
-    """For docs/strategies.md: both jobs, all ways, with ranges and charts."""
+    """For docs/strategies.md: all jobs, all ways, with ranges and charts."""
     machine, cat, batches = report["machine"], report["cat"], report["batches"]
     yield (
         f"Measured in one run of `make bench` on {report['date']}, on {machine['cores']} cores of {machine['cpu']}, "
@@ -83,6 +83,16 @@ def in_full(report: Report) -> Iterator[str]:
     yield f"| for reference, not measured in this run: the prototype on the same emulator | {low} to {high} | |\n"
     yield "![Milliseconds an epoch, by way](../benchmarks/results/cat.png)\n"
     yield from ways(batches, "{examples:,} examples, {network}, batches of {batch_size}")
+    if "table" in report:
+        yield ""
+        yield from ways(report["table"], "{examples:,} rows of 28 numbers, {network}, batches of {batch_size}")
+    if "kernels" in report:
+        cost = {row["job"].split(",")[0]: row["ratio"] for row in report["kernels"]["rows"]}
+        yield (
+            "\nFunctions run code that all of Lambda's hosts have, so that a run has [the same bits on any of them]"
+            f"(adr/20261129-same-bits-on-any-host.md); the other programs use all that this processor has. On it that "
+            f"costs `fused` a factor of {cost['cat']:.2f} on the prototype's job, and {cost['batches']:.2f} on batches."
+        )
     yield "\n![How an epoch grows with examples, features and neurons](../benchmarks/results/growth.png)"
 
 
