@@ -18,6 +18,7 @@ from support.repository import REPOSITORY
 
 FIGURE = re.compile(r"[\d.,]*\d|\b(?:deployed|nothing to deploy)\b")
 """What is another in each run: times and scores, and whether there was anything to deploy."""
+OPENED = re.compile(r"^run (\S+) is open$", re.MULTILINE)
 REPORT = REPOSITORY / "build" / "demo.html"
 LINES, COLUMNS = 40, 80
 """Of the screen that the demo's end must fit."""
@@ -78,7 +79,7 @@ def test_the_demo_ends_with_a_report_and_names_what_to_do_next_on_one_screen(dem
 
 
 def test_the_models_of_the_demo_are_better_than_always_the_same_answer(cloud: CloudUnderTest, demo: list[str]) -> None:
-    digits, flowers = [cloud.lnn_json("show", found["run_id"]) for found in cloud.lnn_json("runs", "--limit", "2")]
+    flowers, digits = [cloud.lnn_json("show", run_id) for run_id in OPENED.findall("\n".join(demo))]
     assert digits["strategy"] == "fused"
     assert flowers["strategy"] == "neuron"
     assert digits["test_accuracy"] > 0.95
