@@ -52,6 +52,8 @@ def cat(section: Report) -> Iterator[Mark]:
     ways = section["ways"]
     total, training = (median_of(ways, "auto, float64", figure) for figure in ("seconds_total", "seconds_training"))
     yield Mark("cat job, `auto`: upload to model", 6, total, " s")
+    command = median_of(ways, "auto, float64", "seconds_command")
+    yield Mark("cat job, `auto`: the whole command, `lnn train --wait`", 1.7, command, " s")
     yield Mark("cat job, `auto`: training", 1.5, training, " s")
     torch = ratio(ways, "auto, float64", "torch, float64", "seconds_training")
     yield Mark("cat job, `auto`: training over PyTorch's", 0.15, torch)

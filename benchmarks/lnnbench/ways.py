@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +41,9 @@ class Strategy:
         changes = {**self.changes, **({"workers": self.workers} if self.workers else {})}
         parameters = self.job.write_parameters(scratch / "parameters.json", self.epochs, **changes)
         with BusyTime(self.cloud.emulator) as emulator:
+            began = time.perf_counter()
             outcome = self.cloud.trained(self.job.dataset, parameters, self.strategy)
+            command = time.perf_counter() - began
         if outcome["status"] != "COMPLETED":
             raise BenchmarkError(f"{self.name}: {outcome['status']}, {outcome['reason']}")
         used = (self.strategy, self.workers) if self.workers else (self.strategy, outcome["workers"])
@@ -50,6 +53,7 @@ class Strategy:
             "ms_per_epoch": outcome["ms_per_epoch"],
             "seconds_training": outcome["seconds"]["training"],
             "seconds_total": outcome["seconds"]["total"],
+            "seconds_command": command,
             "invocations": outcome["invocations"],
             "final_cost": outcome["final_cost"],
             "train_accuracy": outcome["train_accuracy"],

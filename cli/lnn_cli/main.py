@@ -1,35 +1,10 @@
 """The ``lnn`` command: wires the commands together."""
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from lnn_cli.commands import (
-    compare,
-    dataset,
-    dataset_arrays,
-    doctor,
-    estimate,
-    evaluate,
-    export,
-    history,
-    logs,
-    models,
-    neuron,
-    page,
-    predict,
-    report,
-    runs,
-    show,
-    step,
-    stop_resume,
-    sweep,
-    train,
-    upload,
-    view,
-    watch,
-)
+from lnn_cli.ui.commands_on_demand import Source
 from lnn_cli.ui.errors import OneLineErrors
 from lnn_cli.ui.help import CompactHelp
 
@@ -38,23 +13,68 @@ _HELP = """Train neural networks on AWS Lambda: upload data, watch the run, use 
 Example: lnn dataset example digits -o digits.h5 && lnn train digits.h5 --wait
 """
 
+
+def _sources(panel: str | None, modules: dict[str, tuple[str, ...]]) -> dict[str, Source]:
+    """The functions of modules in ``lnn_cli.commands`` as commands, which have the functions' names."""
+    return {
+        function.replace("_", "-"): Source(f"lnn_cli.commands.{module}", function, panel)
+        for module, functions in modules.items()
+        for function in functions
+    }
+
+
+COMMANDS = {
+    **_sources("Train", {name: (name,) for name in ("train", "sweep", "upload", "estimate")}),
+    **_sources("Runs", {name: (name,) for name in ("runs", "show", "history", "watch", "view", "neuron", "logs")}),
+    **_sources("Runs", {"stop_resume": ("stop", "resume"), "step": ("step",)}),
+    **_sources("Use", {name: (name,) for name in ("predict", "evaluate", "page", "report", "compare", "export")}),
+    **_sources("Use", {"models": ("models", "promote", "reject", "rollback")}),
+    **_sources("Runs", {"doctor": ("doctor",)}),
+}
+"""In the order of the help."""
+DATASET_COMMANDS = _sources(
+    None,
+    {
+        "dataset": ("check", "show", "example", "from_images", "from_table"),
+        "dataset_arrays": ("from_arrays", "join"),
+    },
+)
+MODEL_COMMANDS = _sources(None, {"models": ("get",)})
+
+
+class Root(OneLineErrors):
+    """``lnn`` itself."""
+
+    sources = COMMANDS
+
+
+class Datasets(CompactHelp):
+    """``lnn dataset``."""
+
+    sources = DATASET_COMMANDS
+
+
+class Model(CompactHelp):
+    """``lnn model``."""
+
+    sources = MODEL_COMMANDS
+
+
 app = typer.Typer(
     name="lnn",
-    cls=OneLineErrors,
+    cls=Root,
     help=_HELP,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 dataset_app = typer.Typer(
-    cls=CompactHelp,
+    cls=Datasets,
     help="Check, show, copy and make datasets.\n\nExample: lnn dataset check datasets.h5",
     invoke_without_command=True,
 )
-
-
 model_app = typer.Typer(
-    cls=CompactHelp,
+    cls=Model,
     help="Take a model home.\n\nExample: lnn model get production -o params.h5",
     invoke_without_command=True,
 )
@@ -86,21 +106,5 @@ def root(
     alone(context)
 
 
-def _add(to: typer.Typer, panel: str | None, *commands: Callable[..., Any]) -> None:
-    for command in commands:
-        name = command.__name__.replace("_", "-")
-        to.command(name, rich_help_panel=panel, no_args_is_help=False)(command)
-
-
-_add(app, "Train", train.train, sweep.sweep, upload.upload, estimate.estimate)
-_add(app, "Runs", runs.runs, show.show, history.history, watch.watch, view.view, neuron.neuron, logs.logs)
-_add(app, "Runs", stop_resume.stop, stop_resume.resume, step.step)
-_add(app, "Use", predict.predict, evaluate.evaluate, page.page)
-_add(app, "Use", report.report, compare.compare, export.export)
-_add(app, "Use", models.models, models.promote, models.reject, models.rollback)
-_add(dataset_app, None, dataset.check, dataset.show, dataset.example, dataset.from_images, dataset.from_table)
-_add(dataset_app, None, dataset_arrays.from_arrays, dataset_arrays.join)
-_add(model_app, None, models.get)
 app.add_typer(model_app, name="model", rich_help_panel="Use")
 app.add_typer(dataset_app, name="dataset", rich_help_panel="Train")
-_add(app, "Runs", doctor.doctor)

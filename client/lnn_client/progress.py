@@ -10,8 +10,11 @@ from lnn.runs.store import Ledger
 from lnn_client.errors import FollowTimeout, NotFound
 
 POLL_SECONDS = 0.5
-FIRST_POLL_SECONDS = 0.05
-"""A run may take a second only, and whoever waits for it is to know at once: looks become rarer as time goes by."""
+FIRST_POLL_SECONDS = 0.02
+POLL_SHARE = 0.05
+"""A run may take a second only, and whoever waits for it is to know at once: between two looks this share of the time
+that has passed goes by, and never more than POLL_SECONDS.
+"""
 HISTORY_SECONDS = 2.0
 SETTLE_SECONDS = 20.0
 """A run that has ended is closed soon after; if its trainer died just then, the watch closes it later."""
@@ -32,8 +35,11 @@ def follow(
     *,
     until: Callable[[Run], bool] = lambda run: run.has_ended,
     timeout: float | None = None,
+    curve: bool = True,
 ) -> Iterator[Look]:
     """Look at a run every ``POLL_SECONDS``, and more often at first; the last look is the one at which ``until`` holds.
+
+    Without a ``curve`` to draw, the last rows of a completed run are not read: the run itself has the model's figures.
 
     Raises:
         FollowTimeout: ``timeout`` seconds have passed.
@@ -41,31 +47,35 @@ def follow(
     """
     started = monotonic()
     history: list[EpochRow] = []
-    epoch_read, read_at = 0, -math.inf
+    epoch_read, read_at, generation = 0, -math.inf, 0
     while True:
         run, now = ledger.get_run(run_id), monotonic()
         if run is None:
             raise NotFound("run", run_id)
         # Read every HISTORY_SECONDS at most while epochs pass, and at the end.
-        if run.epoch != epoch_read and (run.has_ended or now - read_at >= HISTORY_SECONDS):
-            history, epoch_read, read_at = ledger.history(run_id), run.epoch, now
+        due = curve or run.status != "COMPLETED" if run.has_ended else now - read_at >= HISTORY_SECONDS
+        if run.epoch != epoch_read and due:
+            # Rows stay as they are, except that a run which goes on from a checkpoint writes those after it anew.
+            kept = history if run.generation == generation else []
+            history = [*kept, *ledger.history(run_id, after=kept[-1].epoch if kept else 0)]
+            epoch_read, read_at, generation = run.epoch, now, run.generation
         yield Look(run, history[-1] if history else None, [row.cost for row in history])
         if until(run):
             return
         if timeout is not None and monotonic() - started >= timeout:
             raise FollowTimeout(run, timeout)
-        _pause(started)
+        pause(started)
 
 
 def settled(ledger: Ledger, run: Run) -> Run:
     """The run once all that follows its end is done: its model is the latest, its messages are sent."""
     started = monotonic()
     while run.closing and monotonic() - started < SETTLE_SECONDS:
-        _pause(started)
+        pause(started)
         run = ledger.get_run(run.run_id) or run
     return run
 
 
-def _pause(started: float) -> None:
-    """Sleep for a tenth of the time that has passed."""
-    sleep(min(POLL_SECONDS, max(FIRST_POLL_SECONDS, (monotonic() - started) / 10)))
+def pause(started: float) -> None:
+    """Sleep for ``POLL_SHARE`` of the time that has passed since ``started`` (of ``monotonic``)."""
+    sleep(min(POLL_SECONDS, max(FIRST_POLL_SECONDS, (monotonic() - started) * POLL_SHARE)))

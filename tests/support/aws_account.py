@@ -294,9 +294,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
                 AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, kind in keys.items()],
             )
         made = World(Ledger(dynamodb, NAMES.runs_table, NAMES.costs_table), s3)
-        for module in ("lnn_client.uploads", "lnn_client.progress"):
-            monkeypatch.setattr(f"{module}.sleep", made.sleep)
-        for module in ("lnn_client.uploads", "lnn_client.progress", "lnn_cli.ui.progress"):
+        monkeypatch.setattr("lnn_client.progress.sleep", made.sleep)
+        for module in ("lnn_client.uploads", "lnn_client.progress", "lnn_cli.ui.progress", "lnn_cli.ui.live_view"):
             monkeypatch.setattr(f"{module}.monotonic", lambda: made.now)
         yield made
 

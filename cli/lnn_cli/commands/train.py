@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
 import typer
@@ -77,12 +78,16 @@ def train(
     stepped = ["step=true"] if step else []
     wanted = [*(changes or []), *named, *tagged, *stepped]
     with as_dataset(files, TableOptions(label, test, missing, drop or [], validation)) as (file, made):
-        summary = summary_if_valid(file) if check else None
+        # The check runs in a process of its own, and meanwhile this one makes its clients.
+        with ThreadPoolExecutor(1) as aside:
+            checked = aside.submit(summary_if_valid, file) if check else None
+            cloud = _connected_early(target, prefix, region)
+        summary = checked.result() if checked else None
         chosen = fitting(path, summary, made, wanted) if parameters is None else []
         content = read_parameters(path, [*chosen, *wanted], strategy)
         if check:
             tell_warnings(check_training(file, content, str(path), summary)[0].warnings)
-        cloud = connect(target, prefix, region)
+        cloud = cloud or connect(target, prefix, region)
         run = opened_run(cloud, show_upload(cloud, file, content, own_folder(), DATASET))
     run_id = run.run_id
     note(f"run {run_id} is open")
@@ -104,6 +109,16 @@ def train(
         print_json(result(run))
     else:
         say(run_id)
+
+
+def _connected_early(target: Target, prefix: str | None, region: str | None) -> Cloud | None:
+    """The deployment, its clients made; None where that fails: mistakes in the data are reported before that."""
+    try:
+        cloud = connect(target, prefix, region)
+        cloud.s3, cloud.ledger  # noqa: B018 - each is made when it is first asked for
+    except Exception:  # noqa: BLE001 - it fails again, and is reported, where it is needed
+        return None
+    return cloud
 
 
 def _wait(cloud: Cloud, run_id: str, timeout: float | None, *, as_json: bool) -> Run:

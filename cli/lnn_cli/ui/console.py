@@ -1,18 +1,26 @@
-"""How figures, tables and JSON look on a terminal and in a pipe."""
+"""How figures, tables and JSON look on a terminal and in a pipe.
+
+Rich is imported inside functions: a command in a pipe that prints text alone starts without it.
+"""
+
+from __future__ import annotations
 
 import math
+import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
-from rich.table import Table
-from rich.text import Text
 
 from lnn.characters import escaped, in_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 STATUS_STYLES = {
     "PENDING": "yellow",
@@ -36,31 +44,24 @@ def command(line: str) -> str:
     return line if _target.get() == "local" else f"{line} --target {_target.get()}"
 
 
-class TextConsole(Console):
-    """Prints text as text: no markup and no emoji codes in it, and unsafe characters as escapes."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(markup=False, emoji=False, highlight=False, **options)
-
-    def render_str(self, text: str, **options: Any) -> Text:
-        """A string as it is measured and printed."""
-        return super().render_str(escaped(text, "\n"), **options)
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """The segments of anything printable; Rich's own control segments stay as they are."""
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(escaped(segment.text, "\n"), segment.style)
-
-
 def output() -> Console:
     """What was asked for: standard output. A pipe gets plain, unwrapped lines."""
+    from lnn_cli.ui.text_console import TextConsole
+
     console = TextConsole(soft_wrap=False)
     return console if console.is_terminal else TextConsole(width=max(console.width, _PIPE_WIDTH))
 
 
 def messages() -> Console:
     """Progress and remarks: standard error, so that standard output stays clean."""
+    from lnn_cli.ui.text_console import TextConsole
+
     return TextConsole(stderr=True)
+
+
+def messages_are_piped() -> bool:
+    """Whether nobody sees standard error move: it is no terminal, and no variable tells Rich to take it for one."""
+    return not sys.stderr.isatty() and not any(map(os.environ.get, ("FORCE_COLOR", "TTY_COMPATIBLE")))
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -86,6 +87,8 @@ def print_json(value: object) -> None:
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], right: Sequence[str] = ()) -> None:
     """A table without frame, aligned; ``right`` names the columns of figures."""
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         table.add_column(_cell(heading), justify="right" if heading in right else "left", overflow="fold")
@@ -96,6 +99,8 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], r
 
 def print_pairs(pairs: Iterable[tuple[str, str | Text]]) -> None:
     """Names and values, one pair a line."""
+    from rich.table import Table
+
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
@@ -106,6 +111,8 @@ def print_pairs(pairs: Iterable[tuple[str, str | Text]]) -> None:
 
 def _cell(text: str | Text) -> Text:
     """Escaped before the table is measured, so that the escapes have room; a cell is one line."""
+    from rich.text import Text
+
     return Text(escaped(text.plain), style=text.style) if isinstance(text, Text) else Text(escaped(text))
 
 
@@ -120,6 +127,8 @@ def _print(table: Table) -> None:
 
 def status(name: str) -> Text:
     """A run's status in its color."""
+    from rich.text import Text
+
     return Text(name, style=STATUS_STYLES.get(name, ""))
 
 

@@ -1,10 +1,11 @@
 """A run in words: its facts, its outcome, why it failed."""
 
+from __future__ import annotations
+
 import math
 import time
 from collections.abc import Iterator, Sequence
-
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from lnn.names import s3_uri
 from lnn.runs.record import Run
@@ -13,6 +14,9 @@ from lnn_cli.ui.console import command, duration, moment, number, print_json, sa
 from lnn_cli.ui.errors import CliError
 from lnn_client.runs import ms_per_epoch, result, seconds_total, seconds_training
 from lnn_client.stepping import waits_at
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 QUIET_SECONDS = 60.0
 """A running run without a sign of life for so long is called quiet: longer than a lease, and than most epochs."""
@@ -60,6 +64,8 @@ def outcome(run: Run) -> str:
 
 def facts(run: Run) -> Iterator[tuple[str, str | Text]]:
     """All that is known of a run, in words: names and values."""
+    from rich.text import Text
+
     yield "run", run.run_id
     if run.name:
         yield "name", Text(run.name)

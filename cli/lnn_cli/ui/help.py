@@ -1,21 +1,39 @@
 """How a group of commands shows its help: a line for each command, so that all of it fits a screen."""
 
-from itertools import groupby
-from typing import Any
+from __future__ import annotations
 
-from rich.console import Console
-from rich.text import Text
+from collections.abc import Mapping
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, ClassVar
+
 from typer.core import TyperGroup
+
+from lnn_cli.ui.commands_on_demand import CommandsOnDemand, Source
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _UNTITLED = "Commands"
 _RARE_OPTIONS = frozenset({"show_completion"})
 
 
 class CompactHelp(TyperGroup):
-    """A command group whose help has headings in place of boxes."""
+    """A command group whose help has headings in place of boxes, and whose commands are imported on demand."""
+
+    sources: ClassVar[Mapping[str, Source]] = {}
+
+    def __init__(self, *, commands: Mapping[str, Any], **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = CommandsOnDemand(self.sources, commands)
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature is Typer's
+        """The commands' names, without importing any."""
+        return list(self.commands)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Writes the help; what does not fit a line is cut there, and whole in the command's own help."""
+        from rich.console import Console
+
         console = Console(highlight=False)
         with console.capture() as captured:
             console.print(f"Usage: {ctx.command_path} [OPTIONS] COMMAND [ARGS]...\n", markup=False)
@@ -35,6 +53,8 @@ class CompactHelp(TyperGroup):
         return command
 
     def _commands(self, ctx: Any) -> list[Text]:
+        from rich.text import Text
+
         commands = [(name, self.commands[name]) for name in self.list_commands(ctx)]
         panels = {name: getattr(command, "rich_help_panel", None) or _UNTITLED for name, command in commands}
         order = list(dict.fromkeys(panels.values()))
@@ -47,6 +67,8 @@ class CompactHelp(TyperGroup):
         return lines
 
     def _options(self, ctx: Any) -> list[Text]:
+        from rich.text import Text
+
         options = [option for option in self.get_params(ctx) if option.name not in _RARE_OPTIONS]
         records = [(", ".join(option.opts), getattr(option, "help", None) or "") for option in options]
         width = max(len(names) for names, _ in records)
@@ -54,4 +76,6 @@ class CompactHelp(TyperGroup):
 
 
 def _line(name: str, text: str, width: int) -> Text:
+    from rich.text import Text
+
     return Text.assemble("  ", (f"{name:<{width}}", "cyan"), "  ", text)

@@ -2,11 +2,8 @@
 
 from pathlib import Path
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-from lnn.characters import escaped
 from lnn.runs.record import Run
-from lnn_cli.ui.console import command, messages, note, size
+from lnn_cli.ui.console import command, messages, messages_are_piped, note, size
 from lnn_client.cloud import Cloud
 from lnn_client.errors import FollowTimeout
 from lnn_client.progress import follow
@@ -18,26 +15,20 @@ LAUNCH_SECONDS = 60.0
 
 def show_upload(cloud: Cloud, dataset: Path, parameters: bytes | None, folder: str, name: str) -> Uploaded:
     """Upload a training, with a progress bar on a terminal and a line elsewhere."""
-    console = messages()
     total = dataset.stat().st_size
-    if not console.is_terminal:
+    if messages_are_piped():
         note(f"uploading {dataset} ({size(total)}) to s3://{cloud.names.bucket}/{folder}{name}")
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(escaped(dataset.name), total=total)
-        return upload_training(
-            cloud, dataset, parameters, folder, name, sent=lambda count: progress.advance(task, count)
-        )
+        return upload_training(cloud, dataset, parameters, folder, name)
+    from lnn_cli.ui.upload_bar import upload_bar
+
+    with upload_bar(dataset.name, total) as sent:
+        return upload_training(cloud, dataset, parameters, folder, name, sent=sent)
 
 
 def opened_run(cloud: Cloud, uploaded: Uploaded) -> Run:
     """The run that Launch opens for the upload."""
+    if messages_are_piped():
+        return wait_for_run(cloud, uploaded)
     with messages().status("waiting for Launch to open the run"):
         return wait_for_run(cloud, uploaded)
 

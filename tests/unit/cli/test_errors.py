@@ -268,7 +268,7 @@ def test_an_error_nobody_thought_of_names_its_kind_and_not_its_lines(
 
 
 def test_starting_imports_nothing_heavy() -> None:
-    heavy = {"boto3", "botocore", "h5py", "numpy", "PIL", "pydantic", "redis"}
+    heavy = {"boto3", "botocore", "h5py", "numpy", "PIL", "pydantic", "redis", "rich"}
     program = f"import sys, lnn_cli.main; print(sorted({heavy!r} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"

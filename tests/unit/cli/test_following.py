@@ -13,7 +13,8 @@ from rich.console import Console
 from lnn.runs.attributes import Disturbances, Event, Status
 from lnn.runs.record import EpochRow, Run
 from lnn_cli.ui.console import duration, number
-from lnn_cli.ui.progress import AtWork, LiveView, Pace, PlainView, view_on
+from lnn_cli.ui.live_view import LiveView
+from lnn_cli.ui.progress import AtWork, Pace, PlainView, view_on
 from lnn_client.invocations import NOT_RECORDED, Pulse
 from lnn_client.progress import Look
 from lnn_client.runs import usd_so_far_and_left
@@ -81,7 +82,8 @@ def frames(
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that moves by a second at every look."""
     clock = iter(range(1000))
-    monkeypatch.setattr("lnn_cli.ui.progress.monotonic", lambda: float(next(clock)))
+    for module in ("live_view", "progress"):
+        monkeypatch.setattr(f"lnn_cli.ui.{module}.monotonic", lambda: float(next(clock)))
 
 
 @pytest.mark.parametrize("width", [20, 30, 40, 60, 80, 120])
