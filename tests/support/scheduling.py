@@ -12,7 +12,7 @@ from xdist.workermanage import WorkerController
 WAIT_FOR_TERRAFORM = ("test_deployment_lifecycle", "test_local_cloud")
 """Files of tests/e2e with clouds of their own, which mostly wait for the provider."""
 
-MAKE_OWN_PLANS = ("test_account", "test_configuration", "test_upgrade")
+MAKE_OWN_PLANS = ("test_account", "test_configuration", "test_side_by_side", "test_upgrade")
 """Files of tests/terraform whose tests share no plan with those of another."""
 
 CHAOS = "test_chaos"
@@ -26,7 +26,7 @@ FIRST = (
     CHAOS,
     *("test_whole_runs", "test_simulation", "test_bad_input", "test_configuration", "test_redis_fences"),
     *("test_batches_of_an_epoch", "test_same_bits_on_any_host", "test_regions", "test_inventories"),
-    *("test_policy_check", "test_model_corpus", "test_protocol_model"),
+    *("test_policy_check", "test_model_corpus", "test_protocol_model", "test_side_by_side"),
 )
 """The files that take more than half a minute begin first, so that no worker is left alone with one. Those of tests/e2e
 that are not here take as long together as chaos takes alone."""

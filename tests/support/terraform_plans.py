@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -22,6 +24,23 @@ Resources = dict[str, dict[str, Any]]
 def inventory(shape: str) -> dict[str, Any]:
     """What a shape is made with, and what it must plan."""
     return yaml.safe_load((INVENTORIES / f"{shape}.yaml").read_text())
+
+
+def empty_builds(repository: Path) -> None:
+    """Empty archives where a plan looks for what `make layer package` builds."""
+    for name in (
+        "functions/launch",
+        "functions/neuron",
+        "functions/predict",
+        "functions/register",
+        "functions/trainer",
+        "layers/numpy-h5py-local",
+        "layers/numpy-h5py-python3.13-arm64",
+        "notebook",
+    ):
+        archive = repository / "build" / f"{name}.zip"
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        zipfile.ZipFile(archive, "w").close()
 
 
 def of_function(role: str, resource: str) -> str:

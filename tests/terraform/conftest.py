@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import zipfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -16,7 +15,7 @@ import tftest
 
 from support.ec2_zones import answering
 from support.repository import REPOSITORY
-from support.terraform_plans import ACCOUNT, CONFIGURATION, HERE, Resources, failures, inventory, walk
+from support.terraform_plans import ACCOUNT, CONFIGURATION, HERE, Resources, empty_builds, failures, inventory, walk
 
 DEPLOYMENT = "tests/deployment.tftest.hcl"
 
@@ -36,19 +35,7 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tftest.Terra
     shutil.copy(HERE / "offline_override.tf", configuration)
     # Not the repository's: what is in the states that test_upgrade plans from has the hash of this one.
     (folder / "parameters.json").write_text("{}\n")
-    for name in (
-        "functions/launch",
-        "functions/neuron",
-        "functions/predict",
-        "functions/register",
-        "functions/trainer",
-        "layers/numpy-h5py-local",
-        "layers/numpy-h5py-python3.13-arm64",
-        "notebook",
-    ):
-        archive = folder / "build" / f"{name}.zip"
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        zipfile.ZipFile(archive, "w").close()
+    empty_builds(folder)
 
     mirror = subprocess.run(
         [REPOSITORY / "scripts" / "provider_mirror.sh"], capture_output=True, text=True, check=True

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lnn_client.cloud import aws_home
+from lnn_client.cloud import DEPLOYMENT_VARIABLE, aws_home
 from lnn_client.deployment import DamagedRecordError, Deployment
 from lnn_tools.aws_deployment import questions
 from lnn_tools.aws_deployment.credentials import Identity, identity
@@ -47,7 +47,8 @@ def deploy(folder: Folder, variables: list[str], *, deployment: Deployment, conf
     tables = json.loads(terraform(folder, "output", "-json", "tables", quiet=True))
     for run_id in enter_unfinished_runs(tables["runs"], tables["costs"], deployment.region):
         print(f"aws: the watch now finds run {run_id}, which the release before began")
-    print("deployed; try: .venv/bin/lnn train examples/digits/datasets.h5 --target aws --wait")
+    named = f"{DEPLOYMENT_VARIABLE}={folder.path.name} " if folder.is_named else ""
+    print(f"deployed; try: {named}.venv/bin/lnn train examples/digits/datasets.h5 --target aws --wait")
 
 
 def destroy(folder: Folder, variables: list[str], *, confirm: Callable[[str], bool]) -> None:
@@ -253,9 +254,18 @@ def state_in(bucket: str, account: str, prefix: str, region: str) -> dict[str, A
     """
     if terraform_version() < OLDEST_WITH_LOCK:
         raise ToolError("a lock in S3 needs Terraform 1.10 or newer; update it, or keep the state here")
-    made = ensure_bucket(bucket, account, region)
-    print(f"aws: state in s3://{bucket}/{prefix}/terraform.tfstate" + (", a new bucket" if made else ""))
-    return remote_state(bucket, f"{prefix}/terraform.tfstate", region, account)
+    found = ensure_bucket(bucket, account, region)
+    backend = remote_state(bucket, state_key(prefix, region, found or region), found or region, account)
+    print(f"aws: state in {place(backend)}" + ("" if found else ", a new bucket"))
+    return backend
+
+
+def state_key(prefix: str, region: str, bucket_region: str) -> str:
+    """The state's key: deployments of one prefix in several regions may share a bucket.
+
+    Releases before 0.2 knew only buckets of the deployment's own region, and their states stay where they are.
+    """
+    return f"{prefix}/terraform.tfstate" if region == bucket_region else f"{prefix}/{region}/terraform.tfstate"
 
 
 def terraform_version() -> tuple[int, int]:
@@ -309,7 +319,8 @@ def run(action: str, *, yes: bool) -> None:
     for name, variable in (("RUNTIME", "runtime"), ("ARCH", "architecture")):
         if os.environ.get(name):
             os.environ[f"TF_VAR_{variable}"] = os.environ[name]
-    answer = input if sys.stdin.isatty() and not yes else None
+    # Python has no stdin where it is closed, as some runners of continuous integration leave it.
+    answer = input if sys.stdin and sys.stdin.isatty() and not yes else None
 
     def confirm(question: str) -> bool:
         return yes or (answer is not None and answer(f"{question} Only 'yes' will do: ").strip() == "yes")

@@ -13,20 +13,23 @@ def bucket_name(prefix: str, account: str, region: str) -> str:
     return f"{prefix}-terraform-state-{account}-{region}"
 
 
-def ensure_bucket(name: str, account: str, region: str) -> bool:
-    """Makes the bucket if the account does not have it; returns whether it was made.
+def ensure_bucket(name: str, account: str, region: str) -> str | None:
+    """Makes the bucket in a region if the account does not have it.
+
+    Returns:
+        The region of the bucket that the account had; None if it was made.
 
     Raises:
         ToolError: it belongs to another account, or may not be made.
     """
     s3: Any = boto3.client("s3", region_name=region)
     try:
-        s3.head_bucket(Bucket=name, ExpectedBucketOwner=account)
+        found = s3.head_bucket(Bucket=name, ExpectedBucketOwner=account)
     except ClientError as error:
         if error.response["Error"]["Code"] not in {"404", "NoSuchBucket"}:
             raise ToolError(f"bucket {name} is not usable by this account; name another") from error
     else:
-        return False
+        return str(found["BucketRegion"])
     place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     try:
         s3.create_bucket(Bucket=name, ObjectOwnership="BucketOwnerEnforced", **place)
@@ -44,7 +47,7 @@ def ensure_bucket(name: str, account: str, region: str) -> bool:
         s3.put_bucket_policy(Bucket=name, Policy=json.dumps(refusing_plain_http(name)))
     except ClientError as error:
         raise ToolError(f"bucket {name} could not be made: {error.response['Error']['Message']}") from error
-    return True
+    return None
 
 
 def refusing_plain_http(bucket: str) -> dict[str, Any]:

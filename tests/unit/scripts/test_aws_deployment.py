@@ -181,8 +181,8 @@ def test_terraform_reads_the_configuration_and_the_builds_by_their_own_paths(fol
 
 @pytest.mark.usefixtures("_aws")
 def test_the_states_bucket_is_private_versioned_and_made_once() -> None:
-    assert ensure_bucket("lnn-state", ACCOUNT, "eu-central-1")
-    assert not ensure_bucket("lnn-state", ACCOUNT, "eu-central-1")
+    assert ensure_bucket("lnn-state", ACCOUNT, "eu-central-1") is None
+    assert ensure_bucket("lnn-state", ACCOUNT, "eu-central-1") == "eu-central-1"
     s3 = boto3.client("s3", region_name="eu-central-1")
     assert s3.get_bucket_versioning(Bucket="lnn-state")["Status"] == "Enabled"
     assert all(s3.get_public_access_block(Bucket="lnn-state")["PublicAccessBlockConfiguration"].values())
@@ -495,6 +495,14 @@ def test_a_bucket_that_a_variable_names_keeps_the_state_and_nobody_is_asked(
         assert deployment.state == "s3://our-states/lnn/terraform.tfstate"
         shutil.rmtree(folder.path)
     boto3.client("s3", region_name="eu-central-1").head_bucket(Bucket="our-states")
+
+
+@pytest.mark.usefixtures("_aws", "commands")
+def test_deployments_of_several_regions_share_a_bucket_and_no_state() -> None:
+    first = aws.state_in("our-states", ACCOUNT, "lnn", "eu-central-1")["s3"]
+    second = aws.state_in("our-states", ACCOUNT, "lnn", "us-west-2")["s3"]
+    assert (first["key"], second["key"]) == ("lnn/terraform.tfstate", "lnn/us-west-2/terraform.tfstate")
+    assert {first["region"], second["region"]} == {"eu-central-1"}, "the region of a backend is its bucket's"
 
 
 @pytest.mark.usefixtures("_aws", "_no_tfvars", "commands")
