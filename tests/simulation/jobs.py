@@ -114,6 +114,7 @@ def job(number: int, strategies: tuple[str, ...] = STRATEGIES) -> Job:
         "schedule": dice.choice((None, None, {"kind": "cosine", "warmup_epochs": 1})),
         "batch_size": dice.choice((None, None, 3)),
         "l2": dice.choice((0.0, 0.0, 0.1)),
+        "dtype": "float64",
         "record_every": dice.choice((1, 1, 2)),
         "checkpoint_seconds": dice.choice((1e-6, 2.0, 10.0)),
         "notify_every": dice.choice((None, 2)),

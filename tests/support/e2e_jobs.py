@@ -49,7 +49,7 @@ def pictures(examples: int = 24, tests: int = 8, side: int = 4, seed: int = 1) -
 
 
 def network(*units: int, hidden: str = "tanh", output: str = "sigmoid", **settings: Any) -> dict[str, Any]:
-    """Parameters of a network with ``units`` in its layers."""
+    """Parameters of a network with ``units`` in its layers, in float64, since strategies are compared to 1e-9."""
     layers = len(units)
     activations = [hidden] * (layers - 1) + [output]
     return {
@@ -58,6 +58,7 @@ def network(*units: int, hidden: str = "tanh", output: str = "sigmoid", **settin
         "neurons": {f"layer{index}": size for index, size in enumerate(units, start=1)},
         "activations": {f"layer{index}": name for index, name in enumerate(activations, start=1)},
         "learning_rate": 0.1,
+        "dtype": "float64",
         **settings,
     }
 

@@ -30,6 +30,7 @@ PARAMETERS: dict[str, Any] = {
     "optimizer": "adam",
     "batch_size": 64,
     "strategy": "fused",
+    "dtype": "float64",
 }
 
 
