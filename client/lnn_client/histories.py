@@ -30,6 +30,12 @@ def names_of_figures(run: Run, history: Sequence[EpochRow], *more: str) -> list[
     return names
 
 
+def before_first_gap(run: Run, history: Sequence[EpochRow]) -> list[EpochRow]:
+    """The rows that no row of an earlier epoch can follow: a run's writers work side by side."""
+    every = int(run.settings.get("record_every", 1))
+    return [row for number, row in enumerate(history, start=1) if row.epoch == number * every]
+
+
 def figures(run: Run, history: Sequence[EpochRow], *more: str) -> list[Figures]:
     """The figures of each row by ``names_of_figures``, accuracies as shares of 1; None where one is not known."""
     names, base_rate, metrics = names_of_figures(run, history, *more), run.base_rate("test"), run.test_metrics

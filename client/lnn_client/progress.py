@@ -8,6 +8,7 @@ from time import monotonic, sleep
 from lnn.runs.record import EpochRow, Run
 from lnn.runs.store import Ledger
 from lnn_client.errors import FollowTimeout, NotFound
+from lnn_client.histories import before_first_gap
 
 POLL_SECONDS = 0.5
 FIRST_POLL_SECONDS = 0.02
@@ -22,11 +23,15 @@ SETTLE_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A run at one moment, with the newest row of its history and every recorded cost, the first epoch's first."""
+    """A run at one moment, with the rows of its history that have been read, the first epoch's first."""
 
     run: Run
-    row: EpochRow | None
-    costs: Sequence[float] = ()
+    history: Sequence[EpochRow] = ()
+
+    @property
+    def row(self) -> EpochRow | None:
+        """The newest row."""
+        return self.history[-1] if self.history else None
 
 
 def follow(
@@ -35,11 +40,12 @@ def follow(
     *,
     until: Callable[[Run], bool] = lambda run: run.has_ended,
     timeout: float | None = None,
-    curve: bool = True,
+    whole: bool = True,
 ) -> Iterator[Look]:
     """Look at a run every ``POLL_SECONDS``, and more often at first; the last look is the one at which ``until`` holds.
 
-    Without a ``curve`` to draw, the last rows of a completed run are not read: the run itself has the model's figures.
+    Unless the ``whole`` history is wanted, the last rows of a completed run are not read: the run itself has the
+    model's figures.
 
     Raises:
         FollowTimeout: ``timeout`` seconds have passed.
@@ -53,13 +59,14 @@ def follow(
         if run is None:
             raise NotFound("run", run_id)
         # Read every HISTORY_SECONDS at most while epochs pass, and at the end.
-        due = curve or run.status != "COMPLETED" if run.has_ended else now - read_at >= HISTORY_SECONDS
+        due = whole or run.status != "COMPLETED" if run.has_ended else now - read_at >= HISTORY_SECONDS
         if run.epoch != epoch_read and due:
-            # Rows stay as they are, except that a run which goes on from a checkpoint writes those after it anew.
-            kept = history if run.generation == generation else []
+            # Rows stay as they are, unless the run went on from a checkpoint, or ended before its last epoch.
+            stay = run.generation == generation and (run.status == "COMPLETED" or not run.has_ended)
+            kept = before_first_gap(run, history) if stay else []
             history = [*kept, *ledger.history(run_id, after=kept[-1].epoch if kept else 0)]
             epoch_read, read_at, generation = run.epoch, now, run.generation
-        yield Look(run, history[-1] if history else None, [row.cost for row in history])
+        yield Look(run, history)
         if until(run):
             return
         if timeout is not None and monotonic() - started >= timeout:

@@ -1,4 +1,4 @@
-"""A long ``neuron`` run under steady fire. Takes minutes, so only LNN_ENDURANCE=1 asks for it."""
+"""A long ``neuron`` run under steady fire, and a wide one. They take minutes: only LNN_ENDURANCE=1 asks for them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from support.e2e_cloud import CloudUnderTest
-from support.e2e_jobs import NEURON_DATASET, NEURON_PARAMETERS
+from support.e2e_jobs import NEURON_DATASET, NEURON_PARAMETERS, blobs, encode, network
 
 pytestmark = pytest.mark.skipif(os.environ.get("LNN_ENDURANCE") != "1", reason="takes minutes; LNN_ENDURANCE=1 runs it")
 
@@ -63,3 +63,17 @@ def test_300_epochs_with_a_worker_killed_every_ten_seconds_end_in_the_same_bits(
     assert cloud.outcome(run_id) == cloud.outcome(undisturbed.run_id)
     assert [row["epoch"] for row in cloud.history(run_id)] == list(range(1, 301))
     assert not cloud.redis_keys(run_id)
+
+
+@pytest.mark.timeout(2 * LIMIT_SECONDS)
+def test_a_layer_of_2500_neurons_completes_without_a_take_over(
+    cloud: CloudUnderTest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parameters = network(2500, 1, epochs=2, dtype="float64")
+    run_id = cloud.start("wide", encode(blobs()), parameters | {"strategy": "neuron"})
+    run = cloud.completed(run_id, LIMIT_SECONDS)
+    fused = cloud.completed(cloud.start("wide-fused", encode(blobs()), parameters | {"strategy": "fused"}))
+    with capsys.disabled():
+        print(f"\n2,500 neurons: {run.invocations} invocations in {run.finished_at - run.created_at:.0f} s")
+    assert (run.generation, run.disturbances["takeovers"]) == (1, 0)
+    assert run.cost == pytest.approx(fused.cost, rel=1e-9)

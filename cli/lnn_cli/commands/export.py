@@ -66,13 +66,15 @@ def _encoded(cloud: Cloud, run: Run, kind: str) -> bytes:
 
 
 def _export_events(cloud: Cloud, run: Run, folder: Path, *, force: bool) -> None:
-    from lnn_cli.export.history import write_tensorboard
+    from lnn_cli.export.tensorboard import EventFile
 
     if folder.is_file():
         raise CliError(f"{folder} is a file; TensorBoard's events need a folder: name another with --output")
     if folder.is_dir() and any(folder.iterdir()) and not force:
         raise CliError(f"{folder} is not empty; name another folder, or add to it with --force")
-    write_tensorboard(folder, run, _history(cloud, run))
+    history = _history(cloud, run)
+    with EventFile(folder) as events:
+        events.add(run, history)
     say(str(folder))
     note(f"look at it: tensorboard --logdir {folder}")
 

@@ -75,7 +75,7 @@ class LiveView(RunView):
             cost, *scores = figures
             steps = PLAIN if self._console.options.ascii_only else BLOCKS
             room = min(_CURVE_WIDTH, self._console.width - len(cost) - 1)
-            yield Text(f"{cost} {sparkline(look.costs, room, steps)}".rstrip())
+            yield Text(f"{cost} {sparkline([row.cost for row in look.history], room, steps)}".rstrip())
             yield from map(Text, scores)
         yield from map(Text, pace_texts(self._pace, run))
         if self._at_work and (at_work := self._at_work.text(run)):

@@ -28,12 +28,14 @@ _AT_WORK_SECONDS = 2.0
 """Between two looks at what a run has recorded: it stores that as often."""
 
 
-def watch_run(cloud: Cloud, run_id: str, timeout: float | None) -> Run:
-    """Show a run's progress on standard error until it ends; returns its last state."""
+def watch_run(cloud: Cloud, run_id: str, timeout: float | None, also: Callable[[Look], None] | None = None) -> Run:
+    """Show a run's progress on standard error until it ends; returns its last state. ``also`` gets every look."""
     at_work = AtWork(Follower(cloud, run_id))
     with PlainView(note, at_work) if messages_are_piped() else view_on(messages(), at_work) as shown:
-        for look in follow(cloud.ledger, run_id, timeout=timeout, curve=shown.draws_curve):
+        for look in follow(cloud.ledger, run_id, timeout=timeout, whole=shown.draws_curve or also is not None):
             shown.show(look)
+            if also is not None:
+                also(look)
     return settled(cloud.ledger, look.run)
 
 

@@ -121,31 +121,6 @@ def test_a_history_as_csv_has_every_recorded_epoch_in_full_precision(cli: RunCli
     assert rows[2]["cost"] == 1 / 3
 
 
-def test_a_history_as_tensorboard_events_has_the_same_figures(cli: RunCli, world: World) -> None:
-    from tensorboardX.proto.event_pb2 import Event
-
-    world.train_whole("20261121T000000Z-aaaaaaaa", epochs=5)
-    result = cli("export", "latest", "--format", "tensorboard", "-o", "events")
-    assert result.exit_code == 0, result.output
-    (file,) = Path("events").glob("events.out.tfevents.*")
-    found: dict[str, list[tuple[int, float]]] = {}
-    times = []
-    for record in records(file.read_bytes()):
-        event = Event.FromString(record)
-        for value in event.summary.value:
-            found.setdefault(value.tag, []).append((event.step, value.simple_value))
-            times.append(event.wall_time)
-    history = world.ledger.history("20261121T000000Z-aaaaaaaa")
-    assert set(found) == {"cost", "accuracy/train", "accuracy/test", "seconds_an_epoch"}
-    assert found["cost"] == [(row.epoch, pytest.approx(row.cost)) for row in history]
-    assert found["accuracy/test"] == [(row.epoch, pytest.approx(row.test_accuracy)) for row in history]
-    assert times == sorted(times)
-    assert times[0] == pytest.approx(101.25)  # when the first epoch had ended
-    again = cli("export", "latest", "--format", "tensorboard", "-o", "events")
-    assert again.exit_code == 1
-    assert "not empty" in again.stderr
-
-
 def test_an_exported_accuracy_comes_with_base_rate_and_recall(cli: RunCli, world: World) -> None:
     counts = {"examples": [49, 1], "predicted": [50, 0], "right": [49, 0]}
     world.train_whole("20261121T000000Z-aaaaaaaa", ending={"test_accuracy": 0.98, "test_classes": counts})
@@ -156,33 +131,6 @@ def test_an_exported_accuracy_comes_with_base_rate_and_recall(cli: RunCli, world
         rows = list(csv.DictReader(file))
     assert [row["base_rate"] for row in rows] == ["0.98"] * 4
     assert [(row["balanced_accuracy"], row["lowest_recall"]) for row in rows] == [("", "")] * 3 + [("0.5", "0.0")]
-    assert cli("export", "latest", "--format", "tensorboard", "-o", "events").exit_code == 0
-    found = scalars(Path("events"))
-    assert found["accuracy/base_rate"] == [(epoch, pytest.approx(0.98)) for epoch in range(1, 5)]
-    assert (found["balanced_accuracy/test"], found["lowest_recall/test"]) == ([(4, 0.5)], [(4, 0.0)])
-
-
-def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """The curves of TensorBoard's events: epochs and values by tag."""
-    from tensorboardX.proto.event_pb2 import Event
-
-    (file,) = folder.glob("events.out.tfevents.*")
-    found: dict[str, list[tuple[int, float]]] = {}
-    for record in records(file.read_bytes()):
-        event = Event.FromString(record)
-        for value in event.summary.value:
-            found.setdefault(value.tag, []).append((event.step, value.simple_value))
-    return found
-
-
-def records(content: bytes) -> list[bytes]:
-    """The records of a TFRecord file: length (8 bytes), its checksum (4), the record, its checksum (4)."""
-    found = []
-    while content:
-        length = int.from_bytes(content[:8], "little")
-        found.append(content[12 : 12 + length])
-        content = content[16 + length :]
-    return found
 
 
 @pytest.mark.parametrize("kind", ["onnx", "safetensors", "csv", "tensorboard"])

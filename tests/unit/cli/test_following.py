@@ -25,7 +25,7 @@ def look(epoch: int, status: Status = "RUNNING", events: int = 0, **facts: Any) 
         facts |= {"final_cost": 0.4, "train_accuracy": 0.9, "test_accuracy": 0.8}
     told: list[Event] = [{"at": 1.0 + number, "what": f"event {number}"} for number in range(events)]
     run = Run("r", status, epoch=epoch, epochs=2500, cost=0.5, events=told, **facts)
-    return Look(run, EpochRow(epoch, 0.6, 0.7, 0.6, 0.1))
+    return Look(run, [EpochRow(epoch, 0.6, 0.7, 0.6, 0.1)])
 
 
 def test_pace_is_that_of_the_last_seconds_and_tells_the_time_left() -> None:
@@ -100,7 +100,7 @@ def test_the_live_view_has_the_cost_as_a_curve_and_the_dollars_left(ticking: Non
     looks = []
     for epoch in (0, 1250):
         one = look(epoch, estimate={"seconds": 10, "usd": 0.0004})
-        looks.append(replace(one, costs=[4, 3, 2, 1]))
+        looks.append(replace(one, history=[EpochRow(1 + k, 4 - k, 0.7, 0.6, 0.1) for k in range(4)]))
     told = "\n".join(frames(100, *looks))
     assert "cost 0.5 █▆▃▁" in told
     assert "about $0.000200 so far, $0.000200 left" in told
@@ -125,7 +125,8 @@ def test_the_live_view_tells_of_faults_when_they_happen_and_how_many_there_were(
 
 
 def test_a_terminal_that_knows_ascii_only_gets_nothing_else(ticking: None) -> None:
-    shown = frames(80, replace(look(5), costs=[3, 2, 1]), encoding="ascii")
+    falling = [EpochRow(epoch, 4 - epoch, 0.7, 0.6, 0.1) for epoch in (1, 2, 3)]
+    shown = frames(80, replace(look(5), history=falling), encoding="ascii")
     assert any("cost 0.5 #-_" in line for line in shown)
 
 

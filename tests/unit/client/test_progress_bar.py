@@ -20,8 +20,8 @@ class Terminal(io.StringIO):
 
 
 def look(epoch: int, epochs: int | None = 4, cost: float = 0.25) -> Look:
-    row = EpochRow(epoch, cost, None, None, 0.1) if epoch else None
-    return Look(Run("r", "RUNNING", epoch=epoch, epochs=epochs), row)
+    history = [EpochRow(epoch, cost, None, None, 0.1)] if epoch else []
+    return Look(Run("r", "RUNNING", epoch=epoch, epochs=epochs), history)
 
 
 @pytest.mark.parametrize(("epoch", "filled"), [(0, 0), (1, 8), (2, 15), (4, 30)])
