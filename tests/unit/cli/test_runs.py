@@ -283,7 +283,7 @@ def test_watch_of_a_run_that_fails_is_exit_status_1(cli: RunCli, two_runs: World
 
 
 def test_watch_in_a_pipe_prints_a_line_only_now_and_then(cli: RunCli, two_runs: World) -> None:
-    looks = 45
+    looks = 90
     two_runs.script = [
         *(partial(two_runs.ledger.renew, NEW, 1, epoch=2 + (i > looks // 2), cost=0.3) for i in range(looks)),
         partial(two_runs.end, NEW),
