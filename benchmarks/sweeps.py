@@ -67,8 +67,8 @@ SIDES = ("lnn sweep", "GridSearchCV", "RandomizedSearchCV")
 
 REQUEST_SECONDS = 0.1
 """A request of the driver to S3 from outside AWS. Estimate."""
-REQUESTS = 4
-"""Of a trial's start, one after the other: HEAD, PUT of its parameters, HEAD of the dataset and its copy."""
+REQUESTS = 2
+"""Of a trial's start, one after the other: PUT of its parameters, and the copy of the dataset."""
 MOST_TIMES_ONE_TRIAL = 3.0
 
 

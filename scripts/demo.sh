@@ -34,7 +34,7 @@ cat <<NEXT
     $lnn page
         the page of the API, in your browser: draw a digit
     make notebooks
-        Introduction, Codebook and Analysis, as pages to read
+        Introduction, Codebook, Analysis and Client, as pages to read
     make down
         stop the local cloud and forget its runs
 NEXT

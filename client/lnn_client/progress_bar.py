@@ -42,13 +42,14 @@ class ProgressBar:
             self._has_line = False
 
     def _show_in_cell(self, look: Look) -> None:
-        from IPython.display import HTML, display
+        from IPython.display import display
 
-        shown = HTML(in_html(look))
+        # The line is for what shows no HTML.
+        shown = {"text/html": in_html(look), "text/plain": in_a_line(look)}
         if self._cell is None:
-            self._cell = display(shown, display_id=True)
+            self._cell = display(shown, raw=True, display_id=True)
         else:
-            self._cell.update(shown)
+            self._cell.update(shown, raw=True)
 
 
 def in_a_line(look: Look) -> str:

@@ -16,6 +16,7 @@ import json
 import math
 import re
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -30,6 +31,7 @@ from lnn.names import PARAMETERS, PARAMETERS_VERSION, PREDICTION_INPUT, UPLOAD_S
 from lnn_client.datasets import check_training
 from lnn_client.errors import ClientError, NotFound, RunNotOpened
 from lnn_client.search_space import Space
+from lnn_client.sweep_storage import Original, head, run_ids
 from lnn_client.uploads import DATASET, OPEN_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
@@ -125,7 +127,8 @@ def checked(plan: Plan, dataset: Path, summary: DatasetSummary | None = None) ->
             key: json.dumps(of[-end]) if isinstance(of, list) else of[("low", "high")[end]]
             for key, of in space.raw.items()
         }
-        check_training(dataset, plan.content(space.settings(ends), 1), "the parameters of a trial", summary)
+        content = plan.content(space.settings(ends), 1)
+        summary, _ = check_training(dataset, content, "the parameters of a trial", summary)
     return plan
 
 
@@ -136,12 +139,12 @@ def created(cloud: Cloud, plan: Plan, dataset: Path) -> Sweep:
         InputError: there is a sweep of that name.
     """
     bucket, key = cloud.names.bucket, plan.folder + _DESCRIPTION
-    if _head(cloud, key) is not None:
+    if head(cloud, key) is not None:
         raise InputError(f"there is a sweep {plan.name} already; go on with it (--resume), or take another name")
     cloud.s3.upload_file(str(dataset), bucket, plan.folder + _SOURCE)
     # The description is last: a sweep that has one has its dataset.
     cloud.s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(asdict(plan), indent=1).encode())
-    return Sweep(cloud, plan)
+    return Sweep(cloud, plan, is_new=True)
 
 
 def found(cloud: Cloud, name: str) -> Sweep:
@@ -156,10 +159,14 @@ def found(cloud: Cloud, name: str) -> Sweep:
 
 
 class Sweep:
-    """A sweep, and this process as its driver."""
+    """A sweep, and this process as its driver.
 
-    def __init__(self, cloud: Cloud, plan: Plan) -> None:
-        self._cloud, self.plan = cloud, plan
+    ``is_new``: this process has created it, so that no other can have begun a trial.
+    """
+
+    def __init__(self, cloud: Cloud, plan: Plan, *, is_new: bool = False) -> None:
+        self._cloud, self.plan, self._is_new = cloud, plan, is_new
+        self._dataset = Original(cloud, plan.folder + _SOURCE)
         self._space = Space.parse(plan.space)
         self._study: optuna.Study = _study(plan)
         self._asked: list[optuna.trial.Trial] = []
@@ -285,18 +292,19 @@ class Sweep:
     def _upload(self, trial: Trial) -> None:
         """Start a trial, unless a driver that was killed meanwhile has."""
         cloud, bucket = self._cloud, self._cloud.names.bucket
-        folder = f"{self.plan.folder}{trial.number:04d}/"
-        if _head(cloud, folder + DATASET) is not None:
+        folder = self._folder_of(trial.number)
+        if not self._is_new and head(cloud, folder + DATASET) is not None:
             return
         content = self.plan.content(trial.settings, trial.number)
         put = cloud.s3.put_object(Bucket=bucket, Key=folder + PARAMETERS, Body=content, ContentType="application/json")
         metadata = {UPLOAD_STARTED_AT: f"{time.time() + service_clock.offset:.6f}"}
         if version := put.get("VersionId"):
             metadata[PARAMETERS_VERSION] = version
-        # The copy is made in S3, and its arrival starts the run. boto3 copies large ones in parts.
-        extra = {"Metadata": metadata, "MetadataDirective": "REPLACE"}
-        source: CopySourceTypeDef = {"Bucket": bucket, "Key": self.plan.folder + _SOURCE}
-        cloud.s3.copy(CopySource=source, Bucket=bucket, Key=folder + DATASET, ExtraArgs=extra)
+        # The copy is made in S3, and its arrival starts the run.
+        self._dataset.copy_to(folder + DATASET, metadata)
+
+    def _folder_of(self, number: int) -> str:
+        return f"{self.plan.folder}{number:04d}/"
 
     def _begun(self) -> dict[int, Run]:
         """The runs of the trials that were begun, by whichever driver, by number."""
@@ -309,10 +317,10 @@ class Sweep:
     def _look(self) -> None:
         """Read the trials at work again; stop those that the pruner gives up."""
         unopened = [trial for trial in self.trials if trial.run_id is None]
-        opened = self._begun() if unopened else {}
+        opened = run_ids(self._cloud, self.plan.folder) if unopened else {}
         for trial in unopened:
-            if (run := opened.get(trial.number)) is not None:
-                self.trials[trial.number - 1] = replace(trial, run_id=run.run_id, record=run)
+            if (run_id := opened.get(self._folder_of(trial.number) + DATASET)) is not None:
+                self.trials[trial.number - 1] = replace(trial, run_id=run_id)
             elif time.monotonic() - self._uploaded_at[trial.number] > OPEN_TIMEOUT_SECONDS:
                 log = self._cloud.names.log_group("launch")
                 raise RunNotOpened(f"no run was opened for trial {trial.number}; look at the log group {log}")
@@ -357,7 +365,10 @@ def _estimated(trial: Trial) -> float:
 
 
 def _study(plan: Plan) -> optuna.Study:
-    import optuna
+    with warnings.catch_warnings():
+        # Of tqdm, for bars that nobody asks Optuna for: a notebook would show it.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     samplers: Mapping[str, Callable[[], optuna.samplers.BaseSampler]] = {
@@ -371,14 +382,3 @@ def _study(plan: Plan) -> optuna.Study:
         "halving": optuna.pruners.SuccessiveHalvingPruner,
     }
     return optuna.create_study(direction="minimize", sampler=samplers[plan.sampler](), pruner=pruners[plan.pruner]())
-
-
-def _head(cloud: Cloud, key: str) -> Mapping[str, Any] | None:
-    """What S3 says of an object; None where there is none."""
-    try:
-        stored: Mapping[str, Any] = cloud.s3.head_object(Bucket=cloud.names.bucket, Key=key)
-    except AwsError as error:
-        if error.response["Error"]["Code"] in {"NoSuchKey", "404", "NotFound"}:
-            return None
-        raise
-    return stored

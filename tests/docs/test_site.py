@@ -138,7 +138,7 @@ def test_each_notebook_has_a_page_with_its_pictures_and_the_readme_leads_there(
     built: tuple[Path, str], pages: dict[Path, Page]
 ) -> None:
     folder = built[0] / "notebooks"
-    for name in ("Introduction", "Codebook", "Analysis"):
+    for name in ("Introduction", "Codebook", "Analysis", "Client"):
         drawn = [load for load in pages[folder / f"{name}.html"].loads if load.startswith(name)]
         assert len(drawn) >= 4
         assert all((folder / file).is_file() for file in drawn)

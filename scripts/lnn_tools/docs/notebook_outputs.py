@@ -12,6 +12,7 @@ import re
 import sys
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ from lnn_tools.docs.notebook_pages import KEPT, MOST_BYTES, NAMES, ROOT, digest,
 from lnn_tools.errors import ToolError, exit_status
 
 SVG = re.compile(r'<img\b[^>]*src="data:image/svg\+xml;base64,([^"]+)"[^>]*>')
+INLINE = re.compile(r"<svg\b.*?</svg>", re.DOTALL)
+TAG = re.compile(r"<[^>]+>")
+LINE_COLOR = "#0072b2"
+"""Of what a drawing paints in the color of the text around it: as a file it has none around it."""
 MOST_CHARACTERS = 5_000
 """Of an output's text."""
 
@@ -59,10 +64,11 @@ def _outputs(name: str, cell: Mapping[str, Any], folder: Path) -> Iterator[dict[
     """What a cell showed, texts that follow each other as one."""
     pictures, said = 0, ""
     for output in cell["outputs"]:
-        data = output.get("data", {})
-        picture = _picture(data)
+        text, picture = _shown(output)
+        if text:
+            # What is printed next begins a line of its own, as it does in a notebook.
+            said += text if output["output_type"] == "stream" else f"{text}\n"
         if picture is None:
-            said += "".join(output["text"]) if output["output_type"] == "stream" else "".join(data["text/plain"])
             continue
         if said:
             yield _text(cell, said)
@@ -74,18 +80,25 @@ def _outputs(name: str, cell: Mapping[str, Any], folder: Path) -> Iterator[dict[
         yield _text(cell, said)
 
 
-def _picture(data: Mapping[str, Any]) -> tuple[bytes, str] | None:
-    """A picture's bytes and the end of its name; None where the output is a text. Charts are smallest without loss."""
+def _shown(output: Mapping[str, Any]) -> tuple[str, tuple[bytes, str] | None]:
+    """An output's text and its picture: its bytes and the end of its name. Charts are smallest without loss."""
+    if output["output_type"] == "stream":
+        return "".join(output["text"]), None
+    data = output["data"]
     if "image/png" in data:
         made = io.BytesIO()
         Image.open(io.BytesIO(b64decode("".join(data["image/png"])))).save(made, "WEBP", lossless=True, method=6)
-        return made.getvalue(), ".webp"
-    html = "".join(data.get("text/html", ""))
-    if not html:
-        return None
-    if (drawing := SVG.fullmatch(html.strip())) is None:
-        raise ToolError(f"a cell shows HTML that is no drawing: {html[:80]}")
-    return b64decode(drawing[1]), ".svg"
+        return "", (made.getvalue(), ".webp")
+    html, plain = ("".join(data.get(kind, "")) for kind in ("text/html", "text/plain"))
+    if drawing := SVG.fullmatch(html.strip()):
+        return "", (b64decode(drawing[1]), ".svg")
+    if drawing := INLINE.search(html):
+        svg = drawing[0].replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+        caption = unescape(TAG.sub("", html.replace(drawing[0], "")))
+        return caption, (svg.replace("currentColor", LINE_COLOR).encode(), ".svg")
+    if html and (not plain or plain.startswith("<")):
+        raise ToolError(f"a cell shows HTML that is no drawing and has no text beside it: {html[:80]}")
+    return plain, None
 
 
 def _stored(content: bytes, file: str, folder: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[3]
 NOTEBOOKS = ROOT / "notebooks"
 KEPT = ROOT / "docs" / "notebooks"
-NAMES = ("Introduction", "Codebook", "Analysis")
+NAMES = ("Introduction", "Codebook", "Analysis", "Client")
 MOST_BYTES = 1_500_000
 """Of all that is kept: the repository has it in every clone."""
 

@@ -55,19 +55,27 @@ def test_a_pipe_gets_nothing() -> None:
 
 
 def test_a_notebook_has_one_bar_that_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown: list[str] = []
+    shown: list[tuple[str, Any]] = []
+
+    def update(data: Any, *, raw: bool) -> None:
+        shown.append(("changed" if raw else "", data))
+
+    def display(data: Any, *, raw: bool, display_id: bool) -> Any:
+        shown.append(("new" if raw and display_id else "", data))
+        return SimpleNamespace(update=update)
+
     ipython: Any = ModuleType("IPython")
     ipython.get_ipython = lambda: SimpleNamespace(kernel=object())
-    display: Any = ModuleType("IPython.display")
-    display.HTML = str
-    display.display = lambda html, display_id: shown.append(f"new: {html}") or SimpleNamespace(update=shown.append)
+    displays: Any = ModuleType("IPython.display")
+    displays.display = display
     monkeypatch.setitem(sys.modules, "IPython", ipython)
-    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    monkeypatch.setitem(sys.modules, "IPython.display", displays)
     terminal = Terminal()
     bar = ProgressBar(terminal)
     for epoch in (1, 4):
         bar(look(epoch))
     bar.close()
-    assert shown == [f"new: {in_html(look(1))}", in_html(look(4))]
-    assert shown[1] == '<progress value="4" max="4"></progress> RUNNING, epoch 4/4, cost 0.25'
+    both = [{"text/html": in_html(one), "text/plain": in_a_line(one)} for one in (look(1), look(4))]
+    assert shown == [("new", both[0]), ("changed", both[1])]
+    assert both[1]["text/html"] == '<progress value="4" max="4"></progress> RUNNING, epoch 4/4, cost 0.25'
     assert terminal.getvalue() == ""

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lnn.names import Names
+from lnn.names import UPLOAD_STARTED_AT, Names
 from lnn.runs.record import Run
 from lnn_client import sweeps
+from lnn_client.sweep_storage import LARGE
 from lnn_client.sweeps import Plan, Sweep, Trial
 
 SPACE = {"learning_rate": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]}
@@ -22,22 +23,41 @@ class Cloud:
 
     def __init__(self) -> None:
         self.names = Names("lnn", "123456789012", "us-east-1")
-        self.s3 = self.ledger = self
+        self.s3 = self.ledger = self.dynamodb = self
+        self.heads: list[str] = []
+        self.size = 1
+        self.in_parts = 0
         self.parameters: dict[str, bytes] = {}
         self.looks: dict[str, int] = {}
 
-    def head_object(self, Bucket: str, Key: str) -> None:
+    def head_object(self, Bucket: str, Key: str) -> dict[str, Any]:
+        self.heads.append(Key)
+        if Key.endswith("/dataset"):
+            return {"ContentLength": self.size}
         raise ClientError({"Error": {"Code": "404", "Message": ""}}, "HeadObject")
 
     def put_object(self, Key: str, Body: bytes, **_: Any) -> dict[str, Any]:
         self.parameters[Key.rpartition("/")[0]] = Body
         return {}
 
-    def copy(self, CopySource: Any, Bucket: str, Key: str, ExtraArgs: Any = None) -> None:
+    def copy(self, CopySource: Any, Bucket: str, Key: str, ExtraArgs: Any) -> None:
+        self.in_parts += 1
+        self.copy_object(CopySource, Bucket, Key, **ExtraArgs)
+
+    def copy_object(self, CopySource: Any, Bucket: str, Key: str, Metadata: Any, MetadataDirective: str) -> None:
+        assert Metadata.keys() == {UPLOAD_STARTED_AT}
         self.looks[Key] = 0
 
     def list_runs(self) -> list[Run]:
         return [self.get_run(key) for key in self.looks]
+
+    def get_paginator(self, operation: str) -> Cloud:
+        return self
+
+    def paginate(self, ExpressionAttributeValues: Any, **_: Any) -> list[Any]:
+        folder = ExpressionAttributeValues[":folder"]["S"]
+        keys = [key for key in self.looks if key.startswith(folder)]
+        return [{"Items": [{"run_id": {"S": key}, "dataset_key": {"S": key}}]} for key in keys]
 
     def get_run(self, key: str) -> Run:
         self.looks[key] += 1
@@ -52,10 +72,14 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeps.time, "sleep", lambda _: None)
 
 
+def plan_of(sampler: Any, pruner: Any = "none") -> Plan:
+    parameters = {"epochs": 1, "layers": 1, "neurons": {"layer1": 1}, "activations": {"layer1": "sigmoid"}}
+    return Plan("s", SPACE, {**parameters, "learning_rate": 0.1}, 6, parallel=2, sampler=sampler, pruner=pruner)
+
+
 def played(sampler: Any, pruner: Any = "none") -> tuple[list[Trial], int]:
     """The trials of a sweep, and the most that had begun while the first one was at work."""
-    parameters = {"epochs": 1, "layers": 1, "neurons": {"layer1": 1}, "activations": {"layer1": "sigmoid"}}
-    plan = Plan("s", SPACE, {**parameters, "learning_rate": 0.1}, 6, parallel=2, sampler=sampler, pruner=pruner)
+    plan = plan_of(sampler, pruner)
     begun = 0
 
     def look(sweep: Sweep) -> None:
@@ -88,3 +112,23 @@ def test_the_same_sweep_draws_the_same_settings() -> None:
     assert [trial.settings for trial in first] == [trial.settings for trial in again]
     grid = [trial.settings["learning_rate"] for trial in played("grid")[0]]
     assert grid == SPACE["learning_rate"]
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_s3_is_asked_for_the_size_of_the_dataset_once_and_for_a_trial_only_where_another_driver_may_have_begun_it(
+    is_new: bool,
+) -> None:
+    cloud = Cloud()
+    trials = Sweep(cloud, plan_of("grid"), is_new=is_new).run()  # type: ignore[arg-type]
+    folder = plan_of("grid").folder
+    asked = [f"{folder}{trial.number:04d}/datasets.h5" for trial in trials]
+    assert sorted(cloud.heads) == sorted([f"{folder}dataset", *([] if is_new else asked)])
+    assert sorted(cloud.looks) == asked
+    assert cloud.in_parts == 0
+
+
+def test_a_large_dataset_is_copied_in_parts() -> None:
+    cloud = Cloud()
+    cloud.size = LARGE + 1
+    Sweep(cloud, plan_of("grid"), is_new=True).run()  # type: ignore[arg-type]
+    assert cloud.in_parts == 6

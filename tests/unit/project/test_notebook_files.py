@@ -38,8 +38,8 @@ def test_the_analysis_prints_accuracy_with_base_rate_and_recall(capsys: pytest.C
         assert line in printed.splitlines()
 
 
-def test_there_are_three_notebooks() -> None:
-    assert [path.stem for path in NOTEBOOKS] == ["Analysis", "Codebook", "Introduction"]
+def test_there_are_four_notebooks() -> None:
+    assert [path.stem for path in NOTEBOOKS] == ["Analysis", "Client", "Codebook", "Introduction"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
