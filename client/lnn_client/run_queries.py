@@ -22,7 +22,12 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = MappingProxyType(
     {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 )
 _COMPUTED: Mapping[str, Callable[[Run], float | None]] = MappingProxyType(
-    {"ms_per_epoch": ms_per_epoch, "seconds": seconds_total, "seconds_training": seconds_training}
+    {
+        "invocations": lambda run: run.use["invocations"],
+        "ms_per_epoch": ms_per_epoch,
+        "seconds": seconds_total,
+        "seconds_training": seconds_training,
+    }
 )
 _HIGHER_IS_BETTER = re.compile(r".*(accuracy|_r2)")
 

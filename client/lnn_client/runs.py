@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, cast
 
 from lnn.aws.clocks import seconds_between
-from lnn.runs.attributes import Status
+from lnn.runs.attributes import Status, public_view
 from lnn.runs.record import Run
 
 
@@ -125,6 +125,11 @@ def beside_accuracy(run: Run) -> BesideAccuracy:
     metrics = run.test_metrics
     found = {} if metrics is None else metrics.as_json()
     return cast("BesideAccuracy", found | ({"remarks": run.remarks} if run.remarks else {}))
+
+
+def as_shown(run: Run) -> dict[str, Any]:
+    """A run as ``lnn show`` and ``lnn runs`` print it for programs; while it goes on, too, with all its invocations."""
+    return {**public_view(run), "invocations": run.use["invocations"], **beside_accuracy(run)}
 
 
 def validated(run: Run) -> Validated:

@@ -10,7 +10,7 @@ from lnn.serving import rollout
 from lnn_cli.options import ForceOption, JsonOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui.console import command, moment, note, number, print_json, print_table, say, share
 from lnn_cli.ui.files import refuse_to_replace, write_whole
-from lnn_client.cloud import Cloud, Target
+from lnn_client.cloud import LATEST, Cloud, Target
 
 ModelArgument = Annotated[
     str,
@@ -51,7 +51,7 @@ def models(
 def get(
     model: Annotated[
         str, typer.Argument(metavar="MODEL|RUN", help="A model, `production`, `staging`, a run, or `latest`.")
-    ],
+    ] = LATEST,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write it.")] = Path(
         "params.h5"
     ),

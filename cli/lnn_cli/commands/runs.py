@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from lnn.runs.attributes import public_view
-from lnn.runs.record import Run
+from lnn.runs.record import EpochRow, Run
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, TargetOption, connect
 from lnn_cli.ui.console import command, note, number, print_json, print_table, status
 from lnn_cli.ui.scores import base_rate, in_short, lowest_recall
+from lnn_cli.ui.standing import cost_by_now, newest_row
 from lnn_client.cloud import Target
 from lnn_client.run_queries import conditions, in_order, value_of
-from lnn_client.runs import beside_accuracy, seconds_total, waiting
+from lnn_client.runs import as_shown, seconds_total, waiting
 
 
 def runs(
@@ -37,17 +37,19 @@ def runs(
 ) -> None:
     """List the runs, newest first, with cost, scores and seconds.
 
-    The score is the accuracy, and of regression R2.
+    The score is the accuracy, and of regression R2; while a run goes on,
+    cost and scores are those of its newest epoch.
 
     Example: lnn runs --where status=COMPLETED --sort test_accuracy
     """
-    every = connect(target, prefix, region).ledger.list_runs()
+    ledger = connect(target, prefix, region).ledger
+    every = ledger.list_runs()
     wanted = conditions(where) if where is not None else []
     found = [run for run in every if _matches(run, name, tags or []) and all(one.holds(run) for one in wanted)]
     if sort is not None:
         found = in_order(found, sort)
     if as_json:
-        print_json([{**public_view(run), **beside_accuracy(run)} for run in found[:limit]])
+        print_json([as_shown(run) for run in found[:limit]])
         return
     if every and not found:
         note(f"none of the {len(every)} runs is such a one")
@@ -71,8 +73,9 @@ def runs(
         )
         if any(texts)
     }
-    rows = ([*_row(run), *map(Text, texts)] for run, *texts in zip(shown, *more.values(), strict=True))
-    print_table((*headings, *more), rows, right=headings[3:])
+    rows = (_row(run, newest_row(ledger, run)) for run in shown)
+    cells = ([*row, *map(Text, texts)] for row, *texts in zip(rows, *more.values(), strict=True))
+    print_table((*headings, *more), cells, right=headings[3:])
     if len(found) > limit:
         note(f"{len(found) - limit} older runs are not shown; --limit shows more")
 
@@ -101,7 +104,7 @@ def _known(text: str) -> str:
     return "" if text == "-" else text
 
 
-def _row(run: Run) -> list[str | Text]:
+def _row(run: Run, newest: EpochRow | None) -> list[str | Text]:
     planned = run.epochs
     spent = seconds_total(run)
     return [
@@ -109,8 +112,8 @@ def _row(run: Run) -> list[str | Text]:
         status(run.status),
         run.strategy or "-",
         f"{run.epoch}/{planned}" if planned else "-",
-        number(run.final_cost),
-        in_short(run, "train"),
-        in_short(run, "test"),
+        number(cost_by_now(run, newest)),
+        in_short(newest or run, "train"),
+        in_short(newest or run, "test"),
         "-" if spent is None else f"{spent:.1f}",
     ]

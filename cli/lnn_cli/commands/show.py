@@ -1,11 +1,11 @@
 """``lnn show``: all about one run."""
 
-from lnn.runs.attributes import public_view
 from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import moment, print_json, print_pairs, say, words
 from lnn_cli.ui.facts import facts
+from lnn_cli.ui.standing import newest_row
 from lnn_client.cloud import LATEST, Target
-from lnn_client.runs import beside_accuracy
+from lnn_client.runs import as_shown
 
 
 def show(
@@ -23,11 +23,12 @@ def show(
 
     Example: lnn show latest
     """
-    found = connect(target, prefix, region).find_run(run)
+    cloud = connect(target, prefix, region)
+    found = cloud.find_run(run)
     if as_json:
-        print_json({**public_view(found), **beside_accuracy(found)})
+        print_json(as_shown(found))
         return
-    print_pairs(facts(found))
+    print_pairs(facts(found, newest_row(cloud.ledger, found)))
     if found.settings:
         say("\nsettings")
         print_pairs((f"  {name}", words(value)) for name, value in found.settings.items())

@@ -8,7 +8,7 @@ from lnn_cli.options import JsonOption, PrefixOption, RegionOption, RunArgument,
 from lnn_cli.ui.console import command, note, print_json, say
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.facts import failure, tell_end
-from lnn_client.cloud import Target
+from lnn_client.cloud import LATEST, Target
 from lnn_client.runs import result
 
 TimeoutOption = Annotated[
@@ -17,7 +17,7 @@ TimeoutOption = Annotated[
 
 
 def stop(
-    run: RunArgument,
+    run: RunArgument = LATEST,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until the run has stopped.")] = False,
     timeout: TimeoutOption = None,
     as_json: JsonOption = False,
@@ -55,7 +55,7 @@ def stop(
 
 
 def resume(
-    run: RunArgument,
+    run: RunArgument = LATEST,
     epochs: Annotated[
         int | None,
         typer.Option(

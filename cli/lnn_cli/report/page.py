@@ -161,7 +161,7 @@ def _expenses(run: Run) -> Iterator[dict[str, str]]:
         ("US dollars", dollars(usd), dollars(run.usd)),
         ("training alone", "-", duration(seconds_training(run))),
         ("an epoch", "-", "-" if pace is None else f"{number(pace)} ms"),
-        ("invocations", "-", f"{run.invocations:,}"),
+        ("invocations", "-", f"{run.use['invocations']:,}"),
     ):
         yield {"name": name, "estimated": estimated, "actual": actual}
 

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from lnn.names import s3_uri
-from lnn.runs.record import Run
+from lnn.runs.record import EpochRow, Run
 from lnn_cli.ui import scores
 from lnn_cli.ui.console import command, duration, moment, number, print_json, say, status, tell_warnings
 from lnn_cli.ui.errors import CliError
+from lnn_cli.ui.standing import cost_by_now
 from lnn_client.runs import ms_per_epoch, result, seconds_total, seconds_training
 from lnn_client.stepping import waits_at
 
@@ -62,8 +63,8 @@ def outcome(run: Run) -> str:
     return f"{run.run_id} completed {run.epoch} epochs{time}: {', '.join(figures)}{reason}"
 
 
-def facts(run: Run) -> Iterator[tuple[str, str | Text]]:
-    """All that is known of a run, in words: names and values."""
+def facts(run: Run, row: EpochRow | None = None) -> Iterator[tuple[str, str | Text]]:
+    """All that is known of a run, in words: names and values. ``row`` is the newest of one that goes on."""
     from rich.text import Text
 
     yield "run", run.run_id
@@ -77,7 +78,7 @@ def facts(run: Run) -> Iterator[tuple[str, str | Text]]:
     for warning in (*run.warnings, *run.remarks):
         yield "warning", Text(str(warning), style="yellow")
     yield from _how(run)
-    yield from _figures(run)
+    yield from _figures(run, row)
     yield from _times(run)
     if run.artifacts:
         yield "model", run.artifacts["params"]
@@ -109,14 +110,14 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN_TARGETS]) + more
 
 
-def _figures(run: Run) -> Iterator[tuple[str, str]]:
+def _figures(run: Run, row: EpochRow | None) -> Iterator[tuple[str, str]]:
     if run.epochs:
         yield "epochs", f"{run.epoch} of {run.epochs}"
-    if run.final_cost is not None:
-        yield "final cost", number(run.final_cost, 6)
+    if (cost := cost_by_now(run, row)) is not None:
+        yield "final cost" if run.has_ended else "cost", number(cost, 6)
     if run.best_epoch is not None and run.validation_cost is not None:
         yield "validation", f"lowest cost {number(run.validation_cost, 6)}, of epoch {run.best_epoch}{_kept(run)}"
-    yield from scores.known(run)
+    yield from scores.known(run, row)
     yield from scores.honest(run)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lnn.runs.record import Run
 from lnn_cli.ui.console import dollars, duration, messages, messages_are_piped, note, number, share
 from lnn_cli.ui.scores import in_short, lowest_recall
+from lnn_cli.ui.standing import cost_by_now
 from lnn_client.cloud import Cloud
 from lnn_client.invocations import NOT_RECORDED, Follower, Pulse
 from lnn_client.progress import Look, follow, settled
@@ -164,7 +165,7 @@ def figures_of(look: Look) -> list[str]:
     """Cost, then a score of training and of test; nothing before the first epoch."""
     run, row = look.run, look.row
     # At the end the figures are the final model's; before it the newest row's, and the cost is fresher still.
-    cost = run.final_cost if run.has_ended else row.cost if run.cost is None and row else run.cost
+    cost = cost_by_now(run, row)
     if cost is None:
         return []
     figures = [f"cost {number(cost)}"]

@@ -24,11 +24,12 @@ def text(scored: Run | EpochRow, name: str) -> str:
     return share(value) if name.endswith("accuracy") else number(value)
 
 
-def known(run: Run) -> Iterator[tuple[str, str]]:
-    """The words and the value of each score that is known of a run."""
+def known(run: Run, row: EpochRow | None = None) -> Iterator[tuple[str, str]]:
+    """The words and the value of each score that is known of a run, or of one ``row`` of its history."""
+    scored = row or run
     for name in run.score_names:
-        if getattr(run, name) is not None:
-            yield label(name), text(run, name)
+        if getattr(scored, name) is not None:
+            yield label(name), text(scored, name)
 
 
 def in_tables(run: Run) -> list[str]:

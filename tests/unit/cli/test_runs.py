@@ -45,6 +45,46 @@ def test_runs_lists_the_newest_first(cli: RunCli, two_runs: World) -> None:
     assert second.split() == [OLD, "COMPLETED", "fused", "4/4", "0.25", "90.0%", "80.0%", "-"]
 
 
+def test_a_run_that_goes_on_has_the_same_figures_in_runs_show_history_and_watch(cli: RunCli, two_runs: World) -> None:
+    figures = ["1", "60.0%", "50.0%"]
+    assert cli("runs").stdout.splitlines()[1].split()[4:7] == figures
+    assert cli("history", NEW).stdout.splitlines()[-1].split()[1:4] == figures
+    shown = dict(line.split(maxsplit=1) for line in cli("show", NEW).stdout.splitlines() if line.startswith("cost  "))
+    assert shown == {"cost": "1"}
+    assert [line.split()[-1] for line in cli("show", NEW).stdout.splitlines() if " accuracy " in line] == figures[1:]
+    assert "cost 1  train 60.0%  test 50.0%" in cli("watch", NEW, "--timeout", "1").stderr
+
+
+def test_a_resumed_run_has_the_figures_of_now_and_not_those_of_its_end_before(cli: RunCli, two_runs: World) -> None:
+    two_runs.ledger.reopen(OLD, 9)
+    two_runs.train(OLD, 5)
+    assert cli("runs").stdout.splitlines()[2].split()[3:7] == ["5/9", "0.2", "100.0%", "90.0%"]
+    shown = cli("show", OLD).stdout
+    assert re.search(r"^cost +0\.2$", shown, re.MULTILINE)
+    assert "final cost" not in shown
+
+
+def test_the_newest_row_of_a_run_that_records_few_epochs_is_found(cli: RunCli, two_runs: World) -> None:
+    run_id = NAMED
+    two_runs.open_run(run_id)
+    assert two_runs.ledger.describe(run_id, **{**LAUNCHED, "settings": {**LAUNCHED["settings"], "record_every": 3}})
+    two_runs.train(run_id, 3)
+    two_runs.ledger.renew(run_id, 1, epoch=5, cost=0.125)
+    assert cli("runs").stdout.splitlines()[1].split()[4:7] == ["0.125", "80.0%", "70.0%"]
+
+
+def test_a_run_that_goes_on_counts_the_invocations_of_its_neurons_everywhere(cli: RunCli, two_runs: World) -> None:
+    two_runs.ledger.renew(NEW, 1, step_invocations=40)
+    counted = two_runs.run(NEW).use["invocations"]
+    assert counted > 40
+    assert f"invocations  {counted}\n" in re.sub(" +", "  ", cli("show", NEW).stdout)
+    assert json.loads(cli("show", NEW, "--json").stdout)["invocations"] == counted
+    assert json.loads(cli("runs", "--json").stdout)[0]["invocations"] == counted
+    assert result(two_runs.run(NEW))["invocations"] == counted
+    (row,) = cli("runs", "--columns", "invocations", "--where", "invocations>40").stdout.splitlines()[1:]
+    assert row.split() == [NEW, str(counted)]
+
+
 def test_a_run_that_waits_tells_its_place(cli: RunCli, two_runs: World) -> None:
     two_runs.open_run(waiting := "20261103T090000Z-cccccccc", reason="waiting for capacity, place 3")
     assert "waiting for capacity, place 3" in cli("runs").stdout.splitlines()[1]
@@ -320,6 +360,18 @@ def test_stop_asks_and_returns(cli: RunCli, two_runs: World) -> None:
     assert result.exit_code == 0
     assert two_runs.run(NEW).stop_requested is True
     assert two_runs.run(NEW).status == "RUNNING"
+
+
+def test_commands_for_one_run_mean_the_latest_where_none_is_named(
+    cli: RunCli, two_runs: World, sent: list[Message]
+) -> None:
+    assert NEW in cli("stop").stdout
+    assert two_runs.run(NEW).stop_requested
+    two_runs.end(NEW, status="STOPPED")
+    assert cli("resume").exit_code == 0
+    assert [message.run_id for message in sent] == [NEW]
+    for command in ("show", "history"):
+        assert cli(command).stdout == cli(command, NEW).stdout != cli(command, OLD).stdout
 
 
 def test_stop_wait_succeeds_once_the_run_has_stopped(cli: RunCli, two_runs: World) -> None:
