@@ -16,7 +16,7 @@ code() {
   "$shellcheck" scripts/*.sh .ci/run terraform/modules/*/*.sh
 
   "$bin/python" -m lnn_tools.docs.references --check
-  "$bin/check-jsonschema" --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+  "$bin/actionlint" -shellcheck "$shellcheck" .github/workflows/*.yml
   "$bin/check-jsonschema" --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 }
 
