@@ -190,10 +190,11 @@ def in_markdown(report: dict[str, Any]) -> Iterator[str]:
     machine_, seeds = report["machine"], len({row["seed"] for row in report["rows"]})
     yield "# float32 beside float64\n"
     yield (
-        f"Medians over {seeds} seeds, strategy `fused`, the parameters that `lnn train` chooses. R2 for diabetes,\n"
-        "else accuracy; beside the difference of the medians the least and the greatest of one seed. Seconds are the\n"
-        f"processor's, of one training. {report['date']}, {machine_['cpu']}, {machine_['cores']} cores, numpy "
-        f"{machine_['numpy']}, BLAS threads: {report['blas_threads']}; load average {report['load_average']}.\n"
+        f"Medians over {seeds} seeds, strategy `fused`, the parameters that `lnn train` chooses. R2 for\n"
+        "diabetes, else accuracy; beside the difference of the medians the least and the greatest of one\n"
+        f"seed. Seconds are the processor's, of one training. {report['date']}, {machine_['cpu']},\n"
+        f"{machine_['cores']} cores, numpy {machine_['numpy']}, BLAS threads: {report['blas_threads']}; "
+        f"load average {report['load_average']}.\n"
     )
     yield from table(
         (
