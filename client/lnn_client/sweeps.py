@@ -28,7 +28,7 @@ from botocore.exceptions import ClientError as AwsError
 from lnn.aws.clocks import service_clock
 from lnn.errors import InputError, RunStateError
 from lnn.names import PARAMETERS, PARAMETERS_VERSION, PREDICTION_INPUT, UPLOAD_STARTED_AT, params_key, sweep_folder
-from lnn_client.datasets import check_training
+from lnn_client.datasets import check_dataset, check_training
 from lnn_client.errors import ClientError, NotFound, RunNotOpened
 from lnn_client.search_space import Space
 from lnn_client.sweep_storage import Original, head, run_ids
@@ -118,6 +118,9 @@ def checked(plan: Plan, dataset: Path, summary: DatasetSummary | None = None) ->
         if space.grid is None:
             raise InputError('a grid needs values to count: name a list for each setting, or a "step"')
         plan = replace(plan, trials=min(plan.trials, math.prod(map(len, space.grid.values()))))
+    if summary is None:
+        with suppress(InputError):  # told below, with what else is wrong
+            summary = check_dataset(dataset)
     parameters = dict(plan.parameters)
     if not parameters.get("validation") and not (summary is not None and summary.m_validation):
         parameters["validation"] = VALIDATION_SHARE
@@ -127,8 +130,7 @@ def checked(plan: Plan, dataset: Path, summary: DatasetSummary | None = None) ->
             key: json.dumps(of[-end]) if isinstance(of, list) else of[("low", "high")[end]]
             for key, of in space.raw.items()
         }
-        content = plan.content(space.settings(ends), 1)
-        summary, _ = check_training(dataset, content, "the parameters of a trial", summary)
+        check_training(dataset, plan.content(space.settings(ends), 1), "the parameters of a trial", summary)
     return plan
 
 

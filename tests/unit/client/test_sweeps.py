@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
+from lnn.data.dataset import DatasetSummary, write_dataset
 from lnn.names import UPLOAD_STARTED_AT, Names
 from lnn.runs.record import Run
 from lnn_client import sweeps
+from lnn_client.datasets import check_dataset
 from lnn_client.sweep_storage import LARGE
 from lnn_client.sweeps import Plan, Sweep, Trial
 
@@ -125,6 +129,25 @@ def test_s3_is_asked_for_the_size_of_the_dataset_once_and_for_a_trial_only_where
     assert sorted(cloud.heads) == sorted([f"{folder}dataset", *([] if is_new else asked)])
     assert sorted(cloud.looks) == asked
     assert cloud.in_parts == 0
+
+
+@pytest.mark.parametrize("has_its_own", [True, False])
+def test_a_fifth_is_held_out_unless_the_dataset_has_validation_examples_and_the_dataset_is_read_once(
+    has_its_own: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, X, y = tmp_path / "d.h5", np.linspace(0, 1, 40).reshape(20, 2), np.arange(20) % 2
+    write_dataset(file, X, y, X, y, ["a", "b"], validation=(X, y) if has_its_own else None)
+    looks: list[Path] = []
+
+    def check(path: Path) -> DatasetSummary:
+        looks.append(path)
+        return check_dataset(path)
+
+    monkeypatch.setattr(sweeps, "check_dataset", check)
+    monkeypatch.setattr("lnn_client.datasets.check_dataset", check)
+    plan = sweeps.checked(plan_of("grid"), file)
+    assert plan.parameters.get("validation") == (None if has_its_own else sweeps.VALIDATION_SHARE)
+    assert looks == [file]
 
 
 def test_a_large_dataset_is_copied_in_parts() -> None:
