@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import urllib3
 
 from support.e2e_cloud import CloudUnderTest, environment
@@ -45,11 +46,13 @@ def test_a_run_that_records_no_invocations_has_its_numbers_and_says_so(cloud: Cl
     assert not [key for key in keys if "timeline" in key]
 
 
-def test_the_view_follows_a_run_of_lambdas_to_its_end(cloud: CloudUnderTest) -> None:
+@pytest.mark.parametrize("options", [("view", "--no-open"), ("watch", "--web")])
+def test_the_page_follows_a_run_of_lambdas_to_its_end(cloud: CloudUnderTest, options: tuple[str, ...]) -> None:
     run_id = cloud.start("viewed", NEURON_DATASET, NEURON_PARAMETERS)
     cloud.reached(run_id, 1)
-    command = [Path(sys.executable).with_name("lnn"), "view", run_id, "--no-open"]
-    with subprocess.Popen(command, env=environment(cloud.home), stdout=subprocess.PIPE, text=True) as view:
+    command = [Path(sys.executable).with_name("lnn"), *options, run_id]
+    variables = environment(cloud.home) | {"BROWSER": "true"}  # a command that opens nothing
+    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) as view:
         try:
             assert view.stdout is not None
             address = view.stdout.readline().strip()

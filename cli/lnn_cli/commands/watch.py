@@ -21,6 +21,7 @@ def watch(
         float | None,
         typer.Option(min=0, metavar="SECONDS", help="Stop watching after so many seconds; the run goes on."),
     ] = None,
+    web: Annotated[bool, typer.Option("--web", help="Follow it in a browser instead: the page of lnn view.")] = False,
     tensorboard: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write the curves to DIR/RUN as they grow, for tensorboard --logdir DIR."),
@@ -38,6 +39,13 @@ def watch(
 
     Example: lnn watch latest
     """
+    if web:
+        if timeout is not None or tensorboard is not None:
+            raise CliError("--web shows the page until Ctrl-C: leave out --timeout and --tensorboard")
+        from lnn_cli.commands.view import view
+
+        view(run, target=target, prefix=prefix, region=region)
+        return
     from lnn_cli.ui.progress import watch_run
 
     cloud = connect(target, prefix, region)
