@@ -154,6 +154,7 @@ class _LambdaNetwork(BaseEstimator):  # type: ignore[misc]
             "validation": self.validation,
             "patience": self.patience,
             "strategy": self.strategy,
+            "dtype": "float64",  # as scikit-learn computes; ``settings`` may say "auto"
             "seed": seed,
             **({"initial_model": self.run_id_} if warm else {}),
         }

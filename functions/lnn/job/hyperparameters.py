@@ -247,7 +247,7 @@ class Settings(BaseModel):
         0.0, ge=0, title="weight decay; for `adamw` apart from the gradient", description="a number, 0 or above"
     )
     dtype: Literal["float32", "float64", "auto"] = Field(
-        "float64",
+        "auto",
         title="precision of everything; `auto` is float64 for data in float64 and float32, faster, for all other",
         description='"float32", "float64" or "auto"',
     )

@@ -101,7 +101,7 @@ def test_the_prototype_s_keys_are_enough_and_the_others_have_their_defaults() ->
         "initial_model": None,
         "replace_output": False,
         "l2": 0.0,
-        "dtype": "float64",
+        "dtype": "auto",
         "seed": 0,
         "record_every": 1,
         "checkpoint_seconds": 30.0,
@@ -406,6 +406,11 @@ def test_constants_not_set_are_those_that_an_optimizer_has_in_the_network(name: 
 )
 def test_auto_is_the_precision_that_the_data_has(dtype: str, stored: str, expected: str) -> None:
     assert parse_settings(json.dumps(changed(("dtype", dtype)))).dtype_for(stored) == expected
+
+
+@pytest.mark.parametrize(("stored", "expected"), [("uint8", "float32"), ("float32", "float32"), ("float64", "float64")])
+def test_without_the_key_the_precision_is_the_data_s_own(stored: str, expected: str) -> None:
+    assert parse_settings(json.dumps(CAT)).dtype_for(stored) == expected
 
 
 @pytest.mark.parametrize("key", ["strategy", "optimizer", "weight_init", "dtype"])

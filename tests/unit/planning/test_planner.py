@@ -28,6 +28,7 @@ def settings(**changes: Any) -> Settings:
                 "neurons": {"layer1": 20, "layer2": 7, "layer3": 5, "layer4": 1},
                 "activations": {"layer1": "relu", "layer2": "relu", "layer3": "relu", "layer4": "sigmoid"},
                 "learning_rate": 0.0075,
+                "dtype": "float64",
                 **changes,
             }
         )
