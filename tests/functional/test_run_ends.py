@@ -158,6 +158,22 @@ def test_a_run_resumed_while_its_end_is_carried_out_has_its_next_end_told(
     assert (stopped[:21], completed[:23]) == ("LNN: training stopped", "LNN: training completed")
 
 
+@pytest.mark.parametrize("before", ["publish", "freed_workers"])
+def test_an_end_that_another_one_carries_out_meanwhile_is_told_once(
+    before: str, cloud: InProcessCloud, launch: Callable[..., str]
+) -> None:
+    run_id = launch()
+    cloud.messages_sent()
+    with killed("finish", after=True):
+        start(cloud, run_id, 1)()
+    ended = cloud.run(run_id)
+    with frozen(finalize, before, lambda: finalize.close(cloud.services, ended)) as zombie:
+        carried_out(cloud, run_id)
+        zombie.thaw()
+    (message,) = cloud.messages_sent()
+    assert message.startswith("LNN: training completed")
+
+
 def test_a_run_that_ends_twice_under_one_generation_has_two_ends(
     cloud: InProcessCloud, launch: Callable[..., str]
 ) -> None:

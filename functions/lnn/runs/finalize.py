@@ -154,11 +154,19 @@ def close(services: Services, run: Run, model: bytes | None = None) -> None:
         facts["model_written_at"] = publication.model_written_at
     emptied = not meets_in_redis(run.strategy) or emptied_parameter_server(services, run)
     freed = freed_workers(services, run)
-    if not run.told:
+    if not told_of(services, run):
         services.notifier.ended(run)
         metrics.ended(run)
     services.ledger.close(run, done=publication.done and emptied and freed, **facts)
     logger.info("run ended", extra={"run_id": run_id, "status": run.status, "reason": run.reason})
+
+
+def told_of(services: Services, run: Run) -> bool:
+    """Whether people have had the message of this end: from another one, too, who carried it out meanwhile."""
+    if run.told:
+        return True
+    now = services.ledger.get_run(run.run_id)
+    return now is not None and now.told and now.ends == run.ends
 
 
 def emptied_parameter_server(services: Services, run: Run) -> bool:
