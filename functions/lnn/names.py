@@ -179,6 +179,12 @@ def params_key(run_id: str) -> str:
     return f"{PREDICTION_INPUT}{run_id}/params.h5"
 
 
+def run_of_params_key(key: str) -> str | None:
+    """The run whose model has this key; None where it is no run's."""
+    run_id = key.removeprefix(PREDICTION_INPUT).removesuffix("/params.h5")
+    return run_id if key == params_key(run_id) else None
+
+
 def model_key(model_id: str) -> str:
     """Key of a registered model. It lacks the suffix of uploads, so that S3 does not register it again."""
     return f"{MODELS}{model_id}/params"

@@ -20,7 +20,7 @@ from lnn.aws.notifier import Notifier
 from lnn.errors import LnnError, ModelError
 from lnn.models.model_file import Model, encode_model, load_model
 from lnn.models.store import Artifacts
-from lnn.names import LATEST_PARAMS, Names, model_key, params_key
+from lnn.names import LATEST_PARAMS, Names, model_key, params_key, sweep_folder
 from lnn.runs.store import Ledger
 from lnn.serving import registration
 from lnn.serving.registration import RegistrationServices, register
@@ -98,6 +98,19 @@ def test_a_run_s_model_is_registered_with_its_figures_and_people_are_told(world:
     assert f"lnn promote {model['model_id']}" in message["Message"]
     assert f"lnn reject {model['model_id']}" in message["Message"]
     assert "no model yet" in message["Message"]
+
+
+def test_a_trial_s_model_is_not_even_read_and_a_copy_under_another_key_is_registered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.train(key=f"{sweep_folder('s')}0001/datasets.h5", test_accuracy=0.9)
+    content = encode_model(brightness_model())
+    with monkeypatch.context() as patched:
+        patched.setattr(registration, "inspect_model", None)
+        assert register(world.shelf, world.put(content)).startswith("not registered: a trial of a sweep")
+    assert world.registry.list_models() == []
+    best = register(world.shelf, world.put(content, "prediction_input/sweeps/s/params.h5"))
+    assert best.startswith("registered as ")
 
 
 def test_a_run_s_model_is_registered_with_base_rate_and_recall(world: World) -> None:

@@ -19,7 +19,7 @@ from lnn.errors import LnnError, ResourceDeleted
 from lnn.models.model_file import Model
 from lnn.models.store import Artifacts, digest_of
 from lnn.models.validation import inspect_model
-from lnn.names import is_calibration, is_trial, params_key, s3_uri
+from lnn.names import is_calibration, is_trial, params_key, run_of_params_key, s3_uri
 from lnn.runs.record import Run
 from lnn.runs.store import Ledger
 from lnn.serving.registry import ModelRecord, Registry
@@ -52,6 +52,8 @@ def model_id_of(name: str, digest: str) -> str:
 
 def register(shelf: RegistrationServices, upload: Upload) -> str:
     """Register an uploaded model; return the outcome as a short text."""
+    if _is_of_trial(shelf, upload.key):
+        return "not registered: a trial of a sweep, which registers its best itself"
     try:
         content = shelf.artifacts.get_upload(upload.key, upload.version_id, MAX_BYTES)
         model = inspect_model(content, MAX_BYTES, INSPECTION_SECONDS)
@@ -64,6 +66,13 @@ def register(shelf: RegistrationServices, upload: Upload) -> str:
         return _enter(shelf, _attributed(shelf, upload, digest, model), content)
     except _NotRegistered as reason:
         return f"not registered: {reason}"
+
+
+def _is_of_trial(shelf: RegistrationServices, key: str) -> bool:
+    """Whether the upload is a sweep's trial's own: a sweep has many, and inspecting each would cost more than it."""
+    run_id = run_of_params_key(key)
+    run = shelf.ledger.get_run(run_id) if run_id is not None and _is_plain(run_id) else None
+    return run is not None and is_trial(run.dataset_key)
 
 
 class _NotRegistered(Exception):
@@ -80,8 +89,6 @@ def _attributed(shelf: RegistrationServices, upload: Upload, digest: str, model:
         raise _NotRegistered(f"run {run.run_id} is {run.status}")
     if is_calibration(run.dataset_key):
         raise _NotRegistered("the run only measured")
-    if is_trial(run.dataset_key) and upload.key == params_key(run.run_id):
-        raise _NotRegistered("a trial of a sweep: the sweep registers its best")
     if run.ended_model is None or run.ended_model["sha256"] == digest:
         return _record(upload, digest, model, run.run_id) | _figures(run)
     if _is_superseded(shelf.artifacts, upload, run.run_id, run.ended_model["sha256"]):
