@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from chaos.comparison import figures_of
 from chaos.jobs import STRATEGIES
+from chaos.person import press
 from chaos.scene import Fault, Scene
+from support.e2e_cloud import DEADLINE_SECONDS, eventually
 
 ALL = tuple(STRATEGIES)
 
@@ -24,6 +26,13 @@ def upload_again(scene: Scene) -> None:
     second = cloud.run_of(again).run_id
     if second == victim.run_id:
         raise AssertionError("the second upload opened no run of its own")
+
+    def ended() -> bool:
+        run = cloud.run(second)
+        press(cloud, victim, run)  # it is stepped where the first one is
+        return not run.is_unfinished
+
+    eventually(ended, f"the end of {second}", DEADLINE_SECONDS, lambda: cloud.run(second))
     if figures_of(cloud, cloud.completed(second)) != victim.undisturbed:
         raise AssertionError(f"the second run, {second}, has other bits")
 
