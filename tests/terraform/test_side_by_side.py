@@ -183,6 +183,30 @@ def said(clone: Clone) -> dict[str, str]:
     return outputs
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What was there when both deployments had their tables: tests come in any order, and one removes a deployment."""
+
+    keys: set[str]
+    """Of the state's bucket."""
+    tables: dict[str, list[str]]
+    """Of each deployment, by its state."""
+    all_tables: list[str]
+    """By DynamoDB."""
+
+
+@pytest.fixture(scope="module")
+def stored(clone: Clone, said: dict[str, str]) -> Stored:
+    assert said
+    s3, tables = clone.client("s3"), {}
+    for name, prefix in DEPLOYMENTS.items():
+        state = json.load(s3.get_object(Bucket=BUCKET, Key=f"{prefix}/terraform.tfstate")["Body"])
+        made = [one["attributes"]["name"] for entry in state["resources"] for one in entry["instances"]]
+        tables[name] = sorted(made)
+    keys = {entry["Key"] for entry in s3.list_objects_v2(Bucket=BUCKET)["Contents"]}
+    return Stored(keys, tables, clone.client("dynamodb").list_tables()["TableNames"])
+
+
 @pytest.fixture(scope="module")
 def planned(clone: Clone, said: dict[str, str]) -> dict[str, Planned]:
     """What is planned for each deployment, at the same time, in one clone on one more machine."""
@@ -200,6 +224,7 @@ def planned(clone: Clone, said: dict[str, str]) -> dict[str, Planned]:
 
 
 def test_without_a_bucket_nothing_is_built(clone: Clone) -> None:
+    clone.on_another_machine()
     before = sorted((clone.path / "build").rglob("*"))
     make = ["make", "--no-print-directory", "--assume-old=setup", f"BIN={Path(sys.executable).parent}", "plan"]
     refused = clone.run(make, clone.environment(bucket=""))
@@ -211,16 +236,12 @@ def test_without_a_bucket_nothing_is_built(clone: Clone) -> None:
     assert refused.stdout == ""
 
 
-def test_each_state_is_in_the_bucket_and_has_its_own_deployment_alone(clone: Clone, said: dict[str, str]) -> None:
-    s3 = clone.client("s3")
-    keys = {entry["Key"] for entry in s3.list_objects_v2(Bucket=BUCKET)["Contents"]}
-    assert keys == {f"{prefix}/terraform.tfstate" for prefix in DEPLOYMENTS.values()}
+def test_each_state_is_in_the_bucket_and_has_its_own_deployment_alone(said: dict[str, str], stored: Stored) -> None:
+    assert stored.keys == {f"{prefix}/terraform.tfstate" for prefix in DEPLOYMENTS.values()}
     for name, prefix in DEPLOYMENTS.items():
-        state = json.load(s3.get_object(Bucket=BUCKET, Key=f"{prefix}/terraform.tfstate")["Body"])
-        tables = [one["attributes"]["name"] for entry in state["resources"] for one in entry["instances"]]
-        assert sorted(tables) == [f"{prefix}-{table}" for table in ("costs", "invocations", "models", "runs")]
+        assert stored.tables[name] == [f"{prefix}-{table}" for table in ("costs", "invocations", "models", "runs")]
         assert f"s3://{BUCKET}/{prefix}/terraform.tfstate" in said[name]
-    assert len(clone.client("dynamodb").list_tables()["TableNames"]) == 8
+    assert len(stored.all_tables) == 8
 
 
 def test_a_deployment_says_how_to_use_it(said: dict[str, str]) -> None:
@@ -259,9 +280,8 @@ def test_a_lock_of_another_machine_stops_a_plan(clone: Clone) -> None:
     assert "ada@another-machine" in refused.stderr
 
 
-@pytest.mark.usefixtures("planned")
+@pytest.mark.usefixtures("planned", "stored")
 def test_what_one_deployment_removes_leaves_the_other(clone: Clone) -> None:
-    """The last test: it removes what those above read."""
     told = done(clone.deployment("destroy", "staging")).partition("removed:\n")[2]
     assert "dynamodb table: lnn-staging-costs, " in told
     assert "lnn-runs" not in told
