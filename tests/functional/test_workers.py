@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from lnn.errors import ProcessGroupBroken, WorkersMissing
 from lnn.messages import Message
 from lnn.parameter_server import process_group
 from lnn.parameter_server.process_group import ProcessGroup
+from lnn.parameter_server.resp import RespConnection
 from lnn.strategies import worker
 from support.inprocess_cloud import Chaos, InProcessCloud, tiny_dataset
 
@@ -39,6 +41,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_group, "BLOCK_SECONDS", 0.1)
     monkeypatch.setattr(process_group, "JOIN_SECONDS", 1.0)
     monkeypatch.setattr(process_group, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(process_group, "PAUSE_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -78,6 +81,43 @@ def test_messages_that_are_doubled_late_or_lost_change_nothing(
     run = cloud.run_to_end(run_id, Chaos(seed, duplicate=0.5, late=0.3, lost=0.1))
     assert run.status == "COMPLETED", run
     assert cloud.outcome(run_id) == cloud.outcome(undisturbed.run_id)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("lost", ["request", "every answer", "some answers"])
+def test_lost_answers_of_redis_cost_no_generation(
+    strategy: str, lost: str, cloud: InProcessCloud, launch: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = cloud.run_to_end(launch(strategy))
+    chance = random.Random(5)  # noqa: S311 (a seed)
+    send, read = RespConnection.send, RespConnection.read
+    losses: list[str] = []
+
+    def sending(self: RespConnection, commands: list[tuple[Any, ...]]) -> None:
+        loses = chance.random() < 0.2
+        self.answers_left = -1  # type: ignore[attr-defined]
+        if loses:
+            losses.append(lost)
+            if lost == "request":
+                raise BrokenPipeError("lost, for a test")
+            self.answers_left = 0 if lost == "every answer" else chance.randrange(len(commands))  # type: ignore[attr-defined]
+        send(self, commands)
+
+    def reading(self: RespConnection) -> Any:
+        if not self.answers_left:  # type: ignore[attr-defined]
+            raise TimeoutError("lost, for a test")
+        answer = read(self)
+        self.answers_left -= 1  # type: ignore[attr-defined]
+        return answer
+
+    run_id = launch(strategy)
+    monkeypatch.setattr(RespConnection, "send", sending)
+    monkeypatch.setattr(RespConnection, "read", reading)
+    run = cloud.run_to_end(run_id)
+    assert len(losses) > 5
+    assert (run.status, run.generation) == ("COMPLETED", 1)
+    assert cloud.outcome(run_id) == cloud.outcome(undisturbed.run_id)
+    assert cloud.keys() == []
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -182,7 +222,8 @@ class TestProcessGroup:
             )
             for rank in range(3):
                 assert [bytes(part).decode() for part in received[rank]] == [f"{of}>{rank}@{turn}" for of in range(3)]
-        assert cloud.keys() == [], "inboxes that have been emptied are gone"
+        last = {m._part_key(m.rank, peer).encode() for m in members for peer in m.peers}
+        assert set(cloud.keys()) == last, "inboxes that have been emptied are gone, and parts of earlier exchanges"
 
     def test_what_one_wants_all_agree_on(self, cloud: InProcessCloud) -> None:
         members = self.members(cloud)
@@ -198,16 +239,52 @@ class TestProcessGroup:
         received = self.all_do(members, lambda m: m.all_gather(f"second {m.rank}".encode()))
         assert [bytes(part) for part in received[0]] == [b"second 0", b"second 1", b"second 2"]
 
-    def test_a_part_whose_note_comes_later_is_kept(self, cloud: InProcessCloud) -> None:
+    def test_a_part_whose_note_comes_later_counts(self, cloud: InProcessCloud) -> None:
         waiting, peer = (ProcessGroup(cloud.services.server("run"), "1-a", rank, 2) for rank in range(2))
         peer._number = 1
-        cloud.redis.set(peer._part_key(0, 1), b"early")
-        note = threading.Timer(
-            3 * process_group.BLOCK_SECONDS, cloud.redis.rpush, [peer._inbox_key(0, 1), process_group.NOTE.pack(1, 0)]
-        )
-        note.start()
+        cloud.redis.set(peer._part_key(0, 1), b"early" + bytes([process_group.Flag.STOP]))
         assert [bytes(part) for part in waiting.all_gather(b"own")] == [b"own", b"early"]
-        note.join()
+        assert waiting.agreed == process_group.Flag.STOP
+        cloud.redis.rpush(peer._inbox_key(0, 1), process_group.NOTE.pack(1, 0))
+        received = self.all_do([waiting, peer], lambda m: m.all_gather(f"second {m.rank}".encode()))
+        assert [bytes(part) for part in received[0]] == [b"second 0", b"second 1"]
+        assert cloud.redis.llen(peer._inbox_key(0, 1)) == 0, "the late note has gone, too"
+
+    @pytest.mark.parametrize("late", ["SET", "RPUSH", "BLPOP", "GET", "UNLINK"])
+    def test_a_command_that_arrives_again_later_changes_nothing(
+        self, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch, late: str
+    ) -> None:
+        members = self.members(cloud)[:2]
+        for member in members:
+            member.size, member.peers = 2, [1 - member.rank]
+        sent: list[tuple[Any, ...]] = []
+        send = RespConnection.send
+
+        def keep(self: RespConnection, commands: list[tuple[Any, ...]]) -> None:
+            sent.extend(command for command in commands if command[0] == late)
+            send(self, commands)
+
+        monkeypatch.setattr(RespConnection, "send", keep)
+        for turn in range(2):
+            self.all_do(members, lambda m, turn=turn: m.all_gather(f"{turn} of {m.rank}".encode()))
+        members[1].request = process_group.Flag.CHECKPOINT
+        for turn in range(2, 5):
+            again, sent[:] = list(sent), []
+            arrivals = [threading.Thread(target=self.repeat, args=(cloud, command)) for command in again]
+            for arrival in arrivals:
+                arrival.start()
+            received = self.all_do(members, lambda m, turn=turn: m.all_gather(f"{turn} of {m.rank}".encode()))
+            for parts in received:
+                assert [bytes(part).decode() for part in parts] == [f"{turn} of 0", f"{turn} of 1"]
+            assert {member.agreed for member in members} == {process_group.Flag.CHECKPOINT}
+            for arrival in arrivals:
+                arrival.join()
+        assert sent, "nothing came again"
+
+    @staticmethod
+    def repeat(cloud: InProcessCloud, command: tuple[Any, ...]) -> None:
+        flat = [b"".join(argument) if isinstance(argument, tuple) else argument for argument in command]
+        cloud.redis.execute_command(*flat)
 
     def test_a_note_without_its_part_breaks_the_group(self, cloud: InProcessCloud) -> None:
         members = self.members(cloud)

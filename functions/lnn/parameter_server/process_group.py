@@ -5,8 +5,9 @@ until its own inboxes hold a note of every peer. All commands of an exchange are
 is a string of its own, not an item of the list: Redis adopts a string as received but copies a list item twice.
 
 Each claim of a generation has its own inboxes, so that late messages of one never reach the next. Parts and notes carry
-the number of their exchange. A worker that waits in vain raises ProcessGroupBroken: the run then goes on from its last
-checkpoint, under the next generation.
+the number of their exchange. A part stays until its reader's next exchange: whoever loses an answer of Redis sends its
+own parts again, and reads again. A worker that waits in vain raises ProcessGroupBroken: the run then goes on from its
+last checkpoint, under the next generation.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from lnn.errors import PeerLeft, ProcessGroupBroken, WorkersMissing
 from lnn.messages import Flag
@@ -29,7 +30,7 @@ Part: TypeAlias = Buffer | tuple[Buffer, ...]
 Command: TypeAlias = tuple[Argument, ...]
 
 NOTE = struct.Struct("<QB")
-"""Number of the exchange, flags."""
+"""Number of the exchange, and ``Flag.LEFT`` or none: the other flags are the last byte of the part."""
 
 VALUE = struct.Struct("<d")
 
@@ -47,7 +48,12 @@ PATIENCE_SECONDS = 20.0
 """How long a later exchange waits for a peer, in addition to five times the time since the last exchange."""
 
 PAUSE_SECONDS = 0.2
-"""Pause before a retry while Redis fails over."""
+"""Pause before a retry while Redis fails over, or after an answer was lost."""
+
+
+def given(answer: Any) -> bool:
+    """True for an answer that Redis has given, and not in place of one."""
+    return not isinstance(answer, TryLater)
 
 
 class ProcessGroup:
@@ -67,6 +73,8 @@ class ProcessGroup:
         self.waited = 0.0
         """Total seconds spent in exchanges."""
         self._number = 0
+        self._read: list[str] = []
+        """Keys of the parts that the last exchange read; the next one removes them."""
         self._silent: set[int] = set()
         self._absent: set[int] = set()
         self._call_after = 0.0
@@ -126,7 +134,8 @@ class ProcessGroup:
         received: list[Any] = [b""] * self.size
         received[self.rank] = part
         if self.rank:
-            self._send(self._push(0, part, self.request))
+            self._send([*self._remove_read(), *self._push(0, part, self.request)])
+            self._read = []
         elif self.peers:
             self._receive([], received)
         return received
@@ -146,10 +155,14 @@ class ProcessGroup:
     # Mechanics
 
     def _push(self, peer: int, part: Part, flags: Flag) -> list[Command]:
+        content = (*(part if isinstance(part, tuple) else (part,)), bytes([flags]))
         return [
-            ("SET", self._part_key(peer, self.rank), part, "EX", LIFETIME_SECONDS),
-            *self._notify(peer, flags),
+            ("SET", self._part_key(peer, self.rank), content, "EX", LIFETIME_SECONDS),
+            *self._notify(peer, Flag(0)),
         ]
+
+    def _remove_read(self) -> list[Command]:
+        return [("UNLINK", *self._read)] if self._read else []
 
     def _notify(self, peer: int, flags: Flag) -> list[Command]:
         inbox = self._inbox_key(peer, self.rank)
@@ -159,68 +172,82 @@ class ProcessGroup:
         """Send ``pushes`` and fill ``received`` with the peers' parts: one round trip when no peer is late."""
         began = time.monotonic()
         patience = JOIN_SECONDS if self._number == 1 else PATIENCE_SECONDS + 5 * (began - self._last_exchange)
-        missing = list(self.peers)
-        parts: dict[int, Any] = {}
-        unsent = pushes
-        while missing:
-            waits = [command for peer in missing for command in self._wait(peer)]
-            given = self._round_trip([*unsent, *waits], meanwhile)
+        missing, waits = list(self.peers), True
+        own = [*self._remove_read(), *pushes]
+        unsent = own
+        while missing or unsent:
+            wait = [command for peer in missing for command in self._wait(peer, waits)]
+            answers = self._round_trip([*unsent, *wait], meanwhile)
             meanwhile = None
-            refused = any(isinstance(answer, TryLater) for answer in given)
-            answers = [None if isinstance(answer, TryLater) else answer for answer in given[len(unsent) :]]
-            # A failover may have lost the pushes, so send them again; ``_accept`` skips a note that arrives twice.
-            unsent = pushes if refused else []
-            # After a BLPOP that timed out, GETDEL may still find the part, whose note follows a moment later.
-            parts |= {peer: part for peer, part in zip(missing, answers[1::2], strict=True) if part is not None}
-            noted = {
-                peer for peer, note in zip(missing, answers[::2], strict=True) if note and self._accept(peer, note[1])
-            }
-            for peer in noted:
-                if peer not in parts:
-                    raise ProcessGroupBroken(f"the part of worker {peer} for exchange {self._number} was lost")
-                received[peer] = parts[peer]
-            missing = [peer for peer in missing if peer not in noted]
-            if missing and refused:
+            to_own, to_wait = answers[: len(unsent)], [of if given(of) else None for of in answers[len(unsent) :]]
+            refused = not all(map(given, answers))
+            unheard = []
+            for peer, popped, part in zip(list(missing), to_wait[::2], to_wait[1::2], strict=True):
+                note = popped[1] if waits and popped else None
+                if refused and part is None:  # it may be there all the same
+                    continue
+                content = self._accepted(peer, note, part)
+                if content is not None:
+                    received[peer] = content
+                    missing.remove(peer)
+                elif waits and note is None:
+                    unheard.append(peer)
+            # A failover may have lost the pushes, so send them again; a note that arrives twice is skipped. Before the
+            # next wait, look for parts alone: their notes may have gone with the answer.
+            unsent, waits = own if refused and (missing or not all(map(given, to_own))) else [], not refused
+            if refused and (missing or unsent):
                 time.sleep(PAUSE_SECONDS)
-            elif missing:
-                self._check_alive(missing)
-            if missing and time.monotonic() > began + patience:
-                what = f"worker {missing[0]} did not answer worker {self.rank} in exchange {self._number}"
-                if self._number == 1 and (absent := self._absent.intersection(missing)):
-                    here = self.size - len(absent)
-                    raise WorkersMissing(f"only {here} of {self.size} workers took their places")
-                raise ProcessGroupBroken(what)
+            elif unheard:
+                self._check_alive(unheard)
+            if (missing or unsent) and time.monotonic() > began + patience:
+                self._give_up(missing)
+        self._read = [self._part_key(self.rank, peer) for peer in self.peers]
         self._last_exchange = time.monotonic()
         self.waited += self._last_exchange - began
+
+    def _give_up(self, missing: Sequence[int]) -> NoReturn:
+        """Raises ProcessGroupBroken, or WorkersMissing when some have never joined."""
+        if self._number == 1 and (absent := self._absent.intersection(missing)):
+            raise WorkersMissing(f"only {self.size - len(absent)} of {self.size} workers took their places")
+        whom = f"worker {missing[0]} did not answer" if missing else "Redis takes nothing from"
+        raise ProcessGroupBroken(f"{whom} worker {self.rank} in exchange {self._number}")
 
     def _send(self, commands: list[Command]) -> None:
         """Send commands whose answers do not matter; retry until Redis accepts them."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while refusals := [answer for answer in self._round_trip(commands) if isinstance(answer, TryLater)]:
+        while refusals := [answer for answer in self._round_trip(commands) if not given(answer)]:
             if time.monotonic() > deadline:
                 raise ProcessGroupBroken(f"worker {self.rank} cannot tell Redis anything: {refusals[0]}")
             time.sleep(PAUSE_SECONDS)
 
     def _round_trip(self, commands: list[Command], meanwhile: Callable[[], None] | None = None) -> list[Any]:
-        """The answers to ``commands``; TryLater stands for a command that Redis refuses for the moment.
+        """The answers to ``commands``; TryLater stands for one that Redis refuses for the moment, or that was lost.
 
         A pipeline of redis-py cannot run ``meanwhile`` between sending and reading.
         """
         try:
+            wire = self._sent(commands)
+            if meanwhile is not None:
+                meanwhile()
+            answers = [wire] * len(commands) if isinstance(wire, TryLater) else self._answers(wire, len(commands))
+        except BaseException as error:
+            self._disconnect()  # a later command would read this one's answers
+            if isinstance(error, RespError):
+                raise ProcessGroupBroken(f"worker {self.rank} cannot exchange with Redis: {error}") from error
+            raise
+        if not all(map(given, answers)):
+            self._disconnect()  # the next connection may lead to another server
+        return answers
+
+    def _sent(self, commands: list[Command]) -> RespConnection | TryLater:
+        """Where the commands were sent, or what stands for their answers if the connection has broken."""
+        try:
             if self._wire is None:
                 self._wire = RespConnection(self._client.connection_pool.get_connection())
             self._wire.send(commands)
-            if meanwhile is not None:
-                meanwhile()
-            answers = self._answers(self._wire, len(commands))
-        except BaseException as error:
-            self._disconnect()  # a later command would read this one's answers
-            if isinstance(error, OSError | RespError):
-                raise ProcessGroupBroken(f"worker {self.rank} cannot exchange with Redis: {error}") from error
-            raise
-        if any(isinstance(answer, TryLater) for answer in answers):
-            self._disconnect()  # the next connection may lead to another server
-        return answers
+        except OSError as error:
+            return TryLater(f"not sent: {error}")
+        return self._wire
 
     @staticmethod
     def _answers(wire: RespConnection, count: int) -> list[Any]:
@@ -230,10 +257,8 @@ class ProcessGroup:
                 answers.append(wire.read())
             except TryLater as refusal:
                 answers.append(refusal)
-            except OSError:
-                if not answers or not isinstance(answers[-1], TryLater):
-                    raise
-                answers.append(answers[-1])  # a demoted primary unblocks its waiting clients and closes
+            except OSError as error:  # also of a demoted primary, which unblocks its waiting clients and closes
+                answers += [TryLater(f"no answer: {error}")] * (count - len(answers))
         return answers
 
     def _disconnect(self) -> None:
@@ -274,27 +299,35 @@ class ProcessGroup:
     def _heartbeat_key(self, rank: int) -> str:
         return self._server.path(f"gang:{self._claim}:{rank}:alive")
 
-    def _wait(self, peer: int) -> list[Command]:
-        """Commands that wait for a peer's note and take its part, which is stored before the note."""
+    def _wait(self, peer: int, blocks: bool) -> list[Command]:
+        """Commands that wait for a peer's note and read its part, which is stored before the note."""
+        inbox = self._inbox_key(self.rank, peer)
         return [
-            ("BLPOP", self._inbox_key(self.rank, peer), BLOCK_SECONDS),
-            ("GETDEL", self._part_key(self.rank, peer)),
+            ("BLPOP", inbox, BLOCK_SECONDS) if blocks else ("EXISTS", inbox),
+            ("GET", self._part_key(self.rank, peer)),
         ]
 
-    def _accept(self, peer: int, note: memoryview) -> bool:
-        """True when a note belongs to this exchange and not to an earlier one; collects its flags."""
-        number, flags = NOTE.unpack(note)
+    def _accepted(self, peer: int, note: memoryview | None, part: memoryview | None) -> memoryview | None:
+        """A peer's part of this exchange, whose flags are collected, or None while it is not there.
+
+        A part counts without its note, which may come later, or may have gone with an answer that was lost. The note of
+        an earlier exchange is skipped, and then this one's is waited for, so that none stays in the inbox for good.
+        """
+        number, flags = NOTE.unpack(note) if note else (self._number, 0)
         if flags & Flag.LEFT:
             raise PeerLeft(f"worker {peer} has left")
-        if number > self._number:
-            raise ProcessGroupBroken(f"a note of worker {peer} for exchange {self._number} was lost")
         if number < self._number:
-            return False
-        self.agreed |= Flag(flags)
-        return True
+            return None
+        if part is None:
+            if note:
+                what = "the part" if number == self._number else "a note"
+                raise ProcessGroupBroken(f"{what} of worker {peer} for exchange {self._number} was lost")
+            return None
+        self.agreed |= Flag(part[-1])
+        return part[:-1]
 
     def _part_key(self, reader: int, writer: int) -> str:
-        return f"{self._inbox_key(reader, writer)}:{self._number}"
+        return f"{self._inbox_key(reader, writer)}:part:{self._number}"
 
     def _inbox_key(self, reader: int, writer: int) -> str:
         return self._server.path(f"gang:{self._claim}:{reader}:{writer}")

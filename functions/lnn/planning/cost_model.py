@@ -23,8 +23,11 @@ from lnn.runs.log_size import METRICS_BYTES, closing_bytes, metrics_lines
 from lnn.strategies.registry import STRATEGIES, Strategy
 
 PART_COMMANDS = 5
-"""Redis commands for each part that one worker gives another: SET, RPUSH and EXPIRE by the giver, BLPOP and GETDEL by
+"""Redis commands for each part that one worker gives another: SET, RPUSH and EXPIRE by the giver, BLPOP and GET by
 the taker (``process_group``)."""
+
+EXCHANGE_COMMANDS = 1
+"""Redis commands of a worker for each exchange: UNLINK, which removes the parts that it has read in the one before."""
 
 VALUE_BYTES = 8
 """A float64 that each worker gives the others."""
@@ -282,8 +285,9 @@ class Costs(ABC):
         if workers == 1:
             return 0.0
         rates, peers = self.rates, workers - 1
-        server = workers * peers * (PART_COMMANDS * rates.command_seconds + 2 * part / rates.cache_bytes)
-        client = peers * (PART_COMMANDS * rates.client_command_seconds + 2 * part / rates.function_bytes)
+        commands = EXCHANGE_COMMANDS + peers * PART_COMMANDS
+        server = workers * (commands * rates.command_seconds + peers * 2 * part / rates.cache_bytes)
+        client = commands * rates.client_command_seconds + peers * 2 * part / rates.function_bytes
         if rates.cores is None:
             return rates.round_trip_seconds + max(server, client)
         return rates.round_trip_seconds + (server + workers * client) / rates.cores
