@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest --dist loadfile
 
-.PHONY: help setup demo up down status check test lint layer package wheel bundle plan deploy destroy notebooks bench chaos simulate docs pages lock
+.PHONY: help setup demo up down status check test lint layer package wheel release bundle plan deploy destroy notebooks bench chaos simulate docs pages lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  \033[1m%-9s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ package: setup ## build the functions' archives
 
 wheel: setup ## build the wheel of the command and the Python package into dist/
 	@scripts/wheel.sh
+
+release: wheel ## publish the tagged commit on GitHub: its wheel and its part of CHANGELOG.md
+	@$(BIN)/python -m lnn_tools.release
 
 bundle: setup ## build the SageMaker notebook's code and wheels (RUNTIME=python3.13)
 	@$(BIN)/python -m lnn_tools.packaging.notebook_bundle $(if $(RUNTIME),--runtime $(RUNTIME))

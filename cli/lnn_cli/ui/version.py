@@ -12,7 +12,7 @@ _GIT_SECONDS = 10.0
 
 
 def version_text(package: Path = PACKAGE) -> str:
-    """Such as `0.1.0 (d803b91c0de1)`; `-dirty` behind the commit says that files differ from it."""
+    """Such as `0.2.0 (d803b91c0de1)`; `-dirty` behind the commit says that files differ from it."""
     commit = of_checkout(package.parents[1]) or _of_wheel(package) or _of_install()
     return distribution("lnn").version + (f" ({commit})" if commit else "")
 

@@ -103,6 +103,8 @@ def at_a_point(scene: Scene, role: str, point: str, early: bool, passes: int) ->
     chosen = scene.rng.randint(0, passes)
     arm = partial(scene.cloud.arm, scene.victim.run_id, role, point, "freeze", chosen)
     freeze(scene, arm, f"a {role} to come by '{point}'", longer=role == "register")
+    if point == "closing":
+        scene.victim.messages_may_repeat += len(scene.seconds)
 
 
 def at_the_end_of_a_batch_twice(scene: Scene) -> None:
