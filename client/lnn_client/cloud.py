@@ -311,8 +311,8 @@ class Cloud:
             parameters: As for ``train``.
             test: As for ``train``.
             changes: Values of parameters that do not vary.
-            plan: Of ``trials``, ``parallel``, ``sampler``, ``pruner``, ``seed``, ``max_usd`` and ``seconds`` those that
-                are not the defaults of ``lnn sweep``.
+            plan: Of ``trials``, ``parallel``, ``sampler``, ``pruner``, ``seed``, ``max_usd``, ``seconds`` and ``folds``
+                those that are not the defaults of ``lnn sweep``. With ``folds=5`` each setting is cross-validated.
 
         Raises:
             InputError: everything that is wrong with the data, the parameters or the space.

@@ -156,6 +156,45 @@ def told(sweep: Any) -> Any:
     return sweep["best"], [{key: one[key] for key in one if key != "run_id"} for one in sweep["trials"]]
 
 
+def test_a_cross_validated_sweep_whose_driver_is_killed_has_each_fold_once_and_one_model_of_all_examples(
+    cloud: CloudUnderTest, job: list[str]
+) -> None:
+    name, folds = f"folds-{MARK}", 3
+    quick = [*job, "--set", "strategy=fused", "--trials", "2", "--folds", str(folds), "--parallel", "3"]
+    driver = subprocess.Popen(
+        [Path(sys.executable).with_name("lnn"), "sweep", *quick, "--name", name],
+        env=environment(cloud.home),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        eventually(lambda: len(trials_of(cloud, name)) >= 2, "two runs")
+    finally:
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    ended = cloud.lnn_json("sweep", "--resume", name)
+    folders = [f"{number:04d}-fold-{fold}" for number in (1, 2) for fold in (1, 2, 3)]
+    expected = [*folders, f"refit-{ended['best']:04d}"]
+    assert trials_of(cloud, name) == [f"{SWEEPS}{name}/{folder}/datasets.h5" for folder in expected]
+    for trial in ended["trials"]:
+        costs = [fold["validation_cost"] for fold in trial["folds"]]
+        assert trial["validation_cost"] == pytest.approx(sum(costs) / folds)
+        assert trial["spread"] == pytest.approx(float(np.std(costs)))
+        of_folds = [cloud.run(fold["run_id"]).dimensions or {} for fold in trial["folds"]]
+        assert sorted(sizes["validation_examples"] for sizes in of_folds) == [21, 21, 22]  # of 64
+        assert {sizes["examples"] + sizes["validation_examples"] for sizes in of_folds} == {64}
+    refit = cloud.run(ended["refit"]["run_id"])
+    assert refit.dimensions is not None
+    assert (refit.status, refit.dimensions["examples"], refit.has_validation) == ("COMPLETED", 64, False)
+
+    def registered() -> bool:
+        models = cloud.client("dynamodb").scan(TableName=cloud.names.models_table)["Items"]
+        return refit.run_id in {model["run_id"]["S"] for model in models if "run_id" in model}
+
+    assert eventually(registered, "the model of all examples in the registry")
+    assert cloud.lnn_json("sweep", "--resume", name) == ended
+
+
 def test_a_poor_trial_is_ended_early(cloud: CloudUnderTest, job: list[str], tmp_path: Path) -> None:
     space = tmp_path / "space.json"
     space.write_text(json.dumps({"learning_rate": [0.03, 0.02, 0.01, 0.015, 1e-7]}))
@@ -197,6 +236,7 @@ def test_a_budget_ends_the_sweep(cloud: CloudUnderTest, job: list[str]) -> None:
     [
         (["--sampler", "best"], "tpe, random or grid"),
         (["--sampler", "grid"], "a grid needs values"),
+        (["--folds", "3", "--pruner", "median"], "found 3 with the pruner median"),
         (["--set", "epoch=3"], "epoch"),
         (["--name", "Not a name"], "the sweep's name"),
         (["--name", f"undisturbed-{MARK}"], "already"),

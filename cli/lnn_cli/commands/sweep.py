@@ -35,13 +35,14 @@ def sweep(
     files: Annotated[list[Path] | None, typer.Argument(metavar="DATA...", help="Files, or a folder.")] = None,
     space: Annotated[Path | None, typer.Option("--space", metavar="FILE", help="JSON: the settings that vary.")] = None,
     trials: Annotated[int, typer.Option(min=1, help="Trainings.")] = 30,
-    parallel: Annotated[int, typer.Option(min=1, help="At once.")] = 4,
+    parallel: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 4,
     sampler: Annotated[str, typer.Option(metavar="HOW", help="tpe, random, grid.", show_default=False)] = "tpe",
     pruner: Annotated[
         str, typer.Option(metavar="HOW", help="End poor trials: median, halving.", show_default=False)
     ] = "none",
     max_usd: Annotated[float | None, typer.Option(min=0, metavar="USD", help="Budget of all.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="Time for all.")] = None,
+    folds: Annotated[int | None, typer.Option(min=2, help="Runs of a trial: cross-validation.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 0,
     name: Annotated[str | None, typer.Option(metavar="TEXT", help="Default: by the time.")] = None,
     resume: Annotated[str | None, typer.Option("--resume", metavar="NAME", help="Go on with a sweep.")] = None,
@@ -76,6 +77,7 @@ def sweep(
             "pruner": _one_of("--pruner", pruner, ("none", "median", "halving")),
             "max_usd": max_usd,
             "seconds": seconds,
+            "folds": folds,
             "seed": seed,
             "name": name or f"{datetime.now(UTC):%Y%m%d-%H%M%S}",
         }
@@ -87,7 +89,8 @@ def sweep(
     else:
         _print(going)
     if best is None:
-        raise CliError(f"no trial of sweep {going.plan.name} has a model; see: {command('lnn runs')}")
+        has_none = "no trial of" if going.refit is None else "the last training of"
+        raise CliError(f"{has_none} sweep {going.plan.name} has a model; see: {command('lnn runs')}")
 
 
 def _one_of(option: str, given: str, known: tuple[str, ...]) -> str:
@@ -122,15 +125,20 @@ def _created(
         plan = checked(Plan(space=drawn_from, parameters=base, **chosen), file, summary)
         if not base.get("validation") and plan.parameters.get("validation"):
             note(f"{VALIDATION_SHARE:.0%} of the training examples are held out to compare the trials by")
-        what = f"{plan.trials} trials, {plan.parallel} at once"
+        if plan.folds:
+            note(f"each trial is {plan.folds} runs, which validate with one fold each; the best is then trained on all")
+        what = f"{plan.trials} trials, {plan.parallel} {'runs ' if plan.folds else ''}at once"
         note(f"sweep {plan.name}: {what}; go on with it after a break: {command(f'lnn sweep --resume {plan.name}')}")
         return created(cloud, plan, file)
 
 
 def _run(going: Sweep) -> None:
-    told: set[int] = set()
+    told: set[int | str] = set()
 
     def tell(current: Sweep) -> None:
+        if current.refit is not None and (run_id := current.refit.run_id) is not None and run_id not in told:
+            told.add(run_id)
+            note(f"training the best settings with all training examples: run {run_id}")
         for trial in current.trials:
             if trial.state in ("waiting", "running") or trial.number in told:
                 continue
@@ -139,7 +147,7 @@ def _run(going: Sweep) -> None:
             so_far = "" if best is None else f"; best {number(best.value)} of trial {best.number}"
             settings = ", ".join(f"{key}={_short(value)}" for key, value in trial.settings.items())
             place = f"trial {trial.number} of {current.plan.trials}"
-            note(f"{place} {trial.state}: {number(trial.value)}, {settings}{so_far}")
+            note(f"{place} {trial.state}: {_cost(trial)}, {settings}{so_far}")
 
     try:
         going.run(tell)
@@ -148,6 +156,11 @@ def _run(going: Sweep) -> None:
         raise
     if going.ended_early is not None:
         note(f"ended after {len(going.trials)} of {going.plan.trials} trials: {going.ended_early}")
+
+
+def _cost(trial: Trial) -> str:
+    """What a trial is compared by; with folds the mean, and the standard deviation."""
+    return number(trial.value) if trial.spread is None else f"{number(trial.value)} ± {number(trial.spread)}"
 
 
 def _short(value: Any) -> str:
@@ -163,8 +176,8 @@ def _print(going: Sweep) -> None:
         [
             str(one.number),
             one.state,
-            number(one.value),
-            _score(one, score),
+            _cost(one),
+            number(one.score(f"validation_{score}")),
             *(_short(one.settings[key]) for key in varies),
         ]
         for one in ranking
@@ -173,20 +186,16 @@ def _print(going: Sweep) -> None:
     if importances := going.importances():
         told = ", ".join(f"{key} {share(value)}" for key, value in importances.items())
         note(f"what the cost depends on: {told}")
-    best = going.best()
-    if best is not None and best.record is not None:
-        tested = best.record.test_r2 if score == "r2" else best.record.test_accuracy
-        say(f"best: trial {best.number}, run {best.run_id}, test {score} {number(tested)}")
-
-
-def _score(trial: Trial, score: str) -> str:
-    value = None if trial.record is None else trial.record.attribute(f"validation_{score}")
-    return number(value if isinstance(value, float) else None)
+    best, run = going.best(), going.best_run()
+    if best is not None and run is not None and run.record is not None:
+        tested = run.record.test_r2 if score == "r2" else run.record.test_accuracy
+        trained = f", trained with all examples for {run.record.epochs} epochs" if going.plan.folds else ""
+        say(f"best: trial {best.number}{trained}, run {run.run_id}, test {score} {number(tested)}")
 
 
 def _as_json(going: Sweep) -> dict[str, Any]:
     best = going.best()
-    return {
+    told: dict[str, Any] = {
         "name": going.plan.name,
         "best": None if best is None else best.number,
         "ended_early": going.ended_early,
@@ -198,7 +207,21 @@ def _as_json(going: Sweep) -> dict[str, Any]:
                 "run_id": one.run_id,
                 "validation_cost": one.value,
                 "settings": dict(one.settings),
+                **({} if one.folds is None else {"spread": one.spread, "folds": _folds_as_json(one)}),
             }
             for one in going.ranking()
         ],
     }
+    if going.plan.folds:
+        refit = going.refit
+        told["folds"] = going.plan.folds
+        told["refit"] = (
+            None
+            if refit is None or refit.record is None
+            else {"run_id": refit.run_id, "status": refit.record.status, "epochs": refit.record.epochs}
+        )
+    return told
+
+
+def _folds_as_json(trial: Trial) -> list[dict[str, Any]]:
+    return [{"fold": run.fold, "run_id": run.run_id, "validation_cost": run.value} for run in trial.runs]

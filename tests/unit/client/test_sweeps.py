@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from lnn.data.dataset import DatasetSummary, write_dataset
 from lnn.names import UPLOAD_STARTED_AT, Names
 from lnn.runs.record import Run
-from lnn_client import sweeps
+from lnn_client import sweep_plan, sweeps
 from lnn_client.datasets import check_dataset
 from lnn_client.sweep_storage import LARGE
 from lnn_client.sweeps import Plan, Sweep, Trial
@@ -143,7 +143,7 @@ def test_a_fifth_is_held_out_unless_the_dataset_has_validation_examples_and_the_
         looks.append(path)
         return check_dataset(path)
 
-    monkeypatch.setattr(sweeps, "check_dataset", check)
+    monkeypatch.setattr(sweep_plan, "check_dataset", check)
     monkeypatch.setattr("lnn_client.datasets.check_dataset", check)
     plan = sweeps.checked(plan_of("grid"), file)
     assert plan.parameters.get("validation") == (None if has_its_own else sweeps.VALIDATION_SHARE)
