@@ -28,6 +28,7 @@ from lnn.data.dataset import (
     standardize,
 )
 from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y, VALIDATION_X, VALIDATION_Y
+from lnn.data.known_datasets import KnownDatasets
 from lnn.data.parts import Part, parts_of
 from lnn.data.preprocessing import PREPROCESSING
 from lnn.data.uploads import Description, ParametersVersion, UploadReader
@@ -58,6 +59,9 @@ BLOCK_SHARE = 1 / 8
 
 MODEL_SHARE = 1 / 6
 """Share of Launch's memory for the file of the model that a run begins with, and for its arrays."""
+
+known = KnownDatasets()
+"""Of this process: a warm function does not check the copies of one dataset again."""
 
 
 def launch(services: Services, inbox: UploadReader, upload: Upload, memory_mb: int) -> str:
@@ -116,7 +120,8 @@ def prepare(services: Services, inbox: UploadReader, upload: Upload, run: Run, m
         path = Path(folder) / "datasets.h5"
         try:
             inbox.fetch_dataset(upload, path, shutil.disk_usage(folder).free)
-            summary = inspect_dataset(path, block_limit=int(memory_mb * BLOCK_SHARE * 2**20))
+            limit = int(memory_mb * BLOCK_SHARE * 2**20)
+            summary = known.summary(path, limit, lambda file, most: inspect_dataset(file, block_limit=most))
         except InputError as error:
             raise InputError([*problems, *error.problems]) from error
         if settings is None:

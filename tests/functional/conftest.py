@@ -11,7 +11,7 @@ import pytest
 import redis
 from moto import mock_aws
 
-from lnn import train
+from lnn import launch, train
 from lnn.data.validation import examine_dataset
 from lnn.runs import watchdog
 from lnn_tools.local_cloud.ports import claim_port
@@ -74,6 +74,7 @@ def aws() -> Iterator[boto3.Session]:
 @pytest.fixture
 def cloud(client: redis.Redis, aws: boto3.Session) -> Iterator[InProcessCloud]:
     """Tables, bucket and topic in mocks, Redis for real, and Lambda as a queue that the test delivers from."""
+    launch.known.forget()
     with mock_aws():
         yield InProcessCloud(client, aws)
 

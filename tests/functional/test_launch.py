@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from lnn.aws.events import Upload
-from lnn.data.dataset import write_dataset
+from lnn.data.dataset import DatasetSummary, write_dataset
 from lnn.data.uploads import ParametersVersion, UploadReader, _versions
+from lnn.data.validation import examine_dataset
 from lnn.job.plan import Plan
 from lnn.messages import Message
 from lnn.models.store import Artifacts
@@ -138,6 +139,27 @@ def test_running_out_of_memory_is_a_reason_not_a_crash(
     upload = cloud.upload(dataset, PARAMETERS)
     assert cloud.launch(upload) == "refused"
     assert "1769 MB" in cloud.run(upload.run_id).reason
+
+
+def test_a_copy_of_a_dataset_is_not_checked_again_and_another_dataset_is(
+    cloud: InProcessCloud, dataset: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[Path] = []
+
+    def check(path: Path, **limits: Any) -> DatasetSummary:
+        checked.append(path)
+        return examine_dataset(path, **limits)
+
+    monkeypatch.setattr("lnn.launch.inspect_dataset", check)
+    bad = edited(dataset, "train_set_y", np.full(13, 7))
+    runs = []
+    for content in (dataset, dataset, bad, bad, dataset):
+        upload = cloud.upload(content, PARAMETERS)
+        cloud.launch(upload)
+        runs.append(cloud.run(upload.run_id))
+    assert len(checked) == 3
+    assert [run.status for run in runs] == ["PENDING", "PENDING", "FAILED", "FAILED", "PENDING"]
+    assert runs[0].plan == runs[1].plan == runs[4].plan
 
 
 @pytest.mark.parametrize("key", ["prediction_input/a.h5", "training_input/parameters.json", "training_input/a.h5.part"])
