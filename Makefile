@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest --dist loadfile
 
-.PHONY: help setup demo up down status check test lint layer package wheel release bundle plan deploy destroy notebooks bench chaos simulate docs pages lock
+.PHONY: help setup demo up down status check test lint layer package wheel release bundle plan deploy destroy notebooks bench bench-scale chaos simulate docs pages lock
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  \033[1m%-9s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  \033[1m%-11s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install the lnn command and what tests need into .venv
 	@PYTHON="$(PYTHON)" scripts/setup.sh
@@ -73,6 +73,9 @@ bench: ## measure the strategies beside numpy, PyTorch and scikit-learn (OPTIONS
 	@PYTHON="$(PYTHON)" scripts/setup.sh bench
 	@.venv-bench/bin/python benchmarks/against_pytorch.py
 	@.venv-bench/bin/python benchmarks/run.py $(OPTIONS)
+
+bench-scale: setup ## measure the exchange of 2 to 128 workers behind an emulated network
+	@$(BIN)/python benchmarks/scale.py $(OPTIONS)
 
 chaos: setup ## disturb trainings in every way and compare the bits (RUNS=200 SEED=1)
 	@$(BIN)/python tests/chaos --runs $(or $(RUNS),200) --seed $(or $(SEED),1) $(if $(ROUNDS),--rounds $(ROUNDS))

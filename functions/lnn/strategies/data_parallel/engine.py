@@ -44,6 +44,7 @@ from lnn.network.parts import Differentiated, Part, add, cut, differentiate
 from lnn.network.types import Array, Labels, Parameters
 from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.resp import Buffer
+from lnn.strategies.data_parallel.exchange import gather_pieces, piece_in, pieces_of, sum_own_piece
 from lnn.strategies.data_parallel.memory import held_mb, needed_mb
 from lnn.strategies.engine import StepResult, norm_of
 
@@ -259,7 +260,7 @@ class Data:
         cost = summed.seen.cost + m * self._penalty(m)
         self._update(gradient, m, t)
         if not self._whole:
-            self._gather_pieces(self._flat)
+            gather_pieces(self._group, self._flat)
         return summed._replace(seen=summed.seen._replace(cost=cost))
 
     def _update_alone(self, batch: Batch, own: npt.NDArray[np.int64] | None, m: int, t: int) -> None:
@@ -281,7 +282,7 @@ class Data:
             state = own
         else:
             pieces_of(state, self._group.size)[self._group.rank][...] = own
-            self._gather_pieces(state)
+            gather_pieces(self._group, state)
         for target, values in zip([self._flat, *self._slots], np.split(state, 1 + len(self._slots)), strict=True):
             target[...] = values
         return summed
@@ -308,30 +309,10 @@ class Data:
 
         The piece of one or two workers is everything.
         """
-        figures, rank = self._format.pack(*self._untold), self._group.rank
-        if self._group.size <= WHOLE_UP_TO:
-            received = self._group.all_gather((figures, values.data), self._prepare)
-            mine = values
-        else:
-            pieces = pieces_of(values, self._group.size)
-            received = self._group.exchange([(figures, piece.data) for piece in pieces], self._prepare)
-            mine = pieces[rank]
-        received[rank] = figures
-        seen, test = ([self._format.unpack(part, place) for part in received] for place in range(len(self._untold)))
-        first, *others = (
-            mine if of == rank else piece_in(part, values.dtype, len(figures)) for of, part in enumerate(received)
-        )
-        own = first + others[0] if others else first.copy()
-        for other in others[1:]:
-            own += other
+        figures = self._format.pack(*self._untold)
+        own, parts = sum_own_piece(self._group, values, figures, self._prepare)
+        seen, test = ([self._format.unpack(part, place) for part in parts] for place in range(len(self._untold)))
         return own, Figures(Tally.total(seen), Tally.total(test))
-
-    def _gather_pieces(self, values: Array) -> None:
-        """Give all workers the own piece of ``values``, and take theirs."""
-        pieces = pieces_of(values, self._group.size)
-        received = self._group.all_gather(pieces[self._group.rank].data)
-        for peer in self._group.peers:
-            pieces[peer][...] = piece_in(received[peer], values.dtype)
 
 
 def held_bytes(plan: Plan, workers: int) -> int:
@@ -354,18 +335,6 @@ def held_bytes(plan: Plan, workers: int) -> int:
 def share(count: int, group: ProcessGroup) -> tuple[int, int]:
     """First and last (exclusive) of the ``count`` things that belong to a worker."""
     return count * group.rank // group.size, count * (group.rank + 1) // group.size
-
-
-def pieces_of(values: Array, size: int) -> list[Array]:
-    """Views of every worker's share of ``values``."""
-    bounds = [len(values) * rank // size for rank in range(size + 1)]
-    return [values[start:stop] for start, stop in pairwise(bounds)]
-
-
-def piece_in(part: Buffer, dtype: npt.DTypeLike, offset: int = 0) -> Array:
-    """The values after ``offset`` bytes of a part, as a view: there may be none."""
-    raw: npt.NDArray[np.uint8] = np.frombuffer(part, np.uint8) if len(part) else np.empty(0, np.uint8)
-    return raw[offset:].view(dtype)
 
 
 def flat_slots(state: Checkpoint, plan: Plan) -> list[Array]:

@@ -1,0 +1,1 @@
+"""The exchange of many workers, behind an emulated network: see benchmarks/scale.py."""
