@@ -53,7 +53,7 @@ locals {
     }
 
     predict = {
-      description    = "Answers the prediction API, and serves its page"
+      description    = "Answers the prediction API, serves its page, and predicts the parts of batches"
       in_vpc         = false
       recursive_loop = "Terminate"
       schedule       = null
@@ -65,6 +65,11 @@ locals {
         ReadRegistry = {
           actions   = ["dynamodb:GetItem", "dynamodb:Scan"]
           resources = [local.table_arn.models]
+        }
+        # Nothing that a function reads lies there.
+        WritePredictions = {
+          actions   = ["s3:PutObject"]
+          resources = ["${local.bucket_arn}/prediction_output/*"]
         }
       }
     }

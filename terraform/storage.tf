@@ -35,7 +35,9 @@ module "s3_trigger" {
   require_tls             = var.require_tls
   runs_expiry_days        = var.runs_expiry_days
 
+  # S3 takes two prefixes of which one contains the other, since the suffixes differ.
   triggers = {
+    batches = { arn = module.functions["predict"].arn, name = module.functions["predict"].name, prefix = "prediction_input/batches/", suffix = ".npy" }
     models  = { arn = module.functions["register"].arn, name = module.functions["register"].name, prefix = "prediction_input/" }
     uploads = { arn = module.functions["launch"].arn, name = module.functions["launch"].name, prefix = "training_input/" }
   }

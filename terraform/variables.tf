@@ -173,8 +173,8 @@ variable "functions" {
 
     launch keeps the data set's file in /tmp and reads it block by block. trainer runs whole trainings (`fused`); 3,008 MB is the most
     that every new account allows. neuron does one neuron's work in milliseconds, or stays as a worker (`resident`, `data`) with one
-    vCPU, and /tmp for its share of the examples. predict answers the prediction API, which waits for 29 seconds. register enters
-    models in the registry.
+    vCPU, and /tmp for its share of the examples. predict answers the prediction API, which waits for 29 seconds, and parts
+    of batches, which are small enough for that. register enters models in the registry.
 
     A reserved concurrency is set aside for the function, and is also its most; null takes from the account's pool.
   EOT

@@ -120,6 +120,10 @@ class TrainingFailed(ClientError):
         super().__init__(f"run {run.run_id} has failed: {run.reason}")
 
 
+class BatchFailed(ClientError):
+    """A part of a batch has no predictions."""
+
+
 class NotMeasured(ClientError):
     """A training ended in a way that says nothing about speed."""
 

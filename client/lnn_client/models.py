@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from botocore.exceptions import ClientError as AwsError
 
-from lnn.data.preprocessing import listed
+from lnn.data.preprocessing import Preprocessing, listed
 from lnn.errors import InputError
 from lnn.models.inference import Numbers, Prediction, column_of_picture, predict
 from lnn.models.model_file import Model
@@ -29,10 +29,19 @@ def load_model(wanted: str, connect: Callable[[], Cloud]) -> Model:
         NoModel: the bucket has none.
         ClientError: a registered model is gone from the bucket.
     """
+    path = _file(wanted)
+    return inspect_model(stored_model(connect(), wanted) if path is None else path)
+
+
+def model_content(wanted: str, connect: Callable[[], Cloud]) -> bytes:
+    """The ``params.h5`` that ``load_model`` loads. Raises as it."""
+    path = _file(wanted)
+    return stored_model(connect(), wanted) if path is None else path.read_bytes()
+
+
+def _file(wanted: str) -> Path | None:
     path = Path(wanted)
-    if path.suffix == ".h5" or path.is_file():
-        return inspect_model(existing_file(path))
-    return inspect_model(stored_model(connect(), wanted))
+    return existing_file(path) if path.suffix == ".h5" or path.is_file() else None
 
 
 def stored_model(cloud: Cloud, wanted: str) -> bytes:
@@ -44,7 +53,7 @@ def stored_model(cloud: Cloud, wanted: str) -> bytes:
     elif wanted != LATEST:
         run = cloud.find_run(wanted)
         key, why = params_key(run.run_id), f": run {run.run_id} is {run.status}"
-    content = _content(cloud, key)
+    content = content_at(cloud, key)
     if content is None:
         lost = f"there is no model at s3://{cloud.names.bucket}/{key}{why}"
         raise NoModel(lost, run) if found is None else ClientError(lost)
@@ -57,7 +66,7 @@ def model_of_run(cloud: Cloud, run: Run) -> Model:
     Raises:
         NoModel: it has none (yet).
     """
-    content = _content(cloud, params_key(run.run_id)) if run.artifacts else None
+    content = content_at(cloud, params_key(run.run_id)) if run.artifacts else None
     if content is None:
         raise NoModel(f"run {run.run_id} is {run.status} and has no model", run)
     return inspect_model(content)
@@ -71,13 +80,12 @@ def predict_pictures(
     Raises:
         InputError: the model was not trained on pictures, or some pictures cannot be read; names all of them.
     """
-    if model.image_shape is None:
-        raise InputError(f"the model of run {model.run_id} was trained on {_taken(model)}")
+    shape = picture_shape(model)
     columns = []
     problems = []
     for image in images:
         try:
-            pixels = read_picture(image, model.image_shape, white)
+            pixels = read_picture(image, shape, white)
         except InputError as error:
             problems.append(error)
         else:
@@ -106,6 +114,13 @@ def predict_each_picture(
             yield image, said, ""
 
 
+def picture_shape(model: Model) -> tuple[int, ...]:
+    """The shape of the pictures that the model takes. Raises InputError where it takes none."""
+    if model.image_shape is None:
+        raise InputError(f"the model of run {model.run_id} was trained on {_taken(model)}")
+    return model.image_shape
+
+
 def _taken(model: Model) -> str:
     """What a model that takes no pictures does take."""
     if model.preprocessing is None:
@@ -126,6 +141,15 @@ def predict_rows(model: Model, table: Table) -> Iterator[Sequence[Prediction | N
         InputError: the model was not trained on a table, the table lacks a column, or a row has a value that the model
             cannot take.
     """
+    preprocessing = preprocessing_for(model, table)
+    first = 1
+    for batch in table.batches(preprocessing.names):
+        yield predict(model, preprocessing.matrix(batch.rows(), first))
+        first += len(batch)
+
+
+def preprocessing_for(model: Model, table: Table) -> Preprocessing:
+    """How the table's rows become the network's input. Raises InputError where the model does not take them."""
     preprocessing = model.preprocessing
     if preprocessing is None:
         what = f"{model.features} plain features" if model.image_shape is None else "pictures"
@@ -134,13 +158,10 @@ def predict_rows(model: Model, table: Table) -> Iterator[Sequence[Prediction | N
             "train one on a table: lnn dataset from-table"
         )
     table.need(preprocessing.names)
-    first = 1
-    for batch in table.batches(preprocessing.names):
-        yield predict(model, preprocessing.matrix(batch.rows(), first))
-        first += len(batch)
+    return preprocessing
 
 
-def _content(cloud: Cloud, key: str) -> bytes | None:
+def content_at(cloud: Cloud, key: str) -> bytes | None:
     """The object at ``key``; None where there is none."""
     try:
         return cloud.s3.get_object(Bucket=cloud.names.bucket, Key=key)["Body"].read()

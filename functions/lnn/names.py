@@ -3,6 +3,7 @@
 Terraform composes the same names; ``tests/terraform`` holds the two together.
 """
 
+import re
 from dataclasses import dataclass
 
 TRAINING_INPUT = "training_input/"
@@ -15,10 +16,16 @@ The best is registered once it is copied to another key of ``PREDICTION_INPUT``.
 
 TRAINING_RESULTS = "training_results/"
 PREDICTION_INPUT = "prediction_input/"
+PREDICTION_OUTPUT = "prediction_output/"
 RUNS = "runs/"
+
+BATCHES = PREDICTION_INPUT + "batches/"
+"""What functions predict side by side: a folder for each model, with the model itself and parts of rows."""
 
 MODELS = PREDICTION_INPUT + "models/"
 """Copies of registered models: predictions read these, so an upload may be deleted or replaced."""
+
+_PART_KEY = re.compile(re.escape(BATCHES) + r"([0-9a-f]{64})/([0-9a-f]{64})\.npy")
 
 PARAMETERS = "parameters.json"
 LATEST_PARAMS = PREDICTION_INPUT + "params.h5"
@@ -188,6 +195,27 @@ def run_of_params_key(key: str) -> str | None:
 def model_key(model_id: str) -> str:
     """Key of a registered model. It lacks the suffix of uploads, so that S3 does not register it again."""
     return f"{MODELS}{model_id}/params"
+
+
+def batch_model_key(model: str) -> str:
+    """Key of the model of a batch, by the SHA-256 of its content. It lacks the suffixes that start functions."""
+    return f"{BATCHES}{model}/model"
+
+
+def part_key(model: str, part: str) -> str:
+    """Key of a part of a batch, by the SHA-256 of its model and its own: a key has one content, and one answer."""
+    return f"{BATCHES}{model}/{part}.npy"
+
+
+def place_of_part(key: str) -> tuple[str, str] | None:
+    """The SHA-256 of model and part that a part's key names; None for another key."""
+    found = _PART_KEY.fullmatch(key)
+    return (found[1], found[2]) if found else None
+
+
+def prediction_key(part: str) -> str:
+    """Key of what is predicted for the part with this key, or of the reason for which nothing is."""
+    return PREDICTION_OUTPUT + part.removeprefix(BATCHES)
 
 
 def results_key(run_id: str) -> str:

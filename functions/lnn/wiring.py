@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lnn.parameter_server.server import ParameterServer
     from lnn.runs.capacity import Capacity
     from lnn.serving.api import PredictionApi
+    from lnn.serving.batch import BatchPredictions
     from lnn.serving.registration import RegistrationServices
 
 
@@ -66,6 +67,13 @@ def prediction_api(environment: Environment, files: Path) -> PredictionApi:
 
     registry = Registry(client("dynamodb", TABLES), environment.models_table)
     return PredictionApi(Serving(registry, artifacts(environment)), files)
+
+
+def batch_predictions(environment: Environment) -> BatchPredictions:
+    """Predictions for the parts of batches that people upload."""
+    from lnn.serving.batch import BatchPredictions
+
+    return BatchPredictions(artifacts(environment))
 
 
 def artifacts(environment: Environment) -> Artifacts:

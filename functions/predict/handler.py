@@ -1,4 +1,4 @@
-"""PredictLambda: answers the prediction API."""
+"""PredictLambda: answers the prediction API, and predicts the parts of batches that people upload."""
 
 from pathlib import Path
 from typing import Any
@@ -6,16 +6,24 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lnn import wiring
-from lnn.aws.events import http_request
+from lnn.aws.events import http_request, uploads
 from lnn.environment import Environment
 from lnn.runs import logs
 
-api = wiring.prediction_api(Environment.read(), Path(__file__).parent)
+environment = Environment.read()
+api = wiring.prediction_api(environment, Path(__file__).parent)
+batches = wiring.batch_predictions(environment)
 
 
 @logs.invocation
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer one HTTP request."""
+    """Answer one HTTP request, or predict each part in an S3 event and answer what became of it."""
+    if parts := uploads(event):
+        outcomes = {}
+        for part in parts:
+            outcomes[part.key] = batches.predict(part)
+            logs.logger.info("part handled", extra={"key": part.key, "outcome": outcomes[part.key]})
+        return outcomes
     request = http_request(event)
     reply = api.answer(request)
     told = {"method": request.method, "path": request.path[:100], "status": reply.status}

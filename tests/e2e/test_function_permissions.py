@@ -129,6 +129,11 @@ DENIALS = [
         **on_table("invocations", Key={"invocation": {"S": "denied"}}),
     ),
     Denial("neuron", "read a model's stage", *GET_ITEM, **on_table("models", Key={"model_id": {"S": "denied"}})),
+    # Predict answers the public, and writes answers to batches alone.
+    Denial("predict", "write a model", *PUT, **on_object("prediction_input/denied/params.h5", Body=b"")),
+    Denial("predict", "write a part of a batch", *PUT, **on_object("prediction_input/batches/denied.npy", Body=b"")),
+    Denial("predict", "delete an answer", *DELETE, **on_object("prediction_output/denied/deleted.npy")),
+    Denial("predict", "read an answer", *GET, **on_object("prediction_output/denied/probe")),
     # None of them has business with the account.
     Denial("neuron", "list the account's users", "iam:ListUsers", "list_users", **everywhere()),
     Denial("trainer", "list the account's keys", "kms:ListKeys", "list_keys", **everywhere()),
@@ -177,7 +182,7 @@ def twins(cloud: CloudUnderTest) -> Iterator[dict[str, Role]]:
     """A twin of each function's role."""
     iam = cloud.client("iam")
     found: dict[str, Role] = {}
-    for function in ("launch", "trainer", "neuron"):
+    for function in ("launch", "trainer", "neuron", "predict"):
         original = Role(cloud, role_of(cloud, function))
         name = f"{original.name}-twin"
         trust = iam.get_role(RoleName=original.name)["Role"]["AssumeRolePolicyDocument"]
@@ -186,6 +191,7 @@ def twins(cloud: CloudUnderTest) -> Iterator[dict[str, Role]]:
         for policy, document in original.policies().items():
             iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(document))
     cloud.put("runs/denied/probe", b"")
+    cloud.put("prediction_output/denied/probe", b"")
     yield found
     for twin in found.values():
         for policy in twin.policies():
@@ -212,4 +218,4 @@ def test_a_role_may_not_unless_it_is_granted(cloud: CloudUnderTest, twins: dict[
 
 def test_every_role_has_its_denials() -> None:
     assert len(DENIALS) >= 20
-    assert {denial.role for denial in DENIALS} == {"launch", "trainer", "neuron"}
+    assert {denial.role for denial in DENIALS} == {"launch", "trainer", "neuron", "predict"}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lnn.names import batch_model_key, part_key, prediction_key
 from support import policies
 from support.terraform_plans import ACCOUNT, CONFIGURATION, SHAPES, Resources, documents, inventory
 
@@ -167,22 +168,33 @@ def test_only_the_trainer_the_neuron_and_a_notebook_reach_the_cache_and_only_on_
 REGISTERED = ("models/20261121T101500Z-0a1b2c3d-01234567/params", "models/x/params.h5", "models/2/params.h5")
 
 
+def writers(resources: Resources, *keys: str) -> set[str]:
+    """The functions that may change one of these objects."""
+    bucket = next(
+        resource["values"]["bucket"] for resource in resources.values() if resource["type"] == "aws_s3_bucket"
+    )
+    return {
+        resource["values"]["name"].rpartition("-")[2]
+        for resource in resources.values()
+        if resource["type"] == "aws_iam_role_policy"
+        for key in keys
+        for action in ("s3:PutObject", "s3:DeleteObject")
+        if policies.allows([json.loads(resource["values"]["policy"])], action, f"arn:aws:s3:::{bucket}/{key}", {})
+    }
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_only_register_writes_what_predict_reads(shape: str, planned: Callable[[str], Resources]) -> None:
-    bucket = next(
-        resource["values"]["bucket"] for resource in planned(shape).values() if resource["type"] == "aws_s3_bucket"
-    )
-    writers = {
-        resource["values"]["name"].rpartition("-")[2]
-        for resource in planned(shape).values()
-        if resource["type"] == "aws_iam_role_policy"
-        for key in REGISTERED
-        for action in ("s3:PutObject", "s3:DeleteObject")
-        if policies.allows(
-            [json.loads(resource["values"]["policy"])], action, f"arn:aws:s3:::{bucket}/prediction_input/{key}", {}
-        )
-    }
-    assert writers == {"register"}
+    assert writers(planned(shape), *(f"prediction_input/{key}" for key in REGISTERED)) == {"register"}
+    part = part_key("a" * 64, "b" * 64)
+    assert writers(planned(shape), part, batch_model_key("a" * 64)) == set(), "people alone upload batches"
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_predict_writes_answers_to_batches_alone(shape: str, planned: Callable[[str], Resources]) -> None:
+    assert writers(planned(shape), prediction_key(part_key("a" * 64, "b" * 64))) == {"predict"}
+    others = ("training_input/x.h5", "training_results/results.json", "runs/x/y.npz", "prediction_input/params.h5")
+    assert "predict" not in writers(planned(shape), *others)
 
 
 def test_launch_lists_versions_of_inputs_alone(planned: Callable[[str], Resources]) -> None:

@@ -50,13 +50,20 @@ def test_the_bucket_treats_the_folders_as_the_code_does(planned: Callable[[str],
     resources = planned("aws-default")
     triggers = resources["module.s3_trigger.aws_s3_bucket_notification.this"]["values"]["lambda_function"]
     starts = {trigger["id"]: (trigger["filter_prefix"], trigger["filter_suffix"]) for trigger in triggers}
-    expiring = resources["module.s3_trigger.aws_s3_bucket_lifecycle_configuration.this"]["values"]["rule"][0]
+    rules = resources["module.s3_trigger.aws_s3_bucket_lifecycle_configuration.this"]["values"]["rule"]
+    expiring = {rule["filter"][0]["prefix"] for rule in rules if rule["expiration"][0].get("days")}
     parameters = resources["module.s3_trigger.aws_s3_object.parameters"]["values"]
-    assert starts == {"models": (names.PREDICTION_INPUT, ".h5"), "uploads": (names.TRAINING_INPUT, ".h5")}
+    assert starts == {
+        "batches": (names.BATCHES, ".npy"),
+        "models": (names.PREDICTION_INPUT, ".h5"),
+        "uploads": (names.TRAINING_INPUT, ".h5"),
+    }
     # What registration writes must not register again.
     assert names.model_key("x").startswith(names.MODELS)
     assert not names.model_key("x").endswith(".h5")
-    assert expiring["filter"][0]["prefix"] == names.RUNS
+    assert names.part_key("x", "y").endswith(".npy")
+    assert not names.batch_model_key("x").endswith((".h5", ".npy")), "a batch's model starts nothing"
+    assert expiring == {names.RUNS, names.BATCHES, names.PREDICTION_OUTPUT}
     assert parameters["key"] == names.TRAINING_INPUT + names.PARAMETERS
 
 

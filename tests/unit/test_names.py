@@ -28,6 +28,18 @@ def test_the_bucket_is_laid_out_as_documented() -> None:
     assert names.LATEST_PARAMS == "prediction_input/params.h5"
     assert names.LATEST_RESULTS == "training_results/results.json"
     assert names.s3_uri("bucket", "a/b c") == "s3://bucket/a/b c"
+    part = names.part_key("a" * 64, "0" * 64)
+    assert part == f"prediction_input/batches/{'a' * 64}/{'0' * 64}.npy"
+    assert names.prediction_key(part) == f"prediction_output/{'a' * 64}/{'0' * 64}.npy"
+    assert names.batch_model_key("a" * 64) == f"prediction_input/batches/{'a' * 64}/model"
+
+
+def test_a_part_s_key_alone_has_the_digests_of_its_model_and_its_own() -> None:
+    model, part = "a" * 64, "0" * 64
+    key = names.part_key(model, part)
+    assert names.place_of_part(key) == (model, part)
+    for other in (key.upper(), f"{key}\n", f"x{key}", key.replace("batches", "models"), names.batch_model_key(model)):
+        assert names.place_of_part(other) is None
 
 
 @pytest.mark.parametrize(

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lnn_cli.options import ForceOption, JsonOption, PrefixOption, RegionOption, TargetOption, WhiteOption, connect
-from lnn_cli.ui.console import note, number, print_json, print_table, say, share, size
+from lnn_cli.ui.console import note, number, print_json, print_table, share
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace
-from lnn_client.cloud import Target
+from lnn_cli.ui.prediction_file import line, write_predictions
+from lnn_client.cloud import Cloud, Target
 
 if TYPE_CHECKING:
     from lnn.models.inference import Numbers, Prediction
     from lnn.models.model_file import Model
+    from lnn_client.batches import Batch
     from lnn_client.tables import Table
+
+    Predicted = tuple[Prediction | Numbers | None, str]
+
+FILE = ("file",)
+"""The column before those of a picture's prediction."""
 
 
 def predict(
@@ -31,7 +38,7 @@ def predict(
             "--model",
             "-m",
             metavar="MODEL|RUN|FILE",
-            help="A run, `latest`, a registered model, `production`, `staging`, or a local params.h5.",
+            help="A run, model, `production`, `staging`, or a params.h5.",
         ),
     ] = "latest",
     invert: Annotated[
@@ -41,6 +48,8 @@ def predict(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write a .csv or .parquet.")
     ] = None,
+    on_lambda: Annotated[bool, typer.Option("--on-lambda", help="Let functions do it; with -o.")] = False,
+    parallel: Annotated[int, typer.Option(min=1, help="Functions at once.")] = 8,
     force: ForceOption = False,
     as_json: JsonOption = False,
     target: TargetOption = Target.LOCAL,
@@ -51,11 +60,10 @@ def predict(
 
     A table has the columns that the model was trained on, with their raw values.
 
-    With -o a picture that cannot be read is a line with its reason.
+    With -o a picture that cannot be read is a line with its reason. With --on-lambda a repeated command goes on.
 
     Example: lnn predict my-cat.jpg --model latest
     """
-    from lnn_client.class_folders import picture_paths
     from lnn_client.models import load_model, predict_each_picture, predict_pictures
     from lnn_client.tables import is_table, open_table
 
@@ -66,21 +74,24 @@ def predict(
         if output.suffix.lower() not in (".csv", ".parquet"):
             raise CliError(f"--output {output}: expected a name that ends in .csv or .parquet")
         refuse_to_replace(output, force=force)
+    if on_lambda:
+        if output is None:
+            raise CliError("--on-lambda writes a file; name it with -o answers.csv")
+        batch = _batch(connect(target, prefix, region), model, parallel)
+        if with_table:
+            _rows_on_lambda(batch, open_table(files[0]), output)
+        else:
+            _pictures_on_lambda(batch, _pictures(files), output, invert=invert, white=white)
+        return
     network = load_model(model, lambda: connect(target, prefix, region))
     if with_table:
         _predict_rows(network, open_table(files[0]), output, as_json=as_json)
         return
-    images: list[Path] = []
-    for file in files:
-        found = picture_paths(file) if file.is_dir() else [file]
-        if not found:
-            raise CliError(f"there is no file in {file}; name pictures, or a folder of them")
-        images += found
+    images = _pictures(files)
     if output is not None:
         each = predict_each_picture(network, images, invert=invert, white=white)
-        _write(
-            output, network, ([str(image), *_line(network, said), problem] for image, said, problem in each), ["file"]
-        )
+        lines = ([str(image), *line(network, said), problem] for image, said, problem in each)
+        write_predictions(output, network, lines, FILE)
         return
     predictions = predict_pictures(network, images, invert=invert, white=white)
     if as_json:
@@ -89,6 +100,19 @@ def predict(
     rows = [[str(image), *_cells(said)] for image, said in zip(images, predictions, strict=True)]
     print_table(("image", *_headings(network)), rows, right=_right(network))
     note(f"model of run {network.run_id}")
+
+
+def _pictures(files: Sequence[Path]) -> list[Path]:
+    """Every picture that is named, or lies in a folder that is."""
+    from lnn_client.class_folders import picture_paths
+
+    images: list[Path] = []
+    for file in files:
+        found = picture_paths(file) if file.is_dir() else [file]
+        if not found:
+            raise CliError(f"there is no file in {file}; name pictures, or a folder of them")
+        images += found
+    return images
 
 
 def _headings(network: Model) -> Sequence[str]:
@@ -112,7 +136,7 @@ def _predict_rows(network: Model, table: Table, output: Path | None, *, as_json:
 
     batches = predict_rows(network, table)
     if output is not None:
-        _write(output, network, (_line(network, said) for batch in batches for said in batch))
+        write_predictions(output, network, (line(network, said) for batch in batches for said in batch))
         return
     predictions = [said for batch in batches for said in batch]
     if as_json:
@@ -123,56 +147,48 @@ def _predict_rows(network: Model, table: Table, output: Path | None, *, as_json:
     note(f"model of run {network.run_id}")
 
 
-def _write(path: Path, network: Model, lines: Iterable[Sequence[str | float]], before: Sequence[str] = ()) -> None:
-    """A line for each row or picture: its class, the probability of it, and that of each class; or its numbers.
-
-    With columns ``before`` these, a last one says what is wrong with a line that has no prediction. A failure leaves
-    nothing behind.
-    """
-    texts = [*before, *([] if network.list_targets else ["class"]), *(["problem"] if before else [])]
-    classes = ["class", "probability", *(f"p({name})" for name in network.list_classes)]
-    headings = [*before, *(network.list_targets or classes), *(["problem"] if before else [])]
-    counts = [0, 0]
-    unfinished = path.with_name(path.name + ".part")
-    try:
-        with unfinished.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(headings)
-            for line in lines:
-                counts[bool(before and line[-1])] += 1
-                writer.writerow(line)
-        if path.suffix.lower() == ".parquet":
-            _to_parquet(unfinished, path, headings, texts)
-        else:
-            unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    say(f"{path} ({size(path.stat().st_size)})")
-    what = "pictures" if before else "rows"
-    note(f"{counts[0]:,} {what}, by the model of run {network.run_id}")
-    if counts[1]:
-        note(f"{counts[1]:,} of {sum(counts):,} {what} could not be read; the column problem says why")
+# On Lambda -----------------------------------------------------------------------------------------------------------
 
 
-def _to_parquet(lines: Path, path: Path, headings: Sequence[str], texts: Sequence[str]) -> None:
-    """The same rows in columns, some in memory at a time; a failure leaves nothing behind."""
-    import polars as pl
+def _batch(cloud: Cloud, model: str, parallel: int) -> Batch:
+    from lnn_client.batches import Batch
+    from lnn_client.models import model_content
 
-    unfinished = path.with_name(path.name + ".columns")
-    kinds = {name: pl.String if name in texts else pl.Float64 for name in headings}
-    try:
-        pl.scan_csv(lines, schema=kinds).sink_parquet(unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    return Batch(cloud, model_content(model, lambda: cloud), parallel)
 
 
-def _line(network: Model, said: Prediction | Numbers | None) -> list[str | float]:
-    """The cells of a prediction, empty ones where there is none."""
-    from lnn.models.inference import Numbers
+def _rows_on_lambda(batch: Batch, table: Table, output: Path) -> None:
+    from lnn_client.batches import rows_of_table
 
-    if said is None:
-        return [""] * (len(network.list_targets) or 2 + len(network.list_classes))
-    if isinstance(said, Numbers):
-        return [*said.values]
-    return [said.classes[said.index], max(said.probabilities), *said.probabilities]
+    problems: dict[int, str] = {}
+
+    def lines() -> Iterator[list[str | float]]:
+        for place, (said, problem) in enumerate(_told(batch.predictions(rows_of_table(batch.model, table)), "rows")):
+            if problem:
+                problems[place] = problem
+            yield line(batch.model, said)
+
+    write_predictions(output, batch.model, lines(), problems=problems)
+
+
+def _pictures_on_lambda(
+    batch: Batch, images: Sequence[Path], output: Path, *, invert: bool, white: float | None
+) -> None:
+    from lnn_client.batches import rows_of_pictures
+
+    rows = rows_of_pictures(batch.model, images, invert=invert, white=white)
+    each = zip(images, _told(batch.predictions(rows), "pictures"), strict=True)
+    lines = ([str(image), *line(batch.model, said), problem] for image, (said, problem) in each)
+    write_predictions(output, batch.model, lines, FILE)
+
+
+def _told(predictions: Iterable[Predicted], what: str) -> Iterator[Predicted]:
+    """The same, with a remark now and then on how far they are."""
+    from lnn_cli.ui.progress import PLAIN_LINE_SECONDS
+
+    last = monotonic()
+    for count, predicted in enumerate(predictions):
+        if monotonic() - last >= PLAIN_LINE_SECONDS:
+            last = monotonic()
+            note(f"{count:,} {what} predicted")
+        yield predicted

@@ -106,8 +106,18 @@ def column_of_values(model: Model, values: Sequence[float] | NDArray[Any]) -> ND
 
 def predict(model: Model, X: NDArray[np.float64]) -> Sequence[Prediction | Numbers]:
     """A prediction for each column of X (n, m). Infinite values may give NaN probabilities or numbers."""
+    return named(model, outputs_of(model, X))
+
+
+def outputs_of(model: Model, X: NDArray[np.float64]) -> NDArray[Any]:
+    """Probabilities of the classes (m, K), or numbers (m, targets), for the columns of X (n, m)."""
     with np.errstate(over="ignore", invalid="ignore"):
-        outputs = model.predict_proba(X).T.tolist()
+        outputs: NDArray[Any] = model.predict_proba(X).T
+    return outputs
+
+
+def named(model: Model, outputs: NDArray[Any]) -> Sequence[Prediction | Numbers]:
+    """The rows of ``outputs_of`` as predictions."""
     if model.list_targets:
-        return [Numbers(model.list_targets, values) for values in outputs]
-    return [Prediction(model.list_classes, probabilities) for probabilities in outputs]
+        return [Numbers(model.list_targets, values) for values in outputs.tolist()]
+    return [Prediction(model.list_classes, probabilities) for probabilities in outputs.tolist()]

@@ -22,6 +22,9 @@ MODEL_FILE = "params.h5"
 MAX_MODEL_BYTES = 10_240 * 2**20
 """The most that a model's arrays may take: Lambda's largest memory size (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
 
+MAX_SERVED_BYTES = 256 * 2**20
+"""The largest model, packed or unpacked, that functions predict with: one holds a few of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Model:

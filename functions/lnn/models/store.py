@@ -173,6 +173,10 @@ class Artifacts:
         if not self._put_once(key, content) and self._get(key) != content:
             raise LnnError(f"{s3_uri(self.bucket, key)} has another content; delete it, and upload the model again")
 
+    def put_prediction(self, key: str, content: bytes) -> bool:
+        """Store what is predicted for a part of a batch; False where somebody has stored an answer before."""
+        return self._put_once(key, content)
+
     def get_registered_model(self, model_id: str, digest: str | None) -> Model:
         """Raises LnnError when it was deleted, is no model, or its SHA-256 is not ``digest``."""
         return load_model(self.get_model(model_key(model_id), digest))

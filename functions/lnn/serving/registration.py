@@ -16,7 +16,7 @@ from typing import cast
 from lnn.aws.events import Upload
 from lnn.aws.notifier import Notifier
 from lnn.errors import LnnError, ResourceDeleted
-from lnn.models.model_file import Model
+from lnn.models.model_file import MAX_SERVED_BYTES, Model
 from lnn.models.store import Artifacts, digest_of
 from lnn.models.validation import inspect_model
 from lnn.names import is_calibration, is_trial, params_key, run_of_params_key, s3_uri
@@ -26,8 +26,7 @@ from lnn.serving.registry import ModelRecord, Registry
 
 logger = logging.getLogger(__name__)
 
-MAX_BYTES = 256 * 2**20
-"""The largest model, packed or unpacked: a function that predicts holds a few of them."""
+MAX_BYTES = MAX_SERVED_BYTES
 
 INSPECTION_SECONDS = 20.0
 """Time limit of the inspection, of the function's minute."""

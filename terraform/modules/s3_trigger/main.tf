@@ -91,6 +91,29 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
     }
   }
 
+  # A part of a batch has served once its answer is there, and the client reads that while it waits. The days leave time to go on with
+  # a batch that was interrupted.
+  dynamic "rule" {
+    for_each = { batches = { prefix = "prediction_input/batches/", days = 2 }, predictions = { prefix = "prediction_output/", days = 7 } }
+
+    content {
+      id     = rule.key
+      status = "Enabled"
+
+      filter {
+        prefix = rule.value.prefix
+      }
+
+      expiration {
+        days = rule.value.days
+      }
+
+      noncurrent_version_expiration {
+        noncurrent_days = 1
+      }
+    }
+  }
+
   rule {
     id     = "leftovers"
     status = "Enabled"

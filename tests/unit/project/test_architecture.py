@@ -15,7 +15,7 @@ FUNCTIONS = Path(lnn.__file__).parents[1]
 MODULES = {path.relative_to(FUNCTIONS).as_posix(): ast.parse(path.read_text()) for path in FUNCTIONS.glob("**/*.py")}
 HANDLERS = [path for path in MODULES if path.endswith("/handler.py")]
 
-S3_PREFIX = re.compile(r"\b(training_input|training_results|prediction_input|runs)/")
+S3_PREFIX = re.compile(r"\b(training_input|training_results|prediction_(?:input|output)|runs)/")
 
 
 def texts(tree: ast.Module) -> Iterator[ast.Constant]:
