@@ -158,10 +158,15 @@ def test_functions_and_security_groups_that_have_new_addresses_are_moved_and_non
     upgrade: Upgrade,
 ) -> None:
     changes = upgrade(FUNCTIONS_APART)
-    assert {change.action for change in changes.values()} <= {"move", "update"}
+    assert {change.action for change in changes.values()} <= {"create", "move", "update"}
+    created = {address for address, change in changes.items() if change.action == "create"}
+    assert created == {'module.s3_trigger.aws_lambda_permission.bucket["batches"]'}
     updated = {change.type for change in changes.values() if change.action == "update"}
-    # Code, permissions and the dashboard's pictures: nothing that holds data.
-    assert updated <= {"aws_lambda_function", "aws_iam_role_policy", "aws_cloudwatch_dashboard"}
+    # Code, permissions, the dashboard's pictures, and what the bucket starts and expires: nothing that holds data.
+    assert updated <= {
+        *("aws_lambda_function", "aws_iam_role_policy", "aws_cloudwatch_dashboard"),
+        *("aws_s3_bucket_lifecycle_configuration", "aws_s3_bucket_notification"),
+    }
     moves = {address: new_address(address) for address in addresses(FUNCTIONS_APART)}
     moved = {change.moved_from: address for address, change in changes.items() if change.moved_from}
     assert moved == {old: new for old, new in moves.items() if old != new}
