@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
+import pty
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from rich.console import Console
+from rich.text import Text
 
 from lnn_tools.browser import chromium
 from lnn_tools.docs.recording import LNN, PATIENCE_MS, REPOSITORY, lnn
@@ -30,6 +35,14 @@ TABLES = {"iris": "species", "spiral": "class"}
 """Tables that are drawn, with the column to learn."""
 EPOCHS = 100
 """Of parameters.json."""
+LONG_EPOCHS = 4000
+"""Enough to see a training on its way."""
+TERMINAL = {"COLUMNS": "100", "LINES": "40", "TERM": "xterm-256color"}
+REDRAWN = re.compile(r"(?:\r?\x1b\[(?:2K|1A|\?25[lh]))+")
+"""Between two states of a live display."""
+COLUMNS = int(TERMINAL["COLUMNS"])
+FRAME = """<pre style="margin:0; padding:1em; width:max-content; background:#fff; color:#000;
+font:15px/1.4 monospace">{code}</pre>"""
 AFTER_MS = 500
 """The panel of a neuron is drawn after the network, and a page's picture after its text."""
 FOUR: Sequence[Sequence[tuple[float, float]]] = (
@@ -75,6 +88,31 @@ def served(*arguments: str) -> Iterator[str]:
             serving.terminate()
 
 
+def of_watch(page: Any, _run_id: str, _folder: Path) -> bytes:
+    """A terminal in the middle of a training."""
+    command = ("lnn", "train", str(DIGITS.relative_to(REPOSITORY)), "--set", f"epochs={LONG_EPOCHS}", "--wait")
+    frames = REDRAWN.split(terminal_output(LNN, *command[1:]))
+    middle = next(frame for frame in frames if re.search(rf"epoch {LONG_EPOCHS // 2000},\d\d\d/", frame))
+    console = Console(record=True, width=COLUMNS, file=io.StringIO())
+    console.print(Text.from_ansi(f"$ {' '.join(command)}\n{middle.strip()}"))
+    # Rich's own frame would ask another host for a font.
+    page.set_content(console.export_html(code_format=FRAME, inline_styles=True))
+    return bytes(page.locator("pre").screenshot())
+
+
+def terminal_output(*command: str) -> str:
+    """All that a command writes to a terminal, with the sequences that move the cursor and set colors."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, cwd=REPOSITORY, env=os.environ | TERMINAL, stdout=theirs, stderr=theirs):
+        os.close(theirs)
+        written = bytearray()
+        with suppress(OSError):  # Linux says so when the other side has closed
+            while part := os.read(ours, 65536):
+                written += part
+        os.close(ours)
+    return written.decode().replace("\r\n", "\n")
+
+
 def of_report(page: Any, run_id: str, folder: Path) -> bytes:
     """The beginning of a run's report."""
     report = folder / "report.html"
@@ -112,7 +150,7 @@ def of_prediction(page: Any, run_id: str, _folder: Path) -> bytes:
         return bytes(page.screenshot())
 
 
-TAKEN = {"report": of_report, "neuron": of_neuron, "prediction": of_prediction}
+TAKEN = {"watch": of_watch, "report": of_report, "neuron": of_neuron, "prediction": of_prediction}
 
 if __name__ == "__main__":
     sys.exit(exit_status("screenshots", main))
