@@ -95,7 +95,7 @@ def _check_assignments(assignments: list[str]) -> None:
 
 def _make(words: Sequence[str], _whole: bool) -> None:
     makefile = (REPOSITORY / "Makefile").read_text()
-    recipes = dict(re.findall(r"^([a-z]+):(.*(?:\n(?:\t.*)?)*)", makefile, re.MULTILINE))
+    recipes = dict(re.findall(r"^([a-z][a-z-]*):(.*(?:\n(?:\t.*)?)*)", makefile, re.MULTILINE))
     targets = [word for word in words if "=" not in word]
     for target in targets:
         if "## " not in recipes.get(target, "") and not _is_placeholder(target):
@@ -233,7 +233,7 @@ PROGRAMS: dict[str, Callable[[Sequence[str], bool], None]] = {
     "aws": _aws,
     "cd": _in_the_repository,
     "curl": _one_of("--data-binary", "--json"),
-    "git": _one_of("clone", "pull", "rev-parse"),
+    "git": _one_of("clone", "pull", "push", "rev-parse", "tag"),
     "jq": lambda _words, _whole: None,
     "lnn": _lnn,
     "make": _make,
