@@ -2,6 +2,7 @@
 """Measures the exchange of 2 to 128 workers behind an emulated network (`make bench-scale`)."""
 
 import argparse
+import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,11 +16,13 @@ from lnnbench.scale import chart
 from lnnbench.scale.cells import GLOO, SIZES, WORKERS, Cell, grid
 from lnnbench.scale.fleet import gloo_missing, measure
 from lnnbench.scale.network import Network
-from lnnbench.scale.report import completed, in_bytes, markdown, write
+from lnnbench.scale.report import NAME, completed, in_bytes, markdown, write
 
 
 def main() -> int:
     given = parse()
+    if given.again:
+        return again(given.output)
     network = Network(given.round_trip_ms / 1000, 1e6 * given.function_mb, 1e6 * given.node_mb)
     missing = "left out by --no-gloo" if given.no_gloo else gloo_missing()
     wanted = [
@@ -81,9 +84,20 @@ def parse() -> argparse.Namespace:
         default=8.0,
         help="leave out cells whose steps take longer by the model (default: %(default)s)",
     )
+    parser.add_argument("--again", action="store_true", help="write the last report again, with today's cost model")
     parser.add_argument("--no-gloo", action="store_true", help="do not measure PyTorch's gloo")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the report (default: %(default)s)")
     return parser.parse_args()
+
+
+def again(folder: Path) -> int:
+    """Measures nothing: what follows from the measured rows, and the estimates, are computed anew."""
+    report = json.loads((folder / f"{NAME}.json").read_text())
+    network, used = Network(**report["network"]), report["machine"]["cores"]
+    report["rows"] = [completed(row, network, used) for row in report["rows"]]
+    write(report, folder)
+    chart.draw(report["rows"], folder)
+    return 0
 
 
 def numbers(text: str) -> list[int]:

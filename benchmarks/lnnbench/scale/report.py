@@ -14,7 +14,7 @@ MARKS = ((16_000, 1000 * TOGETHER_SECONDS / MARK_WORKERS, 0.7), (DIGITS_BYTES, 1
 """Bytes, milliseconds of each worker's work in a step, the efficiency to reach: with ``data`` and ``MARK_WORKERS``."""
 CLOSE = 1.3
 """Within this factor the model's figure counts as right."""
-BOUND = 0.7
+BOUND = 0.5
 """Above this share of the overhead, processors' time makes a row one of this machine, not of functions on AWS."""
 
 Row = Mapping[str, Any]
@@ -53,6 +53,7 @@ def marks(rows: Sequence[Row]) -> Iterator[str]:
                     f"- {MARK_WORKERS} workers, {waited:g} ms of work each, {in_bytes(size)}: efficiency"
                     f" {row['efficiency']:.2f}, at least {least} wanted: {met}"
                     f"{'; bound by the processors' if bound(row) else ''}"
+                    f" (by the cost model {waited / (waited + row['estimate_ms']):.2f})"
                 )
     judged = [row for row in rows if "factor" in row and not bound(row)]
     within = [row for row in judged if 1 / CLOSE <= row["factor"] <= CLOSE]
@@ -80,7 +81,7 @@ def heading(report: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"`make bench-scale` on {report['date']}, {facts['cores']} cores of {facts['cpu']}, {facts['system']}"
         f" {facts['architecture']}, Python {facts['python']}, commit {report['revision']}; load average"
-        f" {load['before']} before, {load['after']} after."
+        f" {load['before']} before, {load['after']} after: the workers' own."
     )
     yield ""
     yield (
@@ -111,11 +112,11 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
         if "error" in row:
             yield f"{start} failed: {row['error']} |{' |' * 8}"
             continue
-        model = f"{row['estimate_ms']:.3g} | {row['factor']:.2f}" if "factor" in row else "- | -"
+        model = f"{in_ms(row['estimate_ms'])} | {row['factor']:.2f}" if "factor" in row else "- | -"
         cpu = [row[f"{who}_cpu_ms"] for who in ("worker", "redis", "proxy")] + [row["processors_ms"]]
         yield (
-            f"{start} {row['step_ms']:.3g} | {row['overhead_ms']:.3g} | {row['efficiency']:.2f} | {model} | "
-            + " | ".join(f"{value:.3g}" for value in cpu)
+            f"{start} {in_ms(row['step_ms'])} | {in_ms(row['overhead_ms'])} | {row['efficiency']:.2f} | {model} | "
+            + " | ".join(map(in_ms, cpu))
             + (" * |" if bound(row) else " |")
         )
 
@@ -147,6 +148,11 @@ def notes(report: Mapping[str, Any]) -> Iterator[str]:
     if report["left_out"]:
         yield ""
         yield f"Left out, since the model expects steps above {report['most_seconds']:g} s: {report['left_out']}."
+
+
+def in_ms(value: float) -> str:
+    """Three digits that count."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def in_bytes(count: float) -> str:

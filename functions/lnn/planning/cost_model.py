@@ -29,6 +29,11 @@ the taker (``process_group``)."""
 EXCHANGE_COMMANDS = 1
 """Redis commands of a worker for each exchange: UNLINK, which removes the parts that it has read in the one before."""
 
+NODE_PASSES = 1.5
+"""How often the node's bandwidth has to pass a part, with a network card that sends while it receives: once in, and
+once out, but workers that are ahead send while others still receive. Measured with 4 to 64 workers, 0.4 to 40 MB
+(`make bench-scale`): 0.9 to 2."""
+
 VALUE_BYTES = 8
 """A float64 that each worker gives the others."""
 
@@ -278,15 +283,16 @@ class Costs(ABC):
     def exchange(self, part: float) -> float:
         """Seconds of one exchange in which each worker gives ``part`` bytes to each other one.
 
-        A part's bytes go in and out. Redis serves one command after the other; the workers do their parts of it at the
-        same time, where they have cores of their own.
+        A part's bytes go in and out, which overlaps on a node with a network card (``NODE_PASSES``). Redis serves one
+        command after the other; the workers do their parts of it at the same time, where they have cores of their own.
         """
         workers = self.workers
         if workers == 1:
             return 0.0
         rates, peers = self.rates, workers - 1
+        passes = NODE_PASSES if rates.cores is None else 2  # on one machine a processor copies each way
         commands = EXCHANGE_COMMANDS + peers * PART_COMMANDS
-        server = workers * (commands * rates.command_seconds + peers * 2 * part / rates.cache_bytes)
+        server = workers * (commands * rates.command_seconds + peers * passes * part / rates.cache_bytes)
         client = commands * rates.client_command_seconds + peers * 2 * part / rates.function_bytes
         if rates.cores is None:
             return rates.round_trip_seconds + max(server, client)

@@ -22,7 +22,7 @@ from lnnbench.scale import chart
 from lnnbench.scale.cells import DATA, DIGITS_BYTES, GLOO, RESIDENT, Cell, expected, grid, job_of
 from lnnbench.scale.fleet import step_seconds
 from lnnbench.scale.network import Card, Late, Link, Network, Pipe, emulated
-from lnnbench.scale.report import bound, completed, markdown, marks, write
+from lnnbench.scale.report import bound, completed, in_ms, markdown, marks, write
 from lnnbench.scale.worker import LEAST_STEPS, Found, measured
 
 NETWORK = Network(round_trip_seconds=0.001, function_bytes=1e6, node_bytes=4e6)
@@ -272,7 +272,7 @@ def test_a_port_of_the_proxy_is_on_the_same_side_of_the_own_one_as_the_peers(glo
 def row(
     way: str = DATA, workers: int = 16, size: int = 16_000, wait_ms: float = 6.25, **changes: Any
 ) -> dict[str, Any]:
-    given = {"round_trip_ms": 0.6, "step_ms": 8.0, "steps": 9, "worker_cpu_ms": 0.1, "redis_cpu_ms": 0.2}
+    given = {"round_trip_ms": 0.6, "step_ms": 8.0, "steps": 9, "worker_cpu_ms": 0.05, "redis_cpu_ms": 0.2}
     given |= {"proxy_cpu_ms": 0.2, "proxy_late_ms": 0.1}
     return {"way": way, "workers": workers, "bytes": size, "wait_ms": wait_ms} | given | changes
 
@@ -289,7 +289,7 @@ def test_a_row_says_overhead_efficiency_processors_and_the_models_figure():
     found = completed(row(), NETWORK, cores=2)
     assert found["overhead_ms"] == pytest.approx(1.75)
     assert found["efficiency"] == pytest.approx(6.25 / 8)
-    assert found["processors_ms"] == pytest.approx((16 * 0.1 + 0.4) / 2)
+    assert found["processors_ms"] == pytest.approx((16 * 0.05 + 0.4) / 2)
     assert not bound(found)
     assert bound(completed(row(worker_cpu_ms=0.2), NETWORK, cores=2))
     estimate = 1000 * expected(Cell(DATA, 16, 16_000, 0.00625), NETWORK)
@@ -304,8 +304,8 @@ def test_the_marks_name_what_is_met_and_count_the_rows_that_processors_do_not_bi
     rows[0] |= {"factor": 1.2}
     rows[1] |= {"factor": 0.7}
     told = list(marks(rows))
-    assert told[0].endswith("efficiency 0.78, at least 0.7 wanted: met")
-    assert told[1].endswith("efficiency 0.50, at least 0.85 wanted: not met")
+    assert "efficiency 0.78, at least 0.7 wanted: met (by the cost model 0." in told[0]
+    assert "efficiency 0.50, at least 0.85 wanted: not met (by the cost model 0." in told[1]
     assert "in 1 of the 2 rows" in told[2]
 
 
@@ -324,6 +324,10 @@ def test_the_report_has_a_line_for_each_row_the_network_and_what_it_lacks(tmp_pa
     assert "Left out, since the model expects steps above 8 s: data with 128 workers and 40 MB." in text
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {14}
+
+
+def test_large_figures_are_written_whole():
+    assert [in_ms(value) for value in (1234.5, 123.4, 12.34, 0.1234)] == ["1,234", "123", "12.3", "0.123"]
 
 
 def test_the_chart_is_drawn_of_shared_work_and_without_rows_there_is_none(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from lnn.aws.pricing import lambda_usd
 from lnn.job.plan import EXAMPLE_SPACE, PLAIN
 from lnn.network import example_space
-from lnn.planning.cost_model import PART_COMMANDS, Correction, CostModel, Estimate
+from lnn.planning.cost_model import NODE_PASSES, PART_COMMANDS, Correction, CostModel, Estimate
 from lnn.planning.rates import AWS, local
 from lnn.planning.workload import Functions, Job
 from lnn.strategies.registry import STRATEGIES
@@ -133,6 +133,19 @@ def test_redis_serves_all_parts_of_an_exchange_one_after_the_other() -> None:
     commands = PART_COMMANDS * 256 * 255 * AWS.command_seconds
     assert exchanges[3] > commands > 10 * exchanges[1]
     assert exchanges == sorted(exchanges)
+
+
+def test_large_parts_pass_the_node_while_others_do_and_each_worker_twice() -> None:
+    part = 1_000_000
+    many, two = (CostModel(JOB).costs("data", workers).exchange(part) for workers in (16, 2))
+    assert many == pytest.approx(NODE_PASSES * 16 * 15 * part / AWS.cache_bytes, rel=0.01)
+    assert two == pytest.approx(2 * part / AWS.function_bytes, rel=0.05)
+
+
+def test_on_one_machine_a_processor_copies_each_part_in_and_out() -> None:
+    rates, part = local(2), 10_000_000
+    copied = 16 * 15 * part * (2 / rates.cache_bytes + 2 / rates.function_bytes) / 2
+    assert CostModel(JOB, rates=rates).costs("data", 16).exchange(part) == pytest.approx(copied, rel=0.01)
 
 
 def test_the_first_layer_is_cut_along_its_longer_side() -> None:
