@@ -17,6 +17,7 @@ OUTSIDE = (
     "CONTRIBUTING.md",
     "benchmarks/README.md",
     "benchmarks/results/bench.md",
+    "benchmarks/results/scale.md",
     "benchmarks/results/*.png",
     "cli/README.md",
     "examples/*/README.md",

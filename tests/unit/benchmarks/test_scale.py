@@ -24,6 +24,7 @@ from lnnbench.scale.fleet import step_seconds
 from lnnbench.scale.network import Card, Late, Link, Network, Pipe, emulated
 from lnnbench.scale.report import bound, completed, in_ms, markdown, marks, write
 from lnnbench.scale.worker import LEAST_STEPS, Found, measured
+from support.repository import REPOSITORY
 
 NETWORK = Network(round_trip_seconds=0.001, function_bytes=1e6, node_bytes=4e6)
 
@@ -337,3 +338,8 @@ def test_the_chart_is_drawn_of_shared_work_and_without_rows_there_is_none(tmp_pa
     assert (tmp_path / "scale.png").read_bytes().startswith(b"\x89PNG")
     assert chart.shared({"wait_ms": 6.25, "workers": 16})
     assert not chart.shared({"wait_ms": 100.0, "workers": 16})
+
+
+def test_the_committed_tables_are_those_of_the_committed_figures():
+    results = REPOSITORY / "benchmarks" / "results"
+    assert markdown(json.loads((results / "scale.json").read_text())) == (results / "scale.md").read_text()
