@@ -150,11 +150,10 @@ def stamp_of(archive: Path) -> Path:
     return archive.with_suffix(".json")
 
 
-def finish(archive: Path, inputs: str, digest: str, size: int) -> None:
-    """Writes the record of a build, and prints its sizes."""
+def finish(archive: Path, inputs: str, digest: str, size: int, where: str) -> None:
+    """Writes the record of a build, and prints its size and where it is."""
     stamp_of(archive).write_text(json.dumps({"inputs": inputs, "sha256": digest, "unzipped_bytes": size}) + "\n")
-    zipped = archive.stat().st_size
-    print(f"layer: {archive.name}: {size / 2**20:.0f} MB unzipped, {zipped / 2**20:.1f} MB zipped")
+    print(f"layer: {size / 2**20:.0f} MB in {where}")
 
 
 def build_for_aws(target: Target, output: Path = OUTPUT) -> Path:
@@ -188,7 +187,7 @@ def build_for_aws(target: Target, output: Path = OUTPUT) -> Path:
         digest = write_zip(archive, {path.relative_to(stage).as_posix(): path for path in files})
     finally:
         shutil.rmtree(stage, ignore_errors=True)
-    finish(archive, inputs, digest, size)
+    finish(archive, inputs, digest, size, f"{archive.name}, {archive.stat().st_size / 2**20:.1f} MB zipped")
     return archive
 
 
@@ -249,7 +248,7 @@ def build_for_local(python: Path, output: Path = OUTPUT) -> Path:
     # The comment makes each build a new archive, so that the emulator replaces warm workers.
     pointer = f"# build {inputs[:16]}\n{packages}\n".encode()
     digest = write_zip(archive, {f"{target.site_packages}/lnn-layer.pth": pointer})
-    finish(archive, inputs, digest, size)
+    finish(archive, inputs, digest, size, f"{unpacked.parent.name}/{unpacked.name}")
     return archive
 
 
