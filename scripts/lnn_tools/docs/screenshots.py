@@ -91,7 +91,7 @@ def served(*arguments: str) -> Iterator[str]:
 def of_watch(page: Any, _run_id: str, _folder: Path) -> bytes:
     """A terminal in the middle of a training."""
     command = ("lnn", "train", str(DIGITS.relative_to(REPOSITORY)), "--set", f"epochs={LONG_EPOCHS}", "--wait")
-    frames = REDRAWN.split(terminal_output(LNN, *command[1:]))
+    frames = REDRAWN.split(terminal_output(str(LNN), *command[1:]))
     middle = next(frame for frame in frames if re.search(rf"epoch {LONG_EPOCHS // 2000},\d\d\d/", frame))
     console = Console(record=True, width=COLUMNS, file=io.StringIO())
     console.print(Text.from_ansi(f"$ {' '.join(command)}\n{middle.strip()}"))
