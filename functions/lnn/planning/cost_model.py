@@ -32,7 +32,7 @@ EXCHANGE_COMMANDS = 1
 NODE_PASSES = 1.5
 """How often the node's bandwidth has to pass a part, with a network card that sends while it receives: once in, and
 once out, but workers that are ahead send while others still receive. Measured with 4 to 64 workers, 0.4 to 40 MB
-(`make bench-scale`): 0.9 to 2."""
+(`make bench-scale`): 1 to 2."""
 
 VALUE_BYTES = 8
 """A float64 that each worker gives the others."""
