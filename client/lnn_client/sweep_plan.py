@@ -66,14 +66,19 @@ class Plan:
         return -(-self.parallel // self.runs_of_trial)
 
     def content(self, settings: Mapping[str, Any], *tags: str, epochs: int | None = None) -> bytes:
-        """The ``parameters.json`` of a run with the ``tags``; with ``epochs`` it trains so many, and validates none."""
+        """The ``parameters.json`` of a run with the ``tags``; with ``epochs`` it trains so many, and validates none.
+
+        A schedule that warms up for as many epochs, or more, gets one after them.
+        """
         from lnn.job.hyperparameters import apply_overrides
 
         values = {**settings, "name": self.name, "tags": [f"sweep:{self.name}", *tags]}
         if epochs is not None:
             values |= {"epochs": epochs, "validation": None, "patience": None}
-        changes = [f"{key}={json.dumps(value)}" for key, value in values.items()]
-        return json.dumps(apply_overrides(dict(self.parameters), changes)).encode()
+        raw = apply_overrides(dict(self.parameters), [f"{key}={json.dumps(value)}" for key, value in values.items()])
+        if epochs is not None:
+            raw["epochs"] = max(epochs, (raw.get("schedule") or {}).get("warmup_epochs", 0) + 1)
+        return json.dumps(raw).encode()
 
 
 def checked(plan: Plan, dataset: Path, summary: DatasetSummary | None = None) -> Plan:

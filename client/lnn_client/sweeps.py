@@ -122,11 +122,11 @@ class Sweep:
         """
         begun = self._begun()
         while True:
-            while (number := self._next()) is not None:
+            while (number := self._next(begun)) is not None:
                 self._begin(number, begun)
             self._look()
             tell(self)
-            if not self._at_work() and self._next() is None:
+            if not self._at_work() and self._next(begun) is None:
                 break
             time.sleep(POLL_SECONDS)
         self.trials = [trial.settled(no_more=True) for trial in self.trials]
@@ -214,8 +214,11 @@ class Sweep:
         last = self.trials[-1] if self.trials else None
         return last if last is not None and len(last.runs) < self.plan.runs_of_trial else None
 
-    def _next(self) -> int | None:
-        """The number of the trial of which a run may begin now; None where none may, or none is left."""
+    def _next(self, begun: Mapping[str, Run]) -> int | None:
+        """The number of the trial of which a run may begin now; None where none may, or none is left.
+
+        What an earlier driver has begun is taken over whatever it costs, and however late it is.
+        """
         plan, unfinished = self.plan, self._unfinished()
         number = len(self.trials) + (unfinished is None)
         if number > plan.trials or self.ended_early is not None or self._at_work() >= plan.parallel:
@@ -224,11 +227,13 @@ class Sweep:
         earlier = self.trials[: max(0, number - plan.trials_at_once)] if unfinished is None and self._learns else []
         if any(trial.state == "running" for trial in earlier):
             return None
+        done = len(unfinished.runs) if unfinished is not None else 0
+        if self._place(number, done)[0] in begun:
+            return number
         if self._is_over():
             self.ended_early = f"{plan.seconds:g} seconds are over"
             return None
-        begun = len(unfinished.runs) if unfinished is not None else 0
-        more = plan.runs_of_trial - begun + (1 if plan.folds else 0)
+        more = plan.runs_of_trial - done + (1 if plan.folds else 0)
         if plan.max_usd is not None and (expected := self._usd(more)) > plan.max_usd:
             self.ended_early = f"one more trial might take it beyond ${plan.max_usd:g} (${expected:.6f})"
             return None
@@ -250,13 +255,16 @@ class Sweep:
         if number > len(self.trials):
             self.trials.append(self._drawn(number))
         trial = self.trials[-1]
-        fold = len(trial.runs) + 1 if self.plan.folds else None
-        folder = f"{self.plan.folder}{number:04d}/"
-        tags = [f"trial:{number}"]
-        if fold is not None:
-            folder, tags = f"{folder[:-1]}-{_FOLD}{fold}/", [*tags, f"fold:{fold}"]
+        folder, fold = self._place(number, len(trial.runs))
+        tags = [f"trial:{number}", *([] if fold is None else [f"fold:{fold}"])]
         run = self._started(TrialRun(folder, fold), begun, self.plan.content(trial.settings, *tags))
         self.trials[-1] = replace(trial, runs=(*trial.runs, run))
+
+    def _place(self, number: int, done: int) -> tuple[str, int | None]:
+        """Folder and fold of a trial's run, after so many others of it."""
+        if not self.plan.folds:
+            return f"{self.plan.folder}{number:04d}/", None
+        return f"{self.plan.folder}{number:04d}-{_FOLD}{done + 1}/", done + 1
 
     def _drawn(self, number: int) -> Trial:
         """The next trial, with its settings."""

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
-from lnn.errors import ProcessGroupBroken, WorkersMissing
+from lnn.errors import PeerLeft, ProcessGroupBroken, WorkersMissing
 from lnn.messages import Message
 from lnn.parameter_server import process_group
 from lnn.parameter_server.process_group import ProcessGroup
@@ -222,7 +223,7 @@ class TestProcessGroup:
             )
             for rank in range(3):
                 assert [bytes(part).decode() for part in received[rank]] == [f"{of}>{rank}@{turn}" for of in range(3)]
-        last = {m._part_key(m.rank, peer).encode() for m in members for peer in m.peers}
+        last = {m._part_key(m.rank, peer, m._number).encode() for m in members for peer in m.peers}
         assert set(cloud.keys()) == last, "inboxes that have been emptied are gone, and parts of earlier exchanges"
 
     def test_what_one_wants_all_agree_on(self, cloud: InProcessCloud) -> None:
@@ -242,7 +243,7 @@ class TestProcessGroup:
     def test_a_part_whose_note_comes_later_counts(self, cloud: InProcessCloud) -> None:
         waiting, peer = (ProcessGroup(cloud.services.server("run"), "1-a", rank, 2) for rank in range(2))
         peer._number = 1
-        cloud.redis.set(peer._part_key(0, 1), b"early" + bytes([process_group.Flag.STOP]))
+        cloud.redis.set(peer._part_key(0, 1, 1), b"early" + bytes([process_group.Flag.STOP]))
         assert [bytes(part) for part in waiting.all_gather(b"own")] == [b"own", b"early"]
         assert waiting.agreed == process_group.Flag.STOP
         cloud.redis.rpush(peer._inbox_key(0, 1), process_group.NOTE.pack(1, 0))
@@ -280,6 +281,55 @@ class TestProcessGroup:
             for arrival in arrivals:
                 arrival.join()
         assert sent, "nothing came again"
+
+    def test_a_part_that_arrives_again_later_does_not_stay(self, cloud: InProcessCloud) -> None:
+        members = self.members(cloud)
+        self.all_do(members, lambda m: m.all_gather(b"first"))
+        again = members[0]._push(1, b"first", process_group.Flag(0))
+        self.all_do(members, lambda m: m.all_gather(b"second"))
+        for command in again:
+            self.repeat(cloud, command)
+        for _ in range(2):
+            received = self.all_do(members, lambda m: m.all_gather(b"later"))
+            assert [bytes(part) for part in received[1]] == [b"later"] * 3
+        assert not cloud.redis.exists(str(again[0][1]))
+
+    def test_a_connection_that_cannot_be_made_for_a_moment_is_tried_again(
+        self, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        members = self.members(cloud)
+        self.all_do(members, lambda m: m.all_gather(b"first"))
+        members[0]._disconnect()
+        connects = cloud.redis.connection_pool.get_connection
+        refusals = [redis.exceptions.ConnectionError("refused"), redis.exceptions.BusyLoadingError("loading")]
+
+        def connecting() -> Any:
+            if refusals:
+                raise refusals.pop()
+            return connects()
+
+        monkeypatch.setattr(members[0]._client.connection_pool, "get_connection", connecting)
+        received = self.all_do(members, lambda m: m.all_gather(f"second {m.rank}".encode()))
+        assert [bytes(part) for part in received[0]] == [b"second 0", b"second 1", b"second 2"]
+        assert not refusals
+
+    def test_a_worker_that_has_left_is_known_where_another_answer_is_lost(
+        self, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        members = self.members(cloud)
+        self.all_do(members, lambda m: m.all_gather(b"first"))
+        members[1].leave()
+        read, left = RespConnection.read, [11]  # UNLINK, thrice two pushes, BLPOP with its two items, GET
+
+        def reading(self: RespConnection) -> Any:
+            if not left[0]:
+                raise TimeoutError("lost, for a test")
+            left[0] -= 1
+            return read(self)
+
+        monkeypatch.setattr(RespConnection, "read", reading)
+        with pytest.raises(PeerLeft):
+            members[0].all_gather(b"second")
 
     @staticmethod
     def repeat(cloud: InProcessCloud, command: tuple[Any, ...]) -> None:

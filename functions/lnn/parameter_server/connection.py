@@ -24,6 +24,9 @@ TRY_LATER = (
 the cache's name resolves to the new primary, or the server is ready (Valkey documentation, "Replication";
 ElastiCache user guide, "Minimizing downtime in Valkey and Redis OSS with Multi-AZ")."""
 
+UNREACHABLE = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, *TRY_LATER)
+"""Errors of a server that is away for longer than the client tries by itself, or not ready."""
+
 
 def connect(address: CacheAddress, region: str) -> redis.Redis:
     """A client that reconnects by itself, with TLS and IAM login where the address asks for it.

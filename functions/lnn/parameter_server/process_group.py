@@ -20,6 +20,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from lnn.errors import PeerLeft, ProcessGroupBroken, WorkersMissing
 from lnn.messages import Flag
+from lnn.parameter_server.connection import UNREACHABLE
 from lnn.parameter_server.heartbeat import Heartbeat
 from lnn.parameter_server.resp import Argument, Buffer, RespConnection, RespError, TryLater
 from lnn.parameter_server.server import ParameterServer
@@ -75,6 +76,8 @@ class ProcessGroup:
         self._number = 0
         self._read: list[str] = []
         """Keys of the parts that the last exchange read; the next one removes them."""
+        self._repeated: list[str] = []
+        """Keys of earlier parts whose notes came again: so may they, after they were removed."""
         self._silent: set[int] = set()
         self._absent: set[int] = set()
         self._call_after = 0.0
@@ -157,7 +160,7 @@ class ProcessGroup:
     def _push(self, peer: int, part: Part, flags: Flag) -> list[Command]:
         content = (*(part if isinstance(part, tuple) else (part,)), bytes([flags]))
         return [
-            ("SET", self._part_key(peer, self.rank), content, "EX", LIFETIME_SECONDS),
+            ("SET", self._part_key(peer, self.rank, self._number), content, "EX", LIFETIME_SECONDS),
             *self._notify(peer, Flag(0)),
         ]
 
@@ -184,9 +187,7 @@ class ProcessGroup:
             unheard = []
             for peer, popped, part in zip(list(missing), to_wait[::2], to_wait[1::2], strict=True):
                 note = popped[1] if waits and popped else None
-                if refused and part is None:  # it may be there all the same
-                    continue
-                content = self._accepted(peer, note, part)
+                content = self._accepted(peer, note, part, is_sure=not refused)
                 if content is not None:
                     received[peer] = content
                     missing.remove(peer)
@@ -201,7 +202,8 @@ class ProcessGroup:
                 self._check_alive(unheard)
             if (missing or unsent) and time.monotonic() > began + patience:
                 self._give_up(missing)
-        self._read = [self._part_key(self.rank, peer) for peer in self.peers]
+        self._read = [*(self._part_key(self.rank, peer, self._number) for peer in self.peers), *self._repeated]
+        self._repeated = []
         self._last_exchange = time.monotonic()
         self.waited += self._last_exchange - began
 
@@ -245,7 +247,7 @@ class ProcessGroup:
             if self._wire is None:
                 self._wire = RespConnection(self._client.connection_pool.get_connection())
             self._wire.send(commands)
-        except OSError as error:
+        except (OSError, *UNREACHABLE) as error:
             return TryLater(f"not sent: {error}")
         return self._wire
 
@@ -275,7 +277,10 @@ class ProcessGroup:
         for peer in missing:
             pipeline.exists(self._member_key(peer))
             pipeline.exists(self._heartbeat_key(peer))
-        found = pipeline.execute()
+        try:
+            found = pipeline.execute()
+        except UNREACHABLE:  # which says nothing of the peers
+            return
         silent = set()
         self._absent = {peer for peer, joined in zip(missing, found[::2], strict=True) if not joined}
         calls = self._number == 1 and time.monotonic() >= self._call_after
@@ -304,30 +309,34 @@ class ProcessGroup:
         inbox = self._inbox_key(self.rank, peer)
         return [
             ("BLPOP", inbox, BLOCK_SECONDS) if blocks else ("EXISTS", inbox),
-            ("GET", self._part_key(self.rank, peer)),
+            ("GET", self._part_key(self.rank, peer, self._number)),
         ]
 
-    def _accepted(self, peer: int, note: memoryview | None, part: memoryview | None) -> memoryview | None:
+    def _accepted(
+        self, peer: int, note: memoryview | None, part: memoryview | None, *, is_sure: bool
+    ) -> memoryview | None:
         """A peer's part of this exchange, whose flags are collected, or None while it is not there.
 
         A part counts without its note, which may come later, or may have gone with an answer that was lost. The note of
         an earlier exchange is skipped, and then this one's is waited for, so that none stays in the inbox for good.
+        Without ``is_sure`` a part that is missing may be there all the same, since answers were lost.
         """
         number, flags = NOTE.unpack(note) if note else (self._number, 0)
         if flags & Flag.LEFT:
             raise PeerLeft(f"worker {peer} has left")
         if number < self._number:
+            self._repeated.append(self._part_key(self.rank, peer, number))
             return None
         if part is None:
-            if note:
+            if note and is_sure:
                 what = "the part" if number == self._number else "a note"
                 raise ProcessGroupBroken(f"{what} of worker {peer} for exchange {self._number} was lost")
             return None
         self.agreed |= Flag(part[-1])
         return part[:-1]
 
-    def _part_key(self, reader: int, writer: int) -> str:
-        return f"{self._inbox_key(reader, writer)}:part:{self._number}"
+    def _part_key(self, reader: int, writer: int, number: int) -> str:
+        return f"{self._inbox_key(reader, writer)}:part:{number}"
 
     def _inbox_key(self, reader: int, writer: int) -> str:
         return self._server.path(f"gang:{self._claim}:{reader}:{writer}")

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lnn.errors import InputError
+from lnn.job.hyperparameters import parse_settings
 from lnn.names import Names
 from lnn.runs.record import Run
 from lnn_client import sweeps
@@ -93,7 +94,8 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def plan_of(**changes: Any) -> Plan:
     told = {"trials": TRIALS, "parallel": 2, "sampler": "grid", "folds": FOLDS, **changes}
-    return Plan("s", {"learning_rate": RATES}, {**PARAMETERS, "learning_rate": 0.1}, **told)
+    fixed = {"space": {"learning_rate": RATES}, "parameters": {**PARAMETERS, "learning_rate": 0.1}}
+    return Plan("s", **{**fixed, **told})
 
 
 def driven(bucket: Bucket, tell: Callable[[Sweep], object] = lambda _: None, **changes: Any) -> Sweep:
@@ -200,6 +202,38 @@ def test_a_budget_that_ends_within_a_trial_leaves_it_without_a_value() -> None:
     sweep = driven(bucket, max_usd=0.9, parallel=1)
     assert [(trial.state, trial.value) for trial in sweep.trials] == [("pruned", None)]
     assert (len(bucket.looks), bucket.registered, sweep.best()) == (1, [], None)
+
+
+@pytest.mark.parametrize(("folds", "runs"), [(None, 4), (FOLDS, 4)])
+def test_a_sweep_that_goes_on_has_all_runs_that_were_begun_whatever_they_have_cost(
+    folds: int | None, runs: int
+) -> None:
+    """They began before anything was known of their cost, which is beyond the budget."""
+
+    def dies(_: Sweep) -> None:
+        raise Killed
+
+    bucket = Bucket()
+    told = {"folds": folds, "parallel": runs, "max_usd": 0.9, "trials": TRIALS}
+    with pytest.raises(Killed):
+        driven(bucket, dies, **told)
+    assert len(bucket.looks) == runs
+    again = driven(bucket, **told)
+    assert sum(len(trial.runs) for trial in again.trials) == runs
+    assert all(run.has_ended for trial in again.trials for run in trial.runs)
+
+
+@pytest.mark.parametrize("in_space", [False, True])
+def test_the_last_training_has_an_epoch_after_those_that_warm_up(in_space: bool) -> None:
+    bucket = Bucket()
+    warmup = {} if in_space else {"warmup_epochs": 7}
+    fixed = {**PARAMETERS, "learning_rate": 0.1, "schedule": {"kind": "cosine", **warmup}}
+    space = {"learning_rate": RATES} | ({"schedule.warmup_epochs": [7]} if in_space else {})
+    sweep = driven(bucket, parameters=fixed, space=space)
+    assert sweep.refit is not None
+    settings = bucket.parameters[sweep.refit.folder]
+    assert settings["epochs"] == 8  # the folds were best at 5, in the mean
+    parse_settings(json.dumps(settings))
 
 
 @pytest.mark.parametrize(
