@@ -117,7 +117,7 @@ class Batch:
     def predictions(self, rows: Iterable[Row]) -> Iterator[tuple[Prediction | Numbers | None, str]]:
         """The prediction for each row, in their order, or None and what is wrong with the row.
 
-        Parts that have an answer from before are not sent again.
+        Parts that have predictions from before are not sent again.
 
         Raises:
             BatchFailed: a part was refused, or has no answer after ``GIVE_UP_SECONDS``.
@@ -126,7 +126,7 @@ class Batch:
         for part in self._parts(rows):
             if len(under_way) == self._at_once:
                 yield from self._collected(under_way.popleft())
-            if part.content and self._answer(part) is None:
+            if part.content and not self._is_answered(part):
                 self._send(part)
             under_way.append(part)
         while under_way:
@@ -158,22 +158,38 @@ class Batch:
             problem = part.problems.get(place)
             yield (next(predictions), "") if problem is None else (None, problem)
 
+    def _is_answered(self, part: Part) -> bool:
+        """Whether there is an answer from before. One without predictions is removed: nobody may have looked at it."""
+        answer = self._answer(part)
+        if answer is None:
+            return False
+        try:
+            self._outputs_in(part, answer)
+        except InputError:
+            self._remove_answer(part)
+            return False
+        return True
+
     def _outputs(self, part: Part) -> NDArray[Any]:
-        """The answer to a part, (rows, K). One that has none is removed, so that a repeated command asks again."""
+        """The answer to a part, (rows, K). One without predictions is removed, so that the same command asks again."""
         answer = self._awaited(part)
-        reason, outputs = reason_in(answer), np.empty((0, 0))
-        if reason is None:
-            try:
-                outputs = decode(answer, NUMBERS, answers_of(self.model))
-            except InputError as error:
-                reason = str(error)
-            else:
-                if len(outputs) != part.count - len(part.problems):
-                    reason = f"it has {len(outputs)} answers"
-        if reason is not None:
-            self._cloud.s3.delete_object(Bucket=self._cloud.names.bucket, Key=prediction_key(part.key))
-            raise BatchFailed(f"{_rows(part)}: {reason}; the same command asks for them again")
+        try:
+            return self._outputs_in(part, answer)
+        except InputError as error:
+            self._remove_answer(part)
+            raise BatchFailed(f"{_rows(part)}: {error}; the same command asks for them again") from error
+
+    def _outputs_in(self, part: Part, answer: bytes) -> NDArray[Any]:
+        """The predictions in an answer, (rows, K). Raises InputError with the reason for which there are none."""
+        if (reason := reason_in(answer)) is not None:
+            raise InputError(reason)
+        outputs = decode(answer, NUMBERS, answers_of(self.model))
+        if len(outputs) != part.count - len(part.problems):
+            raise InputError(f"it has {len(outputs)} answers")
         return outputs
+
+    def _remove_answer(self, part: Part) -> None:
+        self._cloud.s3.delete_object(Bucket=self._cloud.names.bucket, Key=prediction_key(part.key))
 
     def _awaited(self, part: Part) -> bytes:
         started = sent = monotonic()

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def main(root: Path = ROOT) -> None:
-    """Raises ToolError where the tag, the version and the changelog disagree, before anything is published."""
+    """Raises ToolError where the tag, the version, the changelog and the files disagree: then nothing is published."""
     version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
     tag = f"v{version}"
     if tag not in output(root, "git", "tag", "--points-at", "HEAD").split():
@@ -23,6 +23,8 @@ def main(root: Path = ROOT) -> None:
     wheels = [str(path) for path in (root / "dist").glob(f"lnn-{version}-*.whl")]
     if not wheels:
         raise ToolError(f"dist/ has no wheel of {version}: make wheel")
+    if changed := output(root, "git", "diff", "--name-only", "HEAD").split():  # the wheel would have it, too
+        raise ToolError(f"{', '.join(changed)} is not as the tag has it: commit and tag it, or git restore it")
     output(root, "gh", "release", "create", tag, *wheels, "--verify-tag", "--title", tag, "--notes", notes)
 
 

@@ -216,7 +216,7 @@ def test_a_part_without_its_model_is_left_to_lambda_s_repeats(make: Callable[...
     assert world.predict(event_of(put)) == "predicted"
 
 
-@pytest.mark.parametrize(
+no_answers = pytest.mark.parametrize(
     ("answer", "why"),
     [
         (b'{"reason": "somebody put it there"}', "somebody put it there"),
@@ -225,6 +225,9 @@ def test_a_part_without_its_model_is_left_to_lambda_s_repeats(make: Callable[...
         (encode(np.zeros((PART_ROWS - 1, CLASSES)), NUMBERS), "it has 15 answers"),
     ],
 )
+
+
+@no_answers
 def test_an_answer_that_is_none_names_its_rows_and_the_same_command_asks_again(
     make: Callable[..., BatchWorld], answer: bytes, why: str
 ) -> None:
@@ -232,9 +235,29 @@ def test_an_answer_that_is_none_names_its_rows_and_the_same_command_asks_again(
     second = prediction_key(
         part_key(MODEL_DIGEST, sha256(encode(ROWS[PART_ROWS : 2 * PART_ROWS], NUMBERS)).hexdigest())
     )
-    world.s3.put_object(Bucket=NAMES.bucket, Key=second, Body=answer)
+    answers = [answer]
+
+    def put_it_first() -> None:
+        if answers:
+            world.s3.put_object(Bucket=NAMES.bucket, Key=second, Body=answers.pop())
+        world.deliver_one()
+
+    world.while_waiting = put_it_first
     with pytest.raises(BatchFailed, match=f"rows 17 to 32: .*{why}.*; the same command"):
         asked(world)
+    assert len(asked(world)) == len(ROWS)
+
+
+@no_answers
+def test_answers_from_before_that_are_none_are_asked_for_again(
+    make: Callable[..., BatchWorld], answer: bytes, why: str
+) -> None:
+    """Of a command that has failed, and has looked at the first of them only."""
+    world = make()
+    for first in range(0, 4 * PART_ROWS, PART_ROWS):
+        part = sha256(encode(ROWS[first : first + PART_ROWS], NUMBERS)).hexdigest()
+        world.s3.put_object(Bucket=NAMES.bucket, Key=prediction_key(part_key(MODEL_DIGEST, part)), Body=answer)
+    assert why
     assert len(asked(world)) == len(ROWS)
 
 

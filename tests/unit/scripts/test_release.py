@@ -83,8 +83,12 @@ def test_a_tagged_commit_is_published_with_its_part_of_the_changelog(tree: Path)
             lambda root: (root / "CHANGELOG.md").write_text(CHANGELOG.replace("2026-11-30", "unreleased")),
             "CHANGELOG.md has no date for 0.2.0",
         ),
+        (
+            lambda root: (root / "CHANGELOG.md").write_text(CHANGELOG.replace("Today's", "Another's")),
+            "CHANGELOG.md is not as the tag has it",
+        ),
     ],
-    ids=["no tag", "no wheel", "no part", "no date"],
+    ids=["no tag", "no wheel", "no part", "no date", "a change"],
 )
 def test_what_disagrees_is_not_published(tree: Path, spoil: object, says: str) -> None:
     spoil(tree)  # type: ignore[operator]
