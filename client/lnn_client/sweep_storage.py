@@ -49,6 +49,22 @@ class Original:
             )
 
 
+def has_ended(cloud: Cloud, run_id: str) -> bool:
+    """Whether a run has ended, and its end was carried out, or it is gone: two attributes of its long record."""
+    from lnn.aws.dynamodb_items import plain
+    from lnn.runs.record import Run
+
+    answer = cloud.dynamodb.get_item(
+        TableName=cloud.names.runs_table,
+        Key={"run_id": {"S": run_id}},
+        ConsistentRead=True,
+        ProjectionExpression="run_id, #status, closing",
+        ExpressionAttributeNames={"#status": "status"},
+    )
+    found = answer.get("Item")
+    return not found or not Run.from_item(plain(found)).is_unfinished
+
+
 def run_ids(cloud: Cloud, folder: str) -> dict[str, str]:
     """The ids of the runs of datasets in a folder of the bucket, by the dataset's key. Records stay in the table."""
     pages = cloud.dynamodb.get_paginator("scan").paginate(

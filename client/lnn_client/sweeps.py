@@ -34,7 +34,7 @@ from lnn_client.datasets import check_dataset
 from lnn_client.errors import ClientError, NotFound, RunNotOpened
 from lnn_client.search_space import Space
 from lnn_client.sweep_plan import VALIDATION_SHARE, Plan, checked
-from lnn_client.sweep_storage import Original, head, run_ids
+from lnn_client.sweep_storage import Original, has_ended, head, run_ids
 from lnn_client.sweep_trials import Trial, TrialRun, best_of
 from lnn_client.uploads import DATASET, OPEN_TIMEOUT_SECONDS
 
@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 
 __all__ = ["VALIDATION_SHARE", "Plan", "Sweep", "Trial", "TrialRun", "checked", "created", "found"]
 
-POLL_SECONDS = 0.3
+POLL_SECONDS = 0.1
+"""Between two looks at the runs: each takes a small request for each run, and a place that is free waits for one."""
 _DESCRIPTION, _SOURCE, _FOLD = "sweep.json", "dataset", "fold-"
 """Objects of a sweep's folder. S3 starts a training for names that end in .h5 only."""
 
@@ -103,6 +104,8 @@ class Sweep:
         self._space = Space.parse(plan.space)
         self._study: optuna.Study = _study(plan)
         self._asked: list[optuna.trial.Trial] = []
+        self._told = 0
+        """Trials that Optuna knows the end of: the first so many."""
         self._reported: dict[int, int] = {}
         """The last epoch of each trial that Optuna's pruner knows of."""
         self._uploaded_at: dict[str, float] = {}
@@ -306,10 +309,10 @@ class Sweep:
         from optuna.trial import TrialState
 
         states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-        for asked, trial in zip(self._asked[:count], self.trials, strict=False):
-            if self._study.trials[asked.number].state is TrialState.RUNNING:
-                value = trial.value if trial.state == "complete" else None
-                self._study.tell(asked, value, states[trial.state])
+        for asked, trial in list(zip(self._asked, self.trials, strict=True))[self._told : count]:
+            value = trial.value if trial.state == "complete" else None
+            self._study.tell(asked, value, states[trial.state])
+        self._told = max(self._told, count)
 
     def _upload(self, run: TrialRun, content: bytes) -> None:
         """Start a run, unless a driver that was killed meanwhile has."""
@@ -327,10 +330,11 @@ class Sweep:
 
     def _begun(self) -> dict[str, Run]:
         """The runs that were begun, by whichever driver, by the folder of their dataset."""
-        runs = self._cloud.ledger.list_runs()
-        return {
-            run.dataset_key.removesuffix(DATASET): run for run in runs if run.dataset_key.startswith(self.plan.folder)
-        }
+        if self._is_new:
+            return {}
+        opened = run_ids(self._cloud, self.plan.folder)
+        records = {key: self._cloud.ledger.get_run(run_id) for key, run_id in opened.items()}
+        return {key.removesuffix(DATASET): run for key, run in records.items() if run is not None}
 
     def _look(self) -> None:
         """Read the runs at work again; stop those that the pruner gives up."""
@@ -359,6 +363,10 @@ class Sweep:
                 log, what = self._cloud.names.log_group("launch"), run.folder.removeprefix(self.plan.folder)
                 raise RunNotOpened(f"no run was opened for trial {what.rstrip('/')}; look at the log group {log}")
             return run
+        # While it is at work, its whole record is of use for limits only.
+        limited = self.plan.max_usd is not None or self.plan.pruner != "none" or self._is_over()
+        if not limited and not has_ended(self._cloud, run.run_id):
+            return run
         record = self._cloud.ledger.get_run(run.run_id)
         if record is None:
             raise ClientError(f"run {run.run_id} of sweep {self.plan.name} is gone")
@@ -374,11 +382,17 @@ class Sweep:
         return bool(asked.should_prune())
 
 
-def _study(plan: Plan) -> optuna.Study:
+def load_sampling() -> None:
+    """Import Optuna now, which takes half a second, rather than with the first sweep."""
     with warnings.catch_warnings():
         # Of tqdm, for bars that nobody asks Optuna for: a notebook would show it.
         warnings.filterwarnings("ignore", message="IProgress not found")
-        import optuna
+        import optuna  # noqa: F401
+
+
+def _study(plan: Plan) -> optuna.Study:
+    load_sampling()
+    import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     samplers: Mapping[str, Callable[[], optuna.samplers.BaseSampler]] = {

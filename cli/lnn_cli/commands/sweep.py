@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -111,7 +112,7 @@ def _created(
     """Check everything, say what it would take, and upload it."""
     from lnn.job.hyperparameters import load_json_object
     from lnn_client.datasets import existing_file
-    from lnn_client.sweeps import VALIDATION_SHARE, Plan, checked, created
+    from lnn_client.sweeps import VALIDATION_SHARE, Plan, checked, created, load_sampling
 
     try:
         drawn_from = json.loads(existing_file(space).read_text(encoding="utf-8"))
@@ -119,7 +120,11 @@ def _created(
         raise CliError(f"{space}: not JSON: {error}") from error
     path = parameters_path(parameters)
     with as_dataset(files, TableOptions(label, None, None, [], None)) as (file, made):
-        summary = summary_if_valid(file)
+        # The check runs in a process of its own, and meanwhile this one imports what it needs next.
+        with ThreadPoolExecutor(1) as aside:
+            checking = aside.submit(summary_if_valid, file)
+            load_sampling()
+        summary = checking.result()
         fitted = fitting(path, summary, made, changes) if parameters is None else []
         base = load_json_object(read_parameters(path, [*fitted, *changes], None))
         plan = checked(Plan(space=drawn_from, parameters=base, **chosen), file, summary)

@@ -60,8 +60,9 @@ class Bucket:
     def copy(self, CopySource: Any, Bucket: str, Key: str) -> None:
         self.registered.append(CopySource["Key"])
 
-    def list_runs(self) -> list[Run]:
-        return [self.get_run(key) for key in self.looks]
+    def get_item(self, Key: Any, **_: Any) -> dict[str, Any]:
+        run = self.get_run(Key["run_id"]["S"])
+        return {"Item": {"run_id": {"S": run.run_id}, "status": {"S": run.status}}}
 
     def get_paginator(self, _: str) -> Bucket:
         return self

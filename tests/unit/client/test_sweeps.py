@@ -52,8 +52,9 @@ class Cloud:
         assert Metadata.keys() == {UPLOAD_STARTED_AT}
         self.looks[Key] = 0
 
-    def list_runs(self) -> list[Run]:
-        return [self.get_run(key) for key in self.looks]
+    def get_item(self, Key: Any, **_: Any) -> dict[str, Any]:
+        run = self.get_run(Key["run_id"]["S"])
+        return {"Item": {"run_id": {"S": run.run_id}, "status": {"S": run.status}}}
 
     def get_paginator(self, operation: str) -> Cloud:
         return self
