@@ -24,7 +24,7 @@ MODULE = re.compile(r"(?:(?:lnn|lnn_cli|lnn_client|lnn_tools|lnnbench|chaos|supp
 ROOTS = [REPOSITORY / folder for folder in ("functions", "cli", "client", "scripts", "benchmarks", "tests")]
 PAST = ("CHANGELOG.md", "docs/adr/")
 """Pages that say what was so at a time: what they name may have moved since."""
-MADE_WHOLE = ("docs/cli.md", "benchmarks/results/bench.md", "benchmarks/results/scale.md")
+MADE_WHOLE = ("docs/cli.md", *(f"benchmarks/results/{name}.md" for name in ("bench", "scale", "snapshots")))
 PAGES = [page for page in pages() if str(page.relative_to(REPOSITORY)) not in MADE_WHOLE]
 
 
