@@ -26,7 +26,7 @@ PATIENCE_MS = 60_000
 def test_two_epochs_step_by_step_with_the_button_to_the_bits_of_a_run_that_does_not_wait(
     cloud: CloudUnderTest, tmp_path: Path, browser: Any
 ) -> None:
-    """In the second epoch the Trainer's functions are killed, and Redis loses everything, while the run waits."""
+    """In the second epoch Neurons die as they are called; while the run waits, the Trainer, and what Redis holds."""
     plain = cloud.start("not-stepped", NEURON_DATASET, PARAMETERS | {"strategy": "neuron"})
     dataset, parameters = tmp_path / "datasets.h5", tmp_path / "parameters.json"
     dataset.write_bytes(NEURON_DATASET)
@@ -56,8 +56,12 @@ def test_two_epochs_step_by_step_with_the_button_to_the_bits_of_a_run_that_does_
                         for key in cloud.redis_keys(run_id):
                             cloud.redis.delete(key)
                     page.click("#step-next")
+                    if (epoch, place) == (2, 0):
+                        for process in cloud.workers("neuron"):
+                            process.kill()
             page.wait_for_function("() => document.getElementById('step-done').textContent.startsWith('Epoch 3')")
             assert page.text_content("#epoch-label") == "epoch 2 of 3"
+            page.wait_for_function("() => document.body.textContent.includes('Generation 2 began')")
         finally:
             view.terminate()
     # The command line takes the rest, and says how it ends.

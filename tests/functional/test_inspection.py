@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from botocore.client import BaseClient
 from typer.testing import CliRunner
 
 from lnn.models.model_file import load_model
@@ -24,6 +25,7 @@ from lnn_cli.view.server import ViewServer
 from lnn_client.cloud import Cloud
 from lnn_client.errors import ClientError
 from lnn_client.inspection import Inspection, epochs_shown, saturated
+from lnn_client.invocations import Feed
 from lnn_client.table_datasets import Choices, make_dataset
 from lnn_client.tables import open_table
 from support.aws_account import surroundings
@@ -59,8 +61,8 @@ def run_id(cloud: InProcessCloud, tmp_path: Path) -> str:
 
 
 @contextmanager
-def serving(inspection: Inspection) -> Iterator[ViewServer]:
-    server = ViewServer(inspection, 0)
+def serving(inspection: Inspection, feed: Feed | None = None) -> Iterator[ViewServer]:
+    server = ViewServer(inspection, 0, feed)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -367,3 +369,38 @@ def test_a_neuron_close_to_a_bound_is_saturated() -> None:
     assert saturated(np.array([[0.999, -0.995, 0.5]]), "tanh").tolist() == [2]
     assert saturated(np.array([[0.999, 0.001, 0.5]]), "sigmoid").tolist() == [2]
     assert saturated(np.array([[9.0, 0.0]]), "relu").tolist() == [0]
+
+
+READS = {"s3": {"GetObject", "HeadObject", "ListObjectsV2"}, "dynamodb": {"GetItem", "Query", "Scan"}}
+"""What looking at a run may ask AWS for: nothing that writes, and nothing inside the VPC."""
+
+
+def test_looking_at_a_run_only_reads_the_bucket_and_the_tables(
+    cloud: InProcessCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = cloud.upload(tiny_dataset(tmp_path / "d.h5", features=2), PARAMETERS | {"strategy": "neuron", "epochs": 2})
+    assert cloud.launch(upload) == "launched"
+    assert cloud.run_to_end(upload.run_id).status == "COMPLETED"
+    asked: set[tuple[str, str]] = set()
+    call = BaseClient._make_api_call
+
+    def told(client: Any, operation: str, arguments: Any) -> Any:
+        asked.add((client.meta.service_model.service_name, operation))
+        return call(client, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", told)
+    there = Cloud("aws")
+    run = there.find_run("latest")
+    inspection = Inspection(there, run)
+    with serving(inspection, Feed(there, run.run_id)) as server:
+        ask = asker(server)
+        ask("api/run")
+        for path in ("", "/plane", "/neuron/1/3?example=0", "/example/0", "/invocations", "/neuron/1/3/invocations"):
+            found = ask(f"api/epoch/1{path}")
+            assert isinstance(found, dict), (path, found)
+        ask("api/epoch/1/what-if", {"example": 0, "off": [[1, 2]], "weights": []})
+        assert isinstance(ask("api/invocations/0"), dict)
+    assert saved_view(inspection, now=0.0)
+    asked.discard(("sts", "GetCallerIdentity"))  # which everybody may
+    assert ("s3", "GetObject") in asked
+    assert [one for one in sorted(asked) if one[1] not in READS.get(one[0], ())] == []
