@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -12,8 +14,11 @@ import redis
 from moto import mock_aws
 
 from lnn import launch, train
+from lnn.aws.clocks import is_fresh
 from lnn.data.validation import examine_dataset
 from lnn.runs import watchdog
+from lnn.runs.record import Run
+from lnn.runs.store import LEASE_SECONDS
 from lnn_tools.local_cloud.ports import claim_port
 from lnn_tools.local_cloud.tools import redis_server
 from support.inprocess_cloud import REGION, InProcessCloud
@@ -27,7 +32,14 @@ def _no_pause_between_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _a_watch_that_trusts_the_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here one clock serves all: there is nothing to observe, but for tests that are about that."""
-    monkeypatch.setattr(watchdog, "patience", lambda run: 0.0)
+    monkeypatch.setattr(watchdog, "patience", lambda run: math.inf if seems_at_work(run, time.time()) else 0.0)
+
+
+def seems_at_work(run: Run, now: float) -> bool:
+    """Whether somebody works on a run, or carries out its end, by the moments in its record."""
+    if run.has_ended:
+        return is_fresh(float(run.finished_at or 0.0), watchdog.CLOSING_SECONDS, now)
+    return run.status == "RUNNING" and 0 <= float(run.lease_expires or 0.0) - now <= 2 * LEASE_SECONDS
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,14 @@ from lnn import train
 from lnn.messages import Message
 from lnn.runs import lease, watchdog
 from lnn.runs.store import LEASE_SECONDS
-from lnn.runs.watchdog import CLOCKS_DIFFER_SECONDS, CLOSING_SECONDS, START_SECONDS, launch_seconds
+from lnn.runs.watchdog import (
+    CLOCKS_DIFFER_SECONDS,
+    CLOSING_SECONDS,
+    POLL_SECONDS,
+    QUIET_SECONDS,
+    START_SECONDS,
+    launch_seconds,
+)
 from support.inprocess_cloud import NAMES, InProcessCloud, tiny_dataset
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
@@ -218,11 +225,11 @@ class Observation:
     """The watch's own clock while it observes: what it waits, and what others do meanwhile."""
 
     def __init__(self) -> None:
-        self.waited: list[float] = []
+        self.waited = 0.0
         self.meanwhile: Callable[[], object] = lambda: None
 
     def sleep(self, seconds: float) -> None:
-        self.waited.append(seconds)
+        self.waited += seconds
         self.meanwhile()
 
 
@@ -251,8 +258,8 @@ def test_a_trainer_at_work_keeps_its_run_whatever_its_clock_shows(
     ledger = cloud.services.ledger
     by_a_clock(off, monkeypatch, lambda: ledger.claim(launched, 1, "owner"))
     observation.meanwhile = lambda: by_a_clock(off, monkeypatch, lambda: ledger.renew(launched, 1))
-    assert watch_after(cloud, 0, monkeypatch) == []
-    assert observation.waited == pytest.approx([LEASE_SECONDS])
+    assert watch_after(cloud, LEASE_SECONDS / 2, monkeypatch) == []
+    assert observation.waited == POLL_SECONDS, "one sign of life is enough"
     assert cloud.run(launched).generation == 1
 
 
@@ -262,26 +269,79 @@ def test_a_dead_trainer_is_found_whatever_its_clock_showed(
 ) -> None:
     by_a_clock(off, monkeypatch, lambda: cloud.services.ledger.claim(launched, 1, "owner"))
     assert watch_after(cloud, LEASE_SECONDS + 1, monkeypatch) == [("trainer", Message(launched, 2, "start"))]
-    assert observation.waited == pytest.approx([LEASE_SECONDS])
+    assert observation.waited == pytest.approx(LEASE_SECONDS)
+
+
+def test_the_first_look_at_a_dead_trainer_s_run_is_enough_while_its_lease_still_lasts(
+    cloud: InProcessCloud, launched: str, observation: Observation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.services.ledger.claim(launched, 1, "owner")
+    sent = watch_after(cloud, QUIET_SECONDS + 0.5, monkeypatch)
+    assert sent == [("trainer", Message(launched, 2, "start"))]
+    assert observation.waited == pytest.approx(LEASE_SECONDS)
+
+
+def test_a_lease_that_was_renewed_just_now_is_not_observed(
+    cloud: InProcessCloud, launched: str, observation: Observation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.services.ledger.claim(launched, 1, "owner")
+    assert watch_after(cloud, QUIET_SECONDS / 2, monkeypatch) == []
+    assert observation.waited == 0
+
+
+def test_the_first_look_at_an_end_that_nobody_carries_out_is_enough(
+    cloud: InProcessCloud, launched: str, observation: Observation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = cloud.services.ledger
+    ledger.claim(launched, 1, "owner")
+    ledger.finish(launched, 1, "FAILED", "the reason")
+    watch_after(cloud, 0, monkeypatch)
+    assert observation.waited == pytest.approx(CLOSING_SECONDS)
+    assert cloud.run(launched).closing is False
+    assert cloud.messages_sent() == ["LNN: training failed"]
+
+
+def test_the_watch_takes_each_suspect_up_when_it_has_been_silent_for_long_enough(
+    cloud: InProcessCloud, tmp_path: Path, launched: str, observation: Observation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = cloud.services.ledger
+    ledger.claim(launched, 1, "owner")
+    upload = cloud.upload(tiny_dataset(tmp_path / "other.h5"), PARAMETERS)
+    assert cloud.launch(upload) == "launched"
+    ledger.claim(upload.run_id, 1, "owner")
+    ledger.finish(upload.run_id, 1, "FAILED", "the reason")
+    cloud.queue.messages.clear()
+    begun: list[float] = []
+
+    def note_the_start() -> None:
+        if cloud.queue.messages and not begun:
+            begun.append(observation.waited - POLL_SECONDS)
+
+    observation.meanwhile = note_the_start
+    assert watch_after(cloud, LEASE_SECONDS + 1, monkeypatch) == [("trainer", Message(launched, 2, "start"))]
+    assert begun == pytest.approx([LEASE_SECONDS]), "it did not wait for the run that is observed for longer"
+    assert observation.waited == pytest.approx(CLOSING_SECONDS)
+    assert cloud.run(upload.run_id).closing is False
 
 
 def test_looks_that_follow_each_other_are_one_observation(
     cloud: InProcessCloud, launched: str, observation: Observation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.services.ledger.claim(launched, 1, "owner")
-    assert watch_after(cloud, LEASE_SECONDS - 3, monkeypatch) == []
-    assert observation.waited == []
-    assert watch_after(cloud, LEASE_SECONDS + 2, monkeypatch) == [("trainer", Message(launched, 2, "start"))]
-    assert observation.waited == pytest.approx([LEASE_SECONDS - 5], abs=0.5)
+    assert watch_after(cloud, QUIET_SECONDS / 2, monkeypatch) == []
+    assert observation.waited == 0
+    later = QUIET_SECONDS / 2 + 5
+    assert watch_after(cloud, later, monkeypatch) == [("trainer", Message(launched, 2, "start"))]
+    assert observation.waited == pytest.approx(LEASE_SECONDS - 5, abs=0.5)
 
 
 def test_what_was_seen_before_the_watch_s_own_clock_was_set_back_counts_for_nothing(
     cloud: InProcessCloud, launched: str, observation: Observation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.services.ledger.claim(launched, 1, "owner")
-    assert watch_after(cloud, LEASE_SECONDS - 3, monkeypatch) == []
+    assert watch_after(cloud, QUIET_SECONDS / 2, monkeypatch) == []
     assert watch_after(cloud, -300, monkeypatch) == [("trainer", Message(launched, 2, "start"))]
-    assert observation.waited == pytest.approx([LEASE_SECONDS])
+    assert observation.waited == pytest.approx(LEASE_SECONDS)
 
 
 def test_a_watch_without_the_time_to_observe_leaves_the_run_to_the_next_look(
@@ -289,7 +349,7 @@ def test_a_watch_without_the_time_to_observe_leaves_the_run_to_the_next_look(
 ) -> None:
     by_a_clock(-300, monkeypatch, lambda: cloud.services.ledger.claim(launched, 1, "owner"))
     train.handle(cloud.services, Message("", 0, "watch"), lambda: LEASE_SECONDS)
-    assert (cloud.queue.messages, observation.waited) == ([], [])
+    assert (cloud.queue.messages, observation.waited) == ([], 0)
 
 
 @pytest.mark.parametrize("off", [-300.0, 300.0])
@@ -301,7 +361,7 @@ def test_an_end_that_is_being_carried_out_is_left_to_whoever_does_it(
     by_a_clock(off, monkeypatch, lambda: ledger.finish(launched, 1, "FAILED", "the reason"))
     observation.meanwhile = lambda: ledger.close(cloud.run(launched))
     assert watch_after(cloud, 0, monkeypatch) == []
-    assert observation.waited == pytest.approx([CLOSING_SECONDS])
+    assert observation.waited == POLL_SECONDS
     assert cloud.messages_sent() == []
 
 

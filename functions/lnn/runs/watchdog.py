@@ -3,13 +3,17 @@
 The moments in a run's record are those of other machines' clocks. By them the watch only suspects a run. It takes one
 from whoever may be at work on it once it has seen, by its own clock, that no sign of life came for as long as a lease
 lasts: so a clock that is minutes off delays nothing for longer than that, and takes no run from a Trainer at work.
+
+It does not wait until the lease has run out by those clocks before it begins to observe: the two waits would add up,
+and the next look may be a minute away, or meet an environment that remembers nothing. A suspect at work costs little:
+its next sign of life ends the observation.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from lnn.aws.clocks import is_fresh, seconds_between, wall
@@ -19,6 +23,7 @@ from lnn.messages import Message
 from lnn.runs import logs, metrics
 from lnn.runs.admission import waiting_runs
 from lnn.runs.finalize import close, end_without_model
+from lnn.runs.lease import INTERVAL_SECONDS
 from lnn.runs.record import Run
 from lnn.runs.services import Services
 from lnn.runs.stopping import Ending
@@ -35,6 +40,12 @@ START_SECONDS = 10.0
 
 CLOSING_SECONDS = 10.0
 """How long the end of a run may take to be carried out."""
+
+QUIET_SECONDS = 2 * INTERVAL_SECONDS
+"""A run at work that has renewed its lease since is no suspect."""
+
+POLL_SECONDS = 1.0
+"""Between two looks at a suspect: about as often as one that is at work renews its lease."""
 
 SPARE_SECONDS = 3.0
 """What the watch keeps of its invocation for what follows an observation."""
@@ -65,11 +76,10 @@ def watch(services: Services, remaining: Callable[[], float]) -> None:
 
     faults += _each(services, runs, observe)
     _remember(runs, now)
-    ready = [run for run in runs if waits.get(run.run_id) == 0]
-    faults += _look_after(services, ready)
-    silent = _still_silent(services, [run for run in runs if waits.get(run.run_id, 0) > 0], waits, remaining)
-    faults += _look_after(services, silent)
-    metrics.watched(len(going), sum(not run.has_ended and run.is_prepared for run in [*ready, *silent]))
+    suspects = [run for run in runs if run.run_id in waits]
+    silent, wrong = _look_after_the_silent(services, suspects, waits, remaining)
+    faults += wrong
+    metrics.watched(len(going), sum(not run.has_ended and run.is_prepared for run in silent))
     if faults:
         raise faults[0]
 
@@ -101,18 +111,18 @@ def launch_seconds(timeout: float) -> float:
 
 
 def is_suspect(run: Run, now: float, longest_launch: float) -> bool:
-    """Whether nobody seems to work on a run, by clocks that may differ.
+    """Whether somebody's work on a run, by clocks that may differ, is not certain: it is to be observed.
 
     What seems to come from the future is as suspect as what is too old: a clock that is ahead must not hide a dead run.
     """
     if run.has_ended:
-        return not is_fresh(float(run.finished_at or 0.0), CLOSING_SECONDS, now)
+        return True  # its end takes moments to carry out, and then it is watched no more
     if not run.is_prepared:
         return now - float(run.created_at) > longest_launch
     if run.is_paused and run.paused is not None:
         return not -CLOCKS_DIFFER_SECONDS < now - run.paused["since"] < WAITING_SECONDS
     if run.status == "RUNNING" and run.lease_expires is not None:
-        return not 0 <= float(run.lease_expires) - now <= 2 * LEASE_SECONDS
+        return not is_fresh(float(run.lease_expires) - LEASE_SECONDS, QUIET_SECONDS, now)
     return not is_fresh(float(run.heartbeat or run.launched_at or run.created_at), START_SECONDS, now)
 
 
@@ -148,27 +158,36 @@ def _remember(runs: Iterable[Run], now: float) -> None:
         _seen[run_id] = (sign, min(since, now) if old == sign else now)
 
 
-def _still_silent(
-    services: Services, suspects: list[Run], waits: Mapping[str, float], remaining: Callable[[], float]
-) -> list[Run]:
-    """Those of the suspects that give no sign of life while they are observed; none where there is no time for that."""
-    wait = max((waits[run.run_id] for run in suspects), default=0.0)
-    if not suspects or wait + SPARE_SECONDS > remaining():
-        return []
-    time.sleep(wait)
+def _look_after_the_silent(
+    services: Services, suspects: Sequence[Run], waits: Mapping[str, float], remaining: Callable[[], float]
+) -> tuple[list[Run], list[Exception]]:
+    """Observe the suspects, each for so long as it ``waits``, and act on those that give no sign of life meanwhile.
+
+    Returns these, as they were then, and what went wrong. A suspect that this invocation has no time to observe is
+    left to the next look.
+    """
+    left = {run.run_id: waits[run.run_id] for run in suspects}
+    observed = [run for run in suspects if not left[run.run_id] or left[run.run_id] + SPARE_SECONDS <= remaining()]
     silent: list[Run] = []
-    for run in suspects:
-        current = services.ledger.get_run(run.run_id)
-        if current is not None and _sign_of_life(current) == _sign_of_life(run):
-            silent.append(current)
+
+    def look(_: Services, run: Run) -> None:
+        observed.remove(run)  # what goes wrong with it is for the next look to mend
+        current = services.ledger.get_run(run.run_id) if waits[run.run_id] else run
+        if current is None or _sign_of_life(current) != _sign_of_life(run):
+            logger.info("at work, though it seemed to be quiet", extra={"run_id": run.run_id})
+        elif left[run.run_id] > 0:
+            observed.append(run)
         else:
-            logger.info("at work, though its lease seemed to be over: clocks differ", extra={"run_id": run.run_id})
-    return silent
+            silent.append(current)
+            (finish if current.has_ended else revive)(services, current)
 
-
-def _look_after(services: Services, runs: Iterable[Run]) -> list[Exception]:
-    """Act on runs that nobody works on; returns what went wrong."""
-    return _each(services, runs, lambda services, run: (finish if run.has_ended else revive)(services, run))
+    faults = _each(services, [run for run in observed if not left[run.run_id]], look)
+    while observed and remaining() >= SPARE_SECONDS:
+        pause = min(POLL_SECONDS, *(left[run.run_id] for run in observed))
+        time.sleep(pause)
+        left = {run_id: seconds - pause for run_id, seconds in left.items()}
+        faults += _each(services, [*observed], look)
+    return silent, faults
 
 
 def _each(services: Services, runs: Iterable[Run], act: Callable[[Services, Run], None]) -> list[Exception]:
