@@ -1,10 +1,10 @@
-"""One training step on a batch in parts, which threads may differentiate side by side.
+"""One training step on a batch in parts, which may be differentiated side by side.
 
 How a batch is cut depends on the batch and the network alone, and the parts' gradients are added in their order. So a
-step has the same bits on any number of threads, which more BLAS threads would not give.
+step has the same bits on any number of threads or processes, which more BLAS threads would not give.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -12,7 +12,6 @@ import numpy as np
 
 from lnn.network.clipping import Clipping
 from lnn.network.dropout import Masks
-from lnn.network.lanes import Map
 from lnn.network.layers import penalty
 from lnn.network.losses import cost_from_logits
 from lnn.network.metrics import Tally
@@ -88,20 +87,17 @@ def differentiate(
     return Differentiated(cost, seen, out)
 
 
-def train_step_in_parts(
+def update_by_parts(
     network: Network,
     params: Parameters,
     slots: Slots,
-    parts: Sequence[slice],
-    part_of: Callable[[slice], Part],
+    found: Sequence[Differentiated],
+    m: int,
     optimizer: Optimizer,
     t: int,
     clipping: Clipping | None = None,
-    side_by_side: Map = map,
 ) -> tuple[float, Tally]:
-    """As ``train_step``, on a batch in ``parts``, each of which ``part_of`` makes from its places in the batch."""
-    m = parts[-1].stop
-    found = list(side_by_side(lambda part: differentiate(network, params, part_of(part), m), parts))
+    """As ``train_step``, on a batch of ``m`` examples from what its parts add; the gradients are overwritten."""
     cost = sum(one.cost for one in found) / m + penalty((W for W, _ in params), network.l2, m)
     gradients = found[0].gradients
     for one in found[1:]:

@@ -241,10 +241,12 @@ class Costs(ABC):
         units: int | None = None,
         features: int | None = None,
         parts: int = 1,
+        in_processes: bool = False,
     ) -> float:
         """Seconds of one epoch of the plain formulation: a block of W1 (all of it if None), all of the layers above.
 
-        Forward, dW, and the delta of every layer but the first; of ``evaluated`` examples a forward pass alone.
+        Forward, dW, and the delta of every layer but the first; of ``evaluated`` examples a forward pass alone. The
+        ``parts`` of a batch run side by side in threads or ``in_processes``.
         """
         job, rates = self.job, self.rates
         units, features = units or job.units[0], features or job.features
@@ -255,11 +257,12 @@ class Costs(ABC):
         # Clipping reads the gradients for their norm, and reads and writes them again where it scales them.
         touched = 4 + 4 * job.slots + (0 if job.clip_norm is None else 3)
         updated = job.item * job.batches * touched * (first + upper)
-        # numpy's own code runs in all lanes at the same time, Python's in one.
+        # In threads numpy's own code runs at the same time, and Python's does not.
+        python_cores = cores if in_processes else min(1.0, cores)
         return (
             self.product_seconds(flops, streamed, cores)
             + ((copied + self.elementwise(examples)) / cores + updated / min(1.0, cores)) / rates.elementwise_bytes
-            + job.batches * parts * job.layers * rates.layer_seconds / min(1.0, cores)
+            + job.batches * parts * job.layers * rates.layer_seconds / python_cores
             + self.dropout(examples) / cores
         )
 

@@ -61,6 +61,10 @@ class Engine(Protocol):
     def checkpoint(self, epoch: int) -> Checkpoint | None:
         """The whole state after ``epoch``, put together by worker 0; None for the others."""
 
+    def close(self) -> None:
+        """Give back what the engine holds besides memory: nothing is asked of it afterwards."""
+        return
+
 
 def copied(parameters: Parameters) -> Parameters:
     return [(W.copy(), b.copy()) for W, b in parameters]

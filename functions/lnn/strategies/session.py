@@ -197,21 +197,22 @@ class Session(Supervisor):
                 self._came_to_something = stack.enter_context(last_words(services, message, crew.name, self._remaining))
                 self._reporter = Reporter(services.ledger, services.notifier, run, self._plan)
                 stack.enter_context(self._reporter)
-            handed_over = self._train()
+            handed_over = self._train(stack)
         if handed_over and crew.leads:
             # The reporter has left: else it would take the lease again.
             what = f"generation {run.generation} hands over after {self._place()}"
             services.ledger.release(run.run_id, run.generation, what)
             services.invoker.invoke_trainer(Message(run.run_id, run.generation + 1, "start"))
 
-    def _train(self) -> bool:
-        """True when a successor is to go on."""
+    def _train(self, stack: ExitStack) -> bool:
+        """True when a successor is to go on; ``stack`` closes what training opens."""
         services, run, crew = self._services, self._run, self._crew
         saved = run.latest_checkpoint
         state = services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
         self._so_far, self._best = state.so_far, state.best
         row = STRATEGIES[self._plan.strategy]
         self._engine: Engine = row.load(str(row.engine))(services.artifacts, run.run_id, self._plan, state, *crew.group)
+        stack.callback(self._engine.close)
         stop_requested = self._reporter is not None and self._reporter.stop_requested
         stop_requested &= state.epoch >= run.epochs_reached
         agreed = crew.meet(Flag.STOP if stop_requested else Flag(0))  # all have their data: the first epoch begins

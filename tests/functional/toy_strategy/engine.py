@@ -9,10 +9,10 @@ from lnn.models.store import Artifacts
 from lnn.network import Tally
 from lnn.network.batches import Batch
 from lnn.network.types import Labels
-from lnn.strategies.engine import StepResult
+from lnn.strategies.engine import Engine, StepResult
 
 
-class Toy:
+class Toy(Engine):
     def __init__(self, artifacts: Artifacts, run_id: str, plan: Plan, state: Checkpoint) -> None:
         self._plan, self._state = plan, state
         self._data = training_data(artifacts, run_id, plan)

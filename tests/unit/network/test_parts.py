@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import threading
 import warnings
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +16,15 @@ from hypothesis import strategies as st
 from lnn.data.dataset import label_matrix
 from lnn.network import Clipping, Dropout, Loss, Network, Optimizer, Tally, init_parameters, new_slots
 from lnn.network.lanes import Lanes
-from lnn.network.parts import GRADIENT_BYTES, LEAST_EXAMPLES, LEAST_MULTIPLICATIONS, Part, cut, train_step_in_parts
+from lnn.network.parts import (
+    GRADIENT_BYTES,
+    LEAST_EXAMPLES,
+    LEAST_MULTIPLICATIONS,
+    Part,
+    cut,
+    differentiate,
+    update_by_parts,
+)
 from lnn.network.types import Array, Parameters
 
 M = 37
@@ -57,8 +64,8 @@ def trained(
             whole = part_of(slice(0, M), t)
             told.append(network.train_step(params, slots, whole.X, whole.Y, rule, t, clipping, whole.masks))
         else:
-            of = partial(part_of, t=t)
-            told.append(train_step_in_parts(network, params, slots, parts, of, rule, t, clipping, lanes))
+            found = list(lanes(lambda some: differentiate(network, params, part_of(some, t), M), parts))  # noqa: B023
+            told.append(update_by_parts(network, params, slots, found, M, rule, t, clipping))
     return told, params
 
 
@@ -131,8 +138,7 @@ def test_the_parameters_stay_where_they_are() -> None:
     params = init_parameters(network.sizes, network.activations, "auto", 0, "float64")
     kept, before = [array for layer in params for array in layer], copy.deepcopy(params)
     rule = Optimizer("sgd", 0.1)
-    train_step_in_parts(
-        network, params, new_slots(params, rule), PARTS, lambda some: Part(X[:, some], Y[:, some]), rule, 1
-    )
+    found = [differentiate(network, params, Part(X[:, some], Y[:, some]), M) for some in PARTS]
+    update_by_parts(network, params, new_slots(params, rule), found, M, rule, 1)
     assert all(array is now for array, now in zip(kept, (array for layer in params for array in layer), strict=True))
     assert any((W_before != W).any() for (W, _), (W_before, _) in zip(params, before, strict=True))

@@ -46,7 +46,7 @@ from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.resp import Buffer
 from lnn.strategies.data_parallel.exchange import gather_pieces, piece_in, pieces_of, sum_own_piece
 from lnn.strategies.data_parallel.memory import held_mb, needed_mb
-from lnn.strategies.engine import StepResult, norm_of
+from lnn.strategies.engine import Engine, StepResult, norm_of
 
 COUNTED_BYTES = 8 * 2**20
 """Of a block whose examples are only counted: one that stays in the processor's cache is faster."""
@@ -79,7 +79,7 @@ class TallyFormat:
         return Tally(cost, correct, tuple(sums[: self._targets]), tuple(sums[self._targets :]))
 
 
-class Data:
+class Data(Engine):
     """One worker's examples, the parameters, and its part of the optimizer's memory."""
 
     def __init__(self, artifacts: Artifacts, run_id: str, plan: Plan, state: Checkpoint, group: ProcessGroup) -> None:

@@ -28,7 +28,8 @@ class Fused(Costs):
         job, memory_mb, load = self.job, self.functions.trainer_memory_mb, self.loading(self.set_bytes())
         if self.formulation == PLAIN:
             parts = job.parts()
-            epoch = self.passes(self.cores(memory_mb, parts), job.examples, job.evaluated, parts=parts)
+            cores = self.cores(memory_mb, parts)
+            epoch = self.passes(cores, job.examples, job.evaluated, parts=parts, in_processes=True)
             return Course(epoch + self.rows(), load=load)
         cores = self.cores(memory_mb)
         # Layer 1 works on (units, m) and (m, m) matrices; X is used before the first epoch and after the last.

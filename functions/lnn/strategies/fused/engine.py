@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from lnn.data.in_memory import TrainingData, training_data
 from lnn.environment import vcpus
@@ -14,9 +13,10 @@ from lnn.network import Tally, take_examples
 from lnn.network.batches import Batch
 from lnn.network.example_space import ExampleSpace
 from lnn.network.lanes import Lanes
-from lnn.network.parts import Part, cut, train_step_in_parts
+from lnn.network.parts import cut, update_by_parts
 from lnn.network.types import Labels, Parameters
 from lnn.strategies.engine import Engine, StepResult, copied, norm_of
+from lnn.strategies.fused.parts import SharedParts, part_of
 
 
 def engine(artifacts: Artifacts, run_id: str, plan: Plan, state: Checkpoint) -> Engine:
@@ -25,46 +25,36 @@ def engine(artifacts: Artifacts, run_id: str, plan: Plan, state: Checkpoint) -> 
     return kind(plan, training_data(artifacts, run_id, plan), state)
 
 
-class Textbook:
+class Textbook(Engine):
     """The plain formulation: every layer forward, every layer backward."""
 
     def __init__(self, plan: Plan, data: TrainingData, state: Checkpoint) -> None:
         self._network, self._optimizer_at, self._data = plan.network, plan.update_rule_at, data
-        self._parameters, self._slots, self._kept = state.parameters, state.slots, state.best_parameters
-        self._clipping, self._masks = plan.clipping, plan.masks if plan.dropout_rates else None
+        self._plan, self._parameters, self._slots = plan, state.parameters, state.slots
+        self._kept, self._clipping = state.best_parameters, plan.clipping
         self._lanes = Lanes(vcpus())
         self._weights = sum(W.size for W, _ in state.parameters)
+        self._in_parts: SharedParts | None = None
+        most = len(self._cut(plan.batch_examples(0)))
+        if most > 1:
+            self._in_parts = SharedParts(plan, data, state.parameters, most)
+            self._parameters = self._in_parts.parameters
 
     def step(self, batch: Batch, t: int, tally: bool, following: Batch = None) -> StepResult:  # noqa: ARG002
         test = self.test_tally() if tally else None
-        m = self._data.Y.shape[1] if batch is None else len(batch)
-        parts = cut(m, self._weights, self._data.X.itemsize)
+        parts = self._cut(self._data.Y.shape[1] if batch is None else len(batch))
         rule = self._optimizer_at(t)
-        if len(parts) == 1:
-            X, Y, masks = self._part(batch, t, parts[0])
-            cost, seen = self._network.train_step(self._parameters, self._slots, X, Y, rule, t, self._clipping, masks)
+        to = (self._parameters, self._slots)
+        if len(parts) == 1 or self._in_parts is None:
+            X, Y, masks = part_of(self._plan, self._data, batch, parts[0], t)
+            cost, seen = self._network.train_step(*to, X, Y, rule, t, self._clipping, masks)
         else:
-            cost, seen = train_step_in_parts(
-                self._network,
-                self._parameters,
-                self._slots,
-                parts,
-                partial(self._part, batch, t),
-                rule,
-                t,
-                self._clipping,
-                self._lanes,
-            )
+            found = self._in_parts.differentiate(batch, parts, t)
+            cost, seen = update_by_parts(self._network, *to, found, parts[-1].stop, rule, t, self._clipping)
         return StepResult(cost, seen, test, norm_of(self._clipping))
 
-    def _part(self, batch: Batch, t: int, places: slice) -> Part:
-        """The examples at these places of a batch, in update ``t``."""
-        X, Y = self._data.X, self._data.Y
-        if batch is None:
-            X, Y = X[:, places], Y[:, places]
-        else:
-            X, Y = take_examples(X, batch[places]), take_examples(Y, batch[places])
-        return Part(X, Y, self._masks(t, places) if self._masks else ())
+    def _cut(self, m: int) -> list[slice]:
+        return cut(m, self._weights, self._data.X.itemsize)
 
     def train_tally(self) -> Tally:
         return self._network.tally(self._parameters, self._data.X, self._data.y, side_by_side=self._lanes)
@@ -89,8 +79,12 @@ class Textbook:
     def checkpoint(self, epoch: int) -> Checkpoint:
         return Checkpoint(epoch, self._parameters, self._slots, best_parameters=self._kept)
 
+    def close(self) -> None:
+        if self._in_parts is not None:
+            self._in_parts.close()
 
-class InExampleSpace:
+
+class InExampleSpace(Engine):
     """The first layer as a combination of the examples: see ``lnn.network.example_space``."""
 
     def __init__(self, plan: Plan, data: TrainingData, state: Checkpoint) -> None:

@@ -35,7 +35,7 @@ from lnn.network.model import ALL
 from lnn.network.types import Array, Labels, Parameters, Targets
 from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.resp import Buffer
-from lnn.strategies.engine import StepResult, copied, norm_of
+from lnn.strategies.engine import Engine, StepResult, copied, norm_of
 from lnn.strategies.resident.first_layer import FirstLayer
 
 Block: TypeAlias = tuple[slice, slice]
@@ -109,7 +109,7 @@ def cut_of(plan: Plan, group: ProcessGroup) -> Cut:
     return ByNeuron(units, group.rank, group.size) if units >= features else ByFeature(features, group.rank, group.size)
 
 
-class Resident:
+class Resident(Engine):
     """One worker's block; the engine of strategy ``resident`` (see ``Engine``).
 
     Every worker has all of b1: it is small, and its gradient costs nothing where dZ is known.
