@@ -106,7 +106,7 @@ def start(services: Services, message: Message, remaining: Callable[[], float]) 
     strategy = STRATEGIES[plan.strategy]
     if strategy.meets_in_redis:
         await_parameter_server(services, run, plan)
-    strategy.load(strategy.start)(services, run, plan, remaining)
+    strategy.load("start")(services, run, plan, remaining)
 
 
 def claimed_patiently(services: Services, message: Message, remaining: Callable[[], float]) -> Run | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lnn.aws.clients import IMPATIENT, PROMPT, TABLES, client
@@ -18,9 +17,6 @@ from lnn.runs.store import Ledger
 if TYPE_CHECKING:
     from lnn.parameter_server.server import ParameterServer
     from lnn.runs.capacity import Capacity
-    from lnn.serving.api import PredictionApi
-    from lnn.serving.batch import BatchPredictions
-    from lnn.serving.registration import RegistrationServices
 
 
 def services(environment: Environment) -> Services:
@@ -43,37 +39,6 @@ def capacity(environment: Environment) -> Capacity | None:
     from lnn.runs.capacity import Capacity
 
     return Capacity(client("dynamodb", TABLES), environment.runs_table, environment.neuron_concurrency)
-
-
-def shelf(environment: Environment) -> RegistrationServices:
-    """The stores and clients that registering a model uses."""
-    from lnn.serving.registration import RegistrationServices
-    from lnn.serving.registry import Registry
-
-    dynamodb = client("dynamodb", TABLES)
-    return RegistrationServices(
-        registry=Registry(dynamodb, environment.models_table),
-        artifacts=artifacts(environment),
-        ledger=Ledger(dynamodb, environment.runs_table, environment.costs_table),
-        notifier=Notifier(client("sns", IMPATIENT), environment.topic_arn),
-    )
-
-
-def prediction_api(environment: Environment, files: Path) -> PredictionApi:
-    """The prediction API over the registry's models; ``files`` is the folder of its page."""
-    from lnn.serving.api import PredictionApi
-    from lnn.serving.registry import Registry
-    from lnn.serving.router import Serving
-
-    registry = Registry(client("dynamodb", TABLES), environment.models_table)
-    return PredictionApi(Serving(registry, artifacts(environment)), files)
-
-
-def batch_predictions(environment: Environment) -> BatchPredictions:
-    """Predictions for the parts of batches that people upload."""
-    from lnn.serving.batch import BatchPredictions
-
-    return BatchPredictions(artifacts(environment))
 
 
 def artifacts(environment: Environment) -> Artifacts:

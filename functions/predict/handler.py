@@ -6,13 +6,20 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lnn import wiring
+from lnn.aws.clients import TABLES, client
 from lnn.aws.events import http_request, uploads
 from lnn.environment import Environment
 from lnn.runs import logs
+from lnn.serving.api import PredictionApi
+from lnn.serving.batch import BatchPredictions
+from lnn.serving.registry import Registry
+from lnn.serving.router import Serving
 
 environment = Environment.read()
-api = wiring.prediction_api(environment, Path(__file__).parent)
-batches = wiring.batch_predictions(environment)
+artifacts = wiring.artifacts(environment)
+registry = Registry(client("dynamodb", TABLES), environment.models_table)
+api = PredictionApi(Serving(registry, artifacts), Path(__file__).parent)
+batches = BatchPredictions(artifacts)
 
 
 @logs.invocation

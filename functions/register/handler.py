@@ -5,12 +5,23 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lnn import wiring
+from lnn.aws.clients import IMPATIENT, TABLES, client
 from lnn.aws.events import uploads
+from lnn.aws.notifier import Notifier
 from lnn.environment import Environment
 from lnn.runs import logs
-from lnn.serving.registration import register
+from lnn.runs.store import Ledger
+from lnn.serving.registration import RegistrationServices, register
+from lnn.serving.registry import Registry
 
-shelf = wiring.shelf(Environment.read())
+environment = Environment.read()
+dynamodb = client("dynamodb", TABLES)
+shelf = RegistrationServices(
+    registry=Registry(dynamodb, environment.models_table),
+    artifacts=wiring.artifacts(environment),
+    ledger=Ledger(dynamodb, environment.runs_table, environment.costs_table),
+    notifier=Notifier(client("sns", IMPATIENT), environment.topic_arn),
+)
 
 
 @logs.invocation

@@ -1,4 +1,4 @@
-"""``datasets.h5``: checked, read into the network's matrices, and written.
+"""``datasets.h5``: checked, read, and written.
 
 h5py is imported inside functions, so that only code that opens a file pays for the import.
 """
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lnn.data.hdf5 import blocks, reading
 from lnn.data.inspection import inspect
+from lnn.data.matrices import label_matrix, standardize
 from lnn.data.preprocessing import Preprocessing
 from lnn.data.summary import DatasetSummary
 from lnn.data.validation import (
@@ -115,37 +116,6 @@ def feature_shards(
                     filled = 0
         if filled:
             yield shard[:filled]
-
-
-def standardize(x: npt.NDArray[Any], scale: float, out: npt.NDArray[np.floating[Any]]) -> None:
-    """Standardize stored examples x (m, n) into ``out`` (m, n): convert to its dtype and divide by ``scale``.
-
-    Raises DatasetError if a float64 value is too large for float32.
-    """
-    with np.errstate(over="ignore"):
-        out[...] = x
-    if scale != 1.0:
-        out /= scale
-    elif out.dtype.itemsize < x.dtype.itemsize and not np.isfinite(out).all():
-        raise DatasetError(
-            f'features: found values too large for {out.dtype.name}; use "dtype": "float64", or scale them down'
-        )
-
-
-def label_matrix(y: npt.NDArray[Any], units: int, dtype: npt.DTypeLike) -> npt.NDArray[np.floating[Any]]:
-    """Class indices (m,) to the network's Y: (1, m) for one output unit, else one-hot (units, m).
-
-    Numbers (m, targets) become Y (targets, m).
-
-    ``units`` are those of the output layer: 1 for two classes with a sigmoid, otherwise one for each class.
-    """
-    if y.ndim == 2:
-        return y.T.astype(dtype, order="C")
-    if units == 1:
-        return y.astype(dtype)[np.newaxis]
-    Y = np.zeros((units, len(y)), dtype)
-    Y[y, np.arange(len(y))] = 1
-    return Y
 
 
 def write_dataset(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lnn.data.dataset import label_matrix, standardize
+from lnn.data.matrices import label_matrix, standardize
 from lnn.job.plan import Plan
 from lnn.network.types import Array, Targets
 

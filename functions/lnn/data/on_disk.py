@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from lnn.data.dataset import standardize
+from lnn.data.matrices import standardize
 from lnn.errors import LnnError
 from lnn.job.plan import Plan
 from lnn.network.types import Array, Targets

@@ -116,7 +116,7 @@ class CostModel:
     def costs(self, strategy: str, workers: int = 1) -> Costs:
         """The costs of ``strategy`` with so many workers (1 where it takes none)."""
         row = STRATEGIES[strategy]
-        costs: Costs = row.load(row.costs)(self.job, self.functions, self.rates, row, workers)
+        costs: Costs = row.load("costs")(self.job, self.functions, self.rates, row, workers)
         return costs
 
     def estimate(self, strategy: str, workers: int = 1) -> Estimate:

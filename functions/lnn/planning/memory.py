@@ -1,8 +1,12 @@
 """What takes memory in every strategy, in MB: each adds these up in its own costs."""
 
-import math
+from __future__ import annotations
 
-from lnn.planning.workload import Job
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lnn.planning.workload import Job
 
 RUNTIME_MB = 160
 """The interpreter, numpy and the AWS clients, before any data. Measured on the local cloud, 2026-11-21: 70 to 100 MB

@@ -39,9 +39,9 @@ class Strategy:
     remedy: str = ""
     """What the planner says of it where nothing else fits."""
 
-    def load(self, path: str) -> Any:
-        """What an import path of this row names."""
-        module, _, name = path.partition(":")
+    def load(self, column: Literal["costs", "engine", "start"]) -> Any:
+        """The code that a column of this row names. Callers write the column out: packaging reads it there."""
+        module, _, name = str(getattr(self, column)).partition(":")
         return getattr(import_module(module), name)
 
 

@@ -211,7 +211,7 @@ class Session(Supervisor):
         state = services.artifacts.get_checkpoint(saved["key"], saved["epoch"])
         self._so_far, self._best = state.so_far, state.best
         row = STRATEGIES[self._plan.strategy]
-        self._engine: Engine = row.load(str(row.engine))(services.artifacts, run.run_id, self._plan, state, *crew.group)
+        self._engine: Engine = row.load("engine")(services.artifacts, run.run_id, self._plan, state, *crew.group)
         stack.callback(self._engine.close)
         stop_requested = self._reporter is not None and self._reporter.stop_requested
         stop_requested &= state.epoch >= run.epochs_reached

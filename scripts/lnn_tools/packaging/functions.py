@@ -1,4 +1,4 @@
-"""Packs each function: `lnn/` and the function's folder, at the root of build/functions/NAME.zip.
+"""Packs each function into build/functions/NAME.zip: the modules of `lnn/` and of its folder that its handler imports.
 
 A function is a folder of functions/ with a handler.py. The same tree gives the same bytes, so Terraform deploys only
 what has changed. Bytecode goes along for each of Lambda's Pythons that the machine has, and for its own: the local
@@ -8,12 +8,14 @@ cloud's.
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
+from importlib.util import source_from_cache
 from pathlib import Path
 
 from lnn_tools.errors import ToolError, exit_status
 from lnn_tools.packaging.archives import write_zip
 from lnn_tools.packaging.bytecode import compile_tree, interpreters
 from lnn_tools.packaging.layer import RUNTIMES
+from lnn_tools.packaging.reachable import reachable
 
 PLACE = "/var/task"
 """Where Lambda unpacks a function."""
@@ -85,6 +87,13 @@ def bytecode_of(entries: Mapping[str, bytes | Path], pythons: Iterable[str]) -> 
         return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.pyc"))}
 
 
+def module_of(entry: str) -> str | None:
+    """The module whose source or bytecode an entry is; None for other files."""
+    if entry.endswith(".pyc"):
+        return source_from_cache(entry)
+    return entry if entry.endswith(".py") else None
+
+
 def package_functions(source: Path, target: Path, pythons: Iterable[str] = ()) -> dict[str, str]:
     """Packs every function of `source` into `target`; returns each archive's SHA-256 by function.
 
@@ -99,7 +108,9 @@ def package_functions(source: Path, target: Path, pythons: Iterable[str] = ()) -
     planned = {}
     for name in function_names(source):
         own = contents(source, name)
-        planned[name] = library | own | bytecode_of(own, pythons)
+        everything = library | own | bytecode_of(own, pythons)
+        needed = {path.relative_to(source).as_posix() for path in reachable(source, f"{name}.handler")}
+        planned[name] = {entry: code for entry, code in everything.items() if module_of(entry) in {None, *needed}}
     for old in target.glob("*.zip"):
         if old.stem not in planned:
             old.unlink()

@@ -35,7 +35,7 @@ def source(tmp_path: Path) -> Path:
         "lnn/network/model.py": "LAYERS = 2\n",
         "lnn/py.typed": "",
         "launch/handler.py": "def handler(event, context): ...\n",
-        "neuron/handler.py": "import lnn\n",
+        "neuron/handler.py": "from lnn.network import model\n",
     }
     for name, text in files.items():
         path = root / name
@@ -49,12 +49,21 @@ def names_in(archive: Path) -> set[str]:
         return set(opened.namelist())
 
 
-def test_each_function_is_packed_with_the_library_and_its_own_folder(source: Path, tmp_path: Path) -> None:
-    package_functions(source, tmp_path / "build")
+def modules_in(archive: Path) -> set[str]:
+    return {name for name in names_in(archive) if name.endswith(".py")}
 
-    library = {"lnn/__init__.py", "lnn/network/model.py", "lnn/py.typed"}
-    assert names_in(tmp_path / "build" / "launch.zip") == library | {"launch/handler.py"}
-    assert names_in(tmp_path / "build" / "neuron.zip") == library | {"neuron/handler.py"}
+
+def test_each_function_is_packed_with_the_modules_that_its_handler_imports(source: Path, tmp_path: Path) -> None:
+    package_functions(source, tmp_path / "build", [sys.executable])
+
+    assert modules_in(tmp_path / "build" / "launch.zip") == {"launch/handler.py"}
+    assert modules_in(tmp_path / "build" / "neuron.zip") == {
+        "lnn/__init__.py",
+        "lnn/network/model.py",
+        "neuron/handler.py",
+    }
+    compiled = {name for name in names_in(tmp_path / "build" / "launch.zip") if name.endswith(".pyc")}
+    assert compiled == {f"launch/__pycache__/handler.{sys.implementation.cache_tag}.pyc"}
 
 
 def test_the_same_tree_packs_to_the_same_bytes_whatever_its_times_permissions_and_leftovers(
@@ -77,7 +86,7 @@ def test_the_same_tree_packs_to_the_same_bytes_whatever_its_times_permissions_an
 
 def test_a_change_of_one_handler_changes_that_functions_archive_only(source: Path, tmp_path: Path) -> None:
     before = package_functions(source, tmp_path / "build")
-    (source / "neuron" / "handler.py").write_text("import lnn.network\n")
+    (source / "neuron" / "handler.py").write_text("import lnn.network.model\n")
 
     after = package_functions(source, tmp_path / "build")
 

@@ -22,8 +22,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lnn.data.dataset import label_matrix
 from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y, VALIDATION_X, VALIDATION_Y
+from lnn.data.matrices import label_matrix
 from lnn.data.on_disk import OwnExamples
 from lnn.environment import memory_mb, vcpus
 from lnn.job.plan import WHOLE_UP_TO, Plan
