@@ -127,9 +127,9 @@ def total(way: Report) -> str:
 def title(way: Report) -> str:
     """The name of a way: a strategy as code, a program in words."""
     if "seconds_total" not in way["median"]:
-        return f"{way['what']}; {way['name'].split(', ', 1)[1]}" + (
-            ", with accuracies" if "with" in way["name"] else ""
-        )
+        name, dtype = way["name"].split(", ", 1)
+        _, _, addition = name.partition(" with ")
+        return f"{way['what']}; {dtype}" + (f", with {addition}" if addition else "")
     strategy, rest = way["name"].split(", ", 1)
     return f"`{strategy}`, {rest}"
 

@@ -15,7 +15,8 @@ AGREEMENT = {"float64": 1e-6, "float32": 1e-3}
 """The relative difference of a cost that is allowed between ways that share no code."""
 
 BASELINE = (
-    "The baseline is the numpy loop without accuracies, the stricter one: LNN computes them in every epoch. "
+    "The baseline is the numpy loop without accuracies, the stricter one: LNN computes them in every epoch. For the "
+    "marks it runs the code that the functions run, which every host can; what that costs has a table of its own. "
     "scikit-learn draws weights and batches of its own, and its time is that of the whole of `fit`."
 )
 
@@ -93,8 +94,11 @@ def cat(cloud: Cloud, job: Job, floor: Floor, *, quick: bool) -> Comparison:
         Strategy(cloud, job, "auto", full),
         Program(job, *TORCH, full),
         Strategy(cloud, job, "resident", plain, 2),
+        Program(job, *NUMPY, plain, same_code=True),
         Program(job, *NUMPY, plain),
+        Strategy(cloud, single, "auto", full),
         Strategy(cloud, single, "resident", plain, 2),
+        Program(single, *NUMPY, plain, same_code=True),
         Program(single, *NUMPY, plain),
         Strategy(cloud, job, "data", plain, 2),
         Program(job, *NUMPY, plain, accuracies=True),
@@ -103,7 +107,8 @@ def cat(cloud: Cloud, job: Job, floor: Floor, *, quick: bool) -> Comparison:
         Strategy(cloud, job, "neuron", neuron),
     ]
     floors = {way.name: floor.one_process(way.job) for way in ways if isinstance(way, Program)}
-    floors["auto, float64"] = floor.in_example_space(job, full)
+    for own in (job, single):
+        floors[f"auto, {own.dtype}"] = floor.in_example_space(own, full)
     return Comparison(cloud, job, ways, floors | parallel_floors(ways, floor))
 
 
@@ -112,6 +117,7 @@ def batches(cloud: Cloud, job: Job, floor: Floor, *, quick: bool) -> Comparison:
     epochs = 2 if quick else 24
     ways: list[Way] = [
         Strategy(cloud, job, "data", epochs, 2),
+        Program(job, *NUMPY, epochs, same_code=True),
         Program(job, *NUMPY, epochs),
         Strategy(cloud, job, "fused", epochs),
         Program(job, *NUMPY, epochs, accuracies=True),

@@ -1,20 +1,15 @@
 """The price of the same bits on any host: the code that functions name, and the processor's own choice."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from lnnbench.cloud import REPOSITORY, Cloud
+from lnnbench.cloud import Cloud
 from lnnbench.jobs import Job
 from lnnbench.machine import await_quiet
-from lnnbench.ways import Strategy
-
-SAME_BITS: dict[str, dict[str, str]] = json.loads((REPOSITORY / "terraform" / "same_bits.json").read_text())
-
-CHOSEN_BY_PROCESSOR = {name for variables in SAME_BITS.values() for name in variables} - {"OPENBLAS_NUM_THREADS"}
+from lnnbench.ways import CHOSEN_BY_PROCESSOR, Strategy
 
 
 def prices(

@@ -1,6 +1,8 @@
 """The ways to train that are compared: a strategy on the local cloud, or a contender in a process of its own."""
 
+import json
 import os
+import platform
 import sys
 import time
 from collections.abc import Mapping
@@ -9,13 +11,21 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from lnnbench.busy_time import BusyTime
-from lnnbench.cloud import BenchmarkError, Cloud, printed
+from lnnbench.cloud import REPOSITORY, BenchmarkError, Cloud, printed
 from lnnbench.jobs import Job
 
 PROGRAM_SECONDS = 900
 
+SAME_BITS: dict[str, dict[str, str]] = json.loads((REPOSITORY / "terraform" / "same_bits.json").read_text())
+"""Of each architecture the variables of all functions, which name the code that every host can run."""
+
+CHOSEN_BY_PROCESSOR = {name for variables in SAME_BITS.values() for name in variables} - {"OPENBLAS_NUM_THREADS"}
+
 EARLY_COSTS, EARLY_EPOCHS = "early_costs", 200
 """The first epochs, in which all ways must reach the same costs. Later, rounding errors of a rough training grow."""
+
+
+ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 
 
 @dataclass(frozen=True)
@@ -87,11 +97,14 @@ class Program:
     what: str
     epochs: int
     accuracies: bool = False
+    same_code: bool = False
+    """It runs the code that the functions run, not what its libraries would choose for this processor."""
 
     @property
     def name(self) -> str:
         with_accuracies = " with accuracies" if self.accuracies else ""
-        return f"{self.module.removesuffix('_loop')}{with_accuracies}, {self.job.dtype}"
+        with_code = " with the functions' code" if self.same_code else ""
+        return f"{self.module.removesuffix('_loop')}{with_accuracies}{with_code}, {self.job.dtype}"
 
     def measure(self, scratch: Path) -> dict[str, Any]:
         job = self.job
@@ -103,7 +116,10 @@ class Program:
             *(["--accuracies"] if self.accuracies else []),
         ]
         # The libraries choose their number of threads: one for each core.
-        environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+        chosen = SAME_BITS[ARCHITECTURE] if self.same_code else {}
+        environment = {
+            name: value for name, value in (os.environ | chosen).items() if not name.endswith("_NUM_THREADS")
+        }
         folder = Path(__file__).resolve().parents[1]
         answer = printed(self.name, command, PROGRAM_SECONDS, cwd=folder, env=environment)
         return {

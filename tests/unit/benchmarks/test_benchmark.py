@@ -46,10 +46,10 @@ def cost_in_lnn(job: Job) -> float:
 
 
 @pytest.mark.parametrize("batch_size", [None, 16])
-@pytest.mark.parametrize("accuracies", [False, True])
-def test_the_plain_loop_that_lnn_is_compared_with_trains_the_same(tmp_path, batch_size, accuracies):
+@pytest.mark.parametrize(("accuracies", "same_code"), [(False, False), (True, False), (False, True)])
+def test_the_plain_loop_that_lnn_is_compared_with_trains_the_same(tmp_path, batch_size, accuracies, same_code):
     small = job(tmp_path, batch_size=batch_size)
-    measured = Program(small, *NUMPY, EPOCHS, accuracies=accuracies).measure(tmp_path)
+    measured = Program(small, *NUMPY, EPOCHS, accuracies=accuracies, same_code=same_code).measure(tmp_path)
     assert measured["final_cost"] == pytest.approx(cost_in_lnn(small), rel=1e-9)
     assert (measured["test_accuracy"] is not None) == accuracies
 
