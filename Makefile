@@ -4,6 +4,8 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest --dist loadfile
+# Where tests wait now and then for Redis, Terraform and each other's processes.
+ONE_MORE_WORKER = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .PHONY: help setup demo up down status check test lint layer package wheel release bundle plan deploy destroy notebooks bench bench-scale chaos simulate docs pages lock
 
@@ -31,7 +33,7 @@ check: setup ## style, types, imports and quick unit tests, in two minutes
 
 test: setup ## run every test: unit, functional, Terraform, end to end, browser, chaos
 	@$(PYTEST) --numprocesses auto tests/unit
-	@$(PYTEST) --numprocesses auto --no-loadscope-reorder tests/functional tests/terraform tests/docs tests/simulation
+	@$(PYTEST) --numprocesses $(ONE_MORE_WORKER) --no-loadscope-reorder tests/functional tests/terraform tests/docs tests/simulation
 	@$(PYTEST) --numprocesses 3 --no-loadscope-reorder tests/e2e tests/browser tests/chaos
 
 lint: setup ## check style, types, Terraform and shell scripts
