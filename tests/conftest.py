@@ -22,8 +22,8 @@ from support.scheduling import ByFile, in_order
 # The library's metrics, where no Lambda function sets their namespace.
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "LNN")
 
-# The tests start hundreds of Pythons. Where none keeps the bytecode of what it imports, as in many containers, each compiles
-# it all again: half a second for `lnn --help`, seconds for scikit-learn.
+# The tests start hundreds of Pythons. Where none keeps the bytecode of what it imports, as in many containers, each
+# compiles it all again: a third of a second for `lnn --help`, three seconds for scikit-learn.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
