@@ -42,8 +42,8 @@ lint: setup ## check style, types, Terraform and shell scripts
 layer: setup ## build the numpy/h5py layer for AWS (RUNTIME=python3.13 ARCH=arm64)
 	@$(BIN)/python -m lnn_tools.packaging.layer $(if $(RUNTIME),--runtime $(RUNTIME)) $(if $(ARCH),--architecture $(ARCH))
 
-package: setup ## build the functions' archives
-	@$(BIN)/python -m lnn_tools.packaging.functions
+package: setup ## build the functions' archives for AWS (RUNTIME=python3.13)
+	@$(BIN)/python -m lnn_tools.packaging.functions $(if $(RUNTIME),--runtime $(RUNTIME))
 
 wheel: setup ## build the wheel of the command and the Python package into dist/
 	@scripts/wheel.sh

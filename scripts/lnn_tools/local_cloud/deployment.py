@@ -21,7 +21,7 @@ from lnn_tools.local_cloud.ports import LOOPBACK
 from lnn_tools.local_cloud.processes import Service, tail
 from lnn_tools.local_cloud.servers import ACCOUNT, REGION, ROOT_KEY
 from lnn_tools.local_cloud.tools import emulator_python
-from lnn_tools.packaging.functions import package_functions, pythons_to_compile_with
+from lnn_tools.packaging.functions import package_functions
 from lnn_tools.packaging.layer import build_for_local
 
 CONFIGURATION = REPOSITORY / "terraform"
@@ -48,7 +48,7 @@ def build_artifacts() -> list[Path]:
     python = emulator_python()
     with locked(BUILD / ".artifacts.lock"):
         layer = build_for_local(python)
-        package_functions(REPOSITORY / "functions", BUILD / "functions", pythons_to_compile_with())
+        package_functions(REPOSITORY / "functions", BUILD / "functions", str(python))
     return [layer, *sorted((BUILD / "functions").glob("*.zip"))]
 
 

@@ -6,7 +6,6 @@ depends on the interpreter's version alone, and not on the machine, but only an 
 
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lnn_tools.errors import ToolError
@@ -24,15 +23,6 @@ def interpreter(version: str) -> str | None:
     except OSError:
         return None
     return name if found.stdout.strip() == version else None
-
-
-def interpreters(versions: Iterable[str]) -> Iterator[str]:
-    """This interpreter, and those of these versions that the machine has."""
-    yield sys.executable
-    for version in versions:
-        found = interpreter(version)
-        if found not in {None, sys.executable}:
-            yield str(found)
 
 
 def compile_tree(root: Path, python: str, place: str) -> None:

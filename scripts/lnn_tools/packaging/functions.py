@@ -1,19 +1,20 @@
 """Packs each function into build/functions/NAME.zip: the modules of `lnn/` and of its folder that its handler imports.
 
 A function is a folder of functions/ with a handler.py. The same tree gives the same bytes, so Terraform deploys only
-what has changed. Bytecode goes along for each of Lambda's Pythons that the machine has, and for its own: the local
-cloud's.
+what has changed. Bytecode goes along for the Python that will run them, if the machine has it: on AWS that of the
+runtime, in the local cloud the emulator's. Bytecode for others would only make archives larger.
 """
 
+import argparse
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.util import source_from_cache
 from pathlib import Path
 
 from lnn_tools.errors import ToolError, exit_status
 from lnn_tools.packaging.archives import write_zip
-from lnn_tools.packaging.bytecode import compile_tree, interpreters
+from lnn_tools.packaging.bytecode import compile_tree, interpreter
 from lnn_tools.packaging.layer import RUNTIMES
 from lnn_tools.packaging.reachable import reachable
 
@@ -73,8 +74,10 @@ def contents(source: Path, folder: str) -> dict[str, bytes | Path]:
     return entries
 
 
-def bytecode_of(entries: Mapping[str, bytes | Path], pythons: Iterable[str]) -> dict[str, bytes | Path]:
-    """The bytecode of the modules among `entries`, by its name in the archive."""
+def bytecode_of(entries: Mapping[str, bytes | Path], python: str | None) -> dict[str, bytes | Path]:
+    """The bytecode of the modules among `entries`, by its name in the archive; none without an interpreter."""
+    if python is None:
+        return {}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for name, content in entries.items():
@@ -82,8 +85,7 @@ def bytecode_of(entries: Mapping[str, bytes | Path], pythons: Iterable[str]) -> 
                 module = root / name
                 module.parent.mkdir(parents=True, exist_ok=True)
                 module.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
-        for python in pythons:
-            compile_tree(root, python, PLACE)
+        compile_tree(root, python, PLACE)
         return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.pyc"))}
 
 
@@ -94,21 +96,20 @@ def module_of(entry: str) -> str | None:
     return entry if entry.endswith(".py") else None
 
 
-def package_functions(source: Path, target: Path, pythons: Iterable[str] = ()) -> dict[str, str]:
+def package_functions(source: Path, target: Path, python: str | None = None) -> dict[str, str]:
     """Packs every function of `source` into `target`; returns each archive's SHA-256 by function.
 
-    `pythons` are the interpreters to compile with. Archives of functions that are no longer there are deleted.
+    `python` is the interpreter to compile with. Archives of functions that are no longer there are deleted.
 
     Raises:
         ToolError: as `function_names` and `contents`, or a module does not compile, before any archive is changed.
     """
-    pythons = list(pythons)
     library = contents(source, LIBRARY)
-    library |= bytecode_of(library, pythons)
+    library |= bytecode_of(library, python)
     planned = {}
     for name in function_names(source):
         own = contents(source, name)
-        everything = library | own | bytecode_of(own, pythons)
+        everything = library | own | bytecode_of(own, python)
         needed = {path.relative_to(source).as_posix() for path in reachable(source, f"{name}.handler")}
         planned[name] = {entry: code for entry, code in everything.items() if module_of(entry) in {None, *needed}}
     for old in target.glob("*.zip"):
@@ -117,14 +118,14 @@ def package_functions(source: Path, target: Path, pythons: Iterable[str] = ()) -
     return {name: write_zip(target / f"{name}.zip", entries) for name, entries in planned.items()}
 
 
-def pythons_to_compile_with() -> list[str]:
-    """This interpreter, and those of Lambda's runtimes that the machine has."""
-    return list(interpreters(runtime.removeprefix("python") for runtime in RUNTIMES))
-
-
 def main() -> None:
+    parser = argparse.ArgumentParser(description="Pack the functions for AWS.")
+    parser.add_argument(
+        "--runtime", default="python3.13", choices=RUNTIMES, help="Lambda runtime (default: %(default)s)"
+    )
+    python = interpreter(parser.parse_args().runtime.removeprefix("python"))
     target = REPOSITORY / "build" / "functions"
-    for name, digest in package_functions(REPOSITORY / "functions", target, pythons_to_compile_with()).items():
+    for name, digest in package_functions(REPOSITORY / "functions", target, python).items():
         archive = target / f"{name}.zip"
         print(f"{archive.relative_to(REPOSITORY)}  {archive.stat().st_size / 1024:.0f} KiB  sha256 {digest[:16]}")
 
