@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from lnn_tools.browser import chromium, install
 from lnn_tools.errors import ToolError
 from support.e2e_cloud import CloudUnderTest
 from support.early_cloud import EarlyCloud
+from support.garbage import collect_garbage_less_often
 from support.scheduling import ByFile, in_order
 
 # The library's metrics, where no Lambda function sets their namespace.
@@ -53,15 +53,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Make ready for the tests that were collected."""
-    _collect_garbage_less_often()
+    collect_garbage_less_often()
     _start_cloud(session)
-
-
-def _collect_garbage_less_often() -> None:
-    """What is imported by now stays: looking through it again and again takes a fifth of the tests' time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 10, 10)
 
 
 def _start_cloud(session: pytest.Session) -> None:

@@ -26,6 +26,7 @@ from lnn.data import dataset, inspection
 from lnn.data.validation import examine_dataset
 from lnn.runs.record import Run
 from support.bad_input.cases import EITHER, VALID, Case
+from support.garbage import collect_garbage_less_often
 from support.inprocess_cloud import NAMES, REGION, InProcessCloud
 
 PROCESSES = 2
@@ -103,6 +104,7 @@ class Driver:
 
 def _begin(redis_port: int, databases: Any, folder: Path) -> None:
     Driver.current = Driver(redis_port, databases.get(), folder)
+    collect_garbage_less_often()
 
 
 def _drive(case: Case) -> Outcome:
