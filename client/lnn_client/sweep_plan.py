@@ -27,7 +27,8 @@ METRIC = "validation_cost"
 VALIDATION_SHARE = 0.2
 """Held out for that where the parameters hold nothing out, and there are no folds."""
 MOST_RUNS = 1_000
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
+"""Of a sweep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def checked(plan: Plan, dataset: Path, summary: DatasetSummary | None = None) ->
     Raises:
         InputError: everything that is wrong with it.
     """
-    if not _NAME.fullmatch(plan.name):
+    if not NAME.fullmatch(plan.name):
         raise InputError(f"the sweep's name: found {plan.name!a:.60}; expected up to 41 of a-z, 0-9 and -")
     if plan.trials < 1 or plan.trials * plan.runs_of_trial > MOST_RUNS or plan.parallel < 1:
         each = f" of {plan.folds} folds" if plan.folds else ""

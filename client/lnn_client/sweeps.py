@@ -139,6 +139,18 @@ class Sweep:
             self._fit(best, begun, tell)
         return self.trials
 
+    def look(self) -> list[Trial]:
+        """The trials that were begun, as they are now. It begins none, stops none and waits for none."""
+        begun = self._begun()
+        while (number := self._next(begun)) is not None and self._following_folder() in begun:
+            self._taken_over(number, begun)
+            self.trials[-1] = self.trials[-1].settled(no_more=False)
+        at_work = (place for place, trial in enumerate(self.trials) if trial.state == "running")
+        self._tell_study(next(at_work, len(self.trials)))
+        if self.plan.folds and (best := self.best()) is not None and self._refit_folder(best) in begun:
+            self.refit = _recorded(TrialRun(self._refit_folder(best)), begun)
+        return self.trials
+
     def best(self) -> Trial | None:
         """The complete trial of the lowest value, the first of several; if none is complete, one that was stopped."""
         return best_of(self.trials)
@@ -231,7 +243,7 @@ class Sweep:
         if any(trial.state == "running" for trial in earlier):
             return None
         done = len(unfinished.runs) if unfinished is not None else 0
-        if self._place(number, done)[0] in begun:
+        if self._following_folder() in begun:
             return number
         if self._is_over():
             self.ended_early = f"{plan.seconds:g} seconds are over"
@@ -254,20 +266,40 @@ class Sweep:
         return sum(known) + (not_yet_known + more + all_examples) * max(known, default=0.0)
 
     def _begin(self, number: int, begun: Mapping[str, Run]) -> None:
-        """Begin the trial's next run; of a trial without one, draw the settings first."""
+        """Begin the trial's next run, unless an earlier driver has; of a trial without one, draw the settings first."""
+        if self._taken_over(number, begun):
+            return
+        trial = self.trials[-1]
+        run = TrialRun(*self._place(number, len(trial.runs)))
+        tags = [f"trial:{number}", *([] if run.fold is None else [f"fold:{run.fold}"])]
+        self._start(run, self.plan.content(trial.settings, *tags))
+        self.trials[-1] = replace(trial, runs=(*trial.runs, run))
+
+    def _taken_over(self, number: int, begun: Mapping[str, Run]) -> bool:
+        """Whether the trial's next run was begun by an earlier driver: then the trial has it now, with its settings."""
         if number > len(self.trials):
             self.trials.append(self._drawn(number))
         trial = self.trials[-1]
-        folder, fold = self._place(number, len(trial.runs))
-        tags = [f"trial:{number}", *([] if fold is None else [f"fold:{fold}"])]
-        run = self._started(TrialRun(folder, fold), begun, self.plan.content(trial.settings, *tags))
-        self.trials[-1] = replace(trial, runs=(*trial.runs, run))
+        run = _recorded(TrialRun(*self._place(number, len(trial.runs))), begun)
+        if run.record is not None:
+            self.trials[-1] = replace(trial, runs=(*trial.runs, run))
+        return run.record is not None
 
     def _place(self, number: int, done: int) -> tuple[str, int | None]:
         """Folder and fold of a trial's run, after so many others of it."""
         if not self.plan.folds:
             return f"{self.plan.folder}{number:04d}/", None
         return f"{self.plan.folder}{number:04d}-{_FOLD}{done + 1}/", done + 1
+
+    def _following_folder(self) -> str:
+        """The folder of the run that would begin next."""
+        unfinished = self._unfinished()
+        number, done = (len(self.trials) + 1, 0) if unfinished is None else (unfinished.number, len(unfinished.runs))
+        return self._place(number, done)[0]
+
+    def _refit_folder(self, best: Trial) -> str:
+        """By the trial's number: a sweep that goes on after its time was over may find a better one."""
+        return f"{self.plan.folder}refit-{best.number:04d}/"
 
     def _drawn(self, number: int) -> Trial:
         """The next trial, with its settings."""
@@ -281,14 +313,15 @@ class Sweep:
 
     def _fit(self, best: Trial, begun: Mapping[str, Run], tell: Callable[[Self], object]) -> None:
         """Train the best trial's settings once more, with all training examples, and wait for the end."""
-        # By the trial's number: a sweep that goes on after its time was over may find a better one.
-        folder = f"{self.plan.folder}refit-{best.number:04d}/"
+        folder = self._refit_folder(best)
         if self.plan.max_usd is not None and folder not in begun and (expected := self._usd(1)) > self.plan.max_usd:
             limit = f"${self.plan.max_usd:g} (${expected:.6f})"
             self.ended_early = f"training the best setting with all examples might take it beyond {limit}"
             return
         content = self.plan.content(best.settings, f"refit:{best.number}", epochs=best.epochs_to_refit)
-        self.refit = self._started(TrialRun(folder), begun, content)
+        self.refit = _recorded(TrialRun(folder), begun)
+        if self.refit.record is None:
+            self._start(self.refit, content)
         while not self.refit.has_ended:
             opened = run_ids(self._cloud, self.plan.folder) if self.refit.run_id is None else {}
             self.refit = self._looked(self.refit, opened)
@@ -296,13 +329,9 @@ class Sweep:
             if not self.refit.has_ended:
                 time.sleep(POLL_SECONDS)
 
-    def _started(self, run: TrialRun, begun: Mapping[str, Run], content: bytes) -> TrialRun:
-        """The run, started unless it was begun before."""
-        if (record := begun.get(run.folder)) is not None:
-            return replace(run, run_id=record.run_id, record=record)
+    def _start(self, run: TrialRun, content: bytes) -> None:
         self._upload(run, content)
         self._uploaded_at[run.folder] = time.monotonic()
-        return run
 
     def _tell_study(self, count: int) -> None:
         """Give Optuna what the first ``count`` trials have come to; they have ended."""
@@ -380,6 +409,12 @@ class Sweep:
                 asked.report(row.validation_cost, row.epoch)
                 self._reported[trial.number] = row.epoch
         return bool(asked.should_prune())
+
+
+def _recorded(run: TrialRun, begun: Mapping[str, Run]) -> TrialRun:
+    """The run with its record, if it was begun."""
+    record = begun.get(run.folder)
+    return run if record is None else replace(run, run_id=record.run_id, record=record)
 
 
 def load_sampling() -> None:

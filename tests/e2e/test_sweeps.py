@@ -81,6 +81,21 @@ def test_a_sweep_ranks_its_trials_and_hands_the_best_alone_to_the_registry(
         assert cloud.s3.get_object(Bucket=cloud.names.bucket, Key=LATEST_PARAMS)["Metadata"].get("run") not in runs
 
 
+def test_a_report_of_a_sweep_has_all_its_trials_and_begins_none(
+    cloud: CloudUnderTest, undisturbed: Any, tmp_path: Path
+) -> None:
+    name = f"undisturbed-{MARK}"
+    before = trials_of(cloud, name)
+    done = cloud.lnn("report", name, "-o", tmp_path / "sweep.html")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "sweep.html").read_text()
+    for trial in undisturbed["trials"]:
+        assert page.count(trial["run_id"]) >= 1
+        assert f"{trial['validation_cost']:.4g}" in page
+    assert f"Best: trial {undisturbed['best']}," in page
+    assert trials_of(cloud, name) == before
+
+
 def test_a_sweep_whose_driver_trainers_and_redis_are_killed_has_exactly_its_trials_and_the_same_best(
     cloud: CloudUnderTest, job: list[str], undisturbed: Any
 ) -> None:

@@ -24,6 +24,7 @@ from lnn_cli.ui.console import command, note, number, print_json, print_table, s
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.fitting import fitting, summary_if_valid
 from lnn_cli.ui.sources import TableOptions, as_dataset
+from lnn_cli.ui.trials import best_in_words, cost, ranked, short
 from lnn_client.cloud import Target
 from lnn_client.parameters import parameters_path, read_parameters
 
@@ -150,9 +151,9 @@ def _run(going: Sweep) -> None:
             told.add(trial.number)
             best = current.best()
             so_far = "" if best is None else f"; best {number(best.value)} of trial {best.number}"
-            settings = ", ".join(f"{key}={_short(value)}" for key, value in trial.settings.items())
+            settings = ", ".join(f"{key}={short(value)}" for key, value in trial.settings.items())
             place = f"trial {trial.number} of {current.plan.trials}"
-            note(f"{place} {trial.state}: {_cost(trial)}, {settings}{so_far}")
+            note(f"{place} {trial.state}: {cost(trial)}, {settings}{so_far}")
 
     try:
         going.run(tell)
@@ -163,39 +164,16 @@ def _run(going: Sweep) -> None:
         note(f"ended after {len(going.trials)} of {going.plan.trials} trials: {going.ended_early}")
 
 
-def _cost(trial: Trial) -> str:
-    """What a trial is compared by; with folds the mean, and the standard deviation."""
-    return number(trial.value) if trial.spread is None else f"{number(trial.value)} ± {number(trial.spread)}"
-
-
-def _short(value: Any) -> str:
-    return number(value) if isinstance(value, float) else json.dumps(value).strip('"')
-
-
 def _print(going: Sweep) -> None:
     """The trials, the best first, with what varies."""
-    ranking = going.ranking()
-    score = "r2" if ranking and ranking[0].record is not None and ranking[0].record.is_regression else "accuracy"
-    varies = list(going.plan.space)
-    rows = [
-        [
-            str(one.number),
-            one.state,
-            _cost(one),
-            number(one.score(f"validation_{score}")),
-            *(_short(one.settings[key]) for key in varies),
-        ]
-        for one in ranking
-    ]
-    print_table(("trial", "state", "cost", f"validation {score}", *varies), rows, right=("trial", "cost"))
+    headings, rows = ranked(going)
+    print_table(headings, rows, right=("trial", "cost"))
     if importances := going.importances():
         told = ", ".join(f"{key} {share(value)}" for key, value in importances.items())
         note(f"what the cost depends on: {told}")
-    best, run = going.best(), going.best_run()
-    if best is not None and run is not None and run.record is not None:
-        tested = run.record.test_r2 if score == "r2" else run.record.test_accuracy
-        trained = f", trained with all examples for {run.record.epochs} epochs" if going.plan.folds else ""
-        say(f"best: trial {best.number}{trained}, run {run.run_id}, test {score} {number(tested)}")
+    if (best := best_in_words(going)) is not None:
+        say(f"best: {best}")
+        note(f"its trials as a page, with pictures: {command(f'lnn report {going.plan.name}')}")
 
 
 def _as_json(going: Sweep) -> dict[str, Any]:

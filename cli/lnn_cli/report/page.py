@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,19 +34,9 @@ def html(findings: Findings, target: Target, network: str | None = None) -> str:
 
     ``network`` is the page of ``lnn view`` as HTML. Its script is the only one that the report's policy allows.
     """
-    pictures = [
-        {
-            "name": chart.name,
-            "title": chart.title,
-            "about": chart.about,
-            "light": _data_uri(render([chart], LIGHT, "svg")),
-            "dark": _data_uri(render([chart], DARK, "svg")),
-        }
-        for chart in charts_of(findings)
-    ]
-    return _template("report.html.j2").render(
+    return template("report.html.j2").render(
         **_content(findings, target),
-        pictures=pictures,
+        pictures=embedded(charts_of(findings)),
         network=network,
         script_hash=hash_of(bundled("main.js")) if network else None,
     )
@@ -54,14 +44,8 @@ def html(findings: Findings, target: Target, network: str | None = None) -> str:
 
 def markdown(findings: Findings, target: Target, folder: Path, theme: Theme) -> str:
     """A text for a wiki or a pull request; its pictures are written into ``folder``, beside it."""
-    charts = charts_of(findings)
-    folder.mkdir(exist_ok=True)
-    for chart in charts:
-        (folder / f"{chart.name}.png").write_bytes(render([chart], theme, "png"))
-    pictures = [
-        {"title": chart.title, "about": chart.about, "path": f"{folder.name}/{chart.name}.png"} for chart in charts
-    ]
-    return _template("report.md.j2").render(**_content(findings, target), pictures=pictures)
+    pictures = written(charts_of(findings), folder, theme)
+    return template("report.md.j2").render(**_content(findings, target), pictures=pictures)
 
 
 def picture(findings: Findings, target: Target, theme: Theme) -> bytes:
@@ -193,7 +177,31 @@ def _data_uri(svg: bytes) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
 
 
-def _template(name: str) -> Template:
+def embedded(charts: Iterable[Chart]) -> list[dict[str, str]]:
+    """The pictures of a page, in it, in a light and a dark version."""
+    return [
+        {
+            "name": chart.name,
+            "title": chart.title,
+            "about": chart.about,
+            "light": _data_uri(render([chart], LIGHT, "svg")),
+            "dark": _data_uri(render([chart], DARK, "svg")),
+        }
+        for chart in charts
+    ]
+
+
+def written(charts: Sequence[Chart], folder: Path, theme: Theme) -> list[dict[str, str]]:
+    """The pictures of a text, as files in ``folder``."""
+    if charts:
+        folder.mkdir(exist_ok=True)
+    for chart in charts:
+        (folder / f"{chart.name}.png").write_bytes(render([chart], theme, "png"))
+    return [{"title": chart.title, "about": chart.about, "path": f"{folder.name}/{chart.name}.png"} for chart in charts]
+
+
+def template(name: str) -> Template:
+    """One of the folder ``templates``, which writes unsafe characters of what it is given as escapes."""
     environment = Environment(
         loader=PackageLoader("lnn_cli.report"),
         autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),

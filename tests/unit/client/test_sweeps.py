@@ -7,69 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from botocore.exceptions import ClientError
 
 from lnn.data.dataset import DatasetSummary, write_dataset
-from lnn.names import UPLOAD_STARTED_AT, Names
-from lnn.runs.record import Run
 from lnn_client import sweep_plan, sweeps
 from lnn_client.datasets import check_dataset
 from lnn_client.sweep_storage import LARGE
 from lnn_client.sweeps import Plan, Sweep, Trial
+from support.sweep_cloud import Cloud
 
 SPACE = {"learning_rate": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]}
-LOOKS_OF_FIRST = 20
-"""The first trial takes that many looks, the others one."""
-
-
-class Cloud:
-    """A deployment whose runs end after so many looks, with a cost that is their learning rate."""
-
-    def __init__(self) -> None:
-        self.names = Names("lnn", "123456789012", "us-east-1")
-        self.s3 = self.ledger = self.dynamodb = self
-        self.heads: list[str] = []
-        self.size = 1
-        self.in_parts = 0
-        self.parameters: dict[str, bytes] = {}
-        self.looks: dict[str, int] = {}
-
-    def head_object(self, Bucket: str, Key: str) -> dict[str, Any]:
-        self.heads.append(Key)
-        if Key.endswith("/dataset"):
-            return {"ContentLength": self.size}
-        raise ClientError({"Error": {"Code": "404", "Message": ""}}, "HeadObject")
-
-    def put_object(self, Key: str, Body: bytes, **_: Any) -> dict[str, Any]:
-        self.parameters[Key.rpartition("/")[0]] = Body
-        return {}
-
-    def copy(self, CopySource: Any, Bucket: str, Key: str, ExtraArgs: Any) -> None:
-        self.in_parts += 1
-        self.copy_object(CopySource, Bucket, Key, **ExtraArgs)
-
-    def copy_object(self, CopySource: Any, Bucket: str, Key: str, Metadata: Any, MetadataDirective: str) -> None:
-        assert Metadata.keys() == {UPLOAD_STARTED_AT}
-        self.looks[Key] = 0
-
-    def get_item(self, Key: Any, **_: Any) -> dict[str, Any]:
-        run = self.get_run(Key["run_id"]["S"])
-        return {"Item": {"run_id": {"S": run.run_id}, "status": {"S": run.status}}}
-
-    def get_paginator(self, operation: str) -> Cloud:
-        return self
-
-    def paginate(self, ExpressionAttributeValues: Any, **_: Any) -> list[Any]:
-        folder = ExpressionAttributeValues[":folder"]["S"]
-        keys = [key for key in self.looks if key.startswith(folder)]
-        return [{"Items": [{"run_id": {"S": key}, "dataset_key": {"S": key}}]} for key in keys]
-
-    def get_run(self, key: str) -> Run:
-        self.looks[key] += 1
-        lasts = LOOKS_OF_FIRST if "/0001/" in key else 1
-        if self.looks[key] <= lasts:
-            return Run(key, "RUNNING", dataset_key=key)
-        return Run(key, "COMPLETED", dataset_key=key, validation_cost=0.1)
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +56,32 @@ def test_a_trial_that_is_drawn_from_others_waits_for_them(sampler: str, pruner: 
     trials, begun = played(sampler, pruner)
     assert begun == 2
     assert [trial.state for trial in trials] == ["complete"] * 6
+
+
+@pytest.mark.parametrize("sampler", ["grid", "random", "tpe"])
+def test_a_look_at_a_sweep_finds_what_was_begun_and_begins_nothing(sampler: str) -> None:
+    cloud: Any = Cloud()
+    driver = Sweep(cloud, plan_of(sampler))
+    looks = 0
+
+    def interrupted(_: Sweep) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        driver.run(interrupted)
+    uploaded = len(cloud.looks)
+    assert 2 <= uploaded < 6
+
+    found = Sweep(cloud, plan_of(sampler)).look()
+
+    assert [trial.settings for trial in found] == [trial.settings for trial in driver.trials]
+    assert [trial.run_id for trial in found] == [trial.run_id for trial in driver.trials if trial.run_id]
+    assert found[0].state == "running"
+    assert {trial.state for trial in found} == {"running", "complete"}
+    assert len(cloud.looks) == uploaded
 
 
 def test_the_same_sweep_draws_the_same_settings() -> None:
