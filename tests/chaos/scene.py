@@ -202,6 +202,8 @@ class Fault:
     """It needs a job of a minute or so."""
     paced: bool = False
     """It lasts some seconds, and the run is to go on afterwards: epochs take longer meanwhile."""
+    after_end: bool = False
+    """It strikes once the run has ended: longer epochs would only make it wait."""
     lasting: bool = False
     """It lasts as long as ``Scene.seconds`` says."""
     alone: bool = False

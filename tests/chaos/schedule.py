@@ -54,7 +54,7 @@ class Round:
 
     @property
     def paced(self) -> bool:
-        return any(fault.paced for fault in self.faults)
+        return any(fault.paced and not fault.after_end for fault in self.faults)
 
     @property
     def idles(self) -> bool:

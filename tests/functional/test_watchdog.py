@@ -354,8 +354,14 @@ def test_a_watch_without_the_time_to_observe_leaves_the_run_to_the_next_look(
 
 @pytest.mark.parametrize("off", [-300.0, 300.0])
 def test_an_end_that_is_being_carried_out_is_left_to_whoever_does_it(
-    off: float, cloud: InProcessCloud, launched: str, observation: Observation, monkeypatch: pytest.MonkeyPatch
+    off: float,
+    cloud: InProcessCloud,
+    launched: str,
+    observation: Observation,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("INFO", "lnn.runs.watchdog")
     ledger = cloud.services.ledger
     ledger.claim(launched, 1, "owner")
     by_a_clock(off, monkeypatch, lambda: ledger.finish(launched, 1, "FAILED", "the reason"))
@@ -363,6 +369,7 @@ def test_an_end_that_is_being_carried_out_is_left_to_whoever_does_it(
     assert watch_after(cloud, 0, monkeypatch) == []
     assert observation.waited == POLL_SECONDS
     assert cloud.messages_sent() == []
+    assert not caplog.records, "nothing is wrong with the run, and its log says nothing of it"
 
 
 def test_a_run_that_is_resumed_before_its_end_was_carried_out_goes_on(

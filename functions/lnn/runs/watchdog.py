@@ -174,7 +174,7 @@ def _look_after_the_silent(
         observed.remove(run)  # what goes wrong with it is for the next look to mend
         current = services.ledger.get_run(run.run_id) if waits[run.run_id] else run
         if current is None or _sign_of_life(current) != _sign_of_life(run):
-            logger.info("at work, though it seemed to be quiet", extra={"run_id": run.run_id})
+            logger.debug("at work, though it seemed to be quiet", extra={"run_id": run.run_id})
         elif left[run.run_id] > 0:
             observed.append(run)
         else:

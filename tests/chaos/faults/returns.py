@@ -182,8 +182,8 @@ def _point(
     role: str, point: str, said: str, strategies: tuple[str, ...] = ALL, early: bool = False, passes: int = 0
 ) -> Fault:
     strike = partial(at_a_point, role=role, point=point, early=early, passes=passes)
-    name = f"freeze {role.capitalize()} {said}"
-    return Fault(name, f"freeze {role.capitalize()}", strategies, strike, paced=True, lasting=True)
+    name, kind = f"freeze {role.capitalize()} {said}", f"freeze {role.capitalize()}"
+    return Fault(name, kind, strategies, strike, paced=True, lasting=True, after_end=role == "register")
 
 
 def _launch_point(point: str, said: str, passes: int = 0) -> Fault:
