@@ -52,12 +52,13 @@ class Processes(Generic[Given, Result]):
             from multiprocessing import get_context  # few trainings have so much to compute
 
             context = get_context("fork")
-            for _ in range(processes - 1):
-                here, there = context.Pipe()
-                process = context.Process(target=_serve, args=(work, there), daemon=True)
-                process.start()
-                there.close()
-                self._others.append((process, here))
+            with suppress(OSError):  # the host has no place for more
+                for _ in range(processes - 1):
+                    here, there = context.Pipe()
+                    process = context.Process(target=_serve, args=(work, there), daemon=True)
+                    process.start()
+                    there.close()
+                    self._others.append((process, here))
 
     def __call__(self, given: Sequence[Given]) -> list[Result]:
         """The results in the order of what was given. Both travel through a pipe: what is large belongs in ``shared``.

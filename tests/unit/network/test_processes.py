@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -137,6 +138,14 @@ def test_they_end_with_a_caller_that_is_killed() -> None:
         time.sleep(0.01)
     else:
         pytest.fail("the process outlives its caller")
+
+
+def test_a_host_without_a_place_for_more_leaves_the_caller_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refused)
+    assert Processes(4, place_and_pid)(range(3)) == [(place, os.getpid()) for place in range(3)]
 
 
 def test_one_process_is_the_caller_alone() -> None:

@@ -55,7 +55,7 @@ FIGURES: list[tuple[str, str, list[float]]] = [
     (PROTOCOL, "The lease (`lease_expires`, {} seconds)", [LEASE]),
     (PROTOCOL, "seen the same heartbeat for {} seconds by its own clock", [LEASE]),
     (PROTOCOL, "whose heartbeat is not of the last {} seconds", [watchdog.QUIET_SECONDS]),
-    (PROTOCOL, "the lease has to run out ({} s)", [LEASE]),
+    (PROTOCOL, "and to see for {} s that nobody renews the lease", [LEASE]),
     (PROTOCOL, "any step more than {} seconds after the last renewal", [trainer.RENEWAL_SECONDS]),
     (PROTOCOL, "of one that renews it every {} outlives two tries", [lease_renewal.INTERVAL_SECONDS]),
     (PROTOCOL, "after {}, {} and {} seconds, so that a fault", [PAUSE, 2 * PAUSE, 4 * PAUSE]),
