@@ -332,6 +332,24 @@ def test_no_rows_are_no_call(ledger: Ledger, cloud: InProcessCloud, monkeypatch:
     assert ledger.history(RUN) == []
 
 
+def test_a_hundred_rows_are_one_item_and_are_read_like_others(ledger: Ledger, cloud: InProcessCloud) -> None:
+    rows = [EpochRow(epoch, 1 / epoch, 0.1, None, 3.0, learning_rate=0.1) for epoch in range(50, 351)]
+    ledger.record(RUN, rows)
+    stored = cloud.dynamodb.scan(TableName=NAMES.costs_table)["Items"]
+    assert len(stored) == 51 + 2 + 50
+    assert ledger.history(RUN) == rows
+    for after in (99, 150, 199, 200, 201, 299, 300, 349, 350):
+        assert ledger.history(RUN, after) == [row for row in rows if row.epoch > after]
+
+
+def test_rows_of_a_superseded_generation_are_none_of_the_run_in_a_block_either(opened: Ledger) -> None:
+    opened.claim(RUN, 1, "a")
+    opened.record(RUN, [EpochRow(epoch, 0.5, 0.1, 0.2, 3.0) for epoch in range(1, 201)])
+    opened.renew(RUN, 1, epoch=150)
+    opened.finish(RUN, 1, "STOPPED", "stopped", epoch=150)
+    assert [row.epoch for row in opened.history(RUN)] == list(range(1, 151))
+
+
 def test_a_history_longer_than_one_answer_is_read_whole(ledger: Ledger, cloud: InProcessCloud) -> None:
     ledger.record(RUN, [EpochRow(epoch, 0.5, 0.1, 0.2, 3.0) for epoch in range(1, 7)])
     for epoch in range(1, 7):

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from lnn_client.calibration import Calibration
 
 NOT_INCLUDED = (
-    "not in the dollars: Launch and storage (fractions of a cent), DynamoDB (${history:.2g} for this history), and by "
-    "the month, used or not, cache and endpoints (about $26, see docs/aws.md)"
+    "not in the dollars: Launch and storage (fractions of a cent), DynamoDB (at most ${history:.2g} for this history), "
+    "and by the month, used or not, cache and endpoints (about $26, see docs/aws.md)"
 )
 
 

@@ -25,6 +25,8 @@ def attribute(value: Any) -> AttributeValueTypeDef:
             typed = {"BOOL": value}
         case str():
             typed = {"S": value}
+        case bytes():
+            typed = {"B": value}
         case int():
             typed = {"N": str(value)}
         case float():
@@ -100,11 +102,13 @@ def update(
     }
 
 
+def as_stored(value: float) -> float:
+    """The float that comes back from DynamoDB: with its exact value, but within the range of DynamoDB's numbers."""
+    return 0.0 if abs(value) < _SMALLEST else float(max(-LARGEST, min(value, LARGEST)))
+
+
 def _number(value: float) -> Decimal:
-    """The float as a decimal, clamped to the range of DynamoDB's numbers."""
-    if abs(value) < _SMALLEST:
-        return Decimal(0)
-    return _CONTEXT.create_decimal(repr(max(-LARGEST, min(value, LARGEST))))
+    return _CONTEXT.create_decimal(repr(as_stored(value)))
 
 
 def _value(typed: Mapping[str, Any]) -> Any:

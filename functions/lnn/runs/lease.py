@@ -47,7 +47,7 @@ class Reporter:
         self._curve = Curve(run, plan)
         self._lock = threading.Lock()
         self._reporting = threading.Lock()
-        self._history = HistoryWriter(ledger, run.run_id)
+        self._history = HistoryWriter(ledger, run.run_id, plan.record_every)
         self._rows: list[EpochRow] = []
         """Not yet among the metrics."""
         self._progress: Facts = {}

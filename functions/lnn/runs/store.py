@@ -23,6 +23,7 @@ from lnn.aws.dynamodb_items import attribute, item, plain, refused_item, update
 from lnn.errors import LedgerUnavailable, RunStateError, StaleGeneration
 from lnn.runs.event_log import FAULT_LENGTH, beginning, folded, set_back
 from lnn.runs.event_log import event as logged
+from lnn.runs.history_items import items_of, key_after, rows_in
 from lnn.runs.record import ALLOWED_IN, Change, EpochRow, Run, to_item
 from lnn.strategies.registry import STEPPED, STRATEGIES
 
@@ -65,9 +66,6 @@ NOT_SAVED_SINCE = (
     "(attribute_not_exists(checkpoint.batches) OR checkpoint.batches <= :batches)))"
 )
 """The checkpoint that a run goes on from is never an earlier one than before."""
-
-FIGURES = [name for name in EpochRow._fields if name not in ("epoch", "waited")]
-"""Attributes of a row of the history, beside ``run_id`` and ``epoch``, where the run has them."""
 
 
 class Ledger:
@@ -169,11 +167,11 @@ class Ledger:
             pages = self._client.get_paginator("query").paginate(
                 TableName=self._costs,
                 KeyConditionExpression="run_id = :run AND epoch > :after",
-                ExpressionAttributeValues={":run": {"S": run_id}, ":after": {"N": str(after)}},
+                ExpressionAttributeValues={":run": {"S": run_id}, ":after": key_after(after)},
                 ConsistentRead=True,
             )
-            rows = [plain(found) for page in pages for found in page["Items"]]
-        return [_row_of(row) for row in rows if run is None or run.has_row(row["epoch"])]
+            rows = rows_in(found for page in pages for found in page["Items"])
+        return [row for row in rows if row.epoch > after and (run is None or run.has_row(row.epoch))]
 
     # A run's life
 
@@ -415,18 +413,12 @@ class Ledger:
 
     # History
 
-    def record(self, run_id: str, rows: Iterable[EpochRow]) -> None:
-        """Write rows of the history; writing an epoch again replaces it with the same figures."""
-        requests: list[Any] = [
-            {
-                "PutRequest": {
-                    "Item": item(
-                        {"run_id": run_id, "epoch": row.epoch, **{name: getattr(row, name) for name in FIGURES}}
-                    )
-                }
-            }
-            for row in rows
-        ]
+    def record(self, run_id: str, rows: Iterable[EpochRow], every: int = 1) -> None:
+        """Write rows of a history that has every ``every``-th epoch.
+
+        Writing an epoch again replaces it with the same figures.
+        """
+        requests: list[Any] = [{"PutRequest": {"Item": stored}} for stored in items_of(run_id, rows, every)]
         pause = FIRST_PAUSE_SECONDS
         while requests:
             batch, requests = requests[:BATCH_WRITE_ITEMS], requests[BATCH_WRITE_ITEMS:]
@@ -572,8 +564,3 @@ def _lengthened(run: Run, epochs: int) -> Attributes:
         "settings": {**run.settings, "epochs": epochs},
         "plan": {**(run.plan or {}), "epochs": epochs},
     }
-
-
-def _row_of(stored: Mapping[str, Any]) -> EpochRow:
-    figures: dict[str, Any] = {name: float(stored[name]) if name in stored else None for name in FIGURES}
-    return EpochRow(stored["epoch"], **figures)
