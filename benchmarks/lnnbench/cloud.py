@@ -114,6 +114,8 @@ def local_cloud(home: Path | None) -> Iterator[Cloud]:
     """The running cloud of ``home``; without it one of the benchmark's own, on free ports, stopped at the end."""
     os.environ |= {client.HOME_VARIABLE: str((home or REPOSITORY / ".lnn" / "bench").absolute()), "LNN_TARGET": "local"}
     os.environ.pop("LNN_PREFIX", None)
+    # Where Python may not keep bytecode, every command compiles all of itself: no user's does.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if home is not None:
         yield Cloud()
         return

@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from lnn.environment import architecture
 from lnnbench.busy_time import BusyTime
 from lnnbench.cloud import REPOSITORY, BenchmarkError, Cloud, printed
 from lnnbench.jobs import Job
@@ -23,9 +23,6 @@ CHOSEN_BY_PROCESSOR = {name for variables in SAME_BITS.values() for name in vari
 
 EARLY_COSTS, EARLY_EPOCHS = "early_costs", 200
 """The first epochs, in which all ways must reach the same costs. Later, rounding errors of a rough training grow."""
-
-
-ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ class Program:
             *(["--accuracies"] if self.accuracies else []),
         ]
         # The libraries choose their number of threads: one for each core.
-        chosen = SAME_BITS[ARCHITECTURE] if self.same_code else {}
+        chosen = SAME_BITS[architecture()] if self.same_code else {}
         environment = {
             name: value for name, value in (os.environ | chosen).items() if not name.endswith("_NUM_THREADS")
         }

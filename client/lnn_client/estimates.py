@@ -1,11 +1,11 @@
 """What a training would take, in every way to run it."""
 
 import os
-import platform
 from collections.abc import Iterator
 from dataclasses import replace
 
 from lnn.data.dataset import DatasetSummary
+from lnn.environment import architecture
 from lnn.job.hyperparameters import Settings
 from lnn.planning.cost_model import CostModel, Estimate
 from lnn.planning.planner import WORKER_COUNTS
@@ -30,9 +30,12 @@ def cost_model(
     sizes, rates = Functions(), AWS
     if target is Target.LOCAL:
         rates = local(os.cpu_count() or 1)
-        machine = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
         sizes = replace(
-            sizes, max_workers=LOCAL_MAX_WORKERS, neuron_window=4, architecture=machine, log_level=LOCAL_LOG_LEVEL
+            sizes,
+            max_workers=LOCAL_MAX_WORKERS,
+            neuron_window=4,
+            architecture=architecture(),
+            log_level=LOCAL_LOG_LEVEL,
         )
     sizes = replace(
         sizes,

@@ -29,6 +29,11 @@ def vcpus(variables: Mapping[str, str] = os.environ) -> int:
     return min(cores, bought) if bought else cores
 
 
+def architecture() -> str:
+    """This machine's instruction set, by Lambda's name for it."""
+    return "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+
+
 @dataclass(frozen=True, slots=True)
 class CacheAddress:
     """Address and login of the parameter server.
@@ -100,7 +105,7 @@ class Environment:
                 neuron_timeout=int(variables["LNN_NEURON_TIMEOUT"]),
                 log_level=variables.get("POWERTOOLS_LOG_LEVEL", "INFO"),
                 max_workers=int(variables["LNN_MAX_WORKERS"]),
-                architecture="arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64",
+                architecture=architecture(),
                 cache=CacheAddress(
                     host=variables["LNN_CACHE_HOST"],
                     port=int(variables["LNN_CACHE_PORT"]),

@@ -18,7 +18,7 @@ from lnn.models.model_file import Model
 from lnn.runs.record import EpochRow, Run
 from lnn_cli.report.findings import Findings
 from lnn_cli.report.timeline import MANY_BARS, timeline_chart
-from lnn_cli.ui.charts import Chart, Theme, logarithmic, without_ticks
+from lnn_cli.ui.charts import Chart, Theme, scale_for_costs, without_ticks
 from lnn_cli.ui.console import number, share
 from lnn_cli.ui.scores import text
 from lnn_client.evaluations import RunEvaluation
@@ -33,8 +33,6 @@ LARGEST_UNIT = 1.4
 SHOWN_TARGETS = 3
 WRITTEN_CLASSES = 30
 """With more classes than that, figures in a confusion matrix cannot be read."""
-LOG_SPAN = 50.0
-"""A cost that falls to a fiftieth is easier to read on a logarithmic axis."""
 
 
 def charts_of(findings: Findings) -> list[Chart]:
@@ -72,9 +70,7 @@ def _curves(history: Sequence[EpochRow], run: Run) -> Chart:
             for name in ("validation", "test"):
                 left.plot(epochs, _values(history, f"{name}_cost"), label=name, marker=marker)
             left.legend()
-        if min(costs) > 0 and max(costs) / min(costs) > LOG_SPAN:
-            left.set_yscale("log")
-            logarithmic(left.yaxis)
+        scale_for_costs(left, costs)
         left.set(title="Cost", xlabel="epoch", ylabel="cost")
         _draw_scores(right, theme, history, run)
         for axes in (left, right):

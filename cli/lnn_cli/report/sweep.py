@@ -15,13 +15,11 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from lnn_cli.report.page import embedded, template, written
 from lnn_cli.ui import trials
-from lnn_cli.ui.charts import Chart, Theme, logarithmic, render
+from lnn_cli.ui.charts import Chart, Theme, logarithmic, render, scale_for_costs
 from lnn_cli.ui.console import dollars, number, share, words
 from lnn_client.cloud import Target
 from lnn_client.sweeps import Sweep, Trial
 
-LOG_SPAN = 50.0
-"""Costs of which the largest is so many times the lowest are easier to read on a logarithmic axis."""
 PANELS_IN_A_ROW, MOST_PANELS = 3, 12
 PANEL_HEIGHT = 2.2
 LONGEST_VALUE = 14
@@ -72,7 +70,7 @@ def _course(known: Sequence[Trial]) -> Chart:
             axes.step(numbers, lowest, where="post", color=theme.lines[2], label="best so far")
         axes.set(title="Validation cost of each trial", xlabel="trial", ylabel="validation cost")
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        _scale_costs(axes, known)
+        scale_for_costs(axes, [_value(trial) for trial in known])
         axes.legend()
 
     about = f"{len(known)} trials with a cost"
@@ -115,7 +113,7 @@ def _slice(axes: Axes, theme: Theme, known: Sequence[Trial], key: str, values: A
             axes.set_xscale("log")
             logarithmic(axes.xaxis)
     _scatter(axes, theme, known, places)
-    _scale_costs(axes, known)
+    scale_for_costs(axes, [_value(trial) for trial in known])
     axes.set_title(key[:32], fontsize=9)
     axes.tick_params(labelsize=7)
 
@@ -140,13 +138,6 @@ def _scatter(axes: Axes, theme: Theme, known: Sequence[Trial], places: Sequence[
         if chosen:
             at, costs = [places[place] for place in chosen], [_value(known[place]) for place in chosen]
             axes.scatter(at, costs, s=18, marker=marker, color=theme.lines[color], label=name)
-
-
-def _scale_costs(axes: Axes, known: Sequence[Trial]) -> None:
-    costs = [_value(trial) for trial in known]
-    if min(costs) > 0 and max(costs) / min(costs) > LOG_SPAN:
-        axes.set_yscale("log")
-        logarithmic(axes.yaxis)
 
 
 def _value(trial: Trial) -> float:

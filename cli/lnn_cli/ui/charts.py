@@ -19,6 +19,8 @@ PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
 WIDTH = 9.0
 """Inches; the text of a page is about as wide."""
 DOTS_PER_INCH = 110
+LOG_SPAN = 50.0
+"""Costs of which the largest is so many times the lowest are easier to read on a logarithmic scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,13 @@ def picture_suffix(path: Path) -> str:
     if path.suffix.lower() not in PICTURE_SUFFIXES:
         raise CliError(f"{path}: a picture's name must end in {', '.join(PICTURE_SUFFIXES)}")
     return path.suffix.lower().removeprefix(".")
+
+
+def scale_for_costs(axes: Axes, costs: Sequence[float]) -> None:
+    """A logarithmic scale of costs, where the largest is many times the lowest."""
+    if min(costs) > 0 and max(costs) / min(costs) > LOG_SPAN:
+        axes.set_yscale("log")
+        logarithmic(axes.yaxis)
 
 
 def logarithmic(axis: Axis) -> None:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from typing import Any
 
 import boto3
 
+from lnn.environment import architecture
 from lnn_tools.errors import ToolError
 from lnn_tools.local_cloud import tls
 from lnn_tools.local_cloud.home import BUILD, REPOSITORY, Home, locked
@@ -55,7 +55,7 @@ def build_artifacts() -> list[Path]:
 def variables(redis: Service) -> dict[str, str]:
     """The Terraform variables that depend on this machine; terraform/local.tfvars has the others."""
     return {
-        "architecture": "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64",
+        "architecture": architecture(),
         "cache_port": str(redis.port),
         **({"cache": json.dumps({"transit_encryption": True})} if redis.secret else {}),
         "runtime": f"python{sys.version_info.major}.{sys.version_info.minor}",

@@ -15,7 +15,7 @@ from pathlib import Path
 from lnn_tools.errors import ToolError, exit_status
 from lnn_tools.packaging.archives import write_zip
 from lnn_tools.packaging.bytecode import compile_tree, interpreter
-from lnn_tools.packaging.layer import RUNTIMES
+from lnn_tools.packaging.layer import DEFAULT_RUNTIME, RUNTIMES
 from lnn_tools.packaging.reachable import reachable
 
 PLACE = "/var/task"
@@ -121,7 +121,7 @@ def package_functions(source: Path, target: Path, python: str | None = None) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Pack the functions for AWS.")
     parser.add_argument(
-        "--runtime", default="python3.13", choices=RUNTIMES, help="Lambda runtime (default: %(default)s)"
+        "--runtime", default=DEFAULT_RUNTIME, choices=RUNTIMES, help="Lambda runtime (default: %(default)s)"
     )
     python = interpreter(parser.parse_args().runtime.removeprefix("python"))
     target = REPOSITORY / "build" / "functions"

@@ -34,6 +34,7 @@ LIMIT_BYTES = 250 * 1024 * 1024
 MACHINES = {"arm64": ("aarch64", 183), "x86_64": ("x86_64", 62)}
 # Amazon Linux 2023, with glibc 2.34. (python3.11 is Amazon Linux 2, whose glibc 2.26 is too old for numpy's wheels.)
 RUNTIMES = ("python3.12", "python3.13")
+DEFAULT_RUNTIME = RUNTIMES[-1]
 GLIBC_MINORS = range(5, 35)
 PLACE = "/opt"
 """Where Lambda unpacks a layer."""
@@ -255,7 +256,7 @@ def build_for_local(python: Path, output: Path = OUTPUT) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Build the functions' layer for AWS.")
     parser.add_argument(
-        "--runtime", default="python3.13", choices=RUNTIMES, help="Lambda runtime (default: %(default)s)"
+        "--runtime", default=DEFAULT_RUNTIME, choices=RUNTIMES, help="Lambda runtime (default: %(default)s)"
     )
     parser.add_argument("--architecture", default="arm64", choices=sorted(MACHINES), help="default: %(default)s")
     arguments = parser.parse_args()

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from lnn_tools.errors import ToolError, exit_status
 from lnn_tools.installation import pip
 from lnn_tools.packaging.archives import write_zip
-from lnn_tools.packaging.layer import platforms
+from lnn_tools.packaging.layer import DEFAULT_RUNTIME, platforms
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 REQUIREMENTS = "requirements/notebooks.txt"
@@ -130,7 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Build the SageMaker notebook's code and wheels.")
     parser.add_argument(
         "--runtime",
-        default="python3.13",
+        default=DEFAULT_RUNTIME,
         choices=("python3.11", "python3.12", "python3.13"),
         help="the functions' runtime; the notebook has the same Python (default: %(default)s)",
     )
