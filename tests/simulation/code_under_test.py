@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import os
 import sys
 import tempfile
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,6 +106,7 @@ class Code:
         stand_ins.install()
         _compute_takes_time()
         _checkpoints_at_will()
+        _blocks_of_two()
 
     def handler(self, kind: str) -> Callable[[Any, Any], Any]:
         return getattr(self, kind).handler  # type: ignore[no-any-return]
@@ -226,3 +228,29 @@ def _checkpoints_at_will() -> None:
 
     due = Deadline.checkpoint_due
     Deadline.checkpoint_due = lambda self, ahead: stage.world.job.every_checkpoint or due(self, ahead)  # type: ignore[method-assign]
+
+
+def has_blocks() -> bool:
+    """False for code that writes each row of a history alone."""
+    return importlib.util.find_spec("lnn.runs.history_items") is not None
+
+
+def rows_in(items: Sequence[Mapping[str, Any]]) -> list[tuple[int, float, float, float]]:
+    """Epoch, cost and accuracies of the rows in the items of a history, in order."""
+    if has_blocks():
+        from lnn.runs.history_items import rows_in
+
+        return [(row.epoch, row.cost, row.train_accuracy, row.test_accuracy) for row in rows_in(items)]  # type: ignore[misc]
+    from lnn.aws.dynamodb_items import plain
+
+    names = ("cost", "train_accuracy", "test_accuracy")
+    return sorted((row["epoch"], *(float(row[name]) for name in names)) for row in map(plain, items))
+
+
+def _blocks_of_two() -> None:
+    """A run of a few epochs has blocks in its history, and rows that are in none."""
+    if has_blocks():
+        import lnn.runs.history_items
+        import lnn.runs.history_writer
+
+        lnn.runs.history_items.BLOCK_ROWS = lnn.runs.history_writer.BLOCK_ROWS = 2

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from simulation import code_under_test, stand_ins
-from simulation.code_under_test import VARIABLES, Code
+from simulation.code_under_test import VARIABLES, Code, rows_in
 from simulation.dynamodb import DynamoDB, Table
 from simulation.faults import Fault, Faults
 from simulation.functions import Function, Functions
@@ -293,13 +293,7 @@ class World:
 
     def history(self, run_id: str) -> list[tuple[Any, ...]]:
         """The rows that people see, as ``Ledger.history`` reads them."""
-        from lnn.aws.dynamodb_items import plain
-
         run = self.ledger_run(run_id)
         counts: Callable[[int], bool] = getattr(run, "has_row", lambda epoch: True)
-        rows = [plain(item) for item in self.item_table(VARIABLES["LNN_COSTS_TABLE"])]
-        return sorted(
-            (row["epoch"], float(row["cost"]), float(row["train_accuracy"]), float(row["test_accuracy"]))
-            for row in rows
-            if row["run_id"] == run_id and counts(row["epoch"])
-        )
+        items = [item for item in self.item_table(VARIABLES["LNN_COSTS_TABLE"]) if item["run_id"]["S"] == run_id]
+        return [row for row in rows_in(items) if counts(row[0])]

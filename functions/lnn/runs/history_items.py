@@ -29,9 +29,6 @@ FIGURES = [name for name in EpochRow._fields if name not in ("epoch", "waited")]
 AFTER_LAST = 0.5
 """What a block's key is more than its last epoch."""
 
-ARRAY = struct.Struct(f"<{BLOCK_ROWS}d")
-"""A figure of a block's rows, in their order; NaN where a row does not have it."""
-
 
 def closes_block(epoch: int, every: int) -> bool:
     """True for the last epoch of a block in a history that has every ``every``-th epoch."""
@@ -77,15 +74,20 @@ def _block(run_id: str, rows: Sequence[EpochRow], every: int) -> dict[str, Attri
     return item({"run_id": run_id, "epoch": rows[-1].epoch + AFTER_LAST, "every": every, **arrays})
 
 
+def _layout() -> str:
+    """Of one figure of a block's rows, in their order; NaN stands for one that a row does not have."""
+    return f"<{BLOCK_ROWS}d"
+
+
 def _packed(values: Sequence[float | None]) -> bytes:
-    return ARRAY.pack(*(math.nan if value is None else as_stored(value) for value in values))
+    return struct.pack(_layout(), *(math.nan if value is None else as_stored(value) for value in values))
 
 
 def _rows_of_block(stored: Mapping[str, Any]) -> list[EpochRow]:
     last, every = int(stored["epoch"]), stored["every"]
     epochs = range(last - (BLOCK_ROWS - 1) * every, last + 1, every)
     missing = (None,) * BLOCK_ROWS
-    columns = [ARRAY.unpack(stored[name]) if name in stored else missing for name in FIGURES]
+    columns = [struct.unpack(_layout(), stored[name]) if name in stored else missing for name in FIGURES]
     return [_row(epoch, figures) for epoch, figures in zip(epochs, zip(*columns, strict=True), strict=True)]
 
 
