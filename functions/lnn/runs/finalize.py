@@ -139,7 +139,7 @@ def cost_of(services: Services, run: Run, epoch: int) -> float | None:
     saved = run.latest_checkpoint
     if saved["epoch"] == epoch and (cost := saved.get("cost")) is not None:
         return float(cost)
-    return next((row.cost for row in services.ledger.history(run.run_id) if row.epoch == epoch), None)
+    return next((row.cost for row in services.ledger.history(run.run_id, epoch - 1) if row.epoch == epoch), None)
 
 
 def close(services: Services, run: Run, model: bytes | None = None) -> None:

@@ -37,18 +37,18 @@ def closes_block(epoch: int, every: int) -> bool:
 
 def items_of(run_id: str, rows: Iterable[EpochRow], every: int) -> Iterator[dict[str, AttributeValueTypeDef]]:
     """Items for ``rows`` of a history that has every ``every``-th epoch: whole blocks, then the other rows."""
-    blocks: dict[int, list[EpochRow]] = defaultdict(list)
+    blocks: dict[int, dict[int, EpochRow]] = defaultdict(dict)
     alone = []
     for row in rows:
         if row.epoch % every:
             alone.append(row)
         else:
-            blocks[(row.epoch // every - 1) // BLOCK_ROWS].append(row)
+            blocks[(row.epoch // every - 1) // BLOCK_ROWS][row.epoch] = row
     for block in blocks.values():
         if len(block) == BLOCK_ROWS:
-            yield _block(run_id, block, every)
+            yield _block(run_id, [block[epoch] for epoch in sorted(block)], every)
         else:
-            alone += block
+            alone += block.values()
     for row in alone:
         yield item({"run_id": run_id, "epoch": row.epoch, **{name: getattr(row, name) for name in FIGURES}})
 
@@ -68,7 +68,6 @@ def rows_in(items: Iterable[Mapping[str, Any]]) -> list[EpochRow]:
 
 
 def _block(run_id: str, rows: Sequence[EpochRow], every: int) -> dict[str, AttributeValueTypeDef]:
-    rows = sorted(rows)
     figures = {name: [getattr(row, name) for row in rows] for name in FIGURES}
     arrays = {name: _packed(values) for name, values in figures.items() if any(value is not None for value in values)}
     return item({"run_id": run_id, "epoch": rows[-1].epoch + AFTER_LAST, "every": every, **arrays})

@@ -71,6 +71,12 @@ def test_a_row_between_two_recorded_epochs_is_written_alone_and_its_block_is_who
     assert rows_in(items) == [clamped(one) for one in rows]
 
 
+def test_a_row_that_comes_twice_makes_no_block_whole() -> None:
+    rows = [row(epoch) for epoch in range(1, BLOCK_ROWS)]
+    items = stored([*rows, rows[0]])
+    assert [float(item["epoch"]["N"]) for item in items] == list(range(1, BLOCK_ROWS))
+
+
 def test_no_writer_replaces_an_item_by_one_with_fewer_rows() -> None:
     """Whatever parts of a history the generations have, and in whichever order their writes come."""
     every_row = [row(epoch) for epoch in range(1, 351)]
