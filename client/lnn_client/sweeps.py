@@ -166,6 +166,15 @@ class Sweep:
         """All trials, the best first; those without a value last."""
         return sorted(self.trials, key=lambda one: (one.value is None, one.value or 0.0, one.number))
 
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the page that ``lnn report`` writes, as ``NAME.html`` if no path is given; returns the path."""
+        from importlib.metadata import entry_points
+
+        (html,) = entry_points(group="lnn.report", name="sweep")
+        written = Path(f"{self.plan.name}.html" if path is None else path)
+        written.write_text(html.load()(self, self._cloud.target), encoding="utf-8")
+        return written
+
     def table(self) -> pl.DataFrame:
         """A row for each trial, the best first: its number, state, validation cost and settings.
 

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from lnn.names import UPLOAD_STARTED_AT, Names
 from lnn.runs.record import Run
+from lnn_client.cloud import Target
 
 LOOKS_OF_FIRST = 20
 """The first trial takes that many looks, the others one."""
@@ -19,6 +20,7 @@ class Cloud:
 
     def __init__(self, cost: Callable[[bytes], float] = lambda _: 0.1) -> None:
         self.cost = cost
+        self.target = Target.LOCAL
         self.names = Names("lnn", "123456789012", "us-east-1")
         self.s3 = self.ledger = self.dynamodb = self
         self.heads: list[str] = []

@@ -45,6 +45,16 @@ def sweep(monkeypatch: pytest.MonkeyPatch) -> Sweep:
     return done
 
 
+def test_python_writes_the_page_of_the_command(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert sweep.report() == Path("tried.html")
+    assert sweep.report(tmp_path / "own.html") == tmp_path / "own.html"
+    assert Path("tried.html").read_text() == Path("own.html").read_text()
+    assert f"Best: trial {sweep.best().number}," in Path("own.html").read_text()  # type: ignore[union-attr]
+
+
 def test_the_page_has_each_trial_the_best_and_what_the_cost_depends_on(sweep: Sweep) -> None:
     page = report.html(sweep, Target.LOCAL)
     best = sweep.best()
