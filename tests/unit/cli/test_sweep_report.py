@@ -45,9 +45,7 @@ def sweep(monkeypatch: pytest.MonkeyPatch) -> Sweep:
     return done
 
 
-def test_python_writes_the_page_of_the_command(
-    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_python_writes_the_page_of_the_command(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert sweep.report() == Path("tried.html")
     assert sweep.report(tmp_path / "own.html") == tmp_path / "own.html"
