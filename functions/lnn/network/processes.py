@@ -10,8 +10,10 @@ from __future__ import annotations
 import gc
 import mmap
 import os
+import select
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")
+
+SPIN_SECONDS = 0.002
+"""Busy-poll this long for what another process sends before blocking: on a virtual machine, waking a process can take
+as long as a small part. A step is shorter than that, and a process that has no work for longer sleeps."""
 
 ANSWER_SECONDS = 30.0
 """A process that has computed for longer on one call is given up; a part takes milliseconds."""
@@ -97,6 +103,7 @@ class Processes(Generic[Given, Result]):
     def _answer(other: tuple[BaseProcess, Connection]) -> list[Result] | None:
         _, here = other
         with suppress(OSError, EOFError):
+            _spin(here)
             if here.poll(ANSWER_SECONDS):
                 answer: list[Result] = here.recv()
                 return answer
@@ -120,4 +127,14 @@ def _serve(work: Callable[[Given], Result], there: Connection) -> None:
     os.closerange(there.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
     with suppress(OSError, EOFError, ArithmeticError):
         while True:
+            _spin(there)
             there.send([work(one) for one in there.recv()])
+
+
+def _spin(connection: Connection) -> None:
+    """Return when there is something to receive, or SPIN_SECONDS are over."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    until = time.perf_counter() + SPIN_SECONDS
+    while not poll.poll(0) and time.perf_counter() < until:
+        os.sched_yield()

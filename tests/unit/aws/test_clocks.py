@@ -70,6 +70,7 @@ ALLOWED = {
     "lnn/train.py: await_parameter_server": "how long one start waits for Redis",
     "lnn/train.py: claimed_patiently": "how long one start waits for the runs table",
     "lnn/parameter_server/process_group.py: ProcessGroup._check_alive": "when a missing worker is called again",
+    "lnn/network/processes.py: _spin": "two milliseconds of looking out for one answer",
     "lnn/parameter_server/resp.py: RespConnection._busy_poll": "a millisecond of looking out for one answer",
     "lnn/parameter_server/resp.py: RespConnection.send": "the same",
 }
