@@ -161,6 +161,20 @@ def of_a_run(function):
     return wrapper
 
 
+def of_a_model(function):
+    """To add a run's model is about the run, even where the event is that of the latest model, which is the same."""
+
+    @functools.wraps(function)
+    def wrapper(registry, model, who):
+        handled, Here.subject = Here.subject, model.get("run_id") or Here.subject
+        try:
+            return function(registry, model, who)
+        finally:
+            Here.subject = handled
+
+    return wrapper
+
+
 def about(event):
     """The subject of an invocation's event."""
     if "Records" in event:
@@ -210,6 +224,8 @@ def patch(module):
         setattr(owner, name, with_points(getattr(owner, name), path, before, after))
     if module.__name__ == "lnn.runs.watchdog":
         module.revive, module.finish = of_a_run(module.revive), of_a_run(module.finish)
+    if module.__name__ == "lnn.serving.registry":
+        module.Registry.add = of_a_model(module.Registry.add)
     if module.__name__ == "lnn.aws.invoker":
         module.Invoker._invoke = repeating(module.Invoker._invoke)
     if module.__name__.endswith(".handler"):
