@@ -137,14 +137,13 @@ def at_work(cloud: CloudUnderTest) -> str:
 
 def kill_trainers(cloud: CloudUnderTest) -> None:
     at_work(cloud)
-    trainers = cloud.workers("trainer")
-    assert trainers
-    for process in trainers:
+    for process in eventually(lambda: cloud.workers("trainer"), "a Trainer"):
         process.kill()
 
 
 def empty_redis(cloud: CloudUnderTest) -> None:
-    assert cloud.redis_keys(at_work(cloud))
+    # A trial takes about a second: the one that was at work may have ended when its keys are looked for.
+    eventually(lambda: cloud.redis_keys(at_work(cloud)), "a trial's keys in Redis")
     cloud.redis.flushall()
 
 
