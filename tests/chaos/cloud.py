@@ -152,19 +152,23 @@ class ChaosCloud(CloudUnderTest):
         found = []
         for note in (self.folder / "busy").iterdir():
             try:
-                if note.read_text() == f"{role} {subject}":
+                if note.read_text().startswith(f"{role} {subject} "):
                     found.append(psutil.Process(int(note.name)))
             except (FileNotFoundError, psutil.NoSuchProcess):
                 continue
         return found
 
-    def is_at_work(self, process: psutil.Process, subjects: set[str]) -> bool:
-        """Whether a process is still in an invocation for one of ``subjects``."""
+    def invocation_of(self, process: psutil.Process) -> str | None:
+        """What a process works on: role, subject and id of its invocation."""
         try:
             note = (self.folder / "busy" / str(process.pid)).read_text()
         except FileNotFoundError:
-            return False
-        return process.is_running() and note.split()[-1] in subjects
+            return None
+        return note if process.is_running() else None
+
+    def is_at_work(self, process: psutil.Process, invocation: str | None) -> bool:
+        """Whether a process is still in an invocation, and in no later one."""
+        return invocation is not None and self.invocation_of(process) == invocation
 
     def messages(self, run_id: str) -> list[Message]:
         with self._receiving:

@@ -207,10 +207,7 @@ class Runner:
 
         def settled() -> bool:
             return not any(
-                any(
-                    self._cloud.is_at_work(process, {victim.run_id, victim.folder, "watch"})
-                    for process in victim.zombies
-                )
+                any(self._cloud.is_at_work(zombie.process, zombie.invocation) for zombie in victim.zombies)
                 or any(trouble.under_way for trouble in victim.troubles)
                 or (victim.zombies and self._cloud.run(victim.run_id).is_unfinished)
                 for victim in victims

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -39,6 +39,14 @@ class Figures:
     """Of the run's record in the ledger."""
     results: dict[str, Any]
     """Of ``results.json``."""
+
+
+class Zombie(NamedTuple):
+    """A process that was frozen in an invocation; the next ones that it takes are like any other's."""
+
+    process: psutil.Process
+    invocation: str | None
+    """None where it had just ended."""
 
 
 @dataclass
@@ -76,8 +84,7 @@ class Victim:
     """It has taken too long."""
     dice: random.Random = field(default_factory=random.Random)
     """Of the person who lets it go on, if it is stepped."""
-    zombies: list[psutil.Process] = field(default_factory=list)
-    """Processes that were frozen."""
+    zombies: list[Zombie] = field(default_factory=list)
     run: Run = field(default_factory=lambda: Run("", "PENDING"))
 
     @property

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from chaos.faults.kills import ALL, FUSED, GANGS
-from chaos.scene import Fault, Scene
+from chaos.scene import Fault, Scene, Zombie
 from support.e2e_cloud import s3_event
 
 SINGLE = "neuron", *FUSED
@@ -47,7 +47,7 @@ class Sleeper:
         self._began = time.time()
         self._epoch = self.scene.victim.run.epoch
         self.until = self._began + self.seconds
-        self.scene.victim.zombies.append(self.process)
+        self.scene.victim.zombies.append(Zombie(self.process, self.scene.cloud.invocation_of(self.process)))
         self.scene.victim.struck.append(self._began)
         self.scene.undo.callback(self._thaw)  # if this round goes wrong
 

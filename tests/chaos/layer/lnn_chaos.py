@@ -10,7 +10,7 @@ in Launch, the folder of the upload.
     clocks/SUBJECT                       seconds by which the clock of an environment may be wrong, either way
     repeated/SUBJECT                     send each of its messages one to four times more, at once
     sent/SUBJECT.jsonl                   every message that was sent, for the suite to deliver late
-    busy/PID                             role and subject of the invocation that a process works on
+    busy/PID                             role, subject and id of the invocation that a process works on
 """
 
 import functools
@@ -190,7 +190,7 @@ def noted(handler, name):
         Here.role = "watch" if Here.subject == "watch" else name
         Here.clock_ahead = wrong * float(text("clocks", Here.subject) or 0)
         note = FOLDER / "busy" / str(os.getpid())
-        note.write_text(f"{Here.role} {Here.subject}")
+        note.write_text(f"{Here.role} {Here.subject} {context.aws_request_id}")
         try:
             return handler(event, context)
         finally:
