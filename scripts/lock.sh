@@ -16,7 +16,7 @@ pin() { # IN OUT OPTIONS: the present pins stay unless IN asks for another versi
       --only-binary :all: --no-emit-index-url --no-annotate "${@:3}" --output-file "$(basename "$2")" "$(basename "$1")")
 }
 
-for name in browser cli dev docs local-cloud notebooks scan; do
+for name in browser cli dev docs local-cloud mlflow notebooks scan; do
   pin "requirements/$name.in" "requirements/$name.txt"
 done
 pin requirements/valkey.in requirements/valkey.txt --no-deps

@@ -2,7 +2,8 @@
 # Makes .venv with the lnn command and everything the tests need; `setup.sh bench` makes .venv-bench, with what the
 # benchmark needs instead; `setup.sh scan` makes .venv-scan, with the scanner of the Terraform configuration; `setup.sh docs`
 # makes .venv-docs, with the builder of the documentation's site; `setup.sh notebooks` makes .venv-notebooks, with what runs
-# the notebooks. Does nothing when the pinned files are unchanged.
+# the notebooks; `setup.sh mlflow` makes .venv-mlflow, with an MLflow for the tests of exports to it. Does nothing when the
+# pinned files are unchanged.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,9 +11,10 @@ case ${1:-} in
   "") venv=.venv pins=requirements/dev.txt ;;
   bench) venv=.venv-bench pins=requirements/bench.txt ;;
   docs) venv=.venv-docs pins=requirements/docs.txt ;;
+  mlflow) venv=.venv-mlflow pins=requirements/mlflow.txt ;;
   notebooks) venv=.venv-notebooks pins=requirements/notebooks.txt ;;
   scan) venv=.venv-scan pins=requirements/scan.txt ;;
-  *) echo "setup: nothing is known of '$1'; usage: scripts/setup.sh [bench|docs|notebooks|scan]" >&2; exit 2 ;;
+  *) echo "setup: nothing is known of '$1'; usage: scripts/setup.sh [bench|docs|mlflow|notebooks|scan]" >&2; exit 2 ;;
 esac
 
 # Unless another is named, an environment that is there keeps its interpreter, whatever python3 means by now.
@@ -59,7 +61,7 @@ if [[ $venv == .venv-bench ]] && "$venv/bin/python" -c "$needs_cuda"; then
   "${pip[@]}" "${pinned[@]}" requirements/bench-cuda.txt
 fi
 # Editable, so without hashes, but with the build backend that the file pins: nothing is resolved or fetched.
-if [[ $venv == .venv || $venv == .venv-bench || $venv == .venv-notebooks ]]; then
+if [[ $venv == .venv || $venv == .venv-bench || $venv == .venv-mlflow || $venv == .venv-notebooks ]]; then
   "${pip[@]}" install --no-deps --no-build-isolation --editable .
 fi
 # Nothing was resolved: this finds a pin that is missing.

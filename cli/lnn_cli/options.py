@@ -1,15 +1,21 @@
 """Options that several commands share."""
 
+from __future__ import annotations
+
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from lnn_cli.ui.completion import run_ids
 from lnn_cli.ui.console import recommend_for
 from lnn_cli.ui.errors import CliError
-from lnn_client.cloud import Cloud, Target
+from lnn_client.cloud import LATEST, Cloud, Target
+from lnn_client.errors import NotFound
+
+if TYPE_CHECKING:
+    from lnn_client.sweeps import Sweep
 
 _PANEL = "Where"
 
@@ -82,6 +88,21 @@ RunArgument = Annotated[
         metavar="RUN", help="Run id, the start of one that fits no other, or `latest`.", autocompletion=run_ids
     ),
 ]
+
+
+def sweep_named(cloud: Cloud, name: str) -> Sweep | None:
+    """The sweep of that name, if there is one; an id of a run has a T, which no sweep's name has."""
+    from lnn_client.sweep_plan import NAME
+    from lnn_client.sweeps import found
+
+    if name == LATEST or not NAME.fullmatch(name):
+        return None
+    try:
+        sweep = found(cloud, name)
+    except NotFound:
+        return None
+    sweep.look()
+    return sweep
 
 
 def connect(target: Target, prefix: str | None, region: str | None) -> Cloud:

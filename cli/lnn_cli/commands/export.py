@@ -1,28 +1,48 @@
-"""``lnn export``: a run's model or history in other programs' formats."""
+"""``lnn export``: a run's model or history in other programs' formats, or all of it in MLflow."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from lnn.runs.record import EpochRow, Run
-from lnn_cli.options import ForceOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect
+from lnn_cli.options import ForceOption, PrefixOption, RegionOption, RunArgument, TargetOption, connect, sweep_named
 from lnn_cli.ui.console import note, say
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
 from lnn_cli.ui.scores import beside_history
 from lnn_client.cloud import LATEST, Cloud, Target
 
+if TYPE_CHECKING:
+    from lnn_client.sweeps import Sweep
+
 
 def export(
     kind: Annotated[
-        Literal["safetensors", "onnx", "csv", "tensorboard"],
-        typer.Option("--format", help="The model (safetensors, onnx), or the history (csv, tensorboard)."),
+        Literal["safetensors", "onnx", "csv", "tensorboard", "mlflow"],
+        typer.Option("--format", metavar="FORMAT", help="safetensors, onnx, csv, tensorboard, mlflow."),
     ],
     run: RunArgument = LATEST,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="PATH", help="File, or folder for tensorboard (default: RUN.FORMAT)."),
+        Path | None, typer.Option("--output", "-o", metavar="PATH", help="File or folder (default: RUN.FORMAT).")
+    ] = None,
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MLFLOW_TRACKING_URI", metavar="URI", help="MLflow: its server or folder.", show_envvar=False
+        ),
+    ] = None,
+    experiment: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MLFLOW_EXPERIMENT_NAME",
+            metavar="NAME",
+            help="MLflow: lnn, or the sweep's name.",
+            show_envvar=False,
+        ),
     ] = None,
     force: ForceOption = False,
     target: TargetOption = Target.LOCAL,
@@ -31,13 +51,17 @@ def export(
 ) -> None:
     """Write a run's model or history in another program's format.
 
-    ONNX: input X (examples, n), divided by `scale` of the file's metadata; of a
-    model of tables numbers as they are, categories one-hot as `features` names them.
-    CSV, TensorBoard: cost, scores (accuracies as shares of 1), seconds of each epoch.
+    safetensors, onnx: the model. ONNX takes X (examples, n), divided by the
+    metadata's `scale`; of tables numbers as they are, categories one-hot.
+    csv, tensorboard: each epoch's cost, scores (accuracies as shares of 1), seconds.
+    mlflow: all of a run, or of a sweep's runs.
 
     Example: lnn export latest --format onnx -o model.onnx
     """
     cloud = connect(target, prefix, region)
+    if kind == "mlflow":
+        _export_to_mlflow(cloud, run, tracking_uri, experiment, output, force=force)
+        return
     found = cloud.find_run(run)
     path = output or Path(f"{found.run_id}.{kind}")
     if kind == "tensorboard":
@@ -84,3 +108,44 @@ def _history(cloud: Cloud, run: Run) -> list[EpochRow]:
     if not history:
         raise CliError(f"run {run.run_id} ({run.status}) has no epoch recorded yet")
     return history
+
+
+def _export_to_mlflow(
+    cloud: Cloud, wanted: str, uri: str | None, experiment: str | None, output: Path | None, *, force: bool
+) -> None:
+    if uri is None or output is not None:
+        raise CliError(
+            "MLflow takes runs at an address, not in a file: name its server with --tracking-uri, such as "
+            "http://127.0.0.1:5000, or set MLFLOW_TRACKING_URI"
+        )
+    sweep = sweep_named(cloud, wanted)
+    runs = [(cloud.find_run(wanted), {})] if sweep is None else [*_of_sweep(sweep)]
+    for run, _ in runs:
+        if not run.has_ended:
+            raise CliError(f"run {run.run_id} is {run.status}: wait for its end, or stop it")
+    if not runs:
+        raise CliError(f"sweep {wanted} has begun no run yet")
+
+    from lnn_cli.export.tracking import TrackingServer
+    from lnn_cli.report.findings import gather
+    from lnn_cli.report.whole import html_of_findings
+
+    server = TrackingServer(uri, experiment or ("lnn" if sweep is None else wanted))
+    for run, tags in runs:
+        findings = gather(cloud, run)
+        report = html_of_findings(cloud, findings)
+        say(server.add(findings, report, tags, force=force))
+        for reason in findings.missing:
+            note(f"not in it: {reason}")
+
+
+def _of_sweep(sweep: Sweep) -> Iterator[tuple[Run, Mapping[str, str]]]:
+    """Each of its runs, with its place in the sweep."""
+    sweep_tag = {"lnn.sweep": sweep.plan.name}
+    for trial in sweep.trials:
+        for one in trial.runs:
+            if one.record is not None:
+                fold = {} if one.fold is None else {"lnn.fold": str(one.fold)}
+                yield one.record, {**sweep_tag, "lnn.trial": str(trial.number), **fold}
+    if sweep.refit is not None and sweep.refit.record is not None:
+        yield sweep.refit.record, {**sweep_tag, "lnn.trial": "best, with all examples"}

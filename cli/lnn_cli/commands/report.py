@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lnn_cli.options import ForceOption, PrefixOption, RegionOption, TargetOption, connect
+from lnn_cli.options import ForceOption, PrefixOption, RegionOption, TargetOption, connect, sweep_named
 from lnn_cli.ui.completion import run_ids
 from lnn_cli.ui.console import note, say
 from lnn_cli.ui.files import refuse_to_replace, write_whole
@@ -51,7 +51,7 @@ def report(
     """
     format_ = kind or _by_name(output)
     cloud = connect(target, prefix, region)
-    sweep = _sweep(cloud, run)
+    sweep = sweep_named(cloud, run)
     found = cloud.find_run(run) if sweep is None else None
     path = output or Path(f"{run if found is None else found.run_id}.{format_}")
     refuse_to_replace(path, force=force)
@@ -71,22 +71,6 @@ def report(
 def _by_name(path: Path | None) -> Format:
     known: dict[str, Format] = {".png": "png", ".md": "md", ".markdown": "md"}
     return known.get("" if path is None else path.suffix.lower(), "html")
-
-
-def _sweep(cloud: Cloud, name: str) -> Sweep | None:
-    """The sweep of that name, if there is one; an id of a run has a T, which no sweep's name has."""
-    from lnn_client.errors import NotFound
-    from lnn_client.sweep_plan import NAME
-    from lnn_client.sweeps import found
-
-    if name == LATEST or not NAME.fullmatch(name):
-        return None
-    try:
-        sweep = found(cloud, name)
-    except NotFound:
-        return None
-    sweep.look()
-    return sweep
 
 
 def _of_sweep(sweep: Sweep, target: Target, kind: Format, path: Path, theme: Theme) -> bytes:

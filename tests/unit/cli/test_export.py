@@ -19,6 +19,7 @@ from lnn.models.model_file import Model
 from lnn.network import ACTIVATIONS, OUTPUT_ACTIVATIONS, Network, init_parameters
 from lnn.runs.record import EpochRow
 from lnn_cli.export.tensors import encode_safetensors
+from lnn_cli.export.tracking import as_given
 from lnn_client.onnx_model import encode_onnx
 
 if TYPE_CHECKING:
@@ -157,6 +158,40 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(
     (line,) = result.stderr.splitlines()
     assert line.endswith(f"{sys.executable} -m pip install {package}")
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], "--tracking-uri"),
+        (["--tracking-uri", "http://127.0.0.1:1", "-o", "out"], "--tracking-uri"),
+        (["--tracking-uri", "http://127.0.0.1:1"], "pip install mlflow"),
+    ],
+)
+def test_mlflow_needs_an_address_and_its_package(
+    cli: RunCli, world: World, options: list[str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.train_whole("20261121T000000Z-aaaaaaaa")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    result = cli("export", "latest", "--format", "mlflow", *options)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert expected in line
+
+
+def test_a_run_goes_to_mlflow_when_it_has_ended(cli: RunCli, world: World) -> None:
+    world.open_run("20261121T000000Z-aaaaaaaa")
+    result = cli("export", "latest", "--format", "mlflow", "--tracking-uri", "http://127.0.0.1:1")
+    assert result.exit_code == 1
+    assert "20261121T000000Z-aaaaaaaa is PENDING: wait for its end" in result.stderr
+
+
+def test_the_example_of_a_table_is_what_the_onnx_model_takes() -> None:
+    table = Preprocessing([Column("level", "number", 4.0, 2.0), Column("wet", "boolean")], "class")
+    model = Model([(np.ones((1, 2)), np.ones((1, 1)))], "r", ["sigmoid"], ["a", "b"], None, 1.0, preprocessing=table)
+    rows = [[5.0, True], [3.5, False]]
+    assert as_given(model, table.matrix(rows).T).tolist() == [[5.0, 1.0], [3.5, 0.0]]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
