@@ -227,6 +227,8 @@ def _variables_read() -> set[str]:
 PROGRAMS: dict[str, Callable[[Sequence[str], bool], None]] = {
     ".": _in_the_repository,
     ".venv-bench/bin/python": _python,
+    ".venv-mlflow/bin/lnn": _lnn,
+    ".venv-mlflow/bin/mlflow": _one_of("server"),
     ".venv/bin/lnn": _lnn,
     ".venv/bin/pytest": _pytest,
     ".venv/bin/python": _python,
