@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lnn.characters import quoted
 from lnn.data.axis_order import examples_elsewhere
 from lnn.data.mends import is_one_hot
 from lnn.data.preprocessing import PREPROCESSING, Column, Preprocessing
 from lnn.data.splits import held_out
 from lnn.errors import InputError
+from lnn.text.characters import quoted
 from lnn_client.array_files import CLASSES, FEATURE_NAMES, Arrays
 from lnn_client.class_folders import TEST, TRAIN, VALIDATION, Part
 from lnn_client.dataset_files import (

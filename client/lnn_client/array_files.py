@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lnn.characters import quoted
 from lnn.data.dataset import MAX_BYTES
 from lnn.data.hdf5 import Hdf5File, open_file, reading
 from lnn.data.mends import OTHER_NAMES, UNDIVIDED
 from lnn.data.validation import MAX_CLASSES
 from lnn.errors import Hdf5Error, InputError
+from lnn.text.characters import quoted
 from lnn_client.class_folders import TEST, TRAIN, VALIDATION
 from lnn_client.datasets import existing_file
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from lnn.characters import quoted
 from lnn.data.class_names import clash, flaw, kept
 from lnn.errors import InputError
+from lnn.text.characters import quoted
 from lnn_client.errors import AmbiguousFolders
 
 Part = Literal["train", "test", "validation"]

@@ -13,7 +13,6 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from lnn.characters import quoted
 from lnn.data.axis_order import is_picture
 from lnn.data.class_names import kept
 from lnn.data.dataset import DatasetSummary, feature_shards, load_preprocessing
@@ -26,6 +25,7 @@ from lnn.models.inference import column_of_example, column_of_values, takes_pict
 from lnn.models.model_file import Model
 from lnn.models.store import Artifacts
 from lnn.runs.record import Run
+from lnn.text.characters import quoted
 from lnn_client.cloud import Cloud
 from lnn_client.datasets import Split
 from lnn_client.errors import ClientError

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lnn.characters import quoted
 from lnn.data.dataset import examples_per_shard, feature_shards, load_labels, load_preprocessing
 from lnn.data.preprocessing import PREPROCESSING, Preprocessing
 from lnn.data.validation import FEATURES, LABELS
 from lnn.errors import InputError
+from lnn.text.characters import quoted
 from lnn_client.class_folders import TEST, TRAIN, VALIDATION
 from lnn_client.dataset_files import PartWriter, write_dataset_file, write_names
 from lnn_client.moments import Moments

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from lnn.characters import quoted
 from lnn.errors import InputError
+from lnn.text.characters import quoted
 from lnn_client.runs import ms_per_epoch, seconds_total, seconds_training
 
 if TYPE_CHECKING:

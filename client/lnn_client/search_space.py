@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lnn.characters import quoted
 from lnn.errors import InputError
+from lnn.text.characters import quoted
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

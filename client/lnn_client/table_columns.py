@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lnn.characters import quoted
 from lnn.data.preprocessing import BOOLEANS, Column, Kind, category_of
 from lnn.errors import InputError
+from lnn.text.characters import quoted
 from lnn_client.moments import Moments
 
 if TYPE_CHECKING:

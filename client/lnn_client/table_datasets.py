@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lnn.characters import quoted
 from lnn.data.preprocessing import BOOLEANS, PREPROCESSING, Preprocessing, category_of
 from lnn.data.splits import held_out
 from lnn.errors import InputError
+from lnn.text.characters import quoted
 from lnn_client.class_folders import TEST, TRAIN, VALIDATION, part_named
 from lnn_client.dataset_files import (
     Made,

@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from lnn.characters import quoted
 from lnn.data.preprocessing import MISSING, listed
 from lnn.errors import InputError
+from lnn.text.characters import quoted
 from lnn_client.datasets import existing_file
 
 if TYPE_CHECKING:

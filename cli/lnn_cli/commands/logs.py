@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from lnn.characters import in_json
 from lnn.runs.record import Run
+from lnn.text.characters import in_json
 from lnn_cli.options import PrefixOption, RegionOption, RunArgument, TargetOption, connect
 from lnn_cli.ui.console import command, note, number, output, print_json, say
 from lnn_client.cloud import LATEST, Target

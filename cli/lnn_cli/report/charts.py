@@ -11,11 +11,11 @@ from matplotlib.figure import FigureBase
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from lnn.characters import escaped
 from lnn.data.axis_order import is_picture
 from lnn.models.evaluation import Evaluation, NumbersEvaluation
 from lnn.models.model_file import Model
 from lnn.runs.record import EpochRow, Run
+from lnn.text.characters import escaped
 from lnn_cli.report.findings import Findings
 from lnn_cli.report.timeline import MANY_BARS, timeline_chart
 from lnn_cli.ui.charts import Chart, Theme, scale_for_costs, without_ticks

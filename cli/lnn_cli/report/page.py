@@ -10,9 +10,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 from matplotlib.figure import FigureBase
 
-from lnn.characters import escaped
 from lnn.models.evaluation import Evaluation, NumbersEvaluation
 from lnn.runs.record import EpochRow, Run
+from lnn.text.characters import escaped
 from lnn_cli.report.charts import charts_of
 from lnn_cli.report.findings import Findings
 from lnn_cli.ui import class_figures, scores

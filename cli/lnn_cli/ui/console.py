@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from lnn.characters import escaped, in_json
+from lnn.text.characters import escaped, in_json
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,7 +7,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from lnn.characters import escaped
+from lnn.text.characters import escaped
 
 
 class TextConsole(Console):

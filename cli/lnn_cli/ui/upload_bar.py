@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from lnn.characters import escaped
+from lnn.text.characters import escaped
 from lnn_cli.ui.console import messages
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lnn.characters import escaped, in_ascii
 from lnn.names import stays_apart
+from lnn.text.characters import escaped, in_ascii
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient

@@ -12,7 +12,7 @@ import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from lnn.characters import quoted, unsafe
+from lnn.text.characters import quoted, unsafe
 
 MOST_SHOWN = 5
 MAX_NAME_BYTES = 1_024

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lnn.characters import escaped
 from lnn.data.hdf5 import load_library, reason_of
 from lnn.errors import InputError, InspectionFailed
+from lnn.text.characters import escaped
 
 logger = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from lnn.characters import quoted
 from lnn.errors import InputError
+from lnn.text.characters import quoted
 
 PREPROCESSING = "preprocessing"
 """The dataset of ``datasets.h5`` and ``params.h5`` that holds it: an attribute has room for 64 KB only."""

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lnn.characters import quoted
 from lnn.data.axis_order import examples_elsewhere, is_picture, picture_warning
 from lnn.data.borders import Borders
 from lnn.data.class_names import MAX_NAME_BYTES, clash, expected, flaw, kept, oversize
@@ -43,6 +42,7 @@ from lnn.data.repeated_examples import MOST_COMPARED, Hashes, count_repeated, ha
 from lnn.data.summary import DatasetSummary
 from lnn.data.value_range import Range, apart_warnings, range_of, scale_of, value_warnings
 from lnn.errors import DatasetError, Hdf5Error, InputError
+from lnn.text.characters import quoted
 
 if TYPE_CHECKING:
     import h5py

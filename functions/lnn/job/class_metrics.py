@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, TypedDict
 
-from lnn.characters import quoted
+from lnn.text.characters import quoted
 
 Z = 1.959963984540054
 """Standard deviations of a normal distribution that hold 95% of it: the confidence of all intervals."""

@@ -16,7 +16,6 @@ from typing import Annotated, Any, Literal, NoReturn, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from lnn.characters import unsafe
 from lnn.errors import SettingsError
 from lnn.network import (
     ACTIVATIONS,
@@ -28,6 +27,7 @@ from lnn.network import (
     SCHEDULES,
 )
 from lnn.strategies.registry import AUTO, STEPPED, STRATEGIES
+from lnn.text.characters import unsafe
 
 MAX_FILE_BYTES = 1_000_000
 MAX_LAYERS = 100

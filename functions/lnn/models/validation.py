@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn.characters import quoted
 from lnn.data.class_names import flaw, problems_with
 from lnn.data.hdf5 import MAX_CHUNK_BYTES
 from lnn.data.inspection import inspect, reply
@@ -20,6 +19,7 @@ from lnn.errors import InputError, ModelError
 from lnn.models.model_file import MAX_MODEL_BYTES, MODEL_FILE, Model, load_model
 from lnn.network import ACTIVATIONS, LINEAR, OUTPUT_ACTIVATIONS
 from lnn.network.types import AnyArray
+from lnn.text.characters import quoted
 
 FLOATS = {np.dtype(name) for name in ("float16", "float32", "float64")}
 SMALLEST_SCALE = float(np.finfo(np.float64).tiny)

@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from lnn.characters import quoted
 from lnn.data.class_names import kept
 from lnn.data.dataset import DatasetSummary
 from lnn.errors import SettingsError
@@ -14,6 +13,7 @@ from lnn.job.hyperparameters import BALANCED, Settings
 from lnn.network import LINEAR, balanced_weights
 from lnn.network.types import Targets
 from lnn.strategies.registry import AUTO, STRATEGIES
+from lnn.text.characters import quoted
 
 MAX_WEIGHTS = 50_000_000
 """400 MB in float64, of which training holds two (sgd) to four (adam) copies."""

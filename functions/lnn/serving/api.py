@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lnn.aws.events import HttpRequest
-from lnn.characters import in_json
 from lnn.data.images import encode_png
 from lnn.errors import LnnError, ModelError, NonRetryable
 from lnn.job.scores import SCORES
@@ -20,6 +19,7 @@ from lnn.models.explanation import explanation
 from lnn.models.inference import predict
 from lnn.serving.requests import Examples, RequestError, body_of, examples_of_request, inversion_of
 from lnn.serving.router import Entrance, NoModel, Serving
+from lnn.text.characters import in_json
 
 if TYPE_CHECKING:
     from lnn.models.inference import Numbers, Prediction

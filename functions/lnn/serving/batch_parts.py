@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lnn.characters import in_json
 from lnn.errors import InputError
 from lnn.models.inference import column_of_picture, outputs_of
+from lnn.text.characters import in_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,9 +11,9 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from lnn.aws.notifier import Notifier
 from lnn.aws.pricing import lambda_usd
-from lnn.characters import unsafe
 from lnn.runs.attributes import Dimensions
 from lnn.runs.record import Run
+from lnn.text.characters import unsafe
 from support.odd_names import NO_NAMES
 
 

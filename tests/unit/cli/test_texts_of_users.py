@@ -15,9 +15,9 @@ from rich.progress import Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from lnn.characters import escaped, unsafe
 from lnn.data.dataset import write_dataset
 from lnn.models.model_file import encode_model
+from lnn.text.characters import escaped, unsafe
 from lnn_cli.ui import console
 from lnn_cli.ui.errors import CliError, explain
 from support.aws_account import RunCli

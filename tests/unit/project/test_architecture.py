@@ -31,6 +31,11 @@ def test_the_modules_are_found() -> None:
     assert len(HANDLERS) >= 3
 
 
+def test_the_library_has_few_modules_beside_its_packages() -> None:
+    beside = [path for path in MODULES if re.fullmatch(r"lnn/\w+\.py", path) and path != "lnn/__init__.py"]
+    assert len(beside) <= 7, "what belongs together is a package: docs/architecture.md"
+
+
 @pytest.mark.parametrize("path", HANDLERS)
 def test_a_handler_has_no_arithmetic(path: str) -> None:
     found = [

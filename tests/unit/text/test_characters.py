@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from lnn.characters import escaped, in_ascii, in_json, quoted, unsafe
+from lnn.text.characters import escaped, in_ascii, in_json, quoted, unsafe
 from support.odd_names import NO_NAMES, REAL_NAMES
 
 
