@@ -15,6 +15,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 QUIET = 0.15
 """The share of the processor that other processes may use before a sample; an idle local cloud uses about 0.05."""
 
+LOOK_SECONDS = 1.0
+"""How long a look at the other processes takes."""
+
 
 def machine(*others: str) -> dict[str, Any]:
     """Processor, cores and versions, those of the packages ``others`` among them."""
@@ -54,7 +57,7 @@ def await_quiet(patience: float) -> float:
     """Waits at most ``patience`` seconds until other processes are idle; returns the share that they still use."""
     deadline = time.monotonic() + patience
     while True:
-        busy = psutil.cpu_percent(interval=1.0) / 100
+        busy = psutil.cpu_percent(interval=LOOK_SECONDS) / 100
         if busy <= QUIET or time.monotonic() >= deadline:
             return busy
 
