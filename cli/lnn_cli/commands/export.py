@@ -32,7 +32,7 @@ def export(
     tracking_uri: Annotated[
         str | None,
         typer.Option(
-            envvar="MLFLOW_TRACKING_URI", metavar="URI", help="MLflow: its server or folder.", show_envvar=False
+            envvar="MLFLOW_TRACKING_URI", metavar="URI", help="MLflow: its server or database.", show_envvar=False
         ),
     ] = None,
     experiment: Annotated[

@@ -49,7 +49,7 @@ noticed in seconds."""
 
 
 class TrackingServer:
-    """A server of MLflow, or the folder or database of one, and an experiment there."""
+    """A server of MLflow, or the database of one, and an experiment there."""
 
     def __init__(self, uri: str, experiment: str) -> None:
         """Raises MissingPackage without the package ``mlflow``."""
@@ -64,7 +64,7 @@ class TrackingServer:
             self._place = found.experiment_id if found else self._client.create_experiment(experiment)
 
     def add(self, findings: Findings, report: bytes, tags: Mapping[str, str], *, force: bool) -> str:
-        """Write a run that has ended; returns where to look at it. Nothing stays of a run that is not written whole.
+        """Write a run that has ended; returns where it is. Nothing stays of one that MLflow does not take whole.
 
         Raises:
             CliError: the run is there already, and ``force`` does not say to replace it, or MLflow refuses.
