@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from lnn.aws.client_errors import PASSING
-from lnn.aws.clocks import seconds_between, wall
+from lnn.aws.clocks import moment, seconds_between, wall
 from lnn.errors import CacheLost, LedgerUnavailable, LnnError, StaleGeneration, Throttled
 from lnn.job.plan import Plan
 from lnn.messages import Message
@@ -33,8 +33,11 @@ logger = logging.getLogger(__name__)
 ATTEMPTS_WITHOUT_PROGRESS = 5
 """Generations that may begin at the same place before the run is given up as one that cannot be healed."""
 
-PAUSE_SECONDS = 4.0
-"""Before the third of them, and twice as long before each further one: a fault of half a minute passes meanwhile."""
+FAULT_SECONDS = 120.0
+"""A run is not given up before so long after the first fault that was told there: a shorter one passes meanwhile."""
+
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 4.0, 16.0
+"""Before the third of them, and twice as long before each further one, up to the longest."""
 
 PARAMETER_SERVER_SECONDS = 20.0
 """How long an attempt waits for a parameter server that does not answer or is full."""
@@ -102,7 +105,7 @@ def start(services: Services, message: Message, remaining: Callable[[], float]) 
     count = attempts["count"]
     if count > 2 and silence.starved is None:
         with Reporter(services.ledger, services.notifier, run, plan):  # keeps the lease
-            time.sleep(min(PAUSE_SECONDS * 2 ** (count - 3), max(0.0, remaining() / 4)))
+            time.sleep(min(PAUSE_SECONDS * 2 ** (count - 3), LONGEST_PAUSE_SECONDS, max(0.0, remaining() / 4)))
     strategy = STRATEGIES[plan.strategy]
     if strategy.meets_in_redis:
         await_parameter_server(services, run, plan)
@@ -190,6 +193,10 @@ def attempts_here(services: Services, run: Run, silence: Silence) -> Attempts:
         attempts["pause"] = pause
     if run.attempts is not None and begins_where_the_last_did(run):
         attempts["count"] = run.attempts["count"] + (silence.starved is None)
+        told = run.fault is not None and run.fault["generation"] == run.generation - 1
+        if told or "failing_since" in run.attempts:
+            since = run.attempts.get("failing_since") if silence.starved is None else None
+            attempts["failing_since"] = moment() if since is None else since
     event = None
     if silence.arrivals:
         attempts["arrivals"] = silence.arrivals
@@ -214,15 +221,17 @@ def hopeless(run: Run, attempts: Attempts, silence: Silence) -> str | None:
             f"the Neuron had no capacity for {LONGEST_SECONDS / 3600:g} hours ({silence.starved}); raise its reserved "
             "concurrency or the account's, or ask for fewer workers, and resume the run"
         )
-    return no_more_attempts(run, attempts["count"])
+    return no_more_attempts(run, attempts)
 
 
-def no_more_attempts(run: Run, attempts: int) -> str | None:
-    """Why a run is given up that began too often at the same place."""
-    if attempts <= ATTEMPTS_WITHOUT_PROGRESS:
+def no_more_attempts(run: Run, attempts: Attempts) -> str | None:
+    """Why a run is given up that began too often at the same place, and for too long where faults were told."""
+    may_pass = seconds_between(attempts.get("failing_since", 0.0), moment()) < FAULT_SECONDS
+    if attempts["count"] <= ATTEMPTS_WITHOUT_PROGRESS or may_pass:
         return None
+    count = attempts["count"] - 1
     last = run.fault["what"] if run.fault else "nobody was left to say what went wrong"
     return (
-        f"no progress after epoch {run.epoch} in {attempts - 1} attempts; the last: {last}. The Trainer's and the "
+        f"no progress after epoch {run.epoch} in {count} attempts; the last: {last}. The Trainer's and the "
         "Neuron's logs say more; mend the cause and resume the run"
     )

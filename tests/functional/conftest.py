@@ -27,6 +27,7 @@ from support.inprocess_cloud import REGION, InProcessCloud
 @pytest.fixture(autouse=True)
 def _no_pause_between_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(train, "FAULT_SECONDS", 0.0)
 
 
 @pytest.fixture(autouse=True)

@@ -96,6 +96,7 @@ class Campaign:
         elif chance < 0.25:
             faults = [_twin(dice, reference), *(faults[:1] if dice.random() < 0.5 else [])]
         faults += fault_table.draw_throttling(dice, reference.duration)
+        faults += fault_table.draw_long_outage(dice, reference.duration)
         return Case(seed, drawn, tuple(faults), tuple(actions))
 
     @staticmethod

@@ -96,6 +96,19 @@ def draw_throttling(dice: random.Random, duration: float) -> list[Fault]:
     ]
 
 
+def draw_long_outage(dice: random.Random, duration: float) -> list[Fault]:
+    """Now and then a service is away for most of a minute: longer than attempts without a pause would last."""
+    if dice.random() < 0.95:
+        return []
+    service = dice.choice(("redis", "dynamodb", "s3", "s3", "sns"))
+    how = dice.choice(("refusing", "silent"))
+    return [
+        Fault(
+            "outage", at=dice.uniform(0.0, duration), seconds=dice.choice((20.0, 30.0, 45.0)), what=f"{service} {how}"
+        )
+    ]
+
+
 def _one(dice: random.Random, sites: Mapping[str, int], messages: Mapping[str, int], duration: float) -> Fault:
     kind = dice.choices(
         ["kill", "freeze", "request", "message", "redis lost", "redis key lost", "redis back", "outage"],

@@ -95,8 +95,7 @@ def _of_run(world: World, run_id: str, references: Mapping[int, Reference]) -> l
     run = world.ledger_run(run_id)
     found: list[str] = []
     failed = [event["what"] for event in run.events if event["what"].startswith("failed")]
-    kills = [fault for fault in world.faults.all if fault.kind.startswith("kill") and fault.site.startswith("launch")]
-    if failed and len(kills) <= RETRIES:  # whoever dies at each of Lambda's tries leaves a run that says so
+    if failed and not _launch_met_a_fault_at_every_try(world):  # such a run says so
         found.append(f"failed: {failed}")
     if run.status == "FAILED":
         return found if run.reason else [*found, "failed without a reason: "]
@@ -112,6 +111,12 @@ def _of_run(world: World, run_id: str, references: Mapping[int, Reference]) -> l
     found += _registered(world, run_id, run, body)
     found += _told(world, run_id, run)
     return found
+
+
+def _launch_met_a_fault_at_every_try(world: World) -> bool:
+    kills = [fault for fault in world.faults.all if fault.kind.startswith("kill") and fault.site.startswith("launch")]
+    raised = [error for error in world.functions.errors if error.startswith("launch")]
+    return len(kills) + len(raised) > RETRIES
 
 
 def _model(world: World, run: Any, reference: Reference, body: bytes | None) -> list[str]:

@@ -109,6 +109,9 @@ class Attempts(TypedDict):
     """Of strategy ``neuron``: how often neurons of the run had arrived when the latest of them began."""
     pause: NotRequired[int]
     """Of a stepped run: the number of the latest pause."""
+    failing_since: NotRequired[float]
+    """Epoch seconds since the first of them that told a fault, or the last that had no capacity after it; absent where
+    none told a fault."""
     starved_since: NotRequired[float]
     """Epoch seconds since which no generation has had the capacity that it needs."""
 
