@@ -27,7 +27,7 @@ from lnn.data.dataset import (
     load_preprocessing,
     standardize,
 )
-from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y, VALIDATION_X, VALIDATION_Y
+from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_W, TRAIN_X, TRAIN_Y, VALIDATION_X, VALIDATION_Y
 from lnn.data.known_datasets import KnownDatasets
 from lnn.data.parts import Part, parts_of
 from lnn.data.preprocessing import PREPROCESSING
@@ -242,6 +242,7 @@ def plan_of(settings: Settings, summary: DatasetSummary, decision: Decision, par
         list_targets=summary.targets,
         variation={split: variation_of(part.y) if summary.targets else [] for split, part in parts.items()},
         class_weight=class_weights(settings, summary.classes, parts["train"].y),
+        weighted_examples=parts["train"].weights is not None,
         clip_norm=settings.clip_norm,
         dropout_rates=settings.dropout_rates,
         stepped=settings.step,
@@ -267,6 +268,8 @@ def store_dataset(services: Services, run_id: str, plan: Plan, path: Path, parts
             standardize(shard, plan.scale, np.empty(shard.shape, plan.dtype))
     for split, part in parts.items():
         services.artifacts.put_tensor(run_id, TENSORS[split][1], part.y)
+        if part.weights is not None:
+            services.artifacts.put_tensor(run_id, TRAIN_W, part.weights)
     if (preprocessing := load_preprocessing(path)) is not None:
         services.artifacts.put_tensor(run_id, PREPROCESSING, preprocessing.encode())
     for split, part in parts.items():

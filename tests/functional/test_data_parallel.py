@@ -279,7 +279,7 @@ def test_examples_that_do_not_fit_a_block_are_done_block_by_block(
     plan = plan_with(**CHANGES, workers=2, batch_size=batch_size, learning_rate=0.01)
     artifacts = stored(plan)
     monkeypatch.setattr("lnn.data.on_disk.BLOCK_BYTES", 1000)
-    sizes = [X.shape[1] for X, _ in OwnExamples(artifacts, RUN, TRAIN_X, TRAIN_Y, plan, 0, 23).blocks()]
+    sizes = [X.shape[1] for X, _, _ in OwnExamples(artifacts, RUN, TRAIN_X, TRAIN_Y, plan, 0, 23).blocks()]
     assert len(sizes) > 5
     assert sum(sizes) == 23
     assert_same(together(plan, artifacts)[0], alone(plan, artifacts), rtol=1e-9)
@@ -292,13 +292,13 @@ def test_own_examples_may_begin_and_end_within_a_shard(first: int, last: int) ->
     data = loaded(artifacts, plan)
     own = OwnExamples(artifacts, RUN, TRAIN_X, TRAIN_Y, plan, first, last)
     assert len(own) == last - first
-    for X, y in own.blocks():
+    for X, y, _ in own.blocks():
         np.testing.assert_array_equal(X, data.X[:, first:last])
         np.testing.assert_array_equal(y, data.y[first:last])
     batch = np.array([21, 8, 3, 22, 4, 0])
     within = np.sort(batch[(batch >= first) & (batch < last)])
     np.testing.assert_array_equal(own.of(batch) + first, within)
-    for X, y in own.blocks(own.of(batch)):
+    for X, y, _ in own.blocks(own.of(batch)):
         np.testing.assert_array_equal(X, data.X[:, within])
         np.testing.assert_array_equal(y, data.y[within])
 
@@ -314,9 +314,9 @@ def test_examples_are_the_same_however_many_are_held_in_memory(
     monkeypatch.setattr("lnn.data.on_disk.BLOCK_BYTES", 1000)  # a few examples
     held_bytes = held * plan.sizes[0] * np.dtype(dtype).itemsize
     own = OwnExamples(artifacts, RUN, TRAIN_X, TRAIN_Y, plan, 2, 21, held_bytes=held_bytes)
-    np.testing.assert_array_equal(np.hstack([X.copy() for X, _ in own.blocks()]), data.X[:, 2:21])
+    np.testing.assert_array_equal(np.hstack([X.copy() for X, _, _ in own.blocks()]), data.X[:, 2:21])
     for chosen in ([0, 3, 6, 7, 11, 18], [1, 2], [8, 17], list(range(19)), []):
-        found = [(X.copy(), y) for X, y in own.blocks(np.array(chosen, np.int64))]
+        found = [(X.copy(), y) for X, y, _ in own.blocks(np.array(chosen, np.int64))]
         examples = 2 + np.array(chosen, np.int64)
         np.testing.assert_array_equal(np.hstack([X for X, _ in found] or [data.X[:, :0]]), data.X[:, examples])
         np.testing.assert_array_equal(np.hstack([y for _, y in found] or [[]]), data.y[examples])
@@ -327,7 +327,7 @@ def test_only_the_shards_with_own_examples_are_fetched() -> None:
     artifacts = stored(plan)
     for index in (0, 1, 4, 5):
         artifacts.objects.pop(f"runs/{RUN}/tensors/train_x/{index:05d}.npy")
-    [(X, _)] = OwnExamples(artifacts, RUN, TRAIN_X, TRAIN_Y, plan, 9, 15).blocks()
+    [(X, _, _)] = OwnExamples(artifacts, RUN, TRAIN_X, TRAIN_Y, plan, 9, 15).blocks()
     assert X.shape == (5, 6)
 
 

@@ -25,6 +25,7 @@ from lnn.data.validation import (
     read_preprocessing,
     target_matrix,
 )
+from lnn.data.weights import WEIGHTS, as_weights
 from lnn.errors import DatasetError, InputError
 from lnn.network.types import Targets
 
@@ -38,6 +39,7 @@ __all__ = [
     "label_matrix",
     "load_labels",
     "load_preprocessing",
+    "load_weights",
     "standardize",
     "write_dataset",
 ]
@@ -73,6 +75,15 @@ def load_labels(path: str | Path, name: str) -> Targets:
     with open_dataset(path) as file, reading(name):
         stored = file.dataset(name)[...]
         return stored.ravel().astype(np.int64, copy=False) if file.holds(CLASSES) else target_matrix(stored)
+
+
+def load_weights(path: str | Path) -> npt.NDArray[np.float64]:
+    """The weights of the training examples (m,), of a file that ``inspect_dataset`` has passed and that has some.
+
+    Raises DatasetError if they cannot be read nevertheless.
+    """
+    with open_dataset(path) as file, reading(WEIGHTS):
+        return as_weights(file.dataset(WEIGHTS))
 
 
 def load_preprocessing(path: str | Path) -> Preprocessing | None:
@@ -127,17 +138,20 @@ def write_dataset(
     classes: Sequence[str] = (),
     targets: Sequence[str] = (),
     validation: tuple[npt.NDArray[Any], npt.ArrayLike] | None = None,
+    weights: npt.ArrayLike | None = None,
 ) -> None:
     """Write a ``datasets.h5``: gzip, and the same bytes for the same input.
 
     Class indices come with the names of ``classes``, numbers to predict with those of ``targets``. ``validation`` are
-    the examples and labels of a validation set.
+    the examples and labels of a validation set, ``weights`` (m,) those of the training examples.
     """
     import h5py
 
     with h5py.File(path, "w") as file:
         arrays = {"train_set_x": train_x, "train_set_y": train_y, "test_set_x": test_x, "test_set_y": test_y}
         arrays |= dict(zip(VALIDATION, validation or (), strict=False))
+        if weights is not None:
+            arrays[WEIGHTS] = weights
         for name, values in arrays.items():
             data = np.asarray(values)
             file.create_dataset(

@@ -15,9 +15,13 @@ from lnn.job.plan import Plan
 from lnn.network.types import Array, Targets
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from lnn.models.store import Artifacts
 
 TRAIN_X, TRAIN_Y, TEST_X, TEST_Y = "train_x", "train_y", "test_x", "test_y"
+TRAIN_W = "train_w"
+"""Weights of the training examples (m,), float64, whose mean is 1; only where the plan says that they have weights."""
 VALIDATION_X, VALIDATION_Y = "validation_x", "validation_y"
 """Names of the tensors that Launch stores, examples first, in the dataset's own dtype; the features in shards."""
 
@@ -41,7 +45,7 @@ class TrainingData:
     X: Array
     """(n, m)"""
     Y: Array
-    """(units of the output, m)"""
+    """(units of the output, m); a row more where examples have weights"""
     y: Targets
     """Class indices (m,), or numbers (m, targets)"""
     X_test: Array
@@ -61,13 +65,14 @@ WhileLoading = Callable[[], AbstractContextManager[object]]
 
 
 def train_labels(artifacts: Artifacts, run_id: str, plan: Plan, while_loading: WhileLoading = nullcontext) -> Array:
-    """Y of the training set, (units of the output, m), for callers that do not need the features."""
+    """Y of the training set, as ``TrainingData`` has it, for callers that do not need the features."""
     if run_id in _loaded:
         return _loaded[run_id].Y
     if run_id not in _labels:
         _labels.clear()
         with while_loading():
-            _labels[run_id] = label_matrix(artifacts.get_tensor(run_id, TRAIN_Y), plan.sizes[-1], plan.dtype)
+            y = artifacts.get_tensor(run_id, TRAIN_Y)
+            _labels[run_id] = label_matrix(y, plan.sizes[-1], plan.dtype, train_weights(artifacts, run_id, plan))
     return _labels[run_id]
 
 
@@ -82,17 +87,23 @@ def training_data(
     return _loaded[run_id]
 
 
+def train_weights(artifacts: Artifacts, run_id: str, plan: Plan) -> NDArray[np.float64] | None:
+    """The weights of the training examples, (m,); None where all count alike."""
+    return artifacts.get_tensor(run_id, TRAIN_W) if plan.weighted_examples else None
+
+
 def _all(artifacts: Artifacts, run_id: str, plan: Plan) -> TrainingData:
     # Labels download beside the features, which come one shard at a time: latency costs more than transfer.
     with ThreadPoolExecutor(2) as pool:
         waited_for = [pool.submit(artifacts.get_tensor, run_id, name) for name in (TRAIN_Y, TEST_Y)]
+        weights = pool.submit(train_weights, artifacts, run_id, plan)
         validation = validation_set(artifacts, run_id, plan)
         X = _features(artifacts, run_id, TRAIN_X, plan, plan.examples)
         X_test = _features(artifacts, run_id, TEST_X, plan, plan.test_examples)
     y, y_test = (labels.result() for labels in waited_for)
     return TrainingData(
         X=X,
-        Y=label_matrix(y, plan.sizes[-1], plan.dtype),
+        Y=label_matrix(y, plan.sizes[-1], plan.dtype, weights.result()),
         y=y,
         X_test=X_test,
         y_test=y_test,

@@ -26,13 +26,18 @@ def standardize(x: npt.NDArray[Any], scale: float, out: npt.NDArray[np.floating[
         )
 
 
-def label_matrix(y: npt.NDArray[Any], units: int, dtype: npt.DTypeLike) -> npt.NDArray[np.floating[Any]]:
+def label_matrix(
+    y: npt.NDArray[Any], units: int, dtype: npt.DTypeLike, weights: npt.NDArray[Any] | None = None
+) -> npt.NDArray[np.floating[Any]]:
     """Class indices (m,) to the network's Y: (1, m) for one output unit, else one-hot (units, m).
 
     Numbers (m, targets) become Y (targets, m).
 
-    ``units`` are those of the output layer: 1 for two classes with a sigmoid, otherwise one for each class.
+    ``units`` are those of the output layer: 1 for two classes with a sigmoid, otherwise one for each class. ``weights``
+    (m,) of the examples become a last row of Y: see ``lnn.network.losses``.
     """
+    if weights is not None:
+        return np.vstack([label_matrix(y, units, dtype), weights.astype(dtype)])
     if y.ndim == 2:
         return y.T.astype(dtype, order="C")
     if units == 1:

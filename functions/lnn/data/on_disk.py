@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,17 @@ BLOCK_BYTES = 32 * 2**20
 """Approximate memory of a block: its examples as stored and standardized, and the layers' outputs for them."""
 
 TOO_SHORT = "the file of this worker's examples is shorter than it was written"
+
+
+class Block(NamedTuple):
+    """Some of a worker's examples."""
+
+    X: Array
+    """(n, k)"""
+    y: Targets
+    """(k,) or (k, targets)"""
+    weights: npt.NDArray[np.float64] | None
+    """(k,); None where the set's examples have none."""
 
 
 class OwnExamples:
@@ -49,8 +60,10 @@ class OwnExamples:
         last: int,
         block_bytes: int | None = None,
         held_bytes: int = 0,
+        w: str | None = None,
     ) -> None:
-        """``x`` and ``y`` are the tensors' names; ``block_bytes`` is the memory of a block (None: ``BLOCK_BYTES``).
+        """``x`` and ``y`` are the tensors' names, ``w`` that of the weights, if the examples have some; ``block_bytes``
+        is the memory of a block (None: ``BLOCK_BYTES``).
 
         So many bytes of the examples, as they are stored, stay in memory. A shuffled batch is scattered over the file,
         and a read for each of its examples costs more than the copy.
@@ -60,6 +73,7 @@ class OwnExamples:
         self.first, self.last = first, last
         self._scale = plan.scale
         self._y: Targets = artifacts.get_tensor(run_id, y)[first:last].copy()
+        self._weights = None if w is None else artifacts.get_tensor(run_id, w)[first:last].copy()
         self._file, self._stored = _fetch(artifacts, run_id, x, plan, first, last)
         n = plan.sizes[0]
         self._row_bytes = n * self._stored.itemsize
@@ -96,24 +110,25 @@ class OwnExamples:
         self._read_chosen(chosen[: self._block_rows])
         self._prepared = chosen
 
-    def blocks(self, chosen: npt.NDArray[np.int64] | None = None) -> Iterator[tuple[Array, Targets]]:
-        """The chosen examples, in ascending order, or all, in blocks: X (n, k); labels (k,) or (k, targets).
+    def blocks(self, chosen: npt.NDArray[np.int64] | None = None) -> Iterator[Block]:
+        """The chosen examples, in ascending order, or all, in blocks.
 
-        X is valid until the next block is read or prepared.
+        A block's X is valid until the next block is read or prepared.
         """
         prepared, self._prepared = self._prepared, None
         count = len(self) if chosen is None else len(chosen)
         for start in range(0, count, self._block_rows):
             stop = min(start + self._block_rows, count)
+            some: slice | npt.NDArray[np.int64]
             if chosen is None:
                 self._read(stop - start, start)
-                labels = self._y[start:stop]
+                some = slice(start, stop)
             else:
                 some = chosen[start:stop]
                 if start or prepared is not chosen:
                     self._read_chosen(some)
-                labels = self._y[some]
-            yield self._rows[: stop - start].T, labels
+            weights = None if self._weights is None else self._weights[some]
+            yield Block(self._rows[: stop - start].T, self._y[some], weights)
 
     def _read(self, examples: int, start: int) -> None:
         """So many examples, from ``start`` on, into the first rows of the buffer."""

@@ -33,6 +33,8 @@ class DatasetSummary:
     """Training examples of each class; empty in regression."""
     m_validation: int = 0
     """Examples of the file's own validation set."""
+    weighted: bool = False
+    """Whether the training examples have weights."""
     warnings: list[str] = field(default_factory=list)
     """Likely mistakes that do not prevent training, as ``dataset: found what is there; what helps``."""
 

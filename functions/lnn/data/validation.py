@@ -41,6 +41,8 @@ from lnn.data.preprocessing import PREPROCESSING, Preprocessing
 from lnn.data.repeated_examples import MOST_COMPARED, Hashes, count_repeated, hashes_of
 from lnn.data.summary import DatasetSummary
 from lnn.data.value_range import Range, apart_warnings, range_of, scale_of, value_warnings
+from lnn.data.weights import WEIGHTS, as_weights, shape_flaw
+from lnn.data.weights import flaw as flaw_of_weights
 from lnn.errors import DatasetError, Hdf5Error, InputError
 from lnn.text.characters import quoted
 
@@ -95,7 +97,8 @@ def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: i
     with open_dataset(path) as file:
         own = VALIDATION if any(map(file.holds, VALIDATION)) else ()
         features, of_labels = (*FEATURES, *own[:1]), (*LABELS, *own[1:])
-        found = {name: _find(file, name, problems) for name in (*features, *of_labels)}
+        weights = filter(file.holds, [WEIGHTS])
+        found = {name: _find(file, name, problems) for name in (*features, *of_labels, *weights)}
         numbers = _holds_numbers(file, found["train_set_y"])
         if not numbers or file.holds(TARGETS):
             names = TARGETS if numbers else CLASSES
@@ -124,6 +127,7 @@ def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: i
         train, test = (sets[name] for name in FEATURES)
         seen = {name: _check_features(sets[name], name, train.dtype, problems) for name in features}
         columns = _check_preprocessing(file, train, problems)
+        _check_weights(sets.get(WEIGHTS), problems)
         if problems:
             raise DatasetError(problems)
 
@@ -143,6 +147,7 @@ def examine_dataset(path: str | Path, max_bytes: int = MAX_BYTES, block_limit: i
             targets=targets,
             class_counts=[] if numbers else _class_counts(labels["train_set_y"], classes),
             m_validation=sets[own[0]].shape[0] if own else 0,
+            weighted=WEIGHTS in sets,
             warnings=[
                 *_feature_warnings(train, seen),
                 *_label_warnings(labels["train_set_y"], classes, named=TARGETS in sets),
@@ -186,11 +191,12 @@ def _check_structure(
 ) -> None:
     """Types, shapes, sizes and filters of the datasets that were found, as declared: no chunk is unpacked for that."""
     numbers = CLASSES not in found
+    train = found["train_set_x"]
     for name, dataset in found.items():
         if dataset is not None:
-            _check_type(name, dataset, problems, numbers=numbers)
             _check_storage(name, dataset, block_limit, problems)
-    train = found["train_set_x"]
+            _check_type(name, dataset, problems, numbers=numbers)
+    _check_weights_shape(found.get(WEIGHTS), train, problems)
     splits = [name.removesuffix("_set_x") for name in found if name.endswith("_set_x")]
     turned = {
         split: _check_shapes(split, found[f"{split}_set_x"], found[f"{split}_set_y"], problems, numbers=numbers)
@@ -218,6 +224,12 @@ def _check_structure(
         )
     elif not problems and total > MAX_INFLATION * file_bytes:
         problems.append(f"{found_all}; expected no more than a file of {file_bytes:,} bytes can hold: write all values")
+
+
+def _check_weights_shape(weights: h5py.Dataset | None, train: h5py.Dataset | None, problems: list[str]) -> None:
+    """The shape of the training examples' weights, if there are some."""
+    if weights is not None and train is not None and (wrong := shape_flaw(weights.shape, train.shape[0])):
+        problems.append(f"{WEIGHTS}: {wrong}")
 
 
 def _check_target_names(found: dict[str, h5py.Dataset | None], problems: list[str]) -> None:
@@ -305,11 +317,10 @@ def _check_alike(train: h5py.Dataset, split: str, other: h5py.Dataset, problems:
 def _check_type(name: str, dataset: h5py.Dataset, problems: list[str], *, numbers: bool) -> None:
     dtype = dataset.dtype
     if name in (CLASSES, TARGETS):
-        if not holds_text(dtype) and dtype.kind not in "iu":
-            of_what = "classes" if name == CLASSES else "targets"
-            problems.append(f"{name}: found {_type_name(dtype)}; expected bytes, str or integers, the {of_what}' names")
-        elif dtype.kind == "S" and dtype.itemsize > MAX_NAME_BYTES:
-            problems.append(f"{name}: found names of {dtype.itemsize:,} bytes; expected at most {MAX_NAME_BYTES:,}")
+        _check_names_type(name, dtype, problems)
+    elif name == WEIGHTS:
+        if dtype.kind not in "iuf" or dtype.itemsize > 8:
+            problems.append(f"{name}: found {_type_name(dtype)}; expected numbers from 0, such as float64")
     elif name in (*LABELS, VALIDATION[1]) and numbers:
         if dtype.kind not in "iuf" or dtype.itemsize > 8:
             problems.append(f"{name}: found {_type_name(dtype)}; expected float32 or float64, the numbers to predict")
@@ -320,6 +331,14 @@ def _check_type(name: str, dataset: h5py.Dataset, problems: list[str], *, number
     elif dtype != np.uint8 and not (dtype.kind == "f" and dtype.itemsize <= 8):
         mend = f": {told}" if (told := feature_mend(dtype, pictures=dataset.ndim > 2)) else ""
         problems.append(f"{name}: found {_type_name(dtype)}; expected uint8, float32 or float64{mend}")
+
+
+def _check_names_type(name: str, dtype: np.dtype[Any], problems: list[str]) -> None:
+    if not holds_text(dtype) and dtype.kind not in "iu":
+        of_what = "classes" if name == CLASSES else "targets"
+        problems.append(f"{name}: found {_type_name(dtype)}; expected bytes, str or integers, the {of_what}' names")
+    elif dtype.kind == "S" and dtype.itemsize > MAX_NAME_BYTES:
+        problems.append(f"{name}: found names of {dtype.itemsize:,} bytes; expected at most {MAX_NAME_BYTES:,}")
 
 
 def _type_name(dtype: np.dtype[Any]) -> str:
@@ -417,6 +436,15 @@ def _check_targets(dataset: h5py.Dataset, name: str, problems: list[str]) -> npt
                 "learn from one number"
             )
     return y
+
+
+def _check_weights(dataset: h5py.Dataset | None, problems: list[str]) -> None:
+    """The values of the training examples' weights, if there are some."""
+    if dataset is not None:
+        with reading(WEIGHTS):
+            weights = as_weights(dataset)
+        if wrong := flaw_of_weights(weights):
+            problems.append(f"{WEIGHTS}: {wrong}")
 
 
 def _target_names(dataset: h5py.Dataset | None, targets: int, problems: list[str]) -> list[str]:

@@ -102,6 +102,8 @@ class Plan:
     """Of each target ``lnn.network.variation_of`` the examples; empty in classification."""
     class_weight: list[float] = field(default_factory=list)
     """How much an example of each class counts in the cost; empty where all count alike."""
+    weighted_examples: bool = False
+    """Whether the training examples have weights in the cost of training, stored beside their labels."""
     clip_norm: float | None = None
     """The largest norm of a gradient: see ``Clipping``; None where gradients are not clipped."""
     dropout_rates: list[float] = field(default_factory=list)

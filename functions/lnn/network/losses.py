@@ -6,8 +6,10 @@ every Z without NaN, even when training diverges. Costs are summed in float64 wh
 The losses of regression are means over the examples and the targets, defined as PyTorch's ``MSELoss``, ``L1Loss`` and
 ``HuberLoss`` with their defaults: mse has no factor of one half (scikit-learn's ``MLPRegressor`` has one).
 
-Weights of classes weight each example's loss. The mean is still over the number of examples, not over their weights,
-as in scikit-learn and Keras (PyTorch divides by the sum of weights).
+Weights of classes, or of examples, weight each example's loss. The mean is still over the number of examples, not over
+their weights, as in Keras (PyTorch and scikit-learn divide by the sum of a batch's weights).
+
+Where examples have weights of their own, Y has them as one row more than there are units in the output, its last.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,12 +38,15 @@ class Loss:
     class_weight: Sequence[float] = ()
     """How much an example of each class counts; empty where all count alike."""
 
-    def weights(self, Y: Array) -> Array | None:
-        """The weight of each example of Y (units of the output, m), (m,); None where all count alike."""
+    def weights(self, Y: Array, own: Array | None = None) -> Array | None:
+        """The weight of each example of Y (units of the output, m), (m,); None where all count alike.
+
+        ``own`` (m,) are the weights that the examples have themselves: the weight of its class multiplies each.
+        """
         if not self.class_weight:
-            return None
+            return own
         weights: Array = np.asarray(self.class_weight, Y.dtype)[predicted_classes(Y)]
-        return weights
+        return weights if own is None else weights * own
 
 
 UNWEIGHTED = Loss()
@@ -86,21 +91,28 @@ def categorical_cross_entropy(Z: Array, Y: Array, weights: Array | None = None) 
     return float((losses if weights is None else losses * weights).sum() / Z.shape[1])
 
 
-def mean_squared_error(Z: Array, Y: Array) -> float:
-    """Mean of (Z - Y)^2 over the examples and targets. Z and Y are (targets, m); it is infinite if it overflows."""
-    return float(np.square(_difference(Z, Y)).mean())
+def mean_squared_error(Z: Array, Y: Array, weights: Array | None = None) -> float:
+    """Mean of (Z - Y)^2 over the examples and targets. Z and Y are (targets, m); it is infinite if it overflows.
+
+    ``weights`` (m,) are of the examples' losses, here as below.
+    """
+    return _mean(np.square(_difference(Z, Y)), weights)
 
 
-def mean_absolute_error(Z: Array, Y: Array) -> float:
+def mean_absolute_error(Z: Array, Y: Array, weights: Array | None = None) -> float:
     """Mean of |Z - Y| over the examples and targets. Z and Y are (targets, m)."""
-    return float(np.abs(_difference(Z, Y)).mean())
+    return _mean(np.abs(_difference(Z, Y)), weights)
 
 
-def huber(Z: Array, Y: Array) -> float:
+def huber(Z: Array, Y: Array, weights: Array | None = None) -> float:
     """Mean over the examples and targets of e^2 / 2 where |e| <= DELTA, else DELTA (|e| - DELTA / 2), e = Z - Y."""
     size = np.abs(_difference(Z, Y))
     inner = np.minimum(size, DELTA)
-    return float((inner * (size - inner / 2)).mean())
+    return _mean(inner * (size - inner / 2), weights)
+
+
+def _mean(losses: npt.NDArray[np.float64], weights: Array | None) -> float:
+    return float((losses if weights is None else losses * weights).mean())
 
 
 def linear(Z: Array) -> Array:
@@ -113,7 +125,7 @@ OUTPUT_ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
 )
 """Activations an output layer may have."""
 
-REGRESSION_LOSSES: Mapping[str, Callable[[Array, Array], float]] = MappingProxyType(
+REGRESSION_LOSSES: Mapping[str, Callable[[Array, Array, Array | None], float]] = MappingProxyType(
     {"mse": mean_squared_error, "mae": mean_absolute_error, "huber": huber}
 )
 """Losses that a linear output may have; the others have cross-entropy."""
@@ -130,10 +142,17 @@ def output_activation(name: str, Z: Array) -> Array:
 
 def cost_from_logits(name: str, Z: Array, Y: Array, loss: Loss = UNWEIGHTED) -> float:
     """The mean cost of an output activation ``name``: its cross-entropy, or for a linear output the loss named."""
+    Y, own = without_weights(Y, len(Z))
+    weights = loss.weights(Y, own)
     if name != LINEAR:
-        return _CROSS_ENTROPIES[name](Z, Y, loss.weights(Y))
+        return _CROSS_ENTROPIES[name](Z, Y, weights)
     with np.errstate(over="ignore", invalid="ignore"):  # a training that diverges overflows on its way
-        return REGRESSION_LOSSES[loss.name](Z, Y)
+        return REGRESSION_LOSSES[loss.name](Z, Y, weights)
+
+
+def without_weights(Y: Array, units: int) -> tuple[Array, Array | None]:
+    """Y (units, m) without the row of the examples' own weights, and these, (m,); None where Y has no such row."""
+    return (Y[:units], Y[units]) if len(Y) > units else (Y, None)
 
 
 def output_delta(A: Array, Y: Array, loss: Loss = UNWEIGHTED) -> Array:
@@ -143,9 +162,9 @@ def output_delta(A: Array, Y: Array, loss: Loss = UNWEIGHTED) -> Array:
     For a linear output it is 2 (A - Y), sign(A - Y), or A - Y cut to -DELTA and DELTA, each divided by the number of
     targets.
     """
-    error = A - Y
+    Y, own = without_weights(Y, len(A))
+    error, weights = A - Y, loss.weights(Y, own)
     if loss.name == CROSS_ENTROPY:
-        weights = loss.weights(Y)
         return error if weights is None else error * weights
     if loss.name == "mse":
         error *= 2
@@ -155,7 +174,7 @@ def output_delta(A: Array, Y: Array, loss: Loss = UNWEIGHTED) -> Array:
         np.clip(error, -DELTA, DELTA, out=error)
     if len(error) > 1:
         error /= len(error)
-    return error
+    return error if weights is None else error * weights
 
 
 def _difference(Z: Array, Y: Array) -> npt.NDArray[np.float64]:

@@ -11,7 +11,15 @@ from lnn.network.clipping import Clipping
 from lnn.network.dropout import Masks
 from lnn.network.lanes import Map
 from lnn.network.layers import linear_backward, linear_forward, penalty, propagate_delta
-from lnn.network.losses import LINEAR, UNWEIGHTED, Loss, cost_from_logits, output_activation, output_delta
+from lnn.network.losses import (
+    LINEAR,
+    UNWEIGHTED,
+    Loss,
+    cost_from_logits,
+    output_activation,
+    output_delta,
+    without_weights,
+)
 from lnn.network.metrics import Tally, class_counts, correct_count, error_sums, predicted_classes
 from lnn.network.optimizers import Optimizer
 from lnn.network.types import Array, Labels, Parameters, Slots, Targets
@@ -222,7 +230,11 @@ def tally_of_output(
 
 
 def batch_tally(activation: str, A: Array, Y: Array) -> Tally:
-    """The sums over a batch, given the output layer's A and Y, both (units, m); without the cost."""
+    """The sums over a batch, given the output layer's A and Y, both (units, m); without the cost.
+
+    All examples count alike, whatever weights they have.
+    """
+    Y, _ = without_weights(Y, len(A))
     return error_sums(A, Y) if activation == LINEAR else Tally(0.0, correct_count(A, Y))
 
 

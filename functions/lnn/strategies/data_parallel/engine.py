@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_X, TRAIN_Y, VALIDATION_X, VALIDATION_Y
+from lnn.data.in_memory import TEST_X, TEST_Y, TRAIN_W, TRAIN_X, TRAIN_Y, VALIDATION_X, VALIDATION_Y
 from lnn.data.matrices import label_matrix
 from lnn.data.on_disk import OwnExamples
 from lnn.environment import memory_mb, vcpus
@@ -86,9 +86,8 @@ class Data(Engine):
         self._plan, self._group = plan, group
         self._network, self._optimizer_at, self._clipping = plan.network, plan.update_rule_at, plan.clipping
         own = share(plan.examples, group)
-        self._train = OwnExamples(
-            artifacts, run_id, TRAIN_X, TRAIN_Y, plan, *own, held_bytes=held_bytes(plan, group.size)
-        )
+        held, w = held_bytes(plan, group.size), TRAIN_W if plan.weighted_examples else None
+        self._train = OwnExamples(artifacts, run_id, TRAIN_X, TRAIN_Y, plan, *own, held_bytes=held, w=w)
         test = share(plan.test_examples, group)
         self._test = OwnExamples(artifacts, run_id, TEST_X, TEST_Y, plan, *test, block_bytes=COUNTED_BYTES)
         validation = share(plan.validation_examples, group)
@@ -146,7 +145,7 @@ class Data(Engine):
 
     def test_counts(self) -> Labels:
         own: Labels = np.zeros((3, len(self._plan.list_classes)), np.int64)
-        for X, y in self._test.blocks():
+        for X, y, _ in self._test.blocks():
             own += class_counts(self._network.forward(self._parameters, X).A[-1], y)
         parts = self._group.all_gather(own.tobytes())
         return sum((np.frombuffer(part, np.int64).reshape(own.shape) for part in parts), start=np.zeros_like(own))
@@ -205,8 +204,8 @@ class Data(Engine):
     def _differentiate(self, batch: Batch, own: npt.NDArray[np.int64] | None, m: int, t: int) -> None:
         """The own examples' part of the gradient of a mean over ``m``; notes their sums."""
         seen, done = [self._untold.seen], 0
-        for X, y in self._train.blocks(own):
-            Y = label_matrix(y, self._plan.sizes[-1], self._plan.dtype)
+        for X, y, weights in self._train.blocks(own):
+            Y = label_matrix(y, self._plan.sizes[-1], self._plan.dtype, weights)
             masks = partial(self._masks, batch, t, done)
             # The first part's gradients go to their place in the flat one; those of the others are added to it.
             share = partial(self._share, X, Y, masks, m, None if done else self._gradients)
@@ -241,7 +240,7 @@ class Data(Engine):
     def _own_tally(self, examples: OwnExamples, *, with_cost: bool = False) -> Tally:
         """The sums over the own examples of a set."""
         output, units, parts = self._plan.activations[-1], self._plan.sizes[-1], [self._format.nothing]
-        for X, y in examples.blocks():
+        for X, y, _ in examples.blocks():
             passed = self._network.forward(self._parameters, X)
             Y = label_matrix(y, units, self._plan.dtype) if with_cost else None
             parts.append(tally_of_output(output, passed.A[-1], passed.logits, y, Y, self._plan.weighted_loss))

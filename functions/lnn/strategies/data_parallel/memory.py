@@ -8,8 +8,8 @@ BLOCK_MB = 64
 """A block of training examples with what the layers make of it, about 32 MB, one of test examples, 8 MB, and up to 24
 MB of examples for mini-batches."""
 
-LABELS_AND_ORDER = 24
-"""Bytes for each training example of the whole set: labels (8), an epoch's shuffled order (16)."""
+LABELS_AND_ORDER = 32
+"""Bytes for each training example of the whole set: labels (8), weights (8), an epoch's shuffled order (16)."""
 
 LEAST_HELD_MB = 24
 """Of the own examples, held in memory whatever its size: a part of ``BLOCK_MB``."""
