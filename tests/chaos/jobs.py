@@ -11,8 +11,9 @@ from support.e2e_jobs import (
     EXAMPLE_SPACE_PARAMETERS,
     FUSED_DATASET,
     FUSED_PARAMETERS,
-    NEURON_DATASET,
     NEURON_PARAMETERS,
+    WEIGHTED_DATASET,
+    WEIGHTED_FUSED_DATASET,
 )
 
 MEETS_IN_REDIS = "neuron", "resident", "data"
@@ -46,13 +47,13 @@ class Job:
 def _group(strategy: str, workers: int, epochs: int) -> Job:
     changes = {"strategy": strategy, "workers": workers, "epochs": epochs, "batch_size": 20, "record_every": 10}
     changes |= {"clip_norm": 0.5, "class_weight": {"class 1": 2}}
-    return Job(FUSED_DATASET, FUSED_PARAMETERS | changes | {"notify_every": 50})
+    return Job(WEIGHTED_FUSED_DATASET, FUSED_PARAMETERS | changes | {"notify_every": 50})
 
 
 OF_NEURON = {"checkpoint_seconds": 1, "epochs": 12, "notify_every": 4, "dropout": {"layer1": 0.2}}
 
 STRATEGIES = {
-    "neuron": Job(NEURON_DATASET, NEURON_PARAMETERS | OF_NEURON),
+    "neuron": Job(WEIGHTED_DATASET, NEURON_PARAMETERS | OF_NEURON),
     "fused": Job(FUSED_DATASET, FUSED_PARAMETERS | {"epochs": 400, "record_every": 10, "notify_every": 100}),
     "example space": Job(
         EXAMPLE_SPACE_DATASET, EXAMPLE_SPACE_PARAMETERS | {"epochs": 1000, "record_every": 50, "notify_every": 200}

@@ -66,7 +66,7 @@ def draw(number: int) -> tuple[dict[str, int], dict[str, Any]]:
         parameters["class_weight"] = dice.choice((None, "balanced", {"class 1": 3.0}))
     parameters["clip_norm"] = dice.choice((None, 0.1))
     parameters["dropout"] = dice.choice(({}, {"layer1": 0.3}, {"layer1": 0.2, "layer2": 0.4}))
-    has = {"features": dice.choice((5, 200)), "examples": dice.randint(13, 17)}
+    has = {"features": dice.choice((5, 200)), "examples": dice.randint(13, 17), "weighted": dice.random() < 0.3}
     return has | ({"targets": targets} if targets else {"classes": classes}), parameters
 
 

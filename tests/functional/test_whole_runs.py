@@ -85,6 +85,14 @@ CASES = {
         3,
         {**SOFTMAX, **NESTEROV, "epochs": 6, "class_weight": {"class 0": 0.5, "class 2": 7}, "batch_size": 5},
     ),
+    "weighted examples": (2, {**BINARY, "batch_size": 5, "l2": 0.1, "optimizer": "adam"}),
+    "weighted examples of weighted classes, with a validation set": (
+        3,
+        {**SOFTMAX, "class_weight": "balanced", "batch_size": 4, "validation": 0.3, "clip_norm": 0.3},
+    ),
+    "weighted examples, fewer examples than features": (2, {**BINARY, **NESTEROV, "epochs": 6, "batch_size": 5}),
+    "mae of weighted examples": (2, {**TWO_TARGETS, "loss": "mae", "batch_size": 4}),
+    "mse of weighted examples in float32": (1, {**REGRESSION, "dtype": "float32", "dropout": {"layer1": 0.3}}),
     "clipped gradients": (
         2,
         {**BINARY, "clip_norm": 0.05, "optimizer": "momentum", "batch_size": 5, "l2": 0.3},
@@ -139,7 +147,8 @@ def train(cloud: InProcessCloud, tmp_path: Path) -> Callable[..., str]:
         classes, parameters = CASES[case]
         features = 200 if "fewer examples than features" in case else 5
         labels = {"targets" if case in OF_NUMBERS else "classes": classes}
-        dataset = tiny_dataset(tmp_path / "datasets.h5", features=features, **labels)
+        weighted = "weighted examples" in case
+        dataset = tiny_dataset(tmp_path / "datasets.h5", features=features, weighted=weighted, **labels)
         upload = cloud.upload(dataset, {**parameters, "strategy": strategy, **changes})
         assert cloud.launch(upload) == "launched", cloud.run(upload.run_id)
         return upload.run_id

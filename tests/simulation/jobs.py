@@ -63,8 +63,8 @@ class Job:
 
 
 @cache
-def dataset(number: int, examples: int, features: int, classes: int) -> bytes:
-    """A file of examples with a little structure in them."""
+def dataset(number: int, examples: int, features: int, classes: int, *, weighted: bool) -> bytes:
+    """A file of examples with a little structure in them, and with weights for some jobs."""
     import h5py
 
     rng = np.random.default_rng(number)
@@ -74,6 +74,8 @@ def dataset(number: int, examples: int, features: int, classes: int) -> bytes:
     with h5py.File(buffer, "w") as file:
         file["train_set_x"] = centers[y] + rng.normal(size=(examples, features))
         file["train_set_y"] = y
+        if weighted:
+            file["train_set_w"] = np.arange(examples) % 4
         file["test_set_x"] = centers[y_test] + rng.normal(size=(TEST_EXAMPLES, features))
         file["test_set_y"] = y_test
         file["list_classes"] = np.array([f"class {index}".encode() for index in range(classes)])
@@ -131,9 +133,10 @@ def job(number: int, strategies: tuple[str, ...] = STRATEGIES) -> Job:
     parameters["class_weight"] = keys.choice((None, None, "balanced", {"class 1": 5}))
     parameters["dropout"] = keys.choice(({}, {}, {"layer1": 0.4}))
     parameters["clip_norm"] = keys.choice((None, None, 0.05))
+    weighted = keys.random() < 0.3
     return Job(
         number=number,
-        dataset=dataset(number, examples, features, classes),
+        dataset=dataset(number, examples, features, classes, weighted=weighted),
         parameters=parameters,
         step_seconds=dice.choice((0.05, 0.5, 2.0)),
         window=dice.choice((0, 0, 1, 2)),

@@ -64,12 +64,17 @@ def network(*units: int, hidden: str = "tanh", output: str = "sigmoid", **settin
 
 
 NEURON_DATASET = encode(blobs(examples=20, features=5, classes=3))
+WEIGHTED_DATASET = encode(blobs(examples=20, features=5, classes=3) | {"train_set_w": np.arange(20) % 4})
+"""The same, with weights: each fourth example counts for nothing."""
 NEURON_PARAMETERS = network(
     4, 3, output="softmax", strategy="neuron", epochs=18, batch_size=12, optimizer="adam", learning_rate=0.02, l2=0.01
 )
 """Some seconds of ``neuron``: mini-batches, the last one short, an optimizer with a memory."""
 
 FUSED_DATASET = encode(blobs(examples=200, features=60, tests=20, seed=2))
+WEIGHTED_FUSED_DATASET = encode(
+    blobs(examples=200, features=60, tests=20, seed=2) | {"train_set_w": np.arange(200) % 4}
+)
 FUSED_PARAMETERS = network(
     *(8, 4, 1),
     hidden="relu",

@@ -305,14 +305,21 @@ class Chaos:
             cloud.deliver(*self._kept.pop(self._random.randrange(len(self._kept))))
 
 
-def tiny_dataset(path: Path, classes: int = 2, examples: int = 13, features: int = 5, targets: int = 0) -> bytes:
-    """A small dataset with a little structure in it: of classes, or of so many numbers to predict."""
+def tiny_dataset(
+    path: Path, classes: int = 2, examples: int = 13, features: int = 5, targets: int = 0, *, weighted: bool = False
+) -> bytes:
+    """A small dataset with a little structure in it: of classes, or of so many numbers to predict.
+
+    Where its examples are ``weighted``, the weight of each fifth is 0.
+    """
     rng = np.random.default_rng(7)
+    weights = (np.arange(examples) * 2 % 5) / 2 if weighted else None
     if targets:
         x, x_test = rng.normal(size=(examples, features)), rng.normal(size=(6, features))
         slopes = rng.normal(size=(features, targets))
         y, y_test = (np.tanh(each @ slopes) + rng.normal(size=(len(each), targets)) / 10 for each in (x, x_test))
-        write_dataset(path, x, y, x_test, y_test, targets=[f"target {index}" for index in range(targets)])
+        names = [f"target {index}" for index in range(targets)]
+        write_dataset(path, x, y, x_test, y_test, targets=names, weights=weights)
         return path.read_bytes()
     y = np.arange(examples) % classes
     y_test = np.arange(6) % classes
@@ -324,5 +331,6 @@ def tiny_dataset(path: Path, classes: int = 2, examples: int = 13, features: int
         centers[y_test] + rng.normal(size=(6, features)),
         y_test,
         [f"class {index}" for index in range(classes)],
+        weights=weights,
     )
     return path.read_bytes()

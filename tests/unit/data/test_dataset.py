@@ -27,6 +27,7 @@ from lnn.data.dataset import (
     label_matrix,
     load_labels,
     load_preprocessing,
+    load_weights,
     standardize,
     write_dataset,
 )
@@ -96,6 +97,34 @@ def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
         class_counts=[3, 3, 2],
         warnings=[NO_PICTURES],
     )
+
+
+@pytest.mark.parametrize("shape", [(8,), (8, 1), (1, 8)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int64"])
+def test_weights_of_the_training_examples_are_read_and_summed_up(
+    tmp_path: Path, shape: tuple[int, ...], dtype: str
+) -> None:
+    weights = [0, 1, 2, 3, 0, 1, 2, 3]
+    path = write(tmp_path / "d.h5", {"train_set_w": np.array(weights, dtype).reshape(shape)})
+    assert examine_dataset(path).weighted
+    found = load_weights(path)
+    assert (found.tolist(), found.dtype) == (weights, np.float64)
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        (np.ones(7), "found shape (7,); expected (8,), a weight for each example in train_set_x"),
+        (np.ones((8, 2)), "found shape (8, 2); expected (8,), a weight for each example in train_set_x"),
+        (np.array([b"1"] * 8), "found bytes; expected numbers from 0, such as float64"),
+        (np.array([1.0] * 6 + [-1, np.nan]), "found -1 at index 6 (2 such values); expected numbers from 0, which"),
+        (np.array([1.0] * 7 + [1e7]), "found 1e+07 at index 7 (1 such values); expected numbers from 0, which"),
+        (np.zeros(8), "found only 0; expected examples that count"),
+    ],
+)
+def test_weights_that_are_none_are_refused(tmp_path: Path, weights: Any, expected: str) -> None:
+    [problem] = problems(write(tmp_path / "d.h5", {"train_set_w": weights}))
+    assert problem.startswith(f"train_set_w: {expected}"), problem
 
 
 def test_loading_gives_rows_of_features_in_c_order_and_flat_labels(tmp_path: Path) -> None:

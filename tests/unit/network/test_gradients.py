@@ -62,6 +62,22 @@ def test_the_gradients_of_weighted_classes_equal_the_slope_of_the_cost(output: s
         np.testing.assert_allclose(db, numerical_gradient(network, params, b, X, Y), rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", *sorted(REGRESSION_LOSSES)])
+def test_the_gradients_of_weighted_examples_equal_the_slope_of_the_cost(loss: str) -> None:
+    random = np.random.default_rng(12)
+    of_numbers = loss in REGRESSION_LOSSES
+    network = Network([5, 4, 2], ["tanh", LINEAR if of_numbers else "softmax"], 0.3, loss=Loss(loss))
+    params = init_parameters(network.sizes, network.activations, "auto", 3, "float64")
+    X, y = random.standard_normal((5, 12)), random.standard_normal((12, 2)) if of_numbers else np.arange(12) % 2
+    Y = label_matrix(y, 2, "float64", np.arange(12) % 4)
+
+    gradients = network.gradients(params, X, Y)
+
+    for (W, b), (dW, db) in zip(params, gradients, strict=True):
+        np.testing.assert_allclose(dW, numerical_gradient(network, params, W, X, Y), rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(db, numerical_gradient(network, params, b, X, Y), rtol=1e-6, atol=1e-8)
+
+
 @pytest.mark.parametrize("hidden", sorted(ACTIVATIONS))
 def test_the_gradients_with_dropout_equal_the_slope_of_the_cost_under_the_same_masks(hidden: str) -> None:
     random = np.random.default_rng(11)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error
 from sklearn.utils.class_weight import compute_class_weight
 
 from lnn.data.dataset import label_matrix
 from lnn.network import (
     ACTIVATIONS,
+    LINEAR,
     Loss,
     balanced_weights,
+    batch_tally,
     cost_from_logits,
     output_activation,
     output_delta,
@@ -139,6 +142,33 @@ def test_weights_of_classes_weight_the_losses_as_sample_weights_do_in_scikit_lea
     expected = log_loss(y, A[0] if units == 1 else A.T, sample_weight=of_examples, labels=range(classes))
     found = cost_from_logits(name, Z, label_matrix(y, units, "float64"), Loss(class_weight=weights))
     assert found == pytest.approx(expected * of_examples.sum() / 30, rel=1e-12)
+
+
+@pytest.mark.parametrize("classes", [(), (0.5, 8.0, 2.0)], ids=["of examples", "of examples and classes"])
+@pytest.mark.parametrize(("name", "units"), [("sigmoid", 1), ("softmax", 2), ("softmax", 3)])
+def test_weights_of_examples_weight_the_losses_as_in_scikit_learn(name: str, units: int, classes: Any) -> None:
+    random = np.random.default_rng(3)
+    Z, y, weights = random.uniform(-4, 4, (units, 30)), random.integers(0, max(units, 2), 30), random.exponential(1, 30)
+    A, loss = output_activation(name, Z), Loss(class_weight=classes[: max(units, 2)])
+    of_examples = weights * np.array(classes)[y] if classes else weights
+    labels = range(max(units, 2))
+    expected = log_loss(y, A[0] if units == 1 else A.T, sample_weight=of_examples, labels=labels)
+    Y = label_matrix(y, units, "float64", weights)
+    assert Y.shape == (units + 1, 30)
+    assert cost_from_logits(name, Z, Y, loss) == pytest.approx(expected * of_examples.sum() / 30, rel=1e-12)
+    plain = output_delta(A, Y[:-1])
+    np.testing.assert_allclose(output_delta(A, Y, loss), plain * of_examples, rtol=1e-14)
+    assert batch_tally(name, A, Y) == batch_tally(name, A, Y[:-1]), "all count alike in the accuracy"
+
+
+@pytest.mark.parametrize(("loss", "metric"), [("mse", mean_squared_error), ("mae", mean_absolute_error)])
+@pytest.mark.parametrize("targets", [1, 2])
+def test_weights_of_examples_weight_the_losses_of_regression(loss: str, metric: Any, targets: int) -> None:
+    random = np.random.default_rng(4)
+    Z, y, weights = random.normal(size=(targets, 20)), random.normal(size=(20, targets)), random.exponential(1, 20)
+    Y = label_matrix(y, targets, "float64", weights)
+    expected = metric(y, Z.T, sample_weight=weights) * weights.sum() / 20
+    assert cost_from_logits(LINEAR, Z, Y, Loss(loss)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_one_against_all_weights_each_example_in_every_unit() -> None:

@@ -39,7 +39,7 @@ def network_of(kind: str, dtype: str, l2: float) -> tuple[Network, Array]:
     if kind == "regression":
         Y = RNG.normal(size=(2, M)).astype(dtype)
         return Network([6, 5, 4, 2], ["relu", "gelu", "linear"], l2, dtype, Loss("huber")), Y
-    Y = label_matrix(np.arange(M) % 3, 3, dtype)
+    Y = label_matrix(np.arange(M) % 3, 3, dtype, RNG.exponential(size=M) if kind == "weighted" else None)
     loss = Loss(class_weight=(1.0, 2.0, 0.5)) if kind == "weighted" else Loss()
     return Network([6, 5, 4, 3], ["relu", "tanh", "softmax"], l2, dtype, loss), Y
 
