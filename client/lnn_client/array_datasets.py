@@ -109,9 +109,11 @@ def make_dataset(
 
     def fill(file: File) -> None:
         for part in parts:
-            writer = PartWriter(file, part.name, shape, dtype, part.y)
+            weights = arrays.weights if part.name == TRAIN else None
+            writer = PartWriter(file, part.name, shape, dtype, part.y, weighted=weights is not None)
             for rows in _blocks(part):
-                writer.add(_features(part.x[rows], preprocessing), part.y[rows])
+                of_rows = None if weights is None else weights[rows]
+                writer.add(_features(part.x[rows], preprocessing), part.y[rows], of_rows)
                 step(len(rows))
             counts = {TRAIN: made.train, TEST: made.test, VALIDATION: made.validation}[part.name]
             counts.update(Counter(part.y[part.rows].tolist()) if labels.classes else {0: len(part.rows)})

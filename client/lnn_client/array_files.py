@@ -68,6 +68,8 @@ class Arrays:
     """What each is called, by role."""
     left_out: list[str] = field(default_factory=list)
     """Arrays that are neither examples nor labels, with the reason."""
+    weights: NDArray[np.float64] | None = None
+    """How much each example of ``x`` counts where it trains, (m,); None: all count alike."""
 
     @property
     def is_split(self) -> bool:

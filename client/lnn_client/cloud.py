@@ -264,6 +264,7 @@ class Cloud:
         test: float | None = None,
         standardize: bool | None = None,
         regression: bool = False,
+        sample_weight: Any = None,
         **changes: Any,
     ) -> RunHandle:
         """Train a network on X and y; the run goes on when this returns: see ``Run.wait``.
@@ -276,6 +277,8 @@ class Cloud:
             test: Share of each class that the model is tested with, 0.2 if not given; a dataset is split already.
             standardize: Whether features get mean 0 and deviation 1; None: where some lie beyond -1 to 1.
             regression: Whether y holds numbers to predict, however few different ones there are.
+            sample_weight: How much each example counts where it trains, (m,), from 0; of a frame or a table also the
+                name of its column, where y is one. Examples that test or validate count alike.
             changes: Values that replace those of the parameters: ``epochs=30``, ``strategy="neuron"``, ``name="one"``.
 
         Raises:
@@ -286,7 +289,7 @@ class Cloud:
 
         share = TEST_SHARE if test is None else test
         seed = int(changes.get("seed", 0))
-        source = Source(X, y, share, standardize, regression, seed)
+        source = Source(X, y, share, standardize, regression, seed, sample_weight=sample_weight)
         return train(self, source, parameters, changes)
 
     def sweep(
@@ -298,6 +301,7 @@ class Cloud:
         name: str,
         parameters: Mapping[str, Any] | Path | None = None,
         test: float | None = None,
+        sample_weight: Any = None,
         changes: Mapping[str, Any] | None = None,
         **plan: Any,
     ) -> Sweep:
@@ -310,6 +314,7 @@ class Cloud:
             name: The sweep's. One that was begun goes on, with its own data and plan.
             parameters: As for ``train``.
             test: As for ``train``.
+            sample_weight: As for ``train``.
             changes: Values of parameters that do not vary.
             plan: Of ``trials``, ``parallel``, ``sampler``, ``pruner``, ``seed``, ``max_usd``, ``seconds`` and ``folds``
                 those that are not the defaults of ``lnn sweep``. With ``folds=5`` each setting is cross-validated.
@@ -324,7 +329,7 @@ class Cloud:
         try:
             going = found(self, name)
         except NotFound:
-            source = Source(X, y, TEST_SHARE if test is None else test)
+            source = Source(X, y, TEST_SHARE if test is None else test, sample_weight=sample_weight)
             with prepared(source, parameters, changes) as (dataset, content):
                 wanted = Plan(name, space, json.loads(content), **{"trials": 30, **plan})
                 going = created(self, checked(wanted, dataset), dataset)

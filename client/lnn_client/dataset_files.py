@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnn.data.splits import held_out
+from lnn.data.weights import WEIGHTS
 from lnn.errors import InputError
 from lnn_client.datasets import check_dataset
 
@@ -102,9 +103,19 @@ class PartWriter:
     """The examples of one part, such as ``train``, appended batch by batch."""
 
     def __init__(
-        self, file: File, part: str, shape: tuple[int, ...], dtype: np.dtype[Any], labels: NDArray[Any]
+        self,
+        file: File,
+        part: str,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        labels: NDArray[Any],
+        *,
+        weighted: bool = False,
     ) -> None:
-        """``shape`` and ``dtype`` are those of one stored example, ``labels`` (m, ...) are like those to come."""
+        """``shape`` and ``dtype`` are those of one stored example, ``labels`` (m, ...) are like those to come.
+
+        With ``weighted``, for the training examples alone, each gets a weight.
+        """
         rows = max(1, CHUNK_BYTES // max(1, math.prod(shape) * dtype.itemsize))
         self._x = file.create_dataset(
             f"{part}_set_x", (0, *shape), dtype, maxshape=(None, *shape), chunks=(rows, *shape),
@@ -115,10 +126,15 @@ class PartWriter:
             f"{part}_set_y", (0, *of_one), labels.dtype, maxshape=(None, *of_one), chunks=(2**14, *of_one),
             compression="gzip",
         )  # fmt: skip
+        self._w = (
+            file.create_dataset(WEIGHTS, (0,), np.float64, maxshape=(None,), chunks=(2**14,), compression="gzip")
+            if weighted
+            else None
+        )
         self._count = 0
 
-    def add(self, X: NDArray[Any], labels: NDArray[Any]) -> None:
-        """The next examples, (m, ...), with their labels, (m, ...)."""
+    def add(self, X: NDArray[Any], labels: NDArray[Any], weights: NDArray[np.float64] | None = None) -> None:
+        """The next examples, (m, ...), with their labels, (m, ...), and their weights (m,), if they get some."""
         count = self._count + len(X)
         self._x.resize(count, axis=0)
         self._y.resize(count, axis=0)
@@ -126,4 +142,7 @@ class PartWriter:
         with np.errstate(over="ignore"):
             self._x[self._count :] = X.astype(self._x.dtype, copy=False)
         self._y[self._count :] = labels
+        if self._w is not None:
+            self._w.resize(count, axis=0)
+            self._w[self._count :] = weights
         self._count = count

@@ -22,7 +22,7 @@ try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
     from sklearn.utils import check_random_state, column_or_1d
     from sklearn.utils.multiclass import check_classification_targets
-    from sklearn.utils.validation import check_is_fitted, validate_data
+    from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 except ImportError as error:
     raise ImportError("the estimators need scikit-learn: pip install scikit-learn") from error
 
@@ -108,8 +108,15 @@ class _LambdaNetwork(BaseEstimator):  # type: ignore[misc]
         self.cloud = cloud
         self.timeout = timeout
 
-    def _train(self, X: NDArray[Any], y: NDArray[Any], output: tuple[int, str], more: Mapping[str, Any]) -> None:
-        """Train on X (m, n) and y, and keep the run and its model."""
+    def _train(
+        self,
+        X: NDArray[Any],
+        y: NDArray[Any],
+        weights: NDArray[np.float64] | None,
+        output: tuple[int, str],
+        more: Mapping[str, Any],
+    ) -> None:
+        """Train on X (m, n) and y with the examples' weights (m,), and keep the run and its model."""
         if len(X) < 2:
             raise ValueError(f"found {len(X)} sample; expected 2 at least: one of them tests the model")
         seed = self.random_state
@@ -118,7 +125,14 @@ class _LambdaNetwork(BaseEstimator):  # type: ignore[misc]
         cloud = _cloud(self.cloud) if isinstance(self.cloud, str) else self.cloud
         regression = output[1] == "linear"
         classes = [] if regression else list(map(_class_name, range(max(2, output[0]))))
-        source = Source(X, y, self.test, standardize=True, regression=regression, seed=int(seed), classes=classes)
+        source = Source(
+            *(X, y, self.test),
+            standardize=True,
+            regression=regression,
+            seed=int(seed),
+            classes=classes,
+            sample_weight=weights,
+        )
         parameters = self._parameters(len(X), output, int(seed)) | dict(more) | dict(self.settings or {})
         try:
             run = train(cloud, source, parameters).wait(self.timeout)
@@ -163,6 +177,23 @@ class _LambdaNetwork(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "model_")
         checked: NDArray[Any] = validate_data(self, X, reset=False, dtype="numeric")
         return checked
+
+
+def _weighted(
+    X: NDArray[Any], y: NDArray[Any], sample_weight: Any
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64] | None]:
+    """X, y and the weights (m,) of the examples that count; without weights X, y and None.
+
+    An example of weight 0 is left out: no class, no mean and no test score has anything of it, as if it were not there.
+
+    Raises:
+        ValueError: the weights are not one for each example, from 0.
+    """
+    if sample_weight is None:
+        return X, y, None
+    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    counts = weights > 0
+    return X[counts], y[counts], weights[counts]
 
 
 class LambdaClassifier(ClassifierMixin, _LambdaNetwork):  # type: ignore[misc]
@@ -215,20 +246,25 @@ class LambdaClassifier(ClassifierMixin, _LambdaNetwork):  # type: ignore[misc]
         )
         self.class_weight = class_weight
 
-    def fit(self, X: Any, y: Any) -> Self:
-        """Train on the examples X (m, n) and their labels y (m,), and wait for the run's end."""
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on the examples X (m, n) and their labels y (m,), and wait for the run's end.
+
+        ``sample_weight`` (m,) says how much each example counts in the cost of training, beside ``class_weight``. One
+        of weight 0 is left out.
+        """
         X, y = validate_data(self, X, y, dtype="numeric")
         check_classification_targets(y)
+        X, y, weights = _weighted(X, y, sample_weight)
         self.classes_, indices = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"found one class, {self.classes_[0]!r}; a classifier needs two classes at least")
-        weights: Mapping[str, float] | str | None = self.class_weight
-        if isinstance(weights, Mapping):
+            raise ValueError(f"found classes {self.classes_.tolist()}; a classifier needs two classes at least")
+        of_classes: Mapping[str, float] | str | None = self.class_weight
+        if isinstance(of_classes, Mapping):
             places = {label: place for place, label in enumerate(self.classes_.tolist())}
-            weights = {
-                _class_name(places[label]): float(weight) for label, weight in weights.items() if label in places
+            of_classes = {
+                _class_name(places[label]): float(weight) for label, weight in of_classes.items() if label in places
             }
-        self._train(X, indices, output_layer(len(self.classes_)), {"class_weight": weights})
+        self._train(X, indices, weights, output_layer(len(self.classes_)), {"class_weight": of_classes})
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -246,16 +282,22 @@ class LambdaClassifier(ClassifierMixin, _LambdaNetwork):  # type: ignore[misc]
 class LambdaRegressor(RegressorMixin, _LambdaNetwork):  # type: ignore[misc]
     """A regressor of one or several targets that a deployment of LNN trains."""
 
-    def fit(self, X: Any, y: Any) -> Self:
-        """Train on the examples X (m, n) and numbers y, (m,) or (m, targets), and wait for the run's end."""
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on the examples X (m, n) and numbers y, (m,) or (m, targets), and wait for the run's end.
+
+        ``sample_weight`` (m,) says how much each example counts in the cost of training. One of weight 0 is left out.
+        """
         X, y = validate_data(self, X, y, dtype="numeric", multi_output=True, y_numeric=True)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        y = y.astype(np.float64)
+        X, y, weights = _weighted(X, y.astype(np.float64), sample_weight)
         # The size of the numbers is not that of the weights: the network learns them in deviations from their mean.
-        self._mean, self._scale = y.mean(axis=0), np.where(y.std(axis=0) > 0, y.std(axis=0), 1.0)
+        # With the examples' weights: an example that hardly counts hardly moves the scale, so that 0 is no jump.
+        self._mean = np.average(y, axis=0, weights=weights)
+        deviation = np.sqrt(np.average(np.square(y - self._mean), axis=0, weights=weights))
+        self._scale = np.where(deviation > 0, deviation, 1.0)
         targets = 1 if y.ndim == 1 else y.shape[1]
-        self._train(X, (y - self._mean) / self._scale, (targets, "linear"), {})
+        self._train(X, (y - self._mean) / self._scale, weights, (targets, "linear"), {})
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:

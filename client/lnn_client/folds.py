@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lnn.data.dataset import examples_per_shard, feature_shards, load_labels, load_preprocessing
+from lnn.data.dataset import examples_per_shard, feature_shards, load_labels, load_preprocessing, load_weights
 from lnn.data.preprocessing import PREPROCESSING, Preprocessing
 from lnn.data.validation import FEATURES, LABELS
 from lnn.errors import InputError
@@ -99,12 +99,13 @@ class Folds:
             if self.summary.classes:
                 least = np.min_scalar_type(len(self.summary.classes))
                 labels, tested = labels.astype(least), tested.astype(least)
-            for part, name, y, chosen in (
-                (TRAIN, train_x, labels[~validates], ~validates),
-                (VALIDATION, train_x, labels[validates], validates),
-                (TEST, test_x, tested, None),
+            weights = load_weights(self.source)[~validates] if self.summary.weighted else None
+            for part, name, y, w, chosen in (
+                (TRAIN, train_x, labels[~validates], weights, ~validates),
+                (VALIDATION, train_x, labels[validates], None, validates),
+                (TEST, test_x, tested, None, None),
             ):
-                self._copy(file, part, self._examples(name, chosen), y, change)
+                self._copy(file, part, self._examples(name, chosen), y, w, change)
             write_names(file, self.summary.classes, self.summary.targets)
             if change is not None:
                 file.create_dataset(PREPROCESSING, data=change.preprocessing.encode())
@@ -117,14 +118,16 @@ class Folds:
         part: str,
         examples: Iterator[NDArray[Any]],
         labels: NDArray[Any],
+        weights: NDArray[np.float64] | None,
         change: _Standardized | None,
     ) -> None:
         writer, at = None, 0
         for block in examples:
             shape = self.summary.image_shape or block.shape[1:]
-            writer = writer or PartWriter(file, part, shape, block.dtype, labels)
+            writer = writer or PartWriter(file, part, shape, block.dtype, labels, weighted=weights is not None)
             values = block.reshape(-1, *shape) if change is None else (block - change.mean) / change.scale
-            writer.add(values, labels[at : at + len(block)])
+            some = slice(at, at + len(block))
+            writer.add(values, labels[some], None if weights is None else weights[some])
             at += len(block)
 
     def _examples(self, name: str, chosen: NDArray[np.bool_] | None) -> Iterator[NDArray[Any]]:

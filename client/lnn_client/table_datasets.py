@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from lnn.data.preprocessing import BOOLEANS, PREPROCESSING, Preprocessing, category_of
 from lnn.data.splits import held_out
+from lnn.data.weights import LARGEST
 from lnn.errors import InputError
 from lnn.text.characters import quoted
 from lnn_client.class_folders import TEST, TRAIN, VALIDATION, part_named
@@ -63,6 +64,13 @@ class Choices:
     seed: int = 0
     validation: float | None = None
     """The share of the training rows that makes a validation set; None: only rows that a column marks so."""
+    weights: str | None = None
+    """The column that says how much each row counts where it trains; None: all count alike."""
+
+    @property
+    def others(self) -> list[str]:
+        """The columns that are neither features nor labels, but say something of the rows."""
+        return [name for name in (self.test, self.weights) if isinstance(name, str)]
 
 
 @dataclass(slots=True)
@@ -112,15 +120,19 @@ def make_dataset(
     tell(expected_size(used, (preprocessing.width,), np.dtype(np.float32)))
     made = Made(rows.classes, preprocessing, preprocessing.width, dropped=dropped)
     made.warnings = write_dataset_file(
-        path, table.path, lambda file: _write(file, table, rows, made, preprocessing, step)
+        path, table.path, lambda file: _write(file, table, rows, made, preprocessing, choices.weights, step)
     )
     return made
 
 
 def _feature_names(table: Table, choices: Choices, dropped: list[str]) -> list[str]:
-    split = [choices.test] if isinstance(choices.test, str) else []
-    table.need([choices.label, *split, *choices.drop, *choices.category])
-    names = [name for name in table.columns if name not in {choices.label, *split, *choices.drop}]
+    table.need([choices.label, *choices.others, *choices.drop, *choices.category])
+    if choices.weights is not None and choices.weights in (choices.label, choices.test):
+        raise InputError(
+            f"column {quoted(choices.weights)}: found it named twice; expected a column of weights alone, beside the "
+            "label and the split"
+        )
+    names = [name for name in table.columns if name not in {choices.label, *choices.others, *choices.drop}]
     dropped += [f"column {quoted(name)}: --drop" for name in table.columns if name in choices.drop]
     if "" in names:
         names.remove("")
@@ -137,7 +149,9 @@ def _read(table: Table, names: list[str], choices: Choices, step: Callable[[int]
     """Read all rows for what they hold."""
     split = choices.test if isinstance(choices.test, str) else None
     read = _Read([Survey(name) for name in names], _Labels(choices.label, regression=choices.regression))
-    for batch in table.batches(list(dict.fromkeys([*names, choices.label, *([split] if split else [])]))):
+    for batch in table.batches(list(dict.fromkeys([*names, choices.label, *choices.others]))):
+        if choices.weights is not None:
+            _check_weights(batch[choices.weights], choices.weights, read.surveys[0].rows)
         for survey in read.surveys:
             survey.add(batch[survey.name])
         read.labels.add(batch[choices.label])
@@ -224,6 +238,21 @@ def _parts(column: pl.Series, name: str, before: int) -> NDArray[np.int8]:
             )
         found[place] = _PARTS[part]
     return found
+
+
+def _check_weights(column: pl.Series, name: str, before: int) -> None:
+    """Raises InputError for a weight that is none, in any row: it may train."""
+    import polars as pl
+
+    weights = numbers_of(column) if isinstance(column.dtype, pl.String | pl.Float64) else np.full(len(column), np.nan)
+    wrong = np.flatnonzero(~((weights >= 0) & (weights <= LARGEST)))
+    if len(wrong):
+        value = column[int(wrong[0])]
+        found = "no value" if value is None else quoted((category_of(value) or str(value))[:40])
+        raise InputError(
+            f"column {quoted(name)}: found {found} in row {before + int(wrong[0]) + 1}; expected a weight in each row, "
+            f"a number from 0 to {LARGEST:g}"
+        )
 
 
 class _Labels:
@@ -401,6 +430,7 @@ def _write(
     rows: _Rows,
     made: Made,
     preprocessing: Preprocessing,
+    weights: str | None,
     step: Callable[[int], object],
 ) -> None:
     columns = preprocessing.columns
@@ -409,13 +439,21 @@ def _write(
     like = np.empty(0, rows.labels.dtype if made.classes else np.float64)
     counts_of: dict[str, Counter[int]] = {TRAIN: made.train, TEST: made.test, VALIDATION: made.validation}
     writers = [
-        (part, counts_of[name], PartWriter(file, name, (preprocessing.width,), np.dtype(np.float32), like))
+        (
+            part,
+            counts_of[name],
+            PartWriter(
+                *(file, name, (preprocessing.width,), np.dtype(np.float32), like),
+                weighted=weights is not None and part == _TRAINING,
+            ),
+        )
         for name, part in _PARTS.items()
         if part != _VALIDATING or (rows.parts == part).any()
     ]
     to_predict = [] if made.classes else [preprocessing.label]
-    for batch, parts, codes in _batches(table, rows, to_predict):
+    for batch, parts, codes in _batches(table, rows, [*to_predict, *([weights] if weights else [])]):
         labels = numbers_of(batch[preprocessing.label]) if to_predict else codes
+        of_rows = np.ones(len(batch)) if weights is None else numbers_of(batch[weights])
         X, wrong = features_of(batch, columns)
         # Of training rows none is unknown: their categories are those of the columns.
         for place, of_column in enumerate(wrong):
@@ -423,7 +461,7 @@ def _write(
         usable = ~np.logical_or.reduce(wrong)
         for part, counts, writer in writers:
             chosen = usable & (parts == part)
-            writer.add(X[chosen], labels[chosen])
+            writer.add(X[chosen], labels[chosen], of_rows[chosen])
             counts.update(Counter(labels[chosen].tolist()) if made.classes else {0: int(chosen.sum())})
         step(len(batch))
     write_names(file, made.classes, [preprocessing.label])

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from lnn.data.weights import WEIGHTS, flaw
 from lnn.errors import InputError
+from lnn.text.characters import quoted
 from lnn_client.array_datasets import ArrayChoices
 from lnn_client.array_datasets import make_dataset as dataset_of_arrays
 from lnn_client.array_files import CLASSES, FEATURE_NAMES, Arrays
@@ -27,6 +29,7 @@ from lnn_client.uploads import upload_training, wait_for_run
 
 if TYPE_CHECKING:
     import polars as pl
+    from numpy.typing import NDArray
 
     from lnn.runs.record import Run as Record
     from lnn_client.cloud import Cloud
@@ -56,6 +59,8 @@ class Source:
     seed: int = 0
     classes: Sequence[str] = ()
     """Names of the classes, where y holds their indices."""
+    sample_weight: Any = None
+    """How much each example counts in training (m,); of a table the name of its column. None: all count alike."""
 
 
 def train(
@@ -220,10 +225,7 @@ class Run:
 def _dataset(source: Source, path: Path) -> tuple[Path, Made | None]:
     """The dataset's file, and what was made where it had to be; a dataset that there is stays as it is."""
     if isinstance(source.X, str | Path):
-        file = Path(source.X)
-        if source.y is None:
-            return existing_file(file), None
-        return path, _made_of_table(path, file, source.y, source)
+        return _of_file(path, Path(source.X), source)
     names = _names(source.X)
     if names and isinstance(source.y, str):
         return path, _made_of_frame(path, source)
@@ -241,10 +243,23 @@ def _dataset(source: Source, path: Path) -> tuple[Path, Made | None]:
     for role, given in ((FEATURE_NAMES, names), (CLASSES, source.classes)):
         if len(given):
             arrays.add(role, role, np.array(given, np.str_))
+    if source.sample_weight is not None:
+        arrays.weights = _weights(source.sample_weight, X.shape[:1])
     choices = ArrayChoices(
         test=source.test, standardize=source.standardize, regression=source.regression, seed=source.seed
     )
     return path, dataset_of_arrays(path, arrays, choices)
+
+
+def _of_file(path: Path, file: Path, source: Source) -> tuple[Path, Made | None]:
+    """A dataset, which is itself, or that of a table."""
+    if source.y is None:
+        if source.sample_weight is not None:
+            raise InputError(f"sample_weight: {file} is a dataset, whose weights are its own {WEIGHTS}; omit it")
+        return existing_file(file), None
+    if not isinstance(source.sample_weight, str | None):
+        raise InputError(f"sample_weight: {file} is a table; name its column of weights")
+    return path, _made_of_table(path, file, source, source.sample_weight)
 
 
 def _names(X: Data) -> list[str]:
@@ -252,13 +267,39 @@ def _names(X: Data) -> list[str]:
     return [str(name) for name in getattr(X, "columns", [])]
 
 
-def _made_of_table(path: Path, file: Path, label: str, source: Source) -> Made:
+def _weights(given: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Weights of examples as an array (m,). Raises InputError for what is none."""
+    try:
+        weights = np.asarray(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"sample_weight: found {quoted(str(given)[:40])}; expected numbers from 0, or where y names a column of X "
+            "the name of another"
+        ) from error
+    if weights.shape != shape:
+        expected = ", ".join(map(str, shape))
+        raise InputError(
+            f"sample_weight: found shape {weights.shape}; expected ({expected},), a weight for each example"
+        )
+    if wrong := flaw(weights):
+        raise InputError(f"sample_weight: {wrong}")
+    return weights
+
+
+def _made_of_table(path: Path, file: Path, source: Source, weights: str | None) -> Made:
     from lnn_client.table_datasets import Choices
     from lnn_client.table_datasets import make_dataset as dataset_of_table
     from lnn_client.tables import open_table
 
     standardize = source.standardize is not False
-    choices = Choices(label, source.test, standardize=standardize, regression=source.regression, seed=source.seed)
+    choices = Choices(
+        source.y,
+        source.test,
+        standardize=standardize,
+        regression=source.regression,
+        seed=source.seed,
+        weights=weights,
+    )
     return dataset_of_table(path, open_table(file), choices, lambda _: None)
 
 
@@ -267,9 +308,13 @@ def _made_of_frame(path: Path, source: Source) -> Made:
     import polars as pl
 
     frame = source.X if isinstance(source.X, pl.DataFrame) else _of_pandas(source.X)
-    file = path.with_name("frame.parquet")
+    file, weights = path.with_name("frame.parquet"), source.sample_weight
+    if not isinstance(weights, str | None):
+        values = _weights(weights, frame.shape[:1])
+        weights = max(frame.columns, key=len) + "_weight"  # longer than the name of any column
+        frame = frame.with_columns(pl.Series(weights, values))
     frame.write_parquet(file)
-    return _made_of_table(path, file, source.y, source)
+    return _made_of_table(path, file, source, weights)
 
 
 def _of_pandas(frame: Any) -> pl.DataFrame:

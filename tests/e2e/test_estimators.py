@@ -28,7 +28,13 @@ def here(cloud: CloudUnderTest, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     return Cloud("local")
 
 
-@parametrize_with_checks([LambdaClassifier(), LambdaRegressor()])
+BY_EXAMPLE = "the examples to test with, and those of a batch, are drawn by example: two of weight 1 are not one of 2"
+
+
+@parametrize_with_checks(
+    [LambdaClassifier(), LambdaRegressor()],
+    expected_failed_checks=lambda _: {"check_sample_weight_equivalence_on_dense_data": BY_EXAMPLE},
+)
 def test_the_estimators_keep_scikit_learn_s_contract(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
 
@@ -92,6 +98,17 @@ def test_weights_of_classes_are_those_of_the_labels(here: Cloud) -> None:
     X, y = rng.normal(size=(60, 3)), np.array(["often"] * 50 + ["seldom"] * 10)
     fitted = LambdaClassifier(epochs=5, class_weight={"seldom": 5.0}, random_state=0).fit(X, y)
     assert here.run(fitted.run_id_).record.settings["class_weight"] == {"class 1": 5.0}
+
+
+def test_examples_with_weights_bend_the_answer_to_them(here: Cloud) -> None:
+    """The same examples are of both kinds: those that weigh more decide, and examples of weight 0 are not uploaded."""
+    X, y = np.repeat(np.eye(2), 40, axis=0), np.tile(["cat", "dog"], 40)
+    weights = np.where((X[:, 0] == 1) == (y == "cat"), 9.0, 1.0)
+    weights[:2] = 0
+    fitted = LambdaClassifier((8,), epochs=60, learning_rate=0.05, random_state=0).fit(X, y, sample_weight=weights)
+    assert fitted.predict(np.eye(2)).tolist() == ["cat", "dog"]
+    record = here.run(fitted.run_id_).record
+    assert record.dimensions["examples"] + record.dimensions["test_examples"] == 78
 
 
 @pytest.mark.parametrize(
