@@ -24,7 +24,7 @@ TargetOption = Annotated[
     typer.Option(
         "--target",
         envvar="LNN_TARGET",
-        help="The local cloud, or AWS (default: local, or LNN_TARGET).",
+        help="Where it runs (default: local, or LNN_TARGET).",
         rich_help_panel=_PANEL,
         show_default=False,
         show_envvar=False,
@@ -79,6 +79,7 @@ MissingOption = Annotated[
     typer.Option(metavar="HOW", help="Gaps: mean, drop, ..."),
 ]
 DropOption = Annotated[list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave out; repeatable.")]
+WeightsOption = Annotated[str | None, typer.Option("--weights", metavar="COLUMN", help="How much a row counts.")]
 ParametersOption = Annotated[Path | None, typer.Option("--parameters", "-p", help="Default: ./parameters.json.")]
 ChangesOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one; repeatable.")]
 DatasetArgument = Annotated[Path, typer.Argument(metavar="DATASET.h5", help="HDF5 file with the examples.")]

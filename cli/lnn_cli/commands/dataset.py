@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lnn.errors import InputError
-from lnn_cli.options import ForceOption, JsonOption, ValidationOption, WhiteOption
+from lnn_cli.options import ForceOption, JsonOption, ValidationOption, WeightsOption, WhiteOption
 from lnn_cli.ui.console import note, print_json, print_pairs, print_table, say, size, tell_warnings
 from lnn_cli.ui.errors import CliError
 from lnn_cli.ui.files import refuse_to_replace, write_whole
@@ -61,7 +61,7 @@ def check(
     print_pairs(
         [
             ("file", f"{file} ({size(file.stat().st_size)})"),
-            ("training", f"{summary.m} examples"),
+            ("training", f"{summary.m} examples" + (", with weights" if summary.weighted else "")),
             *([("validation", f"{summary.m_validation} examples")] if summary.m_validation else []),
             ("testing", f"{summary.m_test} examples"),
             ("features", f"{summary.features}" + _made_of(summary)),
@@ -228,6 +228,7 @@ def from_table(
     ] = "refuse",
     standardize: Annotated[bool, typer.Option("--standardize/--no-standardize", help="Mean 0, deviation 1.")] = True,
     drop: Annotated[list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave it out.")] = None,
+    weights: WeightsOption = None,
     category: Annotated[
         list[str] | None,
         typer.Option("--category", metavar="COLUMN", help="Its numbers are names."),
@@ -247,7 +248,8 @@ def from_table(
 
     refuse_to_replace(output, force=force)
     part, held_out = test_of(test), validation_of(validation)
-    choices = Choices(label, part, missing, standardize, drop or [], category or [], regression, seed, held_out)
+    names = drop or [], category or []
+    choices = Choices(label, part, missing, standardize, *names, regression, seed, held_out, weights)
     tell_made(output, convert_table(output, file, choices), "rows")
 
 

@@ -23,6 +23,7 @@ from lnn_cli.options import (
     RegionOption,
     TestOption,
     ValidationOption,
+    WeightsOption,
     connect,
 )
 from lnn_cli.ui.console import command, duration, note, number, print_json, print_table
@@ -50,6 +51,7 @@ def estimate(
     validation: ValidationOption = None,
     missing: MissingOption = None,
     drop: DropOption = None,
+    weights: WeightsOption = None,
     parameters: ParametersOption = None,
     changes: ChangesOption = None,
     calibrate: Annotated[bool, typer.Option("--calibrate", help="Measure short trainings first.")] = False,
@@ -90,7 +92,7 @@ def estimate(
 
     path, wanted = parameters_path(parameters), changes or []
     where = target or (Target.LOCAL if calibrate else Target.AWS)
-    with as_dataset(files, TableOptions(label, test, missing, drop or [], validation)) as (file, made):
+    with as_dataset(files, TableOptions(label, test, missing, drop or [], validation, weights)) as (file, made):
         known = summary_if_valid(file)
         chosen = fitting(path, known, made, wanted) if parameters is None else []
         content = read_parameters(path, [*chosen, *wanted], None)

@@ -18,6 +18,7 @@ from lnn_cli.options import (
     PrefixOption,
     RegionOption,
     TargetOption,
+    WeightsOption,
     connect,
 )
 from lnn_cli.ui.console import command, note, number, print_json, print_table, say, share
@@ -49,6 +50,7 @@ def sweep(
     name: Annotated[str | None, typer.Option(metavar="TEXT", help="Default: by the time.")] = None,
     resume: Annotated[str | None, typer.Option("--resume", metavar="NAME", help="Go on with a sweep.")] = None,
     label: LabelOption = None,
+    weights: WeightsOption = None,
     parameters: ParametersOption = None,
     changes: ChangesOption = None,
     as_json: JsonOption = False,
@@ -83,7 +85,8 @@ def sweep(
             "seed": seed,
             "name": name or f"{datetime.now(UTC):%Y%m%d-%H%M%S}",
         }
-        going = _created(cloud, files, label, space, parameters, changes or [], chosen)
+        options = TableOptions(label, weights=weights)
+        going = _created(cloud, files, options, space, parameters, changes or [], chosen)
     _run(going)
     best = going.register_best()
     if as_json:
@@ -104,7 +107,7 @@ def _one_of(option: str, given: str, known: tuple[str, ...]) -> str:
 def _created(
     cloud: Cloud,
     files: list[Path],
-    label: str | None,
+    options: TableOptions,
     space: Path,
     parameters: Path | None,
     changes: list[str],
@@ -120,7 +123,7 @@ def _created(
     except ValueError as error:
         raise CliError(f"{space}: not JSON: {error}") from error
     path = parameters_path(parameters)
-    with as_dataset(files, TableOptions(label, None, None, [], None)) as (file, made):
+    with as_dataset(files, options) as (file, made):
         # The check runs in a process of its own, and meanwhile this one imports what it needs next.
         with ThreadPoolExecutor(1) as aside:
             checking = aside.submit(summary_if_valid, file)

@@ -22,6 +22,7 @@ from lnn_cli.options import (
     TargetOption,
     TestOption,
     ValidationOption,
+    WeightsOption,
     connect,
 )
 from lnn_cli.ui.console import command, note, print_json, say, tell_warnings
@@ -42,6 +43,7 @@ def train(
     validation: ValidationOption = None,
     missing: MissingOption = None,
     drop: DropOption = None,
+    weights: WeightsOption = None,
     parameters: ParametersOption = None,
     strategy: Annotated[str | None, typer.Option("--strategy", "-s", help="auto, fused, neuron, ...")] = None,
     step: Annotated[bool, typer.Option("--step", help="Wait for you at each step.", show_default=False)] = False,
@@ -77,7 +79,7 @@ def train(
     tagged = [f"tags={json.dumps(tags)}"] if tags else []
     stepped = ["step=true"] if step else []
     wanted = [*(changes or []), *named, *tagged, *stepped]
-    with as_dataset(files, TableOptions(label, test, missing, drop or [], validation)) as (file, made):
+    with as_dataset(files, TableOptions(label, test, missing, drop or [], validation, weights)) as (file, made):
         # The check runs in a process of its own, and meanwhile this one makes its clients.
         with ThreadPoolExecutor(1) as aside:
             checked = aside.submit(summary_if_valid, file) if check else None

@@ -36,10 +36,16 @@ class TableOptions:
     missing: Missing | None = None
     drop: Sequence[str] = ()
     validation: str | None = None
+    weights: str | None = None
 
     def given(self) -> str | None:
-        """The first option that somebody has given, as it is typed."""
-        options = {"--label": self.label, "--missing": self.missing, "--drop": next(iter(self.drop), None)}
+        """The first option for tables that somebody has given, as it is typed."""
+        options = {
+            "--label": self.label,
+            "--missing": self.missing,
+            "--drop": next(iter(self.drop), None),
+            "--weights": self.weights,
+        }
         return next((f"{name} {value}" for name, value in options.items() if value is not None), None)
 
 
@@ -149,7 +155,8 @@ def _of_table(path: Path, file: Path, options: TableOptions) -> Made:
         raise CliError(f"{file} is a table; name the column to learn: --label COLUMN")
     test = TEST_SHARE if options.test is None else test_of(options.test)
     held_out = validation_of(options.validation)
-    choices = Choices(options.label, test, options.missing or "refuse", drop=options.drop, validation=held_out)
+    missing = options.missing or "refuse"
+    choices = Choices(options.label, test, missing, drop=options.drop, validation=held_out, weights=options.weights)
     try:
         return convert_table(path, file, choices)
     except InputError as error:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import math
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -289,6 +290,60 @@ def test_a_share_for_validation_that_is_none_is_one_error(refuse: Callable[..., 
     assert f"--validation {share}: it must lie between 0 and 1" in refuse(rows(), "--validation", share)
 
 
+def weighed(count: int) -> list[list[Any]]:
+    """Rows x, w, y, of which each has a weight of its own."""
+    return [[place, place / 4, "ab"[place % 2]] for place in range(count)]
+
+
+def test_each_training_row_keeps_its_weight_however_many_rows_are_read_at_once(
+    make: Make, monkeypatch: pytest.MonkeyPatch, cli: RunCli
+) -> None:
+    data = weighed(100)
+    data[7][2] = ""  # a row without a label is left out, and its weight with it
+    for rows_at_once in (9, 20_000):
+        monkeypatch.setattr(tables, "BATCH_ROWS", rows_at_once)
+        path = make(data, "--weights", "w", "--validation", "0.25", "--no-standardize", names=["x", "w", "y"])
+        found = parts_of(path)
+        np.testing.assert_array_equal(found["train_set_w"], found["train_set_x"][:, 0] / 4)
+        assert len(found["train_set_x"]) + len(found["test_set_x"]) + len(found["validation_set_x"]) == 99
+        assert not {"test_set_w", "validation_set_w"} & set(found)
+    assert preprocessing_of(path).names == ["x"]
+    assert re.search(r"training +59 examples, with weights\n", cli("dataset", "check", path).stdout)
+
+
+@pytest.mark.parametrize(
+    ("row", "weight", "told"),
+    [
+        (3, -1, "column 'w': found '-1' in row 4; expected a weight in each row, a number from 0 to 1e+06"),
+        (18, "", "column 'w': found no value in row 19"),
+        (0, "heavy", "column 'w': found 'heavy' in row 1"),
+        (5, "inf", "column 'w': found 'inf' in row 6"),
+        (5, 2e6, "in row 6"),
+    ],
+)
+def test_a_weight_that_is_none_is_one_error(
+    refuse: Callable[..., str], monkeypatch: pytest.MonkeyPatch, row: int, weight: Any, told: str
+) -> None:
+    monkeypatch.setattr(tables, "BATCH_ROWS", 8)
+    data = weighed(20)
+    data[row][1] = weight
+    assert told in refuse(data, "--weights", "w", names=["x", "w", "y"])
+
+
+def test_weights_of_0_alone_are_refused(cli: RunCli, tmp_path: Path) -> None:
+    table = write_csv(tmp_path / "t.csv", [[place, 0, label] for place, _, label in weighed(20)], ["x", "w", "y"])
+    result = cli("dataset", "from-table", table, "--label", "y", "--weights", "w", "-o", tmp_path / "made.h5")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].endswith("t.csv: train_set_w: found only 0; expected examples that count")
+    assert list(tmp_path.iterdir()) == [table]
+
+
+@pytest.mark.parametrize("also", [("--label", "w"), ("--label", "y", "--test", "w")])
+def test_a_column_of_weights_is_nothing_else(refuse: Callable[..., str], also: tuple[str, ...]) -> None:
+    told = refuse(weighed(20), "--weights", "w", *also, names=["x", "w", "y"])
+    assert "column 'w': found it named twice" in told
+
+
 def test_numbers_may_be_names_and_labels_may_be_numbers(make: Make) -> None:
     data = [[place % 3 + 10, place * 0.5, (10, 9)[place % 2]] for place in range(20)]
     path = make(data, "--category", "zone", names=["zone", "x", "y"])
@@ -566,6 +621,7 @@ def test_labels_that_are_quantities_make_a_dataset_of_regression(
         (("--label", "boughd"), "has no column 'boughd'; its columns are 'age', 'color'"),
         (("--drop", "hue"), "has no column 'hue'"),
         (("--test", "part"), "has no column 'part'"),
+        (("--weights", "mass"), "has no column 'mass'"),
         (("--test", "1.5"), "--test 1.5: it must lie between 0 and 1"),
         (("--test", "color"), "column 'color': found "),
         (("--missing", "guess"), "guess"),

@@ -367,6 +367,18 @@ def test_gaps_columns_and_split_of_a_table_are_said_as_for_from_table(
     assert uploaded(trained, tmp_path).columns == ["length"]
 
 
+def test_a_column_of_weights_is_uploaded_as_weights_and_is_no_feature(
+    cli: RunCli, trained: World, tmp_path: Path
+) -> None:
+    table = iris(tmp_path / "iris.csv", 3)
+    options = ("--label", "species", "--weights", "width")
+    result = cli("train", table, *options)
+    assert result.exit_code == 0, result.output
+    assert "48 examples of 1 features" in cli("estimate", table, *options).stderr
+    summary = uploaded(trained, tmp_path)
+    assert (summary.columns, summary.weighted) == (["length"], True)
+
+
 def test_a_share_of_a_table_to_validate_with_is_drawn_as_by_from_table(
     cli: RunCli, trained: World, tmp_path: Path
 ) -> None:
@@ -542,6 +554,7 @@ def test_what_is_set_by_hand_is_not_proposed_and_shows_in_the_network_s_words() 
         (("a.h5", "b.h5", "c.h5"), "found 3 files that are not one data set; expected one, TRAIN.h5 and TEST.h5"),
         (("a.npz", "--label", "y"), "--label y: a.npz is no table"),
         (("a.h5", "--missing", "mean"), "--missing mean: a.h5 is no table"),
+        (("a.h5", "--weights", "w"), "--weights w: a.h5 is no table"),
         (("a.h5", "--test", "0.2"), "--test 0.2: a.h5 says by itself which examples are for testing"),
         (("a.h5", "--validation", "0.1"), "--validation 0.1: a.h5 is a dataset; hold examples out with --set"),
         (("a.csv", "--label", "y", "--validation", "2"), "--validation 2: it must lie between 0 and 1"),

@@ -82,6 +82,20 @@ def test_each_example_validates_in_one_fold_and_trains_in_the_others(tmp_path: P
     assert (least.m, least.m_validation, least.class_counts) == (13, 7, [6, 6])
 
 
+def test_an_example_that_trains_in_a_fold_keeps_its_weight(tmp_path: Path) -> None:
+    X, weights = np.arange(20.0)[:, np.newaxis] / 20, np.arange(20) / 4
+    source, path = tmp_path / "d.h5", tmp_path / "fold.h5"
+    write_dataset(source, X, np.arange(20) % 2, X, np.arange(20) % 2, ["even", "odd"], weights=weights)
+    folds = Folds.drawn(source, check_dataset(source), FOLDS, seed=0)
+    for fold in range(1, FOLDS + 1):
+        folds.write(path, fold)
+        assert check_dataset(path).weighted
+        found = parts(path)
+        np.testing.assert_array_equal(
+            found["train_set_w"], weights[np.rint(found["train_set_x"][:, 0] * 20).astype(int)]
+        )
+
+
 def test_a_tables_numbers_are_standardized_by_those_that_train_in_the_fold(tmp_path: Path) -> None:
     """What a fold stores is what its own preprocessing makes of the raw rows, whose mean and deviation it has."""
     rng = np.random.default_rng(1)
