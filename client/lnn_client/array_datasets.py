@@ -16,6 +16,7 @@ from lnn.data.axis_order import examples_elsewhere
 from lnn.data.mends import is_one_hot
 from lnn.data.preprocessing import PREPROCESSING, Column, Preprocessing
 from lnn.data.splits import held_out
+from lnn.data.weights import WEIGHTS, flaw
 from lnn.errors import InputError
 from lnn.text.characters import quoted
 from lnn_client.array_files import CLASSES, FEATURE_NAMES, Arrays
@@ -101,6 +102,7 @@ def make_dataset(
         if role.endswith("x"):
             _check_counts(arrays, role, array)
     labels = _labels(arrays, regression=choices.regression)
+    weights = _weights(arrays)
     parts = _parts(arrays, labels, choices)
     preprocessing, dtype = _preprocessing(arrays, parts, labels, choices)
     shape = parts[0].x.shape[1:]
@@ -109,10 +111,10 @@ def make_dataset(
 
     def fill(file: File) -> None:
         for part in parts:
-            weights = arrays.weights if part.name == TRAIN else None
-            writer = PartWriter(file, part.name, shape, dtype, part.y, weighted=weights is not None)
+            own = weights if part.name == TRAIN else None
+            writer = PartWriter(file, part.name, shape, dtype, part.y, weighted=own is not None)
             for rows in _blocks(part):
-                of_rows = None if weights is None else weights[rows]
+                of_rows = None if own is None else own[rows]
                 writer.add(_features(part.x[rows], preprocessing), part.y[rows], of_rows)
                 step(len(rows))
             counts = {TRAIN: made.train, TEST: made.test, VALIDATION: made.validation}[part.name]
@@ -137,6 +139,33 @@ def _check_counts(arrays: Arrays, role: str, x: NDArray[Any]) -> None:
         f"{arrays.path}: found {quoted(names[0])} of shape {x.shape} and {quoted(names[1])} of shape {y.shape}; "
         "expected as many labels as examples"
     )
+
+
+# Weights -------------------------------------------------------------------------------------------------------------
+
+
+def weights_of(given: Any, shape: tuple[int, ...], where: str) -> NDArray[np.float64]:
+    """Weights of examples as an array of the ``shape`` (m,). Raises InputError, which begins with ``where``."""
+    try:
+        weights = np.asarray(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{where}: found {quoted(str(given)[:40])}; expected numbers from 0, a weight for each example"
+        ) from error
+    if weights.shape != shape:
+        expected = ", ".join(map(str, shape))
+        raise InputError(f"{where}: found shape {weights.shape}; expected ({expected},), a weight for each example")
+    if wrong := flaw(weights):
+        raise InputError(f"{where}: {wrong}")
+    return weights
+
+
+def _weights(arrays: Arrays) -> NDArray[np.float64] | None:
+    """The weights of the examples that are, or may be, for training."""
+    if WEIGHTS not in arrays.found:
+        return None
+    x = arrays.found["train_set_x" if "train_set_x" in arrays.found else "x"]
+    return weights_of(arrays.found[WEIGHTS], x.shape[:1], f"{arrays.path}: {quoted(arrays.names[WEIGHTS])}")
 
 
 # Labels --------------------------------------------------------------------------------------------------------------

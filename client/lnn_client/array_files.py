@@ -19,6 +19,7 @@ from lnn.data.dataset import MAX_BYTES
 from lnn.data.hdf5 import Hdf5File, open_file, reading
 from lnn.data.mends import OTHER_NAMES, UNDIVIDED
 from lnn.data.validation import MAX_CLASSES
+from lnn.data.weights import WEIGHTS
 from lnn.errors import Hdf5Error, InputError
 from lnn.text.characters import quoted
 from lnn_client.class_folders import TEST, TRAIN, VALIDATION
@@ -52,6 +53,10 @@ _ROLES = {
     },
     **{_squeezed(other): role for role, others in OTHER_NAMES.items() for other in (role, *others)},
     **{_squeezed(other): role for role, others in UNDIVIDED.items() for other in others},
+    **{
+        _squeezed(name): WEIGHTS
+        for name in (WEIGHTS, "sample_weight", "sample_weights", "sample_weight_train", "train_sample_weight")
+    },
     **{_squeezed(name): FEATURE_NAMES for name in (FEATURE_NAMES, "features_names", "column_names", "columns")},
 }
 """What a name stands for, without its case and signs."""
@@ -59,7 +64,10 @@ _ROLES = {
 
 @dataclass(slots=True)
 class Arrays:
-    """The arrays of some files, by role: those of a dataset, or ``x`` and ``y`` of examples that are not split."""
+    """The arrays of some files, by role: those of a dataset, or ``x`` and ``y`` of examples that are not split.
+
+    The weights of either have the role ``WEIGHTS``.
+    """
 
     path: Path
     """What the user has named."""
@@ -68,8 +76,6 @@ class Arrays:
     """What each is called, by role."""
     left_out: list[str] = field(default_factory=list)
     """Arrays that are neither examples nor labels, with the reason."""
-    weights: NDArray[np.float64] | None = None
-    """How much each example of ``x`` counts where it trains, (m,); None: all count alike."""
 
     @property
     def is_split(self) -> bool:
@@ -152,6 +158,8 @@ def role_of(name: str) -> str | None:
 def _meaning(role: str) -> str:
     if role in (CLASSES, FEATURE_NAMES):
         return "the names of the classes" if role == CLASSES else "the names of the features"
+    if role == WEIGHTS:
+        return "weights of the examples"
     kind = "examples" if role.endswith("x") else "labels"
     return kind + {"tr": " for training", "te": " for testing", "va": " for validation"}.get(role[:2], "")
 
@@ -273,7 +281,8 @@ def _of_idx(path: Path) -> NDArray[Any]:
 
 def _add_hdf5(arrays: Arrays, file: Hdf5File, path: Path, part: str) -> None:
     """Add a file of a pair: names that say their part count, ``X`` and ``y`` belong to ``part``."""
-    for role in ("train_set_x", "train_set_y", "test_set_x", "test_set_y", "validation_set_x", "validation_set_y"):
+    of_parts = [f"{one}_set_{kind}" for one in (TRAIN, TEST, VALIDATION) for kind in "xy"]
+    for role in (*of_parts, WEIGHTS):
         if name := next(filter(file.holds, (role, *OTHER_NAMES.get(role, ()))), None):
             arrays.add(role, f"{name} in {path}", file.arrays([name], MAX_BYTES)[0])
     for kind in ("x", "y"):

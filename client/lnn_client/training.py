@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from lnn.data.weights import WEIGHTS, flaw
+from lnn.data.weights import WEIGHTS
 from lnn.errors import InputError
-from lnn.text.characters import quoted
-from lnn_client.array_datasets import ArrayChoices
+from lnn_client.array_datasets import ArrayChoices, weights_of
 from lnn_client.array_datasets import make_dataset as dataset_of_arrays
 from lnn_client.array_files import CLASSES, FEATURE_NAMES, Arrays
 from lnn_client.datasets import TEST_SHARE, check_dataset, check_training, existing_file
@@ -29,7 +28,6 @@ from lnn_client.uploads import upload_training, wait_for_run
 
 if TYPE_CHECKING:
     import polars as pl
-    from numpy.typing import NDArray
 
     from lnn.runs.record import Run as Record
     from lnn_client.cloud import Cloud
@@ -244,7 +242,7 @@ def _dataset(source: Source, path: Path) -> tuple[Path, Made | None]:
         if len(given):
             arrays.add(role, role, np.array(given, np.str_))
     if source.sample_weight is not None:
-        arrays.weights = _weights(source.sample_weight, X.shape[:1])
+        arrays.add(WEIGHTS, "sample_weight", weights_of(source.sample_weight, X.shape[:1], "sample_weight"))
     choices = ArrayChoices(
         test=source.test, standardize=source.standardize, regression=source.regression, seed=source.seed
     )
@@ -265,25 +263,6 @@ def _of_file(path: Path, file: Path, source: Source) -> tuple[Path, Made | None]
 def _names(X: Data) -> list[str]:
     """The names of a frame's columns; none of an array."""
     return [str(name) for name in getattr(X, "columns", [])]
-
-
-def _weights(given: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Weights of examples as an array (m,). Raises InputError for what is none."""
-    try:
-        weights = np.asarray(given, np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"sample_weight: found {quoted(str(given)[:40])}; expected numbers from 0, or where y names a column of X "
-            "the name of another"
-        ) from error
-    if weights.shape != shape:
-        expected = ", ".join(map(str, shape))
-        raise InputError(
-            f"sample_weight: found shape {weights.shape}; expected ({expected},), a weight for each example"
-        )
-    if wrong := flaw(weights):
-        raise InputError(f"sample_weight: {wrong}")
-    return weights
 
 
 def _made_of_table(path: Path, file: Path, source: Source, weights: str | None) -> Made:
@@ -310,7 +289,7 @@ def _made_of_frame(path: Path, source: Source) -> Made:
     frame = source.X if isinstance(source.X, pl.DataFrame) else _of_pandas(source.X)
     file, weights = path.with_name("frame.parquet"), source.sample_weight
     if not isinstance(weights, str | None):
-        values = _weights(weights, frame.shape[:1])
+        values = weights_of(weights, frame.shape[:1], "sample_weight")
         weights = max(frame.columns, key=len) + "_weight"  # longer than the name of any column
         frame = frame.with_columns(pl.Series(weights, values))
     frame.write_parquet(file)

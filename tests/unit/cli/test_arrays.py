@@ -213,6 +213,19 @@ def test_a_validation_set_is_drawn_from_the_training_examples(make: Make) -> Non
     assert sorted(every.reshape(60, -1).tolist()) == sorted(PICTURES.reshape(60, -1).tolist())
 
 
+def test_weights_are_found_by_their_names_and_kept_by_the_training_examples(make: Make, tmp_path: Path) -> None:
+    X, weights = np.arange(60.0)[:, np.newaxis] / 60, np.arange(60) / 7
+    np.savez("d.npz", X=X, y=DIGITS, sample_weight=weights)
+    found = make("d.npz", options=("--validation", "0.3"))
+    np.testing.assert_array_equal(found["train_set_w"], weights[np.rint(found["train_set_x"][:, 0] * 60).astype(int)])
+    np.savez("d.npz", x_train=X, y_train=DIGITS, train_set_w=weights, x_test=X[:9], y_test=DIGITS[:9])
+    np.testing.assert_array_equal(make("d.npz")["train_set_w"], weights)
+    train, test = coursera(tmp_path)
+    with h5py.File(train, "a") as file:
+        file["train_set_w"] = weights[:20]
+    np.testing.assert_array_equal(make(test, train, command="join")["train_set_w"], weights[:20])
+
+
 # Labels and features -------------------------------------------------------------------------------------------------
 
 
@@ -311,6 +324,8 @@ def npz(**arrays: Any) -> str:
         ({"X": PICTURES, "y": DIGITS + 0.5, "classes": ["a", "b"]}, "found labels with fractions, and the names of 2"),
         ({"X": PICTURES, "y": DIGITS, "classes": ["a", "b"]}, "train_set_y: found label 2"),
         ({"X": np.zeros((60, 2, 2, 2, 2)), "y": DIGITS}, "expected (m, n), (m, h, w) or (m, h, w, c)"),
+        ({"X": PICTURES, "y": DIGITS, "sample_weight": DIGITS[1:]}, "bad.npz: 'sample_weight': found shape (59,); exp"),
+        ({"X": PICTURES, "y": DIGITS, "sample_weight": DIGITS - 1}, "'sample_weight': found -1 at index "),
     ],
 )
 def test_arrays_that_are_no_data_set_are_one_error(
