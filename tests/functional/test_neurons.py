@@ -39,6 +39,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "example space": {"strategy": "fused", "optimizer": "momentum", "batch_size": None},
     "resident": {"strategy": "resident", "workers": 2, "dropout": {"layer1": 0.3}},
     "data": {"strategy": "data", "workers": 3, "clip_norm": 0.2},
+    "weights of examples": {"strategy": "resident", "workers": 2},
     "neuron": {"strategy": "neuron", "clip_norm": 0.2, "schedule": {"kind": "step", "every": 2, "factor": 0.5}},
 }
 
@@ -51,7 +52,8 @@ def shown(*arguments: Any) -> dict[str, Any]:
 
 
 def dataset(tmp_path: Path, way: str) -> bytes:
-    return tiny_dataset(tmp_path / "d.h5", examples=13, features=400 if way == "example space" else 5)
+    features, weighted = 400 if way == "example space" else 5, way == "weights of examples"
+    return tiny_dataset(tmp_path / "d.h5", examples=13, features=features, weighted=weighted)
 
 
 def trained(cloud: InProcessCloud, content: bytes, **changes: Any) -> Any:
@@ -67,6 +69,7 @@ def by_hand(cloud: InProcessCloud, content: bytes, run_id: str) -> list[dict[str
     (W1, b1), (W2, b2), (W3, b3) = load_model(cloud.read(f"prediction_input/{run_id}/params.h5")).parameters
     with h5py.File(io.BytesIO(content)) as file:
         X, Y = file["train_set_x"][...].T, file["train_set_y"][...].reshape(1, -1)
+        weights = file["train_set_w"][...] if "train_set_w" in file else np.ones(len(X.T))
     m = X.shape[1]
     Z1 = W1 @ X + b1
     A1 = np.tanh(Z1)
@@ -74,7 +77,7 @@ def by_hand(cloud: InProcessCloud, content: bytes, run_id: str) -> list[dict[str
     A2 = np.maximum(Z2, 0)
     Z3 = W3 @ A2 + b3
     A3 = 1 / (1 + np.exp(-Z3))
-    dZ3 = A3 - Y
+    dZ3 = (A3 - Y) * weights / weights.mean()
     dZ2 = (W3.T @ dZ3) * (Z2 > 0)
     dZ1 = (W2.T @ dZ2) * (1 - A1**2)
     return [
