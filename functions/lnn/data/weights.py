@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 WEIGHTS = "train_set_w"
 """The dataset's name; a file may have none."""
 
-LARGEST = 1e6
-"""They are relative to their mean: squares of gradients of an example of a million examples stay far from overflow."""
+LARGEST = 1e30
+"""As of the numbers to predict: sums of weights stay finite. What trains is relative to their mean."""
 
 
 def shape_flaw(shape: tuple[int, ...], examples: int) -> str | None:

@@ -118,7 +118,7 @@ def test_weights_of_the_training_examples_are_read_and_summed_up(
         (np.ones((8, 2)), "found shape (8, 2); expected (8,), a weight for each example in train_set_x"),
         (np.array([b"1"] * 8), "found bytes; expected numbers from 0, such as float64"),
         (np.array([1.0] * 6 + [-1, np.nan]), "found -1 at index 6 (2 such values); expected numbers from 0, which"),
-        (np.array([1.0] * 7 + [1e7]), "found 1e+07 at index 7 (1 such values); expected numbers from 0, which"),
+        (np.array([1.0] * 7 + [1e31]), "found 1e+31 at index 7 (1 such values); expected numbers from 0, which"),
         (np.zeros(8), "found only 0; expected examples that count"),
     ],
 )
