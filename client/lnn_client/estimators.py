@@ -257,7 +257,8 @@ class LambdaClassifier(ClassifierMixin, _LambdaNetwork):  # type: ignore[misc]
         X, y, weights = _weighted(X, y, sample_weight)
         self.classes_, indices = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"found classes {self.classes_.tolist()}; a classifier needs two classes at least")
+            found = f"one class, {self.classes_[0]!r}" if len(self.classes_) else "no class"
+            raise ValueError(f"found {found}; a classifier needs two classes at least")
         of_classes: Mapping[str, float] | str | None = self.class_weight
         if isinstance(of_classes, Mapping):
             places = {label: place for place, label in enumerate(self.classes_.tolist())}

@@ -39,4 +39,4 @@ def test_the_prototypes_network_trains_neuron_by_neuron_as_it_does_in_one_piece(
     # Launch and the start; then 33 neurons and, once a layer, the Trainer, both ways. Without faults none comes twice.
     assert neuron.invocations == 2 + EPOCHS * 2 * (33 + 4)
     assert neuron.generation == 1
-    assert not cloud.redis_keys(neuron.run_id)
+    cloud.await_no_keys(neuron.run_id)

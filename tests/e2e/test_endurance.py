@@ -62,7 +62,7 @@ def test_300_epochs_with_a_worker_killed_every_ten_seconds_end_in_the_same_bits(
     assert kills >= alone // KILL_SECONDS - 1
     assert cloud.outcome(run_id) == cloud.outcome(undisturbed.run_id)
     assert [row["epoch"] for row in cloud.history(run_id)] == list(range(1, 301))
-    assert not cloud.redis_keys(run_id)
+    cloud.await_no_keys(run_id)
 
 
 @pytest.mark.timeout(2 * LIMIT_SECONDS)

@@ -54,7 +54,7 @@ def test_messages_delivered_again_change_nothing(cloud: CloudUnderTest, undistur
         cloud.invoke(role, {"run_id": run_id, "generation": 1, "state": "forward", "epoch": 1, "layer": 1, "neuron": 0})
     assert cloud.run(run_id).status == "COMPLETED"
     assert cloud.outcome(run_id) == undisturbed_neuron
-    assert not cloud.redis_keys(run_id)
+    cloud.await_no_keys(run_id)
 
 
 def test_a_run_whose_cache_is_emptied_goes_back_to_its_checkpoint(
@@ -67,4 +67,4 @@ def test_a_run_whose_cache_is_emptied_goes_back_to_its_checkpoint(
     cloud.redis.flushall()
     assert cloud.healed(run_id).generation == 2
     assert cloud.outcome(run_id) == undisturbed_neuron
-    assert not cloud.redis_keys(run_id)
+    cloud.await_no_keys(run_id)

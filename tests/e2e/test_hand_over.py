@@ -41,4 +41,4 @@ def test_a_run_longer_than_the_limit_is_handed_over_to_the_same_end(cloud: Cloud
     assert run.generation >= 2
     assert any("hands over after epoch" in event["what"] for event in run.events)
     assert cloud.outcome(run.run_id) == cloud.outcome(undisturbed.run_id)
-    assert not cloud.redis_keys(run.run_id)
+    cloud.await_no_keys(run.run_id)

@@ -70,4 +70,4 @@ def test_two_epochs_step_by_step_with_the_button_to_the_bits_of_a_run_that_does_
     cloud.completed(plain)
     assert cloud.outcome(run_id) == cloud.outcome(plain)
     assert ended.steps_allowed == 3 * Pauses.of(ended.plan or {}).per_epoch
-    assert cloud.redis_keys(run_id) == []
+    cloud.await_no_keys(run_id)

@@ -34,7 +34,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(cloud: CloudUnderTest, job: str, 
     assert stopped["reason"] == f"stopped on request after epoch {stopped['epochs']}"
     assert stopped["model"].endswith(f"{run_id}/params.h5")
     assert cloud.history(run_id) == undisturbed.history[: stopped["epochs"]]
-    assert not cloud.redis_keys(run_id)
+    cloud.await_no_keys(run_id)
 
     watched = cloud.lnn("resume", run_id)
     assert watched.returncode == 0, watched.stderr
@@ -44,7 +44,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(cloud: CloudUnderTest, job: str, 
     run = cloud.completed(run_id)
     assert run.generation == 2
     assert cloud.outcome(run_id) == undisturbed
-    assert not cloud.redis_keys(run_id)
+    cloud.await_no_keys(run_id)
     started, *others = subjects(cloud, run_id, 3)
     assert started.endswith("has started")
     assert others == [

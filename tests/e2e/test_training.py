@@ -79,7 +79,7 @@ def test_training_leaves_a_model_results_a_history_and_messages(
         "LNN: training 48-5-3-1 has started",
         "LNN: training completed",
     ]
-    assert not cloud.redis_keys(run_id)
+    cloud.await_no_keys(run_id)
 
 
 def assert_accuracy_has_company(answer: dict[str, Any]) -> None:

@@ -76,7 +76,7 @@ def goes_on(cloud: CloudUnderTest, run_id: str, outcome: Outcome) -> None:
     assert resumed.returncode == 0, resumed.stderr
     cloud.healed(run_id)
     assert cloud.outcome(run_id) == outcome
-    assert not cloud.redis_keys(run_id)
+    cloud.await_no_keys(run_id)
 
 
 TAKEN: dict[str, tuple[str, str, str, str, str]] = {

@@ -95,7 +95,7 @@ def assert_told_once_and_not_trained(cloud: CloudUnderTest, run: Run) -> None:
     assert not cloud.log_lines("trainer", run_id)
     assert not cloud.log_lines("neuron", run_id)
     assert not cloud.history(run_id)
-    assert not cloud.redis_keys(run_id)
+    cloud.await_no_keys(run_id)
 
 
 def test_an_object_deleted_before_it_is_read_fails_with_a_reason(cloud: CloudUnderTest) -> None:

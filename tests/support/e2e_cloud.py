@@ -26,6 +26,7 @@ from botocore.config import Config
 from lnn.aws.events import uploads
 from lnn.names import TRAINING_INPUT, Names, params_key
 from lnn.parameter_server.barrier import Barrier, Position
+from lnn.parameter_server.heartbeat import HEARTBEAT_SECONDS
 from lnn.parameter_server.server import ParameterServer
 from lnn.runs.record import Run
 from lnn.runs.store import Ledger
@@ -243,6 +244,18 @@ class CloudUnderTest:
     def redis_keys(self, run_id: str) -> list[bytes]:
         """Every key in Redis with the run's id in it."""
         return list(self.redis.scan_iter(match=f"*{run_id}*", count=1000))
+
+    def await_no_keys(self, run_id: str) -> None:
+        """Redis holds no key of a run that has ended, once the worker that has carried out its end is gone.
+
+        Until then that worker's heartbeat may be there, which lives for some seconds.
+        """
+        eventually(
+            lambda: not self.redis_keys(run_id),
+            f"Redis without a key of run {run_id}",
+            2 * HEARTBEAT_SECONDS,
+            lambda: self.redis_keys(run_id),
+        )
 
     def log_lines(self, role: str, *phrases: str) -> list[str]:
         """What a function has logged since the tests began with all of the phrases in it."""

@@ -179,5 +179,5 @@ def test_an_estimator_s_bad_weights_are_one_error(
 
 
 def test_one_class_that_counts_is_too_few(sources: list[Source]) -> None:
-    with pytest.raises(ValueError, match=r"found classes \[1\]; a classifier needs two classes"):
+    with pytest.raises(ValueError, match=r"found one class, .*1.*; a classifier needs two classes"):
         LambdaClassifier().fit(np.eye(4), [0, 1, 0, 1], sample_weight=[0, 1, 0, 1])
