@@ -63,12 +63,13 @@ def test_an_example_of_weight_0_is_as_good_as_left_out_and_one_of_2_counts_twice
     assert weighted.test_classes == other.test_classes
 
 
-def test_weights_are_relative(cloud: InProcessCloud, tmp_path: Path) -> None:
+@pytest.mark.parametrize("factor", [2.0**-1070, 1024.0, 2.0**97])
+def test_weights_are_relative(factor: float, cloud: InProcessCloud, tmp_path: Path) -> None:
     weighted = tiny_dataset(tmp_path / "d.h5", weighted=True)
     with h5py.File(BytesIO(weighted)) as file:
         weights = file["train_set_w"][:]
     _, expected = trained(cloud, weighted)
-    _, found = trained(cloud, changed(weighted, train_set_w=weights * 1024))
+    _, found = trained(cloud, changed(weighted, train_set_w=weights * factor))
     for array, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(array, other)
 

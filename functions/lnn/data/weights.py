@@ -53,5 +53,6 @@ def relative(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
             f"{WEIGHTS}: found a weight of 0 for each of the {len(weights):,} examples that are left to train with; "
             "hold out fewer, or give others a weight"
         )
-    scaled: npt.NDArray[np.float64] = weights / weights.mean()
+    shares = weights / weights.max()  # the mean of tiny weights may be 0
+    scaled: npt.NDArray[np.float64] = shares / shares.mean()
     return scaled
