@@ -95,7 +95,7 @@ def _of_run(world: World, run_id: str, references: Mapping[int, Reference]) -> l
     run = world.ledger_run(run_id)
     found: list[str] = []
     failed = [event["what"] for event in run.events if event["what"].startswith("failed")]
-    if failed and not _launch_met_a_fault_at_every_try(world):  # such a run says so
+    if failed and not _launch_never_finished(world, failed):  # such a run says so
         found.append(f"failed: {failed}")
     if run.status == "FAILED":
         return found if run.reason else [*found, "failed without a reason: "]
@@ -113,10 +113,11 @@ def _of_run(world: World, run_id: str, references: Mapping[int, Reference]) -> l
     return found
 
 
-def _launch_met_a_fault_at_every_try(world: World) -> bool:
+def _launch_never_finished(world: World, failed: Sequence[str]) -> bool:
+    """Whether a run says that Launch did not finish, and Launch met a fault at each of Lambda's tries."""
     kills = [fault for fault in world.faults.all if fault.kind.startswith("kill") and fault.site.startswith("launch")]
     raised = [error for error in world.functions.errors if error.startswith("launch")]
-    return len(kills) + len(raised) > RETRIES
+    return len(kills) + len(raised) > RETRIES and all("the Launch function did not finish" in what for what in failed)
 
 
 def _model(world: World, run: Any, reference: Reference, body: bytes | None) -> list[str]:
