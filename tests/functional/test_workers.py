@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,10 @@ from lnn.messages import Message
 from lnn.parameter_server import process_group
 from lnn.parameter_server.process_group import ProcessGroup
 from lnn.parameter_server.resp import RespConnection
+from lnn.runs.finalize import end_without_model
+from lnn.runs.stopping import Ending
 from lnn.strategies import worker
+from support.e2e_cloud import eventually
 from support.inprocess_cloud import Chaos, InProcessCloud, tiny_dataset
 
 pytestmark = pytest.mark.usefixtures("_datasets_are_checked_in_this_process")
@@ -191,6 +194,48 @@ def test_a_place_is_taken_once(cloud: InProcessCloud, launch: Callable[..., str]
     message = Message(run_id, 1, "start", neuron=0)
     assert worker.work(cloud.services, message, lambda: 900.0) == "done"
     assert worker.work(cloud.services, message, lambda: 900.0) == "stale", "the run has ended"
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("after", ["another generation", "another claim", "the end"])
+def test_a_worker_waits_for_nobody_once_its_claim_is_not_the_latest(
+    after: str, strategy: str, cloud: InProcessCloud, launch: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_group, "JOIN_SECONDS", 600.0)
+    run_id = launch(strategy)
+    cloud.queue.messages.clear()
+    ledger = cloud.services.ledger
+    assert ledger.claim(run_id, 1, "the first")
+    outcomes: list[str] = []
+    waiting = [
+        threading.Thread(
+            target=lambda rank=rank: outcomes.append(
+                worker.work(cloud.services, Message(run_id, 1, "start", neuron=rank), lambda: 900.0)
+            )
+        )
+        for rank in (1, 2)
+    ]
+    for thread in waiting:
+        thread.start()
+    called = ("neuron", Message(run_id, 1, "start", neuron=0))
+    eventually(lambda: called in cloud.queue.messages, "a call for worker 0", 30.0)
+    eventually(lambda: len(list(cloud.redis.scan_iter("*:gang:1-the firs:?"))) == 2, "two places taken", 30.0)
+    assert all(thread.is_alive() for thread in waiting), "worker 0 may come yet"
+    cloud.queue.messages.clear()
+    if after == "another claim":
+        ledger.release(run_id, 1, "given back")
+        assert ledger.claim(run_id, 1, "the second")
+    else:
+        ledger.give_up(run_id, 1, "the test")
+        assert ledger.claim(run_id, 2, "the second")
+    if after == "the end":
+        end_without_model(cloud.services, run_id, 2, Ending("FAILED", "the test"))
+    for thread in waiting:
+        thread.join(30.0)
+    assert outcomes == ["superseded"] * 2
+    assert not [message for message in cloud.queue.messages if message[0] == "trainer"], "no generation is asked for"
+    if after == "the end":
+        assert cloud.keys() == []
 
 
 class TestProcessGroup:
@@ -402,7 +447,7 @@ class TestProcessGroup:
         assert all(member.join("somebody") for member in members)
         called: list[int] = []
         with pytest.raises(ProcessGroupBroken, match="worker 1 has died before exchange 1"):
-            members[0].rendezvous(called.append)
+            members[0].rendezvous(called.extend)
         assert called == []
 
     def test_a_peer_that_is_slow_but_alive_is_waited_for(
@@ -425,8 +470,8 @@ class TestProcessGroup:
         members = self.members(cloud)
         called: dict[int, threading.Thread] = {}
 
-        def call(rank: int) -> None:
-            if rank not in called:
+        def call(ranks: Sequence[int]) -> None:
+            for rank in set(ranks) - called.keys():
                 called[rank] = threading.Thread(target=members[rank].all_gather, args=[b""])
                 called[rank].start()
 

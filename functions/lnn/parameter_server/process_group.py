@@ -82,7 +82,7 @@ class ProcessGroup:
         self._absent: set[int] = set()
         self._call_after = 0.0
         self._call_pause = float(BLOCK_SECONDS)
-        self._call: Callable[[int], None] | None = None
+        self._call: Callable[[Sequence[int]], None] | None = None
         self._wire: RespConnection | None = None
         self._last_exchange = time.monotonic()
 
@@ -100,8 +100,11 @@ class ProcessGroup:
         """A context that keeps up this worker's heartbeat for its peers."""
         return Heartbeat(self._client, self._heartbeat_key(self.rank)) if self.peers else nullcontext()
 
-    def rendezvous(self, call: Callable[[int], None]) -> None:
-        """The first exchange, which waits until all have joined; ``call(rank)`` runs for a peer that has not."""
+    def rendezvous(self, call: Callable[[Sequence[int]], None]) -> None:
+        """The first exchange, which waits until all have joined; ``call(ranks)`` runs for the peers that have not.
+
+        What ``call`` raises ends the wait.
+        """
         self._call = call
         self.all_gather(b"")
 
@@ -281,22 +284,22 @@ class ProcessGroup:
             found = pipeline.execute()
         except UNREACHABLE:  # which says nothing of the peers
             return
-        silent = set()
+        silent, awaited = set(), []
         self._absent = {peer for peer, joined in zip(missing, found[::2], strict=True) if not joined}
-        calls = self._number == 1 and time.monotonic() >= self._call_after
-        if calls and self._absent:  # ever more rarely: where capacity is short, Lambda keeps each message for hours
-            self._call_after, self._call_pause = time.monotonic() + self._call_pause, 2 * self._call_pause
         for peer, joined, alive in zip(missing, found[::2], found[1::2], strict=True):
             if alive:
                 continue
             if not joined and self._number == 1:
-                if calls and self._call is not None:
-                    self._call(peer)
+                awaited.append(peer)
             elif peer in self._silent:
                 raise ProcessGroupBroken(f"worker {peer} has died before exchange {self._number}")
             else:
                 silent.add(peer)
         self._silent = silent
+        if awaited and self._call is not None and time.monotonic() >= self._call_after:
+            # Ever more rarely: where capacity is short, Lambda keeps each message for hours.
+            self._call_after, self._call_pause = time.monotonic() + self._call_pause, 2 * self._call_pause
+            self._call(awaited)
 
     def _member_key(self, rank: int) -> str:
         return self._server.path(f"gang:{self._claim}:{rank}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -129,9 +129,17 @@ class Workers(Crew):
         self._group.waited = 0.0
         return self._group.agreed
 
-    def _call(self, rank: int) -> None:
-        """Invoke a worker again that has not taken its place: its message may have been lost."""
-        self._services.invoker.invoke_neuron(Message(self._run.run_id, self._run.generation, "start", neuron=rank))
+    def _call(self, ranks: Sequence[int]) -> None:
+        """Invoke workers again that have not taken their places: their messages may have been lost.
+
+        Raises StaleGeneration where nobody will come, since another generation has taken over or the run has ended.
+        """
+        run_id, generation = self._run.run_id, self._run.generation
+        with suppress(LedgerUnavailable):  # which says nothing of the run
+            run = self._services.ledger.get_run(run_id)
+            if run is None or run.status != "RUNNING" or run.claim != self._run.claim:
+                raise StaleGeneration(f"claim {self._run.claim} of run {run_id} is no longer the latest")
+        self._services.invoker.invoke_neurons(Message(run_id, generation, "start", neuron=rank) for rank in ranks)
 
     def note_start(self, ledger: Ledger, run: Run) -> Run:
         if run.training_started_at is not None:
