@@ -250,10 +250,10 @@ def from_table(
     part, held_out = test_of(test), validation_of(validation)
     names = drop or [], category or []
     choices = Choices(label, part, missing, standardize, *names, regression, seed, held_out, weights)
-    tell_made(output, convert_table(output, file, choices), "rows")
+    tell_made(output, convert_table(output, file, choices), "rows", weights)
 
 
-def tell_made(output: Path, made: Made, kind: str = "examples") -> None:
+def tell_made(output: Path, made: Made, kind: str = "examples", weights: str | None = None) -> None:
     """What has become of a source, what is not in the dataset, and how to train on it."""
     tell_left_out(made)
     columns = made.preprocessing.columns if made.preprocessing else []
@@ -262,7 +262,7 @@ def tell_made(output: Path, made: Made, kind: str = "examples") -> None:
     print_pairs(
         [
             ("file", f"{output} ({size(output.stat().st_size)})"),
-            ("training", f"{made.train.total()} {kind}"),
+            ("training", f"{made.train.total()} {kind}" + ("" if weights is None else f" (weighted by {weights!r})")),
             ("testing", f"{made.test.total()} {kind}"),
             *([("validation", f"{made.validation.total()} {kind}")] if made.validation else []),
             *(

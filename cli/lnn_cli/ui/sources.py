@@ -77,7 +77,8 @@ def as_dataset(files: Sequence[Path], options: TableOptions) -> Iterator[tuple[P
         made = _made(path, files, options)
         tell_left_out(made)
         kind = "rows" if is_table(first) else "examples"
-        counts = f"{made.train.total()} {kind} for training, {made.test.total()} for testing"
+        weighted = "" if options.weights is None else f" (weighted by {options.weights!r})"
+        counts = f"{made.train.total()} {kind} for training{weighted}, {made.test.total()} for testing"
         if made.validation:
             counts += f", {made.validation.total()} for validation"
         note(f"{', '.join(map(str, files))}: {counts}; {size(path.stat().st_size)} to upload")

@@ -330,6 +330,12 @@ def test_a_weight_that_is_none_is_one_error(
     assert told in refuse(data, "--weights", "w", names=["x", "w", "y"])
 
 
+def test_the_lines_of_from_table_say_what_weights_its_rows(cli: RunCli, tmp_path: Path) -> None:
+    table = write_csv(tmp_path / "t.csv", weighed(20), ["x", "w", "y"])
+    result = cli("dataset", "from-table", table, "--label", "y", "--weights", "w", "-o", tmp_path / "made.h5")
+    assert re.search(r"training +16 rows \(weighted by 'w'\)\n", result.stdout), result.output
+
+
 def test_weights_of_0_alone_are_refused(cli: RunCli, tmp_path: Path) -> None:
     table = write_csv(tmp_path / "t.csv", [[place, 0, label] for place, _, label in weighed(20)], ["x", "w", "y"])
     result = cli("dataset", "from-table", table, "--label", "y", "--weights", "w", "-o", tmp_path / "made.h5")

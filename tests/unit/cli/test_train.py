@@ -374,6 +374,7 @@ def test_a_column_of_weights_is_uploaded_as_weights_and_is_no_feature(
     options = ("--label", "species", "--weights", "width")
     result = cli("train", table, *options)
     assert result.exit_code == 0, result.output
+    assert "48 rows for training (weighted by 'width'), 12 for testing;" in result.stderr
     assert "48 examples of 1 features" in cli("estimate", table, *options).stderr
     summary = uploaded(trained, tmp_path)
     assert (summary.columns, summary.weighted) == (["length"], True)
