@@ -64,6 +64,8 @@ class Functions(Service):
         self.running = 0
         """Invocations at work or to come, but for those of the schedule."""
         self.errors: list[str] = []
+        self.workers: list[tuple[str, float, float]] = []
+        """Workers that have gone by themselves and never stood still: whose they were, when they came and went."""
 
     def do_invoke(self, FunctionName: str, Payload: bytes, InvocationType: str = "RequestResponse") -> Any:
         function = self.functions.get(FunctionName)
@@ -122,7 +124,7 @@ class Functions(Service):
         self, function: Function, name: str, process: Process, event: Any, attempt: int, answer: Deferred | None
     ) -> None:
         scheduler = self.scheduler
-        ends = scheduler.now + function.time_limit
+        began, ends = scheduler.now, scheduler.now + function.time_limit
         context = Context(ends, lambda: scheduler.now, f"request-{scheduler.events}")
         self.transport.note(f"invocation of {process.name}: {json.dumps(event)[:200]}")
         process.thaw()
@@ -139,6 +141,7 @@ class Functions(Service):
                 self.running -= 1
             failed = task.error is not None or not process.alive
             if process.alive:
+                self._note_worker(process, event, began)
                 process.suspend()
                 function.idle.append(process)
             if task.error is not None:
@@ -157,6 +160,10 @@ class Functions(Service):
                 process.kill()
 
         scheduler.at(ends, time_out)
+
+    def _note_worker(self, process: Process, event: Any, began: float) -> None:
+        if event.get("state") == "start" and "neuron" in event and process.frozen_until < began:
+            self.workers.append((event["run_id"], began, self.scheduler.now))
 
 
 def _is_watch(event: Any) -> bool:

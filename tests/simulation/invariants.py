@@ -13,10 +13,14 @@ import numpy as np
 from simulation.code_under_test import VARIABLES
 from simulation.functions import RETRIES
 from simulation.jobs import Job
+from simulation.stand_ins import EPOCH
 from simulation.world import World
 
 LATE_FILL_SECONDS = 3600
 """What a process that comes back puts into Redis after the end of its run, where nobody reads it, lives no longer."""
+
+LINGERING_SECONDS = 30.0
+"""After the end of a run its workers are gone so soon: who waits for a peer looks at the run at least so often."""
 
 DEFECTS = {"AssertionError", "AttributeError", "IndexError", "KeyError", "NameError", "TypeError", "UnboundLocalError"}
 """Errors that the next generation heals like any other, and that no fault excuses."""
@@ -110,6 +114,7 @@ def _of_run(world: World, run_id: str, references: Mapping[int, Reference]) -> l
     found += _results(world, run, body)
     found += _registered(world, run_id, run, body)
     found += _told(world, run_id, run)
+    found += _lingering(world, run)
     return found
 
 
@@ -197,6 +202,15 @@ def _told(world: World, run_id: str, run: Any) -> list[str]:
     if not told:
         return [f"never told: {subjects}"]
     return [f"told twice: {told}"] if len(told) > len(ends) and not world.faults.all else []
+
+
+def _lingering(world: World, run: Any) -> list[str]:
+    """Workers that stayed long after their run had ended, unless they stood still or could not ask about it."""
+    if any(fault.kind == "outage" for fault in world.faults.all):
+        return []
+    end = run.finished_at - EPOCH
+    stayed = [went - end for run_id, came, went in world.functions.workers if run_id == run.run_id and came < end]
+    return [f"lingering: {late:.1f} s after the end" for late in stayed if late > LINGERING_SECONDS]
 
 
 def _topic_was_away(world: World) -> bool:
