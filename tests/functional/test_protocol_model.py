@@ -61,6 +61,7 @@ class Protocol(RuleBasedStateMachine):
         self.delivered: list[tuple[str, Message]] = []
         self.farthest = (0, 0, 0)
         self.generation = 0
+        self.claim = ""
         self.wiped = False
 
     def _launch(self) -> str:
@@ -155,7 +156,8 @@ class Protocol(RuleBasedStateMachine):
 
     @invariant()
     def generations_and_progress_never_go_back(self) -> None:
-        generation = self.cloud.run(self.run_id).generation
+        run = self.cloud.run(self.run_id)
+        generation = run.generation
         assert generation >= self.generation
         position = Barrier(self.cloud.services.server(self.run_id)).position()
         if position is not None:
@@ -164,10 +166,11 @@ class Protocol(RuleBasedStateMachine):
             step = position.step
             depth = step.layer if step.direction == "forward" else 10 - step.layer
             here = (step.epoch, step.batch, depth)
-            if generation == self.generation and not self.wiped and step.epoch:
+            # A generation that was given up may be claimed again, and begins again at the checkpoint.
+            if run.claim == self.claim and not self.wiped and step.epoch:
                 assert here >= self.farthest
             self.farthest = here
-        self.generation, self.wiped = generation, False
+        self.generation, self.claim, self.wiped = generation, run.claim, False
 
     # Mechanics
 
