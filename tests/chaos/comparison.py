@@ -30,7 +30,7 @@ FIRST_WORDS = "LNN: training "
 SETTLED_SECONDS = 30.0
 """Within which a model is registered, also when its event comes again."""
 
-KEYS_SECONDS = 30.0
+KEYS_SECONDS = 20.0
 """Within which a sign of life of a worker that was killed is gone, too, one that waits for a peer in vain has looked at
 the run, and one that ends its run is done with it: seconds after the record says so, where other tests want the
 processor as well."""

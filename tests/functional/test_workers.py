@@ -238,6 +238,27 @@ def test_a_worker_waits_for_nobody_once_its_claim_is_not_the_latest(
         assert cloud.keys() == []
 
 
+def test_a_worker_that_waits_looks_at_the_run_often_and_calls_ever_more_rarely(
+    cloud: InProcessCloud, launch: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = launch("resident")
+    run = cloud.services.ledger.claim(run_id, 1, "the test")
+    assert run is not None
+    crew = worker.Workers(cloud.services, run, ProcessGroup(cloud.services.server(run_id), run.claim, 1, 3))
+    clock, looks, calls = [100.0], list[float](), list[float]()
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    read = cloud.services.ledger.get_run
+    monkeypatch.setattr(type(cloud.services.ledger), "get_run", lambda _, of: (looks.append(clock[0]), read(of))[1])
+    monkeypatch.setattr(
+        type(cloud.services.invoker), "invoke_neurons", lambda _, messages: calls.extend(clock[0] for _ in messages)
+    )
+    for _ in range(30):
+        crew._look([0, 2])
+        clock[0] += process_group.BLOCK_SECONDS * 20  # two seconds outside this test
+    assert looks == [100.0 + 2 * look for look in range(30)]
+    assert calls == [100.0 + after for after in (0, 2, 6, 14, 30) for _ in (0, 2)]
+
+
 class TestProcessGroup:
     """The exchange itself, three workers in threads."""
 
@@ -393,6 +414,23 @@ class TestProcessGroup:
         assert [repr(result) for result in results] == [
             "WorkersMissing('only 2 of 3 workers took their places')" for _ in range(2)
         ]
+
+    def test_who_waits_for_many_looks_after_them_as_often_as_after_one(
+        self, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        waits: list[list[float]] = []
+        send = RespConnection.send
+
+        def sending(self: RespConnection, commands: list[tuple[Any, ...]]) -> None:
+            waits.append([float(command[2]) for command in commands if command[0] == "BLPOP"])
+            send(self, commands)
+
+        monkeypatch.setattr(RespConnection, "send", sending)
+        looks: list[Sequence[int]] = []
+        with pytest.raises(WorkersMissing, match="only 1 of 9"):
+            ProcessGroup(cloud.services.server("run"), "1-a", 0, 9).rendezvous(looks.append)
+        assert looks == [list(range(1, 9))] * len(waits)
+        assert [sum(wait) for wait in waits] == pytest.approx([process_group.BLOCK_SECONDS] * len(waits))
 
     def test_who_leaves_is_not_waited_for(self, cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(process_group, "JOIN_SECONDS", 600.0)

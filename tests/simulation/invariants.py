@@ -19,7 +19,7 @@ from simulation.world import World
 LATE_FILL_SECONDS = 3600
 """What a process that comes back puts into Redis after the end of its run, where nobody reads it, lives no longer."""
 
-LINGERING_SECONDS = 30.0
+LINGERING_SECONDS = 10.0
 """After the end of a run its workers are gone so soon: who waits for a peer looks at the run at least so often."""
 
 DEFECTS = {"AssertionError", "AttributeError", "IndexError", "KeyError", "NameError", "TypeError", "UnboundLocalError"}

@@ -38,9 +38,9 @@ VALUE = struct.Struct("<d")
 LIFETIME_SECONDS = 3600
 """A generation's keys live so long: longer than any function. A worker that wakes after the end leaves some."""
 
-BLOCK_SECONDS = 2
-"""Time-out of one BLPOP, after which the worker checks that missing peers are alive. It is below the client's socket
-time-out, so that a wait never looks like a broken connection."""
+BLOCK_SECONDS = 2.0
+"""How long the BLPOPs of a round trip block together, after which the worker checks that missing peers are alive. It is
+below the client's socket time-out, so that a wait never looks like a broken connection."""
 
 JOIN_SECONDS = 60.0
 """How long the first exchange waits: it includes the peers' cold starts and the loading of their data."""
@@ -78,11 +78,10 @@ class ProcessGroup:
         """Keys of the parts that the last exchange read; the next one removes them."""
         self._repeated: list[str] = []
         """Keys of earlier parts whose notes came again: so may they, after they were removed."""
-        self._silent: set[int] = set()
+        self._silent: dict[int, float] = {}
+        """Since when a peer has given no sign of life (monotonic)."""
         self._absent: set[int] = set()
-        self._call_after = 0.0
-        self._call_pause = float(BLOCK_SECONDS)
-        self._call: Callable[[Sequence[int]], None] | None = None
+        self._look: Callable[[Sequence[int]], None] | None = None
         self._wire: RespConnection | None = None
         self._last_exchange = time.monotonic()
 
@@ -100,12 +99,12 @@ class ProcessGroup:
         """A context that keeps up this worker's heartbeat for its peers."""
         return Heartbeat(self._client, self._heartbeat_key(self.rank)) if self.peers else nullcontext()
 
-    def rendezvous(self, call: Callable[[Sequence[int]], None]) -> None:
-        """The first exchange, which waits until all have joined; ``call(ranks)`` runs for the peers that have not.
+    def rendezvous(self, look: Callable[[Sequence[int]], None]) -> None:
+        """The first exchange, which waits until all have joined; ``look(ranks)`` runs about every ``BLOCK_SECONDS``.
 
-        What ``call`` raises ends the wait.
+        It looks after the peers that have not joined. What it raises ends the wait.
         """
-        self._call = call
+        self._look = look
         self.all_gather(b"")
 
     def all_gather(self, part: Part, meanwhile: Callable[[], None] | None = None) -> list[Any]:
@@ -182,7 +181,8 @@ class ProcessGroup:
         own = [*self._remove_read(), *pushes]
         unsent = own
         while missing or unsent:
-            wait = [command for peer in missing for command in self._wait(peer, waits)]
+            block = BLOCK_SECONDS / max(1, len(missing)) if waits else None
+            wait = [command for peer in missing for command in self._wait(peer, block)]
             answers = self._round_trip([*unsent, *wait], meanwhile)
             meanwhile = None
             to_own, to_wait = answers[: len(unsent)], [of if given(of) else None for of in answers[len(unsent) :]]
@@ -272,7 +272,7 @@ class ProcessGroup:
             self.close()
 
     def _check_alive(self, missing: Sequence[int]) -> None:
-        """Raises ProcessGroupBroken when a peer has died: it has joined but, twice in a row, gives no sign of life.
+        """Raises ProcessGroupBroken when a peer has died: it has joined, and gives no sign of life for a while.
 
         It takes two checks, since a Redis that has just restarted holds no heartbeats for a moment.
         """
@@ -284,22 +284,21 @@ class ProcessGroup:
             found = pipeline.execute()
         except UNREACHABLE:  # which says nothing of the peers
             return
-        silent, awaited = set(), []
+        now = time.monotonic()
+        silent, awaited = dict[int, float](), list[int]()
         self._absent = {peer for peer, joined in zip(missing, found[::2], strict=True) if not joined}
         for peer, joined, alive in zip(missing, found[::2], found[1::2], strict=True):
             if alive:
                 continue
             if not joined and self._number == 1:
                 awaited.append(peer)
-            elif peer in self._silent:
+            elif now - self._silent.get(peer, now) >= BLOCK_SECONDS / 2:
                 raise ProcessGroupBroken(f"worker {peer} has died before exchange {self._number}")
             else:
-                silent.add(peer)
+                silent[peer] = self._silent.get(peer, now)
         self._silent = silent
-        if awaited and self._call is not None and time.monotonic() >= self._call_after:
-            # Ever more rarely: where capacity is short, Lambda keeps each message for hours.
-            self._call_after, self._call_pause = time.monotonic() + self._call_pause, 2 * self._call_pause
-            self._call(awaited)
+        if awaited and self._look is not None:
+            self._look(awaited)
 
     def _member_key(self, rank: int) -> str:
         return self._server.path(f"gang:{self._claim}:{rank}")
@@ -307,11 +306,11 @@ class ProcessGroup:
     def _heartbeat_key(self, rank: int) -> str:
         return self._server.path(f"gang:{self._claim}:{rank}:alive")
 
-    def _wait(self, peer: int, blocks: bool) -> list[Command]:
-        """Commands that wait for a peer's note and read its part, which is stored before the note."""
+    def _wait(self, peer: int, block: float | None) -> list[Command]:
+        """Commands that wait ``block`` seconds for a peer's note and read its part, which is stored before it."""
         inbox = self._inbox_key(self.rank, peer)
         return [
-            ("BLPOP", inbox, BLOCK_SECONDS) if blocks else ("EXISTS", inbox),
+            ("EXISTS", inbox) if block is None else ("BLPOP", inbox, block),
             ("GET", self._part_key(self.rank, peer, self._number)),
         ]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import struct
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -41,6 +42,9 @@ logger = logging.getLogger(__name__)
 
 FIGURES = struct.Struct("<dd")
 """What a worker tells at the end: seconds of computing, seconds of waiting for others."""
+
+CALL_PAUSE_SECONDS = 2.0
+"""Pause after a worker has called those that have not taken their places; each later one is twice as long."""
 
 
 def start(services: Services, run: Run, plan: Plan, remaining: object = None) -> None:  # noqa: ARG001
@@ -122,15 +126,16 @@ class Workers(Crew):
         self._services, self._run, self._group, self.group = services, run, group, (group,)
         self.name, self.leads = f"worker {group.rank}", group.rank == 0
         self._legs = 0
+        self._call_after, self._call_pause = 0.0, CALL_PAUSE_SECONDS
 
     def meet(self, request: Flag) -> Flag:
         self._group.request = request
-        self._group.rendezvous(self._call)
+        self._group.rendezvous(self._look)
         self._group.waited = 0.0
         return self._group.agreed
 
-    def _call(self, ranks: Sequence[int]) -> None:
-        """Invoke workers again that have not taken their places: their messages may have been lost.
+    def _look(self, ranks: Sequence[int]) -> None:
+        """Wait on for workers that have not taken their places, and call them again: their messages may have been lost.
 
         Raises StaleGeneration where nobody will come, since another generation has taken over or the run has ended.
         """
@@ -139,7 +144,11 @@ class Workers(Crew):
             run = self._services.ledger.get_run(run_id)
             if run is None or run.status != "RUNNING" or run.claim != self._run.claim:
                 raise StaleGeneration(f"claim {self._run.claim} of run {run_id} is no longer the latest")
-        self._services.invoker.invoke_neurons(Message(run_id, generation, "start", neuron=rank) for rank in ranks)
+        now = time.monotonic()
+        if now >= self._call_after:
+            # Ever more rarely: where capacity is short, Lambda keeps each message for hours.
+            self._call_after, self._call_pause = now + self._call_pause, 2 * self._call_pause
+            self._services.invoker.invoke_neurons(Message(run_id, generation, "start", neuron=rank) for rank in ranks)
 
     def note_start(self, ledger: Ledger, run: Run) -> Run:
         if run.training_started_at is not None:
