@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from simulation.aws import Refusal, Service
@@ -30,6 +30,7 @@ class DynamoDB(Service):
     def __init__(self, *arguments: Any, tables: Mapping[str, Table]) -> None:
         super().__init__(*arguments)
         self.tables = dict(tables)
+        self.on_updated: Callable[[str, Item, Item], None] = lambda table, before, after: None
         self._tokens: set[str] = set()
         """Of the transactions that were carried out: a repeat with the same token changes nothing."""
 
@@ -161,6 +162,7 @@ class DynamoDB(Service):
         except ValueError as error:
             raise Refusal("ValidationException", str(error)) from error
         table.items[place] = after
+        self.on_updated(name, before, after)
         return before, after
 
     def _delete(self, name: str, key: Item, more: Mapping[str, Any]) -> None:

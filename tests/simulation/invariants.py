@@ -13,14 +13,14 @@ import numpy as np
 from simulation.code_under_test import VARIABLES
 from simulation.functions import RETRIES
 from simulation.jobs import Job
-from simulation.stand_ins import EPOCH
 from simulation.world import World
 
 LATE_FILL_SECONDS = 3600
 """What a process that comes back puts into Redis after the end of its run, where nobody reads it, lives no longer."""
 
-LINGERING_SECONDS = 10.0
-"""After the end of a run its workers are gone so soon: who waits for a peer looks at the run at least so often."""
+LINGERING_SECONDS = 20.0
+"""After the end of a run its workers are gone so soon: who waits for a peer looks at the run every two seconds, and who
+carries out the end may lose an answer of Redis, for which it waits ten."""
 
 DEFECTS = {"AssertionError", "AttributeError", "IndexError", "KeyError", "NameError", "TypeError", "UnboundLocalError"}
 """Errors that the next generation heals like any other, and that no fault excuses."""
@@ -208,7 +208,7 @@ def _lingering(world: World, run: Any) -> list[str]:
     """Workers that stayed long after their run had ended, unless they stood still or could not ask about it."""
     if any(fault.kind == "outage" for fault in world.faults.all):
         return []
-    end = run.finished_at - EPOCH
+    end = world.ended[run.run_id]
     stayed = [went - end for run_id, came, went in world.functions.workers if run_id == run.run_id and came < end]
     return [f"lingering: {late:.1f} s after the end" for late in stayed if late > LINGERING_SECONDS]
 

@@ -12,6 +12,7 @@ from urllib.parse import quote_plus
 from simulation import code_under_test, stand_ins
 from simulation.code_under_test import VARIABLES, Code, rows_in
 from simulation.dynamodb import DynamoDB, Table
+from simulation.expressions import Item
 from simulation.faults import Fault, Faults
 from simulation.functions import Function, Functions
 from simulation.jobs import Job
@@ -82,6 +83,7 @@ class World:
                 VARIABLES["LNN_MODELS_TABLE"]: Table("model_id"),
             },
         )
+        self.dynamodb.on_updated = self._updated
         self.topic = Topic(*shared)
         self.redis = RedisService(*shared, code.try_later)
         clocks = max((fault.seconds for fault in self.faults.all if fault.kind == "clocks"), default=0.0)
@@ -102,6 +104,8 @@ class World:
         self.presser = Process(scheduler, "presser", "person")
         self.uploads: list[str] = []
         """Ids of the runs, in the order of their uploads."""
+        self.ended: dict[str, float] = {}
+        """When a run ended last, whatever the clock says of the function that ended it."""
         self.sequencer = 0
         self.failures: list[str] = []
         self.user_is_done = False
@@ -228,6 +232,10 @@ class World:
         for prefix, function in (("training_input/", "lnn-launch"), ("prediction_input/", "lnn-register")):
             if key.startswith(prefix) and key.endswith(".h5"):
                 self._notify(function, key, version)
+
+    def _updated(self, table: str, before: Item, after: Item) -> None:
+        if table == VARIABLES["LNN_RUNS_TABLE"] and before.get("finished_at") != after.get("finished_at"):
+            self.ended[after["run_id"]["S"]] = self.scheduler.now
 
     def _notify(self, function: str, key: str, version: Version) -> None:
         self.sequencer += 1
