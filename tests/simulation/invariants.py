@@ -19,8 +19,10 @@ LATE_FILL_SECONDS = 3600
 """What a process that comes back puts into Redis after the end of its run, where nobody reads it, lives no longer."""
 
 LINGERING_SECONDS = 20.0
-"""After the end of a run its workers are gone so soon: who waits for a peer looks at the run every two seconds, and who
-carries out the end may lose an answer of Redis, for which it waits ten."""
+"""After the end of a run its workers are gone so soon: who waits for a peer looks at the run every two seconds."""
+
+LOSS_SECONDS = 10.0
+"""Whoever carries out the end waits so long for each answer that is lost."""
 
 DEFECTS = {"AssertionError", "AttributeError", "IndexError", "KeyError", "NameError", "TypeError", "UnboundLocalError"}
 """Errors that the next generation heals like any other, and that no fault excuses."""
@@ -209,8 +211,10 @@ def _lingering(world: World, run: Any) -> list[str]:
     if any(fault.kind == "outage" for fault in world.faults.all):
         return []
     end = world.ended[run.run_id]
+    losses = sum(fault.kind in {"lose request", "lose answer", "late"} for fault in world.faults.all)
+    limit = LINGERING_SECONDS + LOSS_SECONDS * losses
     stayed = [went - end for run_id, came, went in world.functions.workers if run_id == run.run_id and came < end]
-    return [f"lingering: {late:.1f} s after the end" for late in stayed if late > LINGERING_SECONDS]
+    return [f"lingering: {late:.1f} s after the end" for late in stayed if late > limit]
 
 
 def _topic_was_away(world: World) -> bool:
